@@ -5,7 +5,7 @@ and no random numbers. `hub.journal.messages` reads what is known and writes wha
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -39,6 +39,9 @@ from hub.journal.sequels import incident_durations
 from hub.report.form.form import RECEIVED_BY
 from hub.security.kept_envelopes import KeptEnvelope
 from hub.units.routing import Route, Routes
+
+#: Details of one code that the row of a refused message names.
+_REPEATED = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -217,7 +220,7 @@ def _repeat(entry: MessageEntry, twin: Twin) -> Effects:
 
 
 def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
-    refusal = "; ".join(f"{p.code}: {p.detail}" if p.detail else p.code for p in entry.problems)
+    refusal = write_refusal(entry.problems)
     body = {
         "partner": entry.partner,
         "message_id": entry.message_id,
@@ -232,6 +235,23 @@ def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
         keeps=keeps_bytes(entry),
         before=(told, *_call_events(entry, entry.id), *_signature_events(entry)),
     )
+
+
+def write_refusal(problems: Iterable[Problem]) -> str:
+    """Return the reasons of a refusal as the row of its message has them: `code: detail; code: detail`.
+
+    The event has all of them. Of one code the first `_REPEATED` stand here, with the number of the others, because lists
+    of messages are read with these texts, and a call may have 200 mistakes. No detail has the sign between the reasons.
+    """
+    by_code: dict[str, list[str]] = {}
+    for each in problems:
+        by_code.setdefault(each.code, []).append(str(each.detail).replace("; ", ", "))
+    found = []
+    for code, details in by_code.items():
+        found += [f"{code}: {detail}" if detail else code for detail in details[:_REPEATED]]
+        if len(details) > _REPEATED:
+            found[-1] += f" (+{len(details) - _REPEATED})"
+    return "; ".join(found)
 
 
 def _accept(entry: MessageEntry, known: Known) -> Effects:

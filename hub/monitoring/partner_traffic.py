@@ -70,7 +70,7 @@ def count_refusals(tx: Transaction, partner: str, since: datetime) -> list[Refus
     """Return what was refused to *partner* since *since*, calls and messages, by code; the most frequent first.
 
     Of more than `MOST` calls or messages the newest are counted. A message that was refused for several reasons counts
-    for each.
+    for each code.
     """
     told = _read_refused_calls(tx, partner, since)
     query = (
@@ -80,9 +80,8 @@ def count_refusals(tx: Transaction, partner: str, since: datetime) -> list[Refus
         .limit(MOST)
     )
     for row in tx.execute(query):
-        for reason in (row.refusal or "").split("; "):
-            code, _, detail = reason.partition(": ")
-            told.append((code, row.received_at, detail))
+        reasons = (each.partition(": ") for each in reversed((row.refusal or "").split("; ")))
+        told += [(code, row.received_at, detail) for code, detail in {code: rest for code, _, rest in reasons}.items()]
     return _count_by_code(told)
 
 

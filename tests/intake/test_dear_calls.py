@@ -1,17 +1,26 @@
 """What a small call costs decides where it is worked on, not how small it is: nothing dear is done on the reactor's thread."""
 
+from threading import Event
 from typing import Any, cast
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred
 
 from hub import config
-from hub.runtime.thread_pool import THRESHOLD, run_at_once
+from hub.domain.fair_queue import HUB
+from hub.domain.model import PacketProfile
+from hub.formats.spool import Drawer, Octets
+from hub.partner.policy import Policy
+from hub.runtime.thread_pool import THRESHOLD, WorkScheduler, run_at_once
 from hub.soap import documents_requests
+from hub.soap.attachments import Manner
 from hub.store import transactions
 from tests import databases, frontdesk, homes, pki
 from tests.overload import payloads
 from tests.packets import letter
+from tests.runtime.test_thread_pool import Reactor
+from tests.signatures import Layout
 
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 
@@ -65,3 +74,49 @@ def test_a_small_packet_with_calendars_is_judged_in_a_thread(desk):
     intake, threaded = desk
     frontdesk.ask(intake, ME, documents_requests.SendDocument(packet, "m1"))
     assert ("me", "judge_message") in threaded
+
+
+@pytest.mark.parametrize("dear", ["mistakes in a small call", "a packet of a strict partner"])
+def test_others_are_answered_while_a_small_call_is_explained_or_judged_by_rules(tmp_path, engine, dear):
+    """The thread that does it is held here; the reactor goes on."""
+    made = config.read_config(homes.begin(tmp_path / "tinh") / "hub.toml")
+    strict = Policy(profile=PacketProfile.STRICT) if "strict" in dear else Policy()
+    intake = frontdesk.intake(
+        made, engine, frontdesk.partner("me", ME, "H55.13", policy=strict), frontdesk.partner("other", OTHER, "H55.01")
+    )
+    room = WorkScheduler(cast("Any", Reactor()), used=lambda: 0.0)
+    room._threads.adjustPoolsize(0, 1)
+    room.startService()
+    intake._access = attrs.evolve(intake._access, work=room.work)
+    intake._endpoint = attrs.evolve(cast("Any", intake._endpoint), access=intake._access)
+    begun, goes_on = Event(), Event()
+    _ = room.work(HUB, THRESHOLD, begun.set)
+    _ = room.work(HUB, THRESHOLD, goes_on.wait, 20)
+    assert begun.wait(5)
+    packet = letter("H55.13", ["H55.01"], document_id="D1")
+    if "strict" in dear:
+        body = frontdesk.written(ME, documents_requests.SendDocument(packet, "m1"))
+    else:
+        body = Layout(content='<d:SendDocument xmlns:d="urn:lienthong:documents:1"><d:La/></d:SendDocument>').signed(ME)
+    assert len(body) < THRESHOLD
+    first, second = begin(intake, body, ME), begin(intake, other_call(), OTHER)
+    assert (len(first), len(second)) == (0, 1), "the first waits for the thread, the second waits for nobody"
+    assert not second[0].fault
+    goes_on.set()
+    room.stopService()
+    assert len(first) == 1
+    assert first[0].fault is ("strict" not in dear)
+
+
+def begin(intake, body, who):
+    """Put a call, and return the list that its answer will be in."""
+    done: list[Any] = []
+    asked = intake.answer(Octets.of(body), Manner(), who.certificate, Drawer())
+    _ = Deferred.fromCoroutine(asked).addCallback(done.append)
+    return done
+
+
+def other_call():
+    return frontdesk.written(
+        OTHER, documents_requests.SendDocument(letter("H55.01", ["H55.13"], document_id="D2"), "m2")
+    )

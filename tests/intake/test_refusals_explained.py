@@ -1,6 +1,7 @@
 """Why a batch was refused, as its sender reads it in the fault, and as the journal keeps it: each mistake with its place."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,11 @@ from hub import config
 from hub.domain.model import Problem
 from hub.intake.intake import Intake
 from hub.intake.records_endpoint import RecordsEndpoint
-from hub.journal import events
+from hub.journal import events, search
+from hub.journal.search import MessageFilter
 from hub.language.catalogues import translate
 from hub.language.languages import Language
+from hub.monitoring import partner_traffic
 from hub.services import list_services
 from hub.soap import wsdl
 from hub.store import transactions
@@ -91,6 +94,19 @@ def test_a_fault_repeats_twenty_and_the_journal_has_them_all(desk: Intake, engin
     ]
 
 
+def test_a_refused_batch_is_one_refusal_in_lists_and_counts(desk: Intake, engine: sa.Engine) -> None:
+    """Whatever signs the sentences about its mistakes have, and however many they are."""
+    _, tracking, _ = send(desk, batch(*(dossier(number, MaTTHC=None) for number in range(1, 151)), "<Lạ/>"))
+    with transactions.read_transaction(engine) as tx:
+        (counted,) = partner_traffic.count_refusals(tx, "me", pki.NOW - timedelta(days=1))
+        (found,) = search.find_messages(tx, MessageFilter(refusal="contract-broken"))
+    assert (counted.code, counted.count) == ("contract-broken", 1)
+    assert found.id == tracking
+    assert found.refusal is not None
+    assert [each.partition(": ")[0] for each in found.refusal.split("; ")] == ["contract-broken"] * 3
+    assert found.refusal.endswith(" (+148)")
+
+
 def test_what_the_journal_keeps_of_a_refusal_has_a_bound(desk: Intake, engine: sa.Engine) -> None:
     """However long the names are that a sender thinks of: one of 256 letters is the longest that is read."""
     name = "x" * 240
@@ -102,4 +118,4 @@ def test_what_the_journal_keeps_of_a_refusal_has_a_bound(desk: Intake, engine: s
         (refusal,) = tx.scalars(sa.select(messages.c.refusal).where(messages.c.id == tracking))
     assert len(kept(engine, tracking)) == 201
     assert len(text) < 300_000
-    assert len(refusal) < 150_000
+    assert len(refusal) < 5_000
