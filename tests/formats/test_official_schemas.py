@@ -11,7 +11,8 @@ from hub.demo.plan.packets import Variation
 from hub.domain.errors import CallRefused, ConfigurationFault, Rejected
 from hub.edxml import packet
 from hub.edxml.schema import load_packet_schema
-from hub.formats import xsd_schemas
+from hub.formats import streamed_xml, xsd_schemas
+from hub.formats.spool import Drawer, Octets
 from hub.soap import wsdl
 from tests.edxml.test_packet import document, holding, without
 
@@ -135,7 +136,7 @@ CONTRACT = """<xsd:schema xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns="ur
   <xsd:element name="Gui"><xsd:complexType><xsd:complexContent><xsd:extension base="c:YeuCau"><xsd:sequence>
     <xsd:choice><xsd:element ref="Tep" maxOccurs="2"/><xsd:element name="Loi" type="xsd:string"/></xsd:choice>
     <xsd:element name="Dau" minOccurs="0" nillable="true"><xsd:simpleType><xsd:restriction base="xsd:base64Binary">
-      <xsd:minLength value="2"/><xsd:maxLength value="9000"/></xsd:restriction></xsd:simpleType></xsd:element>
+      <xsd:minLength value="2"/><xsd:maxLength value="30000"/></xsd:restriction></xsd:simpleType></xsd:element>
   </xsd:sequence></xsd:extension></xsd:complexContent></xsd:complexType></xsd:element>
   <xsd:element name="Tep" type="c:TepMaHoa"/>
   <xsd:element name="GuiResponse"><xsd:complexType/></xsd:element>
@@ -176,7 +177,7 @@ def letters(octets: bytes) -> str:
     return b64encode(octets).decode("ascii")
 
 
-LONG = b"dau" * 2500
+LONG = b"dau" * 9000
 
 
 def test_a_contract_finds_its_binary_values_wherever_they_are_declared(contract: wsdl.Contract) -> None:
@@ -186,13 +187,13 @@ def test_a_contract_finds_its_binary_values_wherever_they_are_declared(contract:
     assert contract.validate(call("<Loi>QQ==</Loi>")) == [], "that is a text"
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 9000, 9001, 20_000])
+@pytest.mark.parametrize("size", [0, 1, 2, 30_000, 30_001, 40_000])
 @pytest.mark.parametrize("beside", [b"", bytes(20_000)], ids=["alone", "beside a long one"])
 def test_the_length_of_a_binary_value_counts_whether_or_not_its_text_is_long(
     contract: wsdl.Contract, size: int, beside: bytes
 ) -> None:
     asked = call(f"<Tep>{letters(beside)}</Tep><Dau>{letters(bytes(size))}</Dau>")
-    if 2 <= size <= 9000:
+    if 2 <= size <= 30_000:
         assert contract.validate(asked) == [beside, bytes(size)]
     else:
         with pytest.raises(CallRefused, match="/Gui/Dau"):
@@ -207,3 +208,19 @@ def test_a_binary_value_that_is_nil_is_empty(contract: wsdl.Contract, beside: by
         contract.validate(call(f'{tep}<Dau xsi:nil="true">QUJD</Dau>'))
     with pytest.raises(CallRefused):
         contract.validate(call(f'{tep}<Dau xsi:nil="false"/>'))
+
+
+def test_a_long_value_that_was_cut_out_of_the_call_is_measured_too(contract: wsdl.Contract) -> None:
+    for size, nil, is_valid in ((30_000, "false", True), (30_001, "false", False), (30_000, "true", False)):
+        inside = f'<Tep>{letters(LONG)}</Tep><Dau xsi:nil="{nil}">{letters(bytes(size))}</Dau>'
+        drawer = Drawer()
+        octets = Octets.of(etree.tostring(call(inside)))
+        child, loads = streamed_xml.parse_streamed_xml(octets, contract.binary_names, drawer)
+        assert len(loads) == 2, "they are cut out"
+        if is_valid:
+            found = contract.validate(child, loads)
+            assert [each if isinstance(each, bytes) else each.read() for each in found] == [LONG, bytes(size)]
+        else:
+            with pytest.raises(CallRefused, match="/Gui/Dau"):
+                contract.validate(child, loads)
+        drawer.close()
