@@ -60,6 +60,7 @@ class RecordsEndpoint:
     #: by the Clark name of the root element: where the sender's id of the message stands; None: it gives none. Without
     #: an entry the id is the child MessageId
     _ids: Mapping[str, ValuePath | None] = attrs.field(factory=dict)
+    _weight: int = 1  #: how many times as much as the hub's own services each element costs to read
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
         """See `Endpoint`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
@@ -110,7 +111,7 @@ class RecordsEndpoint:
         self._access.require_space()
         entry = await self._access.work(
             case.owner,
-            xml_cost.estimate_record(call.content),
+            xml_cost.estimate_record(call.content) * self._weight,
             judge_record,
             self._make_service(case.province) if self._make_service else self._service,
             call.content,

@@ -36,10 +36,15 @@ def list_served_operations() -> dict[str, frozenset[str]]:
     return {name: operations | QUERIES.get(name, {}).keys() for name, operations in found.items() if operations}
 
 
+#: The paths of a defined service that cost as much of an item as the hub's own services cost.
+_PATHS = 25
+
+
 def make_defined_endpoint(defined: DefinedService, access: JournalAccess) -> Endpoint:
     """Return the endpoint of a service that the configuration defines. Raises `etree.LxmlError` if its schema is broken."""
     paths = {rule.element: rule.message_id for rule in defined.messages}
-    return RecordsEndpoint(load_defined_contract(defined), defined.make_service(), access, ids=paths)
+    weight = 1 + max(rule.count_paths() for rule in defined.messages) // _PATHS
+    return RecordsEndpoint(load_defined_contract(defined), defined.make_service(), access, ids=paths, weight=weight)
 
 
 def list_endpoints(access: JournalAccess, *others: Endpoint) -> dict[str, Endpoint]:

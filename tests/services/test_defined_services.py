@@ -408,3 +408,31 @@ def test_the_port_serves_what_the_configuration_in_force_defines(town):
     assert intakes.find("phanan") is None
     town.live.setup = Setup(attrs.evolve(town.live.province, config=attrs.evolve(town.live.config, services={})))
     assert intakes.find("phananh") is None
+
+
+def test_rules_that_read_too_much_of_each_item_are_a_mistake(tmp_path):
+    more = "".join(f'[[message.fact]]\nmilestone = "nhan"\nattributes = {{ {names} }}\n' for names in [ATTRIBUTES] * 5)
+    home = define(homes.begin(tmp_path / "tinh"), SETTINGS + more, form="")
+    with pytest.raises(ConfigurationFault) as refused:
+        config.read_config(home / "hub.toml")
+    assert [each.path for each in refused.value.mistakes] == ["services/phananh/service.toml: message[0].fact"]
+
+
+ATTRIBUTES = ", ".join(f'a{number} = "LinhVuc"' for number in range(20))
+
+
+def test_only_who_may_send_for_a_unit_or_was_granted_it_may_call(tmp_path):
+    home = define(homes.begin(tmp_path / "tinh"))
+    made = config.read_config(home / "hub.toml")
+    telling = attrs.evolve(made.services["phananh"], tells=True)
+    for partner, may, may_tell in (
+        ({"units": (UNIT,)}, True, True),
+        ({}, False, False),
+        ({"tells": True}, False, True),
+        ({"units": (UNIT,), "calls": ("documents",)}, False, False),
+        ({"calls": ("phananh.GuiPhanAnh",)}, True, True),
+    ):
+        who = config.Partner(code="x", name="", certificates=(), **partner)
+        assert grants.is_granted(who, made, "phananh", "GuiPhanAnh") is may, partner
+        told = attrs.evolve(made, services={"phananh": telling})
+        assert grants.is_granted(who, told, "phananh", "GuiPhanAnh") is may_tell, partner

@@ -5,6 +5,7 @@ not read messages (`hub.services.defined.reading`).
 """
 
 import hashlib
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache, partial
 
@@ -40,22 +41,30 @@ class ValuePath:
     """
 
     written: str
+    from_root: bool = attrs.field(init=False, eq=False, repr=False)  #: it begins at the root element
+    steps: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)  #: without the attribute
+    #: the name of the attribute; empty: the value is the text of the element
+    attribute: str = attrs.field(init=False, eq=False, repr=False)
+    only: str = attrs.field(
+        init=False, eq=False, repr=False
+    )  #: the name of the child that it leads to; empty: it is longer
 
-    @property
-    def from_root(self) -> bool:
-        """Whether it begins at the root element."""
+    @from_root.default
+    def _begins_at_root(self) -> bool:
         return self.written.startswith("/")
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """The steps, without the attribute."""
-        return tuple(each for each in self.written.strip("/").split("/") if not each.startswith("@") and each != ".")
+    @steps.default
+    def _list_steps(self) -> tuple[str, ...]:
+        return tuple(each for each in self.written.strip("/").split("/") if not each.startswith("@"))
 
-    @property
-    def attribute(self) -> str:
-        """The name of the attribute; empty: the value is the text of the element."""
+    @attribute.default
+    def _read_attribute(self) -> str:
         last = self.written.rpartition("/")[2]
         return last[1:] if last.startswith("@") else ""
+
+    @only.default
+    def _read_only_step(self) -> str:
+        return self.written if self.steps == (self.written,) and self.written != ".." else ""
 
 
 class DayFormat(StrEnum):
@@ -109,6 +118,13 @@ class FactRule:
     counterpart: ValuePath | None = None
     attributes: tuple[tuple[str, ValuePath], ...] = ()  #: by name
 
+    def list_paths(self) -> Iterator[ValuePath]:
+        """Yield every path that it reads."""
+        yield from filter(None, (self.each, self.unit, self.counterpart))
+        yield from self.key or ()
+        yield from (each.path for each in (self.day, self.due, self.amount, *self.conditions) if each is not None)
+        yield from (path for _, path in self.attributes)
+
 
 class Repetition(StrEnum):
     """What a message does that tells of a key and a milestone again."""
@@ -135,6 +151,11 @@ class MessageRule:
     delivered: bool = True
     recipient: ValuePath | None = None  #: the units whose systems get it; None: every system that takes the service
     facts: tuple[FactRule, ...] = ()
+
+    def count_paths(self) -> int:
+        """Return how many paths are read for each item; those that begin at the root are read once for all."""
+        paths = [*self.key, *filter(None, [self.unit]), *(path for fact in self.facts for path in fact.list_paths())]
+        return sum(not each.from_root for each in paths)
 
     @property
     def operation(self) -> str:

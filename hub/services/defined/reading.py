@@ -9,7 +9,7 @@ The cost is bounded: by the schema check (`hub.soap.wsdl`), by `MOST_ITEMS` item
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
@@ -40,7 +40,7 @@ MOST_FACTS = 50_000  #: facts of one message: `hub.journal.duties.MOST_FACTS`
 LONGEST = 255
 _LARGEST = 999_999_999  #: the largest amount
 _PROBLEMS = 20  #: maximum problems that one refusal names
-_FEW = 16  #: children that are looked through at each step of a path
+_FEW = 16  #: children that may be looked through again
 _YEARS = range(1970, 2200)
 _LONGEST_SUBJECT = 300
 _DAYS = {
@@ -79,12 +79,16 @@ class _Reading:
     message: str
     problems: list[Problem] = attrs.field(factory=list)
     suffix: str = ""  #: of each key that counts beside what was told before
-    #: the children of each large element by local name, so that one step of a path never looks at all of them again
-    children: dict[_Element, dict[str, list[_Element]]] = attrs.field(factory=dict)
+    constant: dict[str, list[tuple[_Element, str]]] = attrs.field(factory=dict)  #: what paths from the root lead to
+    #: the element whose children were looked for last, its children by local name, and those of each large element, so
+    #: that no step of a path looks at many children again
+    nearest: _Element | None = None
+    children: dict[str, list[_Element]] = attrs.field(factory=dict)
+    large: dict[_Element, dict[str, list[_Element]]] = attrs.field(factory=dict)
 
     def read(self) -> Record:
         rule = self.rule
-        corrects = rule.corrects is not None and next(self.find(self.root, rule.corrects), None) is not None
+        corrects = rule.corrects is not None and bool(self.find(self.root, rule.corrects))
         if corrects or rule.repetition is Repetition.EACH:
             self.suffix = f"#{hashlib.sha256(self.content).hexdigest()[:16]}"
         sender = self.code(self.root, rule.sender)
@@ -182,28 +186,44 @@ class _Reading:
                 found = [child for each in found for child in self.list_children(each, step)]
         yield from found
 
-    def list_children(self, element: _Element, name: str) -> Iterable[_Element]:
+    def list_children(self, element: _Element, name: str) -> Sequence[_Element]:
         """Return the children of *element* with the local *name*."""
-        if len(element) <= _FEW:
-            return element.iterchildren("{*}" + name)
-        if element not in self.children:
-            by_name: dict[str, list[_Element]] = {}
-            for child in element.iterchildren("*"):
-                by_name.setdefault(etree.QName(child).localname, []).append(child)
-            self.children[element] = by_name
-        return self.children[element].get(name, ())
+        if element is not self.nearest:
+            found = self.large.get(element)
+            if found is None:
+                found = {}
+                for child in element.iterchildren("*"):
+                    tag: str = child.tag
+                    found.setdefault(tag[tag.find("}") + 1 :], []).append(child)
+                if len(element) > _FEW:
+                    self.large[element] = found
+            self.nearest, self.children = element, found
+        return self.children.get(name, ())
 
-    def find(self, start: _Element, path: ValuePath) -> Iterator[tuple[_Element, str]]:
-        """Yield the elements at *path* and the text of each, without white space around it."""
+    def find(self, start: _Element, path: ValuePath) -> list[tuple[_Element, str]]:
+        """Return the elements at *path* and the text of each, without white space around it."""
+        if path.only:
+            return [(each, xsd_types.read_xs_token(each)) for each in self.list_children(start, path.only)]
+        if path.from_root and path.written in self.constant:
+            return self.constant[path.written]
+        found = []
         for each in self.select(start, path):
             if not path.attribute:
-                yield each, xsd_types.read_xs_token(each)
+                found.append((each, xsd_types.read_xs_token(each)))
             elif (value := each.get(path.attribute)) is not None:
-                yield each, " ".join(value.split())
+                found.append((each, " ".join(value.split())))
+        if path.from_root:
+            self.constant[path.written] = found
+        return found
+
+    def find_first(self, start: _Element, path: ValuePath) -> tuple[_Element, str]:
+        """Return the first element at *path* and its text. Return *start* and an empty text if there is none."""
+        found = self.find(start, path)
+        return found[0] if found else (start, "")
 
     def text(self, start: _Element, path: ValuePath) -> str:
         """Return the first text at *path*; empty if there is none. One that is too long is a problem."""
-        element, text = next(self.find(start, path), (start, ""))
+        element, text = self.find_first(start, path)
         if len(text) > LONGEST:
             self.refuse("R", element, None, phrase("longer than {most} characters", most=LONGEST))
         return text[:LONGEST]
@@ -232,7 +252,7 @@ class _Reading:
         """Return the day at *value*, None if there is none. Only with *later* it may be in the future."""
         if value is None:
             return None
-        element, text = next(self.find(item, value.path), (item, ""))
+        element, text = self.find_first(item, value.path)
         if not text:
             return None
         day = parse_day(text, value.format)
@@ -245,7 +265,7 @@ class _Reading:
 
     def amount(self, item: _Element, value: AmountValue, *, corrects: bool) -> int | None:
         """Return the amount at *value*, None if there is none."""
-        element, text = next(self.find(item, value.path), (item, ""))
+        element, text = self.find_first(item, value.path)
         if not text:
             return None
         try:
