@@ -26,6 +26,12 @@ def record_partner_removal(tx: Transaction, partner: str, *, left: int, by: str,
     events.append_events(tx, Event("partner-removed", now, None, None, said))
 
 
+def record_hand_call(tx: Transaction, partner: str, operation: str, *, by: str, reason: str, now: datetime) -> None:
+    """Record that a person is about to call an *operation* of *partner* by hand. What is sent is not recorded."""
+    said = {"partner": partner, "operation": operation, "by": by, "reason": reason}
+    events.append_events(tx, Event("partner-called", now, None, None, said))
+
+
 def record_trust_addition(
     tx: Transaction, authorities: Iterable[tuple[str, str]], *, by: str, reason: str, now: datetime
 ) -> None:

@@ -400,6 +400,10 @@ TERMS: Mapping[str, Term] = {
     "event/partner-removed": Term(
         phrase("a partner was removed"), phrase("A person removed the partner from the configuration.")
     ),
+    "event/partner-called": Term(
+        phrase("a partner was called by hand"),
+        phrase("A person called an operation of the partner from the command line."),
+    ),
     "event/trust-added": Term(
         phrase("a CA is trusted"), phrase("A person added a CA to those that the hub trusts, or a newer CRL of it.")
     ),

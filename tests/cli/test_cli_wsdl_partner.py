@@ -15,7 +15,10 @@ import pytest
 from hub.cli.partner import conversation
 from hub.config import read_config
 from hub.domain.model import Reply, Request
+from hub.journal import event_index
+from hub.journal.event_index import EventFilter
 from hub.runtime.http_client import Unreachable
+from hub.store import transactions
 from tests import homes
 from tests.conftest import ROOT
 from tests.homes import Type
@@ -223,6 +226,18 @@ class TestCalling:
         assert "mật&lt;khẩu&gt;".encode() in sent[0].body
         assert "khẩu" not in called.output
         assert "•••" in called.stdout
+
+    def test_that_a_person_called_is_recorded_and_not_with_what(self, filled: Path, typed: Type, play: Play) -> None:
+        play(SESSION)
+        for words in (("--dry-run",), ("khongCo=1",), ("--reason", "thử nối")):
+            typed("call", "dvc", "dangNhap", *words)
+        engine = homes.engine_of(filled)
+        with transactions.read_transaction(engine) as tx:
+            (event,) = event_index.find_events(tx, EventFilter(name="partner-called"), 10).found
+        engine.dispose()
+        assert event.fields["operation"] == "dangNhap"
+        assert event.fields["reason"] == "thử nối"
+        assert set(event.fields) == {"event", "at", "partner", "operation", "by", "reason"}
 
     def test_what_a_person_gives_comes_before_the_mapping(self, filled: Path, typed: Type, play: Play) -> None:
         play(SESSION)

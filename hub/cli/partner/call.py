@@ -1,9 +1,10 @@
-"""`lienthong call`: calls one operation of a partner by hand, and shows both envelopes. Journals nothing.
+"""`lienthong call`: calls one operation of a partner by hand, and shows both envelopes. Records that it did, and not with what.
 
 Knows how a call is shown, and that secrets are not. The adapter builds the request and reads the answer.
 """
 
 import base64
+import getpass
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    from hub.config import Partner
+    from hub.config import Config, Partner
     from hub.domain.model import Reply, Request
     from hub.partner.hand_calls import HandAnswer
 
@@ -49,8 +50,8 @@ _PLAIN_HEADERS = ("content-type", "soapaction", "retry-after", "server", "date")
         "to this partner: its URL, TLS, signature and verification are those of its file and its mapping. KEY is the path "
         "of a part of the request, as in a mapping; VALUE is a text, in which {settings.NAME} and {secrets.NAME} stand for "
         "the partner's own, or @FILE for the octets of a file. What the mapping gives the operation without a message, "
-        "such as a user and a password, need not be given. Secrets are not shown. Nothing is journalled, and the partner "
-        "may act on the call.\n\nExits 1 if the partner answers with a fault, 69 if no answer comes that can be read."
+        "such as a user and a password, need not be given. Secrets are not shown. That it was called is recorded, what it "
+        "was sent is not. The partner may act on the call.\n\nExits 1 if the partner answers with a fault, 69 if no answer comes that can be read."
     ),
     "lienthong call dvc DangNhap --dry-run",
     "lienthong call dvc GuiHoSo maTin=thu-1 noiDung=@hoso.xml",
@@ -59,11 +60,12 @@ _PLAIN_HEADERS = ("content-type", "soapaction", "retry-after", "server", "date")
 @click.argument("code", metavar="CODE")
 @click.argument("operation", metavar="OPERATION")
 @click.argument("values", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--reason", default="", help=t("Why; it is recorded."))
 @click.option("--dry-run", is_flag=True, help=t("Only show the request."))
 @click.option("--full", is_flag=True, help=t("Do not shorten long texts."))
 @pass_screen
 def call_operation(
-    screen: Screen, code: str, operation: str, values: tuple[str, ...], dry_run: bool, full: bool
+    screen: Screen, code: str, operation: str, values: tuple[str, ...], reason: str, dry_run: bool, full: bool
 ) -> None:
     import adapters
     from hub.cli.partner.conversation import hold_conversation
@@ -92,6 +94,8 @@ def call_operation(
             shown = _describe_request(request, hide)
             screen.row({"sent": False, "request": shown}, _say_part(t("Request"), shown, full=full))
             return
+        _ = adapter.build_by_hand(operation, given, now)  # what cannot be sent is not recorded
+        _record(config, code, operation, reason.strip(), now)
         set_revocation_answers(config, load_revocation_answers(config, now))
         exchanges: list[tuple[Request, Reply]] = []
         answer = hold_conversation(
@@ -107,6 +111,15 @@ def call_operation(
             t("{code} is unavailable: {detail}", code=code, detail=hide(str(unreachable))), UNAVAILABLE
         ) from None
     _show(screen, exchanges[-1], answer, hide, full=full)
+
+
+def _record(config: "Config", code: str, operation: str, reason: str, now: datetime) -> None:
+    from hub.cli.journal import open_journal
+    from hub.journal import partner_changes
+    from hub.store import transactions
+
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        partner_changes.record_hand_call(tx, code, operation, by=getpass.getuser(), reason=reason, now=now)
 
 
 def _read_values(values: Iterable[str]) -> "Mapping[str, str | bytes]":
