@@ -106,6 +106,15 @@ class TestWhatTheSchemaHas:
             ("boolean", "true", "true"),
             ("int", " 7 ", "7"),
             ("decimal", "1.50", "1.50"),
+            ("double", "1e5", "1e5"),
+            ("dateTime", "2026-11-24T08:00:00.5Z", "2026-11-24T08:00:00.5Z"),
+            ("gYear", "2026", "2026"),
+            ("gYearMonth", "2026-11", "2026-11"),
+            ("gMonth", "--02", "--02"),
+            ("unsignedByte", "7", "7"),
+            ("duration", "P1D", "P1D"),
+            ("anyURI", "urn:a", "urn:a"),
+            ("anySimpleType", "a", "a"),
             ("string", "a\x00b", "a\N{REPLACEMENT CHARACTER}b"),
         ],
     )
@@ -120,6 +129,20 @@ class TestWhatTheSchemaHas:
         assert 'nil="true"' in made
         assert "<a" not in made
         assert made.endswith("<c/></Gui>")
+
+    def test_a_type_of_the_partner_is_what_it_restricts_whatever_its_name_is(self):
+        more = '<xs:simpleType name="Time"><xs:restriction base="xs:string"/></xs:simpleType>'
+        more += '<xs:simpleType name="Ma"><xs:restriction base="xs:int"/></xs:simpleType>'
+        found = service(sequence('<xs:element name="a" type="t:Time"/><xs:element name="b" type="t:Ma"/>'), more)
+        assert build(found, {"a": "sáng", "b": "1"}) == "<Gui><a>sáng</a><b>1</b></Gui>"
+        with pytest.raises(Unfit):
+            build(found, {"a": "sáng", "b": "một"})
+
+    def test_an_empty_text_is_no_number(self):
+        found = service(
+            sequence(element("a"), element("b", "int", 'minOccurs="0"'), element("c", more='minOccurs="0"'))
+        )
+        assert build(found, {"a": "", "b": "", "c": ""}) == "<Gui><a/><c/></Gui>"
 
 
 class TestWhatTheSchemaHasNot:
@@ -145,7 +168,18 @@ class TestWhatTheSchemaHasNot:
 
     @pytest.mark.parametrize(
         ("kind", "value"),
-        [("int", "x"), ("date", "24/11/2026"), ("boolean", "có"), ("decimal", "1,5"), ("string", b"\xff")],
+        [
+            ("int", "x"),
+            ("int", "1_000"),
+            ("int", "\N{ARABIC-INDIC DIGIT ONE}"),
+            ("date", "24/11/2026"),
+            ("date", "2026-11-24T08:00:00"),
+            ("dateTime", "2026-11-24"),
+            ("boolean", "có"),
+            ("decimal", "1,5"),
+            ("decimal", "NaN"),
+            ("string", b"\xff"),
+        ],
     )
     def test_a_value_of_another_type_does_not_fit(self, kind, value):
         with pytest.raises(Unfit):
