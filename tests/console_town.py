@@ -78,7 +78,7 @@ class Town:
             province="H55",
             upstream="vpcp",
             services=self.services,
-            every_service=list_services(),
+            every_service={**list_services(), **{name: each.make_service() for name, each in self.services.items()}},
             reports=self.reports,
             officials=self.officials,
             console=self.settings,

@@ -51,7 +51,11 @@ class SampleWriter:
 
     def write(self, name: str) -> etree._Element:
         """Return a sample of the global element *name*. Raises KeyError if the contract has none."""
-        return self._element(self._model.elements[f"{{{self._namespace}}}{name}"], 0)
+        return self.write_element(f"{{{self._namespace}}}{name}")
+
+    def write_element(self, tag: str) -> etree._Element:
+        """Return a sample of the global element *tag*, a Clark name. Raises KeyError if the contract has none."""
+        return self._element(self._model.elements[tag], 0)
 
     def _element(self, declared: ModelElement, depth: int) -> etree._Element:
         made = etree.Element(declared.tag, nsmap={None: declared.namespace})  # type: ignore[dict-item]

@@ -66,8 +66,11 @@ def _list_files(
         yield name, render(language, said)
     for service in facts.services:
         contract = service.contract
-        yield f"{contract.name}.wsdl", contract.wsdl(service.address, "xsd/")
-        yield f"xsd/{contract.name}.xsd", contract.xsd(f"{contract.name}.xsd")
+        alone = contract.schema_names == (f"{contract.name}.xsd",)
+        folder = "xsd/" if alone else f"xsd/{contract.name}/"  # files of two services may have one name
+        yield f"{contract.name}.wsdl", contract.wsdl(service.address, folder)
+        for each in contract.schema_names:
+            yield f"{folder}{each}", contract.xsd(each)
     for name, certificate in facts.own:
         yield f"certificates/{name}", write_pem([certificate])
     yield "certificates/ca.crt", write_pem(facts.anchors)

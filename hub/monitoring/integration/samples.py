@@ -93,17 +93,20 @@ class _Samples:
                 continue
             packet = self.status if operation.name == "UpdateTraces" else self.document
             writer = SampleWriter.of(service.contract, self._choose_values(packet))
-            call = writer.write(etree.QName(operation.request).localname)
-            answer = writer.write(etree.QName(operation.response).localname)
+            call = writer.write_element(operation.request)
             title = verbatim(f"{name}: {operation.name}")
             yield self._sign(
                 f"{name}-{operation.name}-call.xml", phrase("{operation}, the call", operation=title), call
             )
             about = phrase("{operation}, the answer", operation=title)
+            file = f"{name}-{operation.name}-answer.xml"
             if operation.name in {"SendDocument", "UpdateTraces"}:
-                yield self._sign_taken(f"{name}-{operation.name}-answer.xml", about, operation.name, packet)
-            else:
-                yield self._sign(f"{name}-{operation.name}-answer.xml", about, answer)
+                yield self._sign_taken(file, about, operation.name, packet)
+            elif operation.response in service.contract.model.elements:
+                yield self._sign(file, about, writer.write_element(operation.response))
+            else:  # of a service that the configuration defines: the answer to a message that was accepted
+                content, space = etree.tostring(call, method="c14n", exclusive=True), service.contract.namespace
+                yield self._sign_taken(file, about, operation.name, content, space)
 
     def list_refusals(self) -> Iterator[SampleFile]:
         """Yield how the hub refuses: a message in a good call, and a call."""
@@ -132,11 +135,13 @@ class _Samples:
         signed = signing.sign_envelope(envelope.wrap_in_envelope(child), self.key, self.now)
         return SampleFile(name=name, about=about, content=signed)
 
-    def _sign_taken(self, name: str, about: Phrase, operation: str, packet: bytes) -> SampleFile:
+    def _sign_taken(
+        self, name: str, about: Phrase, operation: str, packet: bytes, space: str = documents_requests.NAMESPACE
+    ) -> SampleFile:
         """Return the answer to an accepted message, with a receipt that is sealed like those of the hub."""
         document_id = make_id(self.now)
         content = documents_responses.Receipt(document_id, "2026-0001", sha256(packet).hexdigest(), self.now)
-        receipt = signing.seal_canonical(documents_responses.write_receipt(content), self.key)
-        taken = documents_responses.write_taken_response(operation, document_id, receipt)
+        receipt = signing.seal_canonical(documents_responses.write_receipt(content, space), self.key)
+        taken = documents_responses.write_taken_response(operation, document_id, receipt, space)
         signed = signing.sign_canonical_body(taken, envelope.SOAP11, self.key, self.now)
         return SampleFile(name=name, about=about, content=signed)
