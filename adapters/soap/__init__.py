@@ -85,7 +85,7 @@ class SoapPartner:
         steps = self.talk.mapping.deliver
         course = PartnerCourse(steps, sources, now, message=consignment.message.id)
         if not steps:
-            return Unavailable("the mapping has no [[deliver]]", ours=True)
+            return Unavailable("the mapping has no [[deliver]]")
         if not any(step.hands_over and applies(step, sources) for step in steps):
             return Refused(
                 f"no step of the mapping sends a {consignment.message.kind} of {consignment.message.service}"

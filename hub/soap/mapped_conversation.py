@@ -20,7 +20,7 @@ from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMa
 from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
 from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_answer
-from hub.soap.partner_calls import PartnerOperation, PartnerService, load_service
+from hub.soap.partner_calls import Misplaced, PartnerOperation, PartnerService, load_service
 
 #: A kept value is dropped this long before its time, because the call that carries it takes time too.
 _MARGIN = timedelta(seconds=30)
@@ -214,9 +214,11 @@ class PartnerConversation:
                 return token
             course.token, course.relied = token, course.relied or recalled is not None
             headers.append(("Authorization", f"Bearer {token}"))
-        body, more = write_mapped_call(
-            self.mapping, step, self._operation(step), sources, self.terms.identity, course.now
-        )
+        try:
+            operation = self._operation(step)
+            body, more = write_mapped_call(self.mapping, step, operation, sources, self.terms.identity, course.now)
+        except Misplaced as wrong:  # `check` names it, unless only this message shows it
+            return Unavailable(f"{step.place}: the mapping does not fit the WSDL: {wrong}"[:LONGEST_REASON], ours=True)
         limit = _CONTENT_LIMIT if step.content is not None else _REPLY_LIMIT
         for name, text in headers:
             if not text.isascii() or not text.isprintable():

@@ -226,7 +226,17 @@ class TestWhatIsWritten:
 
 def test_a_mapping_that_delivers_nothing_kills_no_message():
     _, outcome = deliver('[[ask.VerifyCitizen]]\noperation = "XacThuc"\n')
-    assert outcome == Unavailable("the mapping has no [[deliver]]", ours=True)
+    assert outcome == Unavailable("the mapping has no [[deliver]]")
+
+
+def test_a_mapping_that_does_not_fit_the_wsdl_kills_no_message_and_opens_no_breaker():
+    asked, outcome = deliver(SEND.replace('"maTin"', '"maTinn"'))
+    assert asked == []
+    assert isinstance(outcome, Unavailable)
+    assert outcome.ours
+    assert outcome.detail.startswith(
+        "deliver[1]: the mapping does not fit the WSDL: GuiVanBan has no maTinn; one of token"
+    )
 
 
 class TestSeveralRecipients:
