@@ -17,7 +17,7 @@ from hub.security.certificates import hash_certificate
 from tests import homes
 from tests.api_callers import Program
 from tests.cli.test_cli_partner import KEPT, issue
-from tests.console.test_console_partners import Office
+from tests.console.test_console_partners import Office, give_mapping
 from tests.province import NOW
 
 
@@ -47,6 +47,14 @@ def program(office: Office) -> Program:
 def see(program: Program, code: str = "soyte") -> Any:
     assert program.get(f"/partners/{code}/settings").status == 200
     return program.said
+
+
+def test_the_files_of_its_folder_are_listed_with_their_hashes(office: Office, program: Program) -> None:
+    sha256 = give_mapping(office.home, b"<a/>")
+    office.reload()
+    listed = see(program)["files"]
+    assert listed[1] == {"path": "partners/soyte/kieu.xsd", "octets": 4, "sha256": sha256}
+    assert see(program, "vpub")["files"] == []
 
 
 def test_settings_are_judged_then_changed_once_and_every_other_word_stays(office: Office, program: Program) -> None:

@@ -1,5 +1,6 @@
 """Partners at the console: looked at, tested, and changed only as it was shown, by who may, with a reason, and taken back if refused."""
 
+import hashlib
 import re
 import shutil
 from datetime import UTC, datetime
@@ -116,6 +117,33 @@ def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     assert op.get("/partners/soyte/other").status == 404
     op.get("/")
     assert "/partners/soyte" in op.links()
+
+
+def give_mapping(home: Path, schema: bytes) -> str:
+    """Give `soyte` a mapping that lists a file, and return the SHA-256 of the file."""
+    folder, toml = home / "partners/soyte", home / "partners/soyte.toml"
+    folder.mkdir(exist_ok=True)
+    (folder / "kieu.xsd").write_bytes(schema)
+    sha256 = hashlib.sha256(schema).hexdigest()
+    (folder / "mapping.toml").write_text(f'[wsdl.sha256]\n"kieu.xsd" = "{sha256}"\n', "utf-8")
+    toml.write_text(f'{KEPT}\n[settings]\nmapping = "soyte/mapping.toml"\n', "utf-8")
+    return sha256
+
+
+def test_the_files_of_its_folder_are_shown_and_a_changed_one_is_not_in_force_yet(office: Office) -> None:
+    before = give_mapping(office.home, b"<a/>")
+    office.reload()
+    op = office.visit("op")
+    assert op.get("/partners/soyte").status == 200
+    assert before[:32] in op.page
+    assert "partners/soyte/kieu.xsd" in op.page
+    after = give_mapping(office.home, b"<b/>")
+    op.get("/partners/soyte")
+    assert f"kieu.xsd {after[:16]}" in op.page.partition('id="pending"')[2].partition("</section>")[0]
+    (office.home / "partners/soyte/kieu.xsd").write_bytes(b"<c/>")
+    op.get("/partners/soyte")
+    assert "partners/soyte/mapping.toml: wsdl.sha256" in unescape(op.page.partition('id="mistakes"')[2])
+    assert before[:32] in op.page, "what is in force"
 
 
 @pytest.mark.parametrize(
