@@ -13,9 +13,11 @@ import adapters
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Accepted, Arrival, Collector, Judged, Problem, Query, Refused, Reply, Unavailable
 from hub.formats.spool import Drawer, Octets
+from hub.formats.streamed_xml import Load, Loads
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.security import signing, wss_verify
 from hub.soap import attachments, documents_responses, envelope, wsdl
+from hub.soap.attachments import Carriage, Manner
 from tests.adapters.test_conformance import FOLDER, consignment
 from tests.pki import NOW, partner
 
@@ -151,6 +153,49 @@ class TestAnAnswerThatMustBeSigned:
         signed = signing.sign_envelope(answer("1"), partner("vpub"), NOW).replace(b"ma>1<", b"ma>0<")
         _, outcome = deliver(self.MAPPING, Reply(200, signed, XML))
         assert isinstance(outcome, Unavailable)
+
+
+class TestAnAnswerWithParts:
+    """A document of 300,000 octets that a partner gives by MTOM, signed."""
+
+    CONTENT = b"<a>" + b"x" * 300_000 + b"</a>"
+    MAPPING = """
+[security]
+verify = true
+[[collect]]
+operation = "DanhSachCho"
+list = "vanBan"
+id = "ma"
+[[collect]]
+operation = "LayVanBan"
+content = "noiDung"
+[collect.input]
+"ma" = "{open.id}"
+"""
+
+    def collect(self, change=lambda octets: octets):
+        loads = Loads()
+        answered = etree.fromstring('<LayVanBanResponse xmlns="urn:vi-du:dich-vu"><noiDung/></LayVanBanResponse>')
+        loads.put(answered[0], Load(Octets.of(self.CONTENT), carried=True))
+        how = Manner(envelope.SOAP11, carriage=Carriage.MTOM)
+        unsigned = envelope.write_unsigned_envelope(answered)
+        sent = attachments.pack_envelope(unsigned, loads, how, partner("vpub"), NOW)
+        listed = '<DanhSachChoResponse xmlns="urn:vi-du:dich-vu"><vanBan><ma xmlns="urn:vi-du:kieu">v</ma></vanBan></DanhSachChoResponse>'
+        shown = signing.sign_envelope(made(listed), partner("vpub"), NOW)
+        adapter: Any = adapters.make_adapter("soap", terms(self.MAPPING))
+        conversation = adapter.collect("", NOW)
+        next(conversation)
+        assert b"LayVanBan" in conversation.send(Reply(200, shown, XML)).body
+        return conversation.send(Reply(200, change(sent.read()), {"content-type": sent.content_type}))
+
+    def test_has_the_octets_of_the_part(self):
+        assert self.collect().content == self.CONTENT
+
+    def test_of_which_one_was_changed_is_none(self):
+        with pytest.raises(StopIteration) as ended:
+            self.collect(lambda octets: octets.replace(b"xxx</a>", b"xxy</a>"))
+        assert isinstance(ended.value.value, Unavailable)
+        assert "signature-invalid" in ended.value.value.detail
 
 
 class TestWhatIsWritten:
