@@ -8,12 +8,13 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
 import pytest
+from lxml import etree
 
 from hub.runtime.free_ports import find_free_ports
 from tests import warm
@@ -243,12 +244,33 @@ def test_while_the_php_office_is_busy_the_message_waits(town):
     assert town.taken("has-sott")[message] == packet
 
 
+def test_what_the_java_office_itself_serves_can_be_fetched_in_place_of_files(town):
+    """JAX-WS makes it anew for whoever asks: ?wsdl, and in it ?wsdl=1 and ?xsd=1, with its own address."""
+    partners = town.hub.home / "partners"
+    url = tomllib.loads((partners / "sovh.toml").read_text())["url"]
+    before = set(partners.iterdir())
+    town.type(f"lienthong -c tinh/hub.toml partners add sovh --replace --as-hub --wsdl {url}?wsdl")
+    (folder,) = [each for each in set(partners.iterdir()) - before if each.is_dir()]
+    files = tomllib.loads((folder / "mapping.toml").read_text())["wsdl"]["sha256"]
+    given = tomllib.loads((partners / "sovh/mapping.toml").read_text())["wsdl"]["sha256"]
+    assert len(files) == len(given) == 4
+    assert definitions(folder / name for name in files) == definitions(partners / "sovh" / name for name in given)
+
+
+def definitions(files: Iterable[Path]) -> list[str]:
+    """Return what these files define, whichever defines it: all but what they import, and where the service is."""
+    found = [part for file in files for part in etree.parse(file).getroot().iterchildren("*")]
+    kept = [part for part in found if etree.QName(part).localname not in {"types", "import", "service"}]
+    return sorted(etree.canonicalize(etree.tostring(part, encoding="unicode"), strip_text=True) for part in kept)
+
+
 def test_a_new_version_in_soap_12_with_octets_beside_the_envelope_takes_the_place_of_the_old_one(town):
     """The mapping goes on as it is, but for the signatures: WSS4J 1.6 knows none of MTOM."""
     partners, lienthong = town.hub.home / "partners", "lienthong -c tinh/hub.toml partners"
     url = tomllib.loads((partners / "sovh.toml").read_text())["url"]
+    before = set(partners.glob("sovh*/mapping.toml"))
     town.type(f"{lienthong} add sovh --replace --wsdl vanban/VanBanDenMtomService.wsdl")
-    (mapping,) = set(partners.glob("sovh*/mapping.toml")) - {partners / "sovh/mapping.toml"}
+    (mapping,) = set(partners.glob("sovh*/mapping.toml")) - before
     text = mapping.read_text().replace('service = "VanBanDenService"', 'service = "VanBanDenMtomService"\nmtom = true')
     mapping.write_text(text.replace("sign = true", "").replace("verify = true", ""))
     named = mapping.relative_to(partners)
