@@ -7,6 +7,7 @@ prefixes or white space the caller's toolkit puts around it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import deepcopy
 
 import attrs
 from lxml import etree
@@ -29,6 +30,8 @@ Query = Callable[[JournalAccess, Case], Awaitable[etree._Element]]  # noqa: SLF0
 
 
 _MESSAGE_ID = ValuePath("MessageId")
+#: Maximum octets of all binary values of a record. They are in its content as base64, which is read as a whole.
+BINARY = 8 << 20
 _LONGEST_ID = 200  #: characters of a message id, as the contracts of the hub say
 
 
@@ -63,16 +66,30 @@ class RecordsEndpoint:
     _weight: int = 1  #: how many times as much as the hub's own services each element costs to read
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
-        """See `Endpoint`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
+        """See `Endpoint`. Raises CallRefused (`contract-broken`) for an element without a canonical form, and
+        (`too-large`) for one with more than `BINARY` octets of binary values.
+        """
         if etree.QName(child).localname in self._queries:
             return QueryCall(child)
+        whole = self._fill(child, octets) if octets else child
         try:
-            content = etree.tostring(child, method="c14n", exclusive=True, with_tail=False)
+            content = etree.tostring(whole, method="c14n", exclusive=True, with_tail=False)
         except etree.C14NError as error:  # a relative namespace URI
             raise CallRefused(
                 Problem("contract-broken", phrase("no canonical form: {error}", error=str(error)))
             ) from None
         return RecordCall(content, self._read_id(child))
+
+    def _fill(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> etree._Element:
+        """Return *child* with the canonical base64 of its binary values, of which the call may have brought some apart."""
+        size = sum(map(len, octets))
+        if size > BINARY:
+            raise CallRefused(Problem("too-large", f"{size} > {BINARY}"))
+        whole = deepcopy(child)  # the call is kept as it came
+        for element, value in zip(whole.iter(*self.contract.binary), octets, strict=True):
+            element.text = xsd_types.encode_canonical_base64(value if isinstance(value, bytes) else value.read())
+            del element[:]
+        return whole
 
     def _read_id(self, child: etree._Element) -> str | None:
         path = self._ids.get(child.tag, _MESSAGE_ID)

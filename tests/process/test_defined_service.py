@@ -137,6 +137,13 @@ def test_it_is_taken_up_called_counted_delivered_and_taken_away_while_the_nodes_
                 assert taken.Report.IsSuccess is True
                 again = other.bind("phananh", "Soap12").GuiPhanAnh(**call)
                 assert again.DocumentId == taken.DocumentId, "known to both"
+                for node in nodes:  # a wrong definition leaves the old one in force
+                    file = node.home / "services/phananh/service.toml"
+                    right = file.read_text("utf-8")
+                    file.write_text(right.replace('day = "NgayNhan"', 'day = "NgayNhap"'), "utf-8")
+                    (mistake,) = node.cli("reload", "--json", code=None)
+                    assert mistake["path"] == "services/phananh/service.toml: message[0].fact[0].day"
+                    file.write_text(right, "utf-8")
                 wrong = {**call, "MaThongDiep": "m-2", "PhanAnh": [COMPLAINTS[0], {**COMPLAINTS[1], "LinhVuc": ""}]}
                 with pytest.raises(Fault, match=r"/GuiPhanAnh/PhanAnh\[2\]/LinhVuc"):
                     client.bind("phananh", "Soap11").GuiPhanAnh(**wrong)

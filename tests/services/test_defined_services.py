@@ -1,16 +1,19 @@
 """A service by an XSD and a few lines of TOML: the example of docs/howto/add-a-service.md, word for word."""
 
+import base64
 import json
 import re
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import attrs
 import pytest
 import sqlalchemy as sa
+from lxml import etree
 from twisted.internet.defer import Deferred
 
 from adapters import make_adapter
@@ -34,7 +37,7 @@ from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.soap import envelope
-from hub.soap.attachments import Manner
+from hub.soap.attachments import Manner, read_http_manner
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery, fact
@@ -44,6 +47,7 @@ from hub.web.endpoints import make_defined_endpoint
 from hub.workload import closing, month_world, unit_report
 from tests import databases, homes, pki
 from tests.conftest import ROOT
+from tests.mtom import Body
 from tests.opened import lines_of
 from tests.pki import NOW
 from tests.signatures import Layout, stamp
@@ -88,15 +92,17 @@ class ServiceTown:
         layout = Layout(content=content, created=stamp(created), expires=stamp(created + timedelta(minutes=5)))
         return self.put(layout.signed(self.who), self.who, service).decode()
 
-    def put(self, body: bytes, shown: Any, service: str = "phananh") -> bytes:
+    def put(self, body: bytes, shown: Any, service: str = "phananh", manner: Manner | None = None) -> bytes:
         """Return the answer to the envelope *body* on a connection whose client showed the certificate of *shown*."""
         access = JournalAccess(InlineDatabase(self.engine), run_at_once, lambda: None, lambda: None)
         endpoint = make_defined_endpoint(self.live.config.services[service], access)
         intake = Intake(self.live, endpoint, access, lambda: NOW, Throttle(lambda: 0.0))
         done: list[Any] = []
-        answered = Deferred.fromCoroutine(intake.answer(Octets.of(body), Manner(), shown.certificate, Drawer()))
-        _ = answered.addCallback(done.append)
+        drawer = Drawer()
+        asked = intake.answer(Octets.of(body), manner or Manner(), shown.certificate, drawer)
+        _ = Deferred.fromCoroutine(asked).addCallback(done.append)
         answer: bytes = done[0].body.read()
+        drawer.close()
         return answer
 
     def facts(self) -> list[tuple[Any, ...]]:
@@ -436,3 +442,51 @@ def test_only_who_may_send_for_a_unit_or_was_granted_it_may_call(tmp_path):
         assert grants.is_granted(who, made, "phananh", "GuiPhanAnh") is may, partner
         told = attrs.evolve(made, services={"phananh": telling})
         assert grants.is_granted(who, told, "phananh", "GuiPhanAnh") is may_tell, partner
+
+
+# --- binary values ---
+
+WITH_FILE = XSD.replace(
+    '<xs:element name="PhanAnh" maxOccurs="1000">',
+    '<xs:element name="TepDinhKem" type="xs:base64Binary" minOccurs="0"/>\n        <xs:element name="PhanAnh" maxOccurs="1000">',
+)
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+@pytest.mark.parametrize("form", ["inline", "wrapped", "mtom"])
+def test_a_binary_value_is_kept_whole_however_it_comes_and_is_the_same_message(tmp_path, size, form):
+    made = make_town(tmp_path, define(homes.begin(tmp_path / "tinh"), schema=WITH_FILE))
+    content = Random(size).randbytes(size)
+    letters = base64.b64encode(content).decode()
+    whole = SAMPLE.replace("<PhanAnh>", f"<TepDinhKem>{letters}</TepDinhKem><PhanAnh>", 1)
+    if form == "wrapped":
+        lines = "\n".join(letters[at : at + 76] for at in range(0, len(letters), 76))
+        call = whole.replace(letters, lines)
+    else:
+        call = whole
+    try:
+        if form == "mtom":
+            signed = Layout(content=call).signed(made.who)
+            include = '<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:tep"/>'
+            body = Body()
+            sent = body.written(signed.replace(letters.encode(), include.encode()), {"tep": content})
+            answer = made.put(sent, made.who, manner=read_http_manner(body.content_type, None)).decode(
+                "utf-8", "replace"
+            )
+        else:
+            answer = made.ask(call)
+        assert "<IsSuccess>true</IsSuccess>" in answer, answer[:2000]
+        with transactions.read_transaction(made.engine) as tx:
+            (known,) = search.find_messages(tx, [MessageFilter()], 9)
+            kept = blobs.read_blob(tx, known.sha256)
+        assert kept == etree.tostring(etree.fromstring(whole), method="c14n", exclusive=True)
+    finally:
+        made.engine.dispose()
+
+
+def test_more_binary_octets_than_are_read_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("hub.intake.records_endpoint.BINARY", 1000)
+    made = make_town(tmp_path, define(homes.begin(tmp_path / "tinh"), schema=WITH_FILE))
+    letters = base64.b64encode(bytes(1001)).decode()
+    assert "too-large" in made.ask(SAMPLE.replace("<PhanAnh>", f"<TepDinhKem>{letters}</TepDinhKem><PhanAnh>", 1))
+    made.engine.dispose()
