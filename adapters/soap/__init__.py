@@ -100,6 +100,8 @@ class SoapPartner:
         if isinstance(ended, Unavailable):
             return ended
         outcome = ended[0].outcome(now)
+        if isinstance(outcome, Accepted | Refused):  # a person who replays it wants all steps again
+            self.talk.forget_message(course, items=isinstance(outcome, Accepted))
         named = any(value.uses(*IDENTIFYING) for step in steps if step.hands_over for value in step.values)
         if isinstance(outcome, Accepted) and consignment.unsure is not None and not named:
             return attrs.evolve(outcome, twice=True)

@@ -46,6 +46,8 @@ class Setting:
         return re.fullmatch(self.like, value) is not None
 
 
+#: Values that may be kept before the expired ones are looked for.
+_TIDY = 1000
 #: How long the document at which a conversation broke off is remembered.
 _REMEMBERED = timedelta(days=1)
 
@@ -59,6 +61,7 @@ class AdapterNotes:
 
     #: value and expiry by name
     _kept: dict[str, tuple[str, datetime]] = attrs.field(factory=dict, init=False, repr=False)
+    _most: int = attrs.field(default=_TIDY, init=False, repr=False)  #: with more values the expired ones are dropped
 
     def keep(self, name: str, value: str, until: datetime) -> None:
         """Keep *value* under *name*, at most until *until*."""
@@ -66,6 +69,10 @@ class AdapterNotes:
 
     def recall(self, name: str, now: datetime) -> str | None:
         """Return the value under *name*, or None if there is none or it has expired."""
+        if len(self._kept) > self._most:
+            for each in [each for each, kept in list(self._kept.items()) if kept[1] <= now]:
+                self._kept.pop(each, None)
+            self._most = max(_TIDY, 2 * len(self._kept))
         value, until = self._kept.get(name, ("", now))
         return value if now < until else None
 

@@ -146,6 +146,7 @@ class MappedStep:
     place: str  #: where it stands, such as `deliver[2]`
     operation: str
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: sources and the texts of which each must be one
+    each: Value | None = None  #: one placeholder: the step is taken once for each of its items
     hands_over: bool = False
     action: str | None = None
     mtom: bool = False
@@ -171,6 +172,7 @@ class MappedStep:
         return (
             *(each.value for each in (*self.input, *self.header)),
             *(value for _, value in self.http),
+            *((self.each,) if self.each is not None else ()),
             *(each.each for each in self.lists),
             *(field.value for each in self.lists for field in each.fields),
         )
@@ -531,12 +533,16 @@ def _read_steps(table: _Table, key: str, kind: str, *, mtom: bool) -> tuple[Mapp
 
 
 def _read_step(table: _Table, kind: str, *, mtom: bool) -> MappedStep:
-    sources = (*_SOURCES[kind], _SECRET)
-    own = table.flag("mtom")
+    sources: tuple[str, ...] = (*_SOURCES[kind], _SECRET)
+    own, each = table.flag("mtom"), None
+    if kind == "deliver" and table.given("each"):
+        each = _read_each(table, ("xml/",), phrase("{xml.PATH}, and nothing else"))
+        sources = (*sources, "item/")
     step = MappedStep(
         place=table._path,  # noqa: SLF001 - of the same module
         operation=table.text("operation", required=True) or "",
         only=_read_only(table.table("only"), kind),
+        each=each,
         action=table.text("action", like=r"[\x21-\x7e]*", expected=phrase("a SOAPAction without spaces")),
         mtom=mtom if own is None else own,
         input=_read_fields(table.table("input"), sources),
@@ -619,16 +625,23 @@ def _read_lists(table: _Table, sources: Sequence[str]) -> tuple[ListField, ...]:
     for key in table.names():
         inside = table.table(key)
         path = table.understand(key, key, read_path)
-        nested = any(key.startswith(f"{other.written}/") for other in found)
+        nested = "item/" in sources or any(key.startswith(f"{other.written}/") for other in found)
         allowed = ("recipients", "xml/", *(("item/",) if nested else ()))
-        each = inside.read("each", lambda text: read_value(text, allowed), required=True)  # noqa: B023 - called at once
+        each = _read_each(inside, allowed, phrase("{recipients} or {xml.PATH}, and nothing else"))
         fields = _read_fields(inside.table("input"), sources, of_list=True)
         inside.close()
-        if each is not None and each.single is None:
-            inside.wrong("each", phrase("is no placeholder"), phrase("{recipients} or {xml.PATH}, and nothing else"))
-        elif each is not None and path:
+        if each is not None and path:
             found.append(ListField(path, each, fields, key))
     return tuple(found)
+
+
+def _read_each(table: _Table, sources: Sequence[str], expected: Phrase) -> Value | None:
+    """Return the value of `each`: one placeholder that stands for several items. None after a mistake."""
+    each = table.read("each", lambda text: read_value(text, sources), required=True)
+    if each is not None and (each.single is None or each.single.functions):
+        table.wrong("each", phrase("is no placeholder"), expected)
+        return None
+    return each
 
 
 def _read_keeping(table: _Table, kind: str) -> KeptValues:

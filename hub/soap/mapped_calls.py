@@ -66,7 +66,7 @@ def _put_lists(step: MappedStep, root: CallNode, sources: Sources) -> None:
             ((parent, places) for parent, places in reversed(made) if field.written.startswith(f"{parent}/")), None
         )
         if outer is None:
-            begins: Iterator[tuple[CallNode, etree._Element | str | None]] = iter([(root, None)])
+            begins: Iterator[tuple[CallNode, etree._Element | str | None]] = iter([(root, sources.item)])
             path = field.path
         else:
             begins, path = iter(outer[1]), field.path[outer[0].count("/") + 1 :]

@@ -14,7 +14,7 @@ import attrs
 
 from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
-from hub.partner.mapping_values import Found, Sources, Unfit, write_text, write_value
+from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_items, write_text, write_value
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
 from hub.soap.client_credentials import ask_token
@@ -26,6 +26,8 @@ from hub.soap.partner_calls import Misplaced, PartnerOperation, PartnerService, 
 _MARGIN = timedelta(seconds=30)
 #: Maximum life of a kept value, whatever the partner says.
 _LONGEST = timedelta(days=30)
+#: How long it is remembered which items of a message a partner has, and how many refusals of items a reason tells.
+_ITEM_LIFE, _MOST_TOLD = timedelta(days=1), 20
 _REPLY_LIMIT, _CONTENT_LIMIT = 4 << 20, 48 << 20
 LONGEST_REASON = 2000
 #: Cost of each step of a conversation, in octets of ordinary XML: types, XML and signatures, so none of it belongs on the
@@ -102,12 +104,12 @@ class PartnerConversation:
             step = waiting.pop(0)
             if step.place in course.done or not applies(step, course.sources) or self._recall(step, course):
                 continue
-            made = yield from self._make_request(step, course)
-            if isinstance(made, Unavailable):
-                return made
-            reply = yield made
-            answer = self._read(step, reply, reply.at or course.now)
-            judged = attrs.evolve(self._judge(step, answer, course, reply.at or course.now), at=reply.at)
+            taken = yield from (
+                self._take(step, course) if step.each is None else self._take_each(step, step.each, course)
+            )
+            if isinstance(taken, Unavailable):
+                return taken
+            judged, answer = taken
             if judged.then is Then.LOGIN and course.relied and not course.again:
                 self._forget(course)
                 course.again, course.relied = True, False
@@ -115,7 +117,7 @@ class PartnerConversation:
                 continue
             if judged.then is not Then.NEXT:
                 break
-            missing = self._keep(step, answer, course, reply.at or course.now)
+            missing = "" if answer is None else self._keep(step, answer, course, judged.at or course.now)
             if missing:
                 return Unavailable(f"{step.operation}: the answer has no {missing}")
             if step.hands_over or (course.lasting and step.keep is not None):
@@ -144,6 +146,61 @@ class PartnerConversation:
             return Answer(tuple((name, text) for name, texts in read for text in texts if text))
         outcome = judged.outcome(now)
         return outcome if isinstance(outcome, Refused | Unavailable) else Unavailable("no answer")
+
+    def forget_message(self, course: PartnerCourse, *, items: bool) -> None:
+        """Drop what was kept of the message, whose delivery has ended; with *items* what was noted of its items, too."""
+        for step in course.steps:
+            if step.keep is not None and step.keep.of_message:
+                for name in step.keep.values:
+                    self.terms.notes.drop(self._note(step, name, course))
+            if items and step.each is not None:
+                for number, _ in enumerate(list_items(step.each, course.sources), 1):
+                    self.terms.notes.drop(_item_note(step, course, number))
+
+    def _take(
+        self, step: MappedStep, course: PartnerCourse
+    ) -> Generator[Request, Reply, tuple[AnswerJudgement, PartnerAnswer] | Unavailable]:
+        """Make the call of *step*, and judge its answer. Raises Unfit."""
+        made = yield from self._make_request(step, course)
+        if isinstance(made, Unavailable):
+            return made
+        reply = yield made
+        answer = self._read(step, reply, reply.at or course.now)
+        judged = self._judge(step, answer, course, reply.at or course.now)
+        return attrs.evolve(judged, at=reply.at), answer
+
+    def _take_each(
+        self, step: MappedStep, each: Value, course: PartnerCourse
+    ) -> Generator[Request, Reply, tuple[AnswerJudgement, PartnerAnswer | None] | Unavailable]:
+        """Make the call of *step* for each item of *each*, but those that an earlier attempt has brought there.
+
+        An item that is refused does not keep the others back: the message is refused at the end, with their reasons.
+        """
+        refusals, answer = list[str](), None
+        items = list_items(each, course.sources)
+        if not items:
+            return AnswerJudgement(then=Then.REFUSED, reason=f"the message has nothing for {step.operation}"), None
+        for number, item in enumerate(items, 1):
+            note = _item_note(step, course, number)
+            if self.terms.notes.recall(note, course.now) is not None:
+                continue
+            course.sources.item = item
+            taken = yield from self._take(step, course)
+            course.sources.item = None
+            if isinstance(taken, Unavailable):
+                return taken
+            judged, answer = taken
+            if judged.then is Then.REFUSED:
+                refusals.append(f"{number}: {judged.reason or 'without a reason'}")
+            elif judged.then in {Then.ACCEPTED, Then.NEXT}:
+                self.terms.notes.keep(note, "", (judged.at or course.now) + _ITEM_LIFE)
+            else:
+                return judged, answer
+        if not refusals:
+            return AnswerJudgement(then=Then.NEXT), answer
+        more = f"; and {len(refusals) - _MOST_TOLD} more" if len(refusals) > _MOST_TOLD else ""
+        said = f"{len(refusals)} of {len(items)} refused: {'; '.join(refusals[:_MOST_TOLD])}{more}"
+        return AnswerJudgement(then=Then.REFUSED, reason=said[:LONGEST_REASON]), answer
 
     # Kept values
 
@@ -312,6 +369,10 @@ class PartnerConversation:
 def _decides(step: MappedStep, course: PartnerCourse) -> bool:
     """Tell whether an answer to *step* must be understood: nothing after it would show that it was none."""
     return step.hands_over or step.confirm or (not course.lasting and step is course.steps[-1])
+
+
+def _item_note(step: MappedStep, course: PartnerCourse, number: int) -> str:
+    return f"item {step.operation} {course.message} {number}"
 
 
 def applies(step: MappedStep, sources: Sources) -> bool:

@@ -11,7 +11,18 @@ from lxml import etree
 
 import adapters
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Accepted, Arrival, Collector, Judged, Problem, Query, Refused, Reply, Unavailable
+from hub.domain.model import (
+    Accepted,
+    Arrival,
+    Collector,
+    Judged,
+    Postponed,
+    Problem,
+    Query,
+    Refused,
+    Reply,
+    Unavailable,
+)
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Load, Loads
 from hub.partner.adapter_settings import AdapterNotes, Terms
@@ -306,6 +317,90 @@ class TestSeveralRecipients:
         )
         _, outcome = deliver(mapping, Reply(200, answer("8"), XML), recipients=("H55.1", "H55.2"))
         assert outcome == Refused("refused, without a reason", ())
+
+
+class TestACallForEachElement:
+    MESSAGE = b"<r><HoSo><Ma>1</Ma></HoSo><HoSo><Ma>2</Ma></HoSo><HoSo><Ma>3</Ma></HoSo></r>"
+    MAPPING = """
+[[deliver]]
+operation = "GuiHoSo"
+each = "{xml.HoSo}"
+[deliver.input]
+"maTin" = "{message.id}-{item.Ma}"
+"danhSach/hoSo/ma" = "{item.Ma}"
+[[deliver.outcome]]
+when = { "GuiHoSoResult" = ["00", ""] }
+then = "accepted"
+[[deliver.outcome]]
+when = { "GuiHoSoResult" = "99" }
+then = "unavailable"
+[[deliver.outcome]]
+when = { "GuiHoSoResult" = "*" }
+then = "refused"
+reason = "GuiHoSoResult"
+"""
+
+    def deliver(self, *said, notes=None, content=MESSAGE):
+        replies = [
+            Reply(
+                200,
+                made(
+                    f'<GuiHoSoResponse xmlns="urn:vi-du:dich-vu"><GuiHoSoResult>{each}</GuiHoSoResult></GuiHoSoResponse>'
+                ),
+                XML,
+            )
+            for each in said
+        ]
+        asked, outcome = deliver(self.MAPPING, *replies, content=content, notes=notes or AdapterNotes())
+        return [next(etree.fromstring(each.body).iter("{*}ma")).text for each in asked], outcome
+
+    def test_is_made_in_their_order(self):
+        assert self.deliver("00", "00", "00") == (["1", "2", "3"], Accepted())
+
+    def test_goes_on_where_the_last_attempt_ended(self):
+        notes = AdapterNotes()
+        asked, outcome = self.deliver("00", "99", notes=notes)
+        assert asked == ["1", "2"]
+        assert isinstance(outcome, Unavailable)
+        assert self.deliver("00", "00", notes=notes) == (["2", "3"], Accepted())
+        assert self.deliver("00", "00", "00", notes=notes) == (["1", "2", "3"], Accepted()), "a person sent it again"
+
+    def test_keeps_no_other_back_where_one_is_refused(self):
+        notes = AdapterNotes()
+        asked, outcome = self.deliver("00", "07", "00", notes=notes)
+        assert asked == ["1", "2", "3"]
+        assert outcome == Refused("1 of 3 refused: 2: 07")
+        assert self.deliver("00", notes=notes) == (["2"], Accepted()), "replayed, it brings what is missing"
+
+    def test_is_none_for_a_message_without_elements(self):
+        assert self.deliver(content=b"<r/>") == ([], Refused("the message has nothing for GuiHoSo"))
+
+    @pytest.mark.parametrize("each", ["x", "{recipients}", "{xml.HoSo | upper}", "{item.Ma}"])
+    def test_needs_a_path_in_the_message(self, each):
+        mapping = self.MAPPING.replace("{xml.HoSo}", each)
+        found = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, terms(mapping).files)
+        assert "mapping.toml: deliver[1].each" in {mistake.path for mistake in found}
+
+
+def test_what_was_kept_of_a_message_is_forgotten_when_its_delivery_has_ended():
+    """Else a replay would take the step for done."""
+    keeping = '[deliver.keep]\nso = "GuiVanBanResult/ma"\nfor = "1d"\nof = "message"\n'
+    mapping = SEND.replace('then = "accepted"', 'then = "next"').replace(
+        "[[deliver.outcome]]", f"{keeping}[[deliver.outcome]]"
+    )
+    mapping += '[[deliver]]\noperation = "XacNhan"\n[deliver.input]\n"ma" = "{kept.so}"\n"ketQua" = "?"\n'
+    rules = '[[deliver.outcome]]\nwhen = {{ "XacNhanResult/ma" = "{}" }}\nthen = "{}"\nafter = "1m"\n'
+    mapping += rules.format("1", "postponed") + rules.format("2", "refused").replace('after = "1m"\n', "")
+    notes = AdapterNotes()
+    sent, asked = Reply(200, answer(), XML), [Reply(200, answer(ma, operation="XacNhan"), XML) for ma in "12"]
+    first, outcome = deliver(mapping, sent, asked[0], notes=notes)
+    assert isinstance(outcome, Postponed)
+    assert len(first) == 2
+    second, outcome = deliver(mapping, asked[1], notes=notes)
+    assert isinstance(outcome, Refused)
+    assert len(second) == 1, "it was not sent again, only asked for"
+    third, _ = deliver(mapping, sent, asked[1], notes=notes)
+    assert len(third) == 2, "replayed, it is sent again"
 
 
 class TestARepetition:

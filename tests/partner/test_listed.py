@@ -1,6 +1,7 @@
 """How a partner's list of open documents is gone through: in which order, what is told, and what stays owed."""
 
 from collections.abc import Generator
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -126,3 +127,12 @@ def test_a_partner_that_goes_away_ends_it_and_the_next_time_finds_the_same():
     outcome, arrivals = go(partner, "a")
     assert outcome is AWAY
     assert len(arrivals) == 1
+
+
+def test_notes_that_have_expired_take_no_room():
+    notes = AdapterNotes()
+    for number in range(5_000):
+        at = NOW + timedelta(seconds=number)
+        notes.keep(str(number), "x", at + timedelta(seconds=10))
+        assert notes.recall(str(number), at) == "x"
+    assert len(notes._kept) < 1_100
