@@ -10,6 +10,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 
 import attrs
@@ -32,7 +33,7 @@ PAGE = DOCS / "howto/connect-by-wsdl.md"
 #: What the partners give, beside their certificates: folder -> where the toolkit wrote it.
 GIVEN = {"vanban": HERE / "jaxws/wsdl", "tiepnhan": HERE / "php/TiepNhan.wsdl"}
 #: So that a test need not wait.
-POLICY = '\n[policy]\nfirst-retry = "200ms"\nmax-retry = "200ms"\n\n[settings]\n'
+POLICY = ("policy.first-retry=200ms", "policy.max-retry=200ms")
 
 
 @attrs.define
@@ -91,7 +92,7 @@ class Town:
 
     def taken(self, office: str) -> dict[str, bytes]:
         """Return what an office has, by the id that the hub gave."""
-        return {path.name: path.read_bytes() for path in (self.place / office).iterdir()}
+        return {path.name: path.read_bytes() for path in (self.place / office).iterdir() if path.is_file()}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -130,9 +131,8 @@ def town(tmp_path_factory: pytest.TempPathFactory, java_office: tuple[tuple[obje
         made = Town(place, hub, offices["sovh"])
         follow(made, ports)
         for code in offices:
-            file = hub.home / f"partners/{code}.toml"
-            file.write_text(file.read_text().replace("\n[settings]\n", POLICY))
-        hub.cli("reload")
+            hub.cli("partners", "set", code, *POLICY)
+        hub.cli("partners", "set", "sovh", "policy.collect=500ms", "--reload")
         yield made
 
 
@@ -140,8 +140,11 @@ def follow(town: Town, ports: dict[str, str]) -> None:
     """Do what the page says, from top to bottom: type commands, and put a mapping where it says."""
     added = ""
     for language, text in blocks(PAGE):
-        if language == "toml":
-            fill_in(town.hub.home / f"partners/{added}/mapping.toml", text)
+        mapping = town.hub.home / f"partners/{added}/mapping.toml"
+        if text.startswith("[[collect]]"):
+            mapping.write_text(f"{mapping.read_text()}\n{text}")
+        elif language == "toml":
+            fill_in(mapping, text)
         for line in text.splitlines() if language == "sh" else []:
             town.type(re.sub(r"\b944[34]\b", lambda met: ports[met[0]], line))
             added = next(iter(re.findall(r"partners add (\w+)", line)), added)
@@ -216,6 +219,22 @@ def test_an_answer_that_the_partner_did_not_sign_is_not_believed(town, lie):
     assert "GIA-" not in town.told(message)
     town.tell("signed")
     assert "DEN-" in town.ends(message, "delivered")
+
+
+def test_what_waits_at_the_java_office_is_collected_once_and_the_office_is_told(town):
+    outgoing = town.place / "has-sovh/di"
+    outgoing.mkdir()
+    good, bad = letter("cho-lay", "H55.1", sender="H55.21"), letter("nham", "H55.1", sender="H55.13")
+    for name, content in (("VB-1", good), ("VB-2", bad)):
+        (outgoing / f"{name}.moi").write_bytes(content)
+        (outgoing / f"{name}.moi").rename(outgoing / f"{name}.edxml")  # whole, or not there
+    until(lambda: {path.name for path in outgoing.iterdir()} == {"VB-1.accepted", "VB-2.refused"}, "both to be told")
+    lines = [line for line in town.hub.cli("messages", "--partner", "sovh", "--json") if line["partner"] == "sovh"]
+    assert {line["sha256"]: line["state"] for line in lines} == {
+        sha256(good).hexdigest(): "accepted",
+        sha256(bad).hexdigest(): "refused",
+    }
+    assert len(lines) == 2
 
 
 def test_the_java_office_believes_nothing_that_the_hub_did_not_sign(town):

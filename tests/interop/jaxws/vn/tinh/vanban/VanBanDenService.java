@@ -1,10 +1,14 @@
 package vn.tinh.vanban;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import javax.jws.WebService;
@@ -16,7 +20,9 @@ import javax.jws.WebService;
     portName = "VanBanDenPort",
     targetNamespace = "http://vanban.tinh.example.vn/dichvu")
 public class VanBanDenService implements VanBanDen {
-    /** Where the packets taken are put, by maTin. */
+    private static final String WAITING = ".edxml";
+
+    /** Where the packets taken are put, by maTin; in its folder `di` wait those that go out. */
     private final Path folder;
     private final Map<String, TinhTrang> taken = new ConcurrentHashMap<>();
     private volatile String session = UUID.randomUUID().toString();
@@ -81,6 +87,44 @@ public class VanBanDenService implements VanBanDen {
         TinhTrang stands = taken.get(bienNhan);
         if (stands == null) throw fault("KHONG_CO", "Không có biên nhận này.");
         return stands;
+    }
+
+    @Override
+    public List<VanBanDi> lietKeVanBanDi(String maPhien) throws LoiGoi {
+        check(maPhien);
+        List<VanBanDi> waiting = new ArrayList<>();
+        for (File file : Objects.requireNonNullElse(outgoing("").toFile().listFiles(), new File[0])) {
+            if (!file.getName().endsWith(WAITING)) continue;
+            VanBanDi made = new VanBanDi();
+            made.ma = file.getName().substring(0, file.getName().length() - WAITING.length());
+            made.soByte = file.length();
+            waiting.add(made);
+        }
+        return waiting;
+    }
+
+    @Override
+    public byte[] layVanBanDi(String maPhien, String ma) throws LoiGoi {
+        check(maPhien);
+        try {
+            return Files.readAllBytes(outgoing(ma + WAITING));
+        } catch (IOException error) {
+            throw fault("KHONG_CO", "Không có văn bản này.");
+        }
+    }
+
+    @Override
+    public void xacNhanVanBanDi(String maPhien, String ma, String ketQua) throws LoiGoi {
+        check(maPhien);
+        try {
+            Files.move(outgoing(ma + WAITING), outgoing(ma + "." + ketQua));
+        } catch (IOException error) {
+            throw fault("KHONG_CO", "Không có văn bản này.");
+        }
+    }
+
+    private Path outgoing(String name) {
+        return folder.resolve("di").resolve(Path.of(name).getFileName());
     }
 
     private void check(String maPhien) throws LoiGoi {
