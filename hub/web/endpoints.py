@@ -44,7 +44,8 @@ def make_defined_endpoint(defined: DefinedService, access: JournalAccess) -> End
     """Return the endpoint of a service that the configuration defines. Raises `etree.LxmlError` if its schema is broken."""
     paths = {rule.element: rule.message_id for rule in defined.messages}
     weight = 1 + max(rule.count_paths() for rule in defined.messages) // _PATHS
-    return RecordsEndpoint(load_defined_contract(defined), defined.make_service(), access, ids=paths, weight=weight)
+    service = defined.make_service(validated=True)
+    return RecordsEndpoint(load_defined_contract(defined), service, access, ids=paths, weight=weight)
 
 
 def list_endpoints(access: JournalAccess, *others: Endpoint) -> dict[str, Endpoint]:

@@ -23,6 +23,7 @@ from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Accepted, Consignment, Receive, Refused, Reply, Unavailable, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
+from hub.intake.admission import judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.journal import blobs, search
@@ -490,3 +491,27 @@ def test_more_binary_octets_than_are_read_are_refused(tmp_path, monkeypatch):
     letters = base64.b64encode(bytes(1001)).decode()
     assert "too-large" in made.ask(SAMPLE.replace("<PhanAnh>", f"<TepDinhKem>{letters}</TepDinhKem><PhanAnh>", 1))
     made.engine.dispose()
+
+
+def test_a_toolkit_may_name_types_by_a_prefix_of_its_envelope(town):
+    typed = SAMPLE.replace("<NgayNhan>", '<NgayNhan xsi:type="xs:date">')
+    typed = typed.replace(
+        "<GuiPhanAnh ",
+        '<GuiPhanAnh xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" ',
+    )
+    assert "<IsSuccess>true</IsSuccess>" in town.ask(typed)
+    assert len(town.facts()) == 4
+
+
+def test_what_an_adapter_has_collected_is_validated_too(town):
+    entry = judge_record(
+        town.live.config.every_service["phananh"],
+        SAMPLE.replace("2026-11-17", "17/11/2026").encode(),
+        None,
+        "sotttt",
+        town.live.province,
+        NOW,
+        "id",
+    )
+    assert [each.code for each in entry.problems] == ["contract-broken"]
+    assert "/GuiPhanAnh/PhanAnh[2]/NgayNhan" in str(entry.problems[0].detail)

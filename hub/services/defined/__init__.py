@@ -199,13 +199,13 @@ class DefinedService:
         named = dict(self.milestones) | {each.kind: each.name for each in self.messages}
         return named.get(word)
 
-    def make_service(self) -> Service:
-        """Return it as the hub reads services."""
+    def make_service(self, *, validated: bool = False) -> Service:
+        """Return it as the hub reads services. *validated*: what is read was validated by the contract already."""
         from hub.services.defined.reading import read_defined_message  # it imports this module
 
         return Service(
             name=self.name,
-            read=partial(read_defined_message, self),
+            read=partial(read_defined_message, self, validated=validated),
             milestones=frozenset(dict(self.milestones)),
             attributes=self.attributes,
             undelivered_kinds=frozenset(each.kind for each in self.messages if not each.delivered),
