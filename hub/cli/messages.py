@@ -456,7 +456,7 @@ def _listed(
     lines = [
         (own.get(key) or say_field(key), said[key] if key in said else say_value(key, fields[key])) for key in fields
     ]
-    lines += [(say_field("refusal"), each) for each in _say_problems(problems)]
+    lines += [("" if place else say_field("refusal"), each) for place, each in enumerate(_say_problems(problems))]
     lines += [(t("delivery"), say_fields(each)) for each in deliveries]
     width = max(len(name) for name, value in lines if value)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines if value)
@@ -469,11 +469,13 @@ def _say_problems(problems: "Sequence[Problem]") -> Iterator[str]:
     from hub.domain.errors import find_error_sentence
     from hub.domain.sanitize import replace_controls
 
-    for code, some in groupby(problems, lambda each: each.code):
+    for code, reasons in groupby(problems, lambda each: each.code):
+        some = list(reasons)
+        name = f"{code} ({len(some)})" if len(some) > 1 else code
         try:
-            yield f"{code}: {say(find_error_sentence(code))}"
+            yield f"{name}: {say(find_error_sentence(code))}"
         except KeyError:
-            yield code
+            yield name
         for each in some:
             if each.detail:
                 yield f"  {replace_controls(say(each.detail))}"

@@ -12,6 +12,9 @@ from hub.cli.screen import read_language, say, say_count, t
 from hub.language.fields import choose_detail, find_field_term, name_field
 from hub.language.terms import describe_reason, name_word
 
+#: Problems that are named where an event is on one line; `show` has all of them.
+_PROBLEMS = 3
+
 
 def say_word(scope: str, word: object) -> str:
     """Return the name of *word* in the user's language; the word itself if it has none, "" for None."""
@@ -46,6 +49,8 @@ def say_value(key: str, value: object, service: str = "") -> str:
             return say_count(value)
         case datetime():
             return value.isoformat().replace("+00:00", "Z")
+        case [{"code": _}, *_] if isinstance(value, list) and len(value) > _PROBLEMS:
+            return f"{say_value(key, value[:_PROBLEMS], service)}, … (+{len(value) - _PROBLEMS})"
         case list() | tuple():
             return ", ".join(filter(None, (say_value(key, each, service) for each in value)))
         case Mapping() if "code" in value:

@@ -20,6 +20,7 @@ from tests import homes
 from tests.conftest import ROOT
 from tests.homes import Type, engine_of
 from tests.province import NOW, ROUTES, document, entry
+from tests.refused_batches import refuse_batch
 
 TRACKING = make_id(NOW + timedelta(seconds=9))
 
@@ -202,3 +203,30 @@ def test_every_example_of_the_help_and_the_page_runs(type_):
         if "--follow" not in words:
             done = type_(*words)
             assert done.exit_code == 0, (line, done.output)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("vi", "“2026-01-05” không đúng dạng [0-9]{14}"),
+        ("en", "“2026-01-05” does not have the form [0-9]{14}; write it so"),
+    ],
+)
+def test_show_names_every_mistake_of_a_refused_batch_in_the_users_language(home, monkeypatch, language, said):
+    """With the sentence of their code once; `trace`, which has a line for an event, names three."""
+    name = refuse_batch(engine_of(home), NOW)
+    monkeypatch.setenv("LC_ALL", language)
+    lines = homes.typing(home, "show")(name).stdout.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if "contract-broken (47): " in line)
+    mistakes = [line for line in lines[first + 1 :] if "/SyncDossiers/" in line]
+    assert len(mistakes) == 47
+    assert said in mistakes[0]
+    traced = homes.typing(home, "trace")(name).stdout
+    assert said in traced
+    assert traced.count("/SyncDossiers/") == 3
+    (row,) = map(json.loads, homes.typing(home, "show")(name, "--json").stdout.splitlines())
+    assert [each["path"] for each in row["problems"]][:2] == [
+        "/SyncDossiers/HoSo[3]/NgayTiepNhan",
+        "/SyncDossiers/HoSo[57]/MaTTHC",
+    ]
+    assert len(row["problems"]) == 47
