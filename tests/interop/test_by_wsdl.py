@@ -114,15 +114,16 @@ def town(tmp_path_factory: pytest.TempPathFactory, java_office: tuple[tuple[obje
     with ExitStack() as stack:
         stack.callback(hub.close)
         offices = {}
-        for code, command, port, more in (
-            ("sovh", java, ports["9443"], [hub.home / "pki/hub.crt"]),
-            ("sott", php, ports["9444"], []),
-        ):
+        for code, command, port in (("sovh", java, ports["9443"]), ("sott", php, ports["9444"])):
             hub.issue(code)
             files = hub.files(code)
             (place / f"{code}.crt").write_bytes(files["certificate"].read_bytes())
             (place / f"has-{code}").mkdir()
-            words = (*command, port, files["key"], files["certificate"], files["ca"], *more, place / f"has-{code}")
+            words = [*command, port, files["key"], files["certificate"], files["ca"]]
+            if code == "sovh":
+                words += [hub.home / "pki/hub.crt", place / "has-sovh", *list(hub.files("vpub").values())[:2]]
+            else:
+                words += [place / "has-sott"]
             offices[code] = stack.enter_context(Program(words, place / f"{code}.log"))
             assert offices[code].line() == "ready"
         (place / "ca.crt").write_bytes((hub.home / "pki/ca.crt").read_bytes())
@@ -210,7 +211,7 @@ def test_a_session_that_the_java_office_has_forgotten_is_opened_anew(town):
     assert town.hub.states(message)["H55.21"][1] == 1, "at the first attempt"
 
 
-@pytest.mark.parametrize("lie", ["unsigned", "altered"])
+@pytest.mark.parametrize("lie", ["unsigned", "altered", "another"])
 def test_an_answer_that_the_partner_did_not_sign_is_not_believed(town, lie):
     town.tell(lie)
     message, _ = town.send(lie)

@@ -20,22 +20,25 @@ import vn.tinh.vanban.VanBanDenMtomService;
 import vn.tinh.vanban.VanBanDenService;
 
 /**
- * Server PORT KEY CERTIFICATE CA HUB_CERTIFICATE FOLDER: VanBanDenService under JAX-WS on the JDK's HttpsServer, behind WSS4J.
+ * Server PORT KEY CERTIFICATE CA HUB_CERTIFICATE FOLDER ANOTHER_KEY ANOTHER_CERTIFICATE: VanBanDenService under JAX-WS on the JDK's
+ * HttpsServer, behind WSS4J.
  *
  * Under /mtom it is there a second time, in SOAP 1.2 with MTOM and without WSS4J.
  *
  * WSS4J verifies what comes in and signs what goes out, before and after JAX-WS, in the octets themselves. Words on standard input
- * change how it answers: `signed`, `unsigned`, `altered`, `busy`, `free`, `forget`; each is answered by itself.
+ * change how it answers: `signed`, `unsigned`, `altered`, `another` (signed with the other key), `busy`, `free`, `forget`; each is answered by itself.
  */
 final class Server {
     private static final String SOAP = "http://schemas.xmlsoap.org/soap/envelope/";
 
     private final Envelopes envelopes;
+    private final Envelopes another;
     private final VanBanDenService service;
     private volatile String answers = "signed";
 
     private Server(String[] given) throws Exception {
         envelopes = new Envelopes(Path.of(given[1]), Path.of(given[2]), Path.of(given[3]), Path.of(given[4]));
+        another = new Envelopes(Path.of(given[6]), Path.of(given[7]), Path.of(given[3]), Path.of(given[4]));
         service = new VanBanDenService(Path.of(given[5]));
     }
 
@@ -131,6 +134,8 @@ final class Server {
                 case "altered": // after it was signed
                     String made = new String(envelopes.sign(Envelopes.parse(content)), StandardCharsets.UTF_8);
                     return made.replace("DEN-", "GIA-").getBytes(StandardCharsets.UTF_8);
+                case "another":
+                    return another.sign(Envelopes.parse(content));
                 default:
                     return envelopes.sign(Envelopes.parse(content));
             }
