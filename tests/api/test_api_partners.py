@@ -51,7 +51,7 @@ def see(program: Program, code: str = "soyte") -> Any:
 
 def test_the_files_of_its_folder_are_listed_with_their_hashes(office: Office, program: Program) -> None:
     sha256 = give_mapping(office.home, b"<a/>")
-    office.reload()
+    _ = office.reload()
     listed = see(program)["files"]
     assert listed[1] == {"path": "partners/soyte/kieu.xsd", "octets": 4, "sha256": sha256}
     assert see(program, "vpub")["files"] == []

@@ -132,7 +132,7 @@ def give_mapping(home: Path, schema: bytes) -> str:
 
 def test_the_files_of_its_folder_are_shown_and_a_changed_one_is_not_in_force_yet(office: Office) -> None:
     before = give_mapping(office.home, b"<a/>")
-    office.reload()
+    _ = office.reload()
     op = office.visit("op")
     assert op.get("/partners/soyte").status == 200
     assert before[:32] in op.page
