@@ -15,6 +15,8 @@ import pytest
 import sqlalchemy as sa
 from lxml import etree
 from twisted.internet.defer import Deferred
+from zeep import Client, Settings
+from zeep.transports import Transport
 
 from adapters import make_adapter
 from hub import config
@@ -37,6 +39,7 @@ from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
+from hub.services.defined import load_defined_contract
 from hub.soap import envelope
 from hub.soap.attachments import Manner, read_http_manner
 from hub.store import transactions
@@ -52,6 +55,7 @@ from tests.mtom import Body
 from tests.opened import lines_of
 from tests.pki import NOW
 from tests.signatures import Layout, stamp
+from tests.wsdls import keeps_the_basic_profile
 
 GUIDE = ROOT / "docs/howto/add-a-service.md"
 BLOCKS = re.findall(r"```(xml|toml|sh)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
@@ -515,3 +519,43 @@ def test_what_an_adapter_has_collected_is_validated_too(town):
     )
     assert [each.code for each in entry.problems] == ["contract-broken"]
     assert "/GuiPhanAnh/PhanAnh[2]/NgayNhan" in str(entry.problems[0].detail)
+
+
+# --- the contract ---
+
+#: The guide's schema in two files.
+SPLIT = XSD.replace(XSD[XSD.index("  <xs:simpleType") : XSD.index("  <xs:element name=")], "").replace(
+    '  <xs:element name="GuiPhanAnh">', '  <xs:include schemaLocation="kieu.xsd"/>\n  <xs:element name="GuiPhanAnh">'
+)
+TYPES = f"{XSD[: XSD.index('  <xs:element name=')]}</xs:schema>"
+
+
+def same_space(schema: str) -> str:
+    """Return *schema* with the namespace that the answers have, too."""
+    return schema.replace("urn:tinh:phananh:1", "urn:lienthong:phananh:1")
+
+
+@pytest.mark.parametrize("change", [str, same_space], ids=["own namespace", "namespace of the answers"])
+def test_a_stock_client_needs_nothing_but_what_is_served_at_the_address_of_the_service(tmp_path, change):
+    home = define(homes.begin(tmp_path / "tinh"), schema=change(SPLIT), form="")
+    (home / "services/phananh/kieu.xsd").write_text(change(TYPES), "utf-8")
+    assert check_config(home / "hub.toml", datetime.now(UTC)).mistakes == ()
+    defined = config.read_config(home / "hub.toml").services["phananh"]
+    contract, address = load_defined_contract(defined), "https://truc.example.vn/soap/phananh"
+    pages = {f"{address}?wsdl": contract.wsdl(address)}
+    pages |= {f"{address}?xsd={name}": contract.xsd(name, address) for name in contract.schema_names}
+
+    class Pages(Transport):
+        def load(self, url: str) -> bytes:
+            return pages.pop(url)
+
+    loaded = Client(f"{address}?wsdl", transport=Pages(), settings=Settings(strict=True))
+    assert pages == {}, "each file is read, and once"
+    ports = loaded.wsdl.services["phananh"].ports
+    assert list(ports) == ["Soap11", "Soap12"]
+    for port in ports.values():
+        assert port.binding_options["address"] == address
+        assert set(port.binding.all()) == {"GuiPhanAnh"}
+    keeps_the_basic_profile(contract, "phananh", {"GuiPhanAnh"})
+    root = etree.fromstring(change(SAMPLE))
+    assert contract.validate(root) == []
