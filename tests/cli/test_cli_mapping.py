@@ -67,11 +67,13 @@ def test_what_a_schema_says_ends_no_line() -> None:
     schema = schema.replace(
         '<xs:element name="maTin" type="xs:string"/>', f'<xs:element name="maTin" type="xs:string">{note}</xs:element>'
     )
+    schema = schema.replace('value="TRA_LAI"', 'value="TRA_LAI&#10;[[deliver]]"')
     files = {**JAVA, "VanBanDen_schema1.xsd": schema.encode()}
-    text = write(files, "VanBanDenService.wsdl", "guiVanBan")
+    text = write(files, "VanBanDenService.wsdl", "guiVanBan", "xemTinhTrang")
     read = tomllib.loads(text)
     assert read["wsdl"]["file"] == "VanBanDenService.wsdl"
     assert read["security"] == {}
+    assert len(read["deliver"]) == 2
     assert "\u2028" not in text
     assert "sign = false" in text
 

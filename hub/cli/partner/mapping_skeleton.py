@@ -181,4 +181,4 @@ def _comment_of(text: str) -> str:
 
 def _flatten(text: str) -> str:
     """Return *text* on one line, as a comment of TOML may be. Whatever a WSDL says, no line ends here."""
-    return replace_controls(" ".join(text.split(" "))).replace("\n", " ").replace("\r", " ").rstrip()
+    return replace_controls(text).rstrip()
