@@ -5,11 +5,12 @@ nothing.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from itertools import count
 
 import attrs
+from lxml import etree
 
 import adapters
 from hub.config import ANY, Config, Partner
@@ -31,15 +32,19 @@ from hub.edxml import packet, rules
 from hub.edxml.sample import make_sample_packet
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
-from hub.intake import admission, verification
+from hub.intake import admission, grants, verification
 from hub.language.phrases import phrase
 from hub.node import consistency
 from hub.partner.hand_calls import Rehearser
 from hub.security import signing, wss_verify
 from hub.soap import documents_requests, envelope
 from hub.soap.attachments import Manner
+from hub.soap.sample_calls import SampleWriter
 from hub.soap.wsdl import Contract
 from hub.units.province import Province
+
+#: Values of elements whose schemas allow more than their services do.
+_SAMPLE_VALUES = {"TrangThaiHoSo": "1", "TrangThai": "1"}
 
 
 def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
@@ -63,39 +68,70 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
 
 
 def rehearse_mapping(config: Config, partner: Partner, now: datetime) -> Iterable[tuple[Mistake, bool]]:
-    """Yield what is wrong with the requests that the mapping of *partner* makes of a sample document, and whether it is grave.
+    """Yield what is wrong with the requests that the mapping of *partner* makes of sample messages, and whether it is grave.
 
-    It is grave if it is wrong for every message, and the hub calls the partner. Nothing is yielded for a partner whose
-    mapping, settings or secrets are not complete, or that receives no documents.
+    There is a sample of each kind of message that its `services` may bring. It is grave if a step is wrong for all of them,
+    whatever their values are, and the hub calls the partner. Nothing is yielded for a partner whose mapping, settings or
+    secrets are not complete.
     """
-    if not partner.files or DOCUMENTS not in partner.services or any(consistency.judge_mapping(partner)):
+    if not partner.files or any(consistency.judge_mapping(partner)):
         return
     adapter: object = adapters.make_adapter(partner.adapter, make_terms(config, partner))
-    if isinstance(adapter, Rehearser):
-        for flaw in adapter.rehearse(_make_consignment(config, partner, now), now):
-            mistake = attrs.evolve(flaw.mistake, path=f"partners/{partner.folder}/{flaw.mistake.path}")
-            yield mistake, flaw.always and partner.called
+    if not isinstance(adapter, Rehearser):
+        return
+    tried = [(each.message, adapter.rehearse(each, now)) for each in _make_consignments(config, partner, now)]
+    always = [{flaw.mistake.path for flaw in flaws if flaw.always} for _, flaws in tried]
+    for message, flaws in tried:
+        for flaw in flaws:
+            place, said = flaw.mistake.path, flaw.mistake.wrong
+            wrong = phrase("{service}, {kind}: {wrong}", service=message.service, kind=message.kind, wrong=said)
+            mistake = attrs.evolve(flaw.mistake, path=f"partners/{partner.folder}/{place}", wrong=wrong)
+            yield mistake, partner.called and all(place in each for each in always)
 
 
-def _make_consignment(config: Config, partner: Partner, now: datetime) -> Consignment:
-    """Return a sample document for a unit of *partner*."""
+def _make_consignments(config: Config, partner: Partner, now: datetime) -> Iterator[Consignment]:
+    """Yield a sample of each message that the hub may push to *partner*."""
     unit = next((each for each in partner.units if each != ANY), config.province)
-    content = make_sample_packet(config.province, unit, "Gói tin kiểm tra của `lienthong check`", find_local_day(now))
-    read = packet.read_packet(safe_xml.parse_safe_xml(content))
+    for name in partner.services:
+        if name == DOCUMENTS:
+            subject = "Gói tin kiểm tra của `lienthong check`"
+            content = make_sample_packet(config.province, unit, subject, find_local_day(now))
+            read = packet.read_packet(safe_xml.parse_safe_xml(content))
+            said = {"document_id": read.document_id, "subject": read.subject, "code": read.code}
+            yield _make_consignment(content, name, "document", config.province, unit, now, **said)
+            continue
+        service = config.every_service.get(name)
+        if service is None or not service.operations:
+            continue
+        contract = grants.load_service_contract(config, name)
+        writer = SampleWriter.of(contract, _SAMPLE_VALUES | {"OrganId": unit})
+        for operation in contract.operations.values():
+            if operation.name not in service.operations:
+                continue
+            content = etree.tostring(writer.write_element(operation.request), method="c14n", exclusive=True)
+            try:
+                record = service.read(content, now, make_id(now))
+            except Rejected:
+                continue  # what the service itself would not take says nothing of the mapping
+            if record.kind not in service.undelivered_kinds:
+                yield _make_consignment(content, name, record.kind, record.sender, unit, now, subject=record.subject)
+
+
+def _make_consignment(
+    content: bytes, service: str, kind: str, sender: str, unit: str, now: datetime, **said: str
+) -> Consignment:
     message = Message(
         id=make_id(now),
         partner=HUB,
         message_id="lienthong-check",
-        service=DOCUMENTS,
-        kind="document",
+        service=service,
+        kind=kind,
         state=MessageState.ACCEPTED,
         received_at=now,
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
-        sender=config.province,
-        document_id=read.document_id,
-        subject=read.subject,
-        code=read.code,
+        sender=sender,
+        **said,
     )
     return Consignment(message=message, content=content, recipients=(unit,), attempt=1)
 

@@ -346,3 +346,48 @@ def test_a_call_goes_over_the_hubs_own_sender(filled: Path, typed: Type, office:
     assert "<ma>p1</ma>" in json.loads(done.stdout)["reply"]["body"]
     (body,) = bodies
     assert b"<tenDangNhap>truc</tenDangNhap>" in body
+
+
+class TestOtherServices:
+    """`check` makes a sample of each message of the services that a partner takes."""
+
+    @pytest.fixture
+    def dossiers(self, home: Path) -> Path:
+        shutil.copytree(ROOT / "adapters/soap/samples/dichvu", home / "partners/dossiers")
+        for name in ("id", "secret"):
+            (home / name).write_text("x\n", "utf-8")
+        (home / "partners/dossiers.toml").write_text(
+            'certificates = []\nadapter = "soap"\nservices = ["dossiers"]\nunits = ["H55.77"]\n'
+            'url = "https://doitac.example.vn/x"\n[policy]\ntransport = "tls"\n[settings]\n'
+            'mapping = "dossiers/dossiers.toml"\nsystem = "LT"\ntoken-url = "https://doitac.example.vn/token"\n'
+            'client-id-file = "id"\nclient-secret-file = "secret"\n',
+            "utf-8",
+        )
+        return home / "partners/dossiers/dossiers.toml"
+
+    def test_a_mapping_is_tried_with_each_kind_of_message(self, dossiers: Path, typed: Type) -> None:
+        found = typed("check").stderr
+        assert "dossiers, progress" in found, "it has no HoSo"
+        assert "dossiers, dossiers" not in found
+        text = dossiers.read_text("utf-8")
+        only = 'only = { "message.service" = "dossiers"'
+        dossiers.write_text(text.replace(only, f'{only}, "message.kind" = "sync"'), "utf-8")
+        checked = typed("check")
+        assert (checked.exit_code, checked.stderr) == (0, "")
+
+    @pytest.mark.parametrize(
+        ("right", "wrong", "place"),
+        [
+            ("read yyyyMMddHHmmss | date dd/MM/yyyy", "read dd/MM/yyyy", "deliver[1]: dossiers, dossiers: "),
+            ('"ma" = "{item.MaHoSo}"', "", 'deliver[1].input."danhSach/hoSo/ma": '),
+        ],
+    )
+    def test_what_no_dossier_would_fit_is_told(
+        self, dossiers: Path, typed: Type, right: str, wrong: str, place: str
+    ) -> None:
+        text = dossiers.read_text("utf-8")
+        assert right in text
+        dossiers.write_text(text.replace(right, wrong), "utf-8")
+        checked = typed("check")
+        assert checked.exit_code == 0
+        assert f"partners/dossiers/dossiers.toml: {place}" in checked.stderr
