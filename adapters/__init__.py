@@ -83,6 +83,17 @@ def answers_lookups(name: str) -> bool:
     )
 
 
+def list_conversations(name: str, given: Mapping[str, str], files: Mapping[str, bytes]) -> frozenset[str] | None:
+    """Return which conversations a partner with the adapter *name* can hold, where its *files* decide that, else None.
+
+    `deliver`, `collect`, and `ask.OPERATION` for each lookup. The adapter's folder has the function
+    `list_conversations(given, files)`, which returns None for files with mistakes. *given* are the texts of `[settings]`.
+    """
+    listed = getattr(_folder(name), "list_conversations", None)
+    found: frozenset[str] | None = listed(given, files) if listed else None
+    return found
+
+
 def find_settings_flaws(
     name: str, given: Mapping[str, str], secrets: Mapping[str, str], files: Mapping[str, bytes] = _NO_FILES
 ) -> list[tuple[str, Phrase, Phrase]]:

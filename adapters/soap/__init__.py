@@ -64,6 +64,17 @@ def find_mistakes(given: Mapping[str, str], files: Mapping[str, bytes]) -> Seque
     return find_file_mistakes(mapping, files) or find_mapping_mistakes(mapping, name, files)
 
 
+def list_conversations(given: Mapping[str, str], files: Mapping[str, bytes]) -> frozenset[str] | None:
+    """Return which conversations the mapping describes, None if it cannot be read. See `adapters.list_conversations`."""
+    try:
+        mapping = read_mapping(*_find_mapping(given, files))
+    except ConfigurationFault:
+        return None
+    named = [("deliver", mapping.deliver), ("collect", mapping.collect)]
+    held = {name for name, steps in named if steps}
+    return frozenset(held | {f"ask.{operation}" for operation, steps in mapping.ask.items() if steps})
+
+
 def _find_mapping(given: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[bytes, str]:
     name = given.get("mapping", "mapping.toml").rpartition("/")[2]
     if name not in files:

@@ -203,6 +203,18 @@ def judge_mapping(partner: Partner) -> Iterable[Mistake]:
     for mistake in adapters.find_file_mistakes(partner.adapter, partner.settings, partner.files):
         yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}")
     yield from _find_settings_mistakes(partner)
+    held = adapters.list_conversations(partner.adapter, partner.settings, partner.files)
+    wanted = [
+        *([("receive", "deliver")] if partner.receive is Receive.PUSH else []),
+        *([("policy.collect", "collect")] if partner.policy.collect is not None else []),
+        *(("lookups", f"ask.{operation}") for operation in partner.lookups),
+    ]
+    for key, conversation in wanted:
+        if held is not None and conversation not in held:
+            wrong = phrase("the mapping has no [[{conversation}]]", conversation=conversation)
+            yield Mistake(
+                f"partners/{partner.code}.toml: {key}", wrong, phrase("its steps in the mapping, or not this key")
+            )
 
 
 def _find_settings_mistakes(partner: Partner) -> Iterable[Mistake]:
