@@ -65,6 +65,12 @@ def list_url_schemes(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def carries_any_service(name: str) -> bool:
+    """Tell whether the adapter *name* delivers messages of services that the configuration defines (`ANY_SERVICE`)."""
+    found: bool = getattr(_folder(name), "ANY_SERVICE", False)
+    return found
+
+
 def estimate_step_cost(adapter: object) -> int:
     """Return what one step of a conversation with *adapter* costs whatever the message is, in octets of ordinary XML.
 

@@ -41,6 +41,7 @@ from hub.soap.attachments import Manner
 _SOAP_STATUSES = {200, 400, 500}
 _SEND = documents_requests.SendDocument.__name__
 _HEADERS = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{documents_requests.NAMESPACE}/{_SEND}"'))
+ANY_SERVICE = True  #: see `adapters.carries_any_service`
 _SERVICE = "{service}"  #: what stands for the name of the service in the setting
 SETTINGS = (
     Setting(

@@ -34,6 +34,7 @@ from hub.partner.soap_mapping import IDENTIFYING, find_file_mistakes, read_mappi
 from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
 from hub.soap.mapping_check import find_mapping_mistakes
 
+ANY_SERVICE = True  #: see `adapters.carries_any_service`
 SETTINGS = (
     Setting("mapping", file=True, like=r"[^\s/][^\s]*\.toml", expected=phrase("a mapping, such as CODE/mapping.toml")),
 )

@@ -180,6 +180,12 @@ def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
                     wrong,
                     phrase("one of {value}", value=", ".join([DOCUMENTS, *config.every_service])),
                 )
+            elif service in config.services and not adapters.carries_any_service(partner.adapter):
+                able = [each for each in adapters.list_adapter_names() if adapters.carries_any_service(each)]
+                wrong = phrase(
+                    "the adapter {adapter} does not deliver {service}", adapter=partner.adapter, service=service
+                )
+                yield Mistake(f"{place}: services", wrong, phrase("one of the adapters {names}", names=", ".join(able)))
         schemes = adapters.list_url_schemes(partner.adapter)
         if partner.url and urlsplit(partner.url).scheme not in schemes:
             wrong = phrase("the adapter {adapter} does not support {url}", adapter=partner.adapter, url=partner.url)

@@ -31,6 +31,7 @@ from hub.intake.intake import Intake
 from hub.journal import blobs, search
 from hub.journal.search import MessageFilter
 from hub.node.check import check_config
+from hub.node.consistency import find_adapter_mistakes
 from hub.node.soap_port import DefinedIntakes
 from hub.partner.adapter_settings import Terms
 from hub.partner.throttle import Throttle
@@ -559,3 +560,19 @@ def test_a_stock_client_needs_nothing_but_what_is_served_at_the_address_of_the_s
     keeps_the_basic_profile(contract, "phananh", {"GuiPhanAnh"})
     root = etree.fromstring(change(SAMPLE))
     assert contract.validate(root) == []
+
+
+@pytest.mark.parametrize(("adapter", "wrong"), [("documents", False), ("wso2", True)])
+def test_an_adapter_that_cannot_deliver_it_is_a_mistake(tmp_path, adapter, wrong):
+    made = config.read_config(define(homes.begin(tmp_path / "tinh")) / "hub.toml")
+    partner = config.Partner(
+        code="x",
+        name="",
+        certificates=(),
+        adapter=adapter,
+        services=("phananh",),
+        receive=Receive.PUSH,
+        url="https://x.example/",
+    )
+    found = list(find_adapter_mistakes(attrs.evolve(made, partners={"x": partner})))
+    assert ("partners/x.toml: services" in [each.path for each in found]) is wrong
