@@ -30,6 +30,7 @@ from hub.soap.wsdl_validation import find_schema_flaws
 
 #: What a value may use without a message.
 _SOURCES = ("settings.", "secrets.", "url", "partner", "now")
+_SHOWN = 300  #: maximum characters of zeep's own words in a mistake
 #: What stands in the place of a value that an earlier step would have kept.
 _MADE_UP = "1"
 
@@ -89,6 +90,9 @@ def rehearse_delivery(talk: PartnerConversation, sources: Sources, name: str, no
             body, _ = _write_call(talk, attrs.evolve(step, mtom=False), sources, now)
         except UnfitCall as unfit:
             tell(step, unfit.why, always=unfit.misplaced)
+            continue
+        except Exception as error:  # noqa: BLE001 - what zeep makes of a schema that it does not expect stops no hub
+            tell(step, f"{type(error).__name__}: {error}"[:_SHOWN], always=False)
             continue
         made_up = {each.path[-1].name for each in step.input if each.value.uses("kept")}
         called = safe_xml.parse_safe_xml(body).find("{*}Body/*")

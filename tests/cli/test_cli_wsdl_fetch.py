@@ -97,6 +97,12 @@ class TestOverHttp:
         with pytest.raises(ConfigurationFault):
             fetcher(f"{site.url}/a").fetch(place)
 
+    def test_an_address_with_a_password_is_refused_without_saying_it(self) -> None:
+        place = "https://truc:bi-mat@dvc.vn/a?wsdl"
+        with pytest.raises(ConfigurationFault) as refused:
+            fetcher(place).fetch(place)
+        assert "bi-mat" not in str(refused.value)
+
     def test_unless_a_person_names_it(self, site: Site) -> None:
         site.pages["/a"] = (200, {}, b"<a/>")
         assert fetcher("http://elsewhere.vn/x", "127.0.0.1").fetch(f"{site.url}/a") == b"<a/>"
@@ -128,6 +134,7 @@ class TestOverHttp:
         assert len(fetcher(site.url).fetch(f"{site.url}/a")) < 300_000
 
     def test_a_server_that_never_ends_is_left(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
         monkeypatch.setattr(wsdl_fetch, "_ALL", -1.0)
         site.pages["/a"] = (200, {}, b"<a/>")
         with pytest.raises(CommandStop, match="no end"):

@@ -18,6 +18,7 @@ from hub.domain.model import Reply, Request
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
 from hub.runtime.http_client import Unreachable
+from hub.soap.partner_calls import PartnerOperation
 from hub.store import transactions
 from tests import homes
 from tests.conftest import ROOT
@@ -167,6 +168,17 @@ class TestChecking:
         fill_in(filled, {"# vanBan: optional": '"vanBan/noiNhan" = "{recipients}"'})
         assert typed("partners", "set", "dvc", "receive=push").exit_code == 0
         assert typed("check").exit_code == 0
+
+    def test_whatever_zeep_makes_of_a_schema_the_hub_starts(
+        self, filled: Path, typed: Type, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_words: object, **_more: object) -> object:
+            raise TypeError("zeep")
+
+        monkeypatch.setattr(PartnerOperation, "build", fail)
+        checked = typed("check")
+        assert checked.exit_code == 0
+        assert "TypeError: zeep" in checked.stderr
 
     def test_and_what_a_schema_does_not_allow(self, filled: Path, typed: Type) -> None:
         schema = filled / "partners/dvc/VanBanDen_schema1.xsd"

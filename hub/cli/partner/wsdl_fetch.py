@@ -78,6 +78,9 @@ class WsdlFetcher:
         if parts.scheme not in schemes:
             expected = phrase("https, or http with --allow-http")
             raise ConfigurationFault([Mistake(place, phrase("{scheme} is not allowed", scheme=parts.scheme), expected)])
+        if parts.username is not None or parts.password is not None:
+            wrong = phrase("the address has a user or a password")
+            raise ConfigurationFault([Mistake(parts.hostname or "", wrong, phrase("an address without them"))])
         own = _name_host(self._origin) if is_address(self._origin) else ""
         if _name_host(place) != own and not {_name_host(place), parts.hostname} & set(self._hosts):
             expected = phrase("the host of the WSDL, or --allow-host {host}", host=parts.hostname or "")
