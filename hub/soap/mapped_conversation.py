@@ -350,6 +350,8 @@ class PartnerConversation:
 
     def _fits(self, rule: OutcomeRule, answer: PartnerAnswer) -> bool:
         for condition in rule.when:
+            if condition.path.part == ("body" if answer.fault else "fault"):
+                return False  # of a fault the answer's element is not there, and yet not empty
             text = answer.read(condition.path, self.mapping.tables)
             if text not in condition.texts and not (text and "*" in condition.texts):
                 return False

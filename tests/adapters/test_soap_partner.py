@@ -143,6 +143,17 @@ then = "excepted"
             adapters.make_adapter("soap", attrs.evolve(terms(SEND), files={}))
 
 
+def test_what_a_fault_does_not_have_is_not_empty():
+    """A service that is down denies nobody: `= ""` means an answer without the element."""
+    rule = '[[deliver.outcome]]\nwhen = { "GuiVanBanResult/soBienNhan" = "" }\nthen = "credentials"\n'
+    child = f'<s:Fault xmlns:s="{envelope.SOAP11}"><faultcode>s:Server</faultcode><faultstring>bảo trì</faultstring></s:Fault>'
+    _, outcome = deliver(SEND + rule, Reply(500, made(child), XML))
+    assert outcome == Unavailable("HTTP 500: bảo trì")
+    _, outcome = deliver(SEND + rule, Reply(200, answer("7"), XML))
+    assert isinstance(outcome, Unavailable)
+    assert outcome.credentials
+
+
 class TestAnAnswerThatMustBeSigned:
     MAPPING = SEND + "[security]\nsign = true\nverify = true\n"
 
