@@ -47,8 +47,22 @@ def _clark(name: str, element: etree._Element, root: etree._Element) -> str:
 
 
 def write_schemas(trees: Trees, xsd_prefix: str | None, own_prefix: str | None) -> dict[str, bytes]:
-    """Return the octets of *trees* with these prefixes of XML Schema and of the target namespace; None: the default one."""
-    return {path: etree.tostring(_prefixed(root, xsd_prefix, own_prefix)) for path, root in trees.items()}
+    """Return the octets of *trees* with these prefixes of XML Schema and of the target namespace; None: the default one.
+
+    Each file imports the namespaces that it uses.
+    """
+    found: dict[str, bytes] = {}
+    places: dict[str, str] = {}
+    for path, root in trees.items():
+        places.setdefault(root.get("targetNamespace", ""), path)  # the first one includes the others
+    for path, root in trees.items():
+        copied = deepcopy(root)
+        imported = {each.get("namespace") for each in root.iterchildren(f"{XS}import")}
+        used = {name[1:].rpartition("}")[0] for name in _uses(root)}
+        for space in sorted(used - imported - {XSD, root.get("targetNamespace")}):
+            copied.insert(0, _make("import", namespace=space, schemaLocation=posixpath.basename(places[space])))
+        found[path] = etree.tostring(_prefixed(copied, xsd_prefix, own_prefix))
+    return found
 
 
 def _prefixed(root: etree._Element, xsd_prefix: str | None, own_prefix: str | None) -> etree._Element:
@@ -395,14 +409,9 @@ def split_by_imports(trees: Trees, random: Random) -> dict[str, etree._Element]:
         part.append(types[name])
     trees[posixpath.join(posixpath.dirname(path), new)] = part
     for root in trees.values():
-        used = False
         for each in root.iter("*"):
             for key in set(_TYPE_NAMES) & set(each.keys()):  # an element may have the name of a type
-                names = (each.get(key) or "").split()
-                used = used or any(one in renamed for one in names)
-                each.set(key, " ".join(renamed.get(one, one) for one in names))
-        if used and root is not part:
-            root.insert(0, _make("import", namespace=space, schemaLocation=new))
+                each.set(key, " ".join(renamed.get(one, one) for one in (each.get(key) or "").split()))
     return trees
 
 

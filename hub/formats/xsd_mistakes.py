@@ -43,6 +43,8 @@ from xmlschema.validators import (
 )
 
 from hub.domain.turns import leave_turn
+from hub.formats.models.xsd_components import build_components
+from hub.formats.models.xsd_files import gather_schema_folder
 from hub.formats.value_mistakes import (
     list_texts,
     say_children,
@@ -58,7 +60,7 @@ from hub.formats.value_mistakes import (
     say_type,
     shorten_text,
 )
-from hub.formats.xsd_schemas import SchemaFiles, SchemaSource
+from hub.formats.xsd_schemas import SchemaFiles, SchemaSource, find_schema_root
 from hub.language.phrases import Phrase, phrase
 
 #: The most elements of one refused element that are examined: 0.1 s of a core for the usual ones.
@@ -145,10 +147,10 @@ class _Models:
 
 def _build(source: SchemaSource) -> XMLSchema10:
     if isinstance(source, SchemaFiles):
-        from hub.formats.models.xsd_components import build_components
-
         return build_components(dict(source.files), source.main)
-    return XMLSchema10(str(source), allow="local")  # what it includes is read from this machine only
+    root = find_schema_root()
+    files = gather_schema_folder(source, root if source.is_relative_to(root) else None)
+    return build_components(files, next(iter(files)))
 
 
 _MODELS = _Models()

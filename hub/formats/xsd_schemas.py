@@ -6,7 +6,6 @@ The sources are `wsdl/` and `xsd/`. In a wheel they are in `hub/_data`. A schema
 
 import re
 import threading
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,13 +87,6 @@ def parse_schema_text(content: bytes) -> etree._Element:
     if information.doctype:
         raise etree.LxmlError("a DOCTYPE is not allowed")
     return root
-
-
-def list_named_files(root: etree._Element) -> Iterator[str]:
-    """Yield the `schemaLocation` of each file that the file of a schema with this *root* names."""
-    for each in root.iterchildren(*NAMING):
-        if each.get("schemaLocation") is not None:
-            yield each.get("schemaLocation", "")
 
 
 def is_file_name(name: str) -> bool:

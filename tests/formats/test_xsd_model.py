@@ -296,6 +296,7 @@ def test_a_symbolic_link_leads_nowhere(tmp_path):
             + '<xs:element name="e"><xs:complexType><xs:group ref="G30"/></xs:complexType></xs:element>'
         ),
         schema("".join(f'<xs:element name="e{number}"/>' for number in range(5_001))),
+        schema('<xs:simpleType name="T"><xs:restriction><xs:minInclusive value="1"/></xs:restriction></xs:simpleType>'),
     ],
     ids=[
         "entity",
@@ -307,6 +308,7 @@ def test_a_symbolic_link_leads_nowhere(tmp_path):
         "contains itself",
         "doubles",
         "many",
+        "restricts nothing",
     ],
 )
 def test_a_broken_or_hostile_schema_is_refused_with_a_reason(content):

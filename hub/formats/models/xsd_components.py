@@ -26,7 +26,7 @@ from xmlschema.validators import (
 )
 
 from hub.domain.errors import ConfigurationFault, Mistake
-from hub.formats.models.xsd_files import XSD, list_named_files, parse_schema
+from hub.formats.models.xsd_files import list_named_files, parse_schema
 from hub.formats.models.xsd_model import (
     ANY_TYPE,
     GroupKind,
@@ -41,6 +41,7 @@ from hub.formats.models.xsd_model import (
     SchemaModel,
     ValueVariety,
 )
+from hub.formats.xsd_schemas import XSD
 from hub.language.phrases import phrase, verbatim
 
 #: The most elements, wildcards and groups of a schema, and in the content of one type with all groups written out. The
@@ -54,18 +55,35 @@ _MODELS = {each.value: each for each in GroupKind}
 
 def derive_model(files: Mapping[str, bytes], main: str) -> SchemaModel:
     """Return the model of the schema *main* of *files* (`gather_schema_files`). Raises ConfigurationFault."""
+    components = build_components(files, main)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", XMLSchemaWarning)  # such as a content that was too deep to be examined
-            return _Deriving(build_components(files, main).maps).derive()
-    except (XMLSchemaException, XMLSchemaWarning, RecursionError, ValueError, OverflowError) as error:
-        reason = str(getattr(error, "message", "") or error).split("\n\n", 1)[0]
-        fault = Mistake(main, verbatim(" ".join(reason.split())[:500]), phrase("a schema without mistakes"))
-        raise ConfigurationFault([fault]) from None
+        return _Deriving(components.maps).derive()
+    except (XMLSchemaException, RecursionError, ValueError) as error:
+        raise _unfit(main, error) from None
 
 
 def build_components(files: Mapping[str, bytes], main: str) -> XMLSchema10:
-    """Return the components of the schema *main* of *files*, which are closed. The library sees no name of a file but `file:///NUMBER.xsd`."""
+    """Return the components of the schema *main* of *files* (`gather_schema_files`). Raises ConfigurationFault.
+
+    The library sees no name of a file but `file:///NUMBER.xsd`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", XMLSchemaWarning)  # such as a content that was too deep to be examined
+            return _build(files, main)
+    except ConfigurationFault:
+        raise
+    except Exception as error:  # noqa: BLE001 - of a broken schema the library also fails by AttributeError and the like
+        raise _unfit(main, error) from None
+
+
+def _unfit(main: str, error: Exception) -> ConfigurationFault:
+    reason = str(getattr(error, "message", "") or error).split("\n\n", 1)[0]
+    wrong = verbatim(" ".join(reason.split())[:500] or type(error).__name__)
+    return ConfigurationFault([Mistake(main, wrong, phrase("a schema without mistakes"))])
+
+
+def _build(files: Mapping[str, bytes], main: str) -> XMLSchema10:
     locations = {path: f"file:///{number}.xsd" for number, path in enumerate(files)}
     contents: dict[str, bytes] = {}
     declared = 0

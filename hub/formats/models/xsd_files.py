@@ -14,13 +14,12 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.formats.safe_xml import Limits, parse_safe_xml
+from hub.formats.xsd_schemas import NAMING, XSD
 from hub.language.phrases import Phrase, phrase
 
-XSD = "http://www.w3.org/2001/XMLSchema"
 #: The most files of one schema, and the most octets of all together.
 FILES, OCTETS = 100, 2 << 20
 _LIMITS = Limits(size=OCTETS, nodes=100_000)
-_NAMING = tuple(f"{{{XSD}}}{name}" for name in ("include", "import", "redefine"))
 #: A name that every library understands alike: no scheme, host, query, fragment or escape.
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 
@@ -94,7 +93,7 @@ def list_named_files(path: str, root: etree._Element) -> Iterator[tuple[etree._E
 
     Raises ConfigurationFault for a name that leads out of the folder.
     """
-    for each in root.iterchildren(*_NAMING):
+    for each in root.iterchildren(*NAMING):
         named = each.get("schemaLocation")
         if named is None:
             continue

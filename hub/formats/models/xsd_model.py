@@ -16,7 +16,7 @@ import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.formats.models.kept_values import read_kept
-from hub.formats.models.xsd_files import XSD
+from hub.formats.xsd_schemas import XSD
 from hub.language.phrases import Phrase, phrase
 
 ANY_TYPE = f"{{{XSD}}}anyType"
