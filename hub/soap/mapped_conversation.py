@@ -28,6 +28,8 @@ _MARGIN = timedelta(seconds=30)
 _LONGEST = timedelta(days=30)
 #: How long it is remembered which items of a message a partner has, and how many refusals of items a reason tells.
 _ITEM_LIFE, _MOST_TOLD = timedelta(days=1), 20
+#: After this time no call for a further item begins: the next conversation goes on, before this one is cut off.
+_LONG_ENOUGH = timedelta(seconds=15)
 _REPLY_LIMIT, _CONTENT_LIMIT = 4 << 20, 48 << 20
 LONGEST_REASON = 2000
 #: Cost of each step of a conversation, in octets of ordinary XML: types, XML and signatures, so none of it belongs on the
@@ -194,6 +196,9 @@ class PartnerConversation:
                 refusals.append(f"{number}: {judged.reason or 'without a reason'}")
             elif judged.then in {Then.ACCEPTED, Then.NEXT}:
                 self.terms.notes.keep(note, "", (judged.at or course.now) + _ITEM_LIFE)
+                if number < len(items) and (judged.at or course.now) - course.now >= _LONG_ENOUGH:
+                    said = f"{number} of {len(items)} are sent"
+                    return AnswerJudgement(then=Then.POSTPONED, reason=said, after=0, at=judged.at), answer
             else:
                 return judged, answer
         if not refusals:

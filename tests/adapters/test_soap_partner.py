@@ -376,6 +376,17 @@ reason = "GuiHoSoResult"
         assert self.deliver("00", "00", notes=notes) == (["2", "3"], Accepted())
         assert self.deliver("00", "00", "00", notes=notes) == (["1", "2", "3"], Accepted()), "a person sent it again"
 
+    def test_gives_way_after_a_while_and_goes_on(self):
+        """A conversation is cut off after three times the timeout of a call: what is done by then would count as lost."""
+        notes = AdapterNotes()
+        adapter = adapters.make_adapter("soap", terms(self.MAPPING, notes=notes))
+        said = made('<GuiHoSoResponse xmlns="urn:vi-du:dich-vu"><GuiHoSoResult>00</GuiHoSoResult></GuiHoSoResponse>')
+        slow = [Reply(200, said, XML, NOW + timedelta(seconds=8 * number)) for number in (1, 2, 3)]
+        asked, outcome = hold(adapter.deliver(consignment(self.MESSAGE, "documents"), NOW), slow)
+        assert len(asked) == 2
+        assert outcome == Postponed(NOW + timedelta(seconds=16), "2 of 3 are sent")
+        assert self.deliver("00", notes=notes) == (["3"], Accepted())
+
     def test_keeps_no_other_back_where_one_is_refused(self):
         notes = AdapterNotes()
         asked, outcome = self.deliver("00", "07", "00", notes=notes)
