@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Generator, Iterator
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -17,7 +18,7 @@ from hub.console.sign_in import passwords
 from hub.delivery.push_service import DRAIN
 from hub.demo.run.postgres import Absent
 from hub.store import transactions
-from tests import databases
+from tests import databases, pki
 from tests.console_town import NOBODY, Town
 from tests.databases import Postgresql
 from tests.examples import at_most
@@ -59,6 +60,10 @@ structlog.configure(
 
 # A key's numbers are proved, which takes thirty milliseconds, once however many tests read its file.
 pytest.MonkeyPatch().setattr("hub.security.certificates.load_pem_private_key", cache(load_pem_private_key))
+
+# A sample key takes a tenth of a second, and `init` makes five: in this process they are those of tests/pki.py, one after another.
+_SAMPLES = cycle(f"sample {number}" for number in range(40))
+pytest.MonkeyPatch().setattr("hub.security.sample_pki.make_rsa_key", lambda: pki.key(next(_SAMPLES)))
 
 # What is imported and collected stays until the end: after `pytest_collection` it is not searched for rubbish again and again.
 gc.disable()

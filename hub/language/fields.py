@@ -38,6 +38,7 @@ FIELDS: Mapping[str, Phrase] = {
     "deed": phrase("deed"),
     "deliveries": phrase("deliveries"),
     "detail": phrase("detail"),
+    "detail_vi": phrase("detail in Vietnamese"),
     "diff": phrase("changed numbers"),
     "document": phrase("DocumentId"),
     "document_id": phrase("DocumentId"),

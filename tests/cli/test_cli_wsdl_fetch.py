@@ -136,6 +136,7 @@ class TestOverHttp:
     def test_a_server_that_never_ends_is_left(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
         monkeypatch.setattr(wsdl_fetch, "_ALL", -1.0)
+        monkeypatch.setenv("LC_ALL", "en")
         site.pages["/a"] = (200, {}, b"<a/>")
         with pytest.raises(CommandStop, match="no end"):
             fetcher(site.url).fetch(f"{site.url}/a")
