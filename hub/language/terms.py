@@ -86,6 +86,17 @@ _REASONS: Mapping[str, Phrase] = {
     r"DNS lookup failed: (?P<reason>.*)": phrase("the name of the host was not found: {reason}"),
     r"the conversation took too long": phrase("the conversation took too long"),
     r"the answer is longer than (?P<octets>\d+) octets": phrase("the answer is longer than {octets} octets"),
+    r"HTTP (?P<status>\d+): the answer fits no outcome of the mapping": phrase(
+        "HTTP {status}: the answer fits no outcome of the mapping"
+    ),
+    r"HTTP (?P<status>\d+): access denied": phrase("HTTP {status}: access denied"),
+    r"HTTP (?P<status>\d+): no SOAP answer": phrase("HTTP {status}: no SOAP answer"),
+    r"HTTP (?P<status>\d+): (?P<problem>(?:unsigned|signature-|timestamp-|algorithm-|certificate-).*)": phrase(
+        "HTTP {status}: the answer does not have a good signature of the partner: {problem}"
+    ),
+    r"(?P<operation>[^\s:]+): the answer has no (?P<path>\S+)": phrase("{operation}: the answer has no {path}"),
+    r"the message does not fit the partner: (?P<problem>.*)": phrase("the message does not fit the partner: {problem}"),
+    r"our credentials are not accepted": phrase("our credentials are not accepted"),
 }
 
 _STATUSES: Mapping[str, Term] = {

@@ -218,6 +218,7 @@ def test_an_answer_that_the_partner_did_not_sign_is_not_believed(town, lie):
     until(lambda: town.hub.states(message)["H55.21"][1] > 1, "two attempts")
     assert town.hub.states(message)["H55.21"][0] not in {"delivered", "dead"}
     assert "GIA-" not in town.told(message)
+    assert "câu trả lời không có chữ ký đúng của đối tác" in town.told(message)
     town.tell("signed")
     assert "DEN-" in town.ends(message, "delivered")
 

@@ -193,6 +193,17 @@ def test_a_status_reads_as_the_regulation_calls_it():
         ("refused: {mã} 7\nhết", "bị từ chối: {mã} 7\nhết", "refused: {mã} 7\nhết"),
         ("recalled: 0193", "dừng vì bị thu hồi, thông điệp 0193", "stopped by a recall, message 0193"),
         ("HTTP 503: {busy}", "HTTP 503: {busy}", "HTTP 503: {busy}"),
+        (
+            "HTTP 200: unsigned: no Header",
+            "HTTP 200: câu trả lời không có chữ ký đúng của đối tác: unsigned: no Header",
+            "HTTP 200: the answer does not have a good signature of the partner: unsigned: no Header",
+        ),
+        (
+            "HTTP 200: the answer fits no outcome of the mapping",
+            "HTTP 200: câu trả lời không khớp kết quả nào của tệp ánh xạ",
+            "HTTP 200: the answer fits no outcome of the mapping",
+        ),
+        ("DangNhap: the answer has no a/b", "DangNhap: câu trả lời không có a/b", "DangNhap: the answer has no a/b"),
     ],
 )
 def test_a_stored_reason_is_said_in_the_language_of_its_reader(reason, vietnamese, english):
