@@ -8,12 +8,13 @@ nothing can be hidden or expand on unpacking. Source of the format: APPNOTE 6.3.
 directory), 4.3.14 to 4.3.16 (end records), 4.5.3 (ZIP64).
 """
 
+import io
 import re
 import struct
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import IO
+from typing import IO, Any, BinaryIO, cast
 from zlib import crc32
 
 import attrs
@@ -83,13 +84,8 @@ class Packing:
         Raises ValueError if the name is not allowed or already used. Raises OverflowError if the bundle or the member
         becomes too large.
         """
-        if not _fits(name) or name in self.digests:
-            raise ValueError(name)
-        if len(self.members) >= MOST:
-            raise OverflowError(f"more than {MOST} members")
-        place = self._file.tell()
+        place = self._begin(name)
         digest, crc, size = sha256(), 0, 0
-        self._file.write(Member(name, 0, 0, 0).header)
 
         def write(octets: bytes) -> None:
             nonlocal crc, size
@@ -101,17 +97,94 @@ class Packing:
             self._file.write(octets)
 
         yield write
-        made = Member(name, self._file.tell() - size, size, crc)
+        self._add(place, Member(name, self._file.tell() - size, size, crc), digest.hexdigest())
+
+    @contextmanager
+    def embedding(self, name: str) -> Generator[BinaryIO]:
+        """Add a member that is written as a file of its own, empty and seekable, which this context gives.
+
+        It is written at its place and read back once, so the bundle's file must be readable. Raises as `writing`.
+        """
+        place = self._begin(name)
+        start = self._file.tell()
+        yield cast("BinaryIO", _FilePart(self._file, start, None))
+        size = self._file.seek(0, 2) - start
+        if size > LARGEST:
+            raise OverflowError(f"{name}: more than {LARGEST} octets")
+        digest, crc = sha256(), 0
+        for piece in read_member_pieces(self._file, Member(name, start, size, 0), judged=False):
+            digest.update(piece)
+            crc = crc32(piece, crc)
+        self._add(place, Member(name, start, size, crc), digest.hexdigest())
+
+    def _begin(self, name: str) -> int:
+        """Write a header that `_add` replaces. Return its place."""
+        if not _fits(name) or name in self.digests:
+            raise ValueError(name)
+        if len(self.members) >= MOST:
+            raise OverflowError(f"more than {MOST} members")
+        place = self._file.tell()
+        self._file.write(Member(name, 0, 0, 0).header)
+        return place
+
+    def _add(self, place: int, made: Member, digest: str) -> None:
         self._file.seek(place)
         self._file.write(made.header)
         self._file.seek(0, 2)
         self.members.append(made)
-        self.digests[name] = digest.hexdigest()
+        self.digests[made.name] = digest
 
     def end(self) -> None:
         """Write the central directory and the end records."""
         for piece in _directory(self.members, self._file.tell()):
             self._file.write(piece)
+
+
+class _FilePart(io.RawIOBase):
+    """A part of a file, as a file of its own. Closing it does not close the file."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int | None) -> None:
+        """*size*: None: to the end of the file, wherever that is, and writable."""
+        super().__init__()
+        self._file, self._start, self._size, self._at = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return self._size is None
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        end = self._file.seek(0, 2) - self._start if self._size is None else self._size
+        self._at = max(0, {0: 0, 1: self._at, 2: end}[whence] + offset)
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        left = len(buffer) if self._size is None else min(len(buffer), max(0, self._size - self._at))
+        self._file.seek(self._start + self._at)
+        found = self._file.read(left)
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    def write(self, octets: Any, /) -> int:
+        if self._size is not None:
+            raise io.UnsupportedOperation
+        self._file.seek(self._start + self._at)
+        many = self._file.write(octets)
+        self._at += many
+        return many
+
+
+def open_member(file: IO[bytes], member: Member) -> BinaryIO:
+    """Return *member* of the bundle in *file* as a file of its own, to read. It uses *file*, which must stay open."""
+    return cast("BinaryIO", _FilePart(file, member.start, member.size))
 
 
 def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:

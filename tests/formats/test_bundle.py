@@ -102,3 +102,29 @@ def test_a_member_that_grows_too_large_says_so(monkeypatch):
     packing = Packing(io.BytesIO())
     with pytest.raises(OverflowError), packing.writing("a") as write:
         write(b"x" * 11)
+    with pytest.raises(OverflowError), packing.embedding("b") as file:
+        file.write(b"x" * 11)
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=50), max_size=3), st.binary(max_size=30))
+def test_a_bundle_within_a_bundle_is_to_the_octet_as_it_is_alone_and_reads_as_a_file(members, after):
+    outer = io.BytesIO()
+    packing = Packing(outer)
+    packing.put("before", b"1")
+    with packing.embedding("inside/a.zip") as file:
+        inner = Packing(file)
+        for name, octets in members.items():
+            inner.put(name, octets)
+        inner.end()
+    packing.put("after", after)
+    packing.end()
+    assert unpacked(outer.getvalue()) == {"before": b"1", "inside/a.zip": packed(members), "after": after}
+    inside = next(each for each in zip_archive.read_zip_members(outer) if each.name == "inside/a.zip")
+    window = zip_archive.open_member(outer, inside)
+    assert window.read() == packed(members)
+    assert window.read(1) == b"", "it ends where the member ends"
+    assert {each.name for each in zip_archive.read_zip_members(window)} == set(members)
+    with pytest.raises(io.UnsupportedOperation):
+        window.write(b"x")
+    window.close()
+    assert not outer.closed
