@@ -2,19 +2,23 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import attrs
+from lxml import etree
 
 from hub import audit
 from hub.audit import AuditFinding, AuditTrust
 from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, SignatureStanding, Unit
+from hub.formats.zip_archive import Packing
 from hub.journal import events, messages, unit_registry
 from hub.journal.decisions import MessageEntry
 from hub.report.form.form import MILESTONES, Form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
+from hub.report.signed import manifest
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_responses
@@ -33,6 +37,8 @@ UNITS = (Unit("H55.13", "Sở TT&TT"), Unit("H55.13.1", "Trung tâm CNTT", "H55.
 FORMS = {form.id: form for form in read_form_folder() if form.service}  #: those that count facts
 TRUST = AuditTrust(anchors=Anchors([CA.certificate]), now=ENDED, hub=(HUB.certificate,))
 PACKET = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), PARTNER)
+
+Members = dict[str, bytes]
 
 
 def facts(form: Form, keys: int = 3) -> Iterator[Fact]:
@@ -67,11 +73,11 @@ def facts(form: Form, keys: int = 3) -> Iterator[Fact]:
                 )  # fmt: skip
 
 
-def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3) -> None:
-    """Take a message for each of the facts, number the events, and put the units into the registry."""
+def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3, begin: int = 0) -> None:
+    """Take a message for each of the facts, numbered from *begin*, number the events, and put the units into the registry."""
     unit_registry.write_registry_units(tx, UNITS)
     unsigned = form.service != DOCUMENTS
-    for number, fact in enumerate(sorted(facts(form, keys), key=lambda fact: fact.at)):
+    for number, fact in enumerate(sorted(facts(form, keys), key=lambda fact: fact.at), begin):
         signed = not unsigned and fact.milestone == "sent" and PERIOD.start <= fact.at < PERIOD.end
         unsigned |= signed
         content = PACKET if signed else f"<thông-điệp số='{number}'/>".encode()
@@ -121,3 +127,35 @@ def found(content: bytes, trust: AuditTrust = TRUST) -> list[AuditFinding]:
 def false(content: bytes, trust: AuditTrust = TRUST) -> list[tuple[str, str]]:
     """Return what is false of a file: the check and the place."""
     return [(each.check, each.place) for each in found(content, trust) if each.holds is False]
+
+
+def members(content: bytes) -> Members:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(parts: Members) -> bytes:
+    file = io.BytesIO()
+    packing = Packing(file)
+    for name, octets in parts.items():
+        packing.put(name, octets)
+    packing.end()
+    return file.getvalue()
+
+
+def resealed(content: bytes, changes: Mapping[str, bytes | None] | None = None, identity: Identity = HUB) -> bytes:
+    """Return the file with members changed (None: left out), and a manifest for them as if *identity* had made it so."""
+    parts = members(content)
+    said = manifest.read_manifest(etree.fromstring(parts.pop(manifest.MANIFEST)))
+    for name, octets in (changes or {}).items():
+        if octets is None:
+            del parts[name]
+        else:
+            parts[name] = octets
+    listed = {
+        name: (len(octets), hashlib.sha256(octets).hexdigest())
+        for name, octets in parts.items()
+        if not name.startswith("octets/")
+    }
+    element = manifest.build_manifest_element(attrs.evolve(said, members=listed))
+    return packed(parts | {manifest.MANIFEST: signing.seal_element(element, identity)})

@@ -4,20 +4,36 @@ Says what is wrong in words of its own; what it cannot know (the rules of forms)
 """
 
 import hashlib
+import io
 import json
 import subprocess
 import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
+from typing import Any
 
 E, R = "{urn:lienthong:evidence:1}", "{urn:lienthong:report:1}"
 
 
+def has_xmlsec1() -> bool:
+    """Tell whether xmlsec1 is there."""
+    try:
+        subprocess.run(["xmlsec1", "--version"], capture_output=True, check=True)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def wrong(file: Path, ca: Path, place: Path) -> list[str]:
     """Return what is wrong with *file*, by the CA in PEM at *ca*; *place* is a folder to work in."""
+    return wrong_of(file.read_bytes(), ca, place)
+
+
+def wrong_of(content: bytes, ca: Path, place: Path) -> list[str]:
+    """Return what is wrong with the evidence file *content*."""
     found: list[str] = []
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if archive.testzip() is not None:
                 return ["a member is damaged"]
             names = archive.namelist()
@@ -35,10 +51,13 @@ def wrong(file: Path, ca: Path, place: Path) -> list[str]:
         manifest, report = ET.fromstring(octets["manifest.xml"]), ET.fromstring(octets["report.xml"])
         found += members(manifest, octets)
         found += facts(report, octets)
+        form = json.loads(octets["form.json"])
+        if any(column["taken"] for column in form["columns"]):
+            return found + through(form, report, octets, ca, place)
         found += cells(report, octets)
         found += messages(octets, ca, place)
         found += events(octets)
-    except (KeyError, ValueError, TypeError, IndexError, ET.ParseError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, ET.ParseError, zipfile.BadZipFile) as error:
         found.append(f"not by the page: {error!r}")
     return found
 
@@ -118,6 +137,39 @@ def cells(report: ET.Element, octets: dict[str, bytes]) -> list[str]:
     return found
 
 
+def through(form: dict[str, Any], report: ET.Element, octets: dict[str, bytes], ca: Path, place: Path) -> list[str]:
+    """Compare each cell that is taken with that of the base inside, and check each base as a file of its own."""
+    found, numbers = [], dict[tuple[str, str, str], str]()
+    for base in sorted({column["taken"][0] for column in form["columns"] if column["taken"]}):
+        content = octets[f"bases/{base}.zip"]
+        found += [f"{base}: {each}" for each in wrong_of(content, ca, place)]
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            theirs = ET.fromstring(archive.read("report.xml"))
+        if names(theirs) != (base, *names(report)[1:]):
+            found.append(f"{base}: the evidence of another report, {names(theirs)}")
+        for row in theirs.findall(f"{R}Rows/{R}Row"):
+            cells_of = {cell.attrib["column"]: cell.text or "" for cell in row if "column" in cell.attrib}
+            numbers |= {(base, row.attrib["unit"], key): text for key, text in cells_of.items()}
+    for row in report.findall(f"{R}Rows/{R}Row"):
+        said = {cell.attrib["column"]: cell.text or "" for cell in row if "column" in cell.attrib}
+        for column in form["columns"]:
+            if column["taken"]:
+                base, key = column["taken"]
+                counted = numbers[base, row.attrib["unit"], key]
+                if said[column["key"]] != counted:
+                    found.append(f"{row.attrib['unit']} {column['key']}: {said[column['key']]}, {base} has {counted}")
+    return found
+
+
+def names(report: ET.Element) -> tuple[str, str, str]:
+    """Return the form, the unit and the period of a report."""
+    form, period, total = (report.find(f"{R}{name}") for name in ("Form", "Period", "Total"))
+    assert form is not None
+    assert period is not None
+    assert total is not None
+    return form.attrib["id"], total.attrib["unit"], period.attrib["text"]
+
+
 def messages(octets: dict[str, bytes], ca: Path, place: Path) -> list[str]:
     found = []
     for line in lines(octets, "messages.jsonl"):
@@ -130,6 +182,8 @@ def messages(octets: dict[str, bytes], ca: Path, place: Path) -> list[str]:
             receipt = {each.tag.rpartition("}")[2]: each.text for each in ET.fromstring(said["receipt"])}
             if (receipt["DocumentId"], receipt["Sha256"]) != (said["id"], said["sha256"]):
                 found.append(f"receipt of {said['id']}")
+    if not lines(octets, "messages.jsonl"):
+        return found
     first = json.loads(
         lines(octets, "messages.jsonl")[0]
     )  # xmlsec1 is a program: one receipt shows that it can be done

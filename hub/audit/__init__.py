@@ -8,7 +8,7 @@ never raised.
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from hub.audit import documents, files
+from hub.audit import derived, documents
 from hub.audit.findings import AuditFinding, confirm_finding, deny_finding
 from hub.audit.seals import AuditTrust
 
@@ -28,6 +28,6 @@ def audit_file(
     """
     head = file.read(2)
     if head == _ZIP:
-        yield from files.audit_evidence_file(file, trust, tell)
+        yield from derived.audit_evidence_file(file, trust, tell)
     else:
         yield from documents.audit_document(file, trust)

@@ -1,22 +1,23 @@
-"""Verifies an evidence file member by member: from the report's cells down to the octets of the messages behind them.
+"""Verifies the evidence of a form that counts facts, member by member: from the report's cells down to the octets of the
+messages behind them.
 
 Knows how the members are related (docs/reference/evidence.md). Reads each one once or twice, in order, and keeps only a
 few octets of each fact, message and event. The content is proved only if the seals are valid.
 """
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import Any
 
 import attrs
-from lxml import etree
 
 from hub.audit import documents, recount
 from hub.audit.chains import ChainAudit
-from hub.audit.findings import MOST, AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
-from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open_sealed_document
+from hub.audit.container import AuditStop, ContainerAudit
+from hub.audit.findings import MOST, AuditFinding, FindingCollector, deny_finding, note_finding
+from hub.audit.seals import Sealers
 from hub.domain.model import DOCUMENTS, Fact
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
@@ -26,10 +27,7 @@ from hub.report.counting.counting import COUNTING
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.division import Division
 from hub.report.counting.pieces import Pieces
-from hub.report.form import definition
 from hub.report.form.form import ColumnKind, Form
-from hub.report.form.toml import read_form_folder
-from hub.report.signed import manifest
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
     COLUMNS,
@@ -38,13 +36,11 @@ from hub.report.signed.manifest import (  # fmt: skip
     FORM,
     MANIFEST,
     MESSAGES,
-    MIMETYPE,
     MOST_FACTS,
     OCTETS,
     PERIODS,
     REPORT,
     ROWS,
-    SIGNED,
     TYPE,
     Counts,
     Manifest,
@@ -72,198 +68,54 @@ class _Message:
     here: bool
 
 
-class _Stop(Exception):
-    """The rest of this file cannot be checked."""
-
-
-def audit_evidence_file(file: BinaryIO, trust: AuditTrust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
-    """Yield all findings."""
-    try:
-        members = {member.name: member for member in zip_archive.read_zip_members(file)}
-    except Malformed as error:
-        yield deny_finding("container", error.where, phrase("damaged or changed: {what}", what=error.what))
-        return
-    audit = _Audit(file, trust, members, tell)
-    try:
-        yield from audit.run()
-    except _Stop:
-        yield note_finding("container", "", phrase("stopped here: the rest was not checked"))
-
-
 @attrs.define
-class _Audit:
-    """The audit of one file."""
+class FactsAudit(ContainerAudit):
+    """The audit of the evidence of a form that counts facts."""
 
-    file: BinaryIO
-    trust: AuditTrust
-    members: Mapping[str, Member]
-    tell: Callable[[int, int], None]
-    sealers: Sealers = attrs.field(init=False)
-    chain: ChainAudit = attrs.field(factory=ChainAudit)
-    messages: dict[str, _Message] = attrs.field(factory=dict)
+    chain: ChainAudit = attrs.field(init=False, factory=ChainAudit)
+    messages: dict[str, _Message] = attrs.field(init=False, factory=dict)
     #: the first octets of the hash of the fact line, for each fact that the report counts
-    listed: set[bytes] = attrs.field(factory=set)
-    signatures: FindingCollector = attrs.field(factory=lambda: FindingCollector("signature", OCTETS))
-    signed: int = 0  #: packets whose own signature is as recorded
-    untold: int = 0  #: packets whose signature only gives rise to a remark
+    listed: set[bytes] = attrs.field(init=False, factory=set)
+    signatures: FindingCollector = attrs.field(init=False, factory=lambda: FindingCollector("signature", OCTETS))
+    signed: int = attrs.field(init=False, default=0)  #: packets whose own signature is as recorded
+    untold: int = attrs.field(init=False, default=0)  #: packets whose signature only gives rise to a remark
     pieces: Pieces = attrs.field(init=False)
-    beside: int = 0
-    facts: int = 0
-    octets: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        self.sealers = Sealers(self.trust)
+    beside: int = attrs.field(init=False, default=0)
+    facts: int = attrs.field(init=False, default=0)
+    octets: int = attrs.field(init=False, default=0)
 
     def run(self) -> Iterator[AuditFinding]:
-        """Yield all findings."""
-        yield from self._container()
-        said = yield from self._manifest()
-        yield from self._hashes(said)
-        report = yield from documents.audit_sealed_report(self._whole(REPORT), REPORT, self.sealers)
-        if report is None:
-            raise _Stop
-        yield from self._same_report(said, report)
-        if SIGNED in self.members:
-            yield from documents.audit_official_signature(
-                self._whole(SIGNED), SIGNED, self.trust, of=self._whole(REPORT)
-            )
-        form = yield from self._form(report)
+        """Yield all findings but the one about the sealers. Raises AuditStop."""
+        report, form = yield from self.audit_container(_ALWAYS)
+        if form.bases:
+            yield deny_finding("form", FORM, phrase("a form that takes its numbers from others has other evidence"))
+            raise AuditStop
         self.pieces = yield from self._pieces(report)
         yield from self._messages()
-        yield from self.chain.check(self._lines(EVENTS), self.messages)
+        yield from self.chain.check(self.read_lines(EVENTS), self.messages)
         yield from self._facts(report, form)
         yield from self._columns(report, form)
         yield from self._octets()
-        yield from self._counts(said)
-        yield from self.chain.told(said.head)
-        yield from self.sealers.judge()
+        yield from self._counts(self.said)
+        yield from self.chain.told(self.said.head)
 
-    # --- the file as a whole
-
-    def _container(self) -> Iterator[AuditFinding]:
-        missing = [name for name in _ALWAYS if name not in self.members]
-        for name in missing:
-            yield deny_finding("container", name, phrase("this member is missing"))
-        if missing:
-            raise _Stop
-        for name in (TYPE, REPORT, SIGNED, FORM, PERIODS, MANIFEST):
-            if name in self.members and self.members[name].size > documents.LARGEST:
-                yield documents.make_too_large_finding("container", name)
-                raise _Stop
-        names = list(self.members)
-        if names[0] != TYPE or names[-1] != MANIFEST or self._whole(TYPE) != MIMETYPE:
-            yield deny_finding("container", names[0], phrase("not an evidence file"))
-            raise _Stop
-        yield confirm_finding(
-            "container",
-            "",
-            phrase("{count} members, uncompressed, and nothing else", count=len(names)),
-        )
-
-    def _manifest(self) -> Generator[AuditFinding, None, Manifest]:
-        content = self._whole(MANIFEST)
-        try:
-            root, certificate, at = open_sealed_document(content, self.trust, _made_at)
-        except SealBroken as broken:
-            yield deny_finding("seal", MANIFEST, broken.why)
-            raise _Stop from None
-        self.sealers.meet(certificate, MANIFEST)
-        yield from describe_seal(MANIFEST, certificate, at, self.trust.now)
-        try:
-            return manifest.read_manifest(root)
-        except ValueError as error:
-            yield deny_finding("manifest", MANIFEST, phrase("it does not follow its schema: {error}", error=error))
-            raise _Stop from None
-
-    def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
-        many = FindingCollector("manifest", MANIFEST)
-        others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
-        for name in sorted({*others, *said.members}):
-            if name not in said.members:
-                yield from many.no(name, phrase("the manifest does not list it"))
-            elif name not in self.members:
-                yield from many.no(name, phrase("the manifest lists it, but it is missing"))
-            else:
-                yield from self._hash(many, name, said.members[name])
-        if list(said.members) != others and not many.failed:
-            yield from many.no(MANIFEST, phrase("the order differs from that in the file"))
-        yield from many.end(
-            phrase("{count} members have the size and SHA-256 listed in the manifest", count=len(others)),
-        )
-
-    def _hash(self, many: FindingCollector, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
-        member, found = self.members[name], sha256()
-        try:
-            for piece in zip_archive.read_member_pieces(self.file, member):
-                found.update(piece)
-                self._tell(member)
-        except Malformed as error:
-            yield from many.no(name, phrase("changed: {what}", what=error.what))
-            return
-        if (member.size, found.hexdigest()) != expected:
-            yield from many.no(
-                name,
-                phrase(
-                    "SHA-256 {hexdigest}, the manifest says {expected}",
-                    hexdigest=found.hexdigest(),
-                    expected=expected[1],
-                ),
-            )
-
-    def _same_report(self, said: Manifest, found: Sealed) -> Iterator[AuditFinding]:
-        report = found.report
-        if (said.unit, said.form, said.period) != (report.total.unit, report.form.id, report.period.text):
-            yield deny_finding(
-                "manifest",
-                REPORT,
-                phrase(
-                    "the manifest is that of another report: {form} {unit} {period}",
-                    form=said.form,
-                    unit=said.unit,
-                    period=said.period,
-                ),
-            )
-
-    def _form(self, found: Sealed) -> Generator[AuditFinding, None, Form]:
-        try:
-            form = definition.read_definition(self._whole(FORM))
-        except (ValueError, KeyError) as error:
-            yield deny_finding("form", FORM, phrase("not the definition of a form: {error}", error=error))
-            raise _Stop from None
-        if _shape(form) != _shape(found.report.form):
-            yield deny_finding("form", FORM, phrase("not the form of the report"))
-            raise _Stop
-        if form in read_form_folder():
-            yield confirm_finding(
-                "form",
-                FORM,
-                phrase("the form {id_} as included in this program", id_=form.id),
-            )
-        else:
-            yield note_finding(
-                "form",
-                FORM,
-                phrase(
-                    "the form {id_} is not included in this program: counted by the definition in the file", id_=form.id
-                ),
-            )
-        return form
+    # --- periods
 
     def _pieces(self, found: Sealed) -> Generator[AuditFinding, None, Pieces]:
         """Read the parts of the period. They must cover the period of the report without gaps."""
         period, day = found.report.period, found.report.period.first
         try:
-            said = pieces.read_pieces(self._whole(PERIODS))
+            said = pieces.read_pieces(self.read_whole(PERIODS))
         except ValueError as error:
             yield deny_finding("period", PERIODS, phrase("it cannot be read: {error}", error=error))
-            raise _Stop from None
+            raise AuditStop from None
         whole = True
         for part, _ in said.parts:
             whole &= part.first == day
             day = part.last + timedelta(days=1)
         if not whole or day - timedelta(days=1) != period.last:  # `day` may already be the last representable one
             yield deny_finding("period", PERIODS, phrase("not the period of the report"))
-            raise _Stop
+            raise AuditStop
         return said
 
     # --- messages
@@ -271,7 +123,7 @@ class _Audit:
     def _messages(self) -> Iterator[AuditFinding]:
         rows, receipts = FindingCollector("message", MESSAGES), FindingCollector("receipt", MESSAGES)
         before, without = "", 0
-        for line in self._lines(MESSAGES):
+        for line in self.read_lines(MESSAGES):
             try:
                 said = _message(line)
                 message = _Message(
@@ -291,7 +143,7 @@ class _Audit:
             before = name
             if len(self.messages) >= 2 * MOST_FACTS:
                 yield deny_finding("message", MESSAGES, phrase("too many messages"))
-                raise _Stop
+                raise AuditStop
             self.messages[name] = message
             if said["receipt"] is None:
                 without += 1
@@ -323,11 +175,11 @@ class _Audit:
         many, cells = FindingCollector("list", ROWS), FindingCollector("cell", REPORT)
         whole, before, place, divisions = sha256(), "", 0, dict[str, Division]()
         expected: set[str] = set()
-        for line in self._lines(ROWS):
+        for line in self.read_lines(ROWS):
             whole.update(line)
             place += 1
             try:
-                unit, digest = _pair(line)
+                unit, digest = read_pair(line)
             except ValueError as error:
                 yield from many.no(ROWS, phrase("line {place}: {error}", place=place, error=error))
                 continue
@@ -380,12 +232,12 @@ class _Audit:
             if listed:
                 yield from many.no(name, phrase("missing"))
             return facts, whole.hexdigest()
-        for line in self._lines(name):
+        for line in self.read_lines(name):
             whole.update(line)
             self.facts += listed
             if self.facts + self.beside + len(facts) > 4 * MOST_FACTS:
                 yield deny_finding("list", name, phrase("too many facts"))
-                raise _Stop
+                raise AuditStop
             try:
                 fact = lines.read_fact_line(line)
             except ValueError as error:
@@ -424,7 +276,7 @@ class _Audit:
             sums: dict[str, int] = {}
             times: dict[str, datetime] = {}
             seen: set[bytes] = set()
-            for line in self._lines(name):
+            for line in self.read_lines(name):
                 short = sha256(line).digest()[:16]
                 if short not in self.listed or short in seen:
                     yield from many.no(name, phrase("a line that the report does not list, or a repeated one"))
@@ -489,7 +341,7 @@ class _Audit:
         try:
             for piece in zip_archive.read_member_pieces(self.file, member):
                 found.update(piece)
-                self._tell(member)
+                self.tell_progress(member)
                 if small:
                     held.append(piece)
         except Malformed as error:
@@ -541,43 +393,6 @@ class _Audit:
                 phrase("there are {found}, the manifest says {counts}", found=found, counts=said.counts),
             )
 
-    # --- reading
-
-    def _tell(self, member: Member) -> None:
-        self.tell(member.start + member.size, self.members[MANIFEST].start)
-
-    def _whole(self, name: str) -> bytes:
-        """Return a member as a whole. `_container` has checked that it is small enough."""
-        member = self.members[name]
-        return b"".join(zip_archive.read_member_pieces(self.file, member, judged=False))
-
-    def _lines(self, name: str) -> Iterator[bytes]:
-        """Yield the lines of a member, each with its line feed.
-
-        A line that is too long comes in pieces, which cannot be parsed.
-        """
-        rest = b""
-        for piece in zip_archive.read_member_pieces(self.file, self.members[name], judged=False):
-            *found, rest = (rest + piece).split(b"\n")
-            for line in found:
-                yield line + b"\n"
-            if len(rest) > lines.LARGEST:
-                yield rest
-                rest = b""
-        if rest:
-            yield rest
-
-
-def _made_at(root: etree._Element) -> datetime:
-    return lines.read_offset_time(root.findtext(f"{{{manifest.EVIDENCE}}}MadeAt") or "")
-
-
-def _shape(form: Form) -> object:
-    """Return what a report contains of its form."""
-    columns = [(column.key, column.kind, column.heading, column.group, column.named) for column in form.columns]
-    words = (form.id, form.service, form.since, form.until, form.title, form.basis, form.counted)
-    return words, dict(form.parameters), columns
-
 
 def _receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedReceipt | Phrase:
     """Return the content of a receipt, or the reason if its seal is not valid."""
@@ -601,7 +416,7 @@ def _message(line: bytes) -> dict[str, Any]:
     return said
 
 
-def _pair(line: bytes) -> tuple[str, str]:
+def read_pair(line: bytes) -> tuple[str, str]:
     said = _json(line)
     if not isinstance(said, list) or [type(each) for each in said] != [str, str] or lines.write_row_line(*said) != line:
         raise ValueError("not a pair of a unit and a hash")

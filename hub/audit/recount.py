@@ -40,7 +40,7 @@ def recount_cells(
         composed = closed.compose_report(form, report.period, report.made_at, [row.unit], counted_again)
         (again,) = composed.rows
         divided = composed.divisions.get(row.unit)
-    except (ValueError, KeyError, OverflowError) as error:
+    except (ValueError, KeyError, ArithmeticError) as error:
         yield from cells.no(row.unit, phrase("it cannot be counted: {error}", error=repr(error)))
         return
     for column in form.columns:

@@ -84,15 +84,6 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
-        except deed.Derived as derived:
-            bases = " ".join(derived.args)
-            raise click.UsageError(
-                t(
-                    "the form {form} takes its numbers from other forms; ask for the evidence of: {bases}",
-                    form=form,
-                    bases=bases,
-                )
-            ) from None
         except (deed.TooMany, OverflowError) as many:
             raise CommandStop(
                 t("too much for one file ({many_}): ask for one unit, or for a shorter period", many_=many.args[0]),

@@ -46,6 +46,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     Counts,
     Manifest,
     OctetsPlace,
+    name_base_member,
     name_rows_member,
 )
 from hub.report.signed.manifest import build_manifest_element as manifest_element
@@ -68,12 +69,6 @@ _OF_MESSAGE = ("id", "message_id", "partner", "service", "kind", "sender", "sha2
 class TooMany(Exception):
     """The report counts more than one file may hold. The argument is a phrase that names the quantity that
     exceeds the limit.
-    """
-
-
-class Derived(Exception):
-    """The form takes its numbers from other forms, named by the arguments. The evidence is in the files of those
-    forms.
     """
 
 
@@ -102,48 +97,124 @@ def write_evidence_file(
     """Write the evidence of the report *asked*, as of *now*, into the empty and seekable *file*.
 
     *octets*: include the exact octets of the messages. *tell*: called with the number of messages done and their total.
-    Raises Derived, TooMany; Unready when the hub's key cannot be used.
+    A form that takes its numbers from others has the whole evidence of each of those inside. *file* must then be
+    readable too. Raises TooMany, and OverflowError where a member becomes too large; Unready when the hub's key cannot be
+    used.
     """
     if asked.bases:
-        raise Derived(*asked.bases)
-    with asked.open_evidence(now) as gathered:
-        report, wrong, summary = gathered.report, gathered.differences, gathered.listing.summary
+        return _write_derived(tx, asked, now, identity, file, octets=octets, tell=tell)
+    gathered, by_unit = _gather(asked, now)
+    packing, revision = _begin(tx, asked, gathered, identity, file)
+    packing.put(PERIODS, pieces.write_pieces(_pieces(asked)))
+    beside = dict(_beside(asked, by_unit))
+    _write_facts(packing, asked.form, by_unit, beside)
+    ids = sorted({fact.message for fact in _all(by_unit, beside)})
+    here = _write_messages(tx, packing, ids, octets=octets)
+    many = _write_events(tx, packing, ids, lambda done: tell(done, len(ids)))
+    listed = _list_members(packing)
+    for digest in here:
+        with packing.writing(f"{OCTETS}/{digest}") as put:
+            for piece in blobs.read_blob_pieces(tx, digest):
+                put(piece)
+    counts = Counts(gathered.summary.facts, sum(map(len, beside.values())), len(ids), many, len(here))
+    manifest = _end(tx, asked, now, identity, packing, listed, counts)
+    return WrittenEvidence(manifest=manifest, revision=revision, wrong=gathered.wrong)
+
+
+def _write_derived(
+    tx: Transaction,
+    asked: ReportSources,
+    now: datetime,
+    identity: Signer,
+    file: IO[bytes],
+    *,
+    octets: bool,
+    tell: Callable[[int, int], None],
+) -> WrittenEvidence:
+    """Write the evidence of a form that takes its numbers from others: its own list of facts, and the whole evidence of
+    each of those forms. *tell* is called with the messages of one of them after another, as parts of one whole.
+    """
+    gathered, by_unit = _gather(asked, now)
+    packing, revision = _begin(tx, asked, gathered, identity, file)
+    _write_facts(packing, asked.form, by_unit, {})
+    by_unit.clear()  # the lists of the bases come next: one report's facts at a time are in memory
+    inside: list[Counts] = []
+    wrong = list(gathered.wrong)
+    for place, (name, base) in enumerate(asked.bases.items()):
+
+        def told(done: int, total: int, place: int = place) -> None:
+            tell(place * total + done, len(asked.bases) * total)
+
+        with packing.embedding(name_base_member(name)) as window:
+            written = write_evidence_file(tx, base, now, identity, window, octets=octets, tell=told)
+        inside.append(written.manifest.counts)
+        wrong += written.wrong
+    counts = Counts.add(gathered.summary.facts, inside)
+    manifest = _end(tx, asked, now, identity, packing, _list_members(packing), counts)
+    return WrittenEvidence(manifest=manifest, revision=revision, wrong=tuple(dict.fromkeys(wrong)))
+
+
+@attrs.frozen(kw_only=True)
+class _Gathered:
+    """A report as it is counted now."""
+
+    report: Report
+    wrong: Sequence[Difference]
+    summary: EvidenceSummary
+
+
+def _gather(asked: ReportSources, now: datetime) -> tuple[_Gathered, dict[str, list[EvidenceLine]]]:
+    """Return the report, and the facts that it counts, by unit, oldest first. Raises TooMany."""
+    by_unit: dict[str, list[EvidenceLine]] = {}
+    with asked.open_evidence(now) as found:
+        summary = found.listing.summary
         if summary.facts > MOST_FACTS:
             raise TooMany(phrase("{count} facts > {most}", count=summary.facts, most=MOST_FACTS))
-        found = tuple(gathered.listing)
-    content, document, revision = _report(tx, asked, report, summary, identity)
+        for line in found.listing:
+            by_unit.setdefault(line.fact.unit, []).append(line)
+    return _Gathered(report=found.report, wrong=found.differences, summary=summary), by_unit
+
+
+def _begin(
+    tx: Transaction, asked: ReportSources, gathered: _Gathered, identity: Signer, file: IO[bytes]
+) -> tuple[Packing, int | None]:
+    """Write the members that the evidence of every form begins with. Return the bundle, and the revision in it."""
+    content, document, revision = _report(tx, asked, gathered.report, gathered.summary, identity)
     packing = Packing(file)
     packing.put(TYPE, MIMETYPE)
     packing.put(REPORT, content)
     if document is not None:
         packing.put(SIGNED, document)
     packing.put(FORM, definition.write_definition(asked.form))
-    packing.put(PERIODS, pieces.write_pieces(_pieces(asked)))
-    by_unit: dict[str, list[EvidenceLine]] = {}
-    for line in found:
-        by_unit.setdefault(line.fact.unit, []).append(line)
-    beside = dict(_beside(asked, by_unit))
-    _write_facts(packing, asked.form, by_unit, beside)
-    ids = sorted({fact.message for fact in _all(by_unit, beside)})
-    here = _write_messages(tx, packing, ids, octets=octets)
-    many = _write_events(tx, packing, ids, lambda done: tell(done, len(ids)))
-    listed = {member.name: (member.size, packing.digests[member.name]) for member in packing.members}
-    for digest in here:
-        with packing.writing(f"{OCTETS}/{digest}") as put:
-            for piece in blobs.read_blob_pieces(tx, digest):
-                put(piece)
+    return packing, revision
+
+
+def _list_members(packing: Packing) -> dict[str, tuple[int, str]]:
+    return {member.name: (member.size, packing.digests[member.name]) for member in packing.members}
+
+
+def _end(
+    tx: Transaction,
+    asked: ReportSources,
+    now: datetime,
+    identity: Signer,
+    packing: Packing,
+    listed: Mapping[str, tuple[int, str]],
+    counts: Counts,
+) -> Manifest:
+    """Write the sealed manifest, and end the bundle."""
     manifest = Manifest(
-        unit=report.total.unit,
+        unit=asked.members[0],
         form=asked.form.id,
         period=asked.period.text,
         made_at=now,
-        counts=Counts(len(found), sum(map(len, beside.values())), len(ids), many, len(here)),
+        counts=counts,
         head=events.read_chain_head(tx),
         members=listed,
     )
     packing.put(MANIFEST, signing.write_sealed_document(manifest_element(manifest), identity))
     packing.end()
-    return WrittenEvidence(manifest=manifest, revision=revision, wrong=wrong)
+    return manifest
 
 
 def _report(

@@ -410,8 +410,12 @@ def resolve_report_sources(
         asked = attrs.evolve(
             _asked(tx, family, span, form, forms, closings=closings, marked=marked, limits=limits), is_newest=False
         )
-    due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
-    return attrs.evolve(asked, due=due)
+
+    def with_due(each: ReportSources) -> ReportSources:
+        due = world.due.get(each.form.id) if world else book.due(each.form, each.period)
+        return attrs.evolve(each, due=due, bases={name: with_due(base) for name, base in each.bases.items()})
+
+    return with_due(asked)
 
 
 @attrs.frozen

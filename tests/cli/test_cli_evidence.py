@@ -163,6 +163,22 @@ def test_what_the_page_tells_an_auditor_to_type_finds_nothing_wrong(
         assert again.returncode != 0 or again.stdout != done.stdout, old
 
 
+def test_what_the_page_tells_an_auditor_to_type_of_a_summary_shows_the_same_number_twice(
+    typed: Type, home: Path, tmp_path: Path
+):
+    for part in ("jq", "unzip"):
+        if shutil.which(part) is None:
+            cannot_be_had(part, f"apt-get install {part}")
+    section = parts(PAGE)["A report that takes its numbers from others"]
+    typed_there = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    assert typed("evidence", "H55.13", PERIOD, "--form", "tonghop", "-o", tmp_path / "tonghop.zip").exit_code == 0
+    done = subprocess.run(["bash", "-ec", typed_there], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    assert "documents_sent edoc sent" in said
+    assert said[-2:] == ["1", "1"]
+
+
 def test_several_files_are_judged_and_one_that_is_false_is_enough(typed: Type, file: Path, tmp_path: Path):
     report, other = tmp_path / "baocao.xml", tmp_path / "la.txt"
     assert typed("report", "H55.13", PERIOD, "--format", "xml", "-o", report).exit_code == 0
@@ -203,6 +219,29 @@ def test_evidence_says_what_it_wrote_and_leaves_nothing_half_written(typed: Type
     assert typed("evidence", "H55.13", "2026-13", "-o", tmp_path / "x.zip").exit_code == 2
     assert typed("evidence", "H55.13", PERIOD, "--form", "khong", "-o", tmp_path / "x.zip").exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["e.zip"]
+
+
+def test_a_form_that_takes_its_numbers_from_others_has_evidence_too_and_it_opens_down_to_theirs(
+    typed: Type, tmp_path: Path
+):
+    made = tmp_path / "tonghop.zip"
+    written = typed("evidence", "H55.13", PERIOD, "--form", "tonghop", "--with-messages", "-o", made, "--json")
+    assert written.exit_code == 0, written.output
+    assert {key: json.loads(written.stdout)[key] for key in ("facts", "messages", "octets")} == {
+        "facts": 3, "messages": 3, "octets": 3,
+    }  # fmt: skip
+    done = typed("verify", made)
+    assert done.exit_code == 0, done.output
+    assert "tính lại từ các ô của ii06a edoc mail" in done.stdout
+    assert f"bases/edoc.zip: chứng cứ của edoc H55.13 {PERIOD}" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"{made}: không có gì sai"
+    bad = tmp_path / "sua.zip"
+    bad.write_bytes(made.read_bytes().replace(b"<khac/>", b"<khax/>", 1))
+    done = typed("verify", bad, "--json")
+    assert done.exit_code == 1
+    wrong = [each for each in map(json.loads, done.stdout.splitlines()) if each["holds"] is False]
+    assert [each["check"] for each in wrong] == ["manifest", "octets"]
+    assert wrong[1]["place"].startswith("bases/edoc.zip: octets/")
 
 
 def test_evidence_that_is_too_much_says_so_and_leaves_no_file(

@@ -3,12 +3,10 @@
 import io
 import json
 import re
-import subprocess
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +22,14 @@ from hub import audit
 from hub.audit import AuditTrust
 from hub.domain.model import Fact, SignatureStanding
 from hub.formats import zip_archive
-from hub.formats.zip_archive import Packing
 from hub.journal import unit_registry
 from hub.language.catalogues import say_both
 from hub.report.counting import lines
 from hub.report.counting.counting import COUNTING
 from hub.report.form import definition
 from hub.report.form.book import read_shipped_book
-from hub.report.form.toml import read_form_folder
-from hub.report.signed import manifest
-from hub.report.signed.element import build_report_element
 from hub.security import signing
-from hub.security.certificates import Anchors, Identity
+from hub.security.certificates import Anchors
 from hub.store import tables, transactions
 from hub.workload import closing, evidence_file, unit_report
 from tests import databases, stranger
@@ -54,16 +48,16 @@ from tests.evidencing import (
     false,
     fill,
     found,
+    members,
+    packed,
+    resealed,
     take,
     written,
 )
 from tests.examples import at_most
 from tests.officials import Tool, by_signxml, by_xmlsec
-from tests.opened import lines_of
 from tests.pki import authority, pem, unreadable
 from tests.stamps import issue_tsa, stamp, stamp_document
-
-Members = dict[str, bytes]
 
 
 @cache
@@ -86,38 +80,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def edoc(place: str) -> bytes:
     return made("edoc", place, 2)
-
-
-def members(content: bytes) -> Members:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def packed(parts: Members) -> bytes:
-    file = io.BytesIO()
-    packing = Packing(file)
-    for name, octets in parts.items():
-        packing.put(name, octets)
-    packing.end()
-    return file.getvalue()
-
-
-def resealed(content: bytes, changes: Mapping[str, bytes | None] | None = None, identity: Identity = HUB) -> bytes:
-    """Return the file with members changed (None: left out), and a manifest for them as if *identity* had made it so."""
-    parts = members(content)
-    said = manifest.read_manifest(etree.fromstring(parts.pop(manifest.MANIFEST)))
-    for name, octets in (changes or {}).items():
-        if octets is None:
-            del parts[name]
-        else:
-            parts[name] = octets
-    listed = {
-        name: (len(octets), sha256(octets).hexdigest())
-        for name, octets in parts.items()
-        if not name.startswith("octets/")
-    }
-    element = manifest.build_manifest_element(attrs.evolve(said, members=listed))
-    return packed(parts | {manifest.MANIFEST: signing.seal_element(element, identity)})
 
 
 def with_lines(content: bytes, name: str, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
@@ -202,24 +164,6 @@ def test_each_column_lists_facts_that_add_up_to_its_cells(place, form):
         listed = [json.loads(line) for line in parts[f"columns/{column.key}.jsonl"].splitlines()]
         (cell,) = [each for each in report.find("{*}Total") if each.get("column") == column.key]
         assert sum(fact[13] for fact in listed) == int(cell.text), column.key
-
-
-# --- forms that take their numbers from others -----------------------------------------------------------------------------------
-
-
-DERIVED = [form.id for form in read_form_folder() if not form.service]
-
-
-@pytest.mark.parametrize("form", DERIVED)
-def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, form):
-    fill(tx, FORMS["edoc"])
-    asked = unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, form)
-    with pytest.raises(evidence_file.Derived) as raised:
-        evidence_file.write_evidence_file(tx, asked, ENDED, HUB, io.BytesIO())
-    assert set(raised.value.args) == set(asked.form.bases)
-    report = asked.count(ENDED)
-    content = signing.seal_element(build_report_element(report, asked.names, lines_of(asked, ENDED)), HUB)
-    assert false(content) == [], "and yet its formulas, ratios and totals are checked"
 
 
 # --- closed periods --------------------------------------------------------------------------------------------------------------
@@ -727,9 +671,7 @@ def with_signed(content: bytes, document: bytes) -> bytes:
 
 @pytest.mark.slow
 def test_a_stranger_with_the_page_and_standard_tools_finds_the_same(edoc, tmp_path):
-    try:
-        subprocess.run(["xmlsec1", "--version"], capture_output=True, check=True)
-    except FileNotFoundError:
+    if not stranger.has_xmlsec1():
         cannot_be_had("xmlsec1", "apt-get install xmlsec1")
     ca, file = tmp_path / "ca.crt", tmp_path / "evidence.zip"
     ca.write_bytes(pem(CA.certificate))

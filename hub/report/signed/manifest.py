@@ -3,7 +3,7 @@
 Knows `xsd/lienthong/1/evidence.xsd`. Holds no key and verifies no seal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, cast
@@ -16,16 +16,19 @@ from hub.formats import xsd_schemas
 EVIDENCE = "urn:lienthong:evidence:1"
 MIMETYPE = b"application/vnd.lienthong.evidence+zip"
 
-#: The members, in this order; then `OCTETS/SHA256` where the exact octets are in the file; `MANIFEST` is the last.
+#: The members, in this order; then `OCTETS/SHA256` where the exact octets are in the file; `MANIFEST` is the last. The
+#: evidence of a form that takes its numbers from others has no periods, messages and events: they are in `BASES/ID.zip`,
+#: the whole evidence of each of those forms.
 TYPE, REPORT, SIGNED, FORM, PERIODS, MESSAGES, EVENTS, ROWS = (
     "mimetype", "report.xml", "signed.xml", "form.json", "periods.json", "messages.jsonl", "events.jsonl", "rows.jsonl",
 )  # fmt: skip
-#: folders; their members are named by a number, a number, a column's key, a hash
-FACTS, BESIDE, COLUMNS, OCTETS = (
+#: folders; their members are named by a number, a number, a column's key, a hash, a form's id
+FACTS, BESIDE, COLUMNS, OCTETS, BASES = (
     "facts",
     "beside",
     "columns",
     "octets",
+    "bases",
 )
 MANIFEST = "manifest.xml"
 
@@ -44,13 +47,22 @@ class OctetsPlace(StrEnum):
 
 @attrs.frozen
 class Counts:
-    """The numbers of items in the file."""
+    """The numbers of items in the file. Of a form that takes its numbers from others, all but *facts* are the sums over
+    the evidence of those forms.
+    """
 
     facts: int = 0
     beside: int = 0
     messages: int = 0
     events: int = 0
     octets: int = 0
+
+    @classmethod
+    def add(cls, facts: int, bases: Iterable["Counts"]) -> "Counts":
+        """Return the counts of a form that counts *facts* through the forms of *bases*."""
+        found = list(bases)
+        others = ("beside", "messages", "events", "octets")
+        return cls(facts, *(sum(getattr(each, name) for each in found) for name in others))
 
 
 @attrs.frozen(kw_only=True)
@@ -69,6 +81,11 @@ class Manifest:
 def name_rows_member(folder: str, place: int) -> str:
     """Return the name of the member of *folder* for the unit at *place* (from 1) in `ROWS`."""
     return f"{folder}/{place:06}.jsonl"
+
+
+def name_base_member(form: str) -> str:
+    """Return the name of the member that is the evidence of the form with the id *form*."""
+    return f"{BASES}/{form}.zip"
 
 
 def build_manifest_element(said: Manifest) -> etree._Element:
