@@ -33,7 +33,6 @@ from hub.services.defined import (
     ValueCondition,
     ValuePath,
 )
-from hub.soap.defined_contract import compile_answers, name_answers_file
 
 FOLDER, SETTINGS = "services", "service.toml"
 #: The most services; of one, octets of `service.toml`, kinds of messages, and facts of one kind. Those of its schema:
@@ -113,6 +112,8 @@ def _parse_toml(octets: bytes, shown: str, mistakes: list[Mistake]) -> Mapping[s
 
 def _read_schema(folder: Path, main: str, shown: str, mistakes: list[Mistake]) -> SchemaFiles | None:
     """Return the schema of the file *main*, with every file that it names, directly or by others. All are in *folder*."""
+    from hub.soap.defined_contract import name_answers_file  # every command reads this module, and few have a service
+
     if not main:
         return None
     try:
@@ -175,6 +176,8 @@ def _read_service(table: ConfigTable, name: str, settings: bytes, schema: Schema
         milestones=tuple(milestones.items()),
         tells=tells,
     )
+    from hub.soap.defined_contract import compile_answers
+
     try:
         _ = compile_answers(name, [each.operation for each in messages], schema)
     except etree.LxmlError as error:

@@ -8,16 +8,18 @@ import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import attrs
 from lxml import etree
 
-from hub.formats.models.xsd_model import SchemaModel, load_schema_model
 from hub.formats.xsd_schemas import SchemaFiles
 from hub.language.languages import Language
 from hub.services import Service
-from hub.soap.defined_contract import DefinedOperation, make_defined_contract
-from hub.soap.wsdl import Contract
+
+if TYPE_CHECKING:
+    from hub.formats.models.xsd_model import SchemaModel
+    from hub.soap.wsdl import Contract
 
 
 @attrs.frozen
@@ -175,7 +177,7 @@ class DefinedService:
     milestones: tuple[tuple[str, BilingualName], ...]
     tells: bool = False  #: its messages only report figures about units (`Service.may_report_any_unit`)
     #: what the schema describes, as `schema_check` found it; None: it is derived where it is needed
-    model: SchemaModel | None = attrs.field(default=None, eq=False, repr=False)
+    model: "SchemaModel | None" = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def sha256(self) -> str:
@@ -213,18 +215,24 @@ class DefinedService:
         )
 
 
-def load_defined_model(defined: DefinedService) -> SchemaModel:
+def load_defined_model(defined: DefinedService) -> "SchemaModel":
     """Return what the schema of a service describes. Takes a third of a second unless it is known.
 
     Raises ConfigurationFault if xmlschema does not accept the schema.
     """
+    from hub.formats.models.xsd_model import (
+        load_schema_model,
+    )  # every command reads this module, and few have a service
+
     files, main = dict(defined.schema.files), defined.schema.main
     return defined.model or load_schema_model({main: files[main], **files}, main)
 
 
 @lru_cache(maxsize=64)
-def load_defined_contract(defined: DefinedService) -> Contract:
+def load_defined_contract(defined: DefinedService) -> "Contract":
     """Return the contract of a service. Raises as `load_defined_model`."""
+    from hub.soap.defined_contract import DefinedOperation, make_defined_contract  # every command reads this module
+
     operations = [
         DefinedOperation(each.operation, each.element, f"{each.name.vi} / {each.name.en}") for each in defined.messages
     ]
