@@ -7,6 +7,7 @@ rule, or who is judged: only packets of partners with the profile `strict` come 
 import time
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import attrs
@@ -24,6 +25,7 @@ from hub.language.phrases import SaidText, phrase, verbatim
 ELEMENTS = 20_000
 #: The most seconds of CPU. It is looked at before each rule.
 SECONDS = 0.3
+_LOADING = Lock()
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -43,7 +45,8 @@ def find_broken_rules(root: etree._Element, *, is_status: bool) -> tuple[Problem
     Raises NeedsThread in a turn of the reactor.
     """
     leave_turn()
-    rules = load_strict_rules("status" if is_status else "document")
+    with _LOADING:  # two threads would load them twice, and the library its own schemas at once
+        rules = load_strict_rules("status" if is_status else "document")
     count = sum(1 for _each in root.iter("*"))
     if count > ELEMENTS:
         detail = phrase("{count} elements; at most {most} are judged", count=count, most=ELEMENTS)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -135,6 +136,21 @@ def test_nothing_of_it_is_asked_about_a_packet_of_the_observed_profile(desks, mo
 def test_the_rules_leave_the_turn_of_the_reactor() -> None:
     with pytest.raises(NeedsThread):
         run_in_turn(strict_rules.find_broken_rules, etree.fromstring(DOCUMENT), is_status=False)
+
+
+def test_several_threads_judge_at_once() -> None:
+    """Each by its own packet: what is parsed of a rule is shared."""
+    strict_rules.load_strict_rules.cache_clear()
+    packets: list[tuple[bytes, str | None]] = [(sound, None) for sound in (DOCUMENT, UPDATE, STATUS)]
+    packets += [(spoil(sound), code) for sound, spoil, code, *_ in BROKEN.values()]
+
+    def judge(number: int) -> bool:
+        content, code = packets[number % len(packets)]
+        found = strict_rules.find_broken_rules(etree.fromstring(content), is_status=b"StatusCode>" in content)
+        return [each.code for each in found][:1] == ([code] if code else [])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(judge, range(12 * len(packets))))
 
 
 HOSTILE = {
