@@ -2,6 +2,7 @@
 
 import base64
 import json
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
@@ -12,12 +13,15 @@ from hub.console import users
 from hub.console.sign_in import passwords
 from hub.store import transactions
 from tests import homes
+from tests.console_town import CHEAP
 
 WORD = "một mật khẩu dài"
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path, monkeypatch):
+    """A hub. Nobody guesses here, so its hashes are made in no time."""
+    monkeypatch.setattr(passwords, "hash_password", partial(passwords.hash_password, cost=CHEAP))
     return homes.begin(tmp_path / "tinh")
 
 

@@ -190,6 +190,7 @@ def leads_to(route: tuple[str, ...], address: str) -> bool:
     return len(route) == len(pieces) and all(word in {"*", piece} for word, piece in zip(route, pieces, strict=True))
 
 
+@pytest.mark.slow
 def test_every_address_in_the_code_has_a_screen(screens: list[Screen]) -> None:
     routes = set(list_routes())
     assert {("signing", "*", "*", "*"), ("messages", "*", "packet"), ("partners", "*", "test")} <= routes
@@ -277,6 +278,7 @@ def shrink(content: bytes) -> bytes:
     return kept.getvalue()
 
 
+@pytest.mark.slow
 def test_each_pictured_screen_has_its_picture_in_both_languages(screens: list[Screen]) -> None:
     pictured = {screen.name for screen in screens if screen.pictured}
     for place in PICTURES.values():

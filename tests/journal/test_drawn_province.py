@@ -130,6 +130,7 @@ def check(engine: sa.Engine, drawing: Drawing, *, by_soap: bool) -> Seen:
     return seen
 
 
+@pytest.mark.slow
 def test_every_cell_of_a_small_province_is_counted_again_from_what_partners_sent(engine: sa.Engine) -> None:
     seen = check(engine, Drawing(2026, SMALL[engine.dialect.name]), by_soap=engine.dialect.name == "sqlite")
     assert seen.equal > 4_000

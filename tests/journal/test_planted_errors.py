@@ -30,6 +30,8 @@ from tests.recount import results
 from tests.recount.cells import Recount
 from tests.recount.places import HANOI
 
+pytestmark = pytest.mark.slow
+
 SEED = 3  #: of a province in which each of the errors shows
 CLOSED, OPEN = "2026-03", "2026-04"
 QUARTER, HALF = "2026-Q1", "2026-H1"
@@ -216,7 +218,6 @@ WRITTEN: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("form", [*FORMS, *(f"{form} of a closed month" for form in FORMS)])
-@pytest.mark.slow
 def test_without_an_error_every_cell_is_equal(played: Played, form: str) -> None:
     name, _, closed_ = form.partition(" ")
     wanted = [(name, CLOSED), (name, QUARTER)] if closed_ else [(name, OPEN)]
@@ -384,7 +385,6 @@ def test_an_error_in_how_the_hub_counts_is_found(played: Played, monkeypatch: py
     assert played.differing(played.path, [(form, period)])
 
 
-@pytest.mark.slow
 def test_a_month_that_closes_on_a_holiday_is_found(tmp_path: Path) -> None:
     """Tết of 2026 is in the week after the 14th of February: what is told of dossiers in it belongs to the month before."""
     calendar = office.book().workdays
