@@ -23,9 +23,9 @@ from hub.partner.mapping_values import (
     read_value,
 )
 from hub.partner.soap_mapping import Field, MappedStep, SoapMapping, Then
+from hub.soap.call_nodes import Misplaced
 from hub.soap.mapped_calls import write_mapped_call
 from hub.soap.mapped_conversation import PartnerConversation, PartnerCourse, applies
-from hub.soap.partner_calls import Misplaced, load_service
 from hub.soap.wsdl_validation import find_schema_flaws
 
 #: What a value may use without a message.
@@ -106,11 +106,9 @@ def _write_call(
     talk: PartnerConversation, step: MappedStep, sources: Sources, now: datetime
 ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
     """Return the body and the header fields of the call of *step*. Raises UnfitCall for what does not fit the WSDL."""
-    mapping = talk.mapping
-    files = {name: talk.terms.files[name] for name in mapping.hashes}
     try:
-        operation = load_service(files, mapping.file, mapping.service, mapping.port).operation(step.operation)
-        return write_mapped_call(mapping, step, operation, sources, talk.terms.identity, now)
+        operation = talk.service.operation(step.operation)
+        return write_mapped_call(talk.mapping, step, operation, sources, talk.terms.identity, now)
     except Misplaced as misplaced:
         why = phrase("{wrong} ({expected})", wrong=misplaced.wrong, expected=misplaced.expected)
         raise UnfitCall(why, misplaced=True) from None

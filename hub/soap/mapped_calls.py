@@ -5,6 +5,7 @@ Knows no order of steps and sends nothing.
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 from lxml import etree
@@ -16,14 +17,17 @@ from hub.security.certificates import Signer
 from hub.security.username_token import build_username_token
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Carriage, Manner
+from hub.soap.call_nodes import CallNode
 from hub.soap.envelope import SOAP12
-from hub.soap.partner_calls import CallNode, PartnerOperation
+
+if TYPE_CHECKING:
+    from hub.soap.partner_calls import PartnerOperation
 
 
 def write_mapped_call(
     mapping: SoapMapping,
     step: MappedStep,
-    operation: PartnerOperation,
+    operation: "PartnerOperation",
     sources: Sources,
     identity: Signer,
     now: datetime,

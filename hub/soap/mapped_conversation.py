@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,10 +18,13 @@ from hub.partner.adapter_settings import Terms
 from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_items, write_text, write_value
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
+from hub.soap.call_nodes import Misplaced
 from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
 from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_answer
-from hub.soap.partner_calls import Misplaced, PartnerOperation, PartnerService, load_service
+
+if TYPE_CHECKING:
+    from hub.soap.partner_calls import PartnerOperation, PartnerService
 
 #: A kept value is dropped this long before its time, because the call that carries it takes time too.
 _MARGIN = timedelta(seconds=30)
@@ -296,13 +300,15 @@ class PartnerConversation:
         )
 
     @cached_property
-    def service(self) -> PartnerService:
+    def service(self) -> "PartnerService":
         """Return the port of the mapping. Raises ConfigurationFault. The first time takes long: see `load_service`."""
+        from hub.soap.partner_calls import load_service  # zeep: 0.2 s and 11 MB
+
         mapping = self.mapping
         files = {name: self.terms.files[name] for name in mapping.hashes}
         return load_service(files, mapping.file, mapping.service, mapping.port)
 
-    def _operation(self, step: MappedStep) -> PartnerOperation:
+    def _operation(self, step: MappedStep) -> "PartnerOperation":
         return self.service.operation(step.operation)
 
     def _read(self, step: MappedStep, reply: Reply, now: datetime) -> PartnerAnswer:

@@ -4,13 +4,16 @@ Knows both. Builds nothing: a request of a sample message shows what only values
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
 from hub.partner.mapping_values import AnswerPath, Step
 from hub.partner.soap_mapping import MappedStep, SoapMapping
-from hub.soap.partner_calls import Misplaced, PartnerOperation, load_service
+from hub.soap.call_nodes import Misplaced
+
+if TYPE_CHECKING:
+    from hub.soap.partner_calls import PartnerOperation
 
 T = TypeVar("T")
 
@@ -24,6 +27,8 @@ def find_mapping_mistakes(mapping: SoapMapping, name: str, files: Mapping[str, b
     Named are operations that there are not, paths that the request, the header or the answer cannot have, and required
     elements for which nothing is given. Takes 0.2 s and more the first time: call it in a thread.
     """
+    from hub.soap.partner_calls import load_service  # zeep: 0.2 s and 11 MB
+
     needed = {each: files[each] for each in mapping.hashes if each in files}
     try:
         service = load_service(needed, mapping.file, mapping.service, mapping.port)
@@ -41,7 +46,7 @@ def find_mapping_mistakes(mapping: SoapMapping, name: str, files: Mapping[str, b
     return found
 
 
-def _find_misplaced(step: MappedStep, operation: PartnerOperation, place: str) -> Iterator[Mistake]:
+def _find_misplaced(step: MappedStep, operation: "PartnerOperation", place: str) -> Iterator[Mistake]:
     """Yield each path of *step* that the operation does not have."""
     for field in step.input:
         yield from _judge(f'{place}.input."{field.written}"', operation.find_target, field.path)
@@ -90,7 +95,7 @@ def _list_answer_paths(step: MappedStep) -> Iterator[tuple[str, AnswerPath]]:
             yield key, path_of
 
 
-def _find_unmapped(step: MappedStep, operation: PartnerOperation, place: str) -> Iterator[Mistake]:
+def _find_unmapped(step: MappedStep, operation: "PartnerOperation", place: str) -> Iterator[Mistake]:
     """Yield each required part of the request that *step* gives no value."""
     given = [_write(field.path) for field in step.input]
     given += [_write((*each.path, *field.path)) for each in step.lists for field in each.fields]

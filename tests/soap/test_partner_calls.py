@@ -9,7 +9,8 @@ from lxml import etree
 
 from hub.formats.streamed_xml import Loads
 from hub.partner.mapping_values import Unfit, read_path
-from hub.soap.partner_calls import CallNode, Misplaced, load_service
+from hub.soap.call_nodes import CallNode, Misplaced
+from hub.soap.partner_calls import load_service
 
 XS = "http://www.w3.org/2001/XMLSchema"
 AT = datetime(2026, 11, 24, 18, 30, tzinfo=UTC)  # the next day in Viet Nam
