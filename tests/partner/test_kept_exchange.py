@@ -1,6 +1,7 @@
 """What is kept of a request and its reply: within bounds, without secrets, the same for the same exchange."""
 
 import json
+import re
 
 import attrs
 import pytest
@@ -187,8 +188,8 @@ def test_whatever_comes_is_kept_within_bounds(url, sent, heard, body, secrets):
 
 
 def test_a_reply_as_the_hub_signs_it_is_not_searched_but_a_secret_in_it_is_cut():
-    # base64 has by chance, once in some hundred times, what a token begins with, and is searched then
-    signed = sign_envelope(YES, partner("vpub"), NOW).replace(b"eyJ", b"eYJ")
+    # base64 has by chance, once in some ten times, letters such as `pwd`, and is searched then
+    signed = re.sub(rb">[A-Za-z0-9+/=\s]{20,}<", b">QUJD<", sign_envelope(YES, partner("vpub"), NOW))
     assert not kept_exchange._may_hold_secrets(signed)
     assert kept(signed).body == signed
     assert b"Hunter2" not in kept(signed.replace(b"<soap:Body", b"<lt-token>Hunter2</lt-token><soap:Body")).body
