@@ -2,7 +2,9 @@
 
 import shutil
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from lxml import etree
@@ -11,8 +13,10 @@ from hub.demo.plan.packets import Variation
 from hub.domain.errors import CallRefused, ConfigurationFault, Rejected
 from hub.edxml import packet
 from hub.edxml.schema import load_packet_schema
+from hub.edxml.schema_upload import read_schema_upload
 from hub.formats import streamed_xml, xsd_schemas
 from hub.formats.spool import Drawer, Octets
+from hub.intake.what_if import TriedRules
 from hub.soap import wsdl
 from tests.edxml.test_packet import document, holding, without
 
@@ -126,6 +130,24 @@ def test_a_file_of_such_schemas_that_is_missing_is_named(folder: Path) -> None:
     (folder / "chung.xsd").unlink()
     with pytest.raises(ConfigurationFault, match="names 'chung"):
         load_packet_schema("document", folder)
+
+
+def test_such_schemas_can_be_tried_as_a_zip(folder: Path, tmp_path: Path) -> None:
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for path in folder.glob("*.xsd"):
+            archive.write(path, f"qcvn/{path.name}")
+    files = read_schema_upload(packed.getvalue(), "")
+    assert files.keys() == {"chung.xsd", "document.xsd", "status.xsd"}
+    place = tmp_path / "tried"
+    place.mkdir()
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    TriedRules(schemas=place).require_schemas()
+    assert packet.read_packet(document(), schemas=place).sender == "H55.13"
+    (place / "chung.xsd").write_text(COMMON.replace("TepMaHoa", "Khac"), "utf-8")
+    with pytest.raises(ConfigurationFault, match="TepMaHoa"):
+        load_packet_schema.__wrapped__("document", place)
 
 
 # --- a contract -------------------------------------------------------------------------------------------------------
