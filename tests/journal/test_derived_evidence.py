@@ -1,16 +1,20 @@
 """The evidence of a form that takes its numbers from others holds down to the octets, through theirs; what is changed is found and named."""
 
 import io
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import attrs
 import pytest
 import sqlalchemy as sa
 from lxml import etree
 
+from hub.journal import blobs
 from hub.language.catalogues import say_both
+from hub.report.counting import evidence
 from hub.report.form import definition
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import Column
@@ -18,7 +22,8 @@ from hub.report.form.toml import read_form_folder
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import signing
 from hub.store import tables, transactions
-from hub.workload import closing, evidence_file, unit_report
+from hub.units.province import Province
+from hub.workload import closing, evidence_file, submission, unit_report
 from tests import databases, stranger
 from tests.conftest import cannot_be_had
 from tests.evidencing import (
@@ -39,7 +44,9 @@ from tests.evidencing import (
     resealed,
     written,
 )
+from tests.officials import official, officials
 from tests.pki import authority, pem
+from tests.province import ROUTES
 
 DERIVED = {form.id: form for form in read_form_folder() if not form.service}
 #: forms that count facts, one for each service that the summaries take from
@@ -141,12 +148,32 @@ def test_a_closed_month_whose_facts_are_no_longer_those_is_told_and_does_not_hol
     assert ("cell", EDOC) in {(check, place.partition(": ")[0]) for check, place in false(file.getvalue())}
 
 
+def test_the_revision_that_was_given_out_is_the_one_in_the_file(tx):
+    fill_all(tx, keys=1)
+    asked = unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, "tonghop")
+    counted = submission.CountedReport(
+        report=asked.count(ENDED), names=dict(asked.names), lines=evidence.EvidenceSummary(*summary_of(asked))
+    )
+    config = SimpleNamespace(partners={}, identity=HUB, province="H55", officials=officials(official()))
+    province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
+    kept = submission.issue_report(tx, province, counted, reason="", by="clerk", now=ENDED)
+    file = io.BytesIO()
+    done = evidence_file.write_evidence_file(tx, asked, ENDED, HUB, file)
+    assert done.revision == kept.said.revision == 1
+    assert members(file.getvalue())["report.xml"] == blobs.read_blob(tx, kept.message.sha256)
+    assert false(file.getvalue()) == []
+
+
+def summary_of(asked: unit_report.ReportSources) -> tuple[int, str]:
+    with asked.open_evidence(ENDED) as gathered:
+        return gathered.listing.summary.facts, gathered.listing.summary.sha256
+
+
 def test_a_base_with_too_many_facts_for_one_file_is_too_much_for_this_one(tx, monkeypatch):
     fill_all(tx, ("edoc",), keys=1)
     asked = unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, "suckhoe")
     own = len(list(asked.facts))
-    with asked.open_evidence(ENDED) as gathered:
-        listed = gathered.listing.summary.facts
+    listed, _ = summary_of(asked)
     assert listed < own
     monkeypatch.setattr(evidence_file, "MOST_FACTS", listed)
     with pytest.raises(evidence_file.TooMany, match="facts >"):
@@ -156,10 +183,22 @@ def test_a_base_with_too_many_facts_for_one_file_is_too_much_for_this_one(tx, mo
 # --- whatever is changed is found and named ----------------------------------------------------------------------------------
 
 
-def with_cells(content: bytes, cells: Iterable[tuple[str, str, str]]) -> bytes:
-    """Return the file with cells of its report changed (unit, or "" for the total; column; text), as if the hub had made it so."""
+def with_kind(content: bytes, kind: str) -> bytes:
+    """Return the definition in the file with another kind of the column `accounts`, which still says what it is taken from."""
+    form = json.loads(members(content)["form.json"])
+    next(column for column in form["columns"] if column["key"] == "accounts")["kind"] = kind
+    return (json.dumps(form, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def with_cells(content: bytes, cells: Iterable[tuple[str, str, str]], kind: tuple[str, str] | None = None) -> bytes:
+    """Return the file with cells of its report changed (unit, or "" for the total; column; text), or the kind of a column, as if
+    the hub had made it so.
+    """
     root: Any = etree.fromstring(members(content)["report.xml"])
     root.remove(root[-1])
+    for column in root.find("{*}Columns"):
+        if kind is not None and column.get("key") == kind[0]:
+            column.set("kind", kind[1])
     for unit, column, text in cells:
         rows = [root.find("{*}Total")] if not unit else [r for r in root.find("{*}Rows") if r.get("unit") == unit]
         (cell,) = [each for row in rows for each in row if each.get("column") == column]
@@ -265,6 +304,8 @@ def test_a_definition_with_another_formula_missing_column_or_own_count_is_found(
     assert ("form", "form.json") in false(with_form(summary, nowhere))
     assert ("cell", "H55.13 documents_sent") in false(with_form(summary, timely)), "a time is no number"
     changed = members(summary)["form.json"].replace(b'"kind": "taken"', b'"kind": "flow"', 1)
+    counting = resealed(with_cells(summary, [], kind=("accounts", "stock")), {"form.json": with_kind(summary, "stock")})
+    assert false(counting) == [("form", "form.json")], "though the report says so too: nothing counts what it counts"
     assert ("form", "form.json") in false(resealed(summary, {"form.json": changed}))
     assert ("manifest", "form.json") in false(packed(members(summary) | {"form.json": changed}))
 
