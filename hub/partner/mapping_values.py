@@ -289,7 +289,10 @@ INNER = safe_xml.Limits(size=48 << 20, plain=frozenset())
 
 def _date(found: Found, written: str) -> Found:
     at = found if isinstance(found, datetime) else _read_time(write_text(found))
-    at = at.astimezone(VIETNAM)
+    try:
+        at = at.astimezone(VIETNAM)
+    except OverflowError:  # such as 9999-12-31T23:59:59Z, which many toolkits write for "never"
+        raise Unfit(f"date: {at.isoformat()} is beyond the calendar in Viet Nam") from None
     return _TOKEN.sub(
         lambda token: f"{at.microsecond // 1000:03}" if token[0] == "SSS" else at.strftime(_TOKENS[token[0]]), written
     )

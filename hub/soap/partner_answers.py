@@ -189,11 +189,12 @@ class PartnerAnswer:
         text = _text(place)
         key = (id(place), how)
         if text is not None and key not in self._texts:
+            octets = text.strip().encode("utf-8", "replace")  # JSON can name half of a character
             if how == _JSON:
-                self._texts[key] = (place, read_json(text.encode()))
+                self._texts[key] = (place, read_json(octets))
             else:
                 try:
-                    self._texts[key] = (place, safe_xml.parse_safe_xml(text.strip().encode(), limits=INNER))
+                    self._texts[key] = (place, safe_xml.parse_safe_xml(octets, limits=INNER))
                 except Rejected:
                     self._texts[key] = (place, None)
         return self._texts.get(key, (None, None))[1]

@@ -114,6 +114,21 @@ def test_what_a_text_contains_is_bounded(text, how):
     assert time.process_time() - began < 1
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("9999-12-31T23:59:59Z", "t | date dd/MM/yyyy"),
+        ("0001-01-01T00:00:00+14:00", "t | date dd/MM/yyyy"),
+        ('{"a": "\\ud800"}', "t/json()/a/json()/b"),
+        ('{"a": "\\ud800"}', "t/json()/a/xml()/b"),
+    ],
+    ids=["never", "before the calendar", "half a character of JSON", "half a character of XML"],
+)
+def test_what_a_path_cannot_read_breaks_no_conversation(text, path):
+    """Otherwise a message that the partner has accepted would be sent again and again."""
+    assert read(f"<r><t>{text}</t></r>", path) == ""
+
+
 def test_more_elements_than_a_person_reads_are_a_mistake():
     body = envelope.write_unsigned_envelope(etree.fromstring(f"<r>{'<a>1</a>' * 10_001}</r>"))
     answer = read_answer(Reply(200, body, XML), NOW)
