@@ -26,6 +26,7 @@ from xmlschema.validators import (
     XMLSchemaDecodeError,
     XMLSchemaValidationError,
     XsdAtomicBuiltin,
+    XsdAtomicRestriction,
     XsdAttributeGroup,
     XsdElement,
     XsdEnumerationFacets,
@@ -60,7 +61,8 @@ from hub.formats.value_mistakes import (
     say_type,
     shorten_text,
 )
-from hub.formats.xsd_schemas import SchemaFiles, SchemaSource, find_schema_root
+from hub.formats.xsd_patterns import PatternMatcher
+from hub.formats.xsd_schemas import XSD, SchemaFiles, SchemaSource, find_schema_root
 from hub.language.phrases import Phrase, phrase
 
 #: The most elements of one refused element that are examined: 0.1 s of a core for the usual ones.
@@ -147,10 +149,17 @@ class _Models:
 
 def _build(source: SchemaSource) -> XMLSchema10:
     if isinstance(source, SchemaFiles):
-        return build_components(dict(source.files), source.main)
-    root = find_schema_root()
-    files = gather_schema_folder(source, root if source.is_relative_to(root) else None)
-    return build_components(files, next(iter(files)))
+        built = build_components(dict(source.files), source.main)
+    else:
+        root = find_schema_root()
+        files = gather_schema_folder(source, root if source.is_relative_to(root) else None)
+        built = build_components(files, next(iter(files)))
+    for schema in built.maps.iter_schemas():  # those of the library itself are not among them
+        for each in schema.iter_components(XsdAtomicRestriction):
+            facet: Any = cast("Any", each).facets.get(f"{{{XSD}}}pattern")
+            if isinstance(facet, XsdPatternFacets):
+                facet.patterns = cast("Any", [PatternMatcher(text) for text in facet.regexps])
+    return built
 
 
 _MODELS = _Models()

@@ -96,6 +96,7 @@ class Contract:
         Raises CallRefused `contract-broken` with every mistake, each detail `line N, column N, PATH (LABEL): REASON`.
         The column is that in *document*, from which the tree of *child* was parsed; without it there is none. Base64 is decoded here, and the schema
         validates short values in its place, because libxml2 would take two thirds of the total time of a large packet.
+        A value that libxml2 cannot match with a pattern in bounded time does not conform.
         A *child* that does not conform is validated again as a copy, in which all prefixes in scope are declared: so
         `xsi:type` may name a type by a prefix of the envelope.
         """
@@ -108,7 +109,11 @@ class Contract:
                     )
                 )
         values = list(child.iter(*self.binary)) if self.binary else []
-        self._require_valid(child, values, document)
+        try:
+            self._require_valid(child, values, document)
+        except etree.XMLSchemaValidateError:
+            hard = phrase("a value would take too long to match with a pattern of the schema")
+            raise CallRefused(Problem("contract-broken", hard)) from None
         return [_decoded(element, self._values[element.tag], child, loads) for element in values]
 
     def _require_valid(self, child: etree._Element, values: Sequence[etree._Element], document: Octets | None) -> None:

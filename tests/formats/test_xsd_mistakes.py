@@ -202,3 +202,27 @@ def test_line_and_column_are_those_of_the_document_as_it_was_sent() -> None:
         (4, 2),
     ]
     assert find_element_places(Octets.of(document), []) == {}
+
+
+PATTERNED = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="{}" xmlns="{}" elementFormDefault="qualified">
+  {}<xs:element name="{}"><xs:complexType><xs:sequence><xs:element name="v"><xs:simpleType><xs:restriction base="xs:string">
+  <xs:pattern value="(a+)+"/></xs:restriction></xs:simpleType></xs:element>{}</xs:sequence></xs:complexType></xs:element>
+</xs:schema>"""
+
+
+def test_no_pattern_keeps_the_process_busy(tmp_path: Path) -> None:
+    """Python's `re` would need hours for this one, with the lock of the interpreter held. Also of an imported schema."""
+    imports = '<xs:import namespace="urn:b" schemaLocation="b.xsd"/>'
+    (tmp_path / "b.xsd").write_text(PATTERNED.format("urn:b", "urn:b", "", "inner", ""))
+    path = tmp_path / "a.xsd"
+    path.write_text(PATTERNED.format("urn:a", "urn:a", imports, "outer", '<xs:element xmlns:b="urn:b" ref="b:inner"/>'))
+    value = "a" * 27 + "!"
+    text = f'<outer xmlns="urn:a"><v>{value}</v><inner xmlns="urn:b"><v>{value}</v></inner></outer>'
+    explained('<outer xmlns="urn:a"/>', path)  # the model is built once
+    began = time.thread_time()
+    found = explained(text, path)
+    assert time.thread_time() - began < 0.1
+    assert [(mistake.kind, mistake.path) for mistake in found.mistakes] == [
+        (MistakeKind.PATTERN, "/outer/v"),
+        (MistakeKind.PATTERN, "/outer/inner/v"),
+    ]

@@ -194,6 +194,20 @@ def test_what_no_schema_can_say_is_refused_with_its_place_too(town):
     assert town.facts() == []
 
 
+def test_a_value_that_a_pattern_of_the_schema_cannot_be_held_to_is_refused(tmp_path):
+    """libxml2 gives up after a bounded number of steps, and lxml then raises an error of its own."""
+    pattern = '<xs:pattern value="(P|A|PA|-|[0-9])+"/>'
+    schema = XSD.replace('<xs:minLength value="1"/>', f'{pattern}<xs:minLength value="1"/>').replace(
+        'name="NoiNhan" type="Ma"', 'name="NoiNhan" type="xs:token"'
+    )
+    schema = schema.replace('name="MaDonVi" type="Ma"', 'name="MaDonVi" type="xs:token"')
+    schema = schema.replace('name="LinhVuc" type="Ma"', 'name="LinhVuc" type="xs:token"')
+    made = make_town(tmp_path, define(homes.begin(tmp_path / "tinh"), schema=schema))
+    assert "contract-broken" in made.ask(SAMPLE.replace("PA-1", "PA" * 45 + "!"))
+    assert "<IsSuccess>true</IsSuccess>" in made.ask(SAMPLE)
+    made.engine.dispose()
+
+
 def test_a_message_about_a_unit_of_another_is_refused(town):
     assert "sender-not-allowed" in town.ask(SAMPLE.replace(f"<MaDonVi>{UNIT}", f"<MaDonVi>{OTHER}"))
 
