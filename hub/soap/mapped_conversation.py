@@ -40,6 +40,8 @@ LONGEST_REASON = 2000
 #: reactor's thread.
 STEP_COST = 1 << 20
 _DENIED = {401, 403}
+_SUCCESS = {Then.ACCEPTED, Then.NEXT}
+_ENDING = {*_SUCCESS, Then.REFUSED}
 #: What looks like a fault code. Anything else may be words, and these may name a person.
 _CODE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -357,9 +359,14 @@ class PartnerConversation:
         """Tell whether *answer* is the empty one of an operation without an answer."""
         if answer.trouble != NO_ANSWER or answer.length:
             return False
-        return answer.status in {202, 204} or (answer.status == 200 and self._operation(step).one_way)
+        one_way = self._operation(step).one_way
+        if self.mapping.security.verify and not one_way:
+            return False  # there is an answer, and it is not signed
+        return answer.status in {202, 204} or (answer.status == 200 and one_way)
 
     def _fits(self, rule: OutcomeRule, answer: PartnerAnswer) -> bool:
+        if not self._may_say(rule, answer):
+            return False
         for condition in rule.when:
             if condition.path.part == ("body" if answer.fault else "fault"):
                 return False  # of a fault the answer's element is not there, and yet not empty
@@ -367,6 +374,17 @@ class PartnerConversation:
             if text not in condition.texts and not (text and "*" in condition.texts):
                 return False
         return True
+
+    def _may_say(self, rule: OutcomeRule, answer: PartnerAnswer) -> bool:
+        """Tell whether *rule* may judge *answer*: none that asks too little takes a fault or a stray page for a success,
+        and under `verify` what nobody signed ends no delivery.
+        """
+        parts = {condition.path.part for condition in rule.when}
+        if answer.trouble and self.mapping.security.verify:
+            return rule.then not in _ENDING
+        if rule.then not in _SUCCESS:
+            return True
+        return bool(parts) if answer.trouble else (answer.fault is None or "fault" in parts)
 
     def _apply(self, rule: OutcomeRule, answer: PartnerAnswer, asked: float | None) -> AnswerJudgement:
         texts = [answer.read(path, self.mapping.tables) for path in rule.reasons]

@@ -177,6 +177,38 @@ class TestAnAnswerThatMustBeSigned:
         assert isinstance(outcome, Unavailable)
 
 
+FAULT = f'<s:Fault xmlns:s="{envelope.SOAP11}"><faultcode>s:Client</faultcode><faultstring>không nhận</faultstring></s:Fault>'
+
+
+class TestARuleThatAsksTooLittle:
+    """`when` is missing, or looks at HTTP only."""
+
+    @pytest.mark.parametrize("when", ["", 'when = { "http/status" = "200" }\n'], ids=["no condition", "the status"])
+    @pytest.mark.parametrize("then", ["accepted", "next"])
+    def test_takes_no_fault_for_a_success(self, when, then):
+        _, outcome = deliver(f'{SEND}[[deliver.outcome]]\n{when}then = "{then}"\n', Reply(200, made(FAULT), XML))
+        assert outcome == Refused("không nhận")
+
+    def test_takes_no_stray_page_for_a_success(self):
+        page = Reply(502, b"<html>Bad Gateway</html>", {"content-type": "text/html"})
+        _, outcome = deliver(f'{SEND}[[deliver.outcome]]\nthen = "accepted"\n', page)
+        assert isinstance(outcome, Unavailable)
+        assert outcome.unknown
+
+    @pytest.mark.parametrize("then", ["accepted", "refused", "next"])
+    @pytest.mark.parametrize("body", [answer("1"), b"", b"<html/>"], ids=["an answer", "nothing", "a page"])
+    def test_believes_nothing_unsigned_where_the_answer_must_be_signed(self, then, body):
+        rule = f'[[deliver.outcome]]\nwhen = {{ "http/status" = ["200", "202"] }}\nthen = "{then}"\n'
+        _, outcome = deliver(f"{SEND}{rule}[security]\nverify = true\n", Reply(202, body, XML))
+        assert isinstance(outcome, Unavailable)
+        assert outcome.unknown
+
+    def test_may_take_a_fault_for_a_success_where_it_names_one(self):
+        rule = '[[deliver.outcome]]\nwhen = { "fault/text" = "không nhận" }\nthen = "accepted"\n'
+        _, outcome = deliver(SEND + rule, Reply(500, made(FAULT), XML))
+        assert isinstance(outcome, Accepted)
+
+
 class TestAnAnswerWithParts:
     """A document of 300,000 octets that a partner gives by MTOM, signed."""
 
