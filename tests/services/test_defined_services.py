@@ -208,6 +208,40 @@ def test_a_value_that_a_pattern_of_the_schema_cannot_be_held_to_is_refused(tmp_p
     made.engine.dispose()
 
 
+def test_an_attribute_in_a_namespace_is_found_too(tmp_path):
+    """As the check of the configuration does. Otherwise its facts would be missing, and nobody would know."""
+    day = re.compile('<xs:element name="NgayNhan".*?</xs:element>', re.DOTALL)
+    attribute = '<xs:attribute name="ngay" type="xs:date" form="qualified"/>'
+    schema = day.sub("", XSD).replace(
+        'name="HaiLong" type="HaiLong" minOccurs="0"/>\n            </xs:sequence>',
+        f'name="HaiLong" type="HaiLong" minOccurs="0"/>\n            </xs:sequence>{attribute}',
+    )
+    settings = SETTINGS.replace('day = "NgayNhan"', 'day = "@ngay"')
+    sample = re.sub(
+        r"<PhanAnh>(.*?)<NgayNhan>(.*?)</NgayNhan>", r'<PhanAnh p:ngay="\2">\1', SAMPLE, flags=re.DOTALL
+    ).replace('xmlns="', 'xmlns:p="urn:tinh:phananh:1" xmlns="', 1)
+    made = make_town(tmp_path, define(homes.begin(tmp_path / "tinh"), settings, schema))
+    assert "<IsSuccess>true</IsSuccess>" in made.ask(sample)
+    assert [each[3] for each in made.facts() if each[2] == "nhan"] == [date(2026, 11, 16), date(2026, 11, 17)]
+    made.engine.dispose()
+
+
+@pytest.mark.parametrize("number", ["9e999999", "1_000", "NaN", "9" * 200, "1.00000000000000000000000000000000001"])
+def test_a_number_that_the_schema_has_not_judged_is_refused(tmp_path, number):
+    """Where it lets any element in, one of the same name in another namespace stands there."""
+    more = '<xs:element name="SoLuong" type="xs:decimal" minOccurs="0"/>'
+    schema = XSD.replace(
+        '<xs:element name="HaiLong" type="HaiLong" minOccurs="0"/>',
+        f'<xs:element name="HaiLong" type="HaiLong" minOccurs="0"/>{more}'
+        '<xs:any namespace="##other" processContents="lax" minOccurs="0"/>',
+    )
+    settings = SETTINGS.replace('milestone = "nhan"', 'milestone = "nhan"\namount = "SoLuong"')
+    made = make_town(tmp_path, define(homes.begin(tmp_path / "tinh"), settings, schema))
+    inside = f'</HaiLong><SoLuong xmlns="urn:khac">{number}</SoLuong>'
+    assert "T./GuiPhanAnh/PhanAnh[1]/SoLuong" in made.ask(SAMPLE.replace("</HaiLong>", inside))
+    made.engine.dispose()
+
+
 def test_a_message_about_a_unit_of_another_is_refused(town):
     assert "sender-not-allowed" in town.ask(SAMPLE.replace(f"<MaDonVi>{UNIT}", f"<MaDonVi>{OTHER}"))
 

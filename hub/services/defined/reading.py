@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
 import attrs
 from lxml import etree
@@ -47,6 +47,10 @@ _DAYS = {
     DayFormat.XSD: re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII),
     DayFormat.COMPACT: re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})[0-9]{0,6}", re.ASCII),
 }
+#: A number as `xs:decimal` writes it: where the schema lets any element in (`xs:any`), it has not judged the text.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", re.ASCII)
+_DIGITS = 100  #: the most characters of a number
+_EXACT = Context(prec=2 * _DIGITS)
 _SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})", re.ASCII)
 
 _Element = etree._Element  # noqa: SLF001 - lxml has no other name
@@ -213,7 +217,7 @@ class _Reading:
         for each in self.select(start, path):
             if not path.attribute:
                 found.append((each, xsd_types.read_xs_token(each)))
-            elif (value := each.get(path.attribute)) is not None:
+            elif (value := _get_attribute(each, path.attribute)) is not None:
                 found.append((each, " ".join(value.split())))
         if path.from_root:
             self.constant[path.written] = found
@@ -271,11 +275,10 @@ class _Reading:
         element, text = self.find_first(item, value.path)
         if not text:
             return None
-        try:
-            number = Decimal(text) * value.times
-            whole = int(number) if number.is_finite() and abs(number) <= _LARGEST and number == int(number) else None
-        except InvalidOperation:
-            whole = None
+        whole = None
+        if len(text) <= _DIGITS and _NUMBER.fullmatch(text):
+            number = _EXACT.multiply(Decimal(text), Decimal(value.times))
+            whole = int(number) if abs(number) <= _LARGEST and number == int(number) else None
         if whole is None:
             reason = phrase(
                 "{text} times {times} is no whole number of at most nine digits", text=text[:50], times=value.times
@@ -303,6 +306,14 @@ class _Reading:
             steps.append(etree.QName(element).localname + index)
             element = parent
         return "/".join(["", self.rule.operation, *reversed(steps)])
+
+
+def _get_attribute(element: _Element, name: str) -> str | None:
+    """Return the attribute of *element* with the local *name*: that without a namespace, or else the first."""
+    value = element.get(name)
+    if value is None:
+        value = next((str(each) for key, each in element.attrib.items() if str(key).rpartition("}")[2] == name), None)
+    return value
 
 
 def parse_day(text: str, form: DayFormat) -> date | None:
