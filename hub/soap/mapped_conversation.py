@@ -5,6 +5,8 @@ does not say. Does not know what a conversation is for.
 """
 
 import base64
+import hashlib
+import json
 import re
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
@@ -17,7 +19,7 @@ from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Quer
 from hub.partner.adapter_settings import Terms
 from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_items, write_text, write_value
 from hub.partner.reply_parsing import may_have_taken, retry_after
-from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
+from hub.partner.soap_mapping import IDENTIFYING, KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
 from hub.soap.call_nodes import Misplaced
 from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
@@ -40,6 +42,8 @@ LONGEST_REASON = 2000
 #: reactor's thread.
 STEP_COST = 1 << 20
 _DENIED = {401, 403}
+#: Sources of the input of a step that do not tell for whom it is.
+_PASSING = (*IDENTIFYING, "now", "again", "content", "xml", "item")
 _SUCCESS = {Then.ACCEPTED, Then.NEXT}
 _ENDING = {*_SUCCESS, Then.REFUSED}
 #: What looks like a fault code. Anything else may be words, and these may name a person.
@@ -216,8 +220,9 @@ class PartnerConversation:
     # Kept values
 
     def _note(self, step: MappedStep, name: str, course: PartnerCourse) -> str:
-        of = f" {course.message}" if step.keep and step.keep.of_message else ""
-        return f"kept {step.operation} {name}{of}"
+        """Return the name under which *name* is kept: another one for each message, or for each login."""
+        of = course.message if step.keep and step.keep.of_message else _digest_login(step, course.sources)
+        return f"kept {step.operation} {name} {of}"
 
     def _recall(self, step: MappedStep, course: PartnerCourse) -> bool:
         """Tell whether all that *step* keeps is kept still, so that it need not be taken."""
@@ -256,7 +261,7 @@ class PartnerConversation:
         if self.terms.notes.recall("oauth2", course.now) == course.token:
             self.terms.notes.drop("oauth2")
         for step in course.steps:
-            if step.keep is None or step.keep.of_message:
+            if step.keep is None or step.keep.of_message or not applies(step, course.sources):
                 continue
             if not step.hands_over:
                 course.done.discard(step.place)
@@ -400,6 +405,13 @@ class PartnerConversation:
 def _decides(step: MappedStep, course: PartnerCourse) -> bool:
     """Tell whether an answer to *step* must be understood: nothing after it would show that it was none."""
     return step.hands_over or step.confirm or (not course.lasting and step is course.steps[-1])
+
+
+def _digest_login(step: MappedStep, sources: Sources) -> str:
+    """Return what tells apart for whom *step* is taken: a digest of its input, without what differs in every call."""
+    inputs = [each for each in step.input if not each.value.uses(*_PASSING)]
+    written = json.dumps([(each.written, write_value(each.value, sources)) for each in inputs])
+    return hashlib.sha256(written.encode()).hexdigest()[:16]
 
 
 def _item_note(step: MappedStep, course: PartnerCourse, number: int) -> str:

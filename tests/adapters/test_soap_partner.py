@@ -468,17 +468,24 @@ class TestARepetition:
         assert outcome == Accepted(twice=True)
 
 
-class TestWhatIsKept:
-    MAPPING = """
+def login(user, only=""):
+    """Return the step that logs in as *user* and keeps the token; *only*: where the message comes from this unit."""
+    condition = f'only = {{ "message.sender" = "{only}" }}\n' if only else ""
+    return f"""
 [[deliver]]
 operation = "DangNhap"
-[deliver.input]
-"taiKhoan" = "u"
+{condition}[deliver.input]
+"taiKhoan" = "{user}"
 "matKhau" = "p"
 [deliver.keep]
 token = "DangNhapResult/ma"
 for = "10m"
-""" + SEND.replace('"maTin"', '"token" = "{kept.token}"\n"maTin"')
+"""
+
+
+class TestWhatIsKept:
+    SEND = SEND.replace('"maTin"', '"token" = "{kept.token}"\n"maTin"')
+    MAPPING = login("u") + SEND
 
     def hold(self, notes, now):
         adapter = adapters.make_adapter("soap", terms(self.MAPPING, notes=notes))
@@ -507,14 +514,33 @@ for = "10m"
 
     def test_is_not_forgotten_where_another_conversation_has_logged_in_since(self):
         notes = AdapterNotes()
-        notes.keep("kept DangNhap token", "alt", NOW + timedelta(hours=1))
         adapter = adapters.make_adapter("soap", terms(self.MAPPING, notes=notes))
-        conversation = adapter.deliver(consignment(b"<a/>", "documents"), NOW)
-        assert b"alt" in next(conversation).body
-        notes.keep("kept DangNhap token", "neu", NOW + timedelta(hours=1))
-        again = conversation.send(Reply(401, b"", {}))
+        first, second, third = (adapter.deliver(consignment(b"<a/>", "documents"), NOW) for _ in range(3))
+        assert b"DangNhap" in next(first).body
+        assert b"alt" in first.send(Reply(200, answer("alt", operation="DangNhap"), XML)).body
+        assert b"alt" in next(second).body
+        assert b"alt" in next(third).body
+        assert b"DangNhap" in second.send(Reply(401, b"", {})).body
+        assert b"neu" in second.send(Reply(200, answer("neu", operation="DangNhap"), XML)).body
+        again = third.send(Reply(401, b"", {}))
         assert b"neu" in again.body
         assert b"DangNhap" not in again.body
+
+    @pytest.mark.parametrize(
+        "logins",
+        [login("{message.sender}"), login("u", only="H55.1") + login("v", only="H55.2")],
+        ids=["one login for each unit", "one of two logins"],
+    )
+    def test_for_one_unit_is_not_used_for_another(self, logins):
+        """Otherwise the second unit's message would go out in the name of the first."""
+        notes = AdapterNotes()
+        adapter = adapters.make_adapter("soap", terms(logins + self.SEND, notes=notes))
+        for unit, token in (("H55.1", "mot"), ("H55.2", "hai")):
+            asked = consignment(b"<a/>", "documents")
+            conversation = adapter.deliver(attrs.evolve(asked, message=attrs.evolve(asked.message, sender=unit)), NOW)
+            assert b"DangNhap" in next(conversation).body
+            sent = conversation.send(Reply(200, answer(token, operation="DangNhap"), XML))
+            assert token.encode() in sent.body
 
 
 class TestAQuestion:
