@@ -43,8 +43,9 @@ MOST_SERVICES, MOST_OCTETS, MOST_MESSAGES, MOST_FACT_RULES = 50, 1 << 20, 20, 40
 MOST_PATHS = 100
 _NAME = r"[a-z][a-z0-9-]{0,31}"
 _WORD = r"[a-z][a-z0-9_-]{0,63}"
-_STEP = r"(?:\.\.|[\w.-]+)"
-_PATH = rf"/?{_STEP}(?:/{_STEP}){{0,9}}(?:/@[\w.-]+)?|@[\w.-]+"
+_STEP = r"(?!\.\.(?:/|$))[\w.-]+"
+#: A path goes up first or not at all: so what is above is read once for all items below it.
+_PATH = rf"/?(?:\.\.(?:/\.\.){{0,4}}(?:/{_STEP}){{0,9}}|{_STEP}(?:/{_STEP}){{0,9}})(?:/@[\w.-]+)?|@[\w.-]+"
 _PATH_EXPECTED = phrase('names of elements with / between, such as "Item/Day", "/OrganId", "../Day" or "Item/@code"')
 _WORD_EXPECTED = phrase("small letters, digits, - and _, such as done-late")
 
@@ -105,7 +106,7 @@ def _read_file(path: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
 def _parse_toml(octets: bytes, shown: str, mistakes: list[Mistake]) -> Mapping[str, object] | None:
     try:
         return tomllib.loads(octets.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         mistakes.append(Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8")))
         return None
 

@@ -87,6 +87,8 @@ class _Reading:
     problems: list[Problem] = attrs.field(factory=list)
     suffix: str = ""  #: of each key that counts beside what was told before
     constant: dict[str, list[tuple[_Element, str]]] = attrs.field(factory=dict)  #: what paths from the root lead to
+    #: what paths that go up first lead to, by the element that they go up to: the same for all items below it
+    above: dict[tuple[_Element, str], list[tuple[_Element, str]]] = attrs.field(factory=dict)
     #: the element whose children were looked for last, its children by local name, and those of each large element, so
     #: that no step of a path looks at many children again
     nearest: _Element | None = None
@@ -211,16 +213,34 @@ class _Reading:
         """Return the elements at *path* and the text of each, without white space around it."""
         if path.only:
             return [(each, xsd_types.read_xs_token(each)) for each in self.list_children(start, path.only)]
-        if path.from_root and path.written in self.constant:
+        if path.from_root:
+            if path.written not in self.constant:
+                self.constant[path.written] = self.read_all(start, path)
             return self.constant[path.written]
+        if path.steps[:1] != ("..",):
+            return self.read_all(start, path)
+        top = (self.climb(start, path.steps.count("..")), path.written)
+        if top not in self.above:
+            self.above[top] = self.read_all(start, path)
+        return self.above[top]
+
+    def climb(self, start: _Element, steps: int) -> _Element:
+        """Return the element that is *steps* above *start*, at most the root."""
+        for _ in range(steps):
+            above = start.getparent()
+            if start is self.root or above is None:
+                break
+            start = above
+        return start
+
+    def read_all(self, start: _Element, path: ValuePath) -> list[tuple[_Element, str]]:
+        """Return the elements at *path* and the text of each, as `find` does that keeps some."""
         found = []
         for each in self.select(start, path):
             if not path.attribute:
                 found.append((each, xsd_types.read_xs_token(each)))
             elif (value := _get_attribute(each, path.attribute)) is not None:
                 found.append((each, " ".join(value.split())))
-        if path.from_root:
-            self.constant[path.written] = found
         return found
 
     def find_first(self, start: _Element, path: ValuePath) -> tuple[_Element, str]:
