@@ -174,6 +174,14 @@ def read_varying_headers(varying: str | None) -> Mapping[str, str]:
     return dict(json.loads(varying)) if varying else {}
 
 
+def hide_secrets(text: str, secrets: Collection[str]) -> str:
+    """Return *text*, which a partner wrote, with `***` in place of each of *secrets* of four letters or more."""
+    octets = text.encode("utf-8", "surrogatepass")
+    for each in _spell(frozenset(secrets)):
+        octets = octets.replace(each, _MARK)
+    return octets.decode("utf-8", "surrogatepass")
+
+
 @lru_cache(64)
 def _spell(secrets: frozenset[str]) -> tuple[bytes, ...]:
     """Return how *secrets* may be written: plainly, in a URL, in JSON, in XML. The longest first."""

@@ -17,6 +17,7 @@ import attrs
 
 from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
+from hub.partner.kept_exchange import hide_secrets
 from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_items, write_text, write_value
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.partner.soap_mapping import IDENTIFYING, KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
@@ -332,7 +333,7 @@ class PartnerConversation:
         unread = bool(answer.trouble)
         for rule in step.outcomes:
             if (not unread or all(each.path.part == "http" for each in rule.when)) and self._fits(rule, answer):
-                return self._apply(rule, answer, asked)
+                return self._apply(rule, answer, course, asked)
         denied = Then.LOGIN if course.relied and not course.again else Then.CREDENTIALS
         fault = answer.fault
         if answer.status in _DENIED and (unread or fault is not None):
@@ -340,7 +341,7 @@ class PartnerConversation:
         if fault is not None:
             code = ".".join(each for each in (fault.code, fault.subcode) if each)[:100]
             code = code if _CODE.fullmatch(code) else "without a code"
-            told = f"a fault, {code}" if course.discreet or not fault.text else fault.text[:LONGEST_REASON]
+            told = f"a fault, {code}" if course.discreet or not fault.text else self._quote(fault.text, course)
             if fault.denies:
                 return AnswerJudgement(then=denied, reason=told)
             if fault.sender and (step.hands_over or step is course.steps[-1]):
@@ -352,7 +353,7 @@ class PartnerConversation:
             return AnswerJudgement(then=Then.NEXT)
         lost = step.hands_over and may_have_taken(answer.status)
         if unread:
-            trouble = "not a valid SOAP answer" if course.discreet else answer.trouble
+            trouble = "not a valid SOAP answer" if course.discreet else self._quote(answer.trouble, course)
             why = f"HTTP {answer.status}: {trouble}"
             return AnswerJudgement(then=Then.UNAVAILABLE, reason=why[:LONGEST_REASON], after=asked, unknown=lost)
         if step.outcomes and _decides(step, course):
@@ -391,14 +392,20 @@ class PartnerConversation:
             return True
         return bool(parts) if answer.trouble else (answer.fault is None or "fault" in parts)
 
-    def _apply(self, rule: OutcomeRule, answer: PartnerAnswer, asked: float | None) -> AnswerJudgement:
+    def _quote(self, text: str, course: PartnerCourse) -> str:
+        """Return what the partner said, as a reason. A partner may repeat our password in it."""
+        return hide_secrets(text, [*self.terms.secrets.values(), course.token])[:LONGEST_REASON]
+
+    def _apply(
+        self, rule: OutcomeRule, answer: PartnerAnswer, course: PartnerCourse, asked: float | None
+    ) -> AnswerJudgement:
         texts = [answer.read(path, self.mapping.tables) for path in rule.reasons]
         after: float | None
         if isinstance(rule.after, timedelta):
             after = rule.after.total_seconds()
         else:
             after = asked if rule.after is None else _read_seconds(answer.read(rule.after, self.mapping.tables))
-        reason = ": ".join(filter(None, texts))[:LONGEST_REASON]
+        reason = self._quote(": ".join(filter(None, texts)), course)
         return AnswerJudgement(then=rule.then, reason=reason, after=after, of_recipient=rule.of_recipient)
 
 

@@ -209,6 +209,28 @@ class TestARuleThatAsksTooLittle:
         assert isinstance(outcome, Accepted)
 
 
+@pytest.mark.parametrize(
+    "child",
+    [
+        FAULT.replace("không nhận", "sai mật khẩu a&amp;b-bí-mật"),
+        "<r><GuiVanBanResult><ma>1</ma><soBienNhan>sai mật khẩu a&amp;b-bí-mật</soBienNhan></GuiVanBanResult></r>",
+    ],
+    ids=["fault", "answer"],
+)
+def test_a_reason_does_not_repeat_our_password(child):
+    mapping = f"""{SEND}
+[[deliver.outcome]]
+when = {{ "GuiVanBanResult/ma" = "1" }}
+then = "refused"
+reason = "GuiVanBanResult/soBienNhan"
+[security.basic]
+username = "u"
+password = "{{secrets.mat-khau}}"
+"""
+    _, outcome = deliver(mapping, Reply(200, made(child), XML), secrets={"mat-khau": "a&b-bí-mật"})
+    assert outcome == Refused("sai mật khẩu ***")
+
+
 class TestAnAnswerWithParts:
     """A document of 300,000 octets that a partner gives by MTOM, signed."""
 
