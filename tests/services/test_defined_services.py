@@ -302,6 +302,16 @@ def test_a_mistake_is_named_by_its_key(tmp_path, right):
     assert [each for each in told if not each[0].startswith("milestones.hai-long")] == [(key, True)]
 
 
+@pytest.mark.parametrize("pattern", ["(a|aa)+", "(PA|P|A)+-[0-9]", "([0-9]?[0-9]?[0-9]?)*x"])
+def test_a_pattern_that_is_too_hard_is_a_mistake(tmp_path, pattern):
+    """A partner could keep the threads busy with values for it, one for 0.3 s and a message for minutes."""
+    schema = XSD.replace('<xs:minLength value="1"/>', f'<xs:pattern value="{pattern}"/><xs:minLength value="1"/>')
+    home = define(homes.begin(tmp_path / "tinh"), schema=schema)
+    (found,) = check_config(home / "hub.toml", datetime.now(UTC)).mistakes
+    assert found.path == "services/phananh/phananh.xsd"
+    assert pattern in str(found.wrong)
+
+
 def test_an_amount_must_be_a_number_in_the_schema(tmp_path):
     settings = SETTINGS.replace('due = "HanTraLoi"', 'amount = "LinhVuc"', 1)
     home = define(homes.begin(tmp_path / "tinh"), settings, form="")

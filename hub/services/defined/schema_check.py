@@ -19,6 +19,7 @@ from hub.formats.models.xsd_model import (
     find_binary_elements,
     list_elements,
 )
+from hub.formats.xsd_patterns import is_too_hard
 from hub.language.phrases import Phrase, phrase
 from hub.services.defined import (
     AmountValue,
@@ -63,7 +64,7 @@ def check_service(service: DefinedService) -> CheckedService:
         return CheckedService(
             service, tuple(attrs.evolve(each, path=f"{place}/{each.path}") for each in fault.mistakes)
         )
-    mistakes: list[Mistake] = []
+    mistakes = list(_find_hard_patterns(model, f"{place}/{service.schema.main}"))
     for number, rule in enumerate(service.messages):
         root = model.elements.get(rule.element)
         message = f"{place}/service.toml: message[{number}]"
@@ -73,6 +74,17 @@ def check_service(service: DefinedService) -> CheckedService:
         else:
             _RuleCheck(message, mistakes, model, root).check_message(rule)
     return CheckedService(attrs.evolve(service, model=model), tuple(mistakes))
+
+
+def _find_hard_patterns(model: SchemaModel, place: str) -> Iterator[Mistake]:
+    """Yield the first pattern for which one value of a message would take a third of a second, or be refused."""
+    values = [each.value for each in model.types.values() if each.value is not None]
+    values += [each.value for of in model.types.values() for each in of.attributes]
+    for pattern in dict.fromkeys(each for value in values for group in value.patterns for each in group):
+        if is_too_hard(pattern):
+            wrong = phrase("the pattern {pattern} can match a text in too many ways", pattern=pattern[:200])
+            yield Mistake(place, wrong, phrase("a pattern in which each letter has one place, such as a+ for (a|aa)+"))
+            return
 
 
 def check_services(services: Mapping[str, DefinedService]) -> tuple[dict[str, DefinedService], list[Mistake]]:
