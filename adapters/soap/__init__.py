@@ -30,7 +30,7 @@ from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.hand_calls import HandCall, HandValues, RehearsalFlaw
 from hub.partner.mapping_values import Found, Unfit
-from hub.partner.soap_mapping import IDENTIFYING, find_file_mistakes, read_mapping
+from hub.partner.soap_mapping import IDENTIFYING, read_mapping
 from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
 from hub.soap.mapping_check import find_mapping_mistakes
 
@@ -56,13 +56,13 @@ def list_settings(given: Mapping[str, str], files: Mapping[str, bytes]) -> tuple
 
 
 def find_mistakes(given: Mapping[str, str], files: Mapping[str, bytes]) -> Sequence[Mistake]:
-    """Return the mistakes in the mapping, in the hashes of the files beside it, and what of it does not fit the WSDL."""
+    """Return the mistakes in the mapping, and what of it does not fit the WSDL."""
     try:
         content, name = _find_mapping(given, files)
         mapping = read_mapping(content, name)
     except ConfigurationFault as fault:
         return fault.mistakes
-    return find_file_mistakes(mapping, files) or find_mapping_mistakes(mapping, name, files)
+    return find_mapping_mistakes(mapping, name, files)
 
 
 def list_conversations(given: Mapping[str, str], files: Mapping[str, bytes]) -> frozenset[str] | None:

@@ -82,7 +82,7 @@ def rehearse_delivery(talk: PartnerConversation, sources: Sources, name: str, no
 
     for step in talk.mapping.deliver:
         sources.fixed |= {f"kept.{each}": _MADE_UP for each in (step.keep.values if step.keep else ())}
-    files = {each: talk.terms.files[each] for each in talk.mapping.hashes}
+    files = {each: talk.terms.files[each] for each in talk.mapping.files}
     for step in talk.mapping.deliver:
         if not applies(step, sources):
             continue

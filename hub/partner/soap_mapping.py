@@ -2,10 +2,10 @@
 answers mean.
 
 Knows the tables and keys of docs/reference/soap-partners.md, and names every mistake with its place. Does not know the
-WSDL: whether an operation or an element exists is judged by `hub.soap.partner_calls`.
+WSDL: `hub.soap.mapping_check` tells whether an operation or an element exists. Does not compare the SHA-256 of a file:
+`hub.config.partner_files` does, where it reads the file.
 """
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -228,7 +228,7 @@ class SoapMapping:
     file: str  #: name of the WSDL beside the mapping
     service: str | None = None
     port: str | None = None
-    hashes: Mapping[str, str] = attrs.field(factory=dict)  #: SHA-256 of each file by its name
+    files: tuple[str, ...] = ()  #: names of the files beside the mapping that the WSDL needs, itself among them
     security: MappedSecurity = attrs.field(factory=MappedSecurity)
     namespaces: Mapping[str, str] = attrs.field(factory=dict)
     tables: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
@@ -269,33 +269,6 @@ def read_mapping(content: bytes, name: str = "mapping.toml") -> SoapMapping:
     if mistakes:
         raise ConfigurationFault(mistakes)
     return mapping
-
-
-def read_file_hashes(content: bytes, name: str = "mapping.toml") -> Mapping[str, str]:
-    """Return the SHA-256 by name of the files that the mapping *content* needs beside it.
-
-    Raises ConfigurationFault like `read_mapping`.
-    """
-    return read_mapping(content, name).hashes
-
-
-def find_file_mistakes(mapping: SoapMapping, files: Mapping[str, bytes]) -> list[Mistake]:
-    """Compare the *files* beside the mapping, by name, with the hashes in it."""
-    found = []
-    for name, digest in mapping.hashes.items():
-        if name not in files:
-            found.append(Mistake(name, phrase("is missing"), phrase("the file of which [wsdl.sha256] has the SHA-256")))
-        elif (is_one := hashlib.sha256(files[name]).hexdigest()) != digest:
-            found.append(
-                Mistake(
-                    name,
-                    phrase("has the SHA-256 {digest}", digest=is_one),
-                    phrase(
-                        "{digest}, as [wsdl.sha256] says; compare the file, then write the new value", digest=digest
-                    ),
-                )
-            )
-    return found
 
 
 @attrs.define
@@ -400,19 +373,11 @@ class _Table:
 
 def _read(table: _Table) -> SoapMapping:
     wsdl = table.table("wsdl")
-    named = phrase("the name of a file beside the mapping")
-    file, service, port = (
-        wsdl.text("file", required=True, like=_FILE, expected=named),
-        wsdl.text("service"),
-        wsdl.text("port"),
-    )
-    mtom, hashes = wsdl.flag("mtom"), wsdl.table("sha256")
-    digests = dict[str, str]()
-    for name, digest in hashes.items():
-        if not re.fullmatch(_FILE, name) or not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-            hashes.misfit(name, digest, phrase("a file name, and its SHA-256 in 64 lower case hexadecimal digits"))
-        digests[name] = str(digest)
-    if file is not None and file not in digests:
+    file = wsdl.text("file", required=True, expected=phrase("the name of a file beside the mapping"))
+    service, port, mtom = wsdl.text("service"), wsdl.text("port"), wsdl.flag("mtom")
+    hashes = wsdl.table("sha256")
+    files = tuple(hashes.names())
+    if file is not None and file not in files:
         hashes.wrong(file, phrase("is missing"), phrase("the SHA-256 of every file that the WSDL needs"))
     wsdl.close()
     tables = _read_tables(table.table("tables"))
@@ -427,7 +392,7 @@ def _read(table: _Table) -> SoapMapping:
         file=file or "",
         service=service,
         port=port,
-        hashes=digests,
+        files=files,
         security=_read_security(table.table("security")),
         namespaces=namespaces,
         tables=tables,
@@ -438,10 +403,6 @@ def _read(table: _Table) -> SoapMapping:
     table.close()
     _judge(mapping, table)
     return mapping
-
-
-#: A file beside the mapping, or in a folder there: no step upwards, no absolute path.
-_FILE = r"(?![./])(?!.*//)(?!.*/\.)[A-Za-z0-9._/-]{1,200}(?<!/)"
 
 
 def _read_tables(table: _Table) -> dict[str, dict[str, str]]:

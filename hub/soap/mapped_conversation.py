@@ -313,7 +313,7 @@ class PartnerConversation:
         from hub.soap.partner_calls import load_service  # zeep: 0.2 s and 11 MB
 
         mapping = self.mapping
-        files = {name: self.terms.files[name] for name in mapping.hashes}
+        files = {name: self.terms.files[name] for name in mapping.files}
         return load_service(files, mapping.file, mapping.service, mapping.port)
 
     def _operation(self, step: MappedStep) -> "PartnerOperation":

@@ -29,7 +29,7 @@ def find_mapping_mistakes(mapping: SoapMapping, name: str, files: Mapping[str, b
     """
     from hub.soap.partner_calls import load_service  # zeep: 0.2 s and 11 MB
 
-    needed = {each: files[each] for each in mapping.hashes if each in files}
+    needed = {each: files[each] for each in mapping.files}
     try:
         service = load_service(needed, mapping.file, mapping.service, mapping.port)
     except ConfigurationFault as fault:

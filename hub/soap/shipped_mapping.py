@@ -4,22 +4,16 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from hub.domain.errors import ConfigurationFault
-from hub.partner.soap_mapping import SoapMapping, find_file_mistakes, read_mapping
-
-_MAPPING = "mapping.toml"
+from hub.partner.soap_mapping import SoapMapping, read_mapping
 
 
 @cache
 def read_shipped_mapping(package: str) -> tuple[SoapMapping, Mapping[str, bytes]]:
-    """Return the mapping in the folder of *package*, and every file that its `[wsdl.sha256]` lists, by name.
+    """Return mapping.toml in the folder of *package*, and the content of every file that it lists, by name.
 
-    Raises ConfigurationFault for a mapping that cannot be read, and for a file that is missing or has another content.
+    A test compares the SHA-256 of the files, so they are not compared here. Raises ConfigurationFault for a mapping that
+    cannot be read.
     """
     folder = files(package)
-    mapping = read_mapping(folder.joinpath(_MAPPING).read_bytes(), _MAPPING)
-    found = {name: folder.joinpath(name) for name in mapping.hashes}
-    contents = {name: file.read_bytes() for name, file in found.items() if file.is_file()}
-    if mistakes := find_file_mistakes(mapping, contents):
-        raise ConfigurationFault(mistakes)
-    return mapping, contents
+    mapping = read_mapping(folder.joinpath("mapping.toml").read_bytes())
+    return mapping, {name: folder.joinpath(name).read_bytes() for name in mapping.files}

@@ -288,6 +288,15 @@ def test_an_adapter_reads_no_clock_file_or_socket(name):
                 assert not (isinstance(called, ast.Attribute) and called.attr in CLOCKS), path
 
 
+def test_the_files_of_a_shipped_mapping_are_those_that_it_lists():
+    """The hub compares the hashes of an operator's mapping; those of its own are compared here."""
+    mappings = [path for path in FOLDER.rglob("*.toml") if "[wsdl.sha256]" in path.read_text("utf-8")]
+    assert FOLDER / "dancu" / "mapping.toml" in mappings
+    for path in mappings:
+        for name, digest in tomllib.loads(path.read_text("utf-8"))["wsdl"]["sha256"].items():
+            assert hashlib.sha256((path.parent / name).read_bytes()).hexdigest() == digest, (path, name)
+
+
 def test_an_adapter_is_found_by_its_folder():
     assert set(adapters.list_adapter_names()) == {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     with pytest.raises(KeyError):

@@ -117,18 +117,6 @@ then = "excepted"
         }
         assert all(str(each.expected) for each in found)
 
-    def test_another_content_of_a_file_is_a_mistake(self):
-        files = dict(terms(SEND).files)
-        files["types.xsd"] += b" "
-        (found,) = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, files)
-        assert found.path == "types.xsd"
-
-    def test_a_missing_file_is_a_mistake(self):
-        files = {name: text for name, text in terms(SEND).files.items() if name != "types.xsd"}
-        (found,) = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, files)
-        assert found.path == "types.xsd"
-        assert str(found.wrong) == "is missing"
-
     def test_the_settings_and_secrets_that_it_names_are_required(self):
         mapping = SEND.replace("{message.id}", "{settings.prefix}{message.id}") + (
             '[security.basic]\nusername = "{settings.user}"\npassword = "{secrets.password}"\n'
