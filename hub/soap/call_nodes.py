@@ -61,9 +61,8 @@ class CallNode:
 
 @attrs.frozen
 class PartnerField:
-    """One value that an operation takes or gives: a leaf of the schema, or an attribute."""
+    """One value that an operation takes: a leaf of the schema, or an attribute."""
 
     path: str
     type: str  #: local name of the type; of an unnamed one, of the type that it restricts
     required: bool
-    repeated: bool = False  #: it, or an element around it, may stand there several times

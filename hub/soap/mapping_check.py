@@ -4,7 +4,8 @@ Knows both. Builds nothing: a request of a sample message shows what only values
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
@@ -14,8 +15,6 @@ from hub.soap.call_nodes import Misplaced
 
 if TYPE_CHECKING:
     from hub.soap.partner_calls import PartnerOperation
-
-T = TypeVar("T")
 
 #: The steps of a path that lead into a text, which no schema describes.
 _INNER = {"xml()", "json()"}
@@ -49,26 +48,23 @@ def find_mapping_mistakes(mapping: SoapMapping, name: str, files: Mapping[str, b
 def _find_misplaced(step: MappedStep, operation: "PartnerOperation", place: str) -> Iterator[Mistake]:
     """Yield each path of *step* that the operation does not have."""
     for field in step.input:
-        yield from _judge(f'{place}.input."{field.written}"', operation.find_target, field.path)
+        yield from _judge(f'{place}.input."{field.written}"', operation.require_input, field.path)
     for field in step.header:
-        yield from _judge(f'{place}.header."{field.written}"', operation.find_header, field.path)
+        yield from _judge(f'{place}.header."{field.written}"', operation.require_header, field.path)
     for each in step.lists:
-        yield from _judge(f'{place}.list."{each.written}"', operation.find_target, each.path)
+        yield from _judge(f'{place}.list."{each.written}"', operation.require_input, each.path)
         for field in each.fields:
             path = (*each.path, *field.path)
-            yield from _judge(f'{place}.list."{each.written}".input."{field.written}"', operation.find_target, path)
+            yield from _judge(f'{place}.list."{each.written}".input."{field.written}"', operation.require_input, path)
     for key, read in _list_answer_paths(step):
-        names = [each.name for each in read.steps]
-        inner = next((number for number, name in enumerate(names) if name in _INNER), len(names))
         if read.part == "body" and step.list is None:
-            yield from _judge(f"{place}.{key}", operation.find_answer, names[:inner])
+            described = list(takewhile(lambda each: each.name not in _INNER, read.steps))
+            yield from _judge(f"{place}.{key}", operation.require_answer, described)
 
 
-def _judge(
-    place: str, find: Callable[[Sequence[Step]], None] | Callable[[Sequence[str]], None], path: object
-) -> Iterator[Mistake]:
+def _judge(place: str, require: Callable[[Sequence[Step]], None], path: Sequence[Step]) -> Iterator[Mistake]:
     try:
-        find(path)  # type: ignore[arg-type]
+        require(path)
     except Misplaced as misplaced:
         yield Mistake(place, misplaced.wrong, misplaced.expected)
 

@@ -26,7 +26,7 @@ from hub.partner.mapping_values import Step, write_text
 from hub.soap.call_nodes import CallNode, Misplaced, PartnerField
 from hub.soap.envelope import SOAP11, SOAP12
 from hub.soap.wsdl_documents import parse_wsdl_file, read_wsdl
-from hub.soap.zeep_arguments import CallMaking, convert_node, list_element_fields, list_type_fields, require_path
+from hub.soap.zeep_arguments import CallMaking, convert_node, list_fields, require_path
 
 #: Octets of more than this stand outside the tree while the call is built.
 _LONG = 1 << 14
@@ -52,39 +52,24 @@ class PartnerOperation:
 
     def list_fields(self) -> list[PartnerField]:
         """Return what the request takes, in the order of the schema, with the paths of a mapping."""
-        return [] if self._root is None else list(list_type_fields(self._root.type, "", True, False, 0))
+        return [] if self._root is None else list_fields(self._root.type)
 
-    def list_answers(self) -> list[PartnerField]:
-        """Return what the answer gives, with the paths of a mapping."""
-        output = self._operation.output
-        body = None if output is None else output.body
-        return [] if body is None else list(list_type_fields(body.type, "", True, False, 0))
-
-    def list_header_fields(self) -> list[PartnerField]:
-        """Return what the header blocks take that the binding declares."""
-        return [
-            field
-            for element in self._declared_headers()
-            for field in list_element_fields(element, element.name, False, False, 0)
-        ]
-
-    def find_target(self, path: Sequence[Step]) -> None:
+    def require_input(self, path: Sequence[Step]) -> None:
         """Raise Misplaced if the request has nothing at *path*."""
         if self._root is None:
-            raise Misplaced(phrase("{name} takes nothing", name=self.name), phrase("no input"))
+            raise self._takes_nothing()
         require_path(self._root.type, path, self.name)
 
-    def find_header(self, path: Sequence[Step]) -> None:
-        """Raise Misplaced if there is no header block, or nothing in it, at *path*."""
-        if ":" in path[0].name:
-            return
-        require_path(self._header_element(path[0].name).type, path[1:], path[0].name)
+    def require_header(self, path: Sequence[Step]) -> None:
+        """Raise Misplaced if there is no header block, or nothing in it, at *path*. A prefix may name any block."""
+        if ":" not in path[0].name:
+            require_path(self._header_element(path[0].name).type, path[1:], path[0].name)
 
-    def find_answer(self, path: Sequence[str]) -> None:
-        """Raise Misplaced if the answer has nothing at *path*, names as far as the schema describes the answer."""
+    def require_answer(self, path: Sequence[Step]) -> None:
+        """Raise Misplaced if the answer has nothing at *path*, whatever its numbers, as far as a schema describes it."""
         output = self._operation.output
         if output is not None and output.body is not None:
-            require_path(output.body.type, [Step(each) for each in path], self.name)
+            require_path(output.body.type, [Step(each.name) for each in path], self.name)
 
     def build(
         self,
@@ -97,8 +82,9 @@ class PartnerOperation:
     ) -> etree._Element:
         """Return the unsigned envelope of a call with the values in *root* and the header blocks *headers*, by name.
 
-        Long octets, with *mtom* all octets, become *loads*, whose tokens stand in the envelope. A header block with a prefix of *namespaces* is
-        made of texts only. Raises Unfit for a value that the type of its place does not have, and Misplaced.
+        Long octets, with *mtom* all octets, become *loads*, whose tokens stand in the envelope. A header block with a
+        prefix of *namespaces* is made of texts only. Raises Unfit for a value that the type of its place does not have,
+        and Misplaced.
         """
         making = CallMaking(self._service.document.types, loads, 0 if mtom else _LONG)
         blocks = [self._build_header(name, node, namespaces, making) for name, node in headers.items()]
@@ -111,7 +97,7 @@ class PartnerOperation:
             else:
                 arguments = (converted,)
         elif root.children:
-            raise Misplaced(phrase("{name} takes nothing", name=self.name), phrase("no input"))
+            raise self._takes_nothing()
         try:
             envelope: etree._Element = self._operation.create(*arguments, _soapheaders=blocks or None, **named).content
         except Error as error:
@@ -121,6 +107,9 @@ class PartnerOperation:
                 phrase("a value for every required element"),
             ) from error
         return envelope
+
+    def _takes_nothing(self) -> Misplaced:
+        return Misplaced(phrase("{name} takes nothing", name=self.name), phrase("no input"))
 
     def _declared_headers(self) -> list[Any]:
         header = self._operation.input.header

@@ -1,4 +1,4 @@
-"""Puts values by path into the arguments of zeep's types, and lists the paths that a type has.
+"""Puts values by path into the arguments of zeep's types, and lists the values that a type takes.
 
 Knows the component tree of zeep: elements, groups, choices, wildcards, attributes and simple types. Importing it takes
 0.2 s, because it imports zeep: `hub.soap.partner_calls` imports it when a call is made. Does not know operations.
@@ -25,7 +25,7 @@ from hub.partner.mapping_values import VIETNAM, Found, Step, Unfit, local_name, 
 from hub.soap.call_nodes import ANY, TEXT, CallNode, Misplaced, PartnerField
 
 _XSI_TYPE = "@xsi:type"
-#: How deep a schema is followed where its types contain themselves.
+#: How deep a schema is followed where a type contains itself.
 _DEEPEST = 12
 
 
@@ -312,39 +312,43 @@ def _has_text(kind: Any) -> bool:
     return any(isinstance(each, Element) for _, each in kind.elements_nested)
 
 
-def list_type_fields(kind: Any, path: str, required: bool, repeated: bool, depth: int) -> Iterator[PartnerField]:
+def list_fields(kind: Any) -> list[PartnerField]:
+    """Return the values that an element of the type *kind* takes, in the order of the schema.
+
+    Nothing in a choice is required. A type that contains itself is followed to a depth of 12. What a person reads of
+    them (documentation, allowed values) `hub.soap.wsdl_fields` lists from xmlschema's model, which takes longer; a test
+    compares the two.
+    """
+    return list(_list_type(kind, "", True, 0))
+
+
+def _list_type(kind: Any, path: str, required: bool, depth: int) -> Iterator[PartnerField]:
     if not isinstance(kind, ComplexType):
-        yield PartnerField(path or TEXT, _name(kind), required, repeated)
+        yield PartnerField(path or TEXT, _name(kind), required)
         return
     if depth > _DEEPEST:
         return
     if _has_text(kind):
-        yield PartnerField(f"{path}/." if path else TEXT, _name(kind.elements_nested[0][1].type), required, repeated)
+        yield PartnerField(f"{path}/." if path else TEXT, _name(kind.elements_nested[0][1].type), required)
     for _, attribute in kind.attributes:
         if attribute.name:
             place = f"{path}/@{attribute.name}" if path else f"@{attribute.name}"
-            yield PartnerField(place, _name(attribute.type), required and attribute.required, repeated)
+            yield PartnerField(place, _name(attribute.type), required and attribute.required)
     if not _has_text(kind):
         for _, group in kind.elements_nested:
-            yield from _list_group(group, path, required, repeated, depth)
+            yield from _list_group(group, path, required, depth)
 
 
-def _list_group(group: Any, path: str, required: bool, repeated: bool, depth: int) -> Iterator[PartnerField]:
+def _list_group(group: Any, path: str, required: bool, depth: int) -> Iterator[PartnerField]:
     needed = required and group.min_occurs != 0 and not isinstance(group, Choice)
-    several = repeated or bool(group.accepts_multiple)
     for _, inner in _list_parts(group):
         if isinstance(inner, AnyElement):
-            yield PartnerField(f"{path}/*" if path else ANY, "any", needed and inner.min_occurs != 0, several)
+            yield PartnerField(f"{path}/*" if path else ANY, "any", needed and inner.min_occurs != 0)
         elif isinstance(inner, Element):
             place = f"{path}/{inner.name}" if path else str(inner.name)
-            yield from list_element_fields(inner, place, needed, several, depth)
+            yield from _list_type(inner.type, place, needed and not inner.is_optional, depth + 1)
         else:
-            yield from _list_group(inner, path, needed, several, depth)
-
-
-def list_element_fields(element: Any, path: str, required: bool, repeated: bool, depth: int) -> Iterator[PartnerField]:
-    needed = required and not element.is_optional
-    yield from list_type_fields(element.type, path, needed, repeated or bool(element.accepts_multiple), depth + 1)
+            yield from _list_group(inner, path, needed, depth)
 
 
 def _name(kind: Any) -> str:
