@@ -10,7 +10,7 @@ import posixpath
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -35,7 +35,8 @@ _LIMITS = safe_xml.Limits(size=MAX_OCTETS, nodes=200_000, plain=frozenset())
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
-_REFERENCES = {
+#: The elements that refer to another file, each with its attribute (WSDL 1.1, 2.1.1; XSD 1.0 part 1, 4.2).
+REFERENCES = {
     f"{_WSDL}import": "location",
     f"{_XSD}import": "schemaLocation",
     f"{_XSD}include": "schemaLocation",
@@ -248,7 +249,7 @@ def _read_files(files: Mapping[str, bytes], main: str) -> dict[str, _File]:
             mistakes.append(_mistake(name, _line(root), wrong, phrase("wsdl:definitions of WSDL 1.1, or xsd:schema")))
             continue
         reached[name] = _File(name, root, root.get("targetNamespace"))
-        for element in root.iter(*_REFERENCES):
+        for element in root.iter(*REFERENCES):
             for found in _refer(element, name, files, mistakes):
                 if found not in waiting:
                     waiting.append(found)
@@ -300,7 +301,7 @@ def _refer(
     element: etree._Element, importing: str, files: Mapping[str, bytes], mistakes: list[Mistake]
 ) -> Iterator[str]:
     """Let *element*, an import or include, refer to an address that the transport serves. Yield the name of the file."""
-    attribute = _REFERENCES[str(element.tag)]
+    attribute = REFERENCES[str(element.tag)]
     location = (element.get(attribute) or "").strip()
     found = find_file(location, importing, files) if location else None
     if found is not None:
@@ -321,7 +322,7 @@ def _check_namespaces(file: _File, reached: Mapping[str, _File]) -> Iterator[Mis
 
     zeep compares some only, and would read files forever that import one another under wrong names.
     """
-    for element in file.root.iter(*_REFERENCES):
+    for element in file.root.iter(*REFERENCES):
         name = _served(element)
         other = reached.get(name)
         if other is None:
@@ -343,7 +344,7 @@ def _check_namespaces(file: _File, reached: Mapping[str, _File]) -> Iterator[Mis
 
 def _served(element: etree._Element) -> str:
     """Return the name of the file to which `_refer` has let *element* refer."""
-    return unquote((element.get(_REFERENCES[str(element.tag)]) or "").removeprefix(_BASE))
+    return unquote((element.get(REFERENCES[str(element.tag)]) or "").removeprefix(_BASE))
 
 
 def _schema_of(element: etree._Element) -> etree._Element:
@@ -353,7 +354,7 @@ def _schema_of(element: etree._Element) -> etree._Element:
 
 
 def _write_out_redefinitions(file: _File, reached: dict[str, _File]) -> Iterator[_File]:
-    """Yield a copy of each redefined file, and replace each `xsd:redefine` by an include of a copy in which the redefined components have other names.
+    """Yield a copy of each redefined file, in which the redefined components have other names, and include the copy.
 
     XSD 1.0, 4.2.2: a redefined component stands in the place of the original everywhere, and refers to the original by
     its own name. Raises ConfigurationFault if a component is not in the file itself.
@@ -429,7 +430,7 @@ def _find_unread(document: "Document", reached: Mapping[str, _File]) -> Iterator
             yield from _find_unknown(part, "type", document.types.get_type, file)
         for port_type in file.root.iterfind(f"{_WSDL}portType"):
             known = model.port_types[_own(model, port_type)].operations
-            yield from _find_missing(port_type, f"{_WSDL}operation", known, file)
+            yield from _find_missing(port_type.iterfind(f"{_WSDL}operation"), known, file)
         for binding in file.root.iterfind(f"{_WSDL}binding"):
             if all(binding.find(f"{soap}binding") is None for soap in _SOAPS):
                 continue
@@ -438,12 +439,12 @@ def _find_unread(document: "Document", reached: Mapping[str, _File]) -> Iterator
                 wrong = phrase("a SOAP binding over something else than HTTP")
                 yield _mistake(file.name, _line(binding), wrong)
             else:
-                yield from _find_missing(binding, f"{_WSDL}operation", bound.all(), file)
+                yield from _find_missing(binding.iterfind(f"{_WSDL}operation"), bound.all(), file)
         for service in file.root.iterfind(f"{_WSDL}service"):
             known = model.services[service.get("name")].ports
             for port in service.iterfind(f"{_WSDL}port"):
                 if any(port.find(f"{soap}address") is not None for soap in _SOAPS):
-                    yield from _find_missing(service, f"{_WSDL}port", known, file, port)
+                    yield from _find_missing([port], known, file)
 
 
 def _own(model: Any, element: etree._Element) -> str:
@@ -468,10 +469,8 @@ def _find_unknown(
     yield _mistake(file.name, _line(part), _describe_missing(written))
 
 
-def _find_missing(
-    parent: etree._Element, tag: str, known: Mapping[str, object], file: _File, only: etree._Element | None = None
-) -> Iterator[Mistake]:
-    for each in parent.iterfind(tag):
-        if (only is None or each is only) and each.get("name") not in known:
+def _find_missing(elements: Iterable[etree._Element], known: Mapping[str, object], file: _File) -> Iterator[Mistake]:
+    for each in elements:
+        if each.get("name") not in known:
             wrong = phrase("{name}: what it refers to is missing or incomplete", name=each.get("name", "")[:_SHOWN])
             yield _mistake(file.name, _line(each), wrong)

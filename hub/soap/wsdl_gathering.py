@@ -14,17 +14,10 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.language.phrases import Phrase, phrase
-from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, is_known_schema, name_file, parse_wsdl_file
+from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, REFERENCES, is_known_schema, name_file, parse_wsdl_file
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
-#: The elements that refer to another file, each with its attribute (WSDL 1.1, 2.1.1; XSD 1.0 part 1, 4.2).
-_REFERENCES = {
-    f"{_WSDL}import": "location",
-    f"{_XSD}import": "schemaLocation",
-    f"{_XSD}include": "schemaLocation",
-    f"{_XSD}redefine": "schemaLocation",
-}
 
 
 @attrs.frozen
@@ -86,8 +79,8 @@ def is_address(origin: str) -> bool:
 
 
 def _list_references(root: etree._Element) -> Iterator[tuple[etree._Element, str, str]]:
-    for element in root.iter(*_REFERENCES):
-        attribute = _REFERENCES[str(element.tag)]
+    for element in root.iter(*REFERENCES):
+        attribute = REFERENCES[str(element.tag)]
         location = (element.get(attribute) or "").strip()
         known = element.tag == f"{_XSD}import" and is_known_schema(element.get("namespace") or "")
         if location and not known:
