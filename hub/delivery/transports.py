@@ -1,4 +1,4 @@
-"""The adapter of each configured partner, and the transport of each URL scheme other than HTTP.
+"""Finds the transport of each URL scheme other than HTTP.
 
 A transport is a file `*_transport.py` in this folder. A new file is found without any registration.
 """
@@ -9,13 +9,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-import adapters
 import hub.delivery
-from hub.config import Config, Partner
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
-from hub.domain.model import Adapter
-from hub.partner.adapter_settings import Terms
 from hub.runtime.thread_pool import Work
 
 
@@ -36,28 +32,3 @@ def list_carriers(post: MailConnector, work: Work, now: Callable[[], datetime], 
         if transport is not None and schemes:
             found |= dict.fromkeys(schemes, transport.carrier(post, work, now, reactor))
     return found
-
-
-def make_adapters(config: Config) -> dict[str, Adapter]:
-    """Return the adapter of each partner that the hub calls."""
-    return {
-        partner.code: adapters.make_adapter(partner.adapter, make_terms(config, partner))
-        for partner in config.partners.values()
-        if partner.called
-    }
-
-
-def make_terms(config: Config, partner: Partner) -> Terms:
-    """Return what the adapter of *partner* receives."""
-    return Terms(
-        partner=partner.code,
-        url=partner.url or "",
-        identity=config.identity,
-        certificates=partner.certificates,
-        anchors=config.anchors,
-        max_age=partner.policy.max_age,
-        skew=partner.policy.clock_skew,
-        settings=partner.settings,
-        secrets=partner.secrets,
-        files=partner.files,
-    )

@@ -1,6 +1,7 @@
 """Holds the contracts shipped with the hub to themselves and to the code: WSDL, XSD, and what the hub serves.
 
-Knows what must agree. Does not read the files itself.
+Knows what must agree. Does not read the files itself, and does without the endpoints, which need Twisted: each
+service says what they answer, and a test holds them to it.
 """
 
 from collections.abc import Iterator
@@ -8,11 +9,13 @@ from collections.abc import Iterator
 from lxml.etree import LxmlError
 
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.model import DOCUMENTS
 from hub.formats.models.xsd_model import ModelValue, SchemaModel
 from hub.language.phrases import Phrase, phrase, verbatim
-from hub.soap import wsdl
+from hub.report.signed import declaring
+from hub.services import list_services, reports
+from hub.soap import documents_requests, wsdl
 from hub.soap.wsdl_operations import OfferedService, find_disagreements
-from hub.web.endpoints import list_served_operations
 
 #: The languages in which a schema explains each value of an enumeration.
 LANGUAGES = ("vi", "en")
@@ -36,6 +39,14 @@ def find_contract_mistakes() -> Iterator[Mistake]:
             yield Mistake(place, wrong, _EXPECTED)
         for wrong in find_unexplained_values(published.contract.model):
             yield Mistake(f"xsd/lienthong/1/{name}.xsd", wrong, _EXPECTED)
+
+
+def list_served_operations() -> dict[str, frozenset[str]]:
+    """Return the names of the operations that the code reads or answers, by service that partners call."""
+    found = {name: service.operations | service.queries for name, service in list_services().items()}
+    found[reports.NAME] |= {declaring.SUBMIT}
+    found[DOCUMENTS] = documents_requests.OPERATIONS
+    return {name: operations for name, operations in found.items() if operations}
 
 
 def compare_operations(offered: OfferedService, served: frozenset[str]) -> Iterator[Phrase]:

@@ -14,7 +14,7 @@ from lxml import etree
 
 import adapters
 from hub.config import ANY, Config, Partner
-from hub.delivery.transports import make_terms
+from hub.delivery.partner_adapters import make_terms
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day

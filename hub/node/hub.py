@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from hub.config import Config, describe_config_changes
 from hub.config.revocation_cache import RevocationAnswer
-from hub.delivery.transports import make_adapters
+from hub.delivery.partner_adapters import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Event
 from hub.domain.node_counts import LocalCounts

@@ -38,6 +38,9 @@ class Service:
     attributes: frozenset[str] = frozenset()  #: names of the attributes its facts may have
     #: the operations of its SOAP contract whose calls `read` reads, or the service answers; none: no partner calls it
     operations: frozenset[str] = frozenset()
+    queries: frozenset[str] = (
+        frozenset()
+    )  #: the operations of its SOAP contract that only query (answered in `hub.web.endpoints`)
     #: the kinds of its messages that the hub delivers to no other system
     undelivered_kinds: frozenset[str] = frozenset()
     #: Its messages only report figures about units. A partner with the policy `tells` may send them about any unit.

@@ -73,4 +73,10 @@ def _title(form: etree._Element) -> str:
     )
 
 
-SERVICE = Service(name=NAME, read=_read_record, milestones=frozenset({ACCEPTED, RETURNED}), synced=SUBMITTED)
+SERVICE = Service(
+    name=NAME,
+    read=_read_record,
+    milestones=frozenset({ACCEPTED, RETURNED}),
+    queries=frozenset({"GetWorkloadReport", "GetReconciliation", "ListPeriods"}),
+    synced=SUBMITTED,
+)

@@ -7,15 +7,14 @@ from hub.intake.documents_endpoint import DocumentsEndpoint
 from hub.intake.dossiers_query import get_dossier
 from hub.intake.endpoint import Endpoint, JournalAccess
 from hub.intake.records_endpoint import Query, RecordsEndpoint
-from hub.report.signed import declaring
-from hub.services import Service, list_services, reports
+from hub.services import Service, list_services
 from hub.services.defined import DefinedService, load_defined_contract
-from hub.soap import documents_requests, wsdl
+from hub.soap import wsdl
 from hub.units.province import Province
 from hub.workload import declarations
 from hub.workload.soap_operations import get_reconciliation, get_workload_report, list_periods
 
-#: Operations of a service that only query, by service and operation name.
+#: What answers the operations that only query (`Service.queries`), by service and operation name.
 QUERIES: Mapping[str, Mapping[str, Query]] = {
     "dossiers": {"GetDossier": get_dossier},
     "reports": {
@@ -27,13 +26,6 @@ QUERIES: Mapping[str, Mapping[str, Query]] = {
 #: Functions that make the reader of a service's SOAP messages, where it differs from the service in `hub.services`:
 #: only `reports`, because a SOAP caller declares figures and never brings a sealed report.
 SOAP_READERS: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.make_declarations_service}
-
-
-def list_served_operations() -> dict[str, frozenset[str]]:
-    """Return the names of the operations that the code reads or answers, by service that partners call."""
-    found = {name: service.operations for name, service in list_services().items()}
-    found |= {DOCUMENTS: documents_requests.OPERATIONS, reports.NAME: declaring.make_reports_service().operations}
-    return {name: operations | QUERIES.get(name, {}).keys() for name, operations in found.items() if operations}
 
 
 #: The paths of a defined service that cost as much of an item as the hub's own services cost.

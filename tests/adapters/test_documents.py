@@ -9,7 +9,7 @@ from lxml import etree
 
 from adapters.documents import Documents, adapter
 from hub.config import Config, Partner
-from hub.delivery.transports import make_adapters
+from hub.delivery.partner_adapters import make_adapters
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Problem, Receive, Refused, Reply, Unavailable
 from hub.formats.spool import SMALL
 from hub.partner.adapter_settings import Terms

@@ -805,3 +805,11 @@ def test_the_command_line_imports_nothing_heavy_to_start() -> None:
     words = "import sys, hub.cli; heavy = {'sqlalchemy', 'zeep', 'rich', 'lxml', 'cryptography', 'twisted', 'OpenSSL'}; print(*heavy & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True).stdout
     assert out.strip() == ""
+
+
+def test_a_check_imports_nothing_of_the_network() -> None:
+    words = (
+        "import sys, hub.node.check; print(*{'twisted', 'structlog', 'rich', 'zeep', 'xmlschema'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True).stdout
+    assert out.strip() == ""

@@ -10,7 +10,7 @@ import pytest
 import adapters
 from hub.config import Config, describe_config_changes, partner_files, read_config
 from hub.config.partner_edit import describe_partner_change
-from hub.delivery.transports import make_adapters, make_terms
+from hub.delivery.partner_adapters import make_adapters, make_terms
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.partner.adapter_settings import MAPPING
 from tests.homes import begin

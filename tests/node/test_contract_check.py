@@ -10,13 +10,13 @@ from lxml import etree
 from hub.cli import lienthong
 from hub.domain.errors import Rejected
 from hub.formats import xsd_schemas
-from hub.node.contract_check import find_contract_mistakes
+from hub.node.contract_check import find_contract_mistakes, list_served_operations
 from hub.report.signed import declaring
 from hub.services import list_services
 from hub.services.lookups import operations
 from hub.soap import documents_requests, wsdl
 from hub.soap.sample_calls import SampleWriter
-from hub.web.endpoints import QUERIES, list_served_operations
+from hub.web.endpoints import QUERIES
 from tests import homes
 
 NOON = datetime(2026, 11, 24, 5, tzinfo=UTC)
@@ -101,6 +101,12 @@ def test_a_port_that_is_missing_is_named(published):
 def test_a_value_that_is_not_explained_is_named(published):
     change(published / XSD.format("reports"), '<xsd:documentation xml:lang="vi">chênh lệch</xsd:documentation>', "")
     assert found() == [(XSD.format("reports"), "differs: not explained in vi")]
+
+
+def test_each_query_of_a_service_is_answered():
+    assert {name: each.queries for name, each in list_services().items() if each.queries} == {
+        name: frozenset(queries) for name, queries in QUERIES.items()
+    }
 
 
 SERVED = [(service, name) for service, names in sorted(list_served_operations().items()) for name in sorted(names)]

@@ -71,7 +71,7 @@ def call_operation(
     from hub.cli.partner.conversation import hold_conversation
     from hub.config import read_config
     from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
-    from hub.delivery.transports import make_terms
+    from hub.delivery.partner_adapters import make_terms
     from hub.partner.hand_calls import HandCaller, UnfitCall
     from hub.runtime.http_client import Unreachable
 

@@ -71,7 +71,7 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
 def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
     """Return the list from the partner *code*. Raises `CommandStop`."""
     from hub.cli.partner.conversation import hold_conversation
-    from hub.delivery.transports import make_adapters
+    from hub.delivery.partner_adapters import make_adapters
     from hub.domain.model import Lister, Refused, Unavailable
     from hub.runtime.http_client import Unreachable
 

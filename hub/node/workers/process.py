@@ -25,7 +25,7 @@ from twisted.logger import globalLogBeginner
 from zope.interface import implementer
 
 from hub.config import revocation_cache
-from hub.delivery.transports import make_adapters
+from hub.delivery.partner_adapters import make_adapters
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices

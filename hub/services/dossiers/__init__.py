@@ -65,6 +65,7 @@ SERVICE = Service(
     name=NAME,
     read=read_dossier_call,
     operations=frozenset(KINDS),
+    queries=frozenset({"GetDossier"}),
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", TAKEN_OVER, HANDED_OVER,
