@@ -4,7 +4,7 @@ Knows the members that the evidence of any form has. Does not know what is behin
 `hub.audit.derived`). The content is proved only if the seals are valid.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import BinaryIO
@@ -24,14 +24,18 @@ from hub.report.form.form import Form
 from hub.report.form.toml import read_form_folder
 from hub.report.signed import manifest
 from hub.report.signed.manifest import (  # fmt: skip
+    BESIDE,
+    FACTS,
     FORM,
     MANIFEST,
     MIMETYPE,
     OCTETS,
     PERIODS,
     REPORT,
+    ROWS,
     SIGNED,
     TYPE,
+    Counts,
     Manifest,
 )
 from hub.report.signed.sealed import Sealed
@@ -187,6 +191,63 @@ class ContainerAudit:
                 ),
             )
         return form
+
+    # --- what the evidence of every form has of facts
+
+    def read_rows(
+        self, many: FindingCollector, units: Container[str]
+    ) -> Generator[AuditFinding, None, tuple[list[tuple[int, str, str]], str]]:
+        """Yield what is wrong with the lines of ROWS, each of which must name another of *units*, in order.
+
+        Return the number of each good line, its unit and the SHA-256 of that unit's list of facts; and the SHA-256 of
+        the whole member.
+        """
+        whole, before = sha256(), ""
+        found: list[tuple[int, str, str]] = []
+        for place, line in enumerate(self.read_lines(ROWS), start=1):
+            whole.update(line)
+            try:
+                unit, digest = lines.read_row_line(line)
+            except ValueError as error:
+                yield from many.no(ROWS, phrase("line {place}: {error}", place=place, error=error))
+                continue
+            if unit not in units or unit <= before:
+                yield from many.no(ROWS, phrase("line {place}: the unit {unit}", place=place, unit=unit))
+                continue
+            before = unit
+            found.append((place, unit, digest))
+        return found, whole.hexdigest()
+
+    def compare_list(
+        self, many: FindingCollector, expected: Container[str], hexdigest: str, facts: int, report: Sealed
+    ) -> Iterator[AuditFinding]:
+        """Yield the lists that are not *expected*, and whether the *facts* listed are those that *report* seals.
+
+        *hexdigest*: the SHA-256 of ROWS.
+        """
+        for name in self.members:
+            if name.startswith((f"{FACTS}/", f"{BESIDE}/")) and name not in expected:
+                yield from many.no(name, phrase("it belongs to no row"))
+        if (hexdigest, facts) != (report.evidence, report.facts):
+            yield from many.no(
+                ROWS,
+                phrase(
+                    "SHA-256 {hexdigest}, {facts} facts; the report seals {evidence}, {facts2}",
+                    hexdigest=hexdigest,
+                    facts=facts,
+                    evidence=report.evidence,
+                    facts2=report.facts,
+                ),
+            )
+
+    def compare_counts(self, found: Counts) -> Iterator[AuditFinding]:
+        """Yield that the manifest counts something else than was *found*, if so."""
+        if found != self.said.counts:
+            yield deny_finding(
+                "manifest",
+                MANIFEST,
+                phrase("there are {found}, the manifest says {counts}", found=found, counts=self.said.counts),
+            )
 
     # --- reading
 

@@ -12,7 +12,7 @@ import attrs
 
 from hub.audit import documents
 from hub.audit.container import AuditStop, ContainerAudit
-from hub.audit.files import FactsAudit, read_pair
+from hub.audit.files import FactsAudit
 from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
 from hub.audit.seals import AuditTrust
 from hub.formats import zip_archive
@@ -107,7 +107,7 @@ class DerivedAudit(ContainerAudit):
             )
             return
         yield from self._facts(report)
-        yield from self._counts()
+        yield from self.compare_counts(Counts.add(self.facts, [audit.said.counts for audit in self.bases.values()]))
 
     # --- the bases
 
@@ -293,20 +293,9 @@ class DerivedAudit(ContainerAudit):
     def _facts(self, found: Sealed) -> Iterator[AuditFinding]:
         """Yield whether the facts listed are those of the columns taken, and the list that the report seals."""
         many, units = FindingCollector("list", ROWS), {row.unit for row in found.report.rows}
-        whole, before, place = sha256(), "", 0
         expected: set[str] = set()
-        for line in self.read_lines(ROWS):
-            whole.update(line)
-            place += 1
-            try:
-                unit, digest = read_pair(line)
-            except ValueError as error:
-                yield from many.no(ROWS, phrase("line {place}: {error}", place=place, error=error))
-                continue
-            if unit not in units or unit <= before:
-                yield from many.no(ROWS, phrase("line {place}: the unit {unit}", place=place, unit=unit))
-                continue
-            before = unit
+        listed, hexdigest = yield from self.read_rows(many, units)
+        for place, unit, digest in listed:
             name = name_rows_member(FACTS, place)
             expected.add(name)
             hashed = yield from self._list(many, name, unit)
@@ -314,24 +303,11 @@ class DerivedAudit(ContainerAudit):
                 yield from many.no(
                     name, phrase("SHA-256 {hashed}, {rows} says {digest}", hashed=hashed, rows=ROWS, digest=digest)
                 )
-        for name in self.members:
-            if name.startswith(f"{FACTS}/") and name not in expected:
-                yield from many.no(name, phrase("it belongs to no row"))
         if self.behind:
             yield from many.no(
                 FACTS, phrase("{count} facts that the forms it takes from count are not listed", count=len(self.behind))
             )
-        if (whole.hexdigest(), self.facts) != (found.evidence, found.facts):
-            yield from many.no(
-                ROWS,
-                phrase(
-                    "SHA-256 {hexdigest}, {facts} facts; the report seals {evidence}, {facts2}",
-                    hexdigest=whole.hexdigest(),
-                    facts=self.facts,
-                    evidence=found.evidence,
-                    facts2=found.facts,
-                ),
-            )
+        yield from self.compare_list(many, expected, hexdigest, self.facts, found)
         yield from many.end(
             phrase("{facts} facts: exactly the list that the report seals, each from a column taken", facts=self.facts)
         )
@@ -359,16 +335,6 @@ class DerivedAudit(ContainerAudit):
                 yield from many.no(where, phrase("no column that is taken counts this fact, or it is repeated"))
             self.behind.discard(short)
         return whole.hexdigest()
-
-    def _counts(self) -> Iterator[AuditFinding]:
-        inside = [audit.said.counts for audit in self.bases.values()]
-        found = Counts.add(self.facts, inside)
-        if found != self.said.counts:
-            yield deny_finding(
-                "manifest",
-                MANIFEST,
-                phrase("there are {found}, the manifest says {counts}", found=found, counts=self.said.counts),
-            )
 
 
 def _same_place(base: Sealed, report: Sealed) -> bool:

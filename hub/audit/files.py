@@ -43,7 +43,6 @@ from hub.report.signed.manifest import (  # fmt: skip
     ROWS,
     TYPE,
     Counts,
-    Manifest,
     OctetsPlace,
     name_rows_member,
 )
@@ -96,7 +95,8 @@ class FactsAudit(ContainerAudit):
         yield from self._facts(report, form)
         yield from self._columns(report, form)
         yield from self._octets()
-        yield from self._counts(self.said)
+        counts = Counts(self.facts, self.beside, len(self.messages), self.chain.many, self.octets)
+        yield from self.compare_counts(counts)
         yield from self.chain.told(self.said.head)
 
     # --- periods
@@ -173,20 +173,10 @@ class FactsAudit(ContainerAudit):
     def _facts(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         report, rows = found.report, {row.unit: row for row in found.report.rows}
         many, cells = FindingCollector("list", ROWS), FindingCollector("cell", REPORT)
-        whole, before, place, divisions = sha256(), "", 0, dict[str, Division]()
+        divisions: dict[str, Division] = {}
         expected: set[str] = set()
-        for line in self.read_lines(ROWS):
-            whole.update(line)
-            place += 1
-            try:
-                unit, digest = read_pair(line)
-            except ValueError as error:
-                yield from many.no(ROWS, phrase("line {place}: {error}", place=place, error=error))
-                continue
-            if unit not in rows or unit <= before:
-                yield from many.no(ROWS, phrase("line {place}: the unit {unit}", place=place, unit=unit))
-                continue
-            before = unit
+        listed, hexdigest = yield from self.read_rows(many, rows)
+        for place, unit, digest in listed:
             names = [name_rows_member(FACTS, place), name_rows_member(BESIDE, place)]
             expected.update(names)
             counted, hashed = yield from self._list(many, names[0], unit, form, listed=True)
@@ -202,20 +192,7 @@ class FactsAudit(ContainerAudit):
         for row in rows.values():
             yield from recount.recount_cells(cells, form, self.pieces, [], row, found, divisions)
         yield from recount.recount_divided(cells, form, divisions, found)
-        for name in self.members:
-            if name.startswith((f"{FACTS}/", f"{BESIDE}/")) and name not in expected:
-                yield from many.no(name, phrase("it belongs to no row"))
-        if (whole.hexdigest(), self.facts) != (found.evidence, found.facts):
-            yield from many.no(
-                ROWS,
-                phrase(
-                    "SHA-256 {hexdigest}, {facts} facts; the report seals {evidence}, {facts2}",
-                    hexdigest=whole.hexdigest(),
-                    facts=self.facts,
-                    evidence=found.evidence,
-                    facts2=found.facts,
-                ),
-            )
+        yield from self.compare_list(many, expected, hexdigest, self.facts, found)
         yield from many.end(
             phrase("{facts} facts: exactly the list that the report seals, each with its event", facts=self.facts),
         )
@@ -384,15 +361,6 @@ class FactsAudit(ContainerAudit):
             more = self.untold - MOST
             yield note_finding("signature", OCTETS, phrase("and {more} more packets to note", more=more))
 
-    def _counts(self, said: Manifest) -> Iterator[AuditFinding]:
-        found = Counts(self.facts, self.beside, len(self.messages), self.chain.many, self.octets)
-        if found != said.counts:
-            yield deny_finding(
-                "manifest",
-                MANIFEST,
-                phrase("there are {found}, the manifest says {counts}", found=found, counts=said.counts),
-            )
-
 
 def _receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedReceipt | Phrase:
     """Return the content of a receipt, or the reason if its seal is not valid."""
@@ -405,7 +373,10 @@ def _receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedR
 
 
 def _message(line: bytes) -> dict[str, Any]:
-    said = _json(line)
+    try:
+        said = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     if not isinstance(said, dict) or list(said) != list(_MESSAGE):
         raise ValueError("its members are not those of a message")
     if lines.write_compact_json(said) != line:
@@ -414,17 +385,3 @@ def _message(line: bytes) -> dict[str, Any]:
         if not isinstance(said[name], kind) or isinstance(said[name], bool):
             raise ValueError(f"{name} has the wrong type")  # noqa: TRY004 - it is read, not passed
     return said
-
-
-def read_pair(line: bytes) -> tuple[str, str]:
-    said = _json(line)
-    if not isinstance(said, list) or [type(each) for each in said] != [str, str] or lines.write_row_line(*said) != line:
-        raise ValueError("not a pair of a unit and a hash")
-    return said[0], said[1]
-
-
-def _json(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deep") from None

@@ -107,6 +107,17 @@ def write_row_line(unit: str, digest: str) -> bytes:
     return write_compact_json([unit, digest])
 
 
+def read_row_line(line: bytes) -> tuple[str, str]:
+    """Return the unit and the SHA-256 of a line that `write_row_line` wrote. Raises ValueError for any other line."""
+    try:
+        said = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(said, list) or [type(each) for each in said] != [str, str] or write_row_line(*said) != line:
+        raise ValueError("not a pair of a unit and a hash")
+    return said[0], said[1]
+
+
 def read_offset_time(text: str) -> datetime:
     """Return the instant of *text*, ISO 8601 with an offset, in UTC. Raises ValueError."""
     at = datetime.fromisoformat(text)
