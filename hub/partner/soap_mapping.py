@@ -278,11 +278,11 @@ class _Table:
     _content: Mapping[str, Any]
     _file: str
     mistakes: list[Mistake]
-    _path: str = ""
+    path: str = ""  #: where the table stands in the file, such as `deliver[2].input`; "": the file itself
     _taken: set[str] = attrs.field(factory=set, init=False)
 
     def place(self, key: str = "") -> str:
-        path = ".".join(each for each in (self._path, f'"{key}"' if "/" in key or "@" in key else key) if each)
+        path = ".".join(each for each in (self.path, f'"{key}"' if "/" in key or "@" in key else key) if each)
         return f"{self._file}: {path}" if path else self._file
 
     def wrong(self, key: str, wrong: Phrase, expected: Phrase) -> None:
@@ -322,6 +322,11 @@ class _Table:
             return ()
         return tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in given)
 
+    def text_list(self, key: str) -> tuple[str, ...]:
+        """Return the texts of *key*: one, or a list of them; none if it is not given."""
+        self._taken.add(key)
+        return self.texts(key, self._content[key]) if key in self._content else ()
+
     def table(self, key: str) -> "_Table":
         self._taken.add(key)
         return self._inside(key, self._content.get(key, {}), key)
@@ -338,7 +343,7 @@ class _Table:
         if not isinstance(value, Mapping):
             self.misfit(key, value, _TABLE)
             value = {}
-        path = ".".join(each for each in (self._path, f'"{shown}"' if "/" in shown else shown) if each)
+        path = ".".join(each for each in (self.path, f'"{shown}"' if "/" in shown else shown) if each)
         return _Table(value, self._file, self.mistakes, path)
 
     def items(self) -> list[tuple[str, Any]]:
@@ -500,7 +505,7 @@ def _read_step(table: _Table, kind: str, *, mtom: bool) -> MappedStep:
         each = _read_each(table, ("xml/",), phrase("{xml.PATH}, and nothing else"))
         sources = (*sources, "item/")
     step = MappedStep(
-        place=table._path,  # noqa: SLF001 - of the same module
+        place=table.path,
         operation=table.text("operation", required=True) or "",
         only=_read_only(table.table("only"), kind),
         each=each,
@@ -645,12 +650,10 @@ def _read_outcome(table: _Table, kind: str) -> OutcomeRule:
     allowed = [each for each in Then if kind == "deliver" or each is not Then.POSTPONED]
     expected = phrase("one of {keys}", keys=", ".join(allowed))
     then = table.text("then", required=True, like="|".join(allowed), expected=expected)
-    table._taken.add("reason")  # noqa: SLF001 - of the same module
     reasons = list[AnswerPath]()
-    if table.given("reason"):
-        for text in table.texts("reason", table._content["reason"]):  # noqa: SLF001
-            if path := table.understand("reason", text, read_answer_path):
-                reasons.append(path)
+    for text in table.text_list("reason"):
+        if path := table.understand("reason", text, read_answer_path):
+            reasons.append(path)
     after: timedelta | AnswerPath | None = None
     if delay := table.text("after"):
         after = _duration(delay) if _DURATION.fullmatch(delay) else table.understand("after", delay, read_answer_path)
