@@ -96,7 +96,7 @@ class PartnerFileReader:
                 continue
             is_now = hashlib.sha256(found[name]).hexdigest()
             if not isinstance(sha256, str) or sha256.lower() != is_now:
-                expected = phrase("the file with this SHA-256, or in [wsdl.sha256] that of a file that was looked at")
+                expected = phrase("the file with this SHA-256; if the new one is right, write its SHA-256 here")
                 wrong(key, phrase("the file has the SHA-256 {sha256}", sha256=is_now), expected)
         return found
 

@@ -372,7 +372,7 @@ def read_value(written: str, sources: Sequence[str]) -> Value:
             pieces.append(_read_placeholder(match[1], sources))
         elif match[0] in {"{", "}"}:
             raise Unwritten(
-                phrase("a brace without its partner: {text}", text=written[:100]),
+                phrase("an unpaired brace: {text}", text=written[:100]),
                 phrase("braces in pairs around a placeholder; {{ and }} for braces themselves"),
             )
         else:

@@ -80,6 +80,7 @@ class AnswerJudgement:
     at: datetime | None = None  #: when the answer came
 
     def outcome(self, now: datetime) -> Outcome:
+        """Return the outcome of a delivery that ends with this. *now* is used if no answer came."""
         match self.then:
             case Then.ACCEPTED | Then.NEXT:
                 return Accepted(self.reason)
@@ -100,6 +101,7 @@ class PartnerConversation:
     mapping: SoapMapping
 
     def make_sources(self, now: datetime, more: Mapping[str, Found]) -> Sources:
+        """Return what every conversation with the partner may write, and *more*, by source."""
         terms = self.terms
         fixed: dict[str, Found] = {"url": terms.url, "partner": terms.partner, "now": now}
         fixed |= {f"settings.{name}": text for name, text in terms.settings.items()}
@@ -382,8 +384,10 @@ class PartnerConversation:
         return True
 
     def _may_say(self, rule: OutcomeRule, answer: PartnerAnswer) -> bool:
-        """Tell whether *rule* may judge *answer*: none that asks too little takes a fault or a stray page for a success,
-        and under `verify` what nobody signed ends no delivery.
+        """Tell whether *rule* may judge *answer*.
+
+        A rule that does not ask for a fault, or for HTTP, takes no fault and no page of a proxy for a success; under
+        `verify` an answer that nobody signed ends no delivery.
         """
         parts = {condition.path.part for condition in rule.when}
         if answer.trouble and self.mapping.security.verify:
@@ -426,6 +430,7 @@ def _item_note(step: MappedStep, course: PartnerCourse, number: int) -> str:
 
 
 def applies(step: MappedStep, sources: Sources) -> bool:
+    """Tell whether *step* is taken for this message: all its conditions `only` hold."""
     return all(write_text(sources.fixed.get(source)) in texts for source, texts in step.only)
 
 

@@ -8,7 +8,7 @@ takes 0.2 s, because it imports zeep: it is imported when a partner needs it.
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -176,7 +176,7 @@ class PartnerService:
         found = self.operations.get(name)
         if found is None:
             known = ", ".join(sorted(self.operations)) or "-"
-            wrong = phrase("there is no operation {name} that is not rpc/encoded", name=name)
+            wrong = phrase("there is no operation {name}, or it is rpc/encoded", name=name)
             raise Misplaced(wrong, phrase("one of {keys}", keys=known))
         return found
 
@@ -211,13 +211,16 @@ def load_service(
 
 def _load(files: Mapping[str, bytes], main: str, service: str | None, port: str | None) -> PartnerService:
     document = read_wsdl(files, main)
-    chosen = _choose(
-        document.services, service, main, phrase("service = …: one of {keys}", keys=_names(document.services))
-    )
-
+    services = document.services
+    if service is None and len(services) != 1:
+        wrong, expected = phrase("the WSDL has {count} services", count=len(services)), _expect("service", services)
+        raise ConfigurationFault([Mistake(main, wrong, expected)])
+    chosen = _choose(services, service or next(iter(services)), main, "service")
     ports = {name: each for name, each in chosen.ports.items() if isinstance(each.binding, SoapBinding)}
-    expected = phrase("port = …: one of {keys}", keys=_names(ports))
-    own = _choose(ports, port or next(iter(ports), None), main, expected)
+    if not ports:
+        wrong = phrase("the service {name} has no SOAP port", name=chosen.name)
+        raise ConfigurationFault([Mistake(main, wrong, phrase("a service with a SOAP port"))])
+    own = _choose(ports, port or next(iter(ports)), main, "port")
     found = PartnerService.of(document, own)
     for name in _find_encoded(files, own.binding.name) & found.operations.keys():
         del found.operations[name]
@@ -242,14 +245,12 @@ def _find_encoded(files: Mapping[str, bytes], binding: etree.QName) -> set[str]:
     return found
 
 
-def _names(named: Mapping[str, Any]) -> str:
-    return ", ".join(named) or "-"
+def _choose(named: Mapping[str, Any], name: str, main: str, key: str) -> Any:
+    if name not in named:
+        wrong = phrase("{name} is not in the WSDL", name=name)
+        raise ConfigurationFault([Mistake(main, wrong, _expect(key, named))])
+    return named[name]
 
 
-def _choose(named: Mapping[str, Any], name: str | None, main: str, expected: Phrase) -> Any:
-    if name is None and len(named) == 1:
-        return next(iter(named.values()))
-    if name is not None and name in named:
-        return named[name]
-    wrong = phrase("{name} is not in the WSDL", name=name) if name else phrase("the WSDL has {count}", count=len(named))
-    raise ConfigurationFault([Mistake(main, wrong, expected)])
+def _expect(key: str, named: Iterable[str]) -> Phrase:
+    return phrase("{key} = …: one of {keys}", key=key, keys=", ".join(named) or "-")

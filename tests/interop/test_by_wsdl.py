@@ -162,7 +162,7 @@ def test_a_call_by_hand_is_signed_believed_and_shows_no_secret(town):
     said = town.said["lienthong -c tinh/hub.toml call sovh dangNhap"]
     for each in ("<tenDangNhap>truc</tenDangNhap>", "<soGiay>3600</soGiay>", "The signature of the answer is good."):
         assert each in said
-    assert "the mapping makes of it: next" in said, "a login decides nothing of a delivery"
+    assert "the mapping takes this answer as: next" in said, "a login decides nothing of a delivery"
     assert "mat-khau" not in said
 
 

@@ -1,4 +1,4 @@
-"""`lienthong call`: calls one operation of a partner by hand, and shows both envelopes. Records that it did, and not with what.
+"""`lienthong call`: calls one operation of a partner by hand, and shows both envelopes. Records that, but no content.
 
 Knows how a call is shown, and that secrets are not. The adapter builds the request and reads the answer.
 """
@@ -268,4 +268,4 @@ def _say_verdict(fields: Mapping[str, object]) -> Iterable[str]:
     if fields["verified"]:
         yield click.style(t("The signature of the answer is good."), fg="green")
     if fields["then"]:
-        yield t("For a delivery the mapping makes of it: {then}", then=fields["then"])
+        yield t("In a delivery the mapping takes this answer as: {then}", then=fields["then"])

@@ -1,4 +1,7 @@
-"""Holds one conversation of an adapter from the command line, over the hub's own sender: its TLS, policy and limits."""
+"""Holds one conversation of an adapter from the command line, over the hub's own sender: its TLS, policy and limits.
+
+Knows the reactor and the sender. Does not know what the conversation says, nor how it is shown.
+"""
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime

@@ -31,7 +31,10 @@ def write_mapping(
     ports: "Sequence[DescribedPort]",
     operations: "Sequence[DescribedOperation]",
 ) -> str:
-    """Return the text of a mapping for the WSDL *main* of *files*, which came from *origin*, with a step for each of *operations*."""
+    """Return the text of a mapping for the WSDL *main* of *files*, with a step for each of *operations*.
+
+    *origin* is the address or path that the WSDL came from; *ports* are all of it, of which *port* is called.
+    """
     lines = [
         *_comment(t("{main}, from {origin}.", main=main, origin=origin)),
         *_comment(t("Fill in what begins with # and remove the #. All keys: docs/reference/soap-partners.md")),
@@ -87,7 +90,7 @@ def _write_step(operation: "DescribedOperation") -> Iterator[str]:
     if operation.is_cut:
         yield from _comment(t("Further fields are left out: there are too many, or they contain themselves."))
     yield "#"
-    yield from _comment(t("What of the answer later steps need:") if operation.answer else t("It answers nothing."))
+    yield from _comment(t("What later steps need of the answer:") if operation.answer else t("It answers nothing."))
     if operation.answer:
         yield "# [deliver.keep]"
         yield '# NAME = "PATH"'
