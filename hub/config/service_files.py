@@ -98,9 +98,13 @@ def _read_file(path: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
             return None
         return path.read_bytes()
     except OSError as error:
-        wrong = phrase("cannot be read: {strerror}", strerror=error.strerror)
-        mistakes.append(Mistake(shown, wrong, phrase("a file of the service (docs/reference/services.md)")))
+        mistakes.append(_unreadable(shown, error))
         return None
+
+
+def _unreadable(shown: str, error: OSError) -> Mistake:
+    wrong = phrase("cannot be read: {strerror}", strerror=error.strerror)
+    return Mistake(shown, wrong, phrase("a file of the service (docs/reference/services.md)"))
 
 
 def _parse_toml(octets: bytes, shown: str, mistakes: list[Mistake]) -> Mapping[str, object] | None:
@@ -123,8 +127,7 @@ def _read_schema(folder: Path, main: str, shown: str, mistakes: list[Mistake]) -
         mistakes.extend(attrs.evolve(each, path=f"{shown}/{each.path}") for each in fault.mistakes)
         return None
     except OSError as error:
-        wrong = phrase("cannot be read: {strerror}", strerror=error.strerror)
-        mistakes.append(Mistake(f"{shown}/{main}", wrong, phrase("a file of the service (docs/reference/services.md)")))
+        mistakes.append(_unreadable(f"{shown}/{main}", error))
         return None
     for name in files:
         if not xsd.is_file_name(name) or name in {SETTINGS, name_answers_file(folder.name)}:
@@ -151,15 +154,11 @@ def _read_service(table: ConfigTable, name: str, settings: bytes, schema: Schema
         if not re.fullmatch(_WORD, word):
             said.wrong(word, phrase("{word} is not a name of a milestone", word=show_value(word)), _WORD_EXPECTED)
         milestones[word] = _read_name(said, word)
-    roots = {} if schema is None else _list_roots(schema)
-    entries = table.tables("message") or []
+    roots = None if schema is None else _list_roots(schema)
+    entries = _read_tables(table, "message", MOST_MESSAGES)
     if not entries and not table.given("message"):
         table.wrong("message", phrase("is missing"), phrase("at least one table [[message]]"))
-    if len(entries) > MOST_MESSAGES:
-        table.wrong(
-            "message", phrase("{count} tables", count=len(entries)), phrase("at most {most}", most=MOST_MESSAGES)
-        )
-    messages = [_read_message(each, milestones, roots if schema else None) for each in entries[:MOST_MESSAGES]]
+    messages = [_read_message(each, milestones, roots) for each in entries]
     _require_different(entries, "element", [rule.operation for rule in messages])
     _require_different(entries, "kind", [rule.kind for rule in messages])
     used = {fact.milestone for rule in messages for fact in rule.facts}
@@ -231,7 +230,7 @@ def _read_message(
         corrects=_read_path(table, "corrects"),
         delivered=table.flag("deliver", default=True),
         recipient=_read_path(table, "recipient"),
-        facts=_read_facts(table, milestones),
+        facts=tuple(_read_fact(each, milestones) for each in _read_tables(table, "fact", MOST_FACT_RULES)),
     )
     if rule.count_paths() > MOST_PATHS:
         wrong = phrase("it reads {count} values of each item", count=rule.count_paths())
@@ -242,13 +241,12 @@ def _read_message(
     return rule
 
 
-def _read_facts(table: ConfigTable, milestones: Mapping[str, BilingualName]) -> tuple[FactRule, ...]:
-    entries = table.tables("fact") or []
-    if len(entries) > MOST_FACT_RULES:
-        table.wrong(
-            "fact", phrase("{count} tables", count=len(entries)), phrase("at most {most}", most=MOST_FACT_RULES)
-        )
-    return tuple(_read_fact(each, milestones) for each in entries[:MOST_FACT_RULES])
+def _read_tables(table: ConfigTable, key: str, most: int) -> Sequence[ConfigTable]:
+    """Return the tables [[*key*]], the first *most* of them; more is a mistake."""
+    entries = table.tables(key) or []
+    if len(entries) > most:
+        table.wrong(key, phrase("{count} tables", count=len(entries)), phrase("at most {most}", most=most))
+    return entries[:most]
 
 
 def _read_fact(table: ConfigTable, milestones: Mapping[str, BilingualName]) -> FactRule:

@@ -47,9 +47,8 @@ class ValuePath:
     steps: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)  #: without the attribute
     #: the name of the attribute; empty: the value is the text of the element
     attribute: str = attrs.field(init=False, eq=False, repr=False)
-    only: str = attrs.field(
-        init=False, eq=False, repr=False
-    )  #: the name of the child that it leads to; empty: it is longer
+    #: the name of the child that it leads to; empty: it is longer
+    only: str = attrs.field(init=False, eq=False, repr=False)
 
     @from_root.default
     def _begins_at_root(self) -> bool:
@@ -137,7 +136,10 @@ class Repetition(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class MessageRule:
-    """What one kind of message says. Paths of `message_id`, `sender`, `item`, `corrects` and `recipient` begin at the root."""
+    """What one kind of message says.
+
+    The paths of `message_id`, `sender`, `item`, `subject`, `corrects` and `recipient` begin at the root.
+    """
 
     element: str  #: the Clark name of the root element
     kind: str
@@ -220,9 +222,7 @@ def load_defined_model(defined: DefinedService) -> "SchemaModel":
 
     Raises ConfigurationFault if xmlschema does not accept the schema.
     """
-    from hub.formats.models.xsd_model import (
-        load_schema_model,
-    )  # every command reads this module, and few have a service
+    from hub.formats.models.xsd_model import load_schema_model  # every command reads this module, few have a service
 
     files, main = dict(defined.schema.files), defined.schema.main
     return defined.model or load_schema_model({main: files[main], **files}, main)

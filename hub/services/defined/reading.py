@@ -1,7 +1,7 @@
 """Reads a message of a service that the configuration defines into its record, by the rules of its `service.toml`.
 
-Every message is validated by the service's schema first: a call at the port, any other message here. Does not know who may send it, or what earlier
-messages said.
+Every message is validated by the service's schema first: a call at the port, any other message here. Does not know who
+may send it, or what earlier messages said.
 
 The cost is bounded: by the schema check (`hub.soap.wsdl`), by `MOST_ITEMS` items and by `MOST_FACTS` facts.
 """
