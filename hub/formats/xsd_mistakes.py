@@ -3,8 +3,9 @@
 Knows xmlschema, which is asked only after libxml2 has refused: it says much more, and takes up to 170 times as long. Does
 not know what a schema describes, or what becomes of a mistake.
 
-It never happens in a turn of the reactor. The cost is bounded, whatever a sender wrote: of a large element only the parts that libxml2 names are examined, at most
-`ELEMENTS` elements and `SECONDS` of CPU, and at most `MISTAKES` mistakes are found. What was not examined is said.
+It never happens in a turn of the reactor. The cost is bounded, whatever a sender wrote: of a large element only the parts
+that libxml2 names are examined, at most `ELEMENTS` elements and `SECONDS` of CPU, and at most `MISTAKES` mistakes are
+found. What was not examined is said.
 """
 
 import re

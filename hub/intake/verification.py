@@ -300,8 +300,9 @@ def _mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:
 def require_audience(addressees: Iterable[str], config: Config) -> None:
     """Refuse a call whose signed addressee is not this hub: it was sent to another hub and copied here.
 
-    *addressees*: `envelope.list_addressees`. The host of a signed wsa:To must be a name of this hub: the host of `public-url` or of the SOAP port, a name in the
-    hub's TLS certificate, or a loopback name. Port and path may be those of a gateway in front of the hub.
+    *addressees*: `envelope.list_addressees`. The host of a signed wsa:To must be a name of this hub: the host of
+    `public-url` or of the SOAP port, a name in the hub's TLS certificate, or a loopback name. Port and path may be those
+    of a gateway in front of the hub.
     """
     for said in addressees:
         try:

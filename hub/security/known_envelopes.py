@@ -183,7 +183,8 @@ class EnvelopeForm:
         """Verify the envelope with these *texts*, as `wss_verify.verify_envelope` does. Return None if in doubt.
 
         The texts are plain, but there may be white space in the value, and in a text of the caller's that has no `&`,
-        `<`, `>` or carriage return. The cheap checks come first, so that an envelope that was changed costs one digest more than in the usual way.
+        `<`, `>` or carriage return. The cheap checks come first, so that an envelope that was changed costs one digest more
+        than in the usual way.
         """
         created, expires = (wss_verify.read_timestamp(texts[at].decode()) for at in (self._created, self._expires))
         if created is None or expires is None:

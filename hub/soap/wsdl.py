@@ -94,8 +94,9 @@ class Contract:
         left out of the tree, is returned as `Octets`.
 
         Raises CallRefused `contract-broken` with every mistake, each detail `line N, column N, PATH (LABEL): REASON`.
-        The column is that in *document*, from which the tree of *child* was parsed; without it there is none. Base64 is decoded here, and the schema
-        validates short values in its place, because libxml2 would take two thirds of the total time of a large packet.
+        The column is that in *document*, from which the tree of *child* was parsed; without it there is none. Base64 is
+        decoded here, and the schema validates short values in its place, because libxml2 would take two thirds of the
+        total time of a large packet.
         A value that libxml2 cannot match with a pattern in bounded time does not conform.
         A *child* that does not conform is validated again as a copy, in which all prefixes in scope are declared: so
         `xsi:type` may name a type by a prefix of the envelope.

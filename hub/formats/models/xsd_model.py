@@ -1,8 +1,9 @@
 """The model of a schema as plain values: elements, types, content and facets, however the schema writes them.
 
-Knows XML Schema 1.0. Does not read schemas: `hub.formats.models.xsd_components` does, with xmlschema, and what it makes of the
-schemas that are shipped is kept (`hub.formats.models.kept_values`), so that a start does without xmlschema. Prefixes, named and anonymous types, groups, extensions, references, and the files of a
-schema leave no trace here, except the names of types.
+Knows XML Schema 1.0. Does not read schemas: `hub.formats.models.xsd_components` does, with xmlschema, and what it makes
+of the schemas that are shipped is kept (`hub.formats.models.kept_values`), so that a start does without xmlschema.
+Prefixes, named and anonymous types, groups, extensions, references, and the files of a schema leave no trace here, except
+the names of types.
 
 Names of elements and types are Clark names (`{namespace}local`). Types are found by their keys, because a type may
 contain itself.

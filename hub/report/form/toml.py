@@ -135,7 +135,8 @@ def read_form_folder(
     *own*.
 
     A form of *own* replaces a shipped form with the same id whose dates overlap. *rule_sets*: the rule set to use, by
-    form id. *countable*: the facts of the services that the province defines. Raises ConfigurationFault with the mistakes of all forms; OSError if a file is unreadable.
+    form id. *countable*: the facts of the services that the province defines. Raises ConfigurationFault with the mistakes
+    of all forms; OSError if a file is unreadable.
     """
     found: list[Form] = []
     mistakes: list[Mistake] = []
