@@ -10,6 +10,7 @@ import http.server
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,7 +106,8 @@ class Letterbox(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Note a broken connection. The server goes on."""
-        self.shelf.notebook.write("connection-broken", self.shelf.clock(), peer=str(client_address))
+        with suppress(ValueError):  # this partner has been shut down since, and its notebook is closed
+            self.shelf.notebook.write("connection-broken", self.shelf.clock(), peer=str(client_address))
 
 
 class _Slot(http.server.BaseHTTPRequestHandler):
