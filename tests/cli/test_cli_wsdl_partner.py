@@ -239,6 +239,11 @@ class TestCalling:
         assert "khẩu" not in called.output
         assert "•••" in called.stdout
 
+    def test_what_is_only_shown_says_that_it_was_not_sent(self, filled: Path, typed: Type) -> None:
+        shown = {words: typed("call", "dvc", "dangNhap", "--dry-run", *words).stdout for words in ((), ("--json",))}
+        assert shown[()].startswith("Request, not sent: http")
+        assert json.loads(shown[("--json",)])["sent"] is False
+
     def test_that_a_person_called_is_recorded_and_not_with_what(self, filled: Path, typed: Type, play: Play) -> None:
         play(SESSION)
         for words in (("--dry-run",), ("khongCo=1",), ("--reason", "thử nối")):

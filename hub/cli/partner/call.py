@@ -92,7 +92,7 @@ def call_operation(
         if dry_run:
             request = adapter.build_by_hand(operation, given, now)
             shown = _describe_request(request, hide)
-            screen.row({"sent": False, "request": shown}, _say_part(t("Request"), shown, full=full))
+            screen.row({"sent": False, "request": shown}, _say_part(t("Request, not sent"), shown, full=full))
             return
         _ = adapter.build_by_hand(operation, given, now)  # what cannot be sent is not recorded
         _record(config, code, operation, reason.strip(), now)
