@@ -122,6 +122,7 @@ from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.closing_lines import write_closing_lines
+from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import group_columns, write_column_sums
 from hub.report.signed import sealed, signed_pdf
 from hub.report.signed.declaration_workbook import Misfilled
@@ -842,6 +843,16 @@ class ConsolePages:
                 "closing": write_closing_lines(report, found.names, language),
                 "heading": write_dimensions(report.by, language),
                 "findings": write_check_findings(report, found.names, language),
+                "unusual": [
+                    (
+                        each,
+                        translate(
+                            describe_spike(each, found.form, found.names.get(each.unit, each.unit), language), language
+                        ),
+                    )
+                    for each in counted.spikes.named
+                ],
+                "unnamed": counted.spikes.left_out,
                 "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
                 "periods": shown.periods,

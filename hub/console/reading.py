@@ -40,9 +40,10 @@ from hub.report.signed.declaration_workbook import read_declaration_workbook as 
 from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
-from hub.workload import closing, declarations, facts_behind, given_paper, submission, unit_report
+from hub.workload import closing, declarations, facts_behind, given_paper, spikes, submission, unit_report
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.quick_count import count_with_summary
+from hub.workload.spikes import NO_SPIKES, FoundSpikes
 from hub.workload.unit_report import Difference, ReportSources
 
 #: Facts on one page.
@@ -207,6 +208,7 @@ class CountedPage:
     asked: ReportSources
     report: Report
     others: Sequence[Report] | None = None  #: reports of other periods, for the charts
+    spikes: FoundSpikes = NO_SPIKES  #: what was unusual at the closing, in the report's units
 
 
 @attrs.frozen
@@ -284,9 +286,9 @@ def count_visible_report(
     """
     asked = read_visible_sources(tx, user, book, form, unit, period, now, revision)
     report = asked.count(now)
-    return CountedPage(
-        asked.bare, report, unit_report.count_neighbour_reports(tx, report, now, book) if charted else None
-    )
+    others = unit_report.count_neighbour_reports(tx, report, now, book) if charted else None
+    found = spikes.read_spikes(tx, asked.form.id, asked.period.text).select(frozenset(asked.members))
+    return CountedPage(asked.bare, report, others, found)
 
 
 def write_report_file(

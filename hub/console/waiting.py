@@ -21,7 +21,8 @@ from hub.report.form.period import Period, find_month_containing
 from hub.services import reports
 from hub.store.tables import closed_row
 from hub.store.transactions import Transaction
-from hub.workload import closing, revisions
+from hub.workload import closing, revisions, spikes
+from hub.workload.spikes import FoundSpikes
 
 #: Units of an account whose reports are looked at.
 _UNITS = 20
@@ -38,6 +39,7 @@ class WaitingReport:
     name: str  #: of the unit
     period: Period
     step: EarlyStep | ReportState
+    unusual: int = 0  #: the number of figures that were unusual at the closing
 
 
 def list_waiting_reports(tx: Transaction, user: User, book: Book, now: datetime) -> Sequence[WaitingReport]:
@@ -48,14 +50,17 @@ def list_waiting_reports(tx: Transaction, user: User, book: Book, now: datetime)
     units = unit_registry.list_registry_units(tx, month.last)
     names = {unit.code: unit.name for unit in units}
     own = [unit_registry.resolve_unit_code(tx, unit, month.last) for unit in user.units[:_UNITS]]
-    found = []
+    found, spiking = [], dict[str, FoundSpikes]()
     for unit in dict.fromkeys(own):
         family = list_unit_family(units, unit, month.last + timedelta(days=1))
         for form in _list_closed_forms(tx, book, family, month):
             step = _find_step(tx, unit, form, month)
             if step in _OURS:
                 named = names.get(unit, unit)
-                found.append(WaitingReport(form=form, unit=unit, name=named, period=month, step=step))
+                if form.id not in spiking:
+                    spiking[form.id] = spikes.read_spikes(tx, form.id, month.text)
+                unusual = len(spiking[form.id].select(frozenset(family)).named)
+                found.append(WaitingReport(form=form, unit=unit, name=named, period=month, step=step, unusual=unusual))
     return found
 
 

@@ -295,6 +295,10 @@ TERMS: Mapping[str, Term] = {
     "event/period-closed": Term(
         phrase("a period was closed"), phrase("A month of a form was closed: its figures are fixed.")
     ),
+    "event/unusual-figures": Term(
+        phrase("unusual figures of a closed month"),
+        phrase("Figures of a month were far from the mean of the months before it when it was closed."),
+    ),
     "event/report-row-revised": Term(
         phrase("a row of a closed month was revised"),
         phrase("A unit's row of a closed month was different when it was counted again."),

@@ -49,7 +49,8 @@ from hub.store import transactions
 from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
-from hub.workload import month_world
+from hub.workload import month_world, spikes
+from hub.workload.spikes import NO_SPIKES, FoundSpikes
 
 T = TypeVar("T")
 
@@ -142,6 +143,7 @@ class MonthDraft:
     plan: ClosingPlan
     rows: tuple[ClosedRow, ...]
     keys: tuple[CarriedKeys, ...] = ()  #: the changes that are not stored yet
+    spikes: FoundSpikes = NO_SPIKES  #: the figures that are far from those of the months before
 
 
 @attrs.frozen
@@ -159,6 +161,7 @@ class MonthClosed:
 
     closing: Closing
     units: int  #: the number of its rows
+    spikes: FoundSpikes  #: the figures that are far from those of the months before
 
 
 @lru_cache(64)
@@ -271,7 +274,7 @@ def begin_closing(
     held = tx.execute(sa.select(closing_draft).where(closing_draft.c.form == form)).one_or_none()
     if held is not None and held.token != token and held.until > now and not takes_over:
         raise ClosingElsewhere(held.until)
-    plan = attrs.evolve(_plan(tx, book, form, period, now), token=token)
+    plan = attrs.evolve(plan_closing(tx, book, form, period, now), token=token)
     tx.execute(sa.delete(closing_draft).where(closing_draft.c.form == form))
     tx.execute(sa.insert(closing_draft), [{"form": form, "token": token, "until": now + LEASE}])
     return plan
@@ -283,8 +286,8 @@ def abandon_closing(tx: Transaction, plan: ClosingPlan) -> None:
     tx.execute(sa.delete(closing_draft).where(mine))
 
 
-def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> ClosingPlan:
-    """Return the plan to close *period*.
+def plan_closing(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> ClosingPlan:
+    """Return the plan to close *period*. Writes nothing.
 
     The forms of a month whose late facts are posted to the next one are closed as of the same time, that of the form that
     was closed first. So a fact recorded between two closings is late for both, and their reports agree. A form whose late
@@ -335,8 +338,9 @@ def close_in_steps(plan: ClosingPlan, now: Callable[[], datetime], by: str) -> G
             yield ClosingStep(True, carry_keys, (plan, keys, now()))
         rows += counted.rows
         left = counted.left
-    made = yield ClosingStep(True, settle_closing, (MonthDraft(plan=plan, rows=tuple(rows)), by))
-    return MonthClosed(made, len(rows))
+    found = yield ClosingStep(False, find_spikes, (plan, _list_figures(rows)))
+    made = yield ClosingStep(True, settle_closing, (MonthDraft(plan=plan, rows=tuple(rows), spikes=found), by))
+    return MonthClosed(made, len(rows), found)
 
 
 def count_month_draft(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> MonthDraft:
@@ -344,9 +348,26 @@ def count_month_draft(tx: Transaction, book: Book, form: str, period: Period, no
 
     For small journals and tests. Raises TooEarly, OutOfTurn (also when the month is closed already), FactsOutstanding.
     """
-    plan = _plan(tx, book, form, period, now)
+    plan = plan_closing(tx, book, form, period, now)
     counted = count_some_units(tx, plan, list_units_to_count(tx, plan), float("inf"))
-    return MonthDraft(plan=plan, rows=counted.rows, keys=counted.keys)
+    found = find_spikes(tx, plan, _list_figures(counted.rows))
+    return MonthDraft(plan=plan, rows=counted.rows, keys=counted.keys, spikes=found)
+
+
+def _list_figures(rows: Iterable[ClosedRow]) -> dict[str, dict[str, int]]:
+    return {row.unit: dict(row.cells.sums) for row in rows}
+
+
+def find_spikes(tx: Transaction, plan: ClosingPlan, figures: Mapping[str, Mapping[str, int]]) -> FoundSpikes:
+    """Return which of *figures*, by unit and column, are far from the mean of the closed months before that of *plan*.
+    Only months that were closed by the same rules are compared. Writes nothing.
+    """
+    compared: list[str] = []
+    for each in reversed(read_closings(tx, plan.form.id)):
+        if len(compared) == plan.form.spikes.months or not have_same_rules(each.form, plan.form):
+            break
+        compared.insert(0, each.period.text)
+    return spikes.compare_month(tx, plan.form, plan.period, figures, compared)
 
 
 def list_units_to_count(tx: Transaction, plan: ClosingPlan) -> tuple[str, ...]:
@@ -538,6 +559,8 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
         "world": world,
     }
     events.append_events(tx, Event("period-closed", at, body=body))
+    if draft.spikes.count:
+        events.append_events(tx, spikes.make_spikes_event(form.id, period.text, draft.spikes, at, by))
     return Closing(period=period, closed_at=at, by=by, definition=form.written, sha256=sha256)
 
 

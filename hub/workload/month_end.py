@@ -162,6 +162,8 @@ class MonthEnd(PeriodicService):
             raise
         said = made.closing
         log.info("period-closed", form=form, period=said.period.text, units=made.units, sha256=said.sha256)
+        if made.spikes.count:
+            log.warning("unusual-figures", form=form, period=said.period.text, unusual=made.spikes.count)
         return True
 
     async def _close(self, plan: ClosingPlan) -> MonthClosed:

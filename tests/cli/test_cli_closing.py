@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -15,8 +16,10 @@ from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import blobs, duties
+from hub.report.form.book import read_shipped_book
 from hub.report.form.period import find_following_month, find_month_containing, parse_period
 from hub.store import tables, transactions
+from hub.workload import closing
 from tests import homes
 
 Type = Callable[..., Result]
@@ -90,6 +93,38 @@ def test_a_closing_moves_the_open_dossiers_of_a_unit_that_has_ended_first(home: 
     assert found["H55.13"] == {"received_direct": 1, "taken_over": -1}
     assert found["H55.14"] == {"received": 1, "pending": 1, "pending_in_time": 1, "taken_over": 1}
     assert report["total"]["taken_over"] == 0
+
+
+def test_what_is_unusual_is_told_before_a_month_is_closed_and_by_a_plan_that_closes_nothing(home: Path, typed: Type):
+    months = [find_month_containing(LAST.start - timedelta(days=1))]
+    while len(months) < 3:
+        months.insert(0, find_month_containing(months[0].start - timedelta(days=1)))
+    put(home, "0", months[0].first, months[0].start)
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
+    for month, count in zip([*months, LAST], (40, 40, 40, 150), strict=True):
+        at = month.start + timedelta(days=2)
+        said: dict[str, Any] = {"unit": "H55.13", "service": "dossiers", "milestone": "received"}
+        keys = (f"{month.text} {number}" for number in range(count))
+        made = [Fact(key=key, at=at, day=month.first, message="m0", **said) for key in keys]
+        with transactions.write_transaction(engine) as tx:
+            tx.execute(sa.insert(tables.fact), [attrs.asdict(each) for each in made])
+            if month is not LAST:
+                closing.close_month(tx, read_shipped_book(), "dossiers", month, month.end + timedelta(days=1), "an")
+    engine.dispose()
+    planned = typed("--json", "report", "close", LAST.text, "--form", "dossiers", "--plan")
+    assert planned.exit_code == 0, planned.output
+    plan = json.loads(planned.stdout)
+    told = {"unit": "H55.13", "column": "received_unstated", "figure": 150, "mean": 40.33, "months": 3}
+    assert (plan["state"], told in plan["figures"]) == ("open", True)
+    listed = typed("--json", "report", "periods", "--form", "dossiers").stdout.splitlines()
+    assert json.loads(listed[-1])["state"] == "open", "the plan closed nothing"
+    assert json.loads(listed[-1])["period"] == LAST.text
+    closed = typed("report", "close", LAST.text, "--form", "dossiers", lang="vi_VN.UTF-8")
+    assert f"dossiers {LAST.text}: " in closed.stderr
+    assert ": 150; trung bình 3 tháng trước là 40,33" in closed.stderr
+    assert f"{plan['unusual']} số liệu bất thường" in closed.stdout
+    again = typed("report", "close", LAST.text, "--form", "dossiers", "--plan")
+    assert (again.exit_code, "is closed already" in again.stderr) == (0, True)
 
 
 def test_all_forms_are_closed_when_none_is_named_and_listed(home: Path, typed: Type):

@@ -539,3 +539,34 @@ def test_a_revised_report_says_so_names_the_change_and_the_message_and_leads_to_
     assert re.search(r'data-column="sent_internal"[^>]*><span>2</span>', an.page), "its facts are no longer known"
     assert an.get(f"{place}?revision=3").status == 404
     assert an.get(f"{place}?revision=x").status == 404
+
+
+# --- unusual figures of a closed month ------------------------------------------------------------------------------------
+
+
+def close_with_a_spike(town):
+    """Close three months in which H55.13.1 and H55.01 sent 40 mails each, and a fourth in which they sent 121."""
+    sent = town.take(1)
+    for text, amount in (("2026-08", 40), ("2026-09", 40), ("2026-10", 40), ("2026-11", 121)):
+        month, said = parse_period(text), {"service": "mail", "milestone": "sent-internal", "message": sent}
+        said |= {"day": month.first, "at": month.end - timedelta(days=1), "key": text, "amount": amount}
+        with transactions.write_transaction(town.engine) as tx:
+            journal_facts.record_facts(tx, [Fact(unit=unit, **said) for unit in ("H55.13.1", "H55.01")])
+            closing.close_month(tx, read_shipped_book(), "mail", month, month.end + timedelta(days=1), "hub")
+
+
+def test_the_report_of_a_month_lists_the_unusual_figures_of_its_units_and_opens_them(an, town):
+    close_with_a_spike(town)
+    an.get("/reports/mail/H55.13/2026-11")
+    page = unescape(an.page)
+    assert "1 số liệu bất thường" in page
+    assert ": 121; trung bình 3 tháng trước là 40,00. Cần xem" in page
+    assert "(H55.01)" not in page, "another unit's"
+    opened = "/reports/mail/H55.13/2026-11/sent_internal?unit=H55.13.1"
+    assert opened in an.links()
+    assert an.get(opened).status == 200
+    an.get("/reports/mail/H55.13/2026-10")
+    assert "bất thường" not in an.page
+    clerk = signed_in(town, "chi", "H55.13", role=Role.CLERK)
+    clerk.get("/")
+    assert "/reports/mail/H55.13/2026-11#unusual" in clerk.links()

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
@@ -223,4 +224,20 @@ def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does
     with transactions.read_transaction(held.engine) as tx:
         made = closing.read_closings(tx, "mail")[0]
         assert sorted(closing.read_newest_rows(tx, made.form, ["2026-12"])["2026-12"]) == ["A", "B"]
+    _ = service.stopService()
+
+
+def test_unusual_figures_hold_up_no_closing_and_are_logged(held: Held):
+    months = [parse_period(text) for text in ("2026-09", "2026-10", "2026-11", "2026-12")]
+    for month, amount in zip(months, (40, 40, 40, 150), strict=True):
+        held.put(sent(str(month.first), month.start + timedelta(days=5), amount))
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    with capture_logs() as logged:
+        service.startService()
+        minutes(held, 10)
+    assert held.closed() == [month.text for month in months]
+    told = [said for said in logged if said["event"] == "unusual-figures"]
+    assert told == [
+        {"event": "unusual-figures", "log_level": "warning", "form": "mail", "period": "2026-12", "unusual": 1}
+    ]
     _ = service.stopService()

@@ -4,14 +4,14 @@ Contains the dialogue only. `hub.workload.closing` does the work.
 """
 
 import getpass
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from hub.cli.report.arguments import PERIODS, every_form_option
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, read_language, say, say_count, t
 from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hub.report.form.book import Book
     from hub.report.form.form import Form
     from hub.report.form.period import Period
-    from hub.workload.closing import Closing, ClosingPlan, ClosingStep, MonthClosed
+    from hub.workload.closing import Closing, ClosingPlan, ClosingStep, MonthClosed, MonthDraft
+    from hub.workload.spikes import FoundSpikes
 
 
 _MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
@@ -31,17 +32,20 @@ _MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
     "close",
     t(
         "Close the months of an ended period. A month that is closed already is counted again, and "
-        "units whose numbers differ get a revision.\n\n{periods} Without --form: for every form.",
+        "units whose numbers differ get a revision. Figures that are far from those of the months before are told "
+        "before a month is closed.\n\n{periods} Without --form: for every form.",
         periods=PERIODS,
     ),
     "lienthong report close 2026-12",
+    "lienthong report close 2026-12 --plan",
     'lienthong report close 2026-12 --form dossiers --reason "tìm thấy trong nhật ký"',
 )
 @click.argument("period")
 @every_form_option
 @click.option("--reason", default="", help=t("Reason for revisions; recorded."))
+@click.option("--plan", "planned", is_flag=True, help=t("Count, tell what is unusual, and close nothing."))
 @pass_screen
-def close_period(screen: Screen, period: str, form: str | None, reason: str) -> None:
+def close_period(screen: Screen, period: str, form: str | None, reason: str, *, planned: bool) -> None:
     from hub.cli.journal import make_outstanding_error, open_journal, read_journal_config
     from hub.domain.local_time import HANOI
     from hub.report.form import book
@@ -61,6 +65,9 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
         for name in _forms(form, known.forms):
             for month in (parse_period(text, cuts) for text in months):
                 try:
+                    if planned:
+                        _plan(screen, engine, known, name, month)
+                        continue
                     _close(screen, engine, config, known, name, month, reason.strip())
                 except closing.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
@@ -120,6 +127,79 @@ def _write_link_days(engine: "sa.Engine", config: "Config", month: "Period") -> 
     wait_for_facts(engine, [NAME])
 
 
+def _plan(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period") -> None:
+    """Tell what is unusual in *month*, counted as it would be closed now. Writes nothing."""
+    from hub.store import transactions
+    from hub.workload import closing
+
+    with transactions.read_transaction(engine) as tx:
+        if any(each.period.text == month.text for each in closing.read_closings(tx, form)):
+            screen.note(t("{form} {period}: is closed already", form=form, period=month.text))
+            return
+        plan = closing.plan_closing(tx, known, form, month, datetime.now(UTC))
+    steps, found = closing.close_in_steps(plan, lambda: datetime.now(UTC), getpass.getuser()), None
+    step = steps.send(None)
+    while step.run is not closing.settle_closing:
+        if not step.writes:
+            with transactions.read_transaction(engine) as tx:
+                found = step.run(tx, *step.arguments)
+        step = steps.send(found)
+    draft = step.arguments[0]
+    _tell_spikes(screen, engine, draft)
+    many = draft.spikes.count
+    said = t(
+        "{form} {period}: would be closed; {units} units, {unusual} unusual figures",
+        form=form,
+        period=month.text,
+        units=say_count(len(draft.rows)),
+        unusual=say_count(many),
+    )
+    row = {"form": form, "period": month.text, "state": "open", "units": len(draft.rows)}
+    screen.row({**row, **_list_spikes(draft.spikes)}, said)
+
+
+def _tell_spikes(screen: Screen, engine: "sa.Engine", draft: "MonthDraft") -> None:
+    """Tell which figures of *draft* are unusual, before it is closed."""
+    from hub.journal import unit_registry
+    from hub.report.output.spike_lines import describe_spike
+    from hub.store import transactions
+
+    found, period, form = draft.spikes, draft.plan.period, draft.plan.form
+    if not found.count:
+        return
+    with transactions.read_transaction(engine) as tx:
+        names = {unit.code: unit.name for unit in unit_registry.list_registry_units(tx, period.last)}
+    for each in found.named:
+        said = say(describe_spike(each, form, names.get(each.unit, each.unit), read_language()))
+        screen.note(f"{form.id} {period.text}: {said}")
+    if found.left_out:
+        screen.note(
+            t(
+                "{form} {period}: {count} more figures are unusual, and nearer to their mean",
+                form=form.id,
+                period=period.text,
+                count=say_count(found.left_out),
+            )
+        )
+
+
+def _list_spikes(found: "FoundSpikes") -> dict[str, object]:
+    """Return the fields of a row that say what is unusual."""
+    from hub.report.output.spike_lines import round_mean
+
+    figures = [
+        {
+            "unit": each.unit,
+            "column": each.column,
+            "figure": each.figure,
+            "mean": float(round_mean(each)),
+            "months": each.months,
+        }
+        for each in found.named
+    ]
+    return {"unusual": found.count, "figures": figures}
+
+
 def _close(
     screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
 ) -> None:
@@ -143,8 +223,10 @@ def _close(
         with transactions.write_transaction(engine) as tx:
             plan = closing.begin_closing(tx, known, form, month, now, make_id(now), takes_over=True)
         assert plan is not None
-        done = _take_steps(engine, plan, closing.close_in_steps(plan, lambda: datetime.now(UTC), by))
-        _say(screen, form, done.closing, t("closed"), units=done.units, fresh=True, revised=0)
+        steps = closing.close_in_steps(plan, lambda: datetime.now(UTC), by)
+        done = _take_steps(engine, plan, steps, lambda draft: _tell_spikes(screen, engine, draft))
+        said = t("closed")
+        _say(screen, form, done.closing, said, units=done.units, fresh=True, revised=0, found=done.spikes)
         return
     with transactions.read_transaction(engine) as tx:
         units = list(closing.find_differing_units(tx, form, month.text))
@@ -170,9 +252,14 @@ def _close(
 
 
 def _take_steps(
-    engine: "sa.Engine", plan: "ClosingPlan", steps: "Generator[ClosingStep, Any, MonthClosed]"
+    engine: "sa.Engine",
+    plan: "ClosingPlan",
+    steps: "Generator[ClosingStep, Any, MonthClosed]",
+    tell: "Callable[[MonthDraft], None]",
 ) -> "MonthClosed":
-    """Take the steps of a closing, each in a transaction of its own, so that a running hub writes in between."""
+    """Take the steps of a closing, each in a transaction of its own, so that a running hub writes in between. *tell*:
+    called with what was counted, before it is written.
+    """
     from hub.store import transactions
     from hub.workload import closing
 
@@ -180,6 +267,8 @@ def _take_steps(
     try:
         while True:
             step = steps.send(found)
+            if step.run is closing.settle_closing:
+                tell(step.arguments[0])
             with (transactions.write_transaction if step.writes else transactions.read_transaction)(engine) as tx:
                 found = step.run(tx, *step.arguments)
     except StopIteration as end:
@@ -190,11 +279,24 @@ def _take_steps(
         raise
 
 
-def _say(screen: Screen, form: str, made: "Closing", said: str, *, units: int, fresh: bool, revised: int) -> None:
+def _say(
+    screen: Screen,
+    form: str,
+    made: "Closing",
+    said: str,
+    *,
+    units: int,
+    fresh: bool,
+    revised: int,
+    found: "FoundSpikes | None" = None,
+) -> None:
     text = f"{form} {made.period.text}: {said}; SHA-256 {made.sha256}"
     if not fresh:
         text += t("; {revised} rows revised", revised=say_count(revised))
-    screen.row({**_fields(form, made), "fresh": fresh, "units": units, "revised": revised}, text)
+    elif found is not None and found.count:
+        text += t("; {unusual} unusual figures", unusual=say_count(found.count))
+    unusual = {} if found is None else _list_spikes(found)
+    screen.row({**_fields(form, made), "fresh": fresh, "units": units, "revised": revised, **unusual}, text)
 
 
 def _fields(form: str, made: "Closing") -> dict[str, object]:

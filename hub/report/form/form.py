@@ -357,6 +357,20 @@ class Clock:
 
 
 @attrs.frozen(kw_only=True)
+class SpikeRule:
+    """Which figures of a month are told before it is closed, because they are far from the mean of the months before
+    (`hub.report.counting.spikes`). No circular says so; a form says otherwise in `[spikes]`.
+    """
+
+    factor: int = 3  #: above so many times the mean,
+    least: int = 100  #: and above this figure
+    fraction: int = 100  #: below the mean divided by this,
+    least_mean: int = 10  #: where the mean is at least this: of few, none is usual
+    months: int = 12  #: the maximum number of closed months that are compared
+    least_months: int = 3  #: with fewer nothing is compared
+
+
+@attrs.frozen(kw_only=True)
 class Form:
     """A form: what it counts, its period of validity, and its columns in order.
 
@@ -385,6 +399,7 @@ class Form:
     waits: frozenset[str] = frozenset()
     resumes: frozenset[str] = frozenset()
     clock: Clock | None = None
+    spikes: SpikeRule = SpikeRule()
     sections: tuple[Sorting, ...] = ()
     rows: RowPlan | None = None  #: None: the rows are units
     checks: tuple[Check, ...] = ()

@@ -40,6 +40,7 @@ from hub.report.form.form import (
     ManualLine,
     RowPlan,
     Sorting,
+    SpikeRule,
     Timing,
     Wording,
     find_counted_service,
@@ -108,6 +109,7 @@ _FORM = (
     "parameters",
     "progress",
     "clock",
+    "spikes",
     "column",
     "section",
     "rows",
@@ -395,6 +397,7 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
         waits=waits,
         resumes=resumes,
         clock=_clock(table.table("clock"), milestones) if "clock" in table else None,
+        spikes=_spikes(table.table("spikes")),
         columns=columns,
         sections=_sections(table, parameters),
         rows=_rows(table, counted, columns, parameters) if "rows" in table else None,
@@ -547,6 +550,20 @@ def _clock(table: FormTable, milestones: Collection[str] | None) -> Clock:
         if milestones is not None and too_often[reason] not in milestones:
             often.wrong(reason, phrase("is {named}", named=repr(too_often[reason])), one_of(sorted(milestones)))
     return Clock(stops=stops, too_often=too_often, pauses=tuple(pauses))
+
+
+def _spikes(table: FormTable) -> SpikeRule:
+    """Return `[spikes]`: which figures are told before a month is closed. What is absent is as usual."""
+    usual = attrs.asdict(SpikeRule())
+    table.only(tuple(usual))
+    rule = SpikeRule(**{word: table.number(word) if word in table else held for word, held in usual.items()})
+    if rule.least_months > rule.months:
+        table.wrong(
+            "least_months",
+            phrase("is {named}", named=rule.least_months),
+            phrase("at most {months}, the number of months that are compared", months=rule.months),
+        )
+    return rule
 
 
 def _indicator(
