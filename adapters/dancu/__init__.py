@@ -1,8 +1,8 @@
 """The national population database: one SOAP 1.1 call with an X-Road header.
 
-Knows the settings. What is asked, and how, stands in mapping.toml and dancu.wsdl beside it. Knows no HTTP and no journal.
-README.md names the source of the dialect and how reliable it is. The reasons of outcomes never quote the question or the
-answer.
+Knows the settings. What is asked, and how, stands in mapping.toml and dancu.wsdl beside it. Knows no HTTP and no
+journal. README.md names the source of the dialect and how reliable it is. The reasons of outcomes never quote the
+question or the answer.
 """
 
 from datetime import datetime

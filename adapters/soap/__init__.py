@@ -27,16 +27,16 @@ from hub.domain.model import (
 )
 from hub.formats import safe_xml
 from hub.language.phrases import phrase
-from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.adapter_settings import MAPPING, Setting, Terms
 from hub.partner.hand_calls import HandCall, HandValues, RehearsalFlaw
-from hub.partner.mapping_values import Found, Unfit
+from hub.partner.mapping_values import Found, Sources, Unfit
 from hub.partner.soap_mapping import IDENTIFYING, read_mapping
 from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
 from hub.soap.mapping_check import find_mapping_mistakes
 
 ANY_SERVICE = True  #: see `adapters.carries_any_service`
 SETTINGS = (
-    Setting("mapping", file=True, like=r"[^\s/][^\s]*\.toml", expected=phrase("a mapping, such as CODE/mapping.toml")),
+    Setting(MAPPING, file=True, like=r"[^\s/][^\s]*\.toml", expected=phrase("a mapping, such as CODE/mapping.toml")),
 )
 
 
@@ -47,7 +47,7 @@ def list_settings(given: Mapping[str, str], files: Mapping[str, bytes]) -> tuple
     except ConfigurationFault:
         return ()
     return (
-        *(Setting(name, expected=phrase("a text, which the mapping uses")) for name in texts if name != "mapping"),
+        *(Setting(name, expected=phrase("a text, which the mapping uses")) for name in texts if name != MAPPING),
         *(
             Setting(name, secret=True, expected=phrase("a file that holds the secret and nothing else"))
             for name in secrets
@@ -77,7 +77,7 @@ def list_conversations(given: Mapping[str, str], files: Mapping[str, bytes]) -> 
 
 
 def _find_mapping(given: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[bytes, str]:
-    name = given.get("mapping", "mapping.toml").rpartition("/")[2]
+    name = given.get(MAPPING, "mapping.toml").rpartition("/")[2]
     if name not in files:
         raise ConfigurationFault([Mistake(name, phrase("is missing"), phrase("the file that settings.mapping names"))])
     return files[name], name
@@ -92,8 +92,7 @@ class SoapPartner:
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Hold the conversation of `[[deliver]]`. Repetitions give the partner the same `message.id`."""
-        sources = self.talk.make_sources(now, _describe_message(consignment))
-        sources.root = cache(lambda: _parse(consignment.content))
+        sources = self._make_sources(consignment, now)
         steps = self.talk.mapping.deliver
         course = PartnerCourse(steps, sources, now, message=consignment.message.id)
         if not steps:
@@ -132,11 +131,15 @@ class SoapPartner:
         return call_by_hand(self.talk, operation, values, now)
 
     def rehearse(self, consignment: Consignment, now: datetime) -> list[RehearsalFlaw]:
-        """Return what is wrong with the requests that a delivery of *consignment* would make."""
+        """Return what is wrong with the requests that a delivery of *consignment* would make. Sends nothing."""
         _, name = _find_mapping(self.talk.terms.settings, self.talk.terms.files)
+        sources = self._make_sources(consignment, now)
+        return rehearse_delivery(self.talk, sources, name, now)
+
+    def _make_sources(self, consignment: Consignment, now: datetime) -> Sources:
         sources = self.talk.make_sources(now, _describe_message(consignment))
         sources.root = cache(lambda: _parse(consignment.content))
-        return rehearse_delivery(self.talk, sources, name, now)
+        return sources
 
 
 @attrs.frozen

@@ -69,9 +69,10 @@ def call_by_hand(talk: PartnerConversation, operation: str, values: HandValues, 
 
 
 def rehearse_delivery(talk: PartnerConversation, sources: Sources, name: str, now: datetime) -> list[RehearsalFlaw]:
-    """Return what is wrong with the requests that the steps of a delivery would make of *sources*; *name*: the mapping's.
+    """Return what is wrong with the requests that the steps of a delivery would make of *sources*.
 
-    A value that an earlier step would have kept is made up, so what a schema says of it is not told.
+    *name* is the name of the mapping's file. A value that an earlier step would have kept is made up, so what a schema
+    says of it is not told.
     """
     found = list[RehearsalFlaw]()
 

@@ -1,6 +1,6 @@
-"""What an adapter offers so that a person calls one operation of a partner by hand, and so that `check` tries its mapping.
+"""What an adapter offers so that a person can call one operation by hand, and so that `check` can try its mapping.
 
-Contains no dialect.
+Knows no dialect and sends nothing.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -32,14 +32,15 @@ HandCall = Generator[Request, Reply, HandAnswer]
 
 
 class UnfitCall(ValueError):
-    """A call cannot be made: there is no such operation or path, or a value does not fit. `why` says which."""
+    """A call cannot be made: there is no such operation or path, or a value does not fit. `why` says which.
+
+    *misplaced*: it cannot be made whatever the values are, because of a path that there is not, or of a required part
+    for which nothing is given.
+    """
 
     def __init__(self, why: Phrase, *, misplaced: bool = False) -> None:
         super().__init__(str(why))
-        self.why = why
-        self.misplaced = (
-            misplaced  #: whatever the values are: a path that there is not, or a required part without a value
-        )
+        self.why, self.misplaced = why, misplaced
 
 
 @runtime_checkable
