@@ -159,11 +159,12 @@ class _Listing:
                 yield from self._bounded(self._element(self._model.elements[tag], "", ()))
 
     def list_faults(self, faults: Iterable[Any]) -> Iterator[OperationField]:
-        """Yield the fields of the details of *faults*."""
+        """Yield the fields of the details of *faults*. None of the details must be there: a fault has one of them."""
         for fault in faults:
             for _, tag, _ in _list_parts(fault):
                 if tag is not None and tag in self._model.elements:
-                    yield from self._bounded(self._element(self._model.elements[tag], "fault/detail/", ()))
+                    detail = attrs.evolve(self._model.elements[tag], least=0)
+                    yield from self._bounded(self._element(detail, "fault/detail/", ()))
 
     def _bounded(self, fields: Iterator[OperationField]) -> Iterator[OperationField]:
         for number, each in enumerate(fields):

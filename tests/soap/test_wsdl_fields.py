@@ -51,6 +51,7 @@ class TestToolkits:
         ]
         assert paths(found.answer) == ["ketQua", "ketQua/ma", "ketQua/thongBao", "ketQua/bienNhan"]
         assert "fault/detail/HeThongBan/ma" in paths(found.faults)
+        assert [each.path for each in found.faults if each.path.count("/") == 2 and each.is_needed] == []
         needed = {each.path: each.is_needed for each in found.input}
         assert needed["vanBan/noiDung"]
         assert not needed["vanBan/ghiChu"]
