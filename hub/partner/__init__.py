@@ -1,1 +1,1 @@
-"""A partner's policy, circuit breaker and rate limits, and the modules that an adapter may use."""
+"""A partner's policy, circuit breaker, rate limits and mapping, and the modules that an adapter may use."""

@@ -1,1 +1,1 @@
-"""SOAP envelopes, attachments, WSDL, and the requests and responses of the documents service."""
+"""SOAP envelopes, attachments, WSDL, the documents service's calls, and the calls to a partner that has a WSDL."""

@@ -1,1 +1,1 @@
-"""Commands about partners and trusted CAs: list, show, add, change, test, remove."""
+"""Commands about partners and trusted CAs: list, show, add, by a WSDL too, change, test, call, remove."""

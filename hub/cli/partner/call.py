@@ -32,7 +32,7 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    from hub.config import Config, Partner
+    from hub.config import Config
     from hub.domain.model import Reply, Request
     from hub.partner.hand_calls import HandAnswer
 
@@ -87,7 +87,7 @@ def call_operation(
             t("the adapter {adapter} has no operations that can be called by hand", adapter=partner.adapter), USAGE
         )
     given = _read_values(values)
-    hide = _make_hider(partner)
+    hide = _Hider(partner.secrets.values())
     try:
         if dry_run:
             request = adapter.build_by_hand(operation, given, now)
@@ -122,7 +122,8 @@ def _record(config: "Config", code: str, operation: str, reason: str, now: datet
         partner_changes.record_hand_call(tx, code, operation, by=getpass.getuser(), reason=reason, now=now)
 
 
-def _read_values(values: Iterable[str]) -> "Mapping[str, str | bytes]":
+def _read_values(values: Iterable[str]) -> Mapping[str, str | bytes]:
+    """Return the values by their keys; octets for `@FILE`."""
     found: dict[str, str | bytes] = {}
     for value in values:
         key, equals, text = value.partition("=")
@@ -162,10 +163,6 @@ def _list_forms(secret: str) -> Iterable[str]:
     yield escape(secret)
     yield escape(secret, {'"': "&quot;"})
     yield base64.b64encode(secret.encode()).decode()
-
-
-def _make_hider(partner: "Partner") -> _Hider:
-    return _Hider(partner.secrets.values())
 
 
 def _describe_request(request: "Request", hide: _Hider) -> dict[str, object]:
