@@ -6,7 +6,7 @@ Knows the facets of XML Schema 1.0, and by which of its errors libxml2 names eac
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-from hub.formats.models.xsd_model import ModelValue
+from hub.formats.models.xsd_model import INTEGERS, ModelValue
 from hub.language.phrases import Phrase, phrase, phrases, verbatim
 
 #: The most letters of a value, and the most values or names of a list, that a sentence repeats.
@@ -100,16 +100,9 @@ def say_digits(found: object, limit: int, *, fraction: bool) -> Phrase:
     return phrase("“{found}” has too many digits; at most {limit} are allowed", found=shorten_text(found), limit=limit)
 
 
-_WHOLE_NUMBER = phrase("a whole number such as 12")
 #: What a value of a built-in type is, by the name of the type.
 _TYPES: Mapping[str, Phrase] = {
-    **dict.fromkeys(
-        (
-            *("integer", "int", "long", "short", "byte", "positiveInteger", "nonPositiveInteger", "negativeInteger"),
-            *("nonNegativeInteger", "unsignedInt", "unsignedLong", "unsignedShort", "unsignedByte"),
-        ),
-        _WHOLE_NUMBER,
-    ),
+    **dict.fromkeys(INTEGERS, phrase("a whole number such as 12")),
     **dict.fromkeys(("decimal", "float", "double"), phrase("a number such as 12.5")),
     "boolean": phrase("true or false"),
     "date": phrase("a day such as 2026-01-31"),

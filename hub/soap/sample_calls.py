@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 from lxml import etree
 
-from hub.formats.models.xsd_model import GroupKind, ModelElement, ModelGroup, ModelValue, SchemaModel
+from hub.formats.models.xsd_model import INTEGERS, GroupKind, ModelElement, ModelGroup, ModelValue, SchemaModel
 from hub.soap.wsdl import Contract
 
 #: A value of each built-in type that is no text.
@@ -25,10 +25,7 @@ _VALUES = {
     "base64Binary": b64encode("mẫu".encode()).decode("ascii"),
     "hexBinary": "00",
 }
-_NUMBERS = frozenset(
-    {"decimal", "integer", "long", "int", "short", "byte", "float", "double", "nonNegativeInteger", "positiveInteger"}
-    | {"unsignedLong", "unsignedInt", "unsignedShort", "unsignedByte"}
-)
+_NUMBERS = INTEGERS | {"decimal", "float", "double"}
 _TEXT = "mẫu"
 #: What a pattern of the contracts allows: a moment, a hash, a day, a month.
 _PATTERNED = ("20261124080000", "0" * 64, "2026-11-24", "2026-11", "2026", "1")

@@ -22,6 +22,13 @@ from hub.language.phrases import Phrase, phrase
 
 ANY_TYPE = f"{{{XSD}}}anyType"
 BASE64 = "base64Binary"
+#: The built-in types of whole numbers (XSD 1.0 part 2, 3.3).
+INTEGERS = frozenset(
+    {
+        *("integer", "long", "int", "short", "byte", "nonNegativeInteger", "positiveInteger", "nonPositiveInteger"),
+        *("negativeInteger", "unsignedLong", "unsignedInt", "unsignedShort", "unsignedByte"),
+    }
+)
 #: The greatest least length of a binary value, in octets: a text of that length is kept to stand for the value.
 _LEAST = 10_000
 #: Text by language, `""` where none is given.

@@ -12,6 +12,7 @@ import attrs
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.sanitize import show_value
 from hub.formats.models.xsd_model import (
+    INTEGERS,
     ModelElement,
     ModelValue,
     SchemaModel,
@@ -35,12 +36,7 @@ from hub.services.defined import (
 _LISTED = 20
 _DAYS = frozenset({"date", "dateTime"})
 #: The built-in types that are made of xs:decimal (XSD 1.0 part 2, 3).
-_NUMBERS = frozenset(
-    {
-        *("decimal", "integer", "long", "int", "short", "byte", "unsignedLong", "unsignedInt", "unsignedShort"),
-        *("unsignedByte", "nonNegativeInteger", "positiveInteger", "nonPositiveInteger", "negativeInteger"),
-    }
-)
+_NUMBERS = INTEGERS | {"decimal"}
 _BOOLEAN = frozenset({"true", "false", "1", "0"})
 _IS_VALUE = phrase("an element or attribute with a value")
 _IS_ELEMENT = phrase("an element")
