@@ -318,23 +318,28 @@ class _Ready(Resource):
 
 
 class _Contracts(Resource):
-    """`/contracts/`: every WSDL and XSD as published.
+    """`/contracts/`: every WSDL and XSD as published, and the rules of each form of report.
 
     `/contracts/NAME.wsdl` is a service's WSDL with its real address.
     """
 
     isLeaf = True
 
-    def __init__(self, wsdls: Callable[[], dict[str, bytes]]) -> None:
+    def __init__(
+        self,
+        wsdls: Callable[[], dict[str, bytes]],
+        rules: Callable[[], Mapping[str, Callable[[], bytes]]] = dict,
+    ) -> None:
         super().__init__()
         self._wsdls = wsdls
+        self._rules = rules
 
     def render_GET(self, request: Request) -> bytes:
         name = b"/".join(request.postpath or ()).decode("utf-8", "replace")
         files: dict[str, Path] = wsdl.list_contract_files()
-        wsdls = self._wsdls()
+        wsdls, rules = self._wsdls(), self._rules()
         if not name:
-            links = "".join(f'<li><a href="/contracts/{each}">{each}</a></li>' for each in [*wsdls, *files])
+            links = "".join(f'<li><a href="/contracts/{each}">{each}</a></li>' for each in [*wsdls, *files, *rules])
             request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
             request.setHeader(b"Vary", b"Accept-Language")
             language = choose_language(None, None, request.getHeader("accept-language") or "")
@@ -343,11 +348,12 @@ class _Contracts(Resource):
                 f'<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
                 f"<h1>{title}</h1><ul>{links}</ul></html>"
             ).encode()
-        if name not in files and name not in wsdls:
+        if name not in files and name not in wsdls and name not in rules:
             return cast("bytes", NoResource().render(request))
-        request.setHeader(
-            b"Content-Type", b"text/plain; charset=utf-8" if name.endswith(".toml") else b"text/xml; charset=utf-8"
-        )
+        kind = {"toml": b"text/plain", "json": b"application/schema+json"}.get(name.rpartition(".")[2], b"text/xml")
+        request.setHeader(b"Content-Type", kind + b"; charset=utf-8")
+        if name in rules:
+            return rules[name]()
         return wsdls[name] if name in wsdls else files[name].read_bytes()
 
 
@@ -395,8 +401,9 @@ def make_admin_resource(
     tell: Callable[[], Awaitable[bytes]] | None = None,
     public: Resource | None = None,
     console: Resource | None = None,
+    rules: Callable[[], Mapping[str, Callable[[], bytes]]] = dict,
 ) -> Resource:
-    """Return the root resource of the admin port.
+    """Return the root resource of the admin port. *rules*: a writer of each file of the rules of forms, by its name.
 
     `/metrics` is served only if *tell* is given, `/public` only if *public* is given. All other paths go to *console*,
     or are not found without one.
@@ -404,7 +411,7 @@ def make_admin_resource(
     root = _Root(console)
     root.putChild(b"healthz", _Health())
     root.putChild(b"readyz", _Ready(measure))
-    root.putChild(b"contracts", _Contracts(wsdls))
+    root.putChild(b"contracts", _Contracts(wsdls, rules))
     if public is not None:
         root.putChild(b"public", public)
     if tell is not None:

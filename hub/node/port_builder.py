@@ -29,6 +29,7 @@ from hub.language.phrases import phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
+from hub.node.form_rules import FormRules
 from hub.node.partner_manager import PartnerManager, run_in_reactor_pool
 from hub.node.soap_port import make_bounded_site, make_soap_site, name_https_url, name_service_url
 from hub.node.workers.pool import WorkerPool
@@ -160,7 +161,8 @@ def _admin_site(
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
     pages = _console_pages(frame, database, exchange, measure, reload)
     console = edge.Console(pages, journal)
-    served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console)
+    rules = FormRules(lambda: live.config.reports).list_files
+    served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console, rules)
     programs = _api(frame, database, pages)
     served.putChild(b"api", programs)
 

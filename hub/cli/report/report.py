@@ -51,6 +51,14 @@ COMMANDS = {
         phrase("Submit a report to a partner"),
     ),
     "publish": ("hub.cli.report.submitting:publish_report", phrase("Publish a report")),
+    "rules": (
+        "hub.cli.report.validating:write_rules",
+        phrase("Write a form's rules as Schematron or JSON Schema"),
+    ),
+    "validate": (
+        "hub.cli.report.validating:validate_file",
+        phrase("Test whether the cells of anyone's report agree"),
+    ),
 }
 
 #: Option of `lienthong report` before it had commands -> the command that replaces it.

@@ -1,0 +1,197 @@
+"""Writes the rules of a form as ISO Schematron (ISO/IEC 19757-3) with the query binding of XSLT 1, and the shape of its
+JSON as a JSON Schema. Knows both formats. The rules are `hub.report.output.rules`.
+
+A JSON Schema has no arithmetic: it says which cells there are and of which type, never that they add up.
+"""
+
+import json
+from typing import Any, cast
+
+from lxml import etree
+
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
+from hub.report.form.form import UNIT, Column, ColumnKind, Form
+from hub.report.output.rules import CellRule, Place, list_rules
+from hub.report.output.words import name_column
+from hub.report.signed.element import REPORT
+
+SCHEMATRON = "http://purl.oclc.org/dsdl/schematron"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+_TOTAL = phrase("Total")
+_COMMENT = (
+    "Structure and types only: JSON Schema cannot add up. That the cells agree with one another is said by the Schematron "
+    "of the same form, and tested by `lienthong report validate`."
+)
+
+
+def name_rule_files(form: Form) -> tuple[str, str]:
+    """Return the names of the Schematron and of the JSON Schema of *form* below `/contracts/`."""
+    version = form.id if form.since is None else f"{form.id}-{form.since}"
+    return f"report/{version}.sch", f"report/{version}.schema.json"
+
+
+def write_schematron(form: Form) -> bytes:
+    """Return the rules of *form* as Schematron. Each assertion says its sentence in Vietnamese and names the row; its
+    diagnostic says the same in English.
+    """
+    root = etree.Element(_tag("schema"), nsmap=cast("Any", {None: SCHEMATRON}))
+    root.set("queryBinding", "xslt")
+    root.set(_LANGUAGE, "vi")
+    _add(root, "title").text = f"{form.called}: {form.title.vi} / {form.title.en}"
+    _add(root, "ns", prefix="r", uri=REPORT)
+    rules = list_rules(form)
+    for place in Place:
+        mine = [rule for rule in rules if rule.place is place]
+        if not mine:
+            continue
+        context = _add(_add(root, "pattern", id=place.name.lower()), "rule", context=place.value)
+        for rule in mine:
+            stated = _add(context, "assert", id=rule.id, test=rule.test, diagnostics=f"{rule.id}-en")
+            _write_sentence(stated, rule, Language.VI)
+    diagnostics = _add(root, "diagnostics")
+    for rule in rules:
+        told = _add(diagnostics, "diagnostic", id=f"{rule.id}-en")
+        told.set(_LANGUAGE, "en")
+        _write_sentence(told, rule, Language.EN)
+    etree.indent(root)
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def _write_sentence(element: etree._Element, rule: CellRule, language: Language) -> None:
+    """Write the row, the sentence, and the number of the cell beside the one expected: `H55.1: (3) … [4; 5]`."""
+    sentence = rule.says.say(language)
+    row = "concat(r:Value[1], ' ', r:Value[2])" if rule.place is Place.DIVIDED else "@unit"
+    if rule.place in (Place.REPORT, Place.TOTAL):
+        row = "/r:Report/r:Total/@unit"
+        element.text = f"{translate(_TOTAL, language)} "
+    _add(element, "value-of", select=row).tail = f": {sentence}"
+    if rule.column is None or rule.place is Place.REPORT:
+        return
+    element[-1].tail = f": {sentence} ["
+    _add(element, "value-of", select=f"r:*[@column = '{rule.column}']")
+    if rule.expected is not None:
+        element[-1].tail = "; "
+        _add(element, "value-of", select=rule.expected)
+    element[-1].tail = "]"
+
+
+def write_json_schema(form: Form) -> bytes:
+    """Return the JSON Schema (2020-12) of the JSON report of *form*, which `write_json_report` writes."""
+    text, day = {"type": "string"}, {"type": "string", "format": "date"}
+    moment = {"type": "string", "format": "date-time"}
+    wording = _object({"vi": text, "en": text})
+    cells = {column.key: _describe_cell(column) for column in form.columns}
+    unit = {"type": "string", "minLength": 1}
+    columns = [
+        _object(
+            {
+                "key": {"const": column.key},
+                "vi": text,
+                "en": text,
+                "group": {"anyOf": [wording, {"type": "null"}]},
+                "kind": {"const": column.kind.value},
+                "sum": {"const": list(column.sum)},
+            }
+        )
+        for column in form.columns
+    ]
+    finding = {
+        "unit": {"type": ["string", "null"]},
+        "vi": text,
+        "en": text,
+        "columns": {"type": "array", "items": text},
+        "numbers": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+    }
+    properties: dict[str, Any] = {
+        "unit": unit,
+        "name": text,
+        "form": {"const": form.id},
+        "number": {"const": form.number or None},
+        "title": wording,
+        "basis": wording,
+        "counted": wording,
+        "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "period": _object(
+            {
+                "text": {"type": "string", "pattern": "^2[0-9]{3}(-(0[1-9]|1[0-2]|Q[1-4]|H[12]|9M))?$"},
+                "from": day,
+                "to": day,
+                "start": moment,
+                "end": moment,
+                "ended": {"type": "boolean"},
+            }
+        ),
+        "due": {"anyOf": [_object({"day": day, "sure": {"type": "boolean"}}), {"type": "null"}]},
+        "made_at": moment,
+        "columns": {"type": "array", "prefixItems": columns, "items": False, "minItems": len(columns)},
+        "total": _object(cells),
+        "sections": {
+            "type": "array",
+            "items": _object(
+                {
+                    "vi": text,
+                    "en": text,
+                    "units": {"type": "array", "items": unit, "minItems": 1},
+                    "total": _object(cells),
+                }
+            ),
+        },
+        "findings": {"type": "array", "items": _object(finding)},
+        "rows": {"type": "array", "minItems": 1, "items": _object({"unit": unit, "name": text, **cells})},
+        "closing": {"type": ["object", "null"]},
+    }
+    described = _object(properties)
+    described["properties"]["divided"] = _object(
+        {
+            "by": {"type": "array", "items": {"enum": [UNIT, *form.divides_by]}, "minItems": 1, "maxItems": 2},
+            "rows": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "path": {"type": "array", "items": text, "minItems": 1, "maxItems": 2},
+                        "name": {"anyOf": [wording, {"type": "null"}]},
+                        **cells,
+                    }
+                ),
+            },
+        }
+    )
+    head = {
+        "$schema": _JSON_SCHEMA,
+        "$id": f"{REPORT}:{form.id}" + (f":{form.since}" if form.since else ""),
+        "$comment": _COMMENT,
+        "title": f"{form.called}: {form.title.vi} / {form.title.en}",
+    }
+    return (json.dumps({**head, **described}, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _describe_cell(column: Column) -> dict[str, Any]:
+    said = f"{name_column(column, Language.VI)} / {name_column(column, Language.EN)}"
+    match column.kind:
+        case ColumnKind.TIME:
+            return {"description": said, "type": ["string", "null"], "format": "date-time"}
+        case ColumnKind.RATIO | ColumnKind.SCORE:
+            return {"description": said, "type": ["number", "null"], "minimum": 0}
+        case _:
+            return {"description": said, "type": "integer"}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object that has exactly *properties*."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+
+
+def _tag(local: str) -> str:
+    return f"{{{SCHEMATRON}}}{local}"
