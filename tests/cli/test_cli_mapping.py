@@ -50,6 +50,7 @@ def test_every_line_filled_in_is_toml() -> None:
     assert step["input"]["vanBan/noiDung"] == "{content}"
 
 
+@pytest.mark.slow
 def test_documentation_stands_in_the_language_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {each.name: each.read_bytes() for each in (ROOT / "wsdl/lienthong/1").iterdir() if each.suffix == ".wsdl"}
     files |= {each.name: each.read_bytes() for each in (ROOT / "xsd/lienthong/1").iterdir() if each.suffix == ".xsd"}

@@ -79,6 +79,7 @@ def test_a_number_in_the_row_of_a_field_is_explained(typed: Type) -> None:
         assert row in done.output
 
 
+@pytest.mark.slow
 def test_every_format_has_the_same_cells(typed: Type, tmp_path: Path) -> None:
     read_back = []
     readers: dict[str, Callable[[bytes], Any]] = {

@@ -88,6 +88,7 @@ def test_a_hash_keeps_the_parameters_it_was_made_with():
     assert passwords.matches_hash("x", kept)
 
 
+@pytest.mark.slow
 def test_the_hash_of_nobody_costs_what_the_others_cost_and_matches_nothing():
     assert passwords.NOBODY.split("$")[:4] == passwords.hash_password("x" * 12, b"0" * 16).split("$")[:4]
     assert not passwords.matches_hash("", passwords.NOBODY)

@@ -233,6 +233,7 @@ def test_a_password_that_was_changed_while_it_was_compared_opens_nothing(town):
         assert sessions.begin_session(tx, "an", kept, "0" * 64, "10.0.0.1", town.now) is None
 
 
+@pytest.mark.slow
 def test_a_user_changes_the_password_and_signs_in_anew(an, town):
     other = Browser(town)
     other.sign_in("an")

@@ -227,6 +227,7 @@ def test_where_two_persons_sign_they_sign_the_xml(town, clerk):
     assert standing(town)[0].state is ReportState.CLOSED
 
 
+@pytest.mark.slow
 def test_two_persons_sign_one_after_the_other(town, clerk):
     town.officials = TWO
     clerk.pages = town.pages()

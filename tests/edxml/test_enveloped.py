@@ -337,6 +337,7 @@ def test_a_partner_may_have_several_certificates():
 
 @settings(max_examples=at_most(300), deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_octets_changed_put_in_or_taken_out_are_noticed_or_harmless(data):
     at = data.draw(st.integers(0, len(HONEST) - 1))
     taken = data.draw(st.integers(0, 3))

@@ -12,6 +12,7 @@ from tests import derived
 FILES = {"a.xsd": b"<a/>", "b.xsd": b"<b/>"}
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_what_would_be_derived_now():
     """After a change of `wsdl/` or `xsd/`: ./dev schemas"""
     kept = {path.name: path.read_bytes() for path in kept_values.FOLDER.iterdir()}

@@ -141,6 +141,7 @@ def test_a_month_closed_before_stays_as_it_is_and_stands_undivided_in_its_quarte
     assert [fact.key for fact in opened(quarter.narrow_row(None, ("HT",)), "settled", AFTER)] == ["1"]
 
 
+@pytest.mark.slow
 def test_the_evidence_of_divided_rows_is_counted_again(tx: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
     unit_registry.write_registry_units(tx, evidencing.UNITS)
     for number, fact in enumerate(sorted(evidencing.facts(FORM, 5), key=lambda fact: fact.at)):

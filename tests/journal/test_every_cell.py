@@ -83,6 +83,7 @@ def run(engine: sa.Engine, form: str, steps: tuple[int, int], examples: int, *, 
 
 @pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_a_short_history_of_months(engine: sa.Engine, form: str) -> None:
     """The longer ones below are of both databases."""
     run(engine, form, (5, 15), examples=1)

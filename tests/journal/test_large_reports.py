@@ -117,6 +117,7 @@ def test_the_evidence_that_a_workbook_lists_is_that_of_the_count_and_no_line_is_
             assert took < LARGEST
 
 
+@pytest.mark.slow
 def test_a_month_is_closed_a_few_keys_at_a_time(engine):
     with transactions.read_transaction(engine) as tx:
         period = parse_period(PERIOD)

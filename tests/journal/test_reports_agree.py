@@ -87,6 +87,7 @@ def close(tx: Transaction, period: Period, order: tuple[str, ...], late: timedel
 
 
 @pytest.mark.parametrize("order", [FORMS, ("mail", "ii06a", "edoc", "dossiers")], ids=["dossiers first", "mail first"])
+@pytest.mark.slow
 def test_reports_of_one_month_agree_in_whatever_order_its_forms_are_closed_and_facts_arrive(tx, order):
     tell(tx, NOVEMBER.first, NOVEMBER.start + timedelta(hours=9))
     close(tx, NOVEMBER, order, timedelta(hours=12), by_hand=False)

@@ -151,6 +151,7 @@ def test_a_search_by_terms_finds_what_a_look_at_every_message_finds(tx, seed, dr
     assert found > drawn / 3
 
 
+@pytest.mark.slow
 def test_a_message_is_found_by_its_words_in_the_transaction_that_brings_it_and_for_ever(tx):
     """The buckets of an hour, indexed in many steps, in any order."""
     chance, names = random.Random(1), list[tuple[str, int]]()

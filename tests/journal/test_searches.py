@@ -159,6 +159,7 @@ def journals(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", searches(2_000))
+@pytest.mark.slow
 def test_a_page_costs_the_same_in_a_larger_journal(journals, name, monkeypatch):
     """The two conditions of a search are compared by at most so many messages each."""
     monkeypatch.setattr(search, "_MANY", 20)

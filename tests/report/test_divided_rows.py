@@ -101,6 +101,7 @@ def test_each_row_counts_the_dossiers_of_its_field_and_the_rows_add_up(facts: li
 
 
 @given(facts=histories())
+@pytest.mark.slow
 def test_a_quarter_of_closed_months_has_the_rows_of_its_months(facts: list[Fact]) -> None:
     units, kept = ("U", "V"), []
     for place, month in enumerate(MONTHS):

@@ -161,6 +161,7 @@ def histories(draw: Any) -> list[Fact]:
 
 
 @given(facts=histories(), close=st.booleans(), rule_set=st.sampled_from([None, "apart", "waiting-by-due-day"]))
+@pytest.mark.slow
 def test_the_checks_of_the_form_hold_for_every_history(facts, close, rule_set):
     form, books = form_by(rule_set), BOOKS if close else OPEN
     counted = [count_report(form, facts, month, AFTER, ("U", "V"), books) for month in (OCTOBER, NOVEMBER, DECEMBER)]

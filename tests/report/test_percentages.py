@@ -65,6 +65,7 @@ def _numbers(form, facts, period, books):
 
 @pytest.mark.parametrize("form", WITH_RATIOS, ids=lambda form: form.id)
 @given(data=st.data())
+@pytest.mark.slow
 def test_a_percentage_is_at_most_100_unless_its_form_says_that_it_may_be_more(form: Form, data: st.DataObject) -> None:
     services = sorted({FORMS[base].service for base in form.bases} | ({form.service} if form.service else set()))
     facts = data.draw(_facts(services))

@@ -101,6 +101,7 @@ def test_the_facts_behind_a_cell_are_those_that_explain_its_number(facts, chance
 
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_ten_errors_typed_into_the_workbook_come_back_as_those_ten(chance: random.Random):
     facts = [
         Fact(

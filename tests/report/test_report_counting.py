@@ -478,6 +478,7 @@ def test_a_receipt_recorded_after_the_period_changes_nothing_in_it():
 
 
 @given(HISTORIES, PERIODS, st.randoms())
+@pytest.mark.slow
 def test_neither_the_order_of_the_facts_nor_what_comes_after_the_period_changes_a_report(facts, period, random):
     def made(some: Sequence[Fact]) -> Report:
         return count_report(EDOC, some, period, AFTER, UNITS)

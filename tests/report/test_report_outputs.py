@@ -229,6 +229,7 @@ def test_a_ratio_has_two_decimals_and_none_is_said_as_such():
 
 
 @given(reports())
+@pytest.mark.slow
 def test_the_three_outputs_have_the_same_numbers(report):
     said = json.loads(write_json_report(report, NAMES))
     _, *table = read_csv(write_csv_report(report, NAMES))

@@ -158,6 +158,7 @@ def test_a_long_report_with_sections_says_the_same_in_every_output():
 
 
 @pytest.mark.parametrize("form", [form for form in read_form_folder() if form.bases], ids=lambda form: form.id)
+@pytest.mark.slow
 def test_ratios_and_points_are_the_same_in_every_output(form: Form):
     report = worked_out(form)
     names = {row.unit: f"Sở số {place}" for place, row in enumerate(report.rows)}

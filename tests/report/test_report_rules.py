@@ -105,6 +105,7 @@ DIVIDED = [*((form, ()) for form in FORMS), ("ii06a", ("unit", "field")), ("ii06
 @pytest.mark.parametrize(
     ("name", "by"), DIVIDED, ids=lambda value: value if isinstance(value, str) else "-".join(value)
 )
+@pytest.mark.slow
 def test_reports_of_drawn_data_keep_every_rule_of_their_form(name: str, by: tuple[str, ...]) -> None:
     form = FORMS[name]
     for seed in range(2):

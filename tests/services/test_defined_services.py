@@ -195,6 +195,7 @@ def test_what_no_schema_can_say_is_refused_with_its_place_too(town):
     assert town.facts() == []
 
 
+@pytest.mark.slow
 def test_a_value_that_a_pattern_of_the_schema_cannot_be_held_to_is_refused(tmp_path):
     """libxml2 gives up after a bounded number of steps, and lxml then raises an error of its own."""
     pattern = '<xs:pattern value="(P|A|PA|-|[0-9])+"/>'
@@ -303,6 +304,7 @@ def test_a_mistake_is_named_by_its_key(tmp_path, right):
 
 
 @pytest.mark.parametrize("pattern", ["(a|aa)+", "(PA|P|A)+-[0-9]", "([0-9]?[0-9]?[0-9]?)*x"])
+@pytest.mark.slow
 def test_a_pattern_that_is_too_hard_is_a_mistake(tmp_path, pattern):
     """A partner could keep the threads busy with values for it, one for 0.3 s and a message for minutes."""
     schema = XSD.replace('<xs:minLength value="1"/>', f'<xs:pattern value="{pattern}"/><xs:minLength value="1"/>')

@@ -135,6 +135,7 @@ def registries(draw: st.DrawFn) -> list[Unit]:
 
 
 @given(registries())
+@pytest.mark.slow
 def test_what_is_exported_is_taken_back_unchanged(units: list[Unit]) -> None:
     assert read_units_csv(write_units_csv(units), "u.csv", []) == (units, [])
     assert read_units_csv(write_units_csv(units), "u.csv", units) == (units, [])
