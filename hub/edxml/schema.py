@@ -217,9 +217,11 @@ class Schema:
 
 def _explain(path: Path, root: etree._Element, schema: etree.XMLSchema) -> dict[etree._Element, Phrase]:
     """Return why each element under *root* that *schema* has just refused does not conform."""
-    from hub.formats.xsd_mistakes import explain_refusal  # 24 MB that a hub needs at its first refusal
+    from hub.formats.xsd_mistakes import explain_schema_refusal  # 24 MB that a hub needs at its first refusal
 
-    return {mistake.element: mistake.reason for mistake in reversed(explain_refusal(path, root, schema).mistakes)}
+    return {
+        mistake.element: mistake.reason for mistake in reversed(explain_schema_refusal(path, root, schema).mistakes)
+    }
 
 
 def _say_reason(error: Any, element: etree._Element, part: SchemaPart | None) -> Phrase | str:

@@ -166,7 +166,7 @@ def _build(source: SchemaSource) -> XMLSchema10:
 _MODELS = _Models()
 
 
-def explain_refusal(source: SchemaSource, element: _Element, schema: etree.XMLSchema) -> Explanation:
+def explain_schema_refusal(source: SchemaSource, element: _Element, schema: etree.XMLSchema) -> Explanation:
     """Return why *element*, which *schema* of *source* has just refused, does not conform.
 
     *schema* still has its errors. Return no mistake if the library finds none, or cannot say what it found; the caller

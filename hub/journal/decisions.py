@@ -220,7 +220,7 @@ def _repeat(entry: MessageEntry, twin: Twin) -> Effects:
 
 
 def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
-    refusal = write_refusal(entry.problems)
+    refusal = write_refusal_row(entry.problems)
     body = {
         "partner": entry.partner,
         "message_id": entry.message_id,
@@ -237,7 +237,7 @@ def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
     )
 
 
-def write_refusal(problems: Iterable[Problem]) -> str:
+def write_refusal_row(problems: Iterable[Problem]) -> str:
     """Return the reasons of a refusal as the row of its message has them: `code: detail; code: detail`.
 
     The event has all of them. Of one code the first `_REPEATED` stand here, with the number of the others, because lists

@@ -139,10 +139,10 @@ class Sources:
         if beginning is None or isinstance(beginning, str):
             yield from () if beginning is None or place.path else (beginning,)
         else:
-            yield from find_elements(beginning, place.path, anywhere=place.anywhere)
+            yield from find_elements_at(beginning, place.path, anywhere=place.anywhere)
 
 
-def list_items(value: Value, sources: Sources) -> list[etree._Element | str]:
+def list_mapped_items(value: Value, sources: Sources) -> list[etree._Element | str]:
     """Return the items of the list that *value*, one placeholder, names. Raises Unfit."""
     place = value.single
     assert place is not None  # as read
@@ -152,7 +152,7 @@ def list_items(value: Value, sources: Sources) -> list[etree._Element | str]:
     return items
 
 
-def find_elements(
+def find_elements_at(
     beginning: etree._Element, path: Sequence[Step], *, anywhere: bool = False
 ) -> Iterator[etree._Element]:
     """Yield the elements at *path* below *beginning*, in document order, by local name.
@@ -179,10 +179,10 @@ def _read(element: etree._Element, path: Sequence[Step]) -> str | None:
     last = path[-1].name if path else ""
     if last.startswith("@"):
         return next((str(value) for name, value in element.attrib.items() if local_name(name) == last[1:]), None)
-    return read_text(element)
+    return read_element_text(element)
 
 
-def read_text(element: etree._Element) -> str:
+def read_element_text(element: etree._Element) -> str:
     """Return the text of *element* with that of its descendants, without white space around it."""
     return "".join(cast("Iterator[str]", element.itertext())).strip(_XML_SPACE)
 
@@ -213,7 +213,7 @@ def evaluate_value(value: Value, sources: Sources) -> Found | None:
     )
 
 
-def write_value(value: Value, sources: Sources) -> str:
+def write_mapped_value(value: Value, sources: Sources) -> str:
     """Return what *value* is, as a text. Raises Unfit."""
     return write_text(evaluate_value(value, sources))
 
@@ -231,7 +231,7 @@ def write_text(found: Found | None, source: str = "") -> str:
             return ",".join(found)
         case bytes():
             raise Unfit(f"{source or 'octets'}: octets are no text; the mapping must say base64 or text")
-    return read_text(found)
+    return read_element_text(found)
 
 
 def apply_functions(

@@ -11,7 +11,7 @@ import attrs
 from lxml import etree
 
 from hub.formats.streamed_xml import Loads
-from hub.partner.mapping_values import Sources, evaluate_value, list_items, write_value
+from hub.partner.mapping_values import Sources, evaluate_value, list_mapped_items, write_mapped_value
 from hub.partner.soap_mapping import MappedStep, SoapMapping
 from hub.security.certificates import Signer
 from hub.security.username_token import build_username_token
@@ -47,7 +47,7 @@ def write_mapped_call(
     made = operation.build(root, blocks, mapping.namespaces, loads, mtom=step.mtom)
     named = mapping.security.username_token
     if named is not None:
-        username, password = write_value(named.username, sources), write_value(named.password, sources)
+        username, password = write_mapped_value(named.username, sources), write_mapped_value(named.password, sources)
         envelope.add_header_block(made, build_username_token(username, password, now, digest=named.digest))
     how = Manner(operation.soap, carriage=Carriage.MTOM if step.mtom and loads else Carriage.INLINE)
     unsigned = etree.tostring(made, encoding="UTF-8", xml_declaration=True)
@@ -76,7 +76,7 @@ def _put_lists(step: MappedStep, root: CallNode, sources: Sources) -> None:
             begins, path = iter(outer[1]), field.path[outer[0].count("/") + 1 :]
         places: list[tuple[CallNode, etree._Element | str]] = []
         for node, around in begins:
-            items = list_items(field.each, attrs.evolve(sources, item=around))
+            items = list_mapped_items(field.each, attrs.evolve(sources, item=around))
             named = node.find(path[:-1]).children.setdefault(path[-1].name, {})
             for number, item in enumerate(items, 1):
                 element = named.setdefault(number, CallNode())

@@ -18,13 +18,13 @@ import attrs
 from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.partner.kept_exchange import hide_secrets
-from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_items, write_text, write_value
+from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_mapped_items, write_mapped_value, write_text
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.partner.soap_mapping import IDENTIFYING, KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
 from hub.soap.call_nodes import Misplaced
 from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
-from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_answer
+from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_partner_answer
 
 if TYPE_CHECKING:
     from hub.soap.partner_calls import PartnerOperation, PartnerService
@@ -169,7 +169,7 @@ class PartnerConversation:
                 for name in step.keep.values:
                     self.terms.notes.drop(self._note(step, name, course))
             if items and step.each is not None:
-                for number, _ in enumerate(list_items(step.each, course.sources), 1):
+                for number, _ in enumerate(list_mapped_items(step.each, course.sources), 1):
                     self.terms.notes.drop(_item_note(step, course, number))
 
     def _take(
@@ -192,7 +192,7 @@ class PartnerConversation:
         An item that is refused does not keep the others back: the message is refused at the end, with their reasons.
         """
         refusals, answer = list[str](), None
-        items = list_items(each, course.sources)
+        items = list_mapped_items(each, course.sources)
         if not items:
             return AnswerJudgement(then=Then.REFUSED, reason=f"the message has nothing for {step.operation}"), None
         for number, item in enumerate(items, 1):
@@ -279,9 +279,9 @@ class PartnerConversation:
         self, step: MappedStep, course: PartnerCourse
     ) -> Generator[Request, Reply, Request | Unavailable]:
         security, sources = self.mapping.security, course.sources
-        headers = [(name, write_value(value, sources)) for name, value in (*security.http, *step.http)]
+        headers = [(name, write_mapped_value(value, sources)) for name, value in (*security.http, *step.http)]
         if security.basic is not None:
-            pair = f"{write_value(security.basic.username, sources)}:{write_value(security.basic.password, sources)}"
+            pair = f"{write_mapped_value(security.basic.username, sources)}:{write_mapped_value(security.basic.password, sources)}"
             headers.append(("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"))
         if security.oauth2 is not None:
             recalled = self.terms.notes.recall("oauth2", course.now)
@@ -325,7 +325,9 @@ class PartnerConversation:
         terms, path = self.terms, step.content
         binary = frozenset({path.steps[-1].name}) if path is not None and path.steps else frozenset[str]()
         certificates = tuple(terms.certificates) if self.mapping.security.verify else None
-        return read_answer(reply, now, certificates=certificates, max_age=terms.max_age, skew=terms.skew, binary=binary)
+        return read_partner_answer(
+            reply, now, certificates=certificates, max_age=terms.max_age, skew=terms.skew, binary=binary
+        )
 
     # What an answer means
 
@@ -421,7 +423,7 @@ def _decides(step: MappedStep, course: PartnerCourse) -> bool:
 def _digest_login(step: MappedStep, sources: Sources) -> str:
     """Return what tells apart for whom *step* is taken: a digest of its input, without what differs in every call."""
     inputs = [each for each in step.input if not each.value.uses(*_PASSING)]
-    written = json.dumps([(each.written, write_value(each.value, sources)) for each in inputs])
+    written = json.dumps([(each.written, write_mapped_value(each.value, sources)) for each in inputs])
     return hashlib.sha256(written.encode()).hexdigest()[:16]
 
 

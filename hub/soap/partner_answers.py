@@ -27,9 +27,9 @@ from hub.partner.mapping_values import (
     Step,
     Unfit,
     apply_functions,
-    find_elements,
+    find_elements_at,
     local_name,
-    read_text,
+    read_element_text,
     write_text,
 )
 from hub.partner.reply_parsing import read_json
@@ -179,7 +179,7 @@ class PartnerAnswer:
                     name = step.name[1:].rpartition(":")[2]
                     found = [value for key, value in place.attrib.items() if local_name(key) == name][:1]
                 else:
-                    found = find_elements(place, (step,))
+                    found = find_elements_at(place, (step,))
             else:
                 found = _descend(place, step)
             yield from self._follow(found, rest)
@@ -224,13 +224,13 @@ def _descend(place: Any, step: Step) -> list[Any]:
 def _text(place: Any) -> str | None:
     """Return the text of an element or of a JSON value; None if it is nil, or has parts."""
     if isinstance(place, _Element):
-        return None if place.get(_NIL, "").strip() in {"true", "1"} else read_text(place)
+        return None if place.get(_NIL, "").strip() in {"true", "1"} else read_element_text(place)
     if isinstance(place, bool):
         return str(place).lower()
     return str(place) if isinstance(place, str | int | float) else None
 
 
-def read_answer(
+def read_partner_answer(
     reply: Reply,
     now: datetime,
     *,

@@ -26,7 +26,7 @@ from hub.partner.mapping_values import Step, write_text
 from hub.soap.call_nodes import CallNode, Misplaced, PartnerField
 from hub.soap.envelope import SOAP11, SOAP12
 from hub.soap.wsdl_documents import parse_wsdl_file, read_wsdl
-from hub.soap.zeep_arguments import CallMaking, convert_node, list_fields, require_path
+from hub.soap.zeep_arguments import CallMaking, convert_node, list_call_fields, require_path
 
 #: Octets of more than this stand outside the tree while the call is built.
 _LONG = 1 << 14
@@ -52,7 +52,7 @@ class PartnerOperation:
 
     def list_fields(self) -> list[PartnerField]:
         """Return what the request takes, in the order of the schema, with the paths of a mapping."""
-        return [] if self._root is None else list_fields(self._root.type)
+        return [] if self._root is None else list_call_fields(self._root.type)
 
     def require_input(self, path: Sequence[Step]) -> None:
         """Raise Misplaced if the request has nothing at *path*."""

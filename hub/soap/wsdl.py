@@ -262,9 +262,9 @@ def _find_problems(
     document: Octets | None,
 ) -> Sequence[Problem]:
     """Return why *schema* of *source* has refused *stand_in*, the copy of *child*: every mistake with its place."""
-    from hub.formats.xsd_mistakes import explain_refusal  # 24 MB that a hub needs at its first refusal
+    from hub.formats.xsd_mistakes import explain_schema_refusal  # 24 MB that a hub needs at its first refusal
 
-    explained = explain_refusal(source, stand_in, schema)
+    explained = explain_schema_refusal(source, stand_in, schema)
     if not explained.mistakes:
         return _repeat_errors(schema, stand_in, child)
     sent = [_find_original(mistake.place, child) for mistake in explained.mistakes]

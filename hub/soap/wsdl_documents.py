@@ -172,11 +172,11 @@ def read_wsdl(files: Mapping[str, bytes], main: str) -> "Document":
 def find_file(location: str, importing: str, files: Mapping[str, bytes]) -> str | None:
     """Return the name among *files* of the file that the file *importing* refers to as *location*.
 
-    *location* is taken as a name as it stands, then as relative to *importing*, then by its `name_file`: so an absolute
+    *location* is taken as a name as it stands, then as relative to *importing*, then by its `name_wsdl_file`: so an absolute
     address, or a query such as `?xsd=types.xsd`, finds the file that was kept by the name of the address.
     """
     beside = posixpath.normpath(posixpath.join(posixpath.dirname(importing), unquote(location)))
-    return next((each for each in (location, beside, name_file(location)) if each in files), None)
+    return next((each for each in (location, beside, name_wsdl_file(location)) if each in files), None)
 
 
 def is_known_schema(namespace: str) -> bool:
@@ -189,7 +189,7 @@ def read_encoding_schema() -> bytes:
     return _KNOWN_SCHEMAS[ENCODING].replace(_SELF_IMPORT.encode(), b"")
 
 
-def name_file(location: str) -> str:
+def name_wsdl_file(location: str) -> str:
     """Return the name under which the WSDL or XSD at *location*, an address or a path, is kept.
 
     The last step of the path, if it ends in `.wsdl` or `.xsd` and has no query. Toolkits serve imports by a query:
@@ -311,7 +311,7 @@ def _refer(
         element.set(attribute, _built_in(element.get("namespace", "")))
     elif location:
         wrong = phrase("{location} is not among the files", location=location[:_SHOWN])
-        mistakes.append(_mistake(importing, _line(element), wrong, verbatim(name_file(location))))
+        mistakes.append(_mistake(importing, _line(element), wrong, verbatim(name_wsdl_file(location))))
     elif element.tag != f"{_XSD}import":  # an import of XSD may rely on a schema that is there anyway
         wrong = phrase("an import or include without a location")
         mistakes.append(_mistake(importing, _line(element), wrong))

@@ -14,7 +14,7 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.language.phrases import Phrase, phrase
-from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, REFERENCES, is_known_schema, name_file, parse_wsdl_file
+from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, REFERENCES, is_known_schema, name_wsdl_file, parse_wsdl_file
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
@@ -39,7 +39,7 @@ def gather_wsdl(
     to which no reference changes is kept octet by octet.
 
     *exists* tells whether there is a file at a path: of a WSDL that was saved with its files, a reference to an address
-    is one to the file beside it that has the name of the address (`name_file`), if there is one.
+    is one to the file beside it that has the name of the address (`name_wsdl_file`), if there is one.
 
     Raises ConfigurationFault: at most MAX_FILES files of together MAX_OCTETS, no DTD, at the root a WSDL.
     """
@@ -94,7 +94,7 @@ def _place(location: str) -> str:
 def _resolve(place: str, location: str, exists: Callable[[str], bool]) -> str:
     """Return the address or path of *location*, to which the file at *place* refers."""
     if is_address(location):
-        saved = posixpath.join(posixpath.dirname(place), name_file(location))
+        saved = posixpath.join(posixpath.dirname(place), name_wsdl_file(location))
         return _place(saved if not is_address(place) and exists(saved) else location)
     if is_address(place):
         return _place(urljoin(place, location))
@@ -104,7 +104,7 @@ def _resolve(place: str, location: str, exists: Callable[[str], bool]) -> str:
 def _choose_name(place: str, taken: Iterable[str]) -> str:
     """Return a name for the file of *place* that no other one has; not even in another case."""
     used = {each.lower() for each in taken}
-    name = name_file(place)
+    name = name_wsdl_file(place)
     stem, dot, kind = name.rpartition(".")
     count = 2
     while name.lower() in used:

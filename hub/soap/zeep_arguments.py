@@ -312,7 +312,7 @@ def _has_text(kind: Any) -> bool:
     return any(isinstance(each, Element) for _, each in kind.elements_nested)
 
 
-def list_fields(kind: Any) -> list[PartnerField]:
+def list_call_fields(kind: Any) -> list[PartnerField]:
     """Return the values that an element of the type *kind* takes, in the order of the schema.
 
     Nothing in a choice is required. A type that contains itself is followed to a depth of 12. What a person reads of

@@ -116,7 +116,7 @@ class MonthEnd(PeriodicService):
             if many:
                 log.info("dossiers-moved", unit=each.unit, successors=" ".join(each.heirs), dossiers=many)
         for each in documents:
-            many = await self._move_all(each, document_moves.list_open_documents, document_moves.move_documents)
+            many = await self._move_all(each, document_moves.list_documents_to_move, document_moves.move_documents)
             if many:
                 log.info("documents-moved", unit=each.unit, successors=" ".join(each.heirs), documents=many)
         self._moved = dossiers, documents

@@ -9,7 +9,7 @@ from lxml import etree
 from hub.formats import xsd_mistakes, xsd_schemas
 from hub.formats.element_places import find_element_places
 from hub.formats.spool import Octets
-from hub.formats.xsd_mistakes import Explanation, MistakeKind, explain_refusal
+from hub.formats.xsd_mistakes import Explanation, MistakeKind, explain_schema_refusal
 from hub.language.catalogues import say_both
 from hub.language.languages import Language
 from tests import words
@@ -55,7 +55,7 @@ def explained(text: str, path: Path = SCHEMA) -> Explanation:
     schema = xsd_schemas.compile_schema(path)
     element = etree.fromstring(text.encode())
     assert not schema.validate(element)
-    return explain_refusal(path, element, schema)
+    return explain_schema_refusal(path, element, schema)
 
 
 PLANTED = {

@@ -20,7 +20,7 @@ from hub.formats.streamed_xml import Loads
 from hub.partner.mapping_values import read_path
 from hub.soap.call_nodes import CallNode
 from hub.soap.partner_calls import load_service
-from hub.soap.wsdl_documents import name_file, read_wsdl
+from hub.soap.wsdl_documents import name_wsdl_file, read_wsdl
 from hub.soap.wsdl_fields import describe_operations
 from hub.soap.wsdl_gathering import gather_wsdl
 from tests.conftest import cannot_be_had
@@ -99,7 +99,7 @@ def test_what_is_fetched_once_and_kept_describes_the_same(name):
 
     def fetch(address: str) -> bytes:
         asked.append(address)
-        return served[main if len(asked) == 1 else name_file(address)]
+        return served[main if len(asked) == 1 else name_wsdl_file(address)]
 
     kept = {each.name: each.content for each in gather_wsdl("https://127.0.0.1/dichvu/may?wsdl", fetch)}
     assert len(asked) == len(set(asked)) == len(served)

@@ -397,7 +397,7 @@ def move(merged: MergedProvince, on: date) -> int:
     at = datetime(on.year, on.month, on.day, 1, tzinfo=UTC)
     many = 0
     for ended in ended_units.list_ended_units(merged.tx, on, Estate.DOCUMENTS):
-        keys = document_moves.list_open_documents(merged.tx, ended.unit)
+        keys = document_moves.list_documents_to_move(merged.tx, ended.unit)
         many += document_moves.move_documents(merged.tx, ended, keys, at)
     return many
 

@@ -11,9 +11,9 @@ from hub.partner.mapping_values import (
     Unfit,
     Unwritten,
     evaluate_value,
-    list_items,
+    list_mapped_items,
     read_answer_path,
-    read_text,
+    read_element_text,
     read_value,
 )
 
@@ -132,14 +132,14 @@ def test_a_value_of_a_message_that_cannot_be_used_does_not_fit(written, fixed):
 
 def test_a_list_has_every_element_at_its_path():
     sources = Sources({}, root=lambda: ROOT)
-    items = list_items(read_value("{xml.a/b}", KNOWN), sources)
-    assert [each if isinstance(each, str) else read_text(each) for each in items] == ["một", "hai", "ba"]
+    items = list_mapped_items(read_value("{xml.a/b}", KNOWN), sources)
+    assert [each if isinstance(each, str) else read_element_text(each) for each in items] == ["một", "hai", "ba"]
 
 
 def test_a_list_is_bounded():
     many = etree.fromstring(f"<r>{'<a/>' * 10_001}</r>")
     with pytest.raises(Unfit):
-        list_items(read_value("{xml.a}", KNOWN), Sources({}, root=lambda: many))
+        list_mapped_items(read_value("{xml.a}", KNOWN), Sources({}, root=lambda: many))
 
 
 @pytest.mark.parametrize("written", ["", "a//b", "a/", "/a", "a/@b/c", "http/", "http/a b", "a | xyz", "a[0]"])

@@ -9,7 +9,7 @@ from lxml import etree
 from hub.domain.model import Reply
 from hub.partner.mapping_values import Unfit, read_answer_path
 from hub.soap import envelope
-from hub.soap.partner_answers import read_answer
+from hub.soap.partner_answers import read_partner_answer
 from tests.pki import NOW
 
 XML = {"content-type": "text/xml", "x-ma": "h-1"}
@@ -18,7 +18,7 @@ XML = {"content-type": "text/xml", "x-ma": "h-1"}
 def read(child, path, status=200, tables=None):
     """Return what *path* finds in an answer with the Body's child *child*."""
     body = envelope.write_unsigned_envelope(etree.fromstring(child))
-    return read_answer(Reply(status, body, XML), NOW).read(read_answer_path(path), tables or {})
+    return read_partner_answer(Reply(status, body, XML), NOW).read(read_answer_path(path), tables or {})
 
 
 def fault(soap, inside):
@@ -76,7 +76,7 @@ def test_a_fault_of_soap_12_has_a_subcode():
     child = fault(envelope.SOAP12, inside)
     assert read(child, "fault/subcode", 400) == "FailedAuthentication"
     body = envelope.write_unsigned_envelope(etree.fromstring(child), envelope.SOAP12)
-    found = read_answer(Reply(400, body, {}), NOW).fault
+    found = read_partner_answer(Reply(400, body, {}), NOW).fault
     assert found is not None
     assert found.denies
 
@@ -97,7 +97,7 @@ def test_a_fault_of_soap_12_has_a_subcode():
 )
 @pytest.mark.parametrize("media", ["text/xml", "multipart/related; type=text/xml; boundary=x", "", "a/b; c=\ud800"])
 def test_what_is_no_answer_has_a_trouble(body, media):
-    answer = read_answer(Reply(200, body, {"content-type": media}), NOW)
+    answer = read_partner_answer(Reply(200, body, {"content-type": media}), NOW)
     assert answer.trouble
     assert answer.read(read_answer_path("a"), {}) == ""
 
@@ -131,7 +131,7 @@ def test_what_a_path_cannot_read_breaks_no_conversation(text, path):
 
 def test_more_elements_than_a_person_reads_are_a_mistake():
     body = envelope.write_unsigned_envelope(etree.fromstring(f"<r>{'<a>1</a>' * 10_001}</r>"))
-    answer = read_answer(Reply(200, body, XML), NOW)
+    answer = read_partner_answer(Reply(200, body, XML), NOW)
     with pytest.raises(Unfit):
         answer.read_all(read_answer_path("a"), {})
     assert len(answer.list_items(read_answer_path("a"))) == 10_000, "of open documents the others come next time"

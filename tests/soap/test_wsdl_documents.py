@@ -7,7 +7,7 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault
 from hub.soap import schema_expansion, wsdl_documents
-from hub.soap.wsdl_documents import name_file, read_wsdl
+from hub.soap.wsdl_documents import name_wsdl_file, read_wsdl
 
 XSD = "http://www.w3.org/2001/XMLSchema"
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
@@ -82,7 +82,7 @@ class TestTheFilesOfAWsdl:
         ],
     )
     def test_an_address_gives_a_name_that_leads_to_no_other_folder(self, address, name):
-        assert name_file(address) == name
+        assert name_wsdl_file(address) == name
 
     def test_files_may_include_one_another_and_lack_a_namespace_of_their_own(self):
         files = {

@@ -216,7 +216,7 @@ def _close(
         dossiers = dossier_moves.list_open_dossiers, dossier_moves.move_dossiers
         ended_units.move_stock(engine, now, Estate.DOSSIERS, *dossiers)
         now = datetime.now(UTC)  # what is recorded at the time of the closing is late
-        documents = document_moves.list_open_documents, document_moves.move_documents
+        documents = document_moves.list_documents_to_move, document_moves.move_documents
         ended_units.move_stock(engine, now, Estate.DOCUMENTS, *documents)
         _write_link_days(engine, config, month)
         now = datetime.now(UTC)  # after what was written and moved just now

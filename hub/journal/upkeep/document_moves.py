@@ -27,7 +27,7 @@ _WORK = ("status-04", "status-05", IN_WORK)
 _ENDS = ("status-02", "status-06", HANDED_OVER)
 
 
-def list_open_documents(tx: Transaction, code: str, most: int = SOME) -> list[str]:
+def list_documents_to_move(tx: Transaction, code: str, most: int = SOME) -> list[str]:
     """Return the keys of documents that are in work or due in the unit *code*, and have not ended there, at most *most*."""
     other = fact.alias("other")
     same = sa.and_(other.c.unit == fact.c.unit, other.c.service == fact.c.service, other.c.key == fact.c.key)
