@@ -5,12 +5,11 @@ reliable it is. The reasons of outcomes never quote the question or the answer, 
 person stays out of the journal.
 """
 
-import base64
 import json
 from collections.abc import Generator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import attrs
 
@@ -19,6 +18,7 @@ from adapters.ngsp.services import GatewayRequest
 from hub.domain.model import Inquest, Query, Refused, Reply, Request, Unavailable
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.client_credentials import TokenClient, request_token
 from hub.partner.reply_parsing import read_json, retry_after
 
 _PATH = r"[^\s/][^\s]*"
@@ -56,8 +56,6 @@ SETTINGS = (
     ),
 )
 
-#: A token is dropped this long before it expires, because the call that carries it takes time too.
-_MARGIN = timedelta(seconds=30)
 #: HTTP statuses by which a gateway rejects our credentials and not the question: a person must act.
 _UNKNOWN_TO_THEM = {401, 403}
 _TOKEN = "token"  # noqa: S105 - the name of the note, not the token
@@ -103,27 +101,9 @@ class NGSP:
             return _unavailable(reply, "JSON of another shape than agreed", reply.at or now)
 
     def _token(self, now: datetime) -> Generator[Request, Reply, str | Unavailable]:
-        """Request a token (RFC 6749, 4.4) and keep it until shortly before it expires."""
         secrets = self.terms.secrets
-        pair = f"{quote(secrets['client-id'], safe='')}:{quote(secrets['client-secret'], safe='')}"
-        headers = (
-            ("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"),
-            ("Content-Type", "application/x-www-form-urlencoded"),
-            ("Accept", "application/json"),
-        )
-        reply = yield Request(self.terms.settings["token-url"], b"grant_type=client_credentials", headers)
-        said, at = _object(reply.body), reply.at or now
-        error = said.get("error") if isinstance(said, Mapping) else None
-        if reply.status == 401 or (reply.status == 400 and error in {"invalid_client", "unauthorized_client"}):
-            return Unavailable(f"HTTP {reply.status}: no token for our client-id and client-secret", credentials=True)
-        token = said.get("access_token") if isinstance(said, Mapping) else None
-        if reply.status != 200 or not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            return _unavailable(reply, "no token", at)
-        assert isinstance(said, Mapping)
-        lasts = said.get("expires_in")
-        if isinstance(lasts, int | float) and not isinstance(lasts, bool) and 0 < lasts < 10**8:
-            self.terms.notes.keep(_TOKEN, token, at + timedelta(seconds=lasts) - _MARGIN)
-        return token
+        client = TokenClient(self.terms.settings["token-url"], secrets["client-id"], secrets["client-secret"])
+        return request_token(client, self.terms.notes, _TOKEN, now)
 
     def _request(self, asking: GatewayRequest, token: str) -> Request:
         url = f"{self.terms.url.rstrip('/')}/{asking.path}"

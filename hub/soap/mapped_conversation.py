@@ -17,12 +17,20 @@ import attrs
 
 from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
+from hub.partner.client_credentials import TokenClient, request_token
 from hub.partner.kept_exchange import hide_secrets
 from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_mapped_items, write_mapped_value, write_text
 from hub.partner.reply_parsing import may_have_taken, retry_after
-from hub.partner.soap_mapping import IDENTIFYING, KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
+from hub.partner.soap_mapping import (
+    IDENTIFYING,
+    ClientCredentials,
+    KeptValues,
+    MappedStep,
+    OutcomeRule,
+    SoapMapping,
+    Then,
+)
 from hub.soap.call_nodes import Misplaced
-from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
 from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_partner_answer
 
@@ -285,7 +293,7 @@ class PartnerConversation:
             headers.append(("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"))
         if security.oauth2 is not None:
             recalled = self.terms.notes.recall("oauth2", course.now)
-            token = recalled or (yield from ask_token(security.oauth2, sources, self.terms.notes, course.now))
+            token = recalled or (yield from self._request_token(security.oauth2, course))
             if isinstance(token, Unavailable):
                 return token
             course.token, course.relied = token, course.relied or recalled is not None
@@ -317,6 +325,13 @@ class PartnerConversation:
         mapping = self.mapping
         files = {name: self.terms.files[name] for name in mapping.files}
         return load_service(files, mapping.file, mapping.service, mapping.port)
+
+    def _request_token(
+        self, asked: ClientCredentials, course: PartnerCourse
+    ) -> Generator[Request, Reply, str | Unavailable]:
+        said = (asked.url, asked.client_id, asked.client_secret, *((asked.scope,) if asked.scope else ()))
+        client = TokenClient(*(write_mapped_value(each, course.sources) for each in said))
+        return request_token(client, self.terms.notes, "oauth2", course.now)
 
     def _operation(self, step: MappedStep) -> "PartnerOperation":
         return self.service.operation(step.operation)

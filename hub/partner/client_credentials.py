@@ -1,36 +1,42 @@
-"""Requests a token with client credentials (RFC 6749, 4.4). Knows no SOAP."""
+"""Requests a token with client credentials (RFC 6749, 4.4). Knows no SOAP and no partner."""
 
 import base64
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
+import attrs
+
 from hub.domain.model import Reply, Request, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
-from hub.partner.mapping_values import Sources, Value, evaluate_value, write_text
 from hub.partner.reply_parsing import read_json, retry_after
-from hub.partner.soap_mapping import ClientCredentials
 
 #: A token is dropped this long before it expires, because the call that carries it takes time too.
 _MARGIN = timedelta(seconds=30)
 
 
-def ask_token(
-    asked: ClientCredentials, sources: Sources, notes: AdapterNotes, now: datetime
+@attrs.frozen
+class TokenClient:
+    """What a server that issues tokens knows us by."""
+
+    url: str  #: of the server
+    client_id: str
+    client_secret: str = attrs.field(repr=False)
+    scope: str = ""  #: empty: none is asked for
+
+
+def request_token(
+    client: TokenClient, notes: AdapterNotes, name: str, now: datetime
 ) -> Generator[Request, Reply, str | Unavailable]:
-    """Request a token and keep it in *notes* as `oauth2`, until shortly before it expires."""
-
-    def text(value: Value) -> str:
-        return write_text(evaluate_value(value, sources))
-
-    pair = f"{quote(text(asked.client_id), safe='')}:{quote(text(asked.client_secret), safe='')}"
+    """Request a token and keep it in *notes* under *name*, until shortly before it expires."""
+    pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret, safe='')}"
     headers = (
         ("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"),
         ("Content-Type", "application/x-www-form-urlencoded"),
         ("Accept", "application/json"),
     )
-    form = {"grant_type": "client_credentials"} | ({"scope": text(asked.scope)} if asked.scope else {})
-    reply = yield Request(text(asked.url), urlencode(form).encode(), headers)
+    form = {"grant_type": "client_credentials"} | ({"scope": client.scope} if client.scope else {})
+    reply = yield Request(client.url, urlencode(form).encode(), headers)
     said, at = read_json(reply.body), reply.at or now
     error = said.get("error") if isinstance(said, Mapping) else None
     if reply.status == 401 or (reply.status == 400 and error in {"invalid_client", "unauthorized_client"}):
@@ -41,5 +47,5 @@ def ask_token(
     assert isinstance(said, Mapping)
     lasts = said.get("expires_in")
     if isinstance(lasts, int | float) and not isinstance(lasts, bool) and 0 < lasts < 10**8:
-        notes.keep("oauth2", token, at + timedelta(seconds=lasts) - _MARGIN)
+        notes.keep(name, token, at + timedelta(seconds=lasts) - _MARGIN)
     return token
