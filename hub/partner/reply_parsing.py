@@ -66,10 +66,13 @@ def read_json_packet(written: object) -> bytes | None:
 
     Text that is neither is returned as it is: the parser that reads it reports what is wrong.
     """
-    if not isinstance(written, str) or not written.strip():
-        return None
-    octets = written.encode("utf-8", "surrogatepass")
-    if written.lstrip("\ufeff \t\r\n").startswith("<"):
+    return read_packet_text(written) if isinstance(written, str) and written.strip() else None
+
+
+def read_packet_text(text: str) -> bytes:
+    """Return what *text* stands for: itself if it is XML, or else the octets of base64; itself if it is neither."""
+    octets = text.encode("utf-8", "surrogatepass")
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
         return octets
     try:
         return base64.b64decode(b"".join(octets.split()), validate=True)

@@ -4,7 +4,6 @@ Knows faults, HTTP status and header fields, and XML or JSON that an answer carr
 partner's WSDL: what a partner really sends is often not what its schema says, and a path finds it nevertheless.
 """
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -32,7 +31,7 @@ from hub.partner.mapping_values import (
     read_element_text,
     write_text,
 )
-from hub.partner.reply_parsing import read_json
+from hub.partner.reply_parsing import read_json, read_packet_text
 from hub.security import wss_verify
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
@@ -129,7 +128,7 @@ class PartnerAnswer:
             if len(place):
                 return etree.tostring(place[0], encoding="UTF-8", with_tail=False)
         text = None if place is None else _text(place)
-        return None if not text else read_octets(text)
+        return None if not text else read_packet_text(text)
 
     def _find(self, path: AnswerPath, under: Any) -> Iterator[str]:
         if path.part == "http":
@@ -198,17 +197,6 @@ class PartnerAnswer:
                 except Rejected:
                     self._texts[key] = (place, None)
         return self._texts.get(key, (None, None))[1]
-
-
-def read_octets(text: str) -> bytes:
-    """Return what *text* stands for: itself if it is XML, or else the octets of base64; itself if it is neither."""
-    octets = text.encode("utf-8", "surrogatepass")
-    if text.lstrip("\ufeff \t\r\n").startswith("<"):
-        return octets
-    try:
-        return base64.b64decode(b"".join(octets.split()), validate=True)
-    except ValueError:
-        return octets
 
 
 def _descend(place: Any, step: Step) -> list[Any]:
