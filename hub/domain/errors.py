@@ -65,6 +65,7 @@ SENTENCES: dict[str, Phrase] = {
     "disk-low": phrase("The hub's disk is nearly full; send again later"),
     "doctype-refused": phrase("A DOCTYPE is not accepted; remove it"),
     "document-not-found": phrase("There is no such message for your system; check the id"),
+    "drill-mixed": phrase("Test units of a drill exchange with one another only; use units of one kind"),
     "dossier-unknown": phrase("No dossier of this code is known at a unit your system may send for; check both codes"),
     "element-unknown": phrase("The element is not in QCVN 102; remove it"),
     "evidence-differs": phrase(

@@ -172,6 +172,7 @@ class UnitKind(StrEnum):
     ARMED = "armed"  #: the military and the police
     SECTOR = "sector"  #: an agency of a ministry in the province, such as taxes, treasury, social insurance
     OTHER = "other"
+    DRILL = "drill"  #: a test unit of an inspector's drill: it is in no total of the province
 
 
 @attrs.frozen

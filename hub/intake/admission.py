@@ -4,7 +4,7 @@ Knows the rules and their order. Does not know how the call arrived or what is i
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from hub.language.phrases import phrase
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing
 from hub.services import Service
+from hub.services.dossiers.identity import CLAIMED, read_agency
+from hub.services.dossiers.results import NAME as DOSSIERS
 from hub.soap import documents_requests, documents_responses
 from hub.units.province import Province
 from hub.units.routing import Route, Routes
@@ -190,6 +192,7 @@ def judge_record(
             require_strict_profile(record, province.config.partners[partner].policy)
             require_life(record, province.routes, find_local_day(now))
         record = assign_dossiers(record, partner, province.routes, find_local_day(now))
+        require_one_world(list_named_units(record), province.routes)
         entry = attrs.evolve(entry, record=record)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
@@ -201,7 +204,10 @@ def judge_record(
         and each.receive is Receive.PUSH
     ]
     try:
-        routes = route_record(record, partner, takers, province.routes)
+        # what a drill reports leaves the hub by no way
+        routes = (
+            () if province.routes.is_drill(record.sender) else route_record(record, partner, takers, province.routes)
+        )
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     assert entry.message_id is not None
@@ -244,6 +250,22 @@ def require_fact_limit(record: Record) -> None:
     """Raise `Rejected` if *record* has more facts than one message may have."""
     if len(record.facts) > duties.MOST_FACTS:
         raise Rejected(Problem("too-many-facts", f"{len(record.facts)} > {duties.MOST_FACTS}"))
+
+
+def require_one_world(codes: Iterable[str], routes: Routes) -> None:
+    """Raise `Rejected` (`drill-mixed`) if *codes* are both test units of a drill and other units."""
+    if (mixed := routes.find_drill_problem(codes)) is not None:
+        raise Rejected(mixed)
+
+
+def list_named_units(record: Record) -> Iterator[str]:
+    """Yield the units whose counts *record* may touch. A code of a dossier stands for the unit that it names."""
+    yield from (record.sender, *record.told, *(record.recipients or ()))
+    for fact in record.facts:
+        yield fact.unit
+        if fact.service in (DOSSIERS, CLAIMED):
+            yield read_agency(fact.key) or fact.key
+            yield from (value for name, value in fact.attributes if name == "competent")
 
 
 def require_permission(record: Record, partner: str, routes: Routes, *, telling: bool = False) -> None:
@@ -353,6 +375,8 @@ def authorise_call(
         raise Rejected(Problem("sender-not-allowed", read.sender))
     if (ended := routes.find_end_problem(read.sender, today)) is not None:
         raise Rejected(ended)
+    others = (*read.recipients, *changes.list_told_units(read), *read.removed, *(each.organ for each in read.responses))
+    require_one_world((read.sender, *others), routes)
     if read.kind is not PacketKind.STATUS:
         return routes.route_all(partner, (*read.recipients, *changes.list_told_units(read)), today, also=read.removed)
     organ = read.responses[0].organ

@@ -14,7 +14,7 @@ from lxml import etree
 from hub.config import Partner
 from hub.domain.errors import CallRefused, Rejected, Unready
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Problem
+from hub.domain.model import Problem, UnitKind
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.admission import judge_message
@@ -98,7 +98,10 @@ class DocumentsEndpoint:
             case documents_requests.GetOrganizations(since):
                 units = await journal.read(unit_registry.list_registry_units, find_local_day(case.now))
                 reached = [
-                    unit for unit in units if since is None or not unit.until or unit.until > find_local_day(since)
+                    unit
+                    for unit in units
+                    if (since is None or not unit.until or unit.until > find_local_day(since))
+                    and (unit.kind != UnitKind.DRILL or routes.owns(partner.code, unit.code))
                 ]
                 return await self._access.work(
                     case.owner, _ROW * len(reached), documents_responses.build_organizations_response, reached

@@ -43,7 +43,7 @@ def read_enclosures(
                 Ignored(attachment.name, Problem("too-many-enclosures", phrase("more than {most}", most=MOST)))
             )
             break
-        may_tell = _Permission(partner, routes)
+        may_tell = _Permission(partner, sender, routes)
         try:
             told = _record(attachment, sender, routes, at, message, may_tell, room).facts
         except Rejected as rejected:
@@ -60,15 +60,17 @@ def read_enclosures(
 
 @attrs.define
 class _Permission:
-    """Tells which units a partner may report about, and remembers the refusals."""
+    """Tells which units a partner may report about in a packet of *sender*, and remembers the refusals."""
 
     _partner: str
+    _sender: str
     _routes: Routes
     _known: dict[str, Problem | None] = attrs.field(factory=dict, init=False)
 
     def __call__(self, unit: str) -> bool:
         if unit not in self._known:
-            self._known[unit] = next(iter(self._routes.find_send_problems(self._partner, unit)), None)
+            problems = self._routes.find_send_problems(self._partner, unit)
+            self._known[unit] = next(iter(problems), None) or self._routes.find_drill_problem((self._sender, unit))
         return self._known[unit] is None
 
     def refusals(self) -> Iterator[Problem]:

@@ -932,6 +932,9 @@ TERMS: Mapping[str, Term] = {
         phrase("agency of a ministry"), phrase("The unit is an agency of a ministry or of the central government here.")
     ),
     "unit-kind/other": Term(phrase("another kind"), phrase("The unit is of none of these kinds.")),
+    "unit-kind/drill": Term(
+        phrase("test unit"), phrase("The unit exists for an inspector's drill and is in no total of the province.")
+    ),
     # the milestone of a fact that counts a status is called as the status is
     **{f"status/{code}": term for code, term in _STATUSES.items()},
     **{f"documents/status-{code}": term for code, term in _STATUSES.items()},

@@ -62,6 +62,7 @@ class Routes:
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
     _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
+    _drill: frozenset[str] = frozenset()  #: the test units of inspectors' drills
     _grace: timedelta = GRACE  #: how long the code of a unit that has ended may still be used for its successor
 
     @classmethod
@@ -87,7 +88,8 @@ class Routes:
         }
         senders, receivers = _pass_on(index, by_code, senders, receivers, upstream)
         tellers = frozenset(p.code for p in by_code.values() if p.tells)
-        return cls((province, *merged), upstream, index, by_code, senders, receivers, tellers, grace)
+        drill = index.list_drill_units()
+        return cls((province, *merged), upstream, index, by_code, senders, receivers, tellers, drill, grace)
 
     @property
     def index(self) -> UnitIndex:
@@ -159,6 +161,22 @@ class Routes:
 
     def _inactive(self, code: str, held: Unit, on: date) -> Problem:
         return Problem("unit-inactive", f"{code} ({held.since or '…'} – {held.until or '…'}){self._then(held, on)}")
+
+    def is_drill(self, code: str) -> bool:
+        """Tell whether *code* is a test unit of an inspector's drill."""
+        return bool(self._drill) and self.canonical(code) in self._drill
+
+    def find_drill_problem(self, codes: Iterable[str]) -> Problem | None:
+        """Return `drill-mixed` if some of the units *codes* are test units of a drill and others are not, else None.
+
+        A drill is counted like everything else, so it must not touch what real units are counted for.
+        """
+        if not self._drill:
+            return None
+        units = dict.fromkeys(codes)
+        drill = [code for code in units if self.is_drill(code)]
+        others = [code for code in units if code and not self.is_drill(code)]
+        return Problem("drill-mixed", f"{', '.join(drill)} – {', '.join(others)}") if drill and others else None
 
     def names(self, codes: Iterable[str]) -> dict[str, str]:
         """Return the names of those of *codes* that the registry holds, in or outside the province."""

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 import attrs
 
-from hub.domain.model import Unit, find_code_holder
+from hub.domain.model import Unit, UnitKind, find_code_holder
 from hub.units.deeds import Deed, complete_deeds
 
 T = TypeVar("T")
@@ -125,6 +125,10 @@ class UnitIndex:
             on,
             {index: (unit.level, unit.kind) for index, unit in enumerate(given) if unit.level or unit.kind},
         )
+
+    def list_drill_units(self) -> frozenset[str]:
+        """Return the codes of the test units of inspectors' drills."""
+        return frozenset(self._codes[index] for index, (_, kind) in self._sorts.items() if kind == UnitKind.DRILL)
 
     def __len__(self) -> int:
         return len(self._codes)

@@ -299,6 +299,7 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
         for alias in unit.aliases:
             owners[alias].append(unit.code)
     days = sorted({date.min} | {change.since for unit in held.values() for change in unit.changes})
+    yield from _find_drill_mistakes(units, held, {unit.code: unit for unit in known if unit.code in units})
     for code, (place, unit) in units.items():
         yield from _find_parent_mistakes(unit, place, held, days)
         for successor in unit.successors:
@@ -352,6 +353,30 @@ def _find_parent_mistakes(unit: Unit, place: str, held: Mapping[str, Unit], days
                 phrase("parents that lead to a topmost unit"),
             )
             return
+
+
+def _find_drill_mistakes(
+    units: Mapping[str, tuple[str, Unit]], held: Mapping[str, Unit], before: Mapping[str, Unit]
+) -> Iterable[Mistake]:
+    """Yield which of *units* tie test units of a drill to other units: by a parent, a successor or their own versions.
+
+    So no total of a real unit can contain what a drill sent. *held*: all units, those of the file included; *before*: the
+    units of the registry.
+    """
+    for code, unit in held.items():
+        versions: Sequence[Unit | UnitChange] = (unit, *unit.changes)
+        named = (*(version.parent or "" for version in versions), *unit.successors)
+        tied = [each for each in named if each in held]
+        place = next((units[each][0] for each in (code, *tied) if each in units), None)
+        others = [held[each] for each in tied] + ([before[code]] if code in before else [])
+        kinds = {version.kind == UnitKind.DRILL for version in versions}
+        kinds |= {other.kind == UnitKind.DRILL for other in others}
+        if place is not None and len(kinds) > 1:
+            yield Mistake(
+                f"{place}: kind",
+                phrase("{code} ties test units of a drill to other units", code=code),
+                phrase("a test unit, its parents and its successors all of the kind `drill`, from the first day on"),
+            )
 
 
 def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:
