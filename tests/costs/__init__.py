@@ -18,7 +18,7 @@ from typing import Any
 
 READERS = (
     *("envelope", "packet", "multipart", "dossiers", "declarations", "categories"),
-    *("calendar", "incident", "mail", "syslog", "agencies", "workbook", "defined"),
+    *("calendar", "incident", "mail", "syslog", "agencies", "workbook", "old_workbook", "defined"),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests import costs
 from tests.costs import drawing
 
-READERS = ("calendar", "incident", "mail", "syslog", "agencies", "workbook")
+READERS = ("calendar", "incident", "mail", "syslog", "agencies", "workbook", "old_workbook")
 SMALL, LARGE = (64_000, 0.25), (2_000_000, 2.0)
 
 

@@ -8,16 +8,16 @@ from hashlib import shake_128
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
-from hub.report.signed import xlsx_reader
-from hub.report.signed.xlsx_reader import WorkbookUnreadable
+from hub.report.workbooks import sheets, xlsx_reader
+from hub.report.workbooks.sheets import WorkbookUnreadable
 
 DIMENSIONS: dict[str, int | None] = {
     "cells": None,  # of a row
     "rows": None,
     "texts": None,  # shared ones
     "runs": None,  # of one shared text
-    "letters": xlsx_reader.LONGEST,  # of one shared text
-    "sheets": xlsx_reader.SHEETS,  # that are the same part
+    "letters": sheets.LONGEST,  # of one shared text
+    "sheets": sheets.SHEETS,  # that are the same part
     "parts": xlsx_reader.PARTS,
     "relations": None,
     "attributes": 60,  # of a cell

@@ -153,14 +153,15 @@ def _declared(
     from hub.domain import local_time
     from hub.journal import unit_registry
     from hub.report.form import book
-    from hub.report.signed import declaration_workbook, xlsx_reader
+    from hub.report.signed import declaration_workbook
+    from hub.report.workbooks import sheets
     from hub.units.province import Province
     from hub.workload import declarations
 
     asked, by = read_report_sources(tx, unit, period, form, book.read_book(config.reports)), getpass.getuser()
     try:
         with file.open("rb") as opened:
-            content = opened.read(xlsx_reader.LARGEST + 1)
+            content = opened.read(sheets.LARGEST + 1)
         said = declaration_workbook.read_declaration_workbook(content, asked.form, asked.period, asked.members)
     except OSError as error:
         raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from None

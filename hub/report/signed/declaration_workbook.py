@@ -25,8 +25,9 @@ from hub.report.form.period import Period
 from hub.report.output.sheetwriter import SheetWriter, make_text_options
 from hub.report.output.words import group_columns, write_column_sums, write_day
 from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers, is_declarable
-from hub.report.signed.xlsx_reader import CellKind as Held
-from hub.report.signed.xlsx_reader import Sheet, SheetCell, WorkbookUnreadable, read_sheets
+from hub.report.workbooks.sheets import CellKind as Held
+from hub.report.workbooks.sheets import Sheet, SheetCell, WorkbookUnreadable
+from hub.report.workbooks.workbook_reader import read_workbook_sheets
 
 MARK = "lienthong:declaration:1 "
 _ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"
@@ -235,7 +236,7 @@ def read_declaration_workbook(content: bytes, form: Form, period: Period, units:
     without any figure.
     """
     try:
-        found = next((_Filled(sheet, row) for sheet in read_sheets(content) if (row := _marked(sheet))), None)
+        found = next((_Filled(sheet, row) for sheet in read_workbook_sheets(content) if (row := _marked(sheet))), None)
     except WorkbookUnreadable as unreadable:
         raise Misfilled([WorkbookMistake("", unreadable.said)]) from None
     if found is None:

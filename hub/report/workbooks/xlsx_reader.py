@@ -13,7 +13,6 @@ the maximum cost of reading.
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from functools import lru_cache
 from posixpath import normpath
 
@@ -23,13 +22,19 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.formats import safe_xml, zip_reader
 from hub.formats.safe_xml import Limits
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import phrase
+from hub.report.workbooks.sheets import (
+    SHEETS,
+    CellKind,
+    MergedRange,
+    Sheet,
+    SheetCell,
+    WorkbookUnreadable,
+    make_sheet_cell,
+)
 
-#: The maximum octets of the file; octets that the parts read may unpack to; parts; sheets that are read.
-LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
-#: The maximum characters of a cell, the limit of spreadsheets. Many cells may refer to one shared text, and each of
-#: them is read.
-LONGEST = 32_767
+#: The maximum octets that the parts read may unpack to; parts.
+UNPACKED, PARTS = 48 << 20, 1000
 #: The maximum number of nodes of a part.
 NODES = 600_000
 #: The maximum number of elements of all parts together, because a few octets may name one part many times.
@@ -41,7 +46,6 @@ _FREE, _RATIO = 1 << 20, 25
 _FREE_ELEMENTS, _EACH = 15_000, 1
 _LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
 
-_OLE = b"\xd0\xcf\x11\xe0"
 _FORBIDDEN = (
     (
         re.compile(r"vbaproject|macrosheets/|activex/", re.ASCII),
@@ -60,62 +64,8 @@ _ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _TYPES, _BOOK = "[Content_Types].xml", "xl/workbook.xml"
 
 
-class WorkbookUnreadable(Exception):
-    """The file is not a workbook that may be read. *said*: why, and what to do."""
-
-    def __init__(self, said: Phrase) -> None:
-        super().__init__(said)
-        self.said = said
-
-
-class CellKind(StrEnum):
-    """The kind of a cell's value."""
-
-    NUMBER = "number"
-    TEXT = "text"
-    TRUTH = "truth"
-    ERROR = "error"
-    NOTHING = "nothing"  #: a formula whose value was not saved
-
-
-@attrs.frozen
-class SheetCell:
-    """One cell that is not empty: its saved value, and whether a formula computed it."""
-
-    kind: CellKind
-    text: str
-    formula: bool = False
-
-
-@attrs.frozen
-class Sheet:
-    """One sheet: its cells by (row, column), both from 1."""
-
-    title: str
-    cells: Mapping[tuple[int, int], SheetCell]
-
-    def address(self, row: int, column: int) -> str:
-        """Return the address of a cell as spreadsheets show it: `Báo cáo!E12`."""
-        return f"{self.title}!{write_column_letters(column)}{row}"
-
-
-def write_column_letters(column: int) -> str:
-    """Return the letters of a column, counted from 1: A, …, Z, AA."""
-    found = ""
-    while column:
-        column, rest = divmod(column - 1, 26)
-        found = chr(ord("A") + rest) + found
-    return found
-
-
 def read_sheets(content: bytes) -> Iterator[Sheet]:
     """Yield the sheets of the workbook in order, at most `SHEETS`. Raises WorkbookUnreadable."""
-    if content[:4] == _OLE:
-        raise WorkbookUnreadable(
-            phrase("the file has a password, or is an old .xls; remove the password and save it as .xlsx"),
-        )
-    if len(content) > LARGEST:
-        raise WorkbookUnreadable(phrase("the file is larger than {largest} MB", largest=LARGEST >> 20))
     try:
         packed = zip_reader.open_archive(content)
     except zip_reader.Damaged:
@@ -217,7 +167,8 @@ def _sheets(parts: _Parts) -> Iterator[Sheet]:
             next((str(value) for key, value in sheet.attrib.items() if str(key).endswith("}id")), ""), ""
         )
         if "/worksheets/" in where and parts.has(where):
-            yield Sheet(sheet.get("name") or "", _cells(parts.root(where), texts))
+            root = parts.root(where)
+            yield Sheet(sheet.get("name") or "", _cells(root, texts), _merged(root))
 
 
 def _texts(root: etree._Element) -> Sequence[str]:
@@ -252,6 +203,17 @@ def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int
     return found
 
 
+def _merged(root: etree._Element) -> Sequence[MergedRange]:
+    listed = next((each for each in root if _local(each) == "mergeCells"), ())
+    found = []
+    for each in listed:
+        first, _, last = (each.get("ref") or "").partition(":")
+        start, end = _ADDRESS.fullmatch(first), _ADDRESS.fullmatch(last or first)
+        if start and end:
+            found.append(MergedRange(int(start[2]), _index(start[1]), int(end[2]), _index(end[1])))
+    return found
+
+
 def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
     formula, value, inline = False, None, None
     for child in element:
@@ -278,16 +240,7 @@ def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
             kind, text = CellKind.NUMBER, (value or "").strip()
         case _:  # `str`, the text result of a formula; `d`, a date in ISO 8601
             kind, text = CellKind.TEXT, value or ""
-    return _held(kind, text, formula=formula)
-
-
-def _held(kind: CellKind, text: str, *, formula: bool) -> SheetCell | None:
-    """Return the cell that was saved with *text*; None for an empty cell."""
-    if len(text) > LONGEST:
-        raise WorkbookUnreadable(phrase("a cell has more than {longest} characters; shorten it", longest=LONGEST))
-    if text.strip():
-        return SheetCell(kind, text, formula)
-    return SheetCell(CellKind.NOTHING, "", formula) if formula else None
+    return make_sheet_cell(kind, text, formula=formula)
 
 
 def _index(name: str) -> int:

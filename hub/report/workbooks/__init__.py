@@ -1,0 +1,1 @@
+"""Workbooks of untrusted senders, read as sheets of cells within bounds."""
