@@ -35,6 +35,7 @@ COMMANDS = {
     "pause": ("hub.cli.pause:pause_sending", phrase("Pause sending to a partner")),
     "resume": ("hub.cli.pause:resume_sending", phrase("Resume sending to a partner")),
     "report": ("hub.cli.report.report:report_workload", phrase("Workload reports")),
+    "late": ("hub.cli.monitoring.late:list_late", phrase("Who is late today")),
     "evidence": ("hub.cli.evidence:evidence", phrase("The evidence file of a report")),
     "verify": (
         "hub.cli.evidence:verify_evidence",

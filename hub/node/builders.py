@@ -42,6 +42,7 @@ from hub.node.clock_steps import ClockStepDetector
 from hub.node.day_change import DayChangeDetector
 from hub.node.event_chain import EventChainer
 from hub.node.heartbeat import Heartbeat
+from hub.node.open_work_follower import OpenWorkFollower
 from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
 from hub.node.search_indexer import SearchIndexer
 from hub.node.soap_port import IntakeParts, build_intake, watch_disks
@@ -139,6 +140,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         scheduler,
         EventChainer(journal, reactor),
         SearchIndexer(journal, reactor),
+        OpenWorkFollower(journal, reactor),
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
     ]
     return DatabaseParts(

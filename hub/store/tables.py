@@ -868,12 +868,38 @@ search_posting = sa.Table(
     sa.Column("batch", sa.BigInteger, primary_key=True),  # number of the last event that was read with them
     sa.Column("moments", sa.LargeBinary, nullable=False),  # the rest of each time, 4 octets, little-endian, sorted
 )
-#: The number of the last event in `search_posting`. No row: none.
+#: The number of the last event that is in `search_posting`, and of the last one whose facts are in `open_work`. No row:
+#: none.
 search_progress = sa.Table(
     "search_progress",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+#: What units still have to do, by due day: of the facts only what is open, so that what is late today is found without
+#: what has ended (hub/journal/open_work).
+open_work = sa.Table(
+    "open_work",
+    metadata,
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("due", DayType, nullable=False),
+    sa.Column("since", DayType, nullable=False),
+    sa.Column("waiting", sa.Boolean, nullable=False),  # for somebody else, or excused: it is not late
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("field_name", sa.Text, nullable=False),
+    sa.Column("officer", sa.Text, nullable=False),
+    sa.Column("counterpart", sa.Text, nullable=False),
+    sa.Column("message", sa.String(36), nullable=False),  # by which it began
+    sa.Column("told", sa.String(36), nullable=False),  # the newest one behind its state
+    sa.Column("due_told_at", Instant, nullable=False),
+)
+sa.Index("ix_open_work_due", open_work.c.due, open_work.c.unit, open_work.c.service, open_work.c.key)
+sa.Index(
+    "ix_open_work_unit",
+    *(open_work.c.unit, open_work.c.service, open_work.c.waiting, open_work.c.due, open_work.c.field),
 )
 
 #: Searches that users of the console saved (hub/console/saved_searches.py).

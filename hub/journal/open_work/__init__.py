@@ -1,0 +1,1 @@
+"""What units still have to do: the list kept beside the facts, and what readers find in it."""
