@@ -132,6 +132,7 @@ SCOPES = {
     "publications": ("Công bố: loại", "Publications: kinds"),
     "verdicts": ("Trả lời về báo cáo: loại", "Verdicts on reports: kinds"),
     "verdict": ("Ô khai cạnh ô đếm", "A declared cell beside the counted one"),
+    "declaration": ("Khai báo của đơn vị trong một đợt", "Declarations of units in a round"),
     "role": ("Vai trò", "Roles"),
     "permission": ("Quyền, cũng là phạm vi của mã truy cập", "Permissions, which are also the scopes of tokens"),
     "check": ("Những gì /readyz kiểm tra", "What /readyz checks"),

@@ -132,6 +132,7 @@ from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import closing, declarations, submission
+from hub.workload.revisions import EarlyStep
 
 log = structlog.get_logger()
 
@@ -149,7 +150,7 @@ _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 #: Ending of the address of the file to sign.
 _GIVEN = ".xml"
 #: Steps of a report at which there is something to sign.
-_TO_SIGN = frozenset({standing.EarlyStep.READY, ReportState.CLOSED, ReportState.DRAFTED})
+_TO_SIGN = frozenset({EarlyStep.READY, ReportState.CLOSED, ReportState.DRAFTED})
 _WORD = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _YEAR = 365 * 24 * 3600
 

@@ -8,7 +8,6 @@ one read step.
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 
 import attrs
 
@@ -21,17 +20,9 @@ from hub.report.counting import evidence
 from hub.report.form.book import Book
 from hub.store.transactions import Transaction
 from hub.workload import given_paper, revisions, submission
-from hub.workload.revisions import Revision
+from hub.workload.revisions import EarlyStep, Revision
 from hub.workload.submission import KeptRevision
 from hub.workload.unit_report import ReportSources
-
-
-class EarlyStep(StrEnum):
-    """The state of a report before its first revision."""
-
-    RUNNING = "running"  #: the period has not ended
-    MONTH_OPEN = "month-open"  #: a month of the period is not closed
-    READY = "ready"  #: the report may be given out
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,6 @@ import attrs
 import sqlalchemy as sa
 
 from hub.console.permissions import Permission
-from hub.console.standing import EarlyStep
 from hub.console.users import User
 from hub.domain.model import HUB, ReportState
 from hub.journal import search, unit_registry
@@ -22,6 +21,7 @@ from hub.services import reports
 from hub.store.tables import closed_row
 from hub.store.transactions import Transaction
 from hub.workload import closing, revisions, spikes
+from hub.workload.revisions import EarlyStep
 from hub.workload.spikes import FoundSpikes
 
 #: Units of an account whose reports are looked at.

@@ -7,7 +7,7 @@ runs once at a time, numbers the committed events and hashes each text with its 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, islice
 
 import attrs
 import sqlalchemy as sa
@@ -85,6 +85,17 @@ def read_message_events(tx: Transaction, message: str) -> list[dict[str, object]
     """Return the events of *message* in the order of appending, as the decoded objects of the hashed texts."""
     rows = tx.execute(sa.select(table.c.text).where(table.c.message == message).order_by(table.c.serial))
     return [json.loads(row.text) for row in rows]
+
+
+def read_events_of_messages(tx: Transaction, messages: Iterable[str]) -> dict[str, list[dict[str, object]]]:
+    """Return the events of each of *messages* that has any, by message, as `read_message_events` does."""
+    found: dict[str, list[dict[str, object]]] = {}
+    rest = iter(messages)
+    while some := list(islice(rest, 500)):
+        which = table.c.message.in_(some)
+        for row in tx.execute(sa.select(table.c.message, table.c.text).where(which).order_by(table.c.serial)):
+            found.setdefault(row.message, []).append(json.loads(row.text))
+    return found
 
 
 def read_call_events(tx: Transaction, tracking: str) -> list[dict[str, object]]:

@@ -609,6 +609,17 @@ def find_accepted_message(tx: Transaction, partner: str, message_id: str) -> Mes
     return None if row is None else read_message_row(row)
 
 
+def find_accepted_messages(tx: Transaction, partner: str, message_ids: Iterable[str]) -> dict[str, Message]:
+    """Return those of *partner*'s accepted messages that have one of *message_ids*, by message id."""
+    found: dict[str, Message] = {}
+    rest = iter(dict.fromkeys(message_ids))
+    while some := list(islice(rest, 500)):
+        same = sa.and_(table.c.partner == partner, table.c.message_id.in_(some), ACCEPTED)
+        for row in tx.execute(sa.select(*MESSAGE_COLUMNS).where(same)).mappings():
+            found[row["message_id"]] = read_message_row(row)
+    return found
+
+
 def read_message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
     """Return the senders' message ids by hub id."""
     found: dict[str, str | None] = {}

@@ -770,6 +770,16 @@ TERMS: Mapping[str, Term] = {
     ),
     "role/operator": Term(phrase("operator"), phrase("May do everything but manage the accounts.")),
     "role/administrator": Term(phrase("administrator"), phrase("May do everything, and manages the accounts.")),
+    "declaration/undeclared": Term(phrase("not declared"), phrase("The unit has declared no figures.")),
+    "declaration/declared": Term(
+        phrase("declared"), phrase("The unit has declared figures; they are compared when the period is closed.")
+    ),
+    "declaration/declared-equal": Term(
+        phrase("declared, agrees"), phrase("Every figure that the unit declared is the counted one.")
+    ),
+    "declaration/declared-differing": Term(
+        phrase("declared, differs"), phrase("At least one figure that the unit declared is not the counted one.")
+    ),
     "permission/see-reports": Term(
         phrase("reports"), phrase("The reports of its units, and the facts behind their numbers.")
     ),

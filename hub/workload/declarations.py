@@ -5,26 +5,32 @@ Knows where a declaration is found, and that the newest one counts. Does not kno
 are compared.
 """
 
+import json
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import attrs
+import sqlalchemy as sa
 from lxml import etree
 
 from hub.domain import local_time
-from hub.domain.ids import make_id
-from hub.domain.model import HUB, Event, Message
+from hub.domain.ids import make_first_id, make_id
+from hub.domain.model import HUB, Event, Message, MessageState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.report.counting import reconciling
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book
+from hub.report.form.period import Period
 from hub.report.signed import declaring
 from hub.report.signed.declaring import Declaration
 from hub.services import Service, reports
 from hub.store import transactions
+from hub.store.tables import SEARCHED
+from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.workload.unit_report import ReportSources
@@ -67,6 +73,37 @@ def read_newest_declaration(tx: Transaction, unit: str, form: str, period: str) 
         return None
     content = blobs.read_blob(tx, rows[0]["sha256"])
     return KeptDeclaration(search.read_message(tx, rows[0]["id"]), declaring.parse_declaration(content), len(rows) - 1)
+
+
+@attrs.frozen
+class StoredDeclaration:
+    """Where the newest declaration of a unit is stored."""
+
+    message: str  #: the hub's id
+    sha256: str  #: of its octets
+    at: datetime  #: when it was received
+
+
+def find_newest_declarations(
+    tx: Transaction, form: str, period: Period, units: Collection[str]
+) -> dict[str, StoredDeclaration]:
+    """Return the newest declaration of each of *units* that has one, by unit.
+
+    Reads the declarations of all forms since the period began, by an index: none is accepted before.
+    """
+    key, wanted, keys = declaring.make_declaration_key(form, period.text), frozenset(units), table.c["keys"]
+    query = (
+        sa.select(table.c.id, table.c.sender, table.c.received_at, table.c.sha256, keys)
+        .where(table.c.service == reports.NAME, table.c.kind == declaring.KIND, SEARCHED)
+        .where(table.c.state == MessageState.ACCEPTED, table.c.id >= make_first_id(period.start))
+        .where(keys.contains(json.dumps(key, ensure_ascii=False), autoescape=True))
+        .order_by(table.c.received_at, table.c.id)
+    )
+    return {
+        row.sender: StoredDeclaration(row.id, row.sha256, row.received_at)
+        for row in tx.execute(query)
+        if row.sender in wanted and key in json.loads(row[4])  # SQLite's LIKE ignores case
+    }
 
 
 def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) -> ComparedDeclaration:

@@ -5,8 +5,10 @@ Knows the ids of the hub's own messages and the events of each step. Changes not
 `hub.domain.lifecycle` alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -17,12 +19,21 @@ from hub.domain.lifecycle import ReportEvent
 from hub.domain.model import HUB, Message, MessageState, ReportState
 from hub.journal import blobs, events, search
 from hub.report.signed.sealed import Sealed
-from hub.services import publications, reports
-from hub.services import verdicts as told
+from hub.services import publications, reports, verdicts
 from hub.store.tables import SEARCHED, fact, message
 from hub.store.transactions import Transaction
 
 _DRAFTED, _SIGNED, _SIGNED_PDF = "drafted", "signed", "signed-pdf"
+#: Units that one query names.
+_NAMED = 200
+
+
+class EarlyStep(StrEnum):
+    """The state of a report before its first revision."""
+
+    RUNNING = "running"  #: the period has not ended
+    MONTH_OPEN = "month-open"  #: a month of the period is not closed
+    READY = "ready"  #: the report may be given out
 
 
 @attrs.frozen(kw_only=True)
@@ -172,47 +183,121 @@ def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[R
     return [_revision(tx, unit, form, period, number, first[number]) for number in sorted(first)]
 
 
+def find_newest_revisions(tx: Transaction, units: Collection[str], form: str, period: str) -> dict[str, Revision]:
+    """Return the newest revision of the report of each of *units* that has one, by unit.
+
+    Reads by message ids and not by prefixes: a few statements for each 200 units and revision, whatever else the
+    journal has.
+    """
+    found: dict[str, Revision] = {}
+    rest = iter(units)
+    while some := list(islice(rest, _NAMED)):
+        newest = _find_newest_messages(tx, some, form, period)
+        named = search.find_accepted_messages(
+            tx,
+            HUB,
+            [name for unit, (number, _) in newest.items() for name in _name_documents(form, unit, period, number)],
+        )
+        told = events.read_events_of_messages(
+            tx, {one.id for one in (*named.values(), *(m for _, m in newest.values()))}
+        )
+        keys = {unit: reports.make_revision_key(form, unit, period, number) for unit, (number, _) in newest.items()}
+        outcomes = _read_verdicts(tx, keys)
+        for unit, (number, first) in newest.items():
+            kept = [named.get(name) for name in _name_documents(form, unit, period, number)]
+            found[unit] = _assemble_revision(number, first, kept, told, outcomes.get(unit, []))
+    return found
+
+
+def _find_newest_messages(
+    tx: Transaction, units: Sequence[str], form: str, period: str
+) -> dict[str, tuple[int, Message]]:
+    """Return number and message of the newest revision of each of *units* that has one. Revisions have no gaps."""
+    found: dict[str, tuple[int, Message]] = {}
+    number, rest = 1, list(units)
+    while rest:
+        names = {
+            name_revision(service, form, unit, period, number): unit
+            for unit in rest
+            for service in (reports.NAME, publications.NAME)
+        }
+        there = search.find_accepted_messages(tx, HUB, names)
+        rest = []
+        for one in sorted(there.values(), key=lambda each: (each.received_at, each.id)):
+            unit = names[one.message_id or ""]
+            if found.get(unit, (0, one))[0] < number:
+                found[unit] = (number, one)
+                rest.append(unit)
+        number += 1
+    return found
+
+
+def _name_documents(form: str, unit: str, period: str, number: int) -> tuple[str, ...]:
+    """Return the message ids of the sealed report, with the drafter's signature, signed, and as a signed PDF."""
+    parts = (reports.NAME, form, unit, period, number)
+    return (
+        name_revision(*parts),
+        name_revision(*parts, drafted=True),
+        name_revision(*parts, signed=True),
+        name_revision(*parts, pdf=True),
+    )
+
+
 def list_revision_verdicts(tx: Transaction, unit: str, key: str) -> list[RevisionVerdict]:
     """Return the verdicts on the revision with the business key *key*, in the order of time."""
-    milestones = (reports.ACCEPTED, reports.RETURNED)
-    which = sa.and_(fact.c.unit == unit, fact.c.service == reports.NAME, fact.c.key == key)
+    return _read_verdicts(tx, {unit: key}).get(unit, [])
+
+
+def _read_verdicts(tx: Transaction, keys: Mapping[str, str]) -> dict[str, list[RevisionVerdict]]:
+    """Return the verdicts on the revisions with the business keys *keys*, by unit, each in the order of time."""
+    which = sa.tuple_(fact.c.unit, fact.c.service, fact.c.key).in_(
+        [(unit, reports.NAME, key) for unit, key in keys.items()]
+    )
     rows = tx.execute(
-        sa.select(fact.c.milestone, fact.c.at, fact.c.message, fact.c.counterpart)
-        .where(which, fact.c.milestone.in_(milestones))
+        sa.select(fact.c.unit, fact.c.milestone, fact.c.at, fact.c.message, fact.c.counterpart)
+        .where(which, fact.c.milestone.in_((reports.ACCEPTED, reports.RETURNED)))
         .order_by(fact.c.at)
     ).all()
-    return [
-        RevisionVerdict(result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_reasons(tx, row.message))
-        for row in rows
-    ]
+    found: dict[str, list[RevisionVerdict]] = {}
+    for row in rows:
+        verdict = RevisionVerdict(
+            result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_reasons(tx, row.message)
+        )
+        found.setdefault(row.unit, []).append(verdict)
+    return found
 
 
 def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
     try:
-        return told.read_verdict_reasons(blobs.read_blob(tx, search.read_message(tx, verdict).sha256))
+        return verdicts.read_verdict_reasons(blobs.read_blob(tx, search.read_message(tx, verdict).sha256))
     except KeyError:
         return ()  # its message is no longer kept, only the fact
 
 
 def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
     key = reports.make_revision_key(form, unit, period, number)
-    parts = (reports.NAME, form, unit, period, number)
-    names = (
-        name_revision(*parts),
-        name_revision(*parts, drafted=True),
-        name_revision(*parts, signed=True),
-        name_revision(*parts, pdf=True),
-    )
-    sealed, drafted, signed, paper = (search.find_accepted_message(tx, HUB, name) for name in names)
-    kept = (first, sealed, drafted, signed, paper)
-    happened = [each for one in kept if one is not None for each in _events(tx, one.id)]
-    revised = next((each for each in happened if each["event"] == "report-revised"), {})
+    kept = [search.find_accepted_message(tx, HUB, name) for name in _name_documents(form, unit, period, number)]
+    told = events.read_events_of_messages(tx, {one.id for one in (first, *kept) if one is not None})
+    return _assemble_revision(number, first, kept, told, list_revision_verdicts(tx, unit, key))
+
+
+def _assemble_revision(
+    number: int,
+    first: Message,
+    documents: Sequence[Message | None],
+    told: Mapping[str, Sequence[Mapping[str, Any]]],
+    outcomes: list[RevisionVerdict],
+) -> Revision:
+    """Return a revision from its *documents* (`_name_documents`), their events *told* and the verdicts on it."""
+    sealed, drafted, signed, paper = documents
+    kept = (first, *documents)
+    happened = [each for one in kept if one is not None for each in told.get(one.id, ())]
+    revised: Mapping[str, Any] = next((each for each in happened if each["event"] == "report-revised"), {})
     drafting, signing = (
         next((_signing(one, each) for each in happened if one and each["event"] == name), None)
         for one, name in ((drafted, "report-drafted"), (signed or paper, "report-signed"))
     )
     handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
-    outcomes = list_revision_verdicts(tx, unit, key)
     handed_in = tuple(
         ReportSubmission(partner=str(each["partner"]), by=str(each["by"]), at=_moment(each["at"]))
         for each in sorted(handed.values(), key=lambda each: str(each["at"]))
@@ -255,7 +340,7 @@ def _state(
     return state
 
 
-def _signing(signed: Message, event: dict[str, Any]) -> RevisionSignature:
+def _signing(signed: Message, event: Mapping[str, Any]) -> RevisionSignature:
     said = {name: str(event[name]) for name in ("official", "name", "subject", "serial")}
     return RevisionSignature(
         message=signed.id,
@@ -268,13 +353,9 @@ def _signing(signed: Message, event: dict[str, Any]) -> RevisionSignature:
     )
 
 
-def _stamp(event: dict[str, Any]) -> SignatureStamp:
+def _stamp(event: Mapping[str, Any]) -> SignatureStamp:
     by, certificate, serial = (str(event[name]) for name in ("stamped-by", "stamp-certificate", "stamp-serial"))
     return SignatureStamp(at=_moment(event["stamped-at"]), by=by, certificate=certificate, serial=serial)
-
-
-def _events(tx: Transaction, name: str) -> Iterator[dict[str, Any]]:
-    yield from events.read_message_events(tx, name)
 
 
 def _moment(text: object) -> datetime:

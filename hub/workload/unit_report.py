@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextlib import closing as closing_of
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Fact, Unit
+from hub.domain.model import Fact, Unit, UnitMark
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
@@ -35,6 +35,7 @@ from hub.store.transactions import Transaction
 from hub.workload import closing, closing_marks, month_world
 from hub.workload.closing import Closing
 from hub.workload.closing_marks import Limits, RevisedRow
+from hub.workload.month_world import MonthWorld
 
 
 @attrs.frozen
@@ -63,6 +64,11 @@ class ReportPart:
         """Return the part of *unit* alone."""
         rows = None if self.rows is None else {code: row for code, row in self.rows.items() if code == unit}
         return attrs.evolve(self, members=(unit,), rows=rows)
+
+    def narrow_family(self, members: Sequence[str]) -> "ReportPart":
+        """Return the part of *members* alone."""
+        rows = None if self.rows is None else {code: self.rows[code] for code in members if code in self.rows}
+        return attrs.evolve(self, members=tuple(members), rows=rows)
 
     def histories(self) -> Iterator[Iterator[list[Fact]]]:
         """Yield for each member the facts that its numbers are counted from, grouped by business key."""
@@ -214,6 +220,16 @@ class ReportSources:
             members=(unit,),
             parts=[part.narrow(unit) for part in self.parts],
             bases={name: base.narrow(unit) for name, base in self.bases.items()},
+            before=None,
+        )
+
+    def narrow_family(self, members: Sequence[str]) -> "ReportSources":
+        """Return the sources of the report of the unit *members*[0] with the units below it, all of them of `members`."""
+        return attrs.evolve(
+            self,
+            members=tuple(members),
+            parts=[part.narrow_family(members) for part in self.parts],
+            bases={name: base.narrow_family(members) for name, base in self.bases.items()},
             before=None,
         )
 
@@ -389,33 +405,77 @@ def resolve_report_sources(
     after a closing, for the marks; about 2 µs for each fact of the units that was recorded since. Raises
     PeriodUnreadable; FormMissing when there is no such form for the period; RevisionMissing.
     """
-    book = closing.keep_closed_workdays(tx, book or read_shipped_book())
-    span = parse_period(period, book.cuts)
-    world = month_world.read_month_world(tx, span.last) if closings else None
-    day = span.last if now is None else min(span.last, find_local_day(now))
-    units: Sequence[Unit] = world.units if world else unit_registry.list_registry_units(tx, day)
-    forms = (*(world.derived if world else ()), *book.forms)
-    code = unit_registry.resolve_unit_code(tx, unit, span.last)
+    frame = _read_frame(tx, period, book, closings=closings, now=now)
+    units, day = frame.units, frame.day
+    code = unit_registry.resolve_unit_code(tx, unit, frame.period.last)
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
     members = list_unit_family(units, code, day + timedelta(days=1)) if code in names else (code,)
     held = {unit.code: unit for unit in units}
     known = {code: held[code] for code in members if code in held}
     family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names)
-    asked = _asked(tx, family, span, form, forms, closings=closings, marked=marked)
+    asked = _asked(tx, family, frame.period, form, frame.forms, closings=closings, marked=marked)
     if revision is not None and revision != asked.revision:
         if not asked.complete or not 1 <= revision < asked.revision:
             raise RevisionMissing(asked.revision)
         limits = closing_marks.limit_revisions(asked.revised, revision)
         asked = attrs.evolve(
-            _asked(tx, family, span, form, forms, closings=closings, marked=marked, limits=limits), is_newest=False
+            _asked(tx, family, frame.period, form, frame.forms, closings=closings, marked=marked, limits=limits),
+            is_newest=False,
         )
+    return frame.add_due(asked)
 
-    def with_due(each: ReportSources) -> ReportSources:
-        due = world.due.get(each.form.id) if world else book.due(each.form, each.period)
-        return attrs.evolve(each, due=due, bases={name: with_due(base) for name, base in each.bases.items()})
 
-    return with_due(asked)
+def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: datetime) -> ReportSources:
+    """Return the sources of the report *form* for *period* of all units of the province, as if they were one family.
+
+    For what looks at many reports at once: `ReportSources.narrow_family` gives the report of each unit. Units that begin
+    after the period, or ended before it, are left out. Raises PeriodUnreadable and FormMissing.
+    """
+    frame = _read_frame(tx, period, book, closings=True, now=now)
+    first, last = frame.period.first, frame.day
+    known = {
+        unit.code: unit
+        for unit in frame.units
+        if unit.mark != UnitMark.NATIONAL
+        and (unit.since is None or unit.since <= last)
+        and (unit.until is None or unit.until > first)
+    }
+    names = {unit.code: unit.name for unit in frame.units}
+    family = _UnitFamily(tuple(known), names, known, "", has_above=False)
+    return frame.add_due(_asked(tx, family, frame.period, form, frame.forms, closings=True, marked=False))
+
+
+@attrs.frozen
+class _Frame:
+    """What the reports of a period have in common."""
+
+    book: Book
+    period: Period
+    world: MonthWorld | None  #: what the closed month with which the period ends kept
+    day: date  #: the day whose units are reported
+    units: Sequence[Unit]
+    forms: Sequence[Form]
+
+    def add_due(self, asked: ReportSources) -> ReportSources:
+        """Return *asked* with the day by which it must be submitted."""
+        due = self.world.due.get(asked.form.id) if self.world else self.book.due(asked.form, asked.period)
+        return attrs.evolve(asked, due=due, bases={name: self.add_due(base) for name, base in asked.bases.items()})
+
+
+def _read_frame(tx: Transaction, period: str, book: Book | None, *, closings: bool, now: datetime | None) -> _Frame:
+    book = closing.keep_closed_workdays(tx, book or read_shipped_book())
+    span = parse_period(period, book.cuts)
+    world = month_world.read_month_world(tx, span.last) if closings else None
+    day = span.last if now is None else min(span.last, find_local_day(now))
+    return _Frame(
+        book=book,
+        period=span,
+        world=world,
+        day=day,
+        units=world.units if world else unit_registry.list_registry_units(tx, day),
+        forms=(*(world.derived if world else ()), *book.forms),
+    )
 
 
 @attrs.frozen

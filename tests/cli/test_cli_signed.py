@@ -222,3 +222,30 @@ def test_who_stamped_a_signature_and_when_is_shown(typed: Type, home: Path, tmp_
     assert again["stamp"] == kept
     assert (kept["certificate"], kept["serial"]) == (hash_certificate(tsa.certificate), "2")
     assert "CN=Tem thời gian" in typed("report", "state", "H55.13", PERIOD, "--form", "qd766").stdout
+
+
+def test_the_round_shows_every_unit_with_its_step_and_chooses_them(typed: Type) -> None:
+    given = typed("report", "H55.13", PERIOD, "--form", "meetings", "--format", "xml")
+    assert given.exit_code == 0, given.output
+    done = typed("report", "round", "meetings", PERIOD, "--json")
+    assert done.exit_code == 0, done.output
+    told = {each["unit"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert {unit: each["state"] for unit, each in told.items() if unit in {"H55", "H55.13", "H55.14"}} == {
+        "H55": "ready",
+        "H55.13": "closed",
+        "H55.14": "ready",
+    }
+    assert (told["H55.13"]["revision"], told["H55.14"]["revision"], told["H55.14"]["declaration"]) == (
+        1,
+        None,
+        "undeclared",
+    )
+    some = typed("report", "round", "meetings", PERIOD, "--below", "H55", "--step", "ready", "--json")
+    assert [json.loads(line)["unit"] for line in some.stdout.splitlines()] == [
+        unit for unit in told if unit != "H55.13"
+    ]
+    page = typed("report", "round", "meetings", PERIOD, "--unit", "H55.13")
+    assert "đã khóa, chờ ký" in page.stdout
+    assert "Đơn vị: 1" in page.stderr
+    assert typed("report", "round", "meetings", PERIOD, "--unit", "H55.99").exit_code == 4
+    assert typed("report", "round", "meetings", PERIOD, "--level", "village").exit_code == 2

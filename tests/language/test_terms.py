@@ -9,7 +9,6 @@ import pytest
 
 from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Permission, Role
-from hub.console.standing import EarlyStep
 from hub.console.visible_messages import OpenedContent
 from hub.domain import lifecycle
 from hub.domain.model import (
@@ -47,6 +46,8 @@ from hub.services import categories, dossiers, incidents, list_services, meeting
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.links.probes import LinkState
 from hub.services.lookups.operations import OPERATIONS
+from hub.workload.report_round import DeclarationStanding
+from hub.workload.revisions import EarlyStep
 from tests.conftest import ROOT
 from tests.pages import DOCS, quoted, rows, sections
 
@@ -133,6 +134,7 @@ def words() -> Iterator[tuple[str, str]]:
     yield from (("unit-level", level) for level in UnitLevel if level)
     yield from (("unit-kind", kind) for kind in UnitKind if kind)
     yield from (("reports", word) for word in (*ReportState, *EarlyStep))
+    yield from (("declaration", word) for word in DeclarationStanding)
     yield from (("check", name) for name in admin.CODES)
 
 

@@ -46,6 +46,7 @@ COMMANDS = {
         "hub.cli.report.signed:show_state",
         phrase("State of a report: closed, signed, submitted, accepted"),
     ),
+    "round": ("hub.cli.report.round_state:show_round", phrase("How the reports of all units stand")),
     "submit": (
         "hub.cli.report.submitting:submit_report",
         phrase("Submit a report to a partner"),

@@ -5,7 +5,7 @@ A declared cell is compared only with the same cell of the counted report. A wro
 sum over it differs only if the sum was also declared wrongly.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 
 import attrs
@@ -83,9 +83,9 @@ def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Re
     The unit codes in *said* must be the registry's. A unit without a row in the report counts as 0.
     """
     order = {column.key: place for place, column in enumerate(report.form.columns)}
-    rows: dict[str, Mapping[str, Figure]] = {"": report.total.numbers, **{row.unit: row.numbers for row in report.rows}}
+    rows = _read_rows(report)
     places = {unit: place for place, unit in enumerate(rows)}
-    told = [(cell, rows.get(cell.unit, {}).get(cell.column, 0)) for cell in said.cells if cell.column in order]
+    told = list(pair_cells(said, report))
     facts = behind({(cell.unit, cell.column) for cell, counted in told if cell.figure != counted})
     cells = [_compared(cell, counted, facts.get((cell.unit, cell.column), CellEvidence())) for cell, counted in told]
 
@@ -98,6 +98,19 @@ def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Re
         manual=tuple(cell for cell in said.cells if cell.column not in order),
         undeclared=_undeclared(said, report.form, rows),
     )
+
+
+def pair_cells(said: Declaration, report: Report) -> Iterator[tuple[DeclaredCell, Figure]]:
+    """Yield each declared cell of a column of *report* with the counted number. The unit codes in *said* must be the
+    registry's. A unit without a row in the report counts as 0.
+    """
+    columns, rows = {column.key for column in report.form.columns}, _read_rows(report)
+    yield from ((cell, rows.get(cell.unit, {}).get(cell.column, 0)) for cell in said.cells if cell.column in columns)
+
+
+def _read_rows(report: Report) -> Mapping[str, Mapping[str, Figure]]:
+    """Return the numbers of each row by unit, of the total under ""."""
+    return {"": report.total.numbers, **{row.unit: row.numbers for row in report.rows}}
 
 
 def judge_declared_number(declared: Figure, counted: Figure, *, evidence: bool) -> CellVerdict:
