@@ -1,4 +1,4 @@
-"""Keeps the list of open work up to date, in short steps beside the exchange. `hub.journal.open_work.following` contains the SQL.
+"""Keeps the list of open work up to date, in short steps beside the exchange. `hub.journal.sequels.open_work.following` contains the SQL.
 
 A step reads in a reader's turn and writes only what changed. After an upgrade the same steps make the list of the whole
 journal.
@@ -9,7 +9,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.journal.open_work import following
+from hub.journal.sequels.open_work import following
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 

@@ -878,7 +878,7 @@ search_progress = sa.Table(
 )
 
 #: What units still have to do, by due day: of the facts only what is open, so that what is late today is found without
-#: what has ended (hub/journal/open_work).
+#: what has ended (hub/journal/sequels/open_work).
 open_work = sa.Table(
     "open_work",
     metadata,

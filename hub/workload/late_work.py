@@ -11,8 +11,8 @@ import attrs
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.journal import unit_registry
-from hub.journal.open_work import following, listing
-from hub.journal.open_work.listing import WorkFilter
+from hub.journal.sequels.open_work import following, listing
+from hub.journal.sequels.open_work.listing import WorkFilter
 from hub.language.phrases import phrase
 from hub.language.sorting import make_code_sort_key
 from hub.report.counting.family import list_unit_family

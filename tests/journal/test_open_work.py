@@ -15,8 +15,8 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
 from hub.journal import events, facts
-from hub.journal.open_work import following, listing
-from hub.journal.open_work.listing import make_filter
+from hub.journal.sequels.open_work import following, listing
+from hub.journal.sequels.open_work.listing import make_filter
 from hub.report.counting import open_work as rules
 from hub.report.counting.counting import count_report
 from hub.report.counting.open_work import WorkState

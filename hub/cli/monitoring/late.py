@@ -96,7 +96,7 @@ def list_late(
 
 def _catch_up(engine: "sa.Engine") -> None:
     """Take what is new into the list, as a running hub does each two seconds."""
-    from hub.journal.open_work import following
+    from hub.journal.sequels.open_work import following
     from hub.store import transactions
 
     for _ in range(_STEPS):
