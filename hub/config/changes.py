@@ -60,8 +60,8 @@ def _partners(old: Config, new: Config) -> Iterable[str]:
 
 
 def _leave_countable(config: Config) -> ReportSettings:
-    """Return the settings of reports without what follows from the defined services, which are listed by themselves."""
-    return attrs.evolve(config.reports, countable=())
+    """Return the settings of reports without what follows from services and partners, which are listed by themselves."""
+    return attrs.evolve(config.reports, countable=(), tellers=())
 
 
 def _services(old: Config, new: Config) -> Iterable[str]:

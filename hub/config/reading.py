@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import attrs
 from cryptography import x509
 
 from hub.config import database, files, identities, incidents, link_settings, officials, openid, service_files
@@ -195,7 +196,7 @@ def read_config(
         incidents=told,
         links=links,
         portal=portal,
-        reports=reports,
+        reports=attrs.evolve(reports, tellers=_list_tellers(partners)),
         replay=replay,
         console=console,
         units=units,
@@ -462,6 +463,13 @@ def _without(
         for code, partner in partners.items()
         if not files & {f"partners/{code}.toml", f"partners/{partner.settings.get(MAPPING)}"}
     }
+
+
+def _list_tellers(partners: Mapping[str, Partner]) -> tuple[reporting.Teller, ...]:
+    return tuple(
+        reporting.Teller(code, each.units, each.tells, each.policy.collect is not None)
+        for code, each in sorted(partners.items())
+    )
 
 
 def _partners(

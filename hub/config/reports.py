@@ -20,6 +20,18 @@ _KEYS = rf"{_KEY}( {_KEY})*"
 #: A report is due two working days after its period. By noon of the first, one-stop systems have synced their night's work,
 #: and a day and a half are left to read and sign.
 CLOSE_WORKING_DAY, CLOSE_HOUR = 1, 12
+#: For a partner that was not heard, the closing waits until the day on which the report is due.
+WAIT_WORKING_DAYS = 1
+
+
+@attrs.frozen
+class Teller:
+    """A partner whose messages reports count, as far as they ask whether it was heard."""
+
+    code: str
+    units: tuple[str, ...] = ()  #: those that it stands for
+    any_unit: bool = False  #: it may report figures about any unit
+    collected: bool = False  #: the hub collects its messages
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +50,12 @@ class ReportSettings:
     close_working_day: int = CLOSE_WORKING_DAY
     """The working day after a period on which the hub closes it; 0: the day after it, whatever day that is."""
     close_hour: int = CLOSE_HOUR  #: the hour of that day in Hà Nội
+    #: how many working days longer the hub waits while partners were not heard, or not read
+    wait_working_days: int = WAIT_WORKING_DAYS
     #: what can be counted of the services that the operator defines, by service
     countable: tuple[CountableFacts, ...] = ()
+    #: the partners, of `partners/`, by code
+    tellers: tuple[Teller, ...] = ()
 
 
 def read_report_settings(
@@ -54,6 +70,7 @@ def read_report_settings(
     close = table.table("close")
     working_day = close.number("working_day", CLOSE_WORKING_DAY, least=0, most=20)
     hour = close.number("hour", CLOSE_HOUR, least=0, most=23)
+    wait = close.number("wait_working_days", WAIT_WORKING_DAYS, least=0, most=20)
     close.close()
     table.close()
     if forms and not (home / forms).is_dir():
@@ -75,6 +92,7 @@ def read_report_settings(
         cut_offs=cut_offs,
         close_working_day=working_day,
         close_hour=hour,
+        wait_working_days=wait,
         countable=tuple(
             CountableFacts(name, frozenset(dict(each.milestones)), each.attributes)
             for name, each in sorted((services or {}).items())

@@ -116,6 +116,7 @@ FIELDS: Mapping[str, Phrase] = {
     "sha256": phrase("SHA-256"),
     "signature": phrase("the packet's own signature"),
     "signed-at": phrase("signed at"),
+    "silences": phrase("partners that may have told a part only"),
     "since": phrase("since"),
     "size": phrase("size in octets"),
     "source": phrase("source"),

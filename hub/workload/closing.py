@@ -36,6 +36,7 @@ from hub.report.counting.marks import (
     RECOUNTED,
     LateMessage,
     LateMessages,
+    Silence,
     name_late_messages,
     write_own_reason,
 )
@@ -49,7 +50,7 @@ from hub.store import transactions
 from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
-from hub.workload import month_world, spikes
+from hub.workload import month_world, silences, spikes
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
 
 T = TypeVar("T")
@@ -238,9 +239,33 @@ def find_earliest_closing_time(period: Period) -> datetime:
     return period.end + GRACE
 
 
-def find_automatic_closing_time(book: Book, period: Period) -> datetime:
-    """Return the time from which the hub closes *period* by itself: `GRACE` after the hour of the province's book."""
-    return max(find_earliest_closing_time(period), book.find_automatic_closing_time(period) + GRACE)
+def find_automatic_closing_time(book: Book, period: Period, *, waiting: bool = False) -> datetime:
+    """Return the time from which the hub closes *period* by itself: `GRACE` after the hour of the province's book.
+    *waiting*: while partners were not heard.
+    """
+    by_itself = book.find_automatic_closing_time(period, waiting=waiting)
+    return max(find_earliest_closing_time(period), by_itself + GRACE)
+
+
+def find_awaited_partners(tx: Transaction, book: Book, form: str, now: datetime) -> Sequence[Silence]:
+    """Return the partners for which the hub waits with the next closing of *form*; empty: for none, or not any longer."""
+    found = find_next_month_to_close(tx, book, form)
+    if found is None or now < find_automatic_closing_time(book, found[1]):
+        return ()
+    if now >= find_automatic_closing_time(book, found[1], waiting=True):
+        return ()
+    if month_world.find_first_closing(tx, found[1].text) is not None:
+        return ()  # the other forms follow at once
+    return find_silences(tx, book, found[1])
+
+
+def find_silences(tx: Transaction, book: Book, period: Period) -> Sequence[Silence]:
+    """Return the partners of whose messages some may be missing in *period*: as the first closing of the month found
+    them, or as they are now.
+    """
+    if month_world.find_first_closing(tx, period.text) is not None:
+        return month_world.read_month_silences(tx, [period.last])
+    return silences.find_silences(tx, book.tellers, book.workdays, period)
 
 
 def list_counting_forms(forms: Iterable[Form]) -> list[str]:
@@ -558,6 +583,8 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
         "sha256": sha256,
         "world": world,
     }
+    if silent := month_world.read_month_silences(tx, [period.last]):
+        body["silences"] = [f"{each.partner} {each.kind}" for each in silent]
     events.append_events(tx, Event("period-closed", at, body=body))
     if draft.spikes.count:
         events.append_events(tx, spikes.make_spikes_event(form.id, period.text, draft.spikes, at, by))

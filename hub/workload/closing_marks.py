@@ -5,14 +5,14 @@ Knows the stored rows and the times of the facts. Neither counts nor writes.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
 import sqlalchemy as sa
 
 from hub.report.counting import closed, marks
-from hub.report.counting.marks import ClosingMarks, LateFacts, RowRevision
+from hub.report.counting.marks import ClosingMarks, LateFacts, RowRevision, Silence
 from hub.report.form.form import Form, LatePolicy
 from hub.report.form.period import Period
 from hub.store.tables import closed_row, fact
@@ -97,11 +97,12 @@ def make_form_marks(
     made: Sequence[Closing],
     months: Collection[str],
     revised: Sequence[RevisedRow],
+    silences: Iterable[Silence] = (),
 ) -> ClosingMarks:
     """Return the marks of a report of *units* for *period*.
 
     *made*: all closings of *form*, in order. *months*: the closed months of which the report is composed. *revised*: the
-    revisions of its rows, oldest first.
+    revisions of its rows, oldest first. *silences*: those of these months.
     """
     newest = revised[::-1][: marks.MOST_REVISIONS]
     return ClosingMarks(
@@ -109,7 +110,15 @@ def make_form_marks(
         revision=1 + len(revised),
         revised=tuple(read_row_revisions(tx, form, newest)),
         late=tuple(_find_late_facts(tx, form, period, units, made)),
+        silences=tuple(each for each in silences if concerns(each, form, units)),
     )
+
+
+def concerns(silence: Silence, form: Form, units: Collection[str]) -> bool:
+    """Return whether messages that may be missing by *silence* would be counted by *form* for one of *units*."""
+    if silence.services is not None and form.service not in silence.services:
+        return False
+    return silence.units is None or not silence.units or not set(silence.units).isdisjoint(units)
 
 
 def merge_marks(form: Form, bases: Mapping[str, ClosingMarks]) -> ClosingMarks:
@@ -125,6 +134,7 @@ def merge_marks(form: Form, bases: Mapping[str, ClosingMarks]) -> ClosingMarks:
         revision=1 + sum(each.revision - 1 for each in bases.values()),
         revised=tuple(newest[: marks.MOST_REVISIONS]),
         late=tuple(late for each in bases.values() for late in each.late),
+        silences=tuple(dict.fromkeys(found for each in bases.values() for found in each.silences)),
     )
 
 

@@ -23,6 +23,7 @@ from hub.domain.model import HUB
 from hub.journal import duties
 from hub.journal.upkeep import document_moves, dossier_moves, ended_units
 from hub.journal.upkeep.ended_units import Ended
+from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
@@ -36,6 +37,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+#: While a month waits for partners, they are looked for again after this time.
+_PATIENCE = timedelta(minutes=10)
 
 
 class _Stopped(Exception):
@@ -68,9 +72,13 @@ class MonthEnd(PeriodicService):
     #: the ended units whose open dossiers, and those whose open documents, were moved
     _moved: tuple[tuple[Ended, ...], tuple[Ended, ...]] | None = attrs.field(default=None, init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
+    _awaited: Sequence[Silence] = attrs.field(default=(), init=False)  #: the partners that are waited for
+    _patient_until: datetime | None = attrs.field(default=None, init=False)  #: when to look for them again
 
     async def run_once(self) -> None:
         """Do the day's work, unless it is done."""
+        if self._patient_until is not None and self._now() < self._patient_until:
+            return
         today = find_local_day(self._now() - closing.GRACE - timedelta(hours=self._hour()))
         try:
             await self._move_stock(again=today != self._done)
@@ -87,8 +95,7 @@ class MonthEnd(PeriodicService):
         try:
             if await self._write_past_days():
                 return  # closed at the next run, later than what was written now
-            names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
-            open_still = [name for name in names if not await self._close_all(name)]
+            all_closed = await self._close_forms()
         except _Stopped:
             return
         except CancelledError:
@@ -101,8 +108,29 @@ class MonthEnd(PeriodicService):
         except Exception:
             log.exception("months-not-closed")
             return
-        if not open_still:
+        if all_closed:
             self._done, self._begun = today, None
+
+    async def _close_forms(self) -> bool:
+        """Do the day's work for each form. Return False if something is left for the next run."""
+        names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
+        if await self._waits(names):
+            return False
+        return not [name for name in names if not await self._close_all(name)]
+
+    async def _waits(self, forms: Sequence[str]) -> bool:
+        """Return whether the next month must not be closed yet, for partners that were not heard or not read."""
+        awaited: Sequence[Silence] = ()
+        for form in forms:
+            awaited = awaited or await self._journal.read(
+                closing.find_awaited_partners, self._book(), form, self._now()
+            )
+        if awaited and awaited != self._awaited:
+            partners = " ".join(f"{each.partner}:{each.kind}" for each in awaited)
+            log.warning("month-waits", period=awaited[0].period, partners=partners)
+        self._awaited = awaited
+        self._patient_until = self._now() + _PATIENCE if awaited else None
+        return bool(awaited)
 
     async def _move_stock(self, *, again: bool) -> None:
         """Move the open dossiers and documents of units that have ended; without *again*, only if other units have."""

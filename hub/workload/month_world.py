@@ -7,7 +7,7 @@ version closed have no world; their reports go by the registry and the book as t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Unit
 from hub.journal import unit_registry
+from hub.report.counting.marks import Silence, SilenceKind
 from hub.report.form.book import Book
 from hub.report.form.form import Form
 from hub.report.form.period import Period
@@ -24,6 +25,7 @@ from hub.report.form.toml import read_form_toml
 from hub.report.form.workdays import Due
 from hub.store.tables import closed_month as table
 from hub.store.transactions import Transaction
+from hub.workload import silences
 
 
 @attrs.frozen
@@ -33,6 +35,7 @@ class MonthWorld:
     units: tuple[Unit, ...]  #: of the province, by code
     derived: tuple[Form, ...]  #: the forms that take their numbers from others, in every version
     due: Mapping[str, Due]  #: the due day of the month, by the id of the form; absent where the form has none
+    silences: tuple[Silence, ...] = ()  #: the partners of whose messages some may be missing
 
 
 @attrs.frozen
@@ -44,8 +47,8 @@ class FirstClosing:
 
 
 def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
-    """Return the world of *period*, as JSON text: the units as they are on its last day, forms and due days as they are
-    now. Stores nothing.
+    """Return the world of *period*, as JSON text: the units as they are on its last day, forms, due days and silences as
+    they are now. Stores nothing.
     """
     units = [
         [
@@ -69,6 +72,12 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
         "derived": [form.written for form in book.forms if form.bases],
         "due": {form: [found.day.isoformat(), found.sure] for form, found in sorted(due.items())},
     }
+    silent = silences.find_silences(tx, book.tellers, book.workdays, period)
+    if silent:
+        said["silences"] = [
+            [each.partner, each.kind, each.since and each.since.isoformat(), each.units, each.services]
+            for each in silent
+        ]
     return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -97,17 +106,42 @@ def keep_month_world(tx: Transaction, period: Period, closed_at: datetime, world
 
 def read_month_world(tx: Transaction, last: date) -> MonthWorld | None:
     """Return the world of the closed month that ends on the day *last*; None if there is none."""
-    text = tx.scalar(sa.select(table.c.world).where(table.c.last_day == last))
-    return None if text is None else _parse(text)
+    row = tx.execute(sa.select(table.c.period, table.c.world).where(table.c.last_day == last)).one_or_none()
+    return None if row is None else _parse(row.period, row.world)
+
+
+def read_month_silences(tx: Transaction, lasts: Collection[date]) -> list[Silence]:
+    """Return the silences of the closed months that end on the days *lasts*, in the order of the months."""
+    mark = '"silences":'  # in a world only as a key: quotes in texts are escaped
+    rows = tx.execute(
+        sa.select(table.c.period, table.c.world)
+        .where(table.c.last_day.in_(list(lasts)), table.c.world.contains(mark))
+        .order_by(table.c.period)
+    )
+    return [silence for row in rows for silence in _parse(row.period, row.world).silences]
 
 
 @lru_cache(12)  # a stored world never changes
-def _parse(text: str) -> MonthWorld:
+def _parse(period: str, text: str) -> MonthWorld:
     said = json.loads(text)
     return MonthWorld(
         units=tuple(_unit(*fields) for fields in said["units"]),
         derived=tuple(read_form_toml(written.encode(), "closed month", None) for written in said["derived"]),
         due={form: Due(date.fromisoformat(day), sure) for form, (day, sure) in said["due"].items()},
+        silences=tuple(_silence(period, *each) for each in said.get("silences", ())),
+    )
+
+
+def _silence(
+    period: str, partner: str, kind: str, since: str | None, units: list[str] | None, services: list[str] | None
+) -> Silence:
+    return Silence(
+        period=period,
+        partner=partner,
+        kind=SilenceKind(kind),
+        since=None if since is None else datetime.fromisoformat(since),
+        units=None if units is None else tuple(units),
+        services=None if services is None else tuple(services),
     )
 
 

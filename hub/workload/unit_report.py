@@ -520,6 +520,8 @@ def _asked(
         each.closed_at for each in made if _within(each.period, span)
     ]
     months = {part.period.text for part in parts if part.rows is not None}
+    lasts = [part.period.last for part in parts if part.rows is not None]
+    silences = month_world.read_month_silences(tx, lasts) if lasts else []
     revised = closing_marks.list_revised_rows(tx, chosen.id, months, members, limits)
     return ReportSources(
         form=chosen,
@@ -539,7 +541,9 @@ def _asked(
         else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
         revised=revised,
-        marks=closing_marks.make_form_marks(tx, chosen, span, members if marked else (), made, months, revised),
+        marks=closing_marks.make_form_marks(
+            tx, chosen, span, members if marked else (), made, months, revised, silences
+        ),
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from hub.config import Config
+    from hub.report.counting.marks import Silence
     from hub.report.form.book import Book
     from hub.report.form.form import Form
     from hub.report.form.period import Period
@@ -62,6 +63,8 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
     with open_journal(config, counts=known.services(form) if form else None) as engine:
         with transactions.read_transaction(engine) as tx:
             cuts = closing.keep_closed_workdays(tx, known).cuts
+            for text in months:
+                _tell_silences(screen, closing.find_silences(tx, known, parse_period(text, cuts)))
         for name in _forms(form, known.forms):
             for month in (parse_period(text, cuts) for text in months):
                 try:
@@ -86,6 +89,14 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                     raise make_outstanding_error(early.args[0]) from None
                 except closing.OutOfTurn as turn:
                     _explain(screen, name, month, turn.args[0], only=form is not None)
+
+
+def _tell_silences(screen: Screen, silent: "Sequence[Silence]") -> None:
+    """Tell of which partners messages may be missing, before the month is closed."""
+    from hub.report.output.closing_lines import list_unready
+
+    for line in list_unready(silent):
+        screen.note(say(line))
 
 
 def _explain(screen: Screen, form: str, month: "Period", first: "Period | None", *, only: bool) -> None:

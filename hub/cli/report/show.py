@@ -238,9 +238,8 @@ def _note_changes(screen: Screen, counted: "Report", asked: "ReportSources") -> 
     from hub.report.output.closing_lines import write_closing_lines
 
     said = write_closing_lines(counted, asked.names, read_language())
-    for line in (said.banner, *said.all):
-        if line:
-            screen.note(line)
+    for line in (*said.top, *said.all):
+        screen.note(line)
 
 
 def _write(screen: Screen, content: bytes, output: Path | None) -> None:

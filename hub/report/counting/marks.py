@@ -6,6 +6,7 @@ Knows no storage and no layout. Counts nothing.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 
 import attrs
 
@@ -79,6 +80,25 @@ class LateFacts:
     facts: int
 
 
+class SilenceKind(StrEnum):
+    """Why something of a period may be missing."""
+
+    UNHEARD = "unheard"  #: a partner that tells on most days told nothing on the last days
+    UNREAD = "unread"  #: what a partner had for the hub was not collected after the period
+
+
+@attrs.frozen(kw_only=True)
+class Silence:
+    """A partner of whose messages some may be missing in a closed month."""
+
+    period: str  #: the month
+    partner: str
+    kind: SilenceKind
+    since: datetime | None  #: of its last message, or of the last answer to a collection; None: never
+    units: tuple[str, ...] | None  #: the units of which it tells; None: any
+    services: tuple[str, ...] | None  #: those of which it told before; None: any
+
+
 @attrs.frozen(kw_only=True)
 class ClosingMarks:
     """What a report says of the closings behind it."""
@@ -87,6 +107,7 @@ class ClosingMarks:
     revision: int = 1  #: 1 plus the number of all revisions of its rows
     revised: tuple[RowRevision, ...] = ()  #: the newest first, at most `MOST_REVISIONS`
     late: tuple[LateFacts, ...] = ()  #: one for each pair of months, of which one is in the period of the report
+    silences: tuple[Silence, ...] = ()  #: what may be missing in its months; empty: all that was expected was heard
 
     @property
     def left_out(self) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import attrs
 
-from hub.config.reports import CLOSE_HOUR, CLOSE_WORKING_DAY, ReportSettings
+from hub.config.reports import CLOSE_HOUR, CLOSE_WORKING_DAY, WAIT_WORKING_DAYS, ReportSettings, Teller
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import HANOI
 from hub.language.phrases import phrase
@@ -26,12 +26,16 @@ class Book:
     """Where its periods end, by hub.toml. `keep_closed_workdays` adds the days of the closed months."""
     close_working_day: int = CLOSE_WORKING_DAY  #: as in `ReportSettings`
     close_hour: int = CLOSE_HOUR
+    wait_working_days: int = WAIT_WORKING_DAYS
+    tellers: tuple[Teller, ...] = ()  #: the partners whose messages are counted
 
-    def find_automatic_closing_time(self, period: Period) -> datetime:
-        """Return when the hub closes *period* by itself."""
+    def find_automatic_closing_time(self, period: Period, *, waiting: bool = False) -> datetime:
+        """Return when the hub closes *period* by itself. *waiting*: while partners were not heard."""
         day = self.workdays.add(period.last, self.close_working_day)
         if not self.close_working_day:
             day += timedelta(days=1)
+        if waiting:
+            day = self.workdays.add(day, self.wait_working_days)
         return datetime.combine(day, time(self.close_hour), HANOI).astimezone(UTC)
 
     def due(self, form: Form, period: Period) -> Due | None:
@@ -80,7 +84,9 @@ def read_book(reports: ReportSettings) -> Book:
         raise ConfigurationFault(mistakes)
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
     cuts = Cuts(cut_offs) if cut_offs else CUTS
-    return Book(found, calendar, cuts, reports.close_working_day, reports.close_hour)
+    return Book(
+        found, calendar, cuts, reports.close_working_day, reports.close_hour, reports.wait_working_days, reports.tellers
+    )
 
 
 def read_shipped_book() -> Book:

@@ -1,8 +1,8 @@
-"""Writes what a report says of the closings behind it: that it is a revision, what each revision changed and why, and how
-many facts came after a closing. Knows languages and no layout.
+"""Writes what a report says of the closings behind it: that it is a revision, what each revision changed and why, how
+many facts came after a closing, and what may be missing; and that nothing happened. Knows languages and no layout.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,21 +14,39 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
 from hub.report.counting.counting import Report
 from hub.report.counting.deriving import Number
-from hub.report.counting.marks import ChangedCell, ClosingMarks, LateFacts, RowRevision, read_own_reason
+from hub.report.counting.marks import (
+    ChangedCell,
+    ClosingMarks,
+    LateFacts,
+    RowRevision,
+    Silence,
+    SilenceKind,
+    read_own_reason,
+)
 from hub.report.form.period import parse_period
 from hub.report.output.words import NONE, write_moment, write_number
 
 #: The heading over the lines.
 HEADING = phrase("Changes after the closing")
+_NOTHING = phrase("Nothing happened: in the whole period the hub has no result of this unit to count.")
+#: The maximum number of partners that a report names as silent. It always says how many there are.
+MOST_NAMED = 10
 
 
 @attrs.frozen
 class ClosingLines:
     """What a report says of the closings behind it, in one language."""
 
+    unready: tuple[str, ...] = ()  #: stand at the top: that the report is not ready, and why; empty if it is
+    nothing: str = ""  #: stands at the top: that nothing happened; "" if something did
     banner: str = ""  #: stands at the top; "" if the report is no revision
     revised: tuple[str, ...] = ()  #: one line for each revision of a row, the newest first
     late: tuple[str, ...] = ()  #: how many facts came after a closing, and where they count
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """All lines above the table."""
+        return tuple(line for line in (*self.unready, self.nothing, self.banner) if line)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -46,7 +64,38 @@ def write_closing_lines(report: Report, names: Mapping[str, str], language: Lang
             count=marks.left_out,
         )  # fmt: skip
         revised.append(translate(earlier, language))
-    return ClosingLines(_write_banner(marks, language), tuple(revised), tuple(_write_late(report, language)))
+    return ClosingLines(
+        unready=tuple(translate(each, language) for each in list_unready(marks.silences)),
+        nothing=translate(_NOTHING, language) if is_empty(report) else "",
+        banner=_write_banner(marks, language),
+        revised=tuple(revised),
+        late=tuple(_write_late(report, language)),
+    )
+
+
+def is_empty(report: Report) -> bool:
+    """Return whether the period of *report* is over and nothing of its units was counted in it."""
+    return report.ended and not any(report.total.numbers.values()) and not any(report.total.times.values())
+
+
+def list_unready(silences: Sequence[Silence]) -> Iterator[Phrase]:
+    """Yield that a report with these *silences* is not ready, and why: at most `MOST_NAMED` reasons, then their number."""
+    if silences:
+        yield phrase("NOT READY: results of this period may be missing. What is missing counts in a later month.")
+    for each in silences[:MOST_NAMED]:
+        if each.since is None:
+            yield phrase(
+                "{month}: the messages of {partner} were not collected", month=each.period, partner=each.partner
+            )
+            continue
+        named = {"month": each.period, "partner": each.partner, "time": write_moment(each.since)}
+        if each.kind is SilenceKind.UNREAD:
+            yield phrase("{month}: the messages of {partner} were not collected since {time}", **named)
+        else:
+            yield phrase("{month}: {partner}, which tells on most days, was not heard since {time}", **named)
+    if len(silences) > MOST_NAMED:
+        rest = len(silences) - MOST_NAMED
+        yield phrases("And {count} more partner", "And {count} more partners", count=rest)
 
 
 def _write_banner(marks: ClosingMarks, language: Language) -> str:
@@ -153,6 +202,15 @@ def describe_marks(marks: ClosingMarks) -> dict[str, Any] | None:
         "revised": [describe_revision(each) for each in marks.revised],
         "left_out": marks.left_out,
         "late": late,
+        "silences": [describe_silence(each) for each in marks.silences],
+    }
+
+
+def describe_silence(silence: Silence) -> dict[str, Any]:
+    """Return a silence as values of JSON."""
+    return attrs.asdict(silence) | {
+        "kind": silence.kind.value,
+        "since": None if silence.since is None else silence.since.isoformat(),
     }
 
 

@@ -168,7 +168,7 @@ class _Pages:
             "period": f"{t('Period')}: {called} ({t('from {first} to {last}', first=first, last=last)})",
             "due": make_printable(write_due_sentence(report, self.language)),
             "open": "" if report.ended else t("The period has not ended: numbers as of {at}", at=at),
-            "revised": make_printable(closing.banner),
+            "above": [make_printable(each) for each in closing.top],
             "changes": [make_printable(each) for each in closing.all],
             "counted": f"{t('Unit of count')}: {make_printable(form.counted.say(self.language))}",
             "paper": sheet,

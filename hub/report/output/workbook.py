@@ -318,10 +318,11 @@ def _write_top(book: _Book, sheet: Any, last: int) -> None:
     if last_day := write_due_sentence(report, book.language):
         span += f" · {last_day}"
     book.merge(sheet, (4, 0), (4, last), span, **middle)
-    banner = write_closing_lines(report, book.names, book.language).banner
-    if banner:
+    above = write_closing_lines(report, book.names, book.language).top
+    if above:
+        banner = "\n".join(above)
         book.merge(sheet, (5, 0), (5, half - 1), banner, bold=True, font_color="#5C3C00", text_wrap=True, valign="top")
-        sheet.set_row(5, 48)
+        sheet.set_row(5, min(400, 16 + 32 * len(above)))
     elif not report.ended:
         as_of = t("The period has not ended: numbers as of {at}", at=write_moment(report.made_at))
         book.merge(sheet, (5, 0), (5, half - 1), as_of, bold=True, font_color="#5C3C00")

@@ -111,6 +111,12 @@ def _add_closing(root: etree._Element, marks: ClosingMarks) -> None:
     for found in marks.late:
         counted = {"countedIn": found.counted_in, "facts": str(found.facts)}
         _add(closing, "LateFacts", form=found.form, period=found.period, **counted)
+    for silence in marks.silences:
+        since = {} if silence.since is None else {"since": _written(silence.since)}
+        units = {} if silence.units is None else {"units": " ".join(silence.units)}
+        services = {} if silence.services is None else {"services": " ".join(silence.services)}
+        named = {"period": silence.period, "partner": silence.partner, "kind": silence.kind.value}
+        _add(closing, "Silence", **named, **since, **units, **services)
 
 
 def _add_column(columns: etree._Element, column: Column) -> None:

@@ -26,6 +26,8 @@ from hub.report.counting.marks import (
     LateMessage,
     LateMessages,
     RowRevision,
+    Silence,
+    SilenceKind,
 )
 from hub.report.counting.sections import sum_subtotal
 from hub.report.form.form import UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
@@ -132,6 +134,19 @@ def _marks(said: etree._Element | None) -> ClosingMarks:
         revision=int(said.get("revision", "1")),
         revised=tuple(_revised(each) for each in said.iterfind(_tag("RevisedRow"))),
         late=tuple(late),
+        silences=tuple(_silence(each) for each in said.iterfind(_tag("Silence"))),
+    )
+
+
+def _silence(said: etree._Element) -> Silence:
+    since, units, services = (said.get(name) for name in ("since", "units", "services"))
+    return Silence(
+        period=said.get("period", ""),
+        partner=said.get("partner", ""),
+        kind=SilenceKind(said.get("kind", "")),
+        since=None if since is None else _moment(since),
+        units=None if units is None else tuple(units.split()),
+        services=None if services is None else tuple(services.split()),
     )
 
 
