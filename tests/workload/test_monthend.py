@@ -12,7 +12,9 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
+from hub.config.reports import Teller
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
+from hub.domain.ids import make_id
 from hub.domain.model import Fact
 from hub.journal import duties
 from hub.language.phrases import phrase
@@ -94,6 +96,26 @@ def test_the_months_that_are_over_are_closed_in_turn_at_noon_of_the_first_workin
     assert held.closed() == held.closed("edoc") == ["2026-11", "2026-12"]
     minutes(held, 5)
     assert held.closed() == ["2026-11", "2026-12"]
+    _ = service.stopService()
+
+
+def test_for_a_partner_that_was_not_heard_the_hub_waits_a_working_day_and_says_so_once(held: Held):
+    begun = DECEMBER.start + timedelta(days=2)
+    for day in range(12):
+        at = begun + timedelta(days=day)
+        held.put(attrs.evolve(sent(f"2026-11-{17 + day}", at), message=make_id(at)))
+    book = attrs.evolve(BOOK, tellers=(Teller("p", ("A",)),))
+    held.start = BOOK.find_automatic_closing_time(DECEMBER)
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now, lambda: book)
+    with capture_logs() as logs:
+        service.startService()
+        minutes(held, 60)
+    waits = [each for each in logs if each["event"] == "month-waits"]
+    assert [(each["period"], each["partners"]) for each in waits] == [("2026-12", "p:unheard")]
+    assert held.closed() == []
+    held.clock.advance(3600 * 24)
+    minutes(held, 12)
+    assert held.closed() == ["2026-12"]
     _ = service.stopService()
 
 
