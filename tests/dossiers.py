@@ -41,6 +41,12 @@ ORDER = [
     "TaiKhoanDuocXacThucVoiVNeID",
     "MaCSDL",
     "TrangThaiThanhToan",
+    "NgayThanhToan",
+    "NgayNop",
+    "HanTiepNhan",
+    "MucDoTrucTuyen",
+    "PhiDiaGioi",
+    "NgayThuXinLoi",
 ]
 STEP = [
     "MaHoSo",

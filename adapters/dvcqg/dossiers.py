@@ -27,6 +27,9 @@ LISTS = frozenset(
     }
 )
 
+#: Elements that are the hub's own (xsd/lienthong/1/dossiers.xsd). The portal does not know them.
+OURS = frozenset({"NgayThanhToan", "NgayNop", "HanTiepNhan", "MucDoTrucTuyen", "PhiDiaGioi", "NgayThuXinLoi"})
+
 #: One entry of `data`: texts, and lists of entries.
 Item = dict[str, object]
 #: Returns the portal's word for the value of a field. Parameters: the field and the value.
@@ -74,6 +77,8 @@ def _item(element: etree._Element, word: Word) -> Item:
     item: Item = {}
     for child in element:
         name = safe_xml.read_local_name(child)
+        if name in OURS:
+            continue
         value = _item(child, word) if name in LISTS else word(name, xsd_types.read_leaf_text(child).strip())
         if name not in LISTS:
             item[name] = value

@@ -587,6 +587,19 @@ TERMS: Mapping[str, Term] = {
         phrase("paid online"),
         phrase("The fee was paid online, on the national portal or by the payment gateway of the province."),
     ),
+    "dossiers/paid-direct": Term(
+        phrase("paid at the counter"), phrase("The fee was paid, and not online by what the message says.")
+    ),
+    "dossiers/apologised": Term(
+        phrase("letter of apology sent"), phrase("The unit sent the applicant a letter of apology for the delay.")
+    ),
+    "dossiers/registered": Term(
+        phrase("dossier handed in"), phrase("The dossier was handed in and waits until it is received or refused.")
+    ),
+    "dossiers/passed-on": Term(
+        phrase("dossier passed on before its receipt"),
+        phrase("Nobody had taken the dossier on when it passed to the unit that continues the work."),
+    ),
     "dossiers/papers-digitised": Term(phrase("papers digitised"), phrase("The dossier has a file of its papers.")),
     "dossiers/data-reused": Term(
         phrase("digitised data used again"),

@@ -83,7 +83,6 @@ ENDED = {"NgayKetThucXuLy": "20261125160000", "NgayTra": "20261126090000"}
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ("1", {}),
         ("2", {"received": NOVEMBER[20]}),
         ("3", {"refused": NOVEMBER[25]}),
         ("4", {"received": NOVEMBER[20]}),
@@ -98,6 +97,17 @@ ENDED = {"NgayKetThucXuLy": "20261125160000", "NgayTra": "20261126090000"}
 def test_each_status_shows_all_that_a_dossier_in_it_has_reached(status, expected):
     found = told(sync(hoso(TrangThaiHoSo=status, **ENDED)))
     assert found == {milestone: (day, DUE) for milestone, day in expected.items()}
+
+
+def test_what_was_only_handed_in_shows_that_it_was_with_the_day_until_which_it_must_be_taken_on():
+    assert told(sync(hoso(TrangThaiHoSo="1", **ENDED))) == {"registered": (NOVEMBER[20], None)}
+    stated = hoso(
+        TrangThaiHoSo="1", NgayNop="20261119235900", HanTiepNhan="20261121080000", NgayThuXinLoi="20261122080000"
+    )
+    assert told(sync(stated)) == {"registered": (NOVEMBER[19], NOVEMBER[21])}
+    later = told(sync({**stated, "TrangThaiHoSo": "4"}))
+    assert later["registered"] == (NOVEMBER[19], NOVEMBER[21])
+    assert later["apologised"] == (NOVEMBER[22], None)
 
 
 def test_work_that_ended_by_withdrawal_is_told_apart_from_work_that_was_done():

@@ -88,8 +88,9 @@ def test_what_a_stock_client_writes_is_a_valid_call_and_reads_as_what_was_writte
 
 
 def test_every_field_of_a_dossier_may_be_told(dossiers):
-    text = {name: "1" for name in ORDER if not name.startswith(("DanhSach", "TaiLieu", "Ngay"))}
-    dossiers.validate(etree.fromstring(sync(hoso(**text, NgayTra="20261126090000"))))
+    text = {name: "1" for name in ORDER if not name.startswith(("DanhSach", "TaiLieu", "Ngay", "Han"))}
+    moments = dict.fromkeys((name for name in ORDER if name.startswith(("Ngay", "Han"))), "20261126090000")
+    dossiers.validate(etree.fromstring(sync(hoso(**text, **moments))))
 
 
 def heard(zeep, name, element):

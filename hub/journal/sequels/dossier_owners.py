@@ -18,7 +18,16 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event, Fact
-from hub.services.dossiers.identity import BEGINS, CLAIMED, ENDS, HANDED_OVER, TAKEN_OVER, read_agency
+from hub.services.dossiers.identity import (
+    BEGINS,
+    CLAIMED,
+    ENDS,
+    HANDED_OVER,
+    PASSED_ON,
+    REGISTERED,
+    TAKEN_OVER,
+    read_agency,
+)
 from hub.services.dossiers.results import NAME
 from hub.services.dossiers.waits import RESUMES, WAITING, WAITS
 from hub.store import transactions
@@ -51,7 +60,7 @@ class _Owner:
 
     dossier: str
     unit: str
-    origin: str  #: the unit for which it was first recorded
+    origin: str  #: the unit for which it was first recorded; after a move before its receipt, the unit that it moved to
     competent: str = ""  #: the unit that DonViXuLy names, as the owner told last
     new: bool = False
     changed: bool = False
@@ -194,6 +203,8 @@ class _Resolving:
             return owner.unit == told.unit
         self.facts += made
         owner.unit, owner.changed = told.unit, True
+        if not was_counted(made):
+            owner.origin = told.unit
         self._claims |= read_claims(self._tx, {(told.unit, told.key)})
         return True
 
@@ -255,7 +266,7 @@ def _insert_owners(tx: Transaction, owners: Sequence[_Owner]) -> dict[str, _Owne
 def _update_owners(tx: Transaction, owners: Sequence[_Owner]) -> None:
     if owners:
         rows = [
-            {"named": each.dossier, "unit": each.unit, "competent": each.competent}
+            {"named": each.dossier, "unit": each.unit, "origin": each.origin, "competent": each.competent}
             for each in sorted(owners, key=lambda each: each.dossier)
         ]
         tx.execute(sa.update(table).where(table.c.dossier == sa.bindparam("named")), rows)
@@ -279,6 +290,28 @@ def _read_histories(
     return found
 
 
+def was_counted(made: Iterable[Fact]) -> bool:
+    """Return whether the facts *made* of a move are of a dossier that the unit before has received."""
+    return any(each.milestone == HANDED_OVER for each in made)
+
+
+def _pass_on(move: "Move", own: Mapping[str, Fact], others: Mapping[str, Fact]) -> list[Fact]:
+    """Return the facts that a dossier which nobody has taken on passes to the successor of *move*; none if there is none."""
+    registered = own.get(REGISTERED)
+    if registered is None or PASSED_ON in own:
+        return []
+    passed = attrs.evolve(
+        registered, milestone=PASSED_ON, at=move.at, day=move.day, counterpart=move.successor, outside=False
+    )
+    if REGISTERED in others or not BEGINS.isdisjoint(others):
+        return [passed]
+    key = move.new_key or move.key
+    return [
+        passed,
+        attrs.evolve(registered, unit=move.successor, key=key, at=move.at, counterpart=move.unit, outside=False),
+    ]
+
+
 @attrs.frozen(kw_only=True)
 class Move:
     """A dossier that passes from a unit to another."""
@@ -295,16 +328,17 @@ def make_move_facts(tx: Transaction, move: Move) -> list[Fact] | None:
     """Return the facts of *move*; none if the dossier has not begun in its unit. None: it has ended there, or the
     successor has handed it over before.
 
-    If it has begun in the successor too, it counted in both: then it only ends in the unit.
+    If it has begun in the successor too, it counted in both: then it only ends in the unit. What was handed in and not
+    taken on yet is passed on: it waits in the successor from the same day.
     """
     there = (move.successor, move.new_key or move.key)
     found = _read_histories(tx, NAME, {(move.unit, move.key), there})
     own, others = ({each.milestone: each for each in found.get(name, ())} for name in ((move.unit, move.key), there))
-    if not ENDS.isdisjoint(own) or HANDED_OVER in others:
+    if not ENDS.isdisjoint(own) or not {HANDED_OVER, PASSED_ON}.isdisjoint(others):
         return None
     begun = own.get(TAKEN_OVER) or own.get("received")
     if begun is None:
-        return []
+        return _pass_on(move, own, others)
     dated = [each for name in ("supplemented", "supplemented-again") if (each := own.get(name)) and each.due]
     latest = max([begun, *dated], key=lambda each: (each is not begun, each.day or find_local_day(each.at), each.at))
     moved = attrs.evolve(begun, at=move.at, day=move.day, due=latest.due, outside=False)

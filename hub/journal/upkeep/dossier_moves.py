@@ -14,7 +14,7 @@ from hub.journal import events, facts
 from hub.journal.sequels import dossier_owners
 from hub.journal.sequels.dossier_owners import Move
 from hub.journal.upkeep.ended_units import Ended
-from hub.services.dossiers.identity import BEGINS, ENDS, read_agency
+from hub.services.dossiers.identity import BEGINS, ENDS, PASSED_ON, REGISTERED, read_agency
 from hub.services.dossiers.results import NAME
 from hub.store import transactions
 from hub.store.tables import dossier as table
@@ -25,12 +25,16 @@ from hub.store.transactions import Transaction
 SOME = 50
 
 
+#: What opens a dossier in a unit, taken on or not yet, and what closes it there.
+_OPENS, _CLOSES = BEGINS | {REGISTERED}, ENDS | {PASSED_ON}
+
+
 def list_open_dossiers(tx: Transaction, code: str, most: int = SOME) -> list[str]:
     """Return the codes of the dossiers that are open in the unit *code*, at most *most*."""
     ended = fact.alias("ended")
     same = sa.and_(ended.c.unit == fact.c.unit, ended.c.service == fact.c.service, ended.c.key == fact.c.key)
-    begun = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.milestone.in_(sorted(BEGINS)))
-    is_open = ~sa.exists().where(same, ended.c.milestone.in_(sorted(ENDS)))
+    begun = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.milestone.in_(sorted(_OPENS)))
+    is_open = ~sa.exists().where(same, ended.c.milestone.in_(sorted(_CLOSES)))
     return list(tx.scalars(sa.select(fact.c.key).where(begun, is_open).distinct().order_by(fact.c.key).limit(most)))
 
 
@@ -51,8 +55,11 @@ def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime
         made = dossier_owners.make_move_facts(tx, move)
         if not made:
             continue
-        row = {"dossier": key if national else f"{heir} {new_key}", "unit": heir, "origin": of.unit}
-        if national and tx.execute(sa.update(table).where(table.c.dossier == key).values(unit=heir)).rowcount:
+        owned: dict[str, str] = {"unit": heir}
+        if not dossier_owners.was_counted(made):  # its receipt is still to come, and counts in the heir
+            owned["origin"] = heir
+        row = {"dossier": key if national else f"{heir} {new_key}", "origin": of.unit, **owned}
+        if national and tx.execute(sa.update(table).where(table.c.dossier == key).values(owned)).rowcount:
             row = {}
         transactions.insert_missing_rows(tx, table, [row] if row else [])
         held = [attrs.evolve(each, at=now) for each in claims.get((heir, key), ()) if each.milestone != "received"]
@@ -63,8 +70,10 @@ def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime
 
 
 def _is_known(tx: Transaction, code: str, key: str) -> bool:
-    """Return whether a dossier *key* has begun in the unit *code*: another one, if *key* is a code within its unit."""
+    """Return whether a dossier *key* was handed in or has begun in the unit *code*: another one, if *key* is a code within
+    its unit.
+    """
     mine = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.key == key)
     return (
-        tx.execute(sa.select(fact.c.key).where(mine, fact.c.milestone.in_(sorted(BEGINS))).limit(1)).first() is not None
+        tx.execute(sa.select(fact.c.key).where(mine, fact.c.milestone.in_(sorted(_OPENS))).limit(1)).first() is not None
     )

@@ -14,7 +14,7 @@ from hub.formats import safe_xml
 from hub.services import Service
 from hub.services.dossiers import online, states, statistic, steps
 from hub.services.dossiers.codes import load_dossier_codes
-from hub.services.dossiers.identity import HANDED_OVER, TAKEN_OVER
+from hub.services.dossiers.identity import HANDED_OVER, PASSED_ON, REGISTERED, TAKEN_OVER
 from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import NAME, FactSource
 from hub.services.dossiers.waits import RESUMES, WAITS
@@ -69,10 +69,11 @@ SERVICE = Service(
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", TAKEN_OVER, HANDED_OVER,
+        REGISTERED, PASSED_ON,
         *WAITS, *RESUMES, *online.MILESTONES, *statistic.DECLARED.values(),
     ]),
     attributes=frozenset([
-        "applicant", "channel", "competent", "field", "field_name", "outcome", "procedure", "reason",
+        "applicant", "channel", "competent", "field", "field_name", "level", "outcome", "place", "procedure", "reason",
     ]),
     undelivered_kinds=frozenset(["statistic"]),  # no other system has a service for monthly figures
     synced="synced",

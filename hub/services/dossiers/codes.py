@@ -35,6 +35,8 @@ class DossierCodes:
     procedure: re.Pattern[str]
     dossier: re.Pattern[str]  #: of the national form; its group `agency` is the code of the agency that received it
     payments: Mapping[str, str]
+    paid: frozenset[str]  #: the payment states of a dossier that is paid
+    levels: Mapping[str, str]
     population_databases: frozenset[str]
 
 
@@ -59,5 +61,7 @@ def read_dossier_codes(content: str) -> DossierCodes:
         procedure=re.compile(said["procedure"]["pattern"], re.ASCII),
         dossier=re.compile(said["dossier"]["pattern"], re.ASCII),
         payments=said["payment"],
+        paid=frozenset(said["paid"]["values"]),
+        levels=said["level"],
         population_databases=frozenset(said["database"]["population"]),
     )

@@ -17,6 +17,10 @@ CLAIMED = "dossiers-claimed"
 TAKEN_OVER = "taken-over"
 #: The unit has handed an open dossier over to another unit. Its amount is -1, so both facts add up to 0.
 HANDED_OVER = "handed-over"
+#: The dossier was handed in, and waits to be taken on or refused until it is received.
+REGISTERED = "registered"
+#: The unit has passed a dossier that nobody has taken on yet to another unit.
+PASSED_ON = "passed-on"
 #: The milestones with which a dossier begins in a unit, and with which it ends there.
 BEGINS, ENDS = frozenset({"received", TAKEN_OVER}), frozenset({"finished", "refused", HANDED_OVER})
 

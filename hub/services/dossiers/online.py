@@ -1,7 +1,8 @@
-"""What SyncDossiers says of a dossier beside its progress: payment, digitised papers, data that were used again, its result.
+"""What SyncDossiers says of a dossier beside its progress: payment, digitised papers, data that were used again, its result,
+a letter of apology.
 
-Knows the fields that the indicators of Decision 766/QĐ-TTg read (“Mô tả công thức tính chỉ số 766.docx”, standards 4.3) and
-the fact that each proves. Like all facts of a dossier they count once, by the first message that says so, in whatever
+Knows the fields that the indicators of Decision 766/QĐ-TTg read (“Mô tả công thức tính chỉ số 766.docx”, standards 4.3), and
+those that the forms `tthc` and `btp07a` read (standards 12), and the fact that each proves. Like all facts of a dossier they count once, by the first message that says so, in whatever
 order messages come; a field that is absent or 0 proves nothing.
 """
 
@@ -16,7 +17,10 @@ from hub.services.dossiers.results import FactSource
 
 CHARGED, PAID, DIGITISED, REUSED = "fee-charged", "paid-online", "papers-digitised", "data-reused"
 FROM_STORE, IDENTIFIED, RESULT, DAYS = "store-used", "population-data-used", "result-file", "days-taken"
-MILESTONES = (CHARGED, PAID, DIGITISED, REUSED, FROM_STORE, IDENTIFIED, RESULT, DAYS)
+PAID_DIRECTLY, APOLOGISED = "paid-direct", "apologised"
+MILESTONES = (
+    CHARGED, PAID, PAID_DIRECTLY, DIGITISED, REUSED, FROM_STORE, IDENTIFIED, RESULT, DAYS, APOLOGISED,
+)  # fmt: skip
 _YES = "1"
 
 
@@ -26,9 +30,11 @@ def tell_online_facts(
     """Yield the facts that the fields of a received dossier prove. *ended*: when its work was done; None: it goes on."""
     key, papers = item.text("MaHoSo"), [each for each in item.each("TaiLieuNop") if each.text("IsDeleted") != _YES]
     from_store = any(each.text("DuocLayTuKhoDMQG") == _YES for each in papers)
+    online = item.text("DuocThanhToanTrucTuyen") in codes.payments
     proved = {
         CHARGED: any(_is_charged(each) for each in item.each("DanhSachLePhi")),
-        PAID: item.text("DuocThanhToanTrucTuyen") in codes.payments,
+        PAID: online,
+        PAID_DIRECTLY: not online and item.text("TrangThaiThanhToan") in codes.paid,
         DIGITISED: any(each.text("DuongDanTaiTepTin") or each.text("TepDinhKemId") for each in papers),
         REUSED: item.text("HoSoCoThanhPhanSoHoa") == _YES or any(each.text("DuocSoHoa") == _YES for each in papers),
         FROM_STORE: from_store,
@@ -37,9 +43,18 @@ def tell_online_facts(
         or item.text("MaCSDL") in codes.population_databases,
         RESULT: any(each.text("DuongDanTepTinKetQua") for each in item.each("DanhSachGiayToKetQua")),
     }
-    yield from (source.fact(key, milestone) for milestone, is_so in proved.items() if is_so)
+    paid = item.day("NgayThanhToan")
+    for milestone, is_so in proved.items():
+        if is_so:
+            yield source.fact(key, milestone, paid if milestone in (PAID, PAID_DIRECTLY) else None)
     if received is not None and ended is not None:
         yield source.fact(key, DAYS, ended, amount=_count_days(item, received, ended))
+
+
+def tell_apology(item: CallItem, source: FactSource) -> Iterator[Fact]:
+    """Yield the fact that a letter of apology was sent. It does not change the due day (Decree 61/2018, mark U)."""
+    if day := item.day("NgayThuXinLoi"):
+        yield source.fact(item.text("MaHoSo"), APOLOGISED, day)
 
 
 def _is_charged(fee: CallItem) -> bool:

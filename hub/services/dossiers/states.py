@@ -17,8 +17,9 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.language.phrases import phrase
 from hub.services.dossiers.codes import DossierCodes
+from hub.services.dossiers.identity import REGISTERED
 from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
-from hub.services.dossiers.online import tell_online_facts
+from hub.services.dossiers.online import tell_apology, tell_online_facts
 from hub.services.dossiers.results import (
     FactSource,
     keep_earliest_milestones,
@@ -50,17 +51,20 @@ def read_dossier_states(
 class _Days:
     """The days of one dossier, as its unit reports them."""
 
+    registered: date | None  #: the day on which it was handed in
     received: date | None
     due: date | None
     ended: date | None  #: the day on which the work ended
     returned: date | None
+    take_on: date | None  #: until when what was handed in must be taken on or refused
 
     @classmethod
     def of(cls, item: CallItem) -> "_Days":
         received, due, ended, returned = (
             item.day(name) for name in ("NgayTiepNhan", "NgayHenTra", "NgayKetThucXuLy", "NgayTra")
         )
-        return cls(received, due, ended or returned, returned or ended)
+        registered, take_on = item.day("NgayNop"), item.day("HanTiepNhan")
+        return cls(registered, received, due, ended or returned, returned or ended, take_on)
 
 
 def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
@@ -68,6 +72,15 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
     days = _Days.of(item)
     _judge(item, days, milestones, local_time.find_local_day(source.at))
     key, known = item.text("MaHoSo"), _known(item, codes)
+    if REGISTERED in milestones or (milestones and days.registered):  # told once it was received, too: it was handed in
+        yield source.fact(
+            key,
+            REGISTERED,
+            days.registered or days.received,
+            due=days.take_on,
+            attributes=list_known_attributes(**known),
+        )
+    milestones -= {REGISTERED}
     when = {
         "received": days.received,
         "refused": days.ended or days.received,
@@ -82,6 +95,7 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
     if milestones:
         yield from _supplements(item, source, days, known)
         yield from _wait(item, source, codes)
+        yield from tell_apology(item, source)
     if "received" in milestones:
         ended = days.ended if outcome == "done" else None
         yield from tell_online_facts(item, source, codes, received=days.received, ended=ended)
@@ -121,11 +135,13 @@ def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     unit = item.text("DonViXuLy")
     found["competent"] = unit[:_LONGEST_CODE] if len(unit.split()) == 1 else ""  # a name is no code
     found["field_name"] = " ".join(item.text("TenLinhVuc").split())[:_LONGEST_NAME]
+    found["place"] = "elsewhere" if item.text("PhiDiaGioi") == "1" else ""
     if not codes.procedure.fullmatch(found["procedure"]):
         item.tolerate("R", "MaTTHC", phrase("{procedure} is not a procedure code", procedure=found["procedure"][:50]))
     for attribute, name, listed in (
         ("channel", "KenhThucHien", codes.channels),
         ("applicant", "LoaiDoiTuong", codes.applicants),
+        ("level", "MucDoTrucTuyen", codes.levels),
     ):
         code = item.text(name)
         if code and code not in listed:
@@ -154,6 +170,10 @@ def _judge(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -
         item.tolerate(
             "M", "NgayHenTra", phrase("{due} is before NgayTiepNhan, {received}", due=days.due, received=days.received)
         )
-    for name, day in (("NgayTiepNhan", days.received), ("NgayKetThucXuLy", days.ended)):
+    for name, day in (
+        ("NgayTiepNhan", days.received),
+        ("NgayKetThucXuLy", days.ended),
+        ("NgayNop", days.registered),
+    ):
         if day and day > now:
             item.tolerate("R", name, phrase("{day} is after {now}", day=day, now=now))
