@@ -76,6 +76,11 @@ def said_besides(says):
         "TaiKhoanDuocXacThucVoiVNeID": "1" if says & 512 else "0" if says & 1 else None,
         "MaCSDL": "1" if says & 1024 else None,
     }
+    fields |= {
+        "TrangThaiThanhToan": str(says % 2) if says & 2048 else None,
+        "MucDoTrucTuyen": "4398"[says % 4] if says & 4096 else None,
+        "PhiDiaGioi": str(says % 2) if says & 8192 else None,
+    }
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -152,7 +157,8 @@ class Duties(Steps):
     def sync(self, unit, told, own, fault):
         """Tell the state of dossiers."""
         states = {}
-        for number, status, received, due, ended, returned, channel, requests, says in told:
+        for number, status, received, due, ended, returned, channel, requests, says, moments in told:
+            handed_in, take_on, sorry, paid = moments
             listed = [
                 {
                     name: text
@@ -175,6 +181,10 @@ class Duties(Steps):
                 NgayTra=self.stamp(returned),
                 KenhThucHien=channel,
                 DanhSachHoSoBoSung=listed or None,
+                NgayNop=self.stamp(handed_in),
+                HanTiepNhan=self.stamp(take_on),
+                NgayThuXinLoi=self.stamp(sorry),
+                NgayThanhToan=self.stamp(paid),
                 **said_besides(says),
             )
         content = dossiers.sync(*states.values(), organ=unit, message_id=None)

@@ -37,8 +37,10 @@ def states(draw):
     asked = st.one_of(st.none(), over)
     requests = draw(st.lists(st.tuples(asked, asked, asked), max_size=draw(st.sampled_from([0, 0, 1, 3]))))
     channel = draw(st.sampled_from([None, "1", "2", "3", "9"]))
-    says = draw(st.integers(0, 2047))
-    return draw(st.integers(1, 4)), status, received, due, ended, returned, channel, requests, says
+    says = draw(st.integers(0, 2**14 - 1))
+    seldom = st.one_of(st.none(), st.none(), st.integers(-8, 35).map(lambda days: received + days))
+    moments = draw(st.tuples(seldom, seldom, seldom, seldom))
+    return draw(st.integers(1, 4)), status, received, due, ended, returned, channel, requests, says, moments
 
 
 def _step(does, **said):
@@ -194,7 +196,7 @@ def months(form, least, most):
 
     A history that fails is shortened by steps in which nothing happens.
     """
-    own = STEPS["dossiers" if form == "ii06a" else form]
+    own = STEPS["dossiers" if form in ("ii06a", "btp07a") else form]
     others = [each for steps in STEPS.values() if steps is not own for each in steps]
     close = _step(Duties.close, form=st.just(form))
     look = _step(Duties.look, form=st.just(form), back=st.integers(0, 3))

@@ -366,7 +366,10 @@ class Player(Duties):
     # --- dossiers -------------------------------------------------------------------------------------------------------
 
     def tell_dossier(self, unit, key, number, received, channel, status, due, own, ended=None, requests=()):
-        """Tell how a dossier stands.  By SOAP each has a due day, which the contract demands."""
+        """Tell how a dossier stands.  By SOAP each has a due day, which the contract demands.
+
+        What else is told of it follows from its number.
+        """
         due = due or (received + timedelta(days=9) if self.by_soap else None)
 
         def day(on: date | None) -> str | None:
@@ -385,6 +388,14 @@ class Player(Duties):
             NgayKetThucXuLy=day(ended),
             KenhThucHien=channel,
             DanhSachHoSoBoSung=listed or None,
+            TrangThaiThanhToan="1" if number % 5 == 2 else None,
+            DuocThanhToanTrucTuyen="2" if number % 7 == 3 else None,
+            NgayThanhToan=day(received + timedelta(days=1)) if number % 2 else None,
+            NgayNop=day(received - timedelta(days=number % 6)) if number % 3 == 1 else None,
+            HanTiepNhan=day(received + timedelta(days=1)) if number % 8 else None,
+            MucDoTrucTuyen=(None, "4", "3", "2")[number % 4],
+            PhiDiaGioi="1" if number % 9 == 4 else None,
+            NgayThuXinLoi=day(due + timedelta(days=1)) if due and number % 4 < 2 and ended and ended > due else None,
         )
         content = dossiers.sync(state, organ=self._code(unit, number), message_id=None)
         self.bring("dossiers", content, "any", self.name(own))

@@ -320,6 +320,7 @@ class Drawing:
         due = None if self._is(0.1) else received + timedelta(days=random.randint(2, 20))
         tell = partial(self._tell, unit=unit, key=key, number=number, received=received, channel=random.choice("12293"))
         told = self._later(at, 0, 10 if self._is(0.8) else 1200)
+        self._hand_in(told, {"unit": unit, "key": key, "number": number, "received": received, "due": due})
         kind = random.choice(["open", *["done"] * 6, "withdrawn", "refused", "turned away", "step"])
         if kind == "turned away":
             tell(told, "3", due)
@@ -349,6 +350,13 @@ class Drawing:
         if self._is(0.02):
             said = {"month": -1, "new": random.randint(0, 9), "late": random.randint(0, 9)}
             self._does(when, "declare", unit=self._called(unit), monthly=self._is(0.8), own=self._is(0.5), **said)
+
+    def _hand_in(self, told: datetime, said: dict[str, object]) -> None:
+        """Tell of some dossiers that they are handed in, some hours before more is told of them."""
+        number = len(self.deeds)
+        if number % 4 == 1:
+            earlier = told - HOUR * (number % 90)
+            self._does(earlier, "tell_dossier", status="1", channel="2", own=False, **said)
 
     @staticmethod
     def _noon(on: date) -> datetime:

@@ -304,6 +304,31 @@ class TestAMerger:
         merger.bring("communes", sync(received("H55.82-270120-0009"), organ="H55.80"))
         assert "pending_in_time" not in merger.cells("H55.80", "2027-02")
 
+    @pytest.mark.parametrize("moved", ["before its receipt", "with its receipt"])
+    def test_what_was_only_handed_in_waits_in_the_new_unit_and_counts_there_when_it_is_received(self, tx, moved):
+        books = Books(tx, province(BEFORE, COMMUNES), BEFORE)
+        books.now = day("2027-01-20")
+        codes = ["H55.81-270120-0009"] + (["HS-9"] if moved == "before its receipt" else [])
+        for code in codes:
+            books.bring("communes", sync({**received(code), "TrangThaiHoSo": "1"}, organ="H55.81"))
+        assert books.cells("H55.81", "2027-02", "btp07a") == {"awaiting": len(codes), "awaiting_in_time": len(codes)}
+        books.now = day("2027-02-01", 0)
+        books.meet(AFTER, province(AFTER, COMMUNES))
+        if moved == "before its receipt":
+            self.move(books)
+            self.move(books)
+            assert books.cells("H55.81", "2027-02", "btp07a") == {}
+            assert books.cells("H55.80", "2027-02", "btp07a") == {
+                "awaiting": len(codes), "awaiting_in_time": len(codes)
+            }  # fmt: skip
+        for code in codes:
+            books.bring("communes", sync(received(code, "2027-02-01"), organ="H55.81"))
+        self.move(books)
+        assert books.cells("H55.81", "2027-02", "btp07a") == {}
+        taken = books.cells("H55.80", "2027-02", "btp07a")
+        assert taken["received"] == taken["received_online_other"] == taken["pending"] == len(codes)
+        assert not {"awaiting", "taken_over"} & taken.keys()
+
     def test_moving_again_moves_nothing(self, merger):
         self.move(merger)
         before = merger.cells("H55.80", "2027-02")

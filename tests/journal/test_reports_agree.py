@@ -17,7 +17,7 @@ from tests.journal.test_closing import AFTER, in_steps, put
 BOOK = read_shipped_book()
 NOVEMBER, DECEMBER = parse_period("2026-11"), parse_period("2026-12")
 #: Two forms of one service, one of documents, one whose late facts make revisions.
-FORMS = ("dossiers", "ii06a", "edoc", "mail")
+FORMS = ("dossiers", "ii06a", "btp07a", "edoc", "mail")
 UNITS = ("A", "B")
 _NUMBERS = count()
 
@@ -55,8 +55,8 @@ def count_report(tx: Transaction, form: str, period: str) -> Report:
 
 
 def list_disagreements(tx: Transaction, period: str) -> Iterator[tuple[str, str, object, object]]:
-    """Yield each number that a form takes from another and that this one says otherwise; and where the two forms of
-    dossiers differ in what both count.
+    """Yield each number that a form takes from another and that this one says otherwise; and where the forms of dossiers
+    differ in what both count.
     """
     derived = [form for form in BOOK.forms if form.bases]
     named = {"dossiers", "ii06a", *(each for form in derived for each in (form.id, *form.bases))}
@@ -72,6 +72,9 @@ def list_disagreements(tx: Transaction, period: str) -> Iterator[tuple[str, str,
         mine = one[key]
         if mine != other[same]:
             yield "dossiers", key, mine, other[same]
+    for key in ("received", "carried_over", "settled", "settled_late", "pending", "pending_overdue", "taken_over"):
+        if numbers["btp07a"][key] != other[key]:
+            yield "btp07a", key, numbers["btp07a"][key], other[key]
 
 
 def close(tx: Transaction, period: Period, order: tuple[str, ...], late: timedelta, *, by_hand: bool) -> None:
@@ -86,7 +89,9 @@ def close(tx: Transaction, period: Period, order: tuple[str, ...], late: timedel
         at += timedelta(seconds=2)
 
 
-@pytest.mark.parametrize("order", [FORMS, ("mail", "ii06a", "edoc", "dossiers")], ids=["dossiers first", "mail first"])
+@pytest.mark.parametrize(
+    "order", [FORMS, ("mail", "ii06a", "edoc", "btp07a", "dossiers")], ids=["dossiers first", "mail first"]
+)
 @pytest.mark.slow
 def test_reports_of_one_month_agree_in_whatever_order_its_forms_are_closed_and_facts_arrive(tx, order):
     tell(tx, NOVEMBER.first, NOVEMBER.start + timedelta(hours=9))

@@ -104,6 +104,28 @@ class View:
         known = {(one.key, one.what) for one in self.known}
         return [one for one in counted if all((one.key, what) in known for what in whats)]
 
+    def lacking(self, counted: list[Told], what: str) -> list[Told]:
+        """Return those of *counted* of whose dossier this was not known when the numbers were made."""
+        known = {one.key for one in self.known if one.what == what}
+        return [one for one in counted if one.key not in known]
+
+    def never_begun(self, counted: list[Told]) -> list[Told]:
+        """Return those of *counted* whose dossier nobody had taken on before the end of the period."""
+        begun = {one.key for one in self.told if one.what in BEGUN}
+        return [one for one in counted if one.key not in begun]
+
+    def apologised(self, one: Told) -> bool:
+        """Tell whether a letter of apology for a dossier was sent by the moment at which it is looked at."""
+        return any(each.what == "apologised" and each.when <= self.now for each in self.of_key[one.key])
+
+    def awaiting(self, *, overdue: bool) -> list[Told]:
+        """Return what was handed in and neither taken on nor refused; overdue: it should have been by then."""
+        before = [one for one in self.told if one.when <= self.now]
+        over = {one.key for one in before if one.what in (*BEGUN, "finished", "refused", "passed-on")}
+        day = min(self.last, self.today)
+        waiting = [one for one in before if one.what == "registered" and one.key not in over]
+        return [one for one in waiting if overdue is (one.due is not None and one.due < day)]
+
     def _timing(self, finished: Told, less: int = 0) -> str:
         told = [one for one in self.of_key[finished.key] if one.on <= finished.on]
         due = finished.due or latest_due(told)
@@ -112,7 +134,7 @@ class View:
             return "on time"
         return "early" if day < due else "late"
 
-    def _first_ends(self) -> list[Told]:
+    def first_ends(self) -> list[Told]:
         """Return the first ends of dossiers that have begun too, the later of end and first beginning in the period."""
         found = []
         for told in self.of_key.values():
@@ -124,11 +146,11 @@ class View:
         return found
 
     def ended(self, how: str) -> list[Told]:
-        return [end for end in self._first_ends() if self._settled(end) == how]
+        return [end for end in self.first_ends() if self._settled(end) == how]
 
     def ended_by_clock(self, *, late: bool) -> list[Told]:
         """Return the first ends that came late, or did not, where the time of supplements does not count (indicator 2.1)."""
-        return [end for end in self._first_ends() if (self._timing(end, self._supplements(end)) == "late") is late]
+        return [end for end in self.first_ends() if (self._timing(end, self._supplements(end)) == "late") is late]
 
     def _supplements(self, end: Told) -> int:
         """Return the days on which papers were asked for and brought, until the end."""
@@ -258,6 +280,33 @@ II06A: dict[str, Rule] = {
     "pending_overdue": lambda view: view.pending(overdue=True),
     "taken_over": lambda view: view.inside("taken-over", "handed-over"),
 }
+BTP07A: dict[str, Rule] = {
+    "received_direct": lambda view: [one for one in view.inside("received") if one.said["channel"] in ("direct", "")],
+    "received_online_full": lambda view: view.inside("received", channel="online", level="full"),
+    "received_online_partial": lambda view: view.inside("received", channel="online", level="partial"),
+    "received_online_other": lambda view: [
+        one for one in view.inside("received", channel="online") if one.said["level"] not in ("full", "partial")
+    ],
+    "received_post": lambda view: view.inside("received", channel="post"),
+    "carried_over": lambda view: view.carried_over(),
+    "received_elsewhere": lambda view: view.inside("received", place="elsewhere"),
+    "settled_in_time": lambda view: [*view.ended("early"), *view.ended("on time")],
+    "settled_late_apologised": lambda view: view.having(view.ended("late"), "apologised"),
+    "settled_late_unapologised": lambda view: view.lacking(view.ended("late"), "apologised"),
+    "pending_in_time": lambda view: view.pending(overdue=False),
+    "pending_overdue_apologised": lambda view: [one for one in view.pending(overdue=True) if view.apologised(one)],
+    "pending_overdue_unapologised": lambda view: [
+        one for one in view.pending(overdue=True) if not view.apologised(one)
+    ],
+    "paid_online": lambda view: view.inside("paid-online"),
+    "paid_direct": lambda view: view.inside("paid-direct"),
+    "stopped": lambda view: view.inside("paused"),
+    "awaiting_in_time": lambda view: view.awaiting(overdue=False),
+    "awaiting_overdue": lambda view: view.awaiting(overdue=True),
+    "refused": lambda view: view.never_begun(view.inside("refused")),
+    "withdrawn": lambda view: [end for end in view.first_ends() if end.said.get("outcome") == "withdrawn"],
+    "taken_over": lambda view: view.inside("taken-over", "handed-over"),
+}
 MAIL: dict[str, Rule] = {
     "accounts": lambda view: view.most("accounts-issued"),
     "active": lambda view: view.most("accounts-active"),
@@ -321,6 +370,7 @@ FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
     "lookups": ("lookups", LOOKUPS),
     "links": ("links", LINKS),
     "reporting": ("reports", REPORTING),
+    "btp07a": ("dossiers", BTP07A),
 }
 #: Sums of columns that are put together from months in different ways.
 SUMS = {
@@ -329,12 +379,25 @@ SUMS = {
     ("ii06a", "received"): ("received_online", "received_direct", "carried_over", "taken_over"),
     ("ii06a", "settled"): ("settled_early", "settled_on_time", "settled_late"),
     ("ii06a", "pending"): ("pending_in_time", "pending_overdue"),
-}
-BY_DAY = ("dossiers", "ii06a", "mail", "links")
-SINGLE = ("dossiers", "ii06a")  #: what a unit tells later of the days of one thing corrects them
+    ("btp07a", "received"): (
+        "received_direct", "received_online_full", "received_online_partial", "received_online_other", "received_post",
+        "carried_over", "taken_over",
+    ),
+    ("btp07a", "settled"): ("settled_in_time", "settled_late_apologised", "settled_late_unapologised"),
+    ("btp07a", "settled_late"): ("settled_late_apologised", "settled_late_unapologised"),
+    ("btp07a", "pending"): ("pending_in_time", "pending_overdue_apologised", "pending_overdue_unapologised"),
+    ("btp07a", "pending_overdue"): ("pending_overdue_apologised", "pending_overdue_unapologised"),
+    ("btp07a", "paid"): ("paid_online", "paid_direct"),
+    ("btp07a", "awaiting"): ("awaiting_in_time", "awaiting_overdue"),
+}  # fmt: skip
+BY_DAY = ("dossiers", "ii06a", "btp07a", "mail", "links")
+SINGLE = ("dossiers", "ii06a", "btp07a")  #: what a unit tells later of the days of one thing corrects them
 REVISED = ("mail",)  #: what comes late stays in its month, whose row gets another revision
 OPENING = ("carried_over",)
-STOCKS = ("pending_in_time", "pending_overdue", "open_in_time", "open_late", "open", "processing", "overdue")
+STOCKS = (
+    "pending_in_time", "pending_overdue", "open_in_time", "open_late", "open", "processing", "overdue",
+    "pending_overdue_apologised", "pending_overdue_unapologised", "awaiting_in_time", "awaiting_overdue",
+)  # fmt: skip
 PEAKS = ("accounts", "active", "over_quota")
 TIMES = ("last_update",)
 

@@ -35,9 +35,24 @@ class Points:
     points: int
 
 
-Column = Taken | Share | Points
+@attrs.frozen
+class Sum:
+    """Other columns added up."""
+
+    of: tuple[str, ...]
+
+
+Column = Taken | Share | Points | Sum
 NOTHING = Decimal("0.00")
 _HANDLED = ("ended_in_time", "ended_late", "open_in_time", "open_late")
+
+_OF_07A = (
+    "received_direct", "received_post", "settled", "settled_in_time", "settled_late", "pending", "pending_in_time",
+    "pending_overdue", "carried_over", "received_online_full", "received_online_partial", "received_online_other",
+    "received_elsewhere", "settled_late_apologised", "settled_late_unapologised", "pending_overdue_apologised",
+    "pending_overdue_unapologised", "paid", "paid_online", "paid_direct", "stopped", "awaiting_in_time",
+    "awaiting_overdue", "refused", "withdrawn", "taken_over",
+)  # fmt: skip
 
 FORMS: dict[str, dict[str, Column]] = {
     "tonghop": {
@@ -93,6 +108,10 @@ FORMS: dict[str, dict[str, Column]] = {
         "identified_ratio": Share(("identified",), ("received_new",), NOTHING),
         "overdue_ratio": Share(("ended_late", "open_late"), _HANDLED, NOTHING),
     },
+    "tthc": {
+        "received_online": Sum(("received_online_full", "received_online_partial", "received_online_other")),
+        **{column: Taken("btp07a", column) for column in _OF_07A},
+    },
     "suckhoe": {
         "sent": Taken("edoc", "sent"),
         "failed": Taken("edoc", "failed"),
@@ -113,7 +132,7 @@ FORMS: dict[str, dict[str, Column]] = {
 def number(form: str, column: str, base: Callable[[str, str], int]) -> int | Decimal | None:
     """Return what a cell says; *base* gives the numbers of other forms.  Shares and points have two decimals, halves going up."""
     exact = _exact(FORMS[form], column, base)
-    if isinstance(FORMS[form][column], Taken) or exact is None:
+    if isinstance(FORMS[form][column], Taken | Sum) or exact is None:
         return None if exact is None else int(exact)
     return exact.copy_abs().quantize(Decimal("0.01"), ROUND_HALF_UP).copy_sign(exact)
 
@@ -127,6 +146,8 @@ def _exact(columns: dict[str, Column], column: str, base: Callable[[str, str], i
             return Decimal(base(form, other))
         case Share(part, whole, empty):
             return 100 * added(part) / added(whole) if added(whole) else empty
+        case Sum(of):
+            return added(of)
         case Points(of, full_at, points):
             share = _exact(columns, of, base)
             return None if share is None else min(share / full_at, Decimal(1)) * points

@@ -19,7 +19,7 @@ _CALL = "{urn:lienthong:dossiers:1}"
 
 #: What a dossier that stands so has reached.
 REACHED: dict[str, tuple[str, ...]] = {
-    "1": (),
+    "1": ("registered",),
     "2": ("received",),
     "3": ("refused",),
     "4": ("received",),
@@ -33,8 +33,10 @@ REACHED: dict[str, tuple[str, ...]] = {
 #: What a dossier that stands so waits for; 2 and 4: its work goes on.
 WAITS = {"5": "papers", "6": "payment", "8": "paused"}
 WORKS = ("2", "4")
+BEGUN = ("taken-over", "received")
 CORRECTIONS = 3  #: a day is corrected no more often
 ROUNDS = 3  #: waits of a dossier beyond these are not seen
+LEVELS = {"4": "full", "3": "partial", "2": "other", "1": "other"}
 CHANNELS = {"1": "direct", "2": "online", "3": "post"}
 DECLARED = {
     "NewReception": "declared-received",
@@ -69,7 +71,7 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
     origin: dict[tuple[str, ...], str] = {}
     for partner, one in told:
         while moves and moves[0][0] <= one.at:
-            found += _moved(of_key, owner, *moves.pop(0))
+            found += _moved(of_key, owner, origin, *moves.pop(0))
         teller, code = places.actor(one.unit, places.day(one.at)), NATIONAL.fullmatch(one.key[0])
         unit = places.actor(code[1], places.day(one.at)) if code else teller
         if one.what == "synced" and code:
@@ -81,9 +83,7 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
             continue
         elif code:
             if owner.get(one.key, unit) != unit and places.actor(owner[one.key], places.day(one.at)) == unit:
-                found += _moved(
-                    of_key, owner, one.at, owner[one.key], unit, one.key
-                )  # before noon of the day of its end
+                found += _followed(of_key, owner, origin, one, unit)
             unit = owner.setdefault(one.key, unit)
             origin.setdefault(one.key, unit)
         mine = attrs.evolve(one, unit=unit, by="" if teller == unit else teller)
@@ -99,29 +99,52 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
         if is_new:
             held.append(mine)
     for at, unit, heir in moves:
-        found += _moved(of_key, owner, at, unit, heir) if events and at <= events[-1].at else []
+        found += _moved(of_key, owner, origin, at, unit, heir) if events and at <= events[-1].at else []
+    return found
+
+
+def _followed(
+    of_key: dict[tuple[str, ...], list[Told]],
+    owner: dict[tuple[str, ...], str],
+    origin: dict[tuple[str, ...], str],
+    one: Told,
+    unit: str,
+) -> list[Told]:
+    """Return how a dossier passes to *unit*, which tells of it before noon of the day on which the unit before ends."""
+    left = owner[one.key]
+    found = _moved(of_key, owner, origin, one.at, left, unit, one.key)
+    if not {each.what for each in of_key.get((left, *one.key), [])} & {"finished", "refused"}:
+        owner[one.key] = unit
     return found
 
 
 def _moved(
     of_key: dict[tuple[str, ...], list[Told]],
     owner: dict[tuple[str, ...], str],
+    origin: dict[tuple[str, ...], str],
     at: datetime,
     unit: str,
     heir: str,
     one: tuple[str, ...] | None = None,
 ) -> list[Told]:
-    """Return how the open dossiers of a unit, or *one* of them, pass to its successor."""
+    """Return how the open dossiers of a unit, or *one* of them, pass to its successor; also what nobody has taken on yet."""
     found = []
     for (of, *key), told in list(of_key.items()):
         names = {one.what for one in told}
-        begun = next((one for one in told if one.what in ("taken-over", "received")), None)
-        if (
-            of != unit
-            or one not in (None, tuple(key))
-            or begun is None
-            or names & {"finished", "refused", "handed-over"}
-        ):
+        begun = next((one for one in told if one.what in BEGUN), None)
+        if of != unit or one not in (None, tuple(key)) or names & {"finished", "refused", "handed-over", "passed-on"}:
+            continue
+        waiting = next((one for one in told if one.what == "registered"), None)
+        if begun is None and waiting is not None:
+            passed = attrs.evolve(waiting, at=at, day=places.day(at), what="passed-on")
+            told.append(passed)
+            found.append(passed)
+            owner[tuple(key)] = origin[tuple(key)] = heir
+            there = of_key.setdefault((heir, *key), [])
+            if not {one.what for one in there} & {"registered", *BEGUN}:
+                there.append(attrs.evolve(waiting, unit=heir, at=at))
+                found.append(there[-1])
+        if begun is None:
             continue
         papers = [one for one in told if one.what in ("supplemented", "supplemented-again") and one.due]
         latest = max([begun, *papers], key=lambda one: (one is not begun, one.on, one.at))
@@ -227,13 +250,26 @@ def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[To
         "withdrawn": ended or returned,
         "returned": returned or ended,
     }
-    said = {"channel": CHANNELS.get(_text(state, "KenhThucHien"), ""), "field": field(_text(state, "MaLinhVuc"))}
+    said = {
+        "channel": CHANNELS.get(_text(state, "KenhThucHien"), ""),
+        "field": field(_text(state, "MaLinhVuc")),
+        "level": LEVELS.get(_text(state, "MucDoTrucTuyen"), ""),
+        "place": "elsewhere" if _text(state, "PhiDiaGioi") == "1" else "",
+    }
+    handed_in = _day(state, "NgayNop")
+    if code == "1" or handed_in:
+        until = _day(state, "HanTiepNhan")
+        yield _one(message, call, dossier, "registered", day=handed_in or received, due=until, said=said)
+    if code == "1":
+        return
+    if sorry := _day(state, "NgayThuXinLoi"):
+        yield _one(message, call, dossier, "apologised", day=sorry)
     for what in REACHED[code]:
         if what == "supplement-requested":
             continue
         ending = {"outcome": "withdrawn" if code == "7" else "done"} if what == "finished" else {}
         yield _one(message, call, dossier, what, day=days.get(what), due=due, said=said | ending)
-    requests = state.findall(f"{_CALL}DanhSachHoSoBoSung") if REACHED[code] else []
+    requests = state.findall(f"{_CALL}DanhSachHoSoBoSung")
     if "supplement-requested" in REACHED[code] and not requests:
         yield _one(message, call, dossier, "supplement-requested", due=due, said=said)
     for request, again in zip(requests, ("", "-again"), strict=False):
@@ -259,9 +295,11 @@ def _online(
     """Yield what the other fields prove: payment, digitised papers, data used again, the result, the days of work."""
     papers = [each for each in state.findall(f"{_CALL}TaiLieuNop") if _text(each, "IsDeleted") != "1"]
     store = any(_text(each, "DuocLayTuKhoDMQG") == "1" for each in papers)
+    online = _text(state, "DuocThanhToanTrucTuyen") in ("1", "2")
     proved = {
         "fee-charged": any(float(_text(each, "Gia") or "0") > 0 for each in state.findall(f"{_CALL}DanhSachLePhi")),
-        "paid-online": _text(state, "DuocThanhToanTrucTuyen") in ("1", "2"),
+        "paid-online": online,
+        "paid-direct": not online and _text(state, "TrangThaiThanhToan") == "1",
         "papers-digitised": any(_text(each, "DuongDanTaiTepTin") or _text(each, "TepDinhKemId") for each in papers),
         "data-reused": _text(state, "HoSoCoThanhPhanSoHoa") == "1"
         or any(_text(each, "DuocSoHoa") == "1" for each in papers),
@@ -273,7 +311,8 @@ def _online(
     }
     for what, is_so in proved.items():
         if is_so:
-            yield _one(message, call, dossier, what)
+            paid = _day(state, "NgayThanhToan") if what.startswith("paid-") else None
+            yield _one(message, call, dossier, what, day=paid)
     if received and done:
         days = (done - received).days
         for request in state.findall(f"{_CALL}DanhSachHoSoBoSung"):

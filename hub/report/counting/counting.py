@@ -271,7 +271,7 @@ class Placing:
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
     _undoing: frozenset[str]  #: the milestones that undo a fact of a flow
-    _having: frozenset[str]  #: the milestones that rules ask for beside the fact that they count
+    _having: frozenset[str]  #: the milestones that flows and ends ask for, or exclude, beside the fact that they count
     _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
     _start: datetime
@@ -314,7 +314,7 @@ class Placing:
             stocks=tested(ColumnKind.STOCK),
             ends=tested(ColumnKind.END),
             happenings=tested(ColumnKind.HAPPENING),
-            telling=named(ColumnKind.STOCK, "milestones", "without", "extended_by").union(
+            telling=named(ColumnKind.STOCK, "milestones", "having", "without", "extended_by").union(
                 *(form.waits, form.resumes, *form.steps),
                 *([{RECEIVED}] if any(rule.matched for rule in form.rules) else []),
                 form.clock.too_often.values() if form.clock else (),
@@ -324,7 +324,7 @@ class Placing:
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             undoing=named(ColumnKind.FLOW, "without"),
-            having=named(ColumnKind.FLOW, "having") | named(ColumnKind.END, "having"),
+            having=named(ColumnKind.FLOW, "having", "lacking") | named(ColumnKind.END, "having", "lacking"),
             correct=make_corrector(form, period, books) if corrects_days(form) else None,
             known=_make_known(books, period, now),
             start=period.start,
@@ -362,7 +362,7 @@ class Placing:
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
             if (
-                column.having <= kept.had
+                _has_asked(column, kept)
                 and not column.without & kept.undone
                 and _in_time(self.form, column, fact, kept)
             ):
@@ -484,6 +484,8 @@ class Placing:
                 candidates = _candidates(form, column, then, applies)
             if column.waiting is not None and column.waiting is not is_waiting(form, then):
                 continue
+            if not column.having.issubset(fact.milestone for fact in then):
+                continue
             for fact in candidates:
                 if column.due_passed is None:
                     yield column, fact
@@ -508,7 +510,7 @@ class Placing:
         if max(when, min(begun)) < self._start:
             return
         for column, applies in self._ends:
-            mine = fact.milestone in column.milestones and applies(fact) and column.having <= kept.had
+            mine = fact.milestone in column.milestones and applies(fact) and _has_asked(column, kept)
             if mine and _in_time(form, column, fact, kept):
                 yield column, fact
 
@@ -526,6 +528,11 @@ class _Kept:
     standing: list[Fact] = attrs.field(factory=list)  #: facts that stocks read, up to the moment of the report
     #: the beginnings and ends, with the times to which they are posted
     life: list[tuple[datetime, Fact]] = attrs.field(factory=list)
+
+
+def _has_asked(column: Column, kept: _Kept) -> bool:
+    """Return whether a key has the milestones that a rule asks for beside the fact that it counts, and lacks the others."""
+    return column.having <= kept.had and not column.lacking & kept.had
 
 
 def _make_known(books: ClosedMonths, period: Period, now: datetime) -> Callable[[Fact], bool]:

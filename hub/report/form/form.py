@@ -168,8 +168,11 @@ class Column:
     #: flow, stock: the unit has a `received` of the same key before the period's end (stock: the report's moment)
     matched: bool = False
     unmatched: bool = False  #: flow: the unit has no `received` of the same key before the period's end
-    #: flow, end: milestones that the key must have too, as known at the closing or, of an open period, now
+    #: flow, end: milestones that the key must have too, as known at the closing or, of an open period, now; stock: those
+    #: that it must have at the moment
     having: frozenset[str] = frozenset()
+    #: flow, end: milestones that the key must not have, as known at the closing or, of an open period, now
+    lacking: frozenset[str] = frozenset()
     #: flow: how the fact's day lies relative to its own due date, else to that of `received`
     timing: Timing | None = None
     extended_by: frozenset[str] = frozenset()  #: milestones whose due date replaces that of `received`
@@ -212,7 +215,7 @@ class Column:
             or self.matched
             or self.unmatched
             or self.timing is not None
-            or bool(self.having)
+            or bool(self.having or self.lacking)
             or (self.kind is ColumnKind.FLOW and bool(self.without))
         )
 

@@ -64,6 +64,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "extended_by",
         "clock",
         "having",
+        "lacking",
         "without",
     ),
     ColumnKind.STOCK: (
@@ -76,12 +77,13 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "extended_by",
         "waiting",
         "clock",
+        "having",
         "without",
         "opening",
     ),
     ColumnKind.PEAK: ("milestones", "where", "unless"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
-    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "clock", "having"),
+    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "clock", "having", "lacking"),
     ColumnKind.TAKEN: ("form", "column"),
     ColumnKind.FORMULA: ("sum",),
     ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
@@ -483,6 +485,7 @@ def _rule(
         matched=table.flag("matched"),
         unmatched=table.flag("unmatched"),
         having=frozenset(table.texts("having", milestones)),
+        lacking=frozenset(table.texts("lacking", milestones)),
         timing=_one_of(table, "timing", Timing),
         extended_by=frozenset(table.texts("extended_by", milestones)),
         furthest=frozenset(table.texts("furthest", moving)),
@@ -503,6 +506,8 @@ def _rule(
         table.wrong("milestones", phrase("is empty or missing"), phrase("the milestones that are counted"))
     if rule.matched and rule.unmatched:
         table.wrong("unmatched", phrase("is given beside matched"), phrase("one of the two"))
+    if rule.having & rule.lacking:
+        table.wrong("lacking", phrase("names what having names"), phrase("other milestones"))
     if rule.revised and len(rule.revised) != 3:
         table.wrong(
             "revised",
