@@ -152,6 +152,7 @@ SENTENCES: dict[str, Phrase] = {
         "The content differs from the downloaded report; download it again and sign that file with a "
         "tool that does not change the XML"
     ),
+    "batch-file": phrase("The file is not a signed report of this form and period; check which file it is"),
     "report-not-closed": phrase(
         "The report is not closed: there is nothing to sign; get the XML report of an ended period, then sign that file"
     ),

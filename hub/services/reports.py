@@ -45,6 +45,19 @@ def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
     """Read the record of a sealed report. It has no fact before its delivery. Raises Rejected."""
     del at, message
     root = safe_xml.parse_safe_xml(octets)
+    form, unit, period, revision = _read_address(root)
+    one = make_revision_key(form, unit, period, revision)
+    return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(root)} {period}".strip())
+
+
+def read_report_address(octets: bytes) -> tuple[str, str, str, int]:
+    """Return the form, the unit, the period and the revision that a sealed report names, also a signed one. Raises
+    Rejected.
+    """
+    return _read_address(safe_xml.parse_safe_xml(octets))
+
+
+def _read_address(root: etree._Element) -> tuple[str, str, str, int]:
     form, period, total = (root.find(f"{{{REPORT}}}{tag}") for tag in ("Form", "Period", "Total"))
     if root.tag != f"{{{REPORT}}}Report" or form is None or period is None or total is None:
         raise Rejected(Problem("contract-broken", phrase("{tag} is no sealed report", tag=root.tag)))
@@ -53,8 +66,7 @@ def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
         raise Rejected(
             Problem("contract-broken", phrase("a report without a unit, or with a revision that is no number"))
         )
-    one = make_revision_key(form.get("id", ""), unit, period.get("text", ""), int(revision))
-    return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(form)} {period.get('text', '')}".strip())
+    return form.get("id", ""), unit, period.get("text", ""), int(revision)
 
 
 def _read_record(octets: bytes, at: datetime, message: str) -> Record:
@@ -67,10 +79,9 @@ def _read_record(octets: bytes, at: datetime, message: str) -> Record:
     return Record(kind="signed-pdf", sender=unit, keys=(key,), subject=f"{form} {period}")
 
 
-def _title(form: etree._Element) -> str:
-    return next(
-        (each.text or "" for each in form if each.tag == f"{{{REPORT}}}Title" and each.get("language") == "vi"), ""
-    )
+def _title(root: etree._Element) -> str:
+    titles = root.iterfind(f"{{{REPORT}}}Form/{{{REPORT}}}Title")
+    return next((each.text or "" for each in titles if each.get("language") == "vi"), "")
 
 
 SERVICE = Service(

@@ -12,7 +12,7 @@ from enum import StrEnum
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.domain.model import ReportState, Unit
+from hub.domain.model import ReportState, Unit, UnitKind
 from hub.journal import blobs, unit_registry
 from hub.report.counting import reconciling
 from hub.report.counting.family import list_unit_family
@@ -125,10 +125,14 @@ def read_report_round(
 ) -> ReportRound:
     """Return how the report *form* of each unit for *period* stands at *now*, parents before children.
 
-    *within*: the only units that are read, by code; None: all of the province. Raises PeriodUnreadable and FormMissing.
+    *within*: the only units that are read, by code; None: all of the province. Test units of a drill are in no round. Raises PeriodUnreadable and FormMissing.
     """
     asked = unit_report.resolve_all_units(tx, period, form, book, now)
-    codes = [code for code in _sort_units(asked) if within is None or code in within]
+    codes = [
+        code
+        for code in _sort_units(asked)
+        if (within is None or code in within) and asked.units[code].kind != UnitKind.DRILL
+    ]
     newest = revisions.find_newest_revisions(tx, codes, asked.form.id, asked.period.text)
     said = declarations.find_newest_declarations(tx, asked.form.id, asked.period, codes)
     ended, month = asked.period.end <= now, submission.find_open_month(tx, asked.form, asked.period)

@@ -64,6 +64,10 @@ class Unsigned(Exception):
     """Only a signed report may be submitted, and no official has signed this one."""
 
 
+#: Why a report is not given out, handed in or published.
+REFUSALS = (Unended, Unclosed, Unreasoned, Unsigned)
+
+
 @attrs.frozen(kw_only=True)
 class CountedReport:
     """A report as counted now."""

@@ -47,6 +47,9 @@ COMMANDS = {
         phrase("State of a report: closed, signed, submitted, accepted"),
     ),
     "round": ("hub.cli.report.round_state:show_round", phrase("How the reports of all units stand")),
+    "give-out": ("hub.cli.report.many:give_out_reports", phrase("Give out the reports of many units to be signed")),
+    "collect": ("hub.cli.report.many:collect_reports", phrase("Take in the signed reports of many units")),
+    "hand-in": ("hub.cli.report.many:hand_in_reports", phrase("Submit the reports of many units to a partner")),
     "submit": (
         "hub.cli.report.submitting:submit_report",
         phrase("Submit a report to a partner"),

@@ -60,7 +60,6 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     from hub.domain.errors import Rejected, Unready
     from hub.domain.model import ReportState
     from hub.report.form import book
-    from hub.report.signed import signed_pdf
     from hub.security.certificates import describe_owner
     from hub.store import transactions
     from hub.workload import submission
@@ -75,11 +74,10 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         try:
             with transactions.write_transaction(engine) as tx:
                 kept = submission.read_newest_revision(tx, code, form, text)
-                pdf = uploaded.startswith(signed_pdf.BEGINS)
-                taken = (_take_pdf if pdf else _take)(tx, config, kept, uploaded, now)
+                taken = accept_document(tx, config, kept, uploaded, now)
         except Rejected as rejected:
             with transactions.write_transaction(engine) as tx:
-                _turn_away(tx, code, form, text, rejected, uploaded, now)
+                record_refusal(tx, code, form, text, rejected, uploaded, now)
             _refuse(screen, rejected)
         except Unready as unready:
             why = unready.problem.detail
@@ -192,6 +190,15 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
     return code, span.text
 
 
+def accept_document(
+    tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
+) -> "SignedReturn":
+    """Accept a signed XML report or PDF of the revision *kept*. Raises Rejected."""
+    from hub.report.signed import signed_pdf
+
+    return (_take_pdf if uploaded.startswith(signed_pdf.BEGINS) else _take)(tx, config, kept, uploaded, now)
+
+
 def _take(
     tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
 ) -> "SignedReturn":
@@ -239,7 +246,7 @@ def _take_pdf(
     return submission.accept_signed_pdf(tx, province, kept, uploaded, found, by=getpass.getuser(), now=now)
 
 
-def _turn_away(
+def record_refusal(
     tx: "Transaction", code: str, form: str, period: str, rejected: "Rejected", uploaded: bytes, now: datetime
 ) -> None:
     """Record the refusal, if there is a revision to which it belongs."""

@@ -62,7 +62,7 @@ def _submit_or_publish(screen: Screen, unit: str, period: str, form: str, partne
 
     config, now = read_config(screen.config), datetime.now(UTC)
     if partner is not None:
-        _check_taker(config, partner)
+        check_taker(config, partner)
     with open_journal(config, counts=book.read_book(config.reports).services(form)) as engine:
         try:
             with transactions.write_transaction(engine) as tx:
@@ -113,7 +113,7 @@ def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str)
     with open_journal(config, counts=book.read_book(config.reports).services(form)) as engine:
         try:
             with transactions.write_transaction(engine) as tx:
-                province, counted, by = _counted(tx, config, unit, period, form, now)
+                province, counted, by = count_for_release(tx, config, unit, period, form, now)
                 kept = submission.issue_report(tx, province, counted, reason=reason, by=by, now=now)
                 content = blobs.read_blob(tx, submission.read_signing_base(tx, kept).sha256)
         except submission.Unended:
@@ -145,7 +145,8 @@ def _say_behind(screen: Screen, revision: int) -> None:
     )
 
 
-def _check_taker(config: "Config", code: str) -> None:
+def check_taker(config: "Config", code: str) -> None:
+    """Check that the partner *code* takes reports. Raises `CommandStop` and `UsageError`."""
     from hub.domain.model import Receive
     from hub.services.reports import NAME
 
@@ -169,13 +170,13 @@ def _write_down(
     """Record the report in the journal: for *partner*, or as published if *partner* is None."""
     from hub.workload import submission
 
-    province, counted, by = _counted(tx, config, unit, period, form, now)
+    province, counted, by = count_for_release(tx, config, unit, period, form, now)
     if partner is None:
         return submission.publish_report(tx, province, counted, reason=reason, by=by, now=now)
     return submission.submit_report(tx, province, counted, partner, reason=reason, by=by, now=now)
 
 
-def _counted(
+def count_for_release(
     tx: "Transaction", config: "Config", unit: str, period: str, form: str, now: datetime
 ) -> "tuple[Province, CountedReport, str]":
     """Return the province, the report as counted now, and the user's name. Raises `UsageError` and `CommandStop`."""

@@ -1,0 +1,393 @@
+"""`lienthong report give-out`, `collect` and `hand-in`: one step of the reports of many units, each unit for itself.
+
+Contains the dialogue only. Each unit is a transaction of its own, and what is done already is not done again: a command
+that was interrupted goes on when it is typed again.
+"""
+
+import os
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from hub.cli.report.arguments import PERIODS
+from hub.cli.report.round_state import add_unit_options, read_chosen_round
+from hub.cli.screen import (
+    FAILED,
+    PARTLY,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    exit_command,
+    pass_screen,
+    progress_bar,
+    read_language,
+    say,
+    say_count,
+    t,
+)
+from hub.cli.words import say_word
+from hub.language.phrases import phrase
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hub.config import Config
+    from hub.report.form.book import Book
+    from hub.workload.report_round import ReportRound
+    from hub.workload.round_plan import PlannedUnit, RoundDeed
+    from hub.workload.signed_batch import BatchFile
+
+_DEEDS = {
+    "give-out": phrase("is given out"),
+    "give-again": phrase("the same file once more"),
+    "revise": phrase("another revision"),
+    "hand-in": phrase("is handed in"),
+    "nothing": phrase("done already"),
+    "blocked": phrase("not now"),
+}
+_plan_option = click.option("--plan", "planned", is_flag=True, help=t("Say what would be done, and do nothing."))
+
+
+@attrs.frozen
+class _Work:
+    """What a command for many units works with."""
+
+    screen: Screen
+    config: "Config"
+    engine: "sa.Engine"
+    book: "Book"
+    form: str
+    period: str
+    now: datetime
+
+
+@contextmanager
+def _open(screen: Screen, form: str, period: str) -> Iterator[_Work]:
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.report.form import book
+
+    config = read_config(screen.config)
+    known = book.read_book(config.reports)
+    with open_journal(config, counts=known.services(form)) as engine:
+        yield _Work(screen, config, engine, known, form, period, datetime.now(UTC))
+
+
+def _read_round(work: _Work, chosen: dict[str, Any]) -> "ReportRound":
+    from hub.store import transactions
+
+    with transactions.read_transaction(work.engine) as tx:
+        return read_chosen_round(tx, work.book, work.form, work.period, work.now, chosen)
+
+
+# --- give-out ------------------------------------------------------------------------------------------------------------
+
+
+@command(
+    "give-out",
+    t(
+        "Give out the reports of many units to be signed: one file for each unit, in a folder or a ZIP. From then on "
+        "these revisions do not change. A unit whose report is given out already gets the same file again.\n\n{periods}",
+        periods=PERIODS,
+    ),
+    "lienthong report give-out ii06a 2026-12 -o ky/ --plan",
+    "lienthong report give-out ii06a 2026-12 -o ky.zip --below H55.13",
+    'lienthong report give-out ii06a 2026-12 -o ky/ --step returned --reason "bị trả lại"',
+)
+@click.argument("form")
+@click.argument("period")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=t("A folder, or a file .zip."))
+@click.option("--reason", default="", help=t("Reason for new revisions of returned reports; recorded."))
+@add_unit_options
+@_plan_option
+@pass_screen
+def give_out_reports(
+    screen: Screen, /, form: str, period: str, output: Path, reason: str, *, planned: bool, **chosen: Any
+) -> None:
+    from hub.workload import round_plan
+    from hub.workload.round_plan import RoundDeed
+
+    with _open(screen, form, period) as work:
+        plan = round_plan.plan_giving_out(_read_round(work, chosen), reason=reason.strip())
+        if planned:
+            _tell_plan(screen, plan)
+            return
+        with _writing(output) as write:
+
+            def give(each: "PlannedUnit") -> dict[str, object]:
+                why = reason.strip() if each.deed is RoundDeed.REVISE else ""
+                return _give_out(work, each.standing.unit.code, why, write)
+
+            _do(screen, t("Giving out"), plan, give)
+
+
+def _give_out(work: _Work, unit: str, reason: str, write: Callable[[str, bytes], None]) -> dict[str, object]:
+    from hub.cli.report.submitting import count_for_release
+    from hub.journal import blobs
+    from hub.store import transactions
+    from hub.workload import submission
+
+    with transactions.read_transaction(work.engine) as tx:
+        province, counted, by = count_for_release(tx, work.config, unit, work.period, work.form, work.now)
+    with transactions.write_transaction(work.engine) as tx:
+        kept = submission.issue_report(tx, province, counted, reason=reason, by=by, now=work.now)
+        base = submission.read_signing_base(tx, kept)
+        content = blobs.read_blob(tx, base.sha256)
+    drafted = "" if base.id == kept.message.id else "_drafted"
+    name = f"{work.form}_{unit}_{work.period}_{kept.said.revision}{drafted}.xml"
+    write(name, content)
+    fields = {"message": kept.message.id, "revision": kept.said.revision, "sha256": base.sha256, "file": name}
+    return {**fields, "fresh": kept.fresh, "behind": kept.behind}
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """Give the function that writes a file into a folder, or into a ZIP, which appears when all is written."""
+    if output.suffix.lower() != ".zip":
+        output.mkdir(parents=True, exist_ok=True)
+        yield lambda name, content: _replace(output / name, lambda file: file.write(content))
+        return
+    with tempfile.TemporaryFile(dir=output.absolute().parent) as packed:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            yield archive.writestr
+        packed.seek(0)
+        _replace(output, lambda file: [file.write(part) for part in iter(lambda: packed.read(1 << 20), b"")])
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file that is whole as soon as it is there."""
+    with tempfile.NamedTemporaryFile(dir=path.absolute().parent, delete=False) as file:
+        try:
+            write(file)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+
+
+# --- hand-in -------------------------------------------------------------------------------------------------------------
+
+
+@command(
+    "hand-in",
+    t(
+        "Submit the reports of many units to the partner PARTNER, each as it was signed. What was submitted already is "
+        "not sent again.\n\n{periods}",
+        periods=PERIODS,
+    ),
+    "lienthong report hand-in ii06a 2026-12 baocao --plan",
+    "lienthong report hand-in ii06a 2026-12 baocao --step signed",
+)
+@click.argument("form")
+@click.argument("period")
+@click.argument("partner")
+@add_unit_options
+@_plan_option
+@pass_screen
+def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, planned: bool, **chosen: Any) -> None:
+    from hub.cli.report.submitting import check_taker
+    from hub.workload import round_plan
+
+    with _open(screen, form, period) as work:
+        check_taker(work.config, partner)
+        officials = work.config.officials
+        required = officials is not None and officials.required
+        plan = round_plan.plan_handing_in(_read_round(work, chosen), partner, required=required)
+        if planned:
+            _tell_plan(screen, plan)
+            return
+        _do(screen, t("Handing in"), plan, lambda each: _hand_in(work, each.standing.unit.code, partner))
+
+
+def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
+    from hub.cli.report.submitting import count_for_release
+    from hub.store import transactions
+    from hub.workload import submission
+
+    with transactions.read_transaction(work.engine) as tx:
+        province, counted, by = count_for_release(tx, work.config, unit, work.period, work.form, work.now)
+    with transactions.write_transaction(work.engine) as tx:
+        kept = submission.submit_report(tx, province, counted, partner, reason="", by=by, now=work.now)
+    return {"message": kept.message.id, "revision": kept.said.revision, "fresh": kept.fresh, "behind": kept.behind}
+
+
+# --- collect -------------------------------------------------------------------------------------------------------------
+
+
+@command(
+    "collect",
+    t(
+        "Take in the signed reports of many units at once: files, folders and ZIPs with signed XML or PDF. Each file is "
+        "judged for itself, and the refusal of one keeps no other. The unit is read from the file; of a PDF, from "
+        "its name FORM_UNIT_PERIOD….\n\n{periods}",
+        periods=PERIODS,
+    ),
+    "lienthong report collect ii06a 2026-12 da-ky/ --plan",
+    "lienthong report collect ii06a 2026-12 da-ky.zip",
+)
+@click.argument("form")
+@click.argument("period")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@_plan_option
+@pass_screen
+def collect_reports(screen: Screen, form: str, period: str, paths: tuple[Path, ...], *, planned: bool) -> None:
+    from hub.config import revocation_cache
+    from hub.workload import signed_batch
+
+    with _open(screen, form, period) as work:
+        revocation_cache.set_revocation_answers(
+            work.config, revocation_cache.load_revocation_answers(work.config, work.now)
+        )
+        found = _read_round(work, dict.fromkeys(("units", "levels", "kinds", "steps", "declared"), ()) | {"below": ""})
+        names = signed_batch.list_files(paths)
+        outcomes = Counter[str]()
+        with progress_bar(t("Taking in")) as progress:
+            for number, each in enumerate(names, 1):
+                row = _collect(work, found, each, planned=planned)
+                outcomes[str(row["outcome"])] += 1
+                screen.row(row, _say_collected(row))
+                progress(number, len(names))
+    counts = (f"{say(_OUTCOMES[word])}: {say_count(many)}" for word, many in sorted(outcomes.items()))
+    screen.note("; ".join(counts) or t("There are no files."))
+    if outcomes["refused"]:
+        exit_command(FAILED if outcomes.total() == outcomes["refused"] else PARTLY)
+
+
+_OUTCOMES = {
+    "accepted": phrase("accepted"),
+    "drafted": phrase("signed by the drafter"),
+    "known": phrase("already recorded"),
+    "refused": phrase("refused"),
+}
+
+
+class _Judged(Exception):
+    """Takes back the transaction in which a file was only judged."""
+
+
+def _end_judging(*, planned: bool) -> None:
+    """Raise `_Judged` if nothing may be written."""
+    if planned:
+        raise _Judged
+
+
+def _collect(work: _Work, found: "ReportRound", file: "BatchFile", *, planned: bool) -> dict[str, object]:
+    from hub.cli.report.signed import accept_document, record_refusal
+    from hub.config.officials import SignaturePlace
+    from hub.domain.errors import Rejected, Unready, describe_problem
+    from hub.store import transactions
+    from hub.workload import signed_batch, submission
+
+    row: dict[str, object] = {"file": file.name, "unit": None, "outcome": "refused", "official": None, "problems": []}
+    uploaded, unit, taken = b"", "", None
+    address = work.form, found.period.text
+    try:
+        uploaded = file.read()
+        unit = signed_batch.find_unit(file.name, uploaded, *address, [each.unit.code for each in found.units])
+        row["unit"] = unit
+        with suppress(_Judged), transactions.write_transaction(work.engine) as tx:
+            kept = submission.read_newest_revision(tx, unit, *address)
+            taken = accept_document(tx, work.config, kept, uploaded, work.now)
+            _end_judging(planned=planned)
+    except Rejected as rejected:
+        row["problems"] = [
+            {"code": each.code, "detail": describe_problem(each, read_language())} for each in rejected.problems
+        ]
+        if unit and not planned:
+            with transactions.write_transaction(work.engine) as tx:
+                record_refusal(tx, unit, *address, rejected, uploaded, work.now)
+    except Unready as unready:
+        why = unready.problem.detail
+        raise CommandStop(t("no receipt can be written now: {why}", why=why), UNAVAILABLE) from None
+    if taken is not None:
+        outcome = "drafted" if taken.place is SignaturePlace.DRAFTER else "accepted"
+        row |= {"outcome": outcome if taken.fresh else "known", "official": taken.official.code}
+    return row
+
+
+def _say_collected(row: dict[str, Any]) -> str:
+    said = f"{row['file']}: {row['unit'] or '–'}: {say(_OUTCOMES[row['outcome']])}"
+    said += f" ({row['official']})" if row["official"] else ""
+    return said + "".join(f"\n  {each['code']}: {each['detail']}" for each in row["problems"])
+
+
+# --- for each unit -------------------------------------------------------------------------------------------------------
+
+
+def _tell_plan(screen: Screen, plan: Sequence["PlannedUnit"]) -> None:
+    titles = {"unit": t("unit"), "name": t("name"), "state": t("state"), "deed": t("plan"), "why": t("why")}
+
+    def tell(each: "PlannedUnit") -> dict[str, object]:
+        unit, why = each.standing.unit, "" if each.why is None else say(each.why)
+        said = {"unit": unit.code, "name": unit.name}
+        if screen.json:
+            return {**said, "state": str(each.standing.step), "deed": str(each.deed), "why": why or None}
+        state, deed = say_word("reports", each.standing.step), say(_DEEDS[each.deed])
+        return {**said, "state": state, "deed": deed, "why": why}
+
+    screen.table(titles, map(tell, plan))
+    screen.note(_say_counts(Counter(each.deed for each in plan)))
+
+
+def _say_counts(deeds: "Counter[RoundDeed]") -> str:
+    return "; ".join(f"{say(_DEEDS[deed])}: {say_count(many)}" for deed, many in deeds.items())
+
+
+def _do(
+    screen: Screen, label: str, plan: Sequence["PlannedUnit"], deed: Callable[["PlannedUnit"], dict[str, object]]
+) -> None:
+    """Do what is planned, unit by unit, and print each result. One unit's failure stops no other."""
+    from hub.domain.errors import Unready
+    from hub.workload import submission
+
+    failed, done = 0, Counter["RoundDeed"]()
+    todo = [each for each in plan if each.acts]
+    with progress_bar(label) as progress:
+        for number, each in enumerate(todo, 1):
+            unit = each.standing.unit.code
+            try:
+                row = deed(each)
+            except Unready as unready:
+                why = unready.problem.detail
+                raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
+            except (click.ClickException, *submission.REFUSALS) as error:
+                failed += 1
+                why = error.format_message() if isinstance(error, click.ClickException) else _say_refusal(error)
+                screen.row({"unit": unit, "deed": "failed", "why": why}, f"{unit}: {t('failed')}: {why}")
+            else:
+                done[each.deed] += 1
+                said = f"{unit}: {say(_DEEDS[each.deed])}: {t('revision')} {row['revision']}"
+                said += f"; {t('the numbers have changed since')}" if row["behind"] else ""
+                screen.row({"unit": unit, "deed": str(each.deed), **row}, said)
+            progress(number, len(todo))
+    left = Counter(each.deed for each in plan if not each.acts)
+    screen.note(_say_counts(done + left))
+    if failed:
+        screen.note(t("Failed: {count}. Type the command again to go on.", count=say_count(failed)))
+        exit_command(PARTLY if done else FAILED)
+
+
+def _say_refusal(error: Exception) -> str:
+    from hub.workload import submission
+
+    match error:
+        case submission.Unended():
+            return t("the period has not ended")
+        case submission.Unclosed():
+            return t("{month} is not closed", month=error.args[0])
+        case submission.Unreasoned():
+            return t(
+                "the numbers differ from revision {unreasoned}; a new one needs --reason", unreasoned=error.args[0]
+            )
+    return t("it is not signed")
