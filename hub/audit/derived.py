@@ -22,7 +22,7 @@ from hub.report.counting import deriving, lines
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
-from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
+from hub.report.form.form import FACTLESS, Column, ColumnKind, Form
 from hub.report.signed.manifest import (  # fmt: skip
     BASES,
     COLUMNS,
@@ -89,7 +89,7 @@ class DerivedAudit(ContainerAudit):
         """Yield all findings but the one about the sealers. Raises AuditStop."""
         report, form = yield from self.audit_container(_ALWAYS)
         for column in form.columns:
-            if column.kind not in WORKED_OUT and column.kind is not ColumnKind.TAKEN:
+            if column.kind not in FACTLESS and column.kind is not ColumnKind.TAKEN:
                 yield deny_finding("form", FORM, phrase("the column {key} is not taken from a form", key=column.key))
                 raise AuditStop
         for name in form.bases:
@@ -353,7 +353,7 @@ def _list_counting(columns: Mapping[str, Column], key: str) -> set[str]:
     seen, waiting = {key}, [key]
     while waiting:
         column = columns[waiting.pop()]
-        if column.kind not in WORKED_OUT:
+        if column.kind not in FACTLESS:
             found.add(column.key)
             continue
         for name in column.named:

@@ -202,7 +202,7 @@ def _off(
 
 
 def derive_possible_values(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Number, ...]]:
-    """Return the possible values of each formula and ratio.
+    """Return the possible values of each formula, ratio and grade.
 
     If the whole of a ratio is 0, the ratio is empty or 0, as the form defines. A report does not contain that
     definition, so both are accepted.
@@ -215,6 +215,13 @@ def derive_possible_values(form: Form, numbers: Mapping[str, Number]) -> dict[st
             part, whole = _added(numbers, column.part), _added(numbers, column.whole)
             ratio = None if not whole else deriving.round_ratio(100 * Fraction(part) / Fraction(whole))
             found[column.key] = (None, Decimal(0)) if ratio is None else (ratio,)
+        elif column.kind is ColumnKind.EXPRESSION:
+            named = {key: numbers[key] for key in column.inputs}
+            value = deriving.compute_expression(column, named, form.parameters)
+            found[column.key] = (deriving.round_number(value, column),)
+        elif column.kind is ColumnKind.GRADE:
+            of = numbers[column.of]
+            found[column.key] = (None if of is None else deriving.find_grade(column, of),)
     return found
 
 
@@ -234,7 +241,8 @@ def sum_expected_totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
     found: dict[str, object] = {}
     for column in form.columns:
         if column.kind in (*COUNTING, ColumnKind.TAKEN):
-            found[column.key] = sum(_added(row.numbers, (column.key,)) for row in rows)
+            many = sum(deriving.read_sum(column, row.numbers[column.key]) for row in rows)
+            found[column.key] = deriving.round_number(Fraction(many, 10**column.places), column)
         elif column.kind is ColumnKind.TIME:
             found[column.key] = max((at for row in rows if (at := row.times[column.key]) is not None), default=None)
     return found

@@ -222,6 +222,7 @@ _TEMPLATES.filters |= {
     "day": _day,
     "moment": words.write_moment,
     "second": write_second,
+    "cell": words.write_value,
     "size": write_size,
     "duration": write_duration,
     "gloss": _gloss_in_page,

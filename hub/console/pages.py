@@ -124,6 +124,7 @@ from hub.report.output.body import arrange_body, write_check_findings, write_dim
 from hub.report.output.closing_lines import write_closing_lines
 from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import group_columns, write_column_sums
+from hub.report.output.workings import write_workings
 from hub.report.signed import sealed, signed_pdf
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
@@ -844,6 +845,7 @@ class ConsolePages:
                 "closing": write_closing_lines(report, found.names, language),
                 "heading": write_dimensions(report.by, language),
                 "findings": write_check_findings(report, found.names, language),
+                "workings": write_workings(report, found.names, language),
                 "unusual": [
                     (
                         each,

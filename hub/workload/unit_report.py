@@ -20,6 +20,7 @@ from hub.journal import facts as journal_facts
 from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report, Row
+from hub.report.counting.declared import DeclaredFigure, place_figures
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import UNDIVIDED, Values
 from hub.report.counting.family import list_unit_family
@@ -35,6 +36,7 @@ from hub.store.transactions import Transaction
 from hub.workload import closing, closing_marks, month_world
 from hub.workload.closing import Closing
 from hub.workload.closing_marks import Limits, RevisedRow
+from hub.workload.declared_figures import read_declared_figures
 from hub.workload.month_world import MonthWorld
 
 
@@ -176,6 +178,7 @@ class ReportSources:
     parts: Sequence[ReportPart] = attrs.field(repr=False)
     #: the sources of a derived form, by the id of the form it takes from
     bases: Mapping[str, "ReportSources"] = attrs.field(factory=dict, repr=False)
+    declared: tuple[DeclaredFigure, ...] = attrs.field(default=(), repr=False)  #: the declared figures in it
     before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
     """The numbers of the closed month before the period, by unit; None if the form does not check against them."""
     by: tuple[str, ...] = (UNIT,)  #: the dimensions of the rows of its table
@@ -315,7 +318,9 @@ class ReportSources:
     def _derived(self, reports: Mapping[str, Report], now: datetime) -> Report:
         rows = {name: _numbers(report) for name, report in reports.items()}
         taken = {unit: Cells(deriving.derive_numbers(self.form, unit, rows)) for unit in self.members}
-        return counting.assemble_report(self.form, self.period, self.made_at or now, self.members, taken)
+        return counting.assemble_report(
+            self.form, self.period, self.made_at or now, self.members, taken, place_figures(self.declared, self.members)
+        )
 
     def _finished(self, report: Report) -> Report:
         if self.before is not None:
@@ -413,7 +418,8 @@ def resolve_report_sources(
     members = list_unit_family(units, code, day + timedelta(days=1)) if code in names else (code,)
     held = {unit.code: unit for unit in units}
     known = {code: held[code] for code in members if code in held}
-    family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names)
+    parents = {held.code: held.parent for held in frame.units}
+    family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names, parents=parents)
     asked = _asked(tx, family, frame.period, form, frame.forms, closings=closings, marked=marked)
     if revision is not None and revision != asked.revision:
         if not asked.complete or not 1 <= revision < asked.revision:
@@ -442,7 +448,8 @@ def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: 
         and (unit.until is None or unit.until > first)
     }
     names = {unit.code: unit.name for unit in frame.units}
-    family = _UnitFamily(tuple(known), names, known, "", has_above=False)
+    parents = {unit.code: unit.parent for unit in frame.units}
+    family = _UnitFamily(tuple(known), names, known, "", has_above=False, parents=parents)
     return frame.add_due(_asked(tx, family, frame.period, form, frame.forms, closings=True, marked=False))
 
 
@@ -487,6 +494,7 @@ class _UnitFamily:
     units: Mapping[str, Unit]  #: the members that the registry has, by code
     receiver: str
     has_above: bool  #: the reporting unit has one above it
+    parents: Mapping[str, str | None]  #: the unit above each unit of the province
 
 
 def _asked(
@@ -511,7 +519,8 @@ def _asked(
             base: _asked(tx, units, span, base, known, closings=closings, marked=marked, limits=limits)
             for base in chosen.bases
         }
-        return _derived(chosen, span, bases)
+        declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
+        return _derived(chosen, span, bases, declared)
     members = units.members
     parts = _parts(tx, chosen, span, members, made, limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
@@ -559,11 +568,13 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
     return found
 
 
-def _derived(form: Form, period: Period, bases: Mapping[str, ReportSources]) -> ReportSources:
+def _derived(
+    form: Form, period: Period, bases: Mapping[str, ReportSources], declared: tuple[DeclaredFigure, ...]
+) -> ReportSources:
     """Return the sources of a report that takes its numbers from other forms of the same unit and period."""
     one, *_ = bases.values()
     complete = all(base.complete for base in bases.values())
-    times = [base.made_at for base in bases.values() if base.made_at]
+    times = [base.made_at for base in bases.values() if base.made_at] + [figure.at for figure in declared]
     return ReportSources(
         form=form,
         period=period,
@@ -576,6 +587,7 @@ def _derived(form: Form, period: Period, bases: Mapping[str, ReportSources]) -> 
         made_at=max(times) if complete and times else None,
         parts=(),
         bases=bases,
+        declared=declared,
         revised=sorted(row for base in bases.values() for row in base.revised),
         marks=closing_marks.merge_marks(form, {name: base.marks for name, base in bases.items()}),
     )

@@ -35,6 +35,7 @@ from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.corrections import Corrected, corrects_days, list_corrections, make_corrector
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
@@ -114,6 +115,7 @@ class Report:
     #: by unit: its row, divided by attributes of the facts
     divisions: Mapping[str, Division] = attrs.field(factory=dict, eq=False, repr=False)
     marks: ClosingMarks = NO_MARKS  #: what it says of the closings behind it
+    declared: tuple[DeclaredFigure, ...] = ()  #: the declared figures in it, row by row
 
     @property
     def ended(self) -> bool:
@@ -168,22 +170,39 @@ def count_report(
 
 
 def assemble_report(
-    form: Form, period: Period, now: datetime, units: Sequence[str], cells: Mapping[str, Cells]
+    form: Form,
+    period: Period,
+    now: datetime,
+    units: Sequence[str],
+    cells: Mapping[str, Cells],
+    declared: Sequence[DeclaredFigure] = (),
 ) -> Report:
-    """Return the report of *units*, the reporting unit first, from the *cells* counted for each. Computes totals,
-    formulas and checks.
+    """Return the report of *units*, the reporting unit first, from the *cells* counted for each and the *declared*
+    figures, which are not added up. Computes totals, formulas and checks.
     """
+    told: dict[str, dict[str, int]] = {}
+    for figure in declared:
+        told.setdefault(figure.unit, {})[figure.column] = figure.value
     sums, times = ({unit: getattr(cells[unit], name) for unit in units} for name in ("sums", "times"))
     total = {key: sum(cells[key] for cells in sums.values()) for key in next(iter(sums.values()), {})}
     latest: dict[str, datetime] = {}
     for found in times.values():
         for key, at in found.items():
             latest[key] = max(at, latest.get(key, at))
-    whole = _row(form, units[0], total, latest)
-    rows = tuple(_row(form, unit, sums[unit], times[unit]) for unit in sums)
+    whole = _row(form, units[0], total | told.get("", {}), latest)
+    rows = tuple(_row(form, unit, sums[unit] | told.get(unit, {}), times[unit]) for unit in sums)
     findings = checks.check_within_rows(form, whole.numbers, [(row.unit, row.numbers) for row in rows])
     divisions = {unit: division for unit in units if (division := cells[unit].division) is not None}
-    return Report(form=form, period=period, made_at=now, total=whole, rows=rows, findings=findings, divisions=divisions)
+    return Report(
+        form=form,
+        period=period,
+        made_at=now,
+        total=whole,
+        rows=rows,
+        findings=findings,
+        divisions=divisions,
+        declared=tuple(declared),
+    )
 
 
 def find_counted_facts(

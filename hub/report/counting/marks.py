@@ -7,13 +7,14 @@ Knows no storage and no layout. Counts nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 
 import attrs
 
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase, phrase
-from hub.report.counting.deriving import Number, derive_row_numbers
-from hub.report.form.form import ColumnKind, Form, Wording
+from hub.report.counting.deriving import Number, derive_row_numbers, round_number
+from hub.report.form.form import Column, ColumnKind, Form, Wording
 
 #: The reasons of a revision for which no person gives one: with late messages, and without. They are stored in both
 #: languages (`write_own_reason`).
@@ -141,7 +142,14 @@ def take_changed_cells(form: Form, base: str, cells: Sequence[ChangedCell]) -> I
     changed = {each.column: each for each in cells}
     for column in form.columns:
         if column.taken is not None and column.taken[0] == base and column.taken[1] in changed:
-            yield attrs.evolve(changed[column.taken[1]], column=column.key, heading=_name(form, column.key))
+            cell = changed[column.taken[1]]
+            was, now = (_scale(column, each) for each in (cell.was, cell.now))
+            yield attrs.evolve(cell, column=column.key, heading=_name(form, column.key), was=was, now=now)
+
+
+def _scale(column: Column, value: Number | datetime) -> Number | datetime:
+    """Return *value* of another form as *column* writes it."""
+    return round_number(Fraction(value, 10**column.places), column) if isinstance(value, int) else value
 
 
 def name_late_messages(found: Iterable[LateMessage]) -> LateMessages:

@@ -37,7 +37,7 @@ def sort_sections(report: Report, units: Mapping[str, Unit]) -> tuple[Section, .
 def sum_subtotal(form: Form, rows: Sequence[Row]) -> Row:
     """Return the row that sums up *rows*. Ratios are computed again; a time is the latest."""
     keys = [column.key for column in form.columns if column.kind in {*COUNTING, ColumnKind.TAKEN}]
-    sums = {key: sum(int(row.numbers[key] or 0) for row in rows) for key in keys}
+    sums = {key: sum(deriving.read_sum(form.column(key), row.numbers[key]) for row in rows) for key in keys}
     told = {
         column.key: [at for row in rows if (at := row.times[column.key])]
         for column in form.columns

@@ -14,7 +14,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.expression import FormulaMistake, list_names, parse_formula
+from hub.report.form.form import MOST_DECIMALS, Column, ColumnKind, Form
 
 LARGEST = 4 << 20  #: the maximum octets of a definition
 
@@ -51,6 +52,24 @@ def check_form(form: Form) -> None:
     sound: set[str] = set()
     for column in form.columns:
         _walk(columns, column, sound, ())
+        _check_computed(form, column)
+
+
+def _check_computed(form: Form, column: Column) -> None:
+    """Raise ValueError for a formula, grades or decimals by which *column* cannot be computed."""
+    if not 0 <= column.decimals <= MOST_DECIMALS:
+        raise ValueError(f"{column.key}: {column.decimals} decimals")
+    if column.kind is ColumnKind.EXPRESSION:
+        try:
+            named = {name.name for name in list_names(parse_formula(column.expression))}
+        except FormulaMistake as mistake:
+            raise ValueError(f"{column.key}: character {mistake.at}: {mistake.found}") from None
+        if not set(column.inputs) <= named <= {*column.inputs, *form.parameters}:
+            raise ValueError(f"{column.key}: its formula names {' '.join(sorted(named))[:80]}")
+    if column.kind is ColumnKind.GRADE:
+        limits = [grade.at for grade in column.grades]
+        if not column.of or limits[-1:] != [None] or None in limits[:-1]:
+            raise ValueError(f"{column.key}: grades {limits!r:.80}")
 
 
 def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above: tuple[str, ...]) -> None:
@@ -61,7 +80,7 @@ def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above:
         raise ValueError(f"{column.key}: it is computed from itself")
     for key in () if column.key in sound else column.named:
         part = columns.get(key)
-        if part is None or part.kind is ColumnKind.TIME:
+        if part is None or part.kind in (ColumnKind.TIME, ColumnKind.GRADE):
             raise ValueError(f"{column.key}: it is computed from {key[:80]!r}")
         _walk(columns, part, sound, (*above, column.key))
     sound.add(column.key)

@@ -92,6 +92,9 @@ class ColumnKind(StrEnum):
     FORMULA = "formula"  #: the sum of other columns
     RATIO = "ratio"  #: the percentage of some columns in others
     SCORE = "score"  #: points for a ratio
+    EXPRESSION = "expression"  #: what a formula over columns, parameters and numbers gives
+    GRADE = "grade"  #: the grade for a number, by thresholds; its number is the place of the grade, from 1
+    DECLARED = "declared"  #: a figure that the hub cannot count and a unit declares
     TIME = "time"  #: the time of the latest fact of the period
 
 
@@ -150,7 +153,29 @@ class EmptyRatio(StrEnum):
 
 
 #: The kinds that are computed from other columns and count no facts of their own.
-WORKED_OUT = frozenset({ColumnKind.FORMULA, ColumnKind.RATIO, ColumnKind.SCORE})
+WORKED_OUT = frozenset(
+    {ColumnKind.FORMULA, ColumnKind.RATIO, ColumnKind.SCORE, ColumnKind.EXPRESSION, ColumnKind.GRADE}
+)
+#: The kinds that count no facts, neither of their own nor of another form.
+FACTLESS = WORKED_OUT | {ColumnKind.DECLARED}
+#: The maximum decimals of a number.
+MOST_DECIMALS = 4
+
+
+@attrs.frozen
+class Grade:
+    """A grade, and the number from which on it is given."""
+
+    at: int | None  #: None: the last grade, for every number below the others
+    heading: Wording
+
+
+class Declarer(StrEnum):
+    """Whose declaration of a figure counts."""
+
+    ANY = "any"  #: the unit's own, or that of a unit above it, whichever is newer
+    OWN = "own"  #: the unit's own
+    ABOVE = "above"  #: that of a unit above it: nobody gives points to themselves
 
 
 @attrs.frozen(kw_only=True)
@@ -194,6 +219,15 @@ class Column:
     of: str = ""  #: score: the column of the ratio
     full_at: int = 100  #: score: the percentage from which all points are given
     points: int = 0  #: score: the maximum points
+    #: expression: the formula, as `hub.report.form.expression` reads it
+    expression: str = ""
+    inputs: tuple[str, ...] = ()  #: expression: the columns that the formula names
+    #: expression: the decimals to which it is rounded; declared: the most decimals; taken: the other form's number is in
+    #: units of so many decimals (2: hundredths)
+    decimals: int = 0
+    grades: tuple[Grade, ...] = ()  #: grade: the best first
+    most: int = 0  #: declared: the greatest number
+    declarer: Declarer = Declarer.ANY  #: declared: whose declaration counts
     also: tuple["Column", ...] = ()  #: other rules whose facts count in this column too
 
     @property
@@ -204,7 +238,17 @@ class Column:
     @property
     def named(self) -> tuple[str, ...]:
         """The keys of the columns from which it is computed."""
-        return (*self.sum, *self.part, *self.whole, *((self.of,) if self.of else ()))
+        return (*self.sum, *self.part, *self.whole, *((self.of,) if self.of else ()), *self.inputs)
+
+    @property
+    def places(self) -> int:
+        """The number of decimals with which its numbers are written."""
+        return 2 if self.kind in (ColumnKind.RATIO, ColumnKind.SCORE) else self.decimals
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its numbers are counts: whole, and never absent."""
+        return self.kind not in _UNCOUNTED and not self.places
 
     @property
     def joins(self) -> bool:
@@ -218,6 +262,9 @@ class Column:
             or bool(self.having or self.lacking)
             or (self.kind is ColumnKind.FLOW and bool(self.without))
         )
+
+
+_UNCOUNTED = frozenset({ColumnKind.TIME, ColumnKind.GRADE, ColumnKind.DECLARED, ColumnKind.EXPRESSION})
 
 
 @attrs.frozen
@@ -435,7 +482,7 @@ class Form:
     @property
     def rules(self) -> tuple[Column, ...]:
         """The rules by which its columns count facts, in the order of the columns. A column may have several."""
-        return tuple(rule for column in self.columns if column.kind not in WORKED_OUT for rule in column.rules)
+        return tuple(rule for column in self.columns if column.kind not in FACTLESS for rule in column.rules)
 
     @property
     def bases(self) -> tuple[str, ...]:
@@ -451,7 +498,7 @@ class Form:
         facts itself.
         """
         column = self.column(key)
-        if column.kind not in WORKED_OUT:
+        if column.kind not in FACTLESS:
             return column.rules
         return tuple(dict.fromkeys(part for name in column.named for part in self.parts(name)))
 

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +20,12 @@ import attrs
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import UnitKind, UnitLevel
 from hub.domain.sanitize import show_value
-from hub.language.phrases import phrase, verbatim
+from hub.language.phrases import Phrase, phrase, verbatim
+from hub.report.form.expression import CHOICES, FormulaMistake, list_names, parse_formula
 from hub.report.form.form import (
+    FACTLESS,
     MILESTONES,
+    MOST_DECIMALS,
     MOST_SERIES,
     UNIT,
     WORKED_OUT,
@@ -33,8 +37,10 @@ from hub.report.form.form import (
     ColumnKind,
     Condition,
     CountedService,
+    Declarer,
     EmptyRatio,
     Form,
+    Grade,
     Indicator,
     LatePolicy,
     ManualLine,
@@ -84,14 +90,17 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
     ColumnKind.PEAK: ("milestones", "where", "unless"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
     ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "clock", "having", "lacking"),
-    ColumnKind.TAKEN: ("form", "column"),
+    ColumnKind.TAKEN: ("form", "column", "decimals"),
     ColumnKind.FORMULA: ("sum",),
     ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
     ColumnKind.SCORE: ("of", "full_at", "points"),
+    ColumnKind.EXPRESSION: ("expression", "decimals", "empty"),
+    ColumnKind.GRADE: ("of", "grade"),
+    ColumnKind.DECLARED: ("most", "decimals", "by"),
     ColumnKind.TIME: ("milestones",),
 }
 #: The kinds of columns that a form without a service may have.
-DERIVED = WORKED_OUT | {ColumnKind.TAKEN}
+DERIVED = FACTLESS | {ColumnKind.TAKEN}
 _COLUMN = ("key", "kind", "group", "vi", "en")
 #: The kinds of columns that may have several rules.
 _SEVERAL = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END})
@@ -196,7 +205,6 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
             continue
         base, key = column.taken
         versions = [other for other in others if other.id == base and overlap_forms(form, other)]
-        kinds = {each.key: each.kind for other in versions for each in other.columns}
         place = f"{form.id}: column {column.key}"
         if not versions or any(other.bases for other in versions):
             known = " ".join(sorted({other.id for other in others if not other.bases}))
@@ -205,17 +213,13 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
                 phrase("is {base}", base=repr(base)),
                 phrase("a form that counts and is in force on the same days: {known}", known=known),
             )
-        elif any(key not in {each.key for each in other.columns} for other in versions) or kinds[key] in _UNTAKEN:
-            fit = " ".join(sorted(each for each, kind in kinds.items() if kind not in _UNTAKEN))
+        elif not all(key in {each.key for each in other.columns if each.is_whole} for other in versions):
+            fit = " ".join(sorted({each.key for other in versions for each in other.columns if each.is_whole}))
             yield Mistake(
                 f"{place}: column",
                 phrase("is {key}", key=repr(key)),
                 phrase("a column of {base} that is a whole number: {fit}", base=base, fit=fit),
             )
-
-
-#: The kinds that are not whole numbers, and so cannot be taken and added up.
-_UNTAKEN = frozenset({ColumnKind.TIME, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
 def choose_rule_set(written: str, rule_set: str) -> str:
@@ -347,6 +351,7 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
     if len(moving) != len(set(moving)):
         progress.wrong("steps", phrase("has a milestone twice"), phrase("each milestone in one step"))
     columns = tuple(_column(entry, counted, moving, parameters) for entry in table.tables("column"))
+    columns = _read_expressions(table, columns, parameters)
     if not columns and "column" not in table:
         table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
     _check_keys(table, columns)
@@ -418,7 +423,8 @@ def _column(table: FormTable, counted: CountedService, moving: Sequence[str], pa
         table.wrong("kind", phrase("is {named}", named=repr(named)), one_of(ColumnKind))
     derived = not counted.name
     if kind and derived is not (kind in DERIVED) and kind not in WORKED_OUT:
-        fit = " ".join(sorted(DERIVED)) if derived else " ".join(sorted(set(ColumnKind) - {ColumnKind.TAKEN}))
+        counted_kinds = set(ColumnKind) - {ColumnKind.TAKEN, ColumnKind.DECLARED}
+        fit = " ".join(sorted(DERIVED if derived else counted_kinds))
         table.wrong(
             "kind",
             phrase("is {named}", named=repr(named)),
@@ -438,9 +444,14 @@ def _column(table: FormTable, counted: CountedService, moving: Sequence[str], pa
         whole=table.texts("whole"),
         empty=_one_of(table, "empty", EmptyRatio) or EmptyRatio.NONE,
         may_exceed=table.flag("may_exceed"),
-        of=table.text("of") if kind is ColumnKind.SCORE else "",
+        of=table.text("of") if kind in (ColumnKind.SCORE, ColumnKind.GRADE) else "",
         full_at=table.number("full_at") if kind is ColumnKind.SCORE else 100,
         points=table.number("points") if kind is ColumnKind.SCORE else 0,
+        expression=table.text("expression") if kind is ColumnKind.EXPRESSION else "",
+        decimals=_decimals(table, 2 if kind is ColumnKind.EXPRESSION else 0),
+        grades=_grades(table, parameters) if kind is ColumnKind.GRADE else (),
+        most=table.number("most") if kind is ColumnKind.DECLARED else 0,
+        declarer=_one_of(table, "by", Declarer) or Declarer.ANY,
     )
     if kind and several:
         rules = [_rule(entry, kind, counted, moving, parameters, alone=True) for entry in table.tables("also")]
@@ -456,6 +467,35 @@ def _column(table: FormTable, counted: CountedService, moving: Sequence[str], pa
         if kind is ColumnKind.RATIO and word not in table:
             table.wrong(word, phrase("is missing"), phrase("the columns that are added up"))
     return column
+
+
+def _decimals(table: FormTable, usual: int) -> int:
+    """Return the word `decimals`, else *usual*."""
+    value = table.words.get("decimals", usual)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DECIMALS:
+        return value
+    table.wrong("decimals", describe_found(value), phrase("a whole number from 0 to {most}", most=MOST_DECIMALS))
+    return usual
+
+
+def _grades(table: FormTable, parameters: Mapping[str, int]) -> tuple[Grade, ...]:
+    """Return the `[[column.grade]]`s, the best first: each from its `at` on, the last for all below."""
+    found: list[Grade] = []
+    entries = list(table.tables("grade"))
+    for place, entry in enumerate(entries, 1):
+        entry.only(("at", "vi", "en"))
+        last = place == len(entries)
+        if last and "at" in entry:
+            entry.wrong("at", describe_found(entry.words["at"]), phrase("no at: the last grade is for all below"))
+        at = None if last else entry.number("at")
+        if at is not None and found and found[-1].at is not None and at >= found[-1].at:
+            entry.wrong(
+                "at", phrase("is {at}", at=at), phrase("less than {before}, the grade before", before=found[-1].at)
+            )
+        found.append(Grade(at, _wording(entry, parameters, alone=False)))
+    if len(found) < 2:
+        table.wrong("grade", phrase("names {count}", count=len(found)), phrase("two grades or more, the best first"))
+    return tuple(found)
 
 
 def _rule(
@@ -655,7 +695,7 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     others are rounded.
     """
     table.only(("vi", "en", "left", "right", "before", "at_most"))
-    whole = [column.key for column in columns if column.kind not in _UNTAKEN]
+    whole = [column.key for column in columns if column.is_whole]
     check = Check(
         says=_wording(table, parameters, alone=False),
         left=table.texts("left", whole),
@@ -681,8 +721,8 @@ def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
         table.wrong("kind", phrase("is missing"), one_of(ChartKind))
     share = kind is ChartKind.SHARE
     table.only(("kind", "vi", "en", "columns", *(["of"] if share else [])))
-    unfit = _UNTAKEN if share else {ColumnKind.TIME}
-    numbers = {column.key for column in columns if column.kind not in unfit}
+    unfit = (ColumnKind.TIME, ColumnKind.GRADE)
+    numbers = {column.key for column in columns if (column.is_whole if share else column.kind not in unfit)}
     chart = Chart(
         kind=kind or ChartKind.TREND,
         title=_wording(table, parameters, alone=False),
@@ -741,7 +781,7 @@ def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
     a column twice or themselves.
     """
     by_key = {column.key: column for column in reversed(columns)}
-    numbers = {column.key for column in columns if column.kind not in _UNTAKEN}
+    numbers = {column.key for column in columns if column.is_whole}
     ratios = {column.key for column in columns if column.kind is ColumnKind.RATIO}
     for column, entry in zip(columns, table.tables("column"), strict=False):
         if by_key[column.key] is not column and column.key:
@@ -754,8 +794,77 @@ def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
                     )
             if _twice(column.key, getattr(column, word), by_key):
                 entry.wrong(word, phrase("contains a column twice, or itself"), phrase("a sum of different columns"))
-        if column.of and column.of not in ratios:
+        if column.kind is ColumnKind.SCORE and column.of and column.of not in ratios:
             entry.wrong("of", phrase("is {of}", of=repr(column.of)), phrase("a column that is a ratio"))
+        if column.kind is ColumnKind.GRADE and column.of and column.of not in _list_numbers(columns):
+            entry.wrong("of", phrase("is {of}", of=repr(column.of)), phrase("a column that is a number"))
+        if column.kind is ColumnKind.EXPRESSION and (ring := _find_ring(column, by_key)):
+            said = phrase("is computed from itself: {ring}", ring=" → ".join(ring))
+            entry.wrong("expression", said, phrase("columns that do not need this one"))
+
+
+def _list_numbers(columns: Sequence[Column]) -> list[str]:
+    """Return the columns that a formula or a grade may name, in their order."""
+    return [column.key for column in columns if column.kind not in (ColumnKind.TIME, ColumnKind.GRADE)]
+
+
+def _read_expressions(
+    table: FormTable, columns: tuple[Column, ...], parameters: Mapping[str, int]
+) -> tuple[Column, ...]:
+    """Return *columns*, those with a formula with the columns that it names. Reports what a formula cannot mean."""
+    numbers = _list_numbers(columns)
+    found: list[Column] = []
+    for column, entry in zip(columns, table.tables("column"), strict=False):
+        inputs: list[str] = []
+        try:
+            names = list_names(parse_formula(column.expression)) if column.expression else ()
+        except FormulaMistake as mistake:
+            place = phrase("at character {at} {found}", at=mistake.at, found=mistake.found)
+            entry.wrong("expression", place, mistake.expected)
+            names = ()
+        for name in names:
+            if name.name in numbers:
+                inputs.append(name.name)
+            if name.name in numbers and name.name in parameters:
+                said = phrase(
+                    "at character {at} has {name}, a column and a parameter", at=name.at, name=repr(name.name)
+                )
+                entry.wrong("expression", said, phrase("a name that only one of them has"))
+            elif name.name not in numbers and name.name not in parameters:
+                entry.wrong(
+                    "expression",
+                    phrase("at character {at} has {name}", at=name.at, name=repr(name.name)),
+                    _suggest(name.name, [*numbers, *parameters, *CHOICES]),
+                )
+        found.append(attrs.evolve(column, inputs=tuple(inputs)))
+    return (*found, *columns[len(found) :])
+
+
+def _suggest(name: str, known: Sequence[str]) -> Phrase:
+    """Return what is expected instead of *name*: the nearest of the names *known*, else all of them."""
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    if near:
+        return phrase("a column or a parameter; perhaps: {words}", words=" ".join(near))
+    return phrase("a column or a parameter: {words}", words=" ".join(known))
+
+
+def _find_ring(column: Column, by_key: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the columns over which *column* is computed from itself, from it to it; () if it is not."""
+    before: dict[str, str] = {}
+    waiting = [column.key]
+    while waiting:
+        key = waiting.pop(0)
+        for part in by_key[key].named if key in by_key else ():
+            if part == column.key:
+                ring = [part]
+                while key != column.key:
+                    ring.append(key)
+                    key = before[key]
+                return (column.key, *reversed(ring))
+            if part not in before:
+                before[part] = key
+                waiting.append(part)
+    return ()
 
 
 def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:

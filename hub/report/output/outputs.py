@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import attrs
 import jinja2
@@ -20,7 +21,7 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.output import closing_lines, paper, svg
+from hub.report.output import closing_lines, paper, svg, workings
 from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -35,6 +36,7 @@ from hub.report.output.words import (
     write_moment,
     write_notes,
     write_number,
+    write_value,
 )
 
 #: the headings before the columns of the form, in CSV
@@ -75,6 +77,7 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
                 "group": None if column.group is None else attrs.asdict(column.group),
                 "kind": column.kind.value,
                 "sum": list(column.sum),
+                **describe_computed(column),
             }
             for column in form.columns
         ],
@@ -95,6 +98,18 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
         "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
     }
     content["closing"] = closing_lines.describe_marks(report.marks)
+    if any(column.kind is ColumnKind.DECLARED for column in form.columns):
+        content["declared"] = [
+            {
+                "unit": figure.unit or None,
+                "column": figure.column,
+                "sender": figure.sender,
+                "by": figure.by,
+                "at": figure.at.isoformat(),
+                "message": figure.message,
+            }
+            for figure in report.declared
+        ]
     if report.divided:
         content["divided"] = {
             "by": list(report.by),
@@ -108,6 +123,19 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
             ],
         }
     return json.dumps(content, ensure_ascii=False)
+
+
+def describe_computed(column: Column) -> dict[str, Any]:
+    """Return what the JSON says of a column with decimals, a formula or grades; nothing of another."""
+    said: dict[str, Any] = {}
+    if column.places:
+        said["decimals"] = column.places
+    if column.expression:
+        said["expression"] = column.expression
+    if column.grades:
+        said["of"] = column.of
+        said["grades"] = [{"at": grade.at, **attrs.asdict(grade.heading)} for grade in column.grades]
+    return said
 
 
 def write_csv_report(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> bytes:
@@ -130,7 +158,11 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
         named = (row.unit, name_row_unit(row, names)) if total else (line.code, line.name)
         texts = [_safe(text) for text in (*period, *named)]
         table.writerow(
-            [line.name if total else line.number, *texts, *(_cell(row, column) for column in report.form.columns)]
+            [
+                line.name if total else line.number,
+                *texts,
+                *(_cell(row, column, language) for column in report.form.columns),
+            ]
         )
     return b"\xef\xbb\xbf" + written.getvalue().encode()
 
@@ -175,6 +207,8 @@ def write_html_report(
         heading=write_dimensions(report.by, language),
         findings=write_check_findings(report, names, language),
         notes=write_notes(report.form, language),
+        workings=workings.write_workings(report, names, language),
+        workings_heading=translate(workings.HEADING, language),
         closing=closing_lines.write_closing_lines(report, names, language),
         closing_heading=translate(closing_lines.HEADING, language),
         revised=report.marks.revised_units,
@@ -197,9 +231,11 @@ def _bare(value: int | Decimal | None) -> int | float | None:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _cell(row: Row, column: Column) -> int | Decimal | str:
+def _cell(row: Row, column: Column, language: Language) -> int | Decimal | str:
     if column.kind is not ColumnKind.TIME:
         value: int | Decimal | None = row.numbers[column.key]
+        if column.kind is ColumnKind.GRADE:
+            return "" if value is None else write_value(value, column, language)
         return "" if value is None else value
     at = row.times[column.key]
     return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
@@ -216,5 +252,5 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"number": write_number, "day": write_day, "moment": write_moment}
+_TEMPLATES.filters |= {"cell": write_value, "number": write_number, "day": write_day, "moment": write_moment}
 _TEMPLATES.globals["TIME"] = ColumnKind.TIME

@@ -22,7 +22,7 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column
-from hub.report.output import closing_lines, paper, svg
+from hub.report.output import closing_lines, paper, svg, workings
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -153,6 +153,7 @@ class _Pages:
                 "notes": t("Notes"),
                 "findings": t("Findings of the checks"),
                 "changes": translate(closing_lines.HEADING, self.language),
+                "workings": translate(workings.HEADING, self.language),
                 "charts": t("Charts"),
                 "page": t("Page"),
             },
@@ -178,6 +179,9 @@ class _Pages:
             "places": [_after_signs(place) for place in write_column_sums(form)],
             "kinds": [column.kind.value for column in form.columns],
             "rows": rows,
+            "workings": [
+                make_printable(each.says) for each in workings.write_workings(report, self.names, self.language)
+            ],
             "findings": [make_printable(each) for each in write_check_findings(report, self.names, self.language)],
             "notes": [make_printable(note) for note in write_notes(form, self.language)],
             "made": f"{made_by} {self._evidence(lines, digest)}",

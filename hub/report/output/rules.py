@@ -15,6 +15,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import COUNTING
+from hub.report.form.expression import READERS, XPATH, list_divisors, parse_formula, write_formula
 from hub.report.form.form import HANDED_OVER, UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
 from hub.report.output.words import name_column
 
@@ -43,7 +44,11 @@ class CellRule:
     expected: str | None = None  #: XPath of the number that the cell should have
 
 
-_WHOLE = (*COUNTING, ColumnKind.TAKEN, ColumnKind.FORMULA)
+#: The kinds of which the total is the sum of all rows.
+_ADDED = (*COUNTING, ColumnKind.TAKEN, ColumnKind.FORMULA)
+#: By so much of its last decimal a number may differ from its formula: half of it, and what XPath 1.0 loses, which has no
+#: exact fractions.
+_HALF = "0.500001"
 #: The services whose facts count 1 each, so that no sum of them is below 0. What others state, a correction may lower.
 _OF_ONES = frozenset({DOCUMENTS, "dossiers"})
 
@@ -59,6 +64,12 @@ _NEGATIVE = phrase("{name} is not below 0")
 _FORMULA = phrase("{name} = {parts}")
 _RATIO = phrase("{name} = 100 × ({part}) / ({whole}), to two decimals")
 _SCORE = phrase("{name} = {points} points at {full} % of {of}, in proportion below, to two decimals")
+_PLACES = phrase("{name} is a number with {places} decimals")
+_EXPRESSION = phrase(
+    "{name} = {formula}, rounded, decimals: {places}; if a number is absent or a divisor is 0: {nothing}"
+)
+_GRADE = phrase("{name} is the grade for {of}: {grades}")
+_DECLARED = phrase("{name} is absent, or a number from 0 to {most} with {places} decimals")
 _TOTAL = phrase("{name} of the total = the sum of all rows")
 _LATEST = phrase("{name} of the total = the latest of all rows")
 _CHECK = phrase("{check}; or the report says that it does not hold, with both numbers")
@@ -112,12 +123,22 @@ def _rule_cells(form: Form, place: Place) -> Iterator[CellRule]:
         yield CellRule(
             id=own.format("cell"), place=place, test=one, says=_say_named(form, _CELL, column), column=column.key
         )
-        if column.kind in _WHOLE:
+        if column.kind in _ADDED and not column.places:
             digits = f"concat(translate(substring({cell}, 1, 1), '-', ''), substring({cell}, 2))"
             test = f"{cell} != '' and {cell} != '-' and translate({digits}, '0123456789', '') = ''"
             yield CellRule(
                 id=own.format("count"), place=place, test=test, says=_say_named(form, _COUNT, column), column=column.key
             )
+        if (column.kind in _ADDED or column.kind in _ROUNDED) and column.places:
+            says = _say_named(form, _PLACES, column, places=column.places)
+            absent = f"{cell} = '' or " if column.kind in _ROUNDED else ""
+            test = absent + _has_places(cell, column.places)
+            yield CellRule(id=own.format("places"), place=place, test=test, says=says, column=column.key)
+        if column.kind is ColumnKind.DECLARED:
+            says = _say_named(form, _DECLARED, column, most=column.most, places=column.places)
+            form_of = _has_places(cell, column.places) if column.places else f"not(contains({cell}, '.'))"
+            test = f"{cell} = '' or ({cell} >= 0 and {cell} <= {column.most} and {form_of})"
+            yield CellRule(id=own.format("declared"), place=place, test=test, says=says, column=column.key)
         if _is_never_negative(form, column):
             yield CellRule(
                 id=own.format("least"),
@@ -163,8 +184,74 @@ def _rule_derived(form: Form, place: Place, column: Column, own: str) -> Iterato
                 says=_say_named(form, _SCORE, column, points=column.points, full=column.full_at, of=(column.of,)),
                 column=column.key,
             )
+        case ColumnKind.EXPRESSION:
+            yield _rule_expression(form, place, column, own)
+        case ColumnKind.GRADE:
+            of = _cell(form.column(column.of))
+            below = " + ".join(f"({of} < {grade.at})" for grade in column.grades[:-1])
+            grades = "; ".join(
+                f"{number}" + (f" ≥ {grade.at}" if grade.at is not None else "")
+                for number, grade in enumerate(column.grades, 1)
+            )
+            yield CellRule(
+                id=own.format("grade"),
+                place=place,
+                test=f"({of} = '' and {cell} = '') or ({of} != '' and {cell} = 1 + {below})",
+                says=_say_named(form, _GRADE, column, of=(column.of,), grades=grades),
+                column=column.key,
+                expected=f"1 + {below}",
+            )
         case _:
             pass
+
+
+#: The kinds that are rounded to stated decimals and may be absent.
+_ROUNDED = frozenset({ColumnKind.EXPRESSION})
+
+
+def _rule_expression(form: Form, place: Place, column: Column, own: str) -> CellRule:
+    """Return the rule that a cell is what its formula gives for other cells of its row."""
+    formula, cell = parse_formula(column.expression), _cell(column)
+
+    def named(name: str) -> str:
+        if name in column.inputs:
+            return f"number({_cell(form.column(name))})"
+        return str(form.parameters[name])
+
+    value = write_formula(formula, named, XPATH)
+    absent = [f"{_cell(form.column(key))} = ''" for key in column.inputs]
+    absent += [f"({write_formula(divisor, named, XPATH)}) = 0" for divisor in list_divisors(formula)]
+    zero = "0" if not column.places else f"0.{'0' * column.places}"
+    nothing = "''" if column.empty is EmptyRatio.NONE else f"'{zero}'"
+    off = f"(({value}) - {cell}) * {10**column.places}"
+    near = f"{off} <= {_HALF} and {off} >= -{_HALF}"
+    none = " or ".join(absent)
+    numbers = {each.key: f"({number})" for number, each in enumerate(form.columns, form.first_number)}
+    written = write_formula(formula, lambda name: numbers.get(name) or str(form.parameters[name]), READERS)
+    return CellRule(
+        id=own.format("expression"),
+        place=place,
+        test=f"(({none}) and {cell} = {nothing}) or (not({none}) and {near})" if none else near,
+        says=_say_named(
+            form,
+            _EXPRESSION,
+            column,
+            formula=written,
+            places=column.places,
+            nothing="–" if column.empty is EmptyRatio.NONE else "0",
+        ),
+        column=column.key,
+        expected=value,
+    )
+
+
+def _has_places(cell: str, places: int) -> str:
+    """Return the test that *cell* is a number with so many decimals."""
+    digits = f"translate({cell}, '-.', '')"
+    return (
+        f"string-length(substring-after({cell}, '.')) = {places}"
+        f" and {digits} != '' and translate({digits}, '0123456789', '') = '' and number({cell}) = {cell}"
+    )
 
 
 def _quotient(cell: str, part: str, whole: str, empty: EmptyRatio) -> str:
@@ -212,9 +299,12 @@ def _told(left: Sequence[str], right: Sequence[str], unit: str | None) -> str:
 def _rule_totals(form: Form) -> Iterator[CellRule]:
     for column in form.columns:
         cell = _cell(column)
-        if column.kind in _WHOLE:
+        if column.kind in _ADDED:
             added = f"sum(../r:Rows/r:Row/r:Number[@column = '{column.key}'])"
             says, test = _say_named(form, _TOTAL, column), f"{cell} = {added}"
+            if column.places:  # XPath 1.0 adds decimals up inexactly
+                unit = 10**column.places
+                test = f"round({cell} * {unit}) = round({added} * {unit})"
             yield CellRule(
                 id=f"total-sum-{column.key}",
                 place=Place.TOTAL,

@@ -13,6 +13,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.form.form import UNIT, Column, ColumnKind, Form
+from hub.report.output.outputs import describe_computed
 from hub.report.output.rules import CellRule, Place, list_rules
 from hub.report.output.words import name_column
 from hub.report.signed.element import REPORT
@@ -94,6 +95,7 @@ def write_json_schema(form: Form) -> bytes:
                 "group": {"anyOf": [wording, {"type": "null"}]},
                 "kind": {"const": column.kind.value},
                 "sum": {"const": list(column.sum)},
+                **{name: {"const": value} for name, value in describe_computed(column).items()},
             }
         )
         for column in form.columns
@@ -143,6 +145,12 @@ def write_json_schema(form: Form) -> bytes:
         "rows": {"type": "array", "minItems": 1, "items": _object({"unit": unit, "name": text, **cells})},
         "closing": {"type": ["object", "null"]},
     }
+    if any(column.kind is ColumnKind.DECLARED for column in form.columns):
+        said = {"column": text, "sender": unit, "by": text, "at": moment, "message": unit}
+        properties["declared"] = {
+            "type": "array",
+            "items": _object({"unit": {"anyOf": [unit, {"type": "null"}]}, **said}),
+        }
     described = _object(properties)
     described["properties"]["divided"] = _object(
         {
@@ -175,6 +183,15 @@ def _describe_cell(column: Column) -> dict[str, Any]:
             return {"description": said, "type": ["string", "null"], "format": "date-time"}
         case ColumnKind.RATIO | ColumnKind.SCORE:
             return {"description": said, "type": ["number", "null"], "minimum": 0}
+        case ColumnKind.GRADE:
+            grades = [*range(1, len(column.grades) + 1), None]
+            return {"description": said, "enum": grades}
+        case ColumnKind.EXPRESSION:
+            return {"description": said, "type": ["number", "null"]}
+        case ColumnKind.DECLARED:
+            return {"description": said, "type": ["number", "null"], "minimum": 0, "maximum": column.most}
+        case _ if column.places:
+            return {"description": said, "type": "number"}
         case _:
             return {"description": said, "type": "integer"}
 

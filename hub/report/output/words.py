@@ -15,7 +15,8 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
-from hub.report.form.form import Column, ColumnKind, Form, Indicator, Measured
+from hub.report.form.expression import READERS, parse_formula, write_formula
+from hub.report.form.form import Column, ColumnKind, Declarer, Form, Indicator, Measured
 
 #: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
@@ -28,12 +29,12 @@ _LOCALES = {Language.VI: "vi_VN", Language.EN: "en"}
 
 
 def write_number(value: int | Decimal | None, language: Language = Language.VI) -> str:
-    """Return a number as written in *language*: `1.234.567` and `12,34`, in English `1,234,567` and `12.34`; `–` for
-    None.
+    """Return a number as written in *language*, a decimal with its own decimals: `1.234.567` and `12,34`, in English
+    `1,234,567` and `12.34`; `–` for None.
     """
     if value is None:
         return NONE
-    written = f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
+    written = f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
     return written.translate(_signs(language))
 
 
@@ -49,7 +50,14 @@ def write_cell(row: Row, column: Column, language: Language = Language.VI) -> st
     if column.kind is ColumnKind.TIME:
         at = row.times[column.key]
         return NONE if at is None else write_moment(at)
-    return write_number(row.numbers[column.key], language)
+    return write_value(row.numbers[column.key], column, language)
+
+
+def write_value(value: int | Decimal | None, column: Column, language: Language = Language.VI) -> str:
+    """Return the number *value* of *column* as readers see it; a grade by its name."""
+    if column.kind is ColumnKind.GRADE and isinstance(value, int) and 1 <= value <= len(column.grades):
+        return column.grades[value - 1].heading.say(language)
+    return write_number(value, language)
 
 
 _MEASURED = {
@@ -61,9 +69,30 @@ _MEASURED = {
 
 
 def write_notes(form: Form, language: Language = Language.VI) -> list[str]:
-    """Return the notes under the table: those of the form, then one for each indicator, with how it is measured."""
+    """Return the notes under the table: those of the form, then one for each declared column, with who declares it, and one
+    for each indicator, with how it is measured.
+    """
     notes = [note.say(language) for note in form.notes]
+    notes += [translate(said, language) for said in _list_declared(form)]
     return notes + [_write_indicator(form, each, language) for each in form.indicators]
+
+
+_DECLARERS = {
+    Declarer.ANY: phrase(
+        "{column}*: declared by the unit or a unit above it, at most {most}; the hub does not count it"
+    ),
+    Declarer.OWN: phrase("{column}*: declared by the unit, at most {most}; the hub does not count it"),
+    Declarer.ABOVE: phrase("{column}*: declared by a unit above it, at most {most}; the hub does not count it"),
+}
+
+
+def _list_declared(form: Form) -> list[Phrase]:
+    """Return, for each declared column, who declares it."""
+    return [
+        Phrase(_DECLARERS[column.declarer].id, {"column": f"({place})", "most": column.most})
+        for place, column in enumerate(form.columns, form.first_number)
+        if column.kind is ColumnKind.DECLARED
+    ]
 
 
 def _write_indicator(form: Form, indicator: Indicator, language: Language) -> str:
@@ -133,13 +162,21 @@ def write_column_sums(form: Form) -> list[str]:
     `(10)=(8)/(7)`.
     """
     numbers = {column.key: f"({place})" for place, column in enumerate(form.columns, form.first_number)}
-    return [numbers[column.key] + _rule(column, numbers) for column in form.columns]
+    return [numbers[column.key] + _rule(form, column, numbers) for column in form.columns]
 
 
-def _rule(column: Column, numbers: Mapping[str, str]) -> str:
+def _rule(form: Form, column: Column, numbers: Mapping[str, str]) -> str:
     def added(keys: tuple[str, ...]) -> str:
         return "+".join(numbers[key] for key in keys)
 
+    if column.kind is ColumnKind.DECLARED:
+        return "*"
+    if column.expression:
+        return "=" + write_formula(
+            parse_formula(column.expression),
+            lambda name: numbers.get(name) or str(form.parameters[name]),
+            READERS,
+        ).replace(" ", "")
     if column.part:
         part, whole = (f"[{added(keys)}]" if len(keys) > 1 else added(keys) for keys in (column.part, column.whole))
         return f"={part}/{whole}"

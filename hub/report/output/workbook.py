@@ -19,6 +19,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import quote_sheetname, xl_range, xl_rowcol_to_cell
 
 from hub.domain.local_time import HANOI
+from hub.domain.sanitize import replace_unwritable
 from hub.language.languages import Language
 from hub.language.phrases import phrases
 from hub.language.terms import name_word
@@ -26,6 +27,7 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.counting.marks import read_own_reason
+from hub.report.form.expression import SPREADSHEET, list_divisors, parse_formula, write_formula
 from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, EmptyRatio, Form
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
@@ -43,7 +45,10 @@ from hub.report.output.words import (
     write_moment,
     write_notes,
     write_number,
+    write_value,
 )
+from hub.report.output.workings import HEADING as HOW
+from hub.report.output.workings import Working, write_workings
 
 #: The maximum number of facts listed in the second sheet; a spreadsheet with more is slow to open.
 MOST_LINES = 50_000
@@ -92,6 +97,8 @@ def write_xlsx_report(
         _write_report(book)
         if report.form.checks or report.findings:
             _write_checks(book)
+        if said := write_workings(report, names, language):
+            _write_workings(book, said)
         if report.marks.revised or report.marks.late:
             _write_changes(book)
         if not isinstance(lines, str):
@@ -114,8 +121,9 @@ class _Book(SheetWriter):
         return name_row_unit(self.report.total, self.names)
 
     def number_format_of(self, value: int | Decimal | None) -> str:
-        """Return the number format in the workbook's language: groups of three digits, and two decimals for a ratio."""
-        decimals = ".00" if isinstance(value, Decimal) else ""
+        """Return the number format in the workbook's language: groups of three digits, and the decimals of *value*."""
+        places = -int(value.as_tuple().exponent) if isinstance(value, Decimal) else 0
+        decimals = f".{'0' * places}" if places > 0 else ""
         return f"{_LOCALES[self.language]}#,##0{decimals}"
 
     def add_sheet(self, title: str, widths: Sequence[float], kind: type[StreamedSheet] | None = None) -> Any:
@@ -241,11 +249,15 @@ def _write_cell(
         return
     value: int | Decimal | None = row.numbers[column.key]
     form = book.format(**look, num_format=book.number_format_of(value), align="right", indent=1)
-    if formula := _formula(book.report.form, column, line, spots):
+    if column.kind is ColumnKind.GRADE:
+        form = book.format(**look, align="center", text_wrap=True)
+        name = replace_unwritable(write_value(value, column, book.language))
+        sheet.write_formula(line, spot, f"={_grade_formula(column, line, spots, book.language)}", form, name)
+    elif formula := _formula(book.report.form, column, line, spots):
         sheet.write_formula(line, spot, f"={formula}", form, NONE if value is None else value)
     elif value is None:
         sheet.write_string(line, spot, NONE, form)
-    elif spans:
+    elif spans and column.kind is not ColumnKind.DECLARED:
         sheet.write_formula(line, spot, f"=SUM({spans})", form, value)
     else:
         sheet.write_number(line, spot, value, form)
@@ -256,9 +268,11 @@ def _formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) ->
 
     A ratio is rounded as `deriving` rounds it. Points are computed from the ratio before it is rounded.
     """
-    if not (column.sum or column.part or column.of):
+    if not (column.sum or column.part or column.of or column.expression):
         return ""
     cells = {key: xl_rowcol_to_cell(line, at) for key, at in spots.items()}
+    if column.expression:
+        return _write_expression(form, column, cells)
     if column.sum:
         return _added(column.sum, cells)
     if column.part:
@@ -268,6 +282,32 @@ def _formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) ->
         points = f"ROUND(MIN(({_percent(ratio, cells)})/{column.full_at},1)*{column.points},2)"
         return f"IF({_none(ratio, cells)},{_empty(ratio)},{points})"
     return ""
+
+
+def _write_expression(form: Form, column: Column, cells: Mapping[str, str]) -> str:
+    """Return the formula of an expression: rounded as `deriving` rounds it, and empty as its form says."""
+
+    def named(name: str) -> str:
+        return cells.get(name) or str(form.parameters[name])
+
+    formula = parse_formula(column.expression)
+    value = f"ROUND({write_formula(formula, named, SPREADSHEET)},{column.places})"
+    tests = [f"({write_formula(divisor, named, SPREADSHEET)})=0" for divisor in list_divisors(formula)]
+    if column.inputs:
+        tests.insert(0, f"COUNT({','.join(cells[key] for key in column.inputs)})<{len(column.inputs)}")
+    for test in reversed(tests):  # one within another: OR works all of them out, and of a missing number makes an error
+        value = f"IF({test},{_empty(column)},{value})"
+    return value
+
+
+def _grade_formula(column: Column, line: int, spots: Mapping[str, int], language: Language) -> str:
+    """Return the formula that gives the name of the grade for the number in another cell of the row."""
+    cell = xl_rowcol_to_cell(line, spots[column.of])
+    names = [replace_unwritable(grade.heading.say(language)).replace('"', '""') for grade in column.grades]
+    found = f'"{names[-1]}"'
+    for grade, name in reversed(list(zip(column.grades[:-1], names[:-1], strict=True))):
+        found = f'IF({cell}>={grade.at},"{name}",{found})'
+    return f'IF(ISNUMBER({cell}),{found},"{NONE}")'
 
 
 def _added(keys: Sequence[str], cells: Mapping[str, str]) -> str:
@@ -422,6 +462,15 @@ def _write_checks(book: _Book) -> None:
     for text in write_check_findings(report, book.names, book.language):
         book.merge(sheet, (line, 0), (line, 5), text, text_wrap=True, font_color="#A02020")
         line += 1
+
+
+def _write_workings(book: _Book, said: Sequence[Working]) -> None:
+    """Write how the numbers come about, one line for each cell."""
+    sheet = book.add_sheet(book.t("Workings"), (20.0, 160.0))
+    book.write(sheet, 0, 0, book.say(HOW), bold=True, font_size=13)
+    for line, working in enumerate(said, 2):
+        book.write(sheet, line, 0, working.unit or "", **_LINE, valign="top")
+        book.write(sheet, line, 1, working.says, **_LINE, text_wrap=True)
 
 
 def _write_changes(book: _Book) -> None:

@@ -188,9 +188,12 @@ class _Writing(SheetWriter):
         columns: list[Column | None] = [*self.columns, *(None for _ in self.form.manual)]  # None: a manual line
         for spot, column in enumerate(columns, _LEAD):
             below = f"{xl_rowcol_to_cell(first, spot)}:{xl_rowcol_to_cell(final, spot)}"
-            if column is None or is_typed_column(column):
-                sheet.write_formula(_SUM, spot, f"=SUM({below})", self.format(**grey), 0)
-                sheet.data_validation(first, spot, final, spot, self.allowed())
+            if column is not None and column.kind is ColumnKind.DECLARED:  # it is not added up
+                sheet.write_blank(_SUM, spot, None, self.format(**{**white, **_decimals(column)}))
+                sheet.data_validation(_SUM, spot, final, spot, self.allowed(column))
+            elif column is None or is_typed_column(column):
+                sheet.write_formula(_SUM, spot, f"=SUM({below})", self.format(**{**grey, **_decimals(column)}), 0)
+                sheet.data_validation(first, spot, final, spot, self.allowed(column))
             else:
                 self.computed(sheet, _SUM, spot, column, spots, grey)
         for place, unit in enumerate(self.units, 1):
@@ -201,7 +204,7 @@ class _Writing(SheetWriter):
             self.write(sheet, row, 3, unit, border=1)
             for spot, column in enumerate(columns, _LEAD):
                 if column is None or is_typed_column(column):
-                    sheet.write_blank(row, spot, None, self.format(**white))
+                    sheet.write_blank(row, spot, None, self.format(**{**white, **_decimals(column)}))
                 else:
                     self.computed(sheet, row, spot, column, spots, grey)
 
@@ -215,7 +218,20 @@ class _Writing(SheetWriter):
         else:
             sheet.write_blank(row, spot, None, self.format(**look))
 
-    def allowed(self) -> dict[str, object]:
+    def allowed(self, column: Column | None) -> dict[str, object]:
+        if column is not None and (column.places or column.most):
+            most = column.most or _MOST
+            message = self.t(
+                "Type a number from 0 to {most}, decimals at most {places}.", most=most, places=column.places
+            )
+            return {
+                "validate": "decimal",
+                "criteria": "between",
+                "minimum": 0,
+                "maximum": most,
+                "error_title": self.t("A number"),
+                "error_message": message,
+            }
         return {
             "validate": "integer",
             "criteria": ">=",
@@ -223,6 +239,11 @@ class _Writing(SheetWriter):
             "error_title": self.t("Whole number"),
             "error_message": self.t("Type a whole number, 0 or more."),
         }
+
+
+def _decimals(column: Column | None) -> dict[str, object]:
+    """Return the number format of a column with decimals."""
+    return {} if column is None or not column.places else {"num_format": f"#,##0.{'0' * column.places}"}
 
 
 # --- read -------------------------------------------------------------------------------------------------------------

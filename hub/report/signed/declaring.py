@@ -34,8 +34,8 @@ SUBMIT = "SubmitWorkloadReport"
 KIND = "declaration"
 #: The maximum number of mistakes reported for one message.
 MOST_PROBLEMS = 100
-#: The kinds whose numbers may have decimals, and may be absent where a denominator is 0.
-_FRACTIONS = frozenset({ColumnKind.RATIO, ColumnKind.SCORE})
+#: The kinds that are not numbers which a unit can declare.
+_UNDECLARED = frozenset({ColumnKind.TIME, ColumnKind.GRADE})
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})", re.ASCII)
 _MOST = 999_999_999_999
@@ -74,13 +74,13 @@ def make_declaration_key(form: str, period: str) -> str:
 
 
 def is_declarable(column: Column) -> bool:
-    """Return whether *column* has a number that a unit can declare. A time is not a number."""
-    return column.kind is not ColumnKind.TIME
+    """Return whether *column* has a number that a unit can declare. A time and a grade are not numbers."""
+    return column.kind not in _UNDECLARED
 
 
 def holds_whole_numbers(column: Column) -> bool:
-    """Return whether *column* holds only whole numbers."""
-    return column.kind not in _FRACTIONS
+    """Return whether *column* holds only whole numbers. Others may be absent where a denominator is 0."""
+    return column.is_whole or (column.kind is ColumnKind.DECLARED and not column.places)
 
 
 def read_declaration(
@@ -208,6 +208,18 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
                 said.refuse(
                     f"T.{place}.Number", _named(cell), phrase("{figure} is not a whole number", figure=cell.figure)
                 )
+        if column is not None and column.kind is ColumnKind.DECLARED and not _is_in_range(cell.figure, column):
+            why = phrase(
+                "{figure}: a number from 0 to {most}, decimals at most {places}",
+                figure=cell.figure,
+                most=column.most,
+                places=column.places,
+            )
+            said.refuse(f"R.{place}.Number", _named(cell), why)
+
+
+def _is_in_range(figure: Figure, column: Column) -> bool:
+    return figure is None or (figure <= column.most and figure == round(figure, column.places))
 
 
 def _named(cell: DeclaredCell) -> str:

@@ -59,6 +59,11 @@ def build_report_element(
                 _add(said, "Member", unit=unit)
     if report.divided:
         _add_divided(root, report)
+    for figure in report.declared:
+        of_unit = {"unit": figure.unit} if figure.unit else {}
+        told = {"sender": figure.sender, "receivedAt": _written(figure.at), "message": figure.message}
+        by = {"by": replace_unwritable(figure.by)} if figure.by else {}
+        _add(root, "Declared", column=figure.column, **of_unit, **told, **by)
     findings = _add(root, "Findings") if report.findings else root
     for each in report.findings:
         where = {} if each.unit is None else {"unit": each.unit}
@@ -126,6 +131,14 @@ def _add_column(columns: etree._Element, column: Column) -> None:
     if column.kind is ColumnKind.SCORE:
         found.set("fullAt", str(column.full_at))
         found.set("points", str(column.points))
+    if column.kind is ColumnKind.EXPRESSION:
+        found.set("empty", column.empty.value)
+        found.set("expression", column.expression)
+    if column.places and column.kind not in (ColumnKind.RATIO, ColumnKind.SCORE):
+        found.set("decimals", str(column.places))
+    if column.kind is ColumnKind.DECLARED:
+        found.set("most", str(column.most))
+        found.set("by", column.declarer.value)
     if column.group is not None:
         _say(found, "Group", column.group)
     _say(found, "Heading", column.heading)
@@ -134,6 +147,11 @@ def _add_column(columns: etree._Element, column: Column) -> None:
             _add(found, tag, column=key)
     if column.of:
         _add(found, "Of", column=column.of)
+    for key in column.inputs:
+        _add(found, "Input", column=key)
+    for grade in column.grades:
+        at = {} if grade.at is None else {"at": str(grade.at)}
+        _say(_add(found, "Grade", **at), "Heading", grade.heading)
 
 
 def check_report_element(content: bytes) -> None:

@@ -16,7 +16,8 @@ from lxml import etree
 
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import DividedRow, Report, Row, Section
-from hub.report.counting.deriving import Number
+from hub.report.counting.declared import DeclaredFigure
+from hub.report.counting.deriving import Number, read_sum
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.marks import (
     NO_MARKS,
@@ -30,7 +31,7 @@ from hub.report.counting.marks import (
     SilenceKind,
 )
 from hub.report.counting.sections import sum_subtotal
-from hub.report.form.form import UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
+from hub.report.form.form import UNIT, Check, Column, ColumnKind, Declarer, EmptyRatio, Form, Grade, Wording
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.signed.element import REPORT, build_report_element, check_report_element
@@ -87,12 +88,13 @@ def read_sealed_report(content: bytes) -> Sealed:
     evidence = _one(root, "Evidence")
     elements = list(_one(root, "Rows"))
     rows = {str(each.get("unit")): _row(each, form) for each in elements}
+    total = _row(_one(root, "Total"), form)
     return Sealed(
         report=Report(
             form=form,
             period=_period(_one(root, "Period")),
             made_at=_moment(_one(root, "MadeAt").text),
-            total=_row(_one(root, "Total"), form),
+            total=total,
             rows=tuple(rows.values()),
             sections=tuple(
                 _section(each, form, rows) for each in root.iterfind(f"{_tag('Sections')}/{_tag('Section')}")
@@ -102,11 +104,26 @@ def read_sealed_report(content: bytes) -> Sealed:
             by=_by(root),
             divided=tuple(_divided(each, form, _by(root)) for each in root.iterfind(f"{_tag('Divided')}/*")),
             marks=_marks(root.find(_tag("Closing"))),
+            declared=tuple(_declared(each, form, rows, total) for each in root.iterfind(_tag("Declared"))),
         ),
         names={str(row.get("unit")): _one(row, "Name").text or "" for row in (*elements, _one(root, "Total"))},
         revision=int(root.get("revision", "1")),
         evidence=str(evidence.text),
         facts=int(evidence.get("facts", "0")),
+    )
+
+
+def _declared(said: etree._Element, form: Form, rows: Mapping[str, Row], total: Row) -> DeclaredFigure:
+    unit, key = said.get("unit", ""), said.get("column", "")
+    row = rows[unit] if unit else total
+    return DeclaredFigure(
+        unit=unit,
+        column=key,
+        value=read_sum(form.column(key), row.numbers[key]),
+        sender=said.get("sender", ""),
+        by=said.get("by", ""),
+        at=_moment(said.get("receivedAt")),
+        message=said.get("message", ""),
     )
 
 
@@ -235,7 +252,18 @@ def _column(said: etree._Element) -> Column:
         empty=EmptyRatio(said.get("empty", "none")),
         full_at=int(said.get("fullAt", "100")),
         points=int(said.get("points", "0")),
+        expression=said.get("expression", ""),
+        inputs=_columns(said, "Input"),
+        decimals=int(said.get("decimals", "0")),
+        grades=tuple(_grade(each) for each in said.iterfind(_tag("Grade"))),
+        most=int(said.get("most", "0")),
+        declarer=Declarer(said.get("by", "any")),
     )
+
+
+def _grade(said: etree._Element) -> Grade:
+    at = said.get("at")
+    return Grade(None if at is None else int(at), _wording(said, "Heading"))
 
 
 def _columns(said: etree._Element, tag: str) -> tuple[str, ...]:

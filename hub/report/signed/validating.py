@@ -230,6 +230,7 @@ def _write_row(
     """Add a row with all *cells* but those that are *beside* them. Raises Rejected for a cell of another type."""
     row = _add(parent, tag, **({} if unit is None else {"unit": _clean(unit)}))
     kinds = {column.key: column.kind for column in form.columns}
+    places = {column.key: column.places for column in form.columns}
     for key, value in cells.items():
         if key in beside:
             continue
@@ -239,21 +240,20 @@ def _write_row(
                 raise _refuse(f"{where}.{key}", repr(value)[:80])
             _add(row, "Time", column=_clean(key)).text = _clean((value or "").replace("+00:00", "Z"))
             continue
-        derived = kind in (ColumnKind.RATIO, ColumnKind.SCORE)
         if isinstance(value, bool) or not isinstance(value, int | Decimal | None):
             raise _refuse(f"{where}.{key}", repr(value)[:80])
-        _add(row, "Number", column=_clean(key)).text = _write_number(value, two_decimals=derived)
+        _add(row, "Number", column=_clean(key)).text = _write_number(value, places.get(key, 0))
     return row
 
 
-def _write_number(value: int | Decimal | None, *, two_decimals: bool) -> str:
+def _write_number(value: int | Decimal | None, places: int) -> str:
     if value is None:
         return ""
     exact = Decimal(value)
     if not exact.is_finite() or abs(exact.adjusted()) > 15:
         return "?"  # no number of a report, and no rule about numbers holds for it
-    if two_decimals and exact == exact.quantize(Decimal("0.01")):
-        return f"{exact:.2f}"
+    if places and exact == round(exact, places):
+        return f"{exact:.{places}f}"
     return f"{exact:f}"
 
 

@@ -1,0 +1,111 @@
+"""Writes how the numbers of a row come about: each formula with the numbers of the row put in, each grade, and who declared
+each declared figure, so that a reader computes it again with a pocket calculator. Knows languages. Computes nothing.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
+from hub.report.counting.counting import Report, Row
+from hub.report.counting.declared import DeclaredFigure
+from hub.report.form.expression import READERS, parse_formula, write_formula
+from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.output.words import name_column, name_row_unit, write_moment, write_number, write_value
+
+#: The maximum number of units of which one report shows the workings. A larger one shows the formulas over its columns.
+MOST_UNITS = 30
+
+HEADING = phrase("How the numbers come about")
+_SAID = phrase("declared by {unit} ({code}), received {at}, message {message}")
+_NAMED = phrase("declared by {unit} ({code}), {by}, received {at}, message {message}")
+_UNDECLARED = phrase("not declared")
+_LESS = phrase("less than {limit}")
+
+
+@attrs.frozen(kw_only=True)
+class Working:
+    """How one cell comes about."""
+
+    unit: str | None  #: None: of the total
+    column: str
+    says: (
+        str  #: beginning with the unit if the report has several: `Sở Một: (7) Số lượng = 100 × (3) / (2) = … = 77,42`
+    )
+
+
+def write_workings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[Working, ...]:
+    """Return the workings of each unit's row, in the order of rows and columns; of the total, if the report has one row.
+    None for a form without formulas, grades and declared figures, or with more than `MOST_UNITS` rows.
+    """
+    told = {(figure.unit, figure.column): figure for figure in report.declared}
+    shown = [column for column in report.form.columns if _is_shown(column)]
+    if not shown or len(report.rows) > MOST_UNITS:
+        return ()
+    alone = len(report.rows) == 1
+    found: list[Working] = []
+    for row in report.rows:
+        before = "" if alone else f"{name_row_unit(row, names)}: "
+        for column in shown:
+            figure = told.get((row.unit, column.key))
+            says = before + _write(report.form, column, row, figure, names, language)
+            found.append(Working(unit=row.unit, column=column.key, says=says))
+    return tuple(found)
+
+
+def _is_shown(column: Column) -> bool:
+    return column.kind in (ColumnKind.EXPRESSION, ColumnKind.GRADE, ColumnKind.DECLARED)
+
+
+def _write(
+    form: Form, column: Column, row: Row, told: DeclaredFigure | None, names: Mapping[str, str], language: Language
+) -> str:
+    places = {each.key: f"({place})" for place, each in enumerate(form.columns, form.first_number)}
+    value = write_value(row.numbers[column.key], column, language)
+    head = f"{places[column.key]} {name_column(column, language)}"
+    match column.kind:
+        case ColumnKind.EXPRESSION:
+            return f"{head} = {_write_formula(form, column, row, places, language)} = {value}"
+        case ColumnKind.GRADE:
+            return f"{head}: {_write_grade(column, row, places[column.of], form.column(column.of), language)}{value}"
+        case _ if told is None:
+            return f"{head}: {translate(_UNDECLARED, language)}"
+        case _:
+            said = _NAMED if told.by else _SAID
+            arguments = {
+                "unit": names.get(told.sender, told.sender),
+                "code": told.sender,
+                "at": write_moment(told.at),
+                "message": told.message,
+                "by": told.by,
+            }
+            return f"{head} = {value}, {translate(attrs.evolve(said, arguments=arguments), language)}"
+
+
+def _write_formula(form: Form, column: Column, row: Row, places: Mapping[str, str], language: Language) -> str:
+    """Return the formula over the numbers of the columns, and again over the numbers of the row."""
+    formula = parse_formula(column.expression)
+
+    def put_in(name: str) -> str:
+        number = row.numbers[name] if name in places else form.parameters[name]
+        written = write_number(number, language)
+        return f"({written})" if written.startswith("-") else written
+
+    notation = attrs.evolve(READERS, number=lambda text: text.replace(".", "," if language == Language.VI else "."))
+    over = write_formula(formula, lambda name: places.get(name) or put_in(name), notation)
+    return f"{over} = {write_formula(formula, put_in, notation)}"
+
+
+def _write_grade(column: Column, row: Row, place: str, of: Column, language: Language) -> str:
+    """Return why the grade is given: `(9) 91,20 ≥ 90: `; "" if there is no number."""
+    number, value = row.numbers[column.key], row.numbers[column.of]
+    if not isinstance(number, int) or value is None:
+        return ""
+    limit = column.grades[number - 1].at
+    written = f"{place} {write_value(value, of, language)}"
+    if limit is not None:
+        return f"{written} ≥ {limit}: "
+    least = column.grades[number - 2].at if number > 1 else None
+    return f"{written} {translate(attrs.evolve(_LESS, arguments={'limit': least}), language)}: "
