@@ -1,4 +1,4 @@
-"""Reads `[reports]`: the province's own forms and working days, the ends of its periods and
+"""Reads `[reports]`: the province's own forms, working days and page at a glance, the ends of its periods and
 when they are closed, and the rule sets of forms.
 
 Knows the keys and checks that the files exist. Does not read forms or calendars; `lienthong check` does.
@@ -42,6 +42,7 @@ class ReportSettings:
     #: the rule set of each form that does not use its default rules, or several, separated by spaces
     rule_sets: Mapping[str, str] = attrs.field(factory=dict)
     workdays: Path | None = None  #: a calendar of the province, which overrides that of the hub
+    glance: Path | None = None  #: what the page at a glance compares, beside what the hub ships
     cut_offs: tuple[tuple[int, date | None], ...] = ()
     """Pairs: the day on which the next month's period begins, and a day in the first month with this rule.
 
@@ -62,7 +63,7 @@ def read_report_settings(
     table: ConfigTable, home: Path, services: Mapping[str, DefinedService] | None = None
 ) -> ReportSettings:
     """Return the settings of `[reports]`. Paths are relative to *home*. *services*: those that the operator defines."""
-    forms, workdays = table.text("forms", ""), table.text("workdays", "")
+    forms, workdays, glance = (table.text(name, "") for name in ("forms", "workdays", "glance"))
     chosen = table.table("rule_sets")
     expected = phrase("the name of a rule set of that form, or of several, in quotes, with a space between")
     rule_sets = {form: chosen.text(form, like=_KEYS, expected=expected) for form in sorted(chosen.pairs())}
@@ -85,10 +86,13 @@ def read_report_settings(
             phrase("{home} is not a file", home=home / workdays),
             phrase("a calendar, such as workdays.toml"),
         )
+    if glance and not (home / glance).is_file():
+        table.wrong("glance", phrase("{home} is not a file", home=home / glance), phrase("a file such as glance.toml"))
     return ReportSettings(
         forms=home / forms if forms else None,
         rule_sets={form: name for form, name in rule_sets.items() if name},
         workdays=home / workdays if workdays else None,
+        glance=home / glance if glance else None,
         cut_offs=cut_offs,
         close_working_day=working_day,
         close_hour=hour,

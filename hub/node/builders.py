@@ -55,6 +55,7 @@ from hub.store.notify import NotifyListener
 from hub.store.report_pool import ReportPool
 from hub.store.report_worker import WorkerSettings
 from hub.units.live import Live
+from hub.workload.glance_refresh import GlanceRefresh
 from hub.workload.month_end import MonthEnd
 
 #: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
@@ -253,6 +254,7 @@ def build_reporting(
             lambda: live.config.reports.close_hour,
             prober.write_past_days,
         ),
+        GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         prober,
     ]
     return ReportingParts(prober=prober, services=services)

@@ -28,6 +28,7 @@ from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
 from hub.report.form import book
+from hub.report.glance.settings import read_glance
 from hub.runtime import pidfile
 from hub.soap import wsdl
 from hub.store import move_marks, schema_version, transactions
@@ -173,9 +174,12 @@ def _providers(config: Config) -> Iterable[Mistake]:
 
 
 def _reports(config: Config) -> Iterable[Mistake]:
-    """Return every mistake in the forms and in the calendar of working days, including those shipped with the hub."""
+    """Return every mistake in the forms, in the calendar of working days and in what the page at a glance compares,
+    including those shipped with the hub.
+    """
     try:
-        _ = book.read_book(config.reports)
+        known = book.read_book(config.reports)
+        _ = read_glance(config.reports.glance, known.forms)
     except ConfigurationFault as fault:
         return fault.mistakes
     return ()

@@ -555,6 +555,24 @@ closed_month = sa.Table(
     sa.Column("world", sa.Text, nullable=False),  # JSON (hub/workload/month_world.py)
 )
 
+#: The numbers of every unit, each with all units below it, for a form and a period (hub/workload/glance_sheets.py). What
+#: pages about the whole province read; made again from closed rows and facts at any time.
+glance_sheet = sa.Table(
+    "glance_sheet",
+    metadata,
+    sa.Column("form", sa.Text, primary_key=True),
+    sa.Column("period", sa.String(7), primary_key=True),
+    sa.Column("first_day", DayType, nullable=False),
+    sa.Column("last_day", DayType, nullable=False),
+    sa.Column("made_at", Instant, nullable=False),  # of the newest closed row, or of the count
+    sa.Column("kept_at", Instant, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False),  # all of the period is closed
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("definition", sa.Text, nullable=False),  # the text of the form
+    sa.Column("columns", sa.Text, nullable=False),  # JSON list of keys
+    sa.Column("figures", sa.Text, nullable=False),  # JSON object: unit → list of numbers (hub/report/glance/sheet.py)
+)
+
 #: Counts of one unit in a closed month: its own cells, without formulas. A row never changes; other numbers become
 #: another revision.
 closed_row = sa.Table(

@@ -50,7 +50,7 @@ from hub.store import transactions
 from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
-from hub.workload import month_world, silences, spikes
+from hub.workload import glance_rows, month_world, silences, spikes
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
 
 T = TypeVar("T")
@@ -618,6 +618,7 @@ def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]
     ]
     if kept:
         tx.execute(sa.insert(closed_row), kept)
+    glance_rows.remove_sheets(tx, period)
 
 
 #: How each database reads a JSON array of [unit, key].

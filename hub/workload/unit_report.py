@@ -31,6 +31,7 @@ from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import UNIT, Column, ColumnKind, Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
+from hub.report.glance.sheet import list_province_family
 from hub.report.output import charts
 from hub.store.transactions import Transaction
 from hub.workload import closing, closing_marks, month_world
@@ -311,6 +312,22 @@ class ReportSources:
         """Return the report of one part from the *cells* counted at *now*, by unit."""
         return self._finished(self._composed([cells], now))
 
+    def compose_all(self, counted: Mapping[tuple[str, int], Mapping[str, Cells]], now: datetime) -> Report:
+        """Return the report from the cells of its open parts, *counted* before: by the base form ("": this one) and the
+        place of the part. Closed parts are as stored.
+        """
+
+        def compose(name: str, one: ReportSources) -> Report:
+            cells = [
+                part.cells(now) if part.rows is not None else counted[name, place]
+                for place, part in enumerate(one.parts)
+            ]
+            return one._composed(cells, now)
+
+        if self.bases:
+            return self._derived({name: compose(name, base) for name, base in self.bases.items()}, now)
+        return compose("", self)
+
     def _composed(self, cells: Sequence[Mapping[str, Cells]], now: datetime) -> Report:
         pieces = [Piece(part.period, found) for part, found in zip(self.parts, cells, strict=True)]
         return closed.compose_report(self.form, self.period, self.made_at or now, self.members, pieces)
@@ -483,6 +500,22 @@ def _read_frame(tx: Transaction, period: str, book: Book | None, *, closings: bo
         units=world.units if world else unit_registry.list_registry_units(tx, day),
         forms=(*(world.derived if world else ()), *book.forms),
     )
+
+
+def resolve_province_sources(tx: Transaction, period: str, form: str, book: Book, *, now: datetime) -> ReportSources:
+    """Return the sources of the rows of all units of the province, as `resolve_report_sources` finds them for one unit
+    and those below it. Its total is of no unit. Without marks and due day. Raises PeriodUnreadable; FormMissing.
+    """
+    book = closing.keep_closed_workdays(tx, book)
+    span = parse_period(period, book.cuts)
+    world = month_world.read_month_world(tx, span.last)
+    day = min(span.last, find_local_day(now))
+    units: Sequence[Unit] = world.units if world else unit_registry.list_registry_units(tx, day)
+    forms = (*(world.derived if world else ()), *book.forms)
+    members, _ = list_province_family(units, day + timedelta(days=1))
+    names, held = {each.code: each.name for each in units}, {each.code: each for each in units}
+    family = _UnitFamily(members, names, {code: held[code] for code in members}, "", has_above=False)
+    return _asked(tx, family, span, form, forms, closings=True, marked=False)
 
 
 @attrs.frozen

@@ -55,6 +55,10 @@ COMMANDS = {
         phrase("Submit a report to a partner"),
     ),
     "publish": ("hub.cli.report.submitting:publish_report", phrase("Publish a report")),
+    "glance": (
+        "hub.cli.report.glance:show_glance",
+        phrase("Rank all units of a class, with trend and change"),
+    ),
     "rules": (
         "hub.cli.report.validating:write_rules",
         phrase("Write a form's rules as Schematron or JSON Schema"),

@@ -20,7 +20,7 @@ def sort_sections(report: Report, units: Mapping[str, Unit]) -> tuple[Section, .
     form = report.form
     placed: dict[int, list[Row]] = {place: [] for place in range(len(form.sections))}
     for row in report.rows:
-        place = _place(form.sections, units.get(row.unit) or Unit(row.unit, row.unit))
+        place = place_unit(form.sections, units.get(row.unit) or Unit(row.unit, row.unit))
         if place is not None:
             placed[place].append(row)
     return tuple(
@@ -48,7 +48,8 @@ def sum_subtotal(form: Form, rows: Sequence[Row]) -> Row:
     )
 
 
-def _place(sections: Sequence[Sorting], unit: Unit) -> int | None:
+def place_unit(sections: Sequence[Sorting], unit: Unit) -> int | None:
+    """Return the place of the section that takes *unit*, by the rule of `sort_sections`; None if none does."""
     rest = next((place for place, section in enumerate(sections) if section.takes_rest), None)
     if (unit.level or unit.kind) and any(section.levels or section.kinds for section in sections):
         return next((place for place, section in enumerate(sections) if _takes(section, unit)), rest)

@@ -1,0 +1,156 @@
+"""`lienthong report glance`: the units of a class beside one another.
+
+Contains the dialogue only. `hub.workload.glance_view` reads what is kept, `hub.workload.glance_counting` counts the rest.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.report.arguments import PERIODS
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, read_language, say, t
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hub.report.form.book import Book
+    from hub.report.glance.settings import Glance
+    from hub.report.glance.view import GlanceView
+    from hub.workload.glance_view import GlanceAsked
+
+
+@command(
+    "glance",
+    t(
+        "The units of a class beside one another: ranked by an indicator, with the change since the period before, the "
+        "trend of twelve periods, the target, and what is far from the others.\n\n{periods} Closed periods are read as "
+        "they were closed. A running one is as counted in the night before; the time is said. --by takes the key of an "
+        "indicator or of a column of the form.",
+        periods=PERIODS,
+    ),
+    "lienthong report glance ii06a 2026-11",
+    "lienthong report glance edoc 2026-11 --class communes --by overdue",
+    "lienthong report glance edoc 2026-Q4 --under H55.13 --format csv -o don-vi.csv",
+)
+@click.argument("form")
+@click.argument("period")
+@click.option("--by", "indicator", default="", metavar="KEY", help=t("The indicator; default: the first."))
+@click.option("--class", "of_class", default="", metavar="KEY", help=t("The class of units; default: the first."))
+@click.option("--under", default="", metavar="CODE", help=t("Compare the units directly below this one instead."))
+@click.option("--format", "kind", type=click.Choice(["csv", "json"]), help=t("Write a file of that format."))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=t("Write to this file."))
+@pass_screen
+def show_glance(
+    screen: Screen,
+    form: str,
+    period: str,
+    indicator: str,
+    of_class: str,
+    under: str,
+    kind: str | None,
+    output: Path | None,
+) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.report.form import book
+    from hub.report.form.form import FormMissing
+    from hub.report.form.period import PeriodUnreadable
+    from hub.report.glance import files, settings
+    from hub.workload.glance_view import GlanceAsked, GlanceUnknown
+
+    asked = GlanceAsked(form=form, period=period, indicator=indicator, of_class=of_class, under=under)
+    config = read_journal_config(screen)
+    known = book.read_book(config.reports)
+    glance = settings.read_glance(config.reports.glance, known.forms)
+    try:
+        with open_journal(config, counts=known.services(form)) as engine:
+            view = _read(engine, known, glance, asked)
+    except PeriodUnreadable as error:
+        raise click.UsageError(say(error.said)) from None
+    except FormMissing as error:
+        raise CommandStop(say(error.said), NOT_FOUND) from None
+    except GlanceUnknown as error:
+        raise CommandStop(t("there is no {name} to compare by", name=error.args[0]), NOT_FOUND) from None
+    if kind is None and output is None:
+        _print(screen, view)
+        return
+    written = files.write_json_glance(view) if kind == "json" else files.write_csv_glance(view, read_language())
+    if output is not None:
+        output.write_bytes(written)
+    else:
+        sys.stdout.buffer.write(written)
+
+
+def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAsked") -> "GlanceView":
+    """Return the view; if the numbers of its period are not kept yet, they are counted and kept first."""
+    from hub.report.form.period import parse_period
+    from hub.store import transactions
+    from hub.workload import closing, glance_counting, glance_rows
+    from hub.workload.glance_view import SheetMissing, read_glance_view
+
+    now = datetime.now(UTC)
+    try:
+        with transactions.read_transaction(engine) as tx:
+            return read_glance_view(tx, known, glance, asked, now)
+    except SheetMissing as missing:
+        with transactions.read_transaction(engine) as tx:
+            cuts = closing.keep_closed_workdays(tx, known).cuts
+            sheet = glance_counting.count_sheet(tx, known, missing.form, missing.period, now)
+    with transactions.write_transaction(engine) as tx:
+        glance_rows.keep_sheet(tx, sheet, parse_period(asked.period, cuts), now)
+        return read_glance_view(tx, known, glance, asked, now)
+
+
+def _print(screen: Screen, view: "GlanceView") -> None:
+    from hub.report.glance.files import describe_glance
+    from hub.report.output.words import write_moment, write_number
+
+    language, ranking = read_language(), view.ranking
+    said = describe_glance(view)
+    columns = {
+        "place": t("place"),
+        "unit": t("unit"),
+        "name": t("name"),
+        "value": t("figure"),
+        "change": t("change"),
+        "place_before": t("place before"),
+        "remark": t("remark"),
+    }
+    if screen.json:
+        head = {name: value for name, value in said.items() if name != "rows"}
+        for row in said["rows"]:
+            screen.row({**row, "form": head["form"], "period": view.period.text, "made_at": said["made_at"]}, "")
+        return
+    rows = []
+    for row in ranking.rows:
+        remarks = [t("target met") if row.met else t("target missed")] if row.met is not None else []
+        remarks += [t("far from the others")] if row.far else []
+        remarks += [t("unusual")] if view.list_spikes(row.unit.code) else []
+        change = row.change
+        rows.append(
+            {
+                "place": row.place,
+                "unit": row.unit.code,
+                "name": row.unit.name,
+                "value": write_number(row.value, language),
+                "change": ("+" if change is not None and change > 0 else "") + write_number(change, language),
+                "place_before": row.place_before,
+                "remark": ", ".join(remarks),
+            }
+        )
+    screen.note(
+        t(
+            "{title}, {period}: {indicator}",
+            title=view.form.title.say(language),
+            period=view.period.name(language),
+            indicator=view.name_indicator(view.indicator, language),
+        )
+    )
+    if not screen.table(columns, rows):
+        screen.note(t("There are no units to compare."))
+    if view.complete:
+        screen.note(t("Closed, revision {revision}.", revision=view.revision))
+    else:
+        screen.note(t("The period is not closed: numbers as counted at {at}.", at=write_moment(view.made_at)))

@@ -1,0 +1,124 @@
+"""Writes the province at a glance as CSV and JSON: open data, each with the same numbers as the page."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
+from hub.report.counting.deriving import Number
+from hub.report.glance.ranking import RankedUnit
+from hub.report.glance.view import GlanceView
+from hub.report.output.spike_lines import describe_spike
+from hub.report.output.words import FORMULA
+
+_HEADINGS = (
+    phrase("Place"), phrase("Agency code"), phrase("Unit"), phrase("Figure"), phrase("Part"), phrase("Whole"),
+    phrase("Change"), phrase("Place before"), phrase("Target met"), phrase("Far from the others"),
+)  # fmt: skip
+_YES, _NO = phrase("yes"), phrase("no")
+
+
+def write_csv_glance(view: GlanceView, language: Language) -> bytes:
+    """Return the ranking as CSV (RFC 4180, UTF-8 with BOM): a line for each unit, then its figure in each period of the
+    trend. Digits without separators, a point before decimals, an empty cell where there is no number.
+    """
+    text = io.StringIO()
+    write = csv.writer(text)
+    periods = [each.text for each in view.trend]
+    write.writerow([*(translate(each, language) for each in _HEADINGS), *periods])
+    for row in view.ranking.rows:
+        said = (None if flag is None else translate(_YES if flag else _NO, language) for flag in (row.met, row.far))
+        numbers = row.value, row.part if row.whole is not None else None, row.whole, row.change, row.place_before
+        cells = row.place, _safe(row.unit.code), _safe(row.unit.name), *numbers, *said, *row.trend
+        write.writerow(["" if cell is None else cell for cell in cells])
+    return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def _safe(text: str) -> str:
+    """Return *text*, with an apostrophe before it if a spreadsheet would run it as a formula."""
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
+
+
+def write_json_glance(view: GlanceView) -> bytes:
+    """Return the ranking as one JSON object on one line (docs/reference/reports.md)."""
+    return json.dumps(describe_glance(view), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def describe_glance(view: GlanceView) -> dict[str, Any]:
+    """Return the ranking as values of JSON. Numbers with decimals are numbers; times are ISO 8601."""
+    ranking, indicator, spread = view.ranking, view.indicator, view.ranking.spread
+    return {
+        "form": view.form.id,
+        "title": {"vi": view.form.title.vi, "en": view.form.title.en},
+        "period": {
+            "text": view.period.text,
+            "from": view.period.first.isoformat(),
+            "to": view.period.last.isoformat(),
+        },
+        "made_at": view.made_at.isoformat(),
+        "complete": view.complete,
+        "revision": view.revision,
+        "indicator": {
+            "key": indicator.key,
+            "vi": view.name_indicator(indicator, Language.VI),
+            "en": view.name_indicator(indicator, Language.EN),
+            "part": list(indicator.part),
+            "whole": list(indicator.whole),
+            "better": indicator.better.value,
+            "target": _number(ranking.target),
+        },
+        "class": view.of_class or None,
+        "under": None if view.under is None else view.under.code,
+        "limited": view.limited,
+        "spread": None
+        if spread is None
+        else {
+            "low": _number(spread.low),
+            "middle": _number(spread.middle),
+            "high": _number(spread.high),
+            "units": spread.count,
+        },
+        "periods": list(ranking.periods),
+        "counted": list(ranking.counted),
+        "rows": [_describe_row(view, row) for row in ranking.rows],
+    }
+
+
+def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
+    return {
+        "unit": row.unit.code,
+        "name": row.unit.name,
+        "place": row.place,
+        "value": _number(row.value),
+        "part": _number(row.part),
+        "whole": _number(row.whole),
+        "before": _number(row.before),
+        "change": _number(row.change),
+        "place_before": row.place_before,
+        "met": row.met,
+        "far": row.far,
+        "trend": [_number(each) for each in row.trend],
+        "unusual": [
+            {
+                "unit": each.unit,
+                "column": each.column,
+                "figure": each.figure,
+                "vi": translate(describe_spike(each, view.form, _name(view, each.unit), Language.VI), Language.VI),
+                "en": translate(describe_spike(each, view.form, _name(view, each.unit), Language.EN), Language.EN),
+            }
+            for each in view.list_spikes(row.unit.code)
+        ],
+    }
+
+
+def _name(view: GlanceView, code: str) -> str:
+    return view.names.get(code, code)
+
+
+def _number(value: Number) -> int | float | None:
+    return float(value) if isinstance(value, Decimal) else value

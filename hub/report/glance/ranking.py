@@ -1,0 +1,177 @@
+"""Puts the units of a class beside one another: rank, change, trend, target, and figures that are far from the others.
+
+Knows sheets and indicators. Contains no SQL, no layout and no language.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import attrs
+
+from hub.domain.model import Unit
+from hub.language.sorting import make_code_sort_key
+from hub.report.counting.deriving import Number, round_ratio
+from hub.report.glance.settings import Better, Glance, RankIndicator
+from hub.report.glance.sheet import GlanceSheet
+
+
+@attrs.frozen(kw_only=True)
+class RankedUnit:
+    """One unit of a ranking."""
+
+    unit: Unit
+    place: int | None  #: from 1; units with the same number share it; None: the unit has no number
+    value: Number
+    part: Number  #: the sum of the columns of `RankIndicator.part`; of a column alone it is the value
+    whole: Number  #: that of `RankIndicator.whole`; None: the indicator has none
+    before: Number  #: the value in the period before; None: there is none
+    place_before: int | None
+    trend: tuple[Number, ...]  #: the values of the periods of the ranking, oldest first; the last is `value`
+    met: bool | None  #: whether the target is met; None: there is no target, or no number
+    far: bool  #: whether it is far from the others of its class
+
+    @property
+    def change(self) -> Decimal | int | None:
+        """By how much the value changed since the period before; None if one of the two is missing."""
+        return None if self.value is None or self.before is None else self.value - self.before
+
+
+@attrs.frozen(kw_only=True)
+class Spread:
+    """How the numbers of a class lie: a quarter of the units has at most `low`, half `middle`, three quarters `high`."""
+
+    low: Decimal
+    middle: Decimal
+    high: Decimal
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class Ranking:
+    """The units of a class, the best first; where nobody says what is better, the greatest number first."""
+
+    indicator: RankIndicator
+    target: Decimal | None
+    rows: tuple[RankedUnit, ...]
+    periods: tuple[str, ...]  #: of the trend, oldest first
+    counted: tuple[bool, ...]  #: whether the numbers of each of these periods are kept
+    spread: Spread | None  #: None: no unit has a number
+
+    @property
+    def last(self) -> RankedUnit | None:
+        """The last unit that has a number."""
+        return next((row for row in reversed(self.rows) if row.place is not None), None)
+
+
+def rank_units(
+    glance: Glance,
+    indicator: RankIndicator,
+    units: Iterable[Unit],
+    sheets: Mapping[str, GlanceSheet],
+    periods: Sequence[str],
+) -> Ranking:
+    """Return the ranking of *units* in the last of *periods*, which are in order. *sheets*: the kept numbers by period;
+    of a period without a sheet there are none.
+    """
+    members = list(units)
+    values, parts = list[Mapping[str, Number]](), dict[str, tuple[Number, Number]]()
+    for text in periods:
+        sheet = sheets.get(text)
+        numbers = {} if sheet is None else sheet.read_numbers(indicator.columns)
+        nothing = numbers.get("", (None,) * len(indicator.columns))
+        found: dict[str, Number] = {}
+        for unit in members:
+            cells = dict(zip(indicator.columns, numbers.get(unit.code, nothing), strict=True))
+            found[unit.code] = compute_indicator(indicator, cells)
+            if text == periods[-1]:
+                parts[unit.code] = _add(indicator.part, cells), _add(indicator.whole, cells)
+        values.append(found)
+    now, before = values[-1], values[-2] if len(values) > 1 else {}
+    places, places_before = (_find_places(indicator.better, each) for each in (now, before))
+    sheet = sheets.get(periods[-1])
+    target = None if sheet is None else indicator.find_target(sheet.last)
+    spread = measure_spread([each for each in now.values() if each is not None])
+    rows = [
+        RankedUnit(
+            unit=unit,
+            place=places.get(unit.code),
+            value=now[unit.code],
+            part=parts[unit.code][0],
+            whole=parts[unit.code][1],
+            before=before.get(unit.code),
+            place_before=places_before.get(unit.code),
+            trend=tuple(each[unit.code] for each in values),
+            met=_meets(indicator.better, now[unit.code], target),
+            far=_is_far(glance, spread, now[unit.code]),
+        )
+        for unit in members
+    ]
+    rows.sort(key=lambda row: (row.place is None, row.place or 0, make_code_sort_key(row.unit.code)))
+    return Ranking(
+        indicator=indicator,
+        target=target,
+        rows=tuple(rows),
+        periods=tuple(periods),
+        counted=tuple(text in sheets for text in periods),
+        spread=spread,
+    )
+
+
+def compute_indicator(indicator: RankIndicator, cells: Mapping[str, Number]) -> Number:
+    """Return the value of *indicator* from the numbers of its columns: of a percentage rounded to two decimals, halves up.
+    None if a number is missing, or the whole is 0.
+    """
+    part = _add(indicator.part, cells)
+    if not indicator.whole or part is None:
+        return part
+    whole = _add(indicator.whole, cells)
+    return round_ratio(100 * Fraction(part) / Fraction(whole)) if whole else None
+
+
+def _add(keys: Sequence[str], cells: Mapping[str, Number]) -> Number:
+    """Return the sum of the numbers of *keys*; None if one is missing, or there are no keys."""
+    numbers = [cells[key] for key in keys]
+    known = [each for each in numbers if each is not None]
+    return sum(known[1:], known[0]) if numbers and len(known) == len(numbers) else None
+
+
+def _find_places(better: Better, values: Mapping[str, Number]) -> Mapping[str, int]:
+    """Return the place of each unit that has a number; units with the same number share the better place."""
+    known = {unit: value for unit, value in values.items() if value is not None}
+    order = sorted(known.values(), reverse=better is not Better.LESS)
+    places: dict[Number, int] = {}
+    for place, value in enumerate(order, 1):
+        places.setdefault(value, place)
+    return {unit: places[value] for unit, value in known.items()}
+
+
+def measure_spread(values: Sequence[int | Decimal]) -> Spread | None:
+    """Return the quartiles of *values*, by linear interpolation between neighbours, exact to two decimals; None if there
+    are none.
+    """
+    if not values:
+        return None
+    ordered = sorted(Fraction(each) for each in values)
+
+    def at(share: Fraction) -> Decimal:
+        place = share * (len(ordered) - 1)
+        low = place.numerator // place.denominator
+        high = min(low + 1, len(ordered) - 1)
+        return round_ratio(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
+
+    low, middle, high = at(Fraction(1, 4)), at(Fraction(1, 2)), at(Fraction(3, 4))
+    return Spread(low=low, middle=middle, high=high, count=len(ordered))
+
+
+def _is_far(glance: Glance, spread: Spread | None, value: Number) -> bool:
+    if spread is None or value is None or spread.count < glance.least:
+        return False
+    width = (spread.high - spread.low) * glance.tenths / 10
+    return not spread.low - width <= value <= spread.high + width
+
+
+def _meets(better: Better, value: Number, target: Decimal | None) -> bool | None:
+    if target is None or value is None:
+        return None
+    return value <= target if better is Better.LESS else value >= target

@@ -1,0 +1,78 @@
+"""Keeps the sheets of the page at a glance up to date: what was closed or revised, and each night the running periods.
+
+Knows when to look. `hub.workload.glance_counting` knows what is due and how it is counted. Counting runs in a separate
+process of the lowest priority, one sheet after the other, in steps of about a second; a stop ends it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+
+from hub.domain.errors import ConfigurationFault, Unready
+from hub.report.form.book import Book, read_shipped_book
+from hub.report.form.form import FormMissing
+from hub.report.form.period import parse_period
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+from hub.store.report_pool import ReportReader
+from hub.store.transactions import Transaction
+from hub.workload import glance_counting, glance_rows
+from hub.workload.glance_counting import Changed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@attrs.define(eq=False)
+class GlanceRefresh(PeriodicService):
+    """Counts the sheets that are due, each minute. Two nodes may count the same one; both keep the same numbers."""
+
+    every, at_once = 60.0, False
+
+    _journal: Journal  #: reads and keeps sheets
+    _clock: IReactorTime  #: the reactor, which times the looks
+    _now: Callable[[], datetime]  #: returns the current time in UTC
+    _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
+
+    async def run_once(self) -> None:
+        """Count what is due."""
+        try:
+            book = self._book()
+            for form, period in await self._read(glance_counting.list_due_sheets, book, self._now()):
+                if self.stopping:
+                    return
+                await self._refresh(book, form, period)
+        except CancelledError:
+            if not self.stopping:
+                raise
+        except (Unready, ConfigurationFault) as fault:
+            log.warning("sheets-not-counted", error=str(fault))
+        except Exception:
+            log.exception("sheets-not-counted")
+
+    async def _refresh(self, book: Book, form: str, period: str) -> None:
+        steps, found = glance_counting.count_in_steps(book, form, period, self._now()), None
+        while True:
+            try:
+                step = steps.send(found)
+            except StopIteration as end:
+                await self._journal.write(
+                    glance_rows.keep_sheet, end.value, parse_period(period, book.cuts), self._now()
+                )
+                return
+            try:
+                found = await self._read(step.run, *step.arguments)
+            except (Changed, FormMissing):
+                return  # if it is still due, it is begun again at the next look
+
+    async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        reader = ReportReader("?glance", lambda: not self.stopping, longest=None, background=True)
+        found: T = await self._journal.read_report(reader, step, *args, **kwargs)
+        return found

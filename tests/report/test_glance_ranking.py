@@ -1,0 +1,214 @@
+"""The units of a class beside one another: place, change, trend, target, what is far from the others; and its settings."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import attrs
+import pytest
+
+from hub.domain.errors import ConfigurationFault
+from hub.domain.model import Unit
+from hub.report.counting.deriving import Number
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
+from hub.report.glance.ranking import RankedUnit, Spread, measure_spread, rank_units
+from hub.report.glance.settings import Better, Glance, RankIndicator, Target, read_glance
+from hub.report.glance.sheet import GlanceSheet, write_figures
+
+GLANCE = read_glance()
+FORMS = read_shipped_book().forms
+
+
+def sheet(period: str, columns: tuple[str, ...], **rows: tuple[Number, ...]) -> GlanceSheet:
+    month = parse_period(period)
+    said = {unit: dict(zip(columns, numbers, strict=True)) for unit, numbers in rows.items()}
+    said.setdefault("", dict.fromkeys(columns, 0))
+    return GlanceSheet(
+        form="f", period=period, first=month.first, last=month.last, made_at=datetime(2026, 12, 1, tzinfo=UTC), complete=True,
+        revision=1, definition="", columns=columns, figures=write_figures(columns, said),
+    )  # fmt: skip
+
+
+def rank(
+    indicator: RankIndicator, *sheets: GlanceSheet, units: str = "ABCD", glance: Glance = GLANCE
+) -> list[RankedUnit]:
+    members = [Unit(code, code) for code in units]
+    periods = [each.period for each in sheets]
+    return list(rank_units(glance, indicator, members, {each.period: each for each in sheets}, periods).rows)
+
+
+LATE = RankIndicator(form="f", key="late", part=("late",), whole=("all",), better=Better.LESS)
+SENT = RankIndicator(form="f", key="sent", part=("sent",))
+
+
+def test_the_best_stands_first_equal_ones_share_a_place_and_who_has_no_number_has_none():
+    found = rank(LATE, sheet("2026-11", ("late", "all"), A=(1, 4), B=(2, 8), C=(1, 3), D=(0, 0)))
+    assert [(row.unit.code, row.place, row.value) for row in found] == [
+        ("A", 1, Decimal("25.00")), ("B", 1, Decimal("25.00")), ("C", 3, Decimal("33.33")), ("D", None, None),
+    ]  # fmt: skip
+    assert [(row.part, row.whole) for row in found] == [(1, 4), (2, 8), (1, 3), (0, 0)]
+
+
+def test_where_nobody_says_what_is_better_the_greatest_stands_first():
+    found = rank(SENT, sheet("2026-11", ("sent",), A=(1,), B=(9,)))
+    assert [(row.unit.code, row.place) for row in found] == [("B", 1), ("A", 2), ("C", 3), ("D", 3)]
+
+
+def test_the_change_and_the_trend_are_those_of_the_periods_before():
+    months = [sheet("2026-10", ("sent",), A=(7,), B=(3,)), sheet("2026-11", ("sent",), A=(2,), B=(3,))]
+    first, second, *_ = rank(SENT, *months, units="AB")
+    assert (first.unit.code, first.change, first.place_before, first.trend) == ("B", 0, 2, (3, 3))
+    assert (second.unit.code, second.change, second.place_before, second.trend) == ("A", -5, 1, (7, 2))
+
+
+def test_a_period_without_numbers_is_a_gap_and_gives_no_change():
+    found = rank_units(
+        GLANCE, SENT, [Unit("A", "A")], {"2026-11": sheet("2026-11", ("sent",), A=(2,))}, ["2026-10", "2026-11"]
+    )
+    (row,) = found.rows
+    assert (row.trend, row.change, found.counted) == ((None, 2), None, (False, True))
+
+
+def test_a_column_that_a_period_lacks_gives_no_number():
+    found = rank(SENT, sheet("2026-10", ("other",), A=(7,)), sheet("2026-11", ("sent",), A=(2,)), units="A")
+    assert found[0].trend == (None, 2)
+
+
+@pytest.mark.parametrize(("better", "met"), [(Better.MORE, [True, True, False]), (Better.LESS, [False, True, True])])
+def test_the_target_in_force_on_the_last_day_is_met_or_not(better, met):
+    targets = (Target(Decimal(99), until=date(2026, 11, 1)), Target(Decimal(5), since=date(2026, 11, 1)))
+    indicator = attrs.evolve(SENT, better=better, targets=targets)
+    found = rank(indicator, sheet("2026-11", ("sent",), A=(6,), B=(5,), C=(4,)), units="ABC")
+    assert [row.met for row in sorted(found, key=lambda row: row.unit.code)] == met
+    assert rank(SENT, sheet("2026-11", ("sent",), A=(6,)), units="A")[0].met is None
+
+
+def test_quartiles_are_those_of_linear_interpolation():
+    # of 1, 2, 3, 4 the quarter lies at place 0.75 from 0: 1.75
+    assert measure_spread([4, 1, 3, 2]) == Spread(
+        low=Decimal("1.75"), middle=Decimal("2.50"), high=Decimal("3.25"), count=4
+    )
+    assert measure_spread([]) is None
+
+
+def test_a_figure_beyond_the_fences_is_far_from_the_others_where_there_are_enough():
+    cells = {code: (number,) for code, number in zip("ABCDEFGH", (10, 11, 12, 13, 14, 15, 16, 40), strict=True)}
+    assert [row.unit.code for row in rank(SENT, sheet("2026-11", ("sent",), **cells), units="ABCDEFGH") if row.far] == [
+        "H"
+    ]
+    few = attrs.evolve(GLANCE, least=9)
+    assert not [
+        row for row in rank(SENT, sheet("2026-11", ("sent",), **cells), units="ABCDEFGH", glance=few) if row.far
+    ]
+
+
+def test_a_unit_is_in_the_first_class_that_takes_it_by_the_registry_else_by_its_name():
+    assert GLANCE.find_class(Unit("A", "Chi cục Thuế", level="province", kind="department")) == "departments"
+    assert GLANCE.find_class(Unit("A", "UBND phường Bến Sen")) == "communes"
+    assert GLANCE.find_class(Unit("A", "Sở Nội vụ", level="commune", kind="school")) is None
+    assert GLANCE.find_class(Unit("A", "Trường Tiểu học")) is None
+
+
+def test_every_indicator_that_the_hub_ships_has_its_columns_and_all_other_columns_can_be_ranked_too():
+    for form in FORMS:
+        listed = GLANCE.list_indicators(form)
+        keys = [each.key for each in listed]
+        assert len(keys) == len(set(keys)), form.id
+        assert {column for each in listed for column in each.columns} <= {column.key for column in form.columns}
+    named = {form.id for form in FORMS}
+    for each in GLANCE.indicators:
+        assert each.form in named
+        assert any(each in GLANCE.list_indicators(form) for form in FORMS if form.id == each.form), each.key
+
+
+OWN = """
+[[class]]
+key = "small"
+vi = "Xã dưới 5.000 dân"
+en = "Communes below 5,000"
+levels = ["commune"]
+below = 5000
+[[class]]
+key = "large"
+vi = "Xã từ 5.000 dân"
+en = "Communes from 5,000"
+levels = ["commune"]
+least = 5000
+[sizes]
+"H55.41" = 4999
+"H55.42" = 5000
+[[indicator]]
+form = "edoc"
+key = "overdue"
+part = ["overdue"]
+better = "less"
+[[indicator.target]]
+value = 2.5
+since = 2026-01-01
+"""
+
+
+def test_a_province_compares_communes_of_a_size_and_sets_targets(tmp_path: Path):
+    place = tmp_path / "glance.toml"
+    place.write_text(OWN)
+    glance = read_glance(place, FORMS)
+    assert [glance.find_class(Unit(f"H55.4{number}", "X", level="commune")) for number in (1, 2, 3)] == [
+        "small",
+        "large",
+        None,
+    ]
+    mine = next(each for each in glance.indicators if (each.form, each.key) == ("edoc", "overdue"))
+    assert (mine.find_target(date(2025, 12, 31)), mine.find_target(date(2026, 1, 1))) == (None, Decimal("2.5"))
+    assert len(glance.indicators) == len(GLANCE.indicators)  # it replaces that of the same form and key
+
+
+WRONG = """
+[[class]]
+key = "Aa"
+vi = "x"
+en = "x"
+[[class]]
+key = "b"
+vi = "x"
+levels = ["village"]
+least = 5
+below = 5
+[[indicator]]
+form = "edoc"
+key = "x"
+part = ["nothing"]
+better = "most"
+[[indicator]]
+form = "edoc"
+key = "x"
+part = []
+whole = ["sent"]
+[[indicator]]
+form = "no-form"
+key = "y"
+part = ["sent"]
+[[indicator.target]]
+value = "5"
+[outlier]
+"""
+
+
+def test_every_mistake_is_found_at_once_with_its_place(tmp_path: Path):
+    place = tmp_path / "glance.toml"
+    place.write_text(WRONG)
+    with pytest.raises(ConfigurationFault) as fault:
+        read_glance(place, FORMS)
+    places = [each.path.partition(": ")[2] for each in fault.value.mistakes]
+    assert places == [
+        "outlier", "class[0].key", "class[0]", "class[1].en", "class[1].levels", "class[1].below",
+        "indicator[0].part", "indicator[0].better", "indicator[1].key", "indicator[1].part", "indicator[1].vi",
+        "indicator[2].form", "indicator[2].part", "indicator[2].target[0].value",
+    ]  # fmt: skip
+
+
+def test_a_file_of_the_wrong_kind_or_too_large_is_a_mistake(tmp_path: Path):
+    for content in (b"\xff", b"[[", b"#" * (1 << 20) + b"#"):
+        (tmp_path / "glance.toml").write_bytes(content)
+        with pytest.raises(ConfigurationFault):
+            read_glance(tmp_path / "glance.toml")
