@@ -18,6 +18,7 @@ NEEDED: Mapping[str, Permission] = {
     "reports": Permission.SEE_REPORTS,
     "declarations": Permission.SEE_REPORTS,
     "signing": Permission.SEE_REPORTS,
+    "validate": Permission.SEE_REPORTS,
     "messages": Permission.FIND_MESSAGES,
     "messages.csv": Permission.FIND_MESSAGES,
     "messages.jsonl": Permission.FIND_MESSAGES,

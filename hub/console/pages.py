@@ -59,6 +59,7 @@ from hub.console import (
     signing_tool,
     standing,
     users,
+    validator_page,
     waiting,
 )
 from hub.console import request as given
@@ -102,6 +103,7 @@ from hub.console.sign_in.sign_in_queue import SignInQueue
 from hub.console.signed_uploads import SignedUpload, SignedUploads
 from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.users import User
+from hub.console.validator_page import NOT_JUDGED, Judged
 from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -120,6 +122,7 @@ from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
+from hub.report.output import schematron
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.closing_lines import write_closing_lines
 from hub.report.output.spike_lines import describe_spike
@@ -307,6 +310,8 @@ class ConsolePages:
                 return await self._manage(visit)
             case ("messages",):
                 return await self._keep_search(visit)
+            case ("validate",):
+                return await self._validate(visit)
             case ("declarations", form, unit, period):
                 return await self._declare(visit, form, unit, period)
             case ("signing", form, unit, period):
@@ -321,8 +326,9 @@ class ConsolePages:
         match visit.asked.path:
             case ():
                 return await self._first(visit)
-            case ("units" | "events" | "failures" | "account" | "readiness" as name,):
+            case ("units" | "events" | "failures" | "account" | "readiness" | "validate" as name,):
                 pages = {
+                    "validate": self._validator,
                     "units": self._home,
                     "events": self._events,
                     "failures": self._failures,
@@ -843,6 +849,7 @@ class ConsolePages:
                     for line in arrange_body(report, found.names, language)
                 ],
                 "closing": write_closing_lines(report, found.names, language),
+                "rules": schematron.name_rule_files(report.form),
                 "heading": write_dimensions(report.by, language),
                 "findings": write_check_findings(report, found.names, language),
                 "workings": write_workings(report, found.names, language),
@@ -975,6 +982,15 @@ class ConsolePages:
         return ConsoleResponse(
             status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
         )
+
+    async def _validator(self, visit: Visit, judged: Judged = NOT_JUDGED) -> ConsoleResponse:
+        said = {**attrs.asdict(judged, recurse=False), "most": validator_page.MOST_LISTED}
+        page = self._page("validator", visit, said)
+        return attrs.evolve(page, status=422) if judged.wrong else page
+
+    async def _validate(self, visit: Visit) -> ConsoleResponse:
+        judged = await validator_page.judge_file(self.turns, self.live.config.reports, visit.asked)
+        return await self._validator(visit, judged)
 
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()

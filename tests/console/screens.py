@@ -12,6 +12,11 @@ import attrs
 
 from hub.console.request import ConsoleResponse
 from hub.formats.spool import Octets
+from hub.report.counting.counting import count_report
+from hub.report.form.form import choose_form
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
+from hub.report.output.outputs import write_json_report
 from hub.security.certificates import hash_certificate
 from tests.conftest import ROOT
 from tests.console.screen_town import ENDED, RUNNING, TRACKING, ScreenTown
@@ -27,6 +32,12 @@ class Hub(StrEnum):
     IDLE = "idle"  #: nothing has happened in it
     NEW = "new"  #: it has no account yet
 
+
+_MONTH = parse_period(ENDED)
+#: A JSON report of another hub.
+SOUND = write_json_report(
+    count_report(choose_form(read_form_folder(), "edoc", _MONTH), [], _MONTH, _MONTH.end, ["H99"]), {}
+)
 
 #: What a screen is opened with, beside its address.
 Form = dict[str, Any]
@@ -108,6 +119,12 @@ def _reports(made: ScreenTown) -> Iterator[Screen]:
     bad: Form = {"file": Octets.of(b"PK no workbook")}
     there = f"{told}/{RUNNING}"
     yield Screen(name="declaration-refused", address=there, person="lan", before=there, form=bad, status=422)
+    yield Screen(name="validator", address="/validate")
+    right: Form = {"file": Octets.of(SOUND.encode())}
+    yield Screen(name="validator-holds", address="/validate", before="/validate", form=right)
+    altered: Form = {"file": Octets.of(SOUND.replace('"sent": 0', '"sent": 1', 1).encode())}
+    yield Screen(name="validator-broken", address="/validate", before="/validate", form=altered)
+    yield Screen(name="validator-refused", address="/validate", before="/validate", form=bad, status=422)
     sign = "/signing/edoc"
     yield Screen(name="signing", address=f"{sign}/H55.14/{ENDED}", person="lan", pictured=True)
     yield Screen(name="signing-ready", address=f"{sign}/H55.81/{ENDED}", person="lan")

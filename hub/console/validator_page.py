@@ -1,0 +1,50 @@
+"""The page that tests the report of anyone by the rules that its form publishes.
+
+Reads the file that was sent, and no journal: no report of this hub is looked up. Keeps nothing.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from hub.config.reports import ReportSettings
+from hub.console.request import ConsoleRequest
+from hub.console.turns import ReadingTurns
+from hub.domain.errors import Rejected, describe_problem
+from hub.formats.spool import Octets
+from hub.language.catalogues import translate
+from hub.report.form.book import read_book
+from hub.report.form.form import FormMissing
+from hub.report.output import schematron
+from hub.report.signed import validating
+from hub.report.signed.validating import Verdict
+
+#: The maximum rules of one report that the page lists. It always says how many do not hold.
+MOST_LISTED = 200
+
+
+@attrs.frozen(kw_only=True)
+class Judged:
+    """What came of one file: a verdict, or why it has none."""
+
+    verdict: Verdict | None = None
+    rules: Sequence[str] = ()  #: the names below `/contracts/` of the files of the rules: Schematron, JSON Schema
+    wrong: Sequence[str] = ()
+
+
+NOT_JUDGED = Judged()
+
+
+async def judge_file(turns: ReadingTurns, reports: ReportSettings, asked: ConsoleRequest) -> Judged:
+    """Return what the rules of its form say of the uploaded file. A large report takes 4 s of one worker thread."""
+    try:
+        verdict = await turns.alone(_validate, asked.file, reports)
+        return Judged(verdict=verdict, rules=schematron.name_rule_files(verdict.form))
+    except FormMissing as error:
+        return Judged(wrong=[translate(error.said, asked.language)])
+    except Rejected as rejected:
+        return Judged(wrong=[describe_problem(each, asked.language) for each in rejected.problems])
+
+
+def _validate(file: Octets | None, reports: ReportSettings) -> Verdict:
+    return validating.validate_report(file.read() if file else b"", read_book(reports).forms)
