@@ -15,7 +15,7 @@ from hub.domain.local_time import HANOI, find_local_day
 from hub.journal import facts
 from hub.report.counting.counting import Cells
 from hub.report.form.book import Book
-from hub.report.form.form import Form
+from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import Period, Span, find_month_containing, parse_period
 from hub.report.glance.sheet import GlanceSheet, list_sheet_columns, sum_up_families, write_figures
 from hub.store.tables import OWN, unit
@@ -72,12 +72,18 @@ def list_due_sheets(tx: Transaction, book: Book, now: datetime) -> list[tuple[st
     for period in list_recent_periods(book, now) if has_units(tx) else ():
         if period.end <= begun:
             continue
-        for form in sorted({form.id for form in book.forms if form.is_in_force(period.last)}):
-            known = kept.get((form, period.text))
-            stale = known is not None and not known.complete and known.made_at < night
-            if known is None or (stale and period.last >= find_local_day(now) - _KEPT_UP):
-                found.append((form, period.text))
+        for form in sorted((each for each in book.forms if each.is_in_force(period.last)), key=lambda each: each.id):
+            known = kept.get((form.id, period.text))
+            stale = known is not None and not known.complete and known.kept_at < night
+            recent = period.last >= find_local_day(now) - _KEPT_UP or has_declared_columns(form)
+            if known is None or (stale and recent):
+                found.append((form.id, period.text))
     return found
+
+
+def has_declared_columns(form: Form) -> bool:
+    """Return whether units declare figures of *form*: they may do so after the period was closed."""
+    return any(column.kind is ColumnKind.DECLARED for column in form.columns)
 
 
 def has_units(tx: Transaction) -> bool:
@@ -187,7 +193,7 @@ def compose_sheet(
         counted[base, place][code] = Cells({**Cells.none(of).sums, **numbers})
     report = asked.compose_all(counted, now)
     after = min(report.period.last, find_local_day(now)) + timedelta(days=1)
-    rows = sum_up_families(report, asked.units.values(), after)
+    rows = sum_up_families(report, asked.units.values(), after, asked.declared)
     columns = list_sheet_columns(report.form)
     return GlanceSheet(
         form=report.form.id,
@@ -195,7 +201,7 @@ def compose_sheet(
         first=report.period.first,
         last=report.period.last,
         made_at=report.made_at,
-        complete=asked.complete,
+        complete=asked.complete and not has_declared_columns(report.form),
         revision=asked.revision,
         stamp=glance_rows.read_stamp(tx, (asked.form.id, *asked.bases), asked.period),
         bases=tuple(asked.bases),

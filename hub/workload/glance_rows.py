@@ -7,7 +7,7 @@ sheet of closed months is never older than their rows.
 
 import json
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import datetime
 
 import attrs
 import sqlalchemy as sa
@@ -23,9 +23,8 @@ from hub.store.transactions import Transaction
 class KeptSheet:
     """What is known of a kept sheet without its numbers."""
 
-    made_at: datetime
+    kept_at: datetime
     complete: bool
-    last: date
 
 
 def read_sheets(tx: Transaction, form: str, periods: Collection[str]) -> dict[str, GlanceSheet]:
@@ -50,7 +49,7 @@ def read_sheets(tx: Transaction, form: str, periods: Collection[str]) -> dict[st
 
 def list_kept_sheets(tx: Transaction) -> dict[tuple[str, str], KeptSheet]:
     """Return what is known of each kept sheet, by form and period."""
-    rows = tx.execute(sa.select(table.c.form, table.c.period, table.c.made_at, table.c.complete, table.c.last_day))
+    rows = tx.execute(sa.select(table.c.form, table.c.period, table.c.kept_at, table.c.complete))
     return {(form, period): KeptSheet(*rest) for form, period, *rest in rows}
 
 

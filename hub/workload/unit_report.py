@@ -503,19 +503,16 @@ def _read_frame(tx: Transaction, period: str, book: Book | None, *, closings: bo
 
 
 def resolve_province_sources(tx: Transaction, period: str, form: str, book: Book, *, now: datetime) -> ReportSources:
-    """Return the sources of the rows of all units of the province, as `resolve_report_sources` finds them for one unit
-    and those below it. Its total is of no unit. Without marks and due day. Raises PeriodUnreadable; FormMissing.
+    """Return the sources of the own rows of all units that the reports of the province's units have, those above before
+    those below. Its total is of no unit. Without marks and due day. Raises PeriodUnreadable; FormMissing.
     """
-    book = closing.keep_closed_workdays(tx, book)
-    span = parse_period(period, book.cuts)
-    world = month_world.read_month_world(tx, span.last)
-    day = min(span.last, find_local_day(now))
-    units: Sequence[Unit] = world.units if world else unit_registry.list_registry_units(tx, day)
-    forms = (*(world.derived if world else ()), *book.forms)
-    members, _ = list_province_family(units, day + timedelta(days=1))
-    names, held = {each.code: each.name for each in units}, {each.code: each for each in units}
-    family = _UnitFamily(members, names, {code: held[code] for code in members}, "", has_above=False)
-    return _asked(tx, family, span, form, forms, closings=True, marked=False)
+    frame = _read_frame(tx, period, book, closings=True, now=now)
+    members, parents = list_province_family(frame.units, frame.day + timedelta(days=1))
+    held = {each.code: each for each in frame.units}
+    names = {code: unit.name for code, unit in held.items()}
+    known = {code: held[code] for code in members}
+    family = _UnitFamily(members, names, known, "", has_above=False, parents=parents)
+    return _asked(tx, family, frame.period, form, frame.forms, closings=True, marked=False)
 
 
 @attrs.frozen

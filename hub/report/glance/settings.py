@@ -19,7 +19,7 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Unit, UnitKind, UnitLevel
 from hub.language.phrases import phrase, verbatim
 from hub.report.counting.sections import place_unit
-from hub.report.form.form import ColumnKind, Form, Sorting, Wording
+from hub.report.form.form import Column, ColumnKind, Form, Sorting, Wording
 from hub.report.form.toml_table import FormTable, describe_found, one_of
 
 FILE = Path(__file__).with_name("glance.toml")
@@ -102,8 +102,8 @@ class Glance:
         alone = {each.key for each in found} | {
             each.part[0] for each in found if not each.whole and len(each.part) == 1
         }
-        rest = (column.key for column in form.columns if column.key in keys - alone)
-        return (*found, *(RankIndicator(form=form.id, key=key, part=(key,)) for key in rest))
+        rest = (column for column in form.columns if column.key in keys - alone)
+        return (*found, *(_make_indicator(form, column) for column in rest))
 
     def find_class(self, unit: Unit) -> str | None:
         """Return the key of the first class that takes *unit*, by level and kind, else by its name; None: none does."""
@@ -116,6 +116,12 @@ class Glance:
             return True
         size = self.sizes.get(code)
         return size is not None and (of.least or 0) <= size and (of.below is None or size < of.below)
+
+
+def _make_indicator(form: Form, column: Column) -> RankIndicator:
+    """Return the indicator of a column that nobody has defined one for. Of grades, the first is the best."""
+    better = Better.LESS if column.kind is ColumnKind.GRADE else Better.NEITHER
+    return RankIndicator(form=form.id, key=column.key, part=(column.key,), better=better)
 
 
 def read_glance(own: Path | None = None, forms: Iterable[Form] = ()) -> Glance:

@@ -15,6 +15,7 @@ import attrs
 from hub.domain.model import Unit, UnitMark
 from hub.report.counting import deriving
 from hub.report.counting.counting import COUNTING, Report
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.deriving import Number
 from hub.report.counting.family import list_unit_family
 from hub.report.form.form import ColumnKind, Form
@@ -32,7 +33,7 @@ class GlanceSheet:
     first: date
     last: date
     made_at: datetime  #: of a closed period: when its newest row was made; else when it was counted
-    complete: bool  #: all of the period is closed: only a revision changes it
+    complete: bool  #: all of the period is closed and nothing in it is declared: only a revision changes it
     revision: int
     definition: str = attrs.field(repr=False)  #: the text of the form by which it was counted
     columns: tuple[str, ...]  #: the keys of the columns that have numbers, in the order of the form
@@ -74,12 +75,16 @@ def list_sheet_columns(form: Form) -> tuple[str, ...]:
     return tuple(column.key for column in form.columns if column.kind is not ColumnKind.TIME)
 
 
-def sum_up_families(report: Report, units: Iterable[Unit], after: date) -> dict[str, dict[str, Number]]:
+def sum_up_families(
+    report: Report, units: Iterable[Unit], after: date, declared: Iterable[DeclaredFigure] = ()
+) -> dict[str, dict[str, Number]]:
     """Return the numbers of every unit of the province with all units below it, and those of "", which are of nothing.
 
     *report*: has the own row of each unit; rows without numbers may be missing. *units*: the registry. *after*: the
-    first day after the period. The families are those of `list_unit_family`; the numbers that follow from others are
-    computed again from the sums, as for the total of a report.
+    first day after the period. *declared*: the declared figures of all units, which are not added up: a unit has those
+    that were declared of it and all below it together, else those of the unit itself. The families are those of
+    `list_unit_family`; the numbers that follow from others are computed again from the sums, as for the total of a
+    report.
     """
     form = report.form
     keys = [column.key for column in form.columns if column.kind in _ADDED]
@@ -87,12 +92,16 @@ def sum_up_families(report: Report, units: Iterable[Unit], after: date) -> dict[
     sums = {unit: dict.fromkeys(keys, 0) for unit in members}
     for row in report.rows:
         if row.unit in sums:
-            sums[row.unit] = {key: int(row.numbers[key] or 0) for key in keys}
+            sums[row.unit] = {key: deriving.read_sum(form.column(key), row.numbers[key]) for key in keys}
     for unit in reversed(members):  # those below before those above
         above = sums.get(parents.get(unit) or "")
         if above is not None:
             for key, number in sums[unit].items():
                 above[key] += number
+    above_others = set(parents.values())
+    for figure in sorted(declared, key=lambda figure: figure.whole):  # what is declared of all together comes last
+        if figure.unit in sums and (figure.unit in above_others or not figure.whole):
+            sums[figure.unit][figure.column] = figure.value
     sums[""] = dict.fromkeys(keys, 0)
     return {unit: deriving.derive_row_numbers(form, numbers) for unit, numbers in sums.items()}
 
