@@ -5,8 +5,10 @@ Everything that a start derives is derived once, from the files as they are now.
 
 from collections.abc import Mapping
 
+from hub.config.service_files import read_shipped_services
 from hub.edxml.schema import load_packet_schema
 from hub.formats.models.kept_values import FOLDER, record_kept_values
+from hub.services.defined import load_defined_model
 from hub.soap import wsdl
 
 
@@ -17,6 +19,8 @@ def derive_all() -> Mapping[str, bytes]:
             load_packet_schema.__wrapped__(kind)
         for name in wsdl.list_contract_names():
             wsdl.load_contract(name)
+        for each in read_shipped_services().values():
+            load_defined_model(each)
         return dict(found)
 
 

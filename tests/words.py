@@ -123,6 +123,7 @@ SCOPES = {
     "documents": ("Văn bản: loại và mốc", "Documents: kinds and milestones"),
     "dossiers": ("Hồ sơ: loại và mốc", "Dossiers: kinds and milestones"),
     "mail": ("Thư điện tử: loại và mốc", "Mail: kinds and milestones"),
+    "work": ("Công việc: loại và mốc", "Work items: kinds and milestones"),
     "meetings": ("Họp: loại và mốc", "Meetings: kinds and milestones"),
     "incidents": ("Sự cố: loại và mốc", "Incidents: kinds and milestones"),
     "links": ("Đường truyền: loại và mốc", "Links: kinds and milestones"),

@@ -65,6 +65,8 @@ def check_hub(screen: Screen, connect: bool) -> None:
         exit_command(UNAVAILABLE)
     if findings.province is not None:
         for name, service in findings.province.config.services.items():
+            if service.shipped:
+                continue
             said = t(
                 "Service {name}: {title}, SHA-256 {sha256}",
                 name=name,

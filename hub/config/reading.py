@@ -116,9 +116,9 @@ def read_config(
         _replay(table.table("replay")),
         _console(table.table("console"), home),
     )
-    services = service_files.read_service_folders(home, mistakes)
+    services, countable = service_files.read_services(table.table("services"), home, mistakes)
     reports, lookups = (
-        reporting.read_report_settings(table.table("reports"), home, services),
+        reporting.read_report_settings(table.table("reports"), home, countable),
         asking.read_lookup_settings(table.table("lookups"), home),
     )
     sources, asked = _sources(home, mistakes), table.table("officials")

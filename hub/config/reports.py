@@ -13,7 +13,6 @@ import attrs
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 from hub.services import CountableFacts
-from hub.services.defined import DefinedService
 
 _KEY = r"[a-z][a-z0-9_-]*"
 _KEYS = rf"{_KEY}( {_KEY})*"
@@ -53,16 +52,14 @@ class ReportSettings:
     close_hour: int = CLOSE_HOUR  #: the hour of that day in Hà Nội
     #: how many working days longer the hub waits while partners were not heard, or not read
     wait_working_days: int = WAIT_WORKING_DAYS
-    #: what can be counted of the services that the operator defines, by service
+    #: what can be counted of the services that are defined by a schema, by service
     countable: tuple[CountableFacts, ...] = ()
     #: the partners, of `partners/`, by code
     tellers: tuple[Teller, ...] = ()
 
 
-def read_report_settings(
-    table: ConfigTable, home: Path, services: Mapping[str, DefinedService] | None = None
-) -> ReportSettings:
-    """Return the settings of `[reports]`. Paths are relative to *home*. *services*: those that the operator defines."""
+def read_report_settings(table: ConfigTable, home: Path, countable: tuple[CountableFacts, ...] = ()) -> ReportSettings:
+    """Return the settings of `[reports]`. Paths are relative to *home*. *countable*: of the services defined by a schema."""
     forms, workdays, glance = (table.text(name, "") for name in ("forms", "workdays", "glance"))
     chosen = table.table("rule_sets")
     expected = phrase("the name of a rule set of that form, or of several, in quotes, with a space between")
@@ -97,10 +94,7 @@ def read_report_settings(
         close_working_day=working_day,
         close_hour=hour,
         wait_working_days=wait,
-        countable=tuple(
-            CountableFacts(name, frozenset(dict(each.milestones)), each.attributes)
-            for name, each in sorted((services or {}).items())
-        ),
+        countable=countable,
     )
 
 

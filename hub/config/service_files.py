@@ -1,4 +1,5 @@
-"""Reads the services that the operator defines: each a folder `services/NAME/` with an XSD and a `service.toml`.
+"""Reads the services that are defined by an XSD and TOML: those of the operator, each a folder `services/NAME/` with an XSD
+and a `service.toml`, and those of the hub, each a file `hub/services/shipped/NAME.toml` with `xsd/lienthong/1/NAME.xsd`.
 
 Knows the keys, and that the schema compiles. Whether its elements are as the keys say, `lienthong check` finds
 (`hub.services.defined.schema_check`). All keys: docs/reference/services.md.
@@ -7,11 +8,13 @@ Knows the keys, and that the schema compiles. Whether its elements are as the ke
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import attrs
 from lxml import etree
 
+import hub.services
 from hub.config.table import ConfigTable
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
@@ -20,7 +23,7 @@ from hub.formats import xsd_schemas as xsd
 from hub.formats.models.xsd_files import gather_schema_folder
 from hub.formats.xsd_schemas import SchemaFiles
 from hub.language.phrases import phrase, verbatim
-from hub.services import list_services
+from hub.services import CountableFacts, list_services
 from hub.services.defined import (
     AmountValue,
     BilingualName,
@@ -41,6 +44,7 @@ MOST_SERVICES, MOST_OCTETS, MOST_MESSAGES, MOST_FACT_RULES = 50, 1 << 20, 20, 40
 #: The most paths that one kind of message reads of each item, without those that begin at the root: 0.2 s for the most
 #: items (`tests/costs/defined.py`).
 MOST_PATHS = 100
+SHIPPED = Path(hub.services.__file__).parent / "shipped"
 _NAME = r"[a-z][a-z0-9-]{0,31}"
 _WORD = r"[a-z][a-z0-9_-]{0,63}"
 _STEP = r"(?!\.\.(?:/|$))[\w.-]+"
@@ -63,6 +67,47 @@ def read_service_folders(home: Path, mistakes: list[Mistake]) -> dict[str, Defin
         if service is not None and len(mistakes) == before:
             found[service.name] = service
     return found
+
+
+@cache
+def read_shipped_services() -> Mapping[str, DefinedService]:
+    """Return the services of `hub/services/shipped`, by name. Raises ConfigurationFault; OSError if a file is missing."""
+    root, found = xsd.find_schema_root() / "xsd/lienthong/1", {}
+    for path in sorted(SHIPPED.glob("*.toml")):
+        mistakes = list[Mistake]()
+        settings = path.read_bytes()
+        table = ConfigTable(_parse_toml(settings, path.name, mistakes) or {}, path.name, mistakes)
+        schema = SchemaFiles(f"{path.stem}.xsd", tuple(gather_schema_folder(root / f"{path.stem}.xsd", root).items()))
+        service = _read_service(table, path.stem, settings, schema)
+        table.close()
+        if mistakes or service is None:
+            raise ConfigurationFault(mistakes)
+        found[path.stem] = attrs.evolve(service, shipped=True)
+    return found
+
+
+def read_services(
+    table: ConfigTable, home: Path, mistakes: list[Mistake]
+) -> tuple[Mapping[str, DefinedService], tuple[CountableFacts, ...]]:
+    """Return the services of the province in *home* that are defined by a schema, and what a form can name of their facts.
+    *table*: `[services]` of hub.toml. Mistakes are added to *mistakes*.
+
+    A service of the operator replaces one of the hub with its name. One that is switched off takes no calls, but what it
+    brought can still be counted.
+    """
+    own, shipped = read_service_folders(home, mistakes), read_shipped_services()
+    off = table.texts("off", ())
+    for name in off:
+        if name not in shipped:
+            expected = phrase("one of {names}", names=", ".join(shipped))
+            table.wrong("off", phrase("there is no service {service}", service=name), expected)
+    table.close()
+    chosen = {name: each for name, each in {**shipped, **own}.items() if name in own or name not in off}
+    counted = {name: each.countable for name, each in {**shipped, **own}.items()}
+    for name in shipped.keys() & own.keys():
+        ours, theirs = counted[name], shipped[name].countable
+        counted[name] = CountableFacts(name, ours.milestones | theirs.milestones, ours.attributes | theirs.attributes)
+    return chosen, tuple(each for _, each in sorted(counted.items()))
 
 
 def _read_folder(folder: Path, mistakes: list[Mistake]) -> DefinedService | None:
@@ -229,6 +274,7 @@ def _read_message(
         repetition=Repetition(repetition or Repetition.FIRST),
         corrects=_read_path(table, "corrects"),
         delivered=table.flag("deliver", default=True),
+        by_name=table.flag("by_name", default=False),
         recipient=_read_path(table, "recipient"),
         facts=tuple(_read_fact(each, milestones) for each in _read_tables(table, "fact", MOST_FACT_RULES)),
     )

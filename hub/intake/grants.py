@@ -50,13 +50,20 @@ def is_granted(partner: Partner, config: Config, service: str, operation: str = 
         return True
     if partner.calls is not None:
         return service in partner.calls or name in partner.calls
-    if service in BY_NAME:
+    if service in BY_NAME or _is_by_name(config, service, operation):
         return False
     if partner.units or (collected and partner.policy.collect is not None):
         return True
     if partner.code == config.upstream and service == DOCUMENTS:
         return True
     return partner.tells and is_telling(config, service)
+
+
+def _is_by_name(config: Config, service: str, operation: str) -> bool:
+    """Tell whether *operation* is granted only by name. Without an operation: whether one of *service* is."""
+    found = config.every_service.get(service)
+    named = frozenset[str]() if found is None else found.operations_by_name
+    return operation in named if operation else bool(named)
 
 
 def is_telling(config: Config, service: str) -> bool:
@@ -74,9 +81,14 @@ def list_granted(partner: Partner, config: Config) -> tuple[str, ...]:
     """Return what *partner* may call or send, as names for `calls`."""
     if partner.calls is not None:
         return partner.calls
-    return tuple(
-        service for service in list_grantable_services(config) if is_granted(partner, config, service, collected=True)
-    )
+    found = list[str]()
+    for service, operations in list_grantable_operations(config).items():
+        if is_granted(partner, config, service, collected=True):
+            found.append(service)
+        elif service not in BY_NAME:
+            allowed = (each for each in operations if is_granted(partner, config, service, each, collected=True))
+            found += (name for each in allowed if (name := f"{service}.{each}") not in OPEN)
+    return tuple(found)
 
 
 def propose_grants(done: Iterable[tuple[str, str]], config: Config) -> tuple[str, ...]:

@@ -512,6 +512,7 @@ TERMS: Mapping[str, Term] = {
         phrase("lookups in national shared services"), phrase("Questions of officials to national systems.")
     ),
     "service/mail": Term(phrase("official mail"), phrase("Counts of the use of the shared mail system.")),
+    "service/work": Term(phrase("work items"), phrase("Work assigned to units: done, late, returned, excused.")),
     "service/meetings": Term(phrase("meetings"), phrase("Calendars of meetings between units.")),
     "service/incidents": Term(
         phrase("information security incidents"), phrase("Incidents that systems of units report.")
@@ -713,6 +714,62 @@ TERMS: Mapping[str, Term] = {
     ),
     "mail/official-documents": Term(
         phrase("documents sent by mail instead of the hub"), phrase("Official documents that were sent by mail.")
+    ),
+    "work/items": Term(
+        phrase("work assigned and done"), phrase("A system tells of work items: assigned, extended, done.")
+    ),
+    "work/judgements": Term(
+        phrase("work judged"), phrase("A system tells which work was returned, excused or withdrawn.")
+    ),
+    "work/assigned": Term(phrase("work assigned"), phrase("A work item was assigned to the unit.")),
+    "work/assigned-converted": Term(
+        phrase("work assigned, converted"), phrase("The conversion factor of the assigned item, in hundredths.")
+    ),
+    "work/extended": Term(phrase("due day extended"), phrase("The due day of a work item was changed.")),
+    "work/extended-2": Term(
+        phrase("due day extended a second time"), phrase("The due day of a work item was changed a second time.")
+    ),
+    "work/extended-3": Term(
+        phrase("due day extended a third time"), phrase("The due day of a work item was changed a third time.")
+    ),
+    "work/done": Term(phrase("work item done"), phrase("The unit has done a work item.")),
+    "work/done-converted": Term(
+        phrase("work done, converted"), phrase("The conversion factor of the item that was done, in hundredths.")
+    ),
+    "work/returned": Term(
+        phrase("work returned for quality"), phrase("A work item was returned because of its quality.")
+    ),
+    "work/returned-2": Term(
+        phrase("work returned a second time"), phrase("A work item was returned for quality a second time.")
+    ),
+    "work/returned-3": Term(
+        phrase("work returned a third time"), phrase("A work item was returned for quality a third time.")
+    ),
+    "work/returned-4": Term(
+        phrase("work returned a fourth time"), phrase("A work item was returned for quality a fourth time.")
+    ),
+    "work/returned-more": Term(
+        phrase("work returned after the fourth time"),
+        phrase("A work item was returned for quality more than four times."),
+    ),
+    "work/returned-converted": Term(
+        phrase("return for quality, converted"), phrase("The conversion factor of the returned item, in hundredths.")
+    ),
+    "work/returned-2-converted": Term(
+        phrase("second return, converted"), phrase("The factor of an item that was returned a second time.")
+    ),
+    "work/returned-3-converted": Term(
+        phrase("third return, converted"), phrase("The factor of an item that was returned a third time.")
+    ),
+    "work/returned-4-converted": Term(
+        phrase("fourth return, converted"), phrase("The factor of an item that was returned a fourth time.")
+    ),
+    "work/excused": Term(
+        phrase("objective reason confirmed"), phrase("An objective reason for a delay was confirmed.")
+    ),
+    "work/withdrawn": Term(phrase("work withdrawn"), phrase("A work item is no longer to be done.")),
+    "work/withdrawn-converted": Term(
+        phrase("work withdrawn, converted"), phrase("The conversion factor of the withdrawn item, in hundredths.")
     ),
     "meetings/request": Term(phrase("invitation to a meeting"), phrase("The organizer calls a meeting or changes it.")),
     "meetings/publish": Term(phrase("meeting made known"), phrase("A meeting is made known without an invitation.")),

@@ -2,7 +2,8 @@
 
 Each service is a file or a folder of this package that defines `SERVICE`. A service that only one partner dialect uses
 may stand in that adapter's folder, as `service.py`. `list_services` discovers all of them; there is no list to edit.
-Services that an operator defines by an XSD and TOML (`hub.services.defined`) belong to the configuration.
+Services that an XSD and TOML define (`hub.services.defined`) belong to the configuration: those of the operator, and
+those of `hub/services/shipped`.
 
 Knows no transport. A message has the same octets whether it came by SOAP, was collected from a partner or was written
 by the hub, and only the service's `read` function reads them.
@@ -43,6 +44,8 @@ class Service:
     )  #: the operations of its SOAP contract that only query (answered in `hub.web.endpoints`)
     #: the kinds of its messages that the hub delivers to no other system
     undelivered_kinds: frozenset[str] = frozenset()
+    #: the operations that a partner may call only if its `calls` names them, or the service
+    operations_by_name: frozenset[str] = frozenset()
     #: Its messages only report figures about units. A partner with the policy `tells` may send them about any unit.
     may_report_any_unit: bool = False
     #: No partner sends its messages. The hub writes them, or finds them in the packets of `documents`.

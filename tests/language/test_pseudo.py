@@ -142,7 +142,7 @@ def test_what_commands_say_over_a_hub_without_messages() -> None:
         r"error parsing asn1 value: .*",
         r"\bcode, name, parent, since, until, aliases, successors, mark, level, kind, from\b|\bcolumns: ",
         r"\b(?:report-not-closed|not-well-formed): |\bURL\b|\breports\b|\bnope\b",
-        r"\b(?:sotttt|vpub|vpcp|nobody|nonsense|qx(?:: x)?)\b",
+        r"\b(?:sotttt|vpub|vpcp|nobody|nonsense|qx(?:: x)?)\b|\bwork\.TellWork\b",
         r"^Trục liên thông tỉnh \(mẫu\)|\bpartner-(?:paused|resumed)\b",
         rf"\b(?:documents|categories|verdicts|{'|'.join(FORM_NAMES)})\b|\bservices\b|\((?:push|fetch)\)",
         CODE,

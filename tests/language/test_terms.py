@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from hub.config.service_files import read_shipped_services
 from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Permission, Role
 from hub.console.visible_messages import OpenedContent
@@ -96,7 +97,10 @@ def words() -> Iterator[tuple[str, str]]:
     yield from kinds()
     for service, milestones in MILESTONES.items():
         yield from ((service, milestone) for milestone in milestones)
-    yield from (("service", name) for name in (DOCUMENTS, *list_services()))
+    shipped = read_shipped_services()
+    for name, defined in shipped.items():
+        yield from ((name, word) for word in (*dict(defined.milestones), *(rule.kind for rule in defined.messages)))
+    yield from (("service", name) for name in (DOCUMENTS, *list_services(), *shipped))
     statuses = {*lifecycle.STATUS_RANK, changes.AGREED, changes.REFUSED}
     statuses |= {each.removeprefix("status-") for each in MILESTONES[DOCUMENTS] if each.startswith("status-")}
     yield from (("status", code) for code in statuses)
@@ -158,6 +162,17 @@ def test_a_word_has_a_name_and_an_explanation_in_both_languages(scope, word):
 
 def test_a_term_is_of_a_word_that_there_is():
     assert set(TERMS) == {f"{scope}/{word}" for scope, word in WORDS}
+
+
+def test_a_service_that_a_schema_defines_calls_its_words_as_the_hub_does():
+    for name, service in read_shipped_services().items():
+        own = (
+            {"service": service.title} | {each.kind: each.name for each in service.messages} | dict(service.milestones)
+        )
+        for word, said in own.items():
+            term = find_term("service", name) if word == "service" else find_term(name, word)
+            assert term is not None
+            assert say_both(term.name) == (said.vi, said.en), word
 
 
 def test_two_words_of_one_scope_are_told_apart():

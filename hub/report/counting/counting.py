@@ -282,14 +282,14 @@ class Placing:
     _flows: Mapping[str, Sequence[tuple[Column, _Test]]]
     _times: Sequence[Column]
     _stocks: Sequence[tuple[Column, _Test]]
-    _ends: Sequence[tuple[Column, _Test]]
+    _ends: Mapping[frozenset[str], Sequence[tuple[Column, _Test]]]  #: by the milestones of which the first counts
     _happenings: Sequence[tuple[Column, _Test]]
     _telling: frozenset[str]  #: the milestones that stocks read
     _extending: frozenset[str]  #: the milestones that may extend a due date
     _pausing: frozenset[str]  #: the milestones between which the clock stands
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
-    _undoing: frozenset[str]  #: the milestones that undo a fact of a flow
+    _undoing: frozenset[str]  #: the milestones that undo a fact of a flow or an end
     _having: frozenset[str]  #: the milestones that flows and ends ask for, or exclude, beside the fact that they count
     _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
@@ -331,7 +331,7 @@ class Placing:
             flows=_flows(form),
             times=[column for column in form.columns if column.kind is ColumnKind.TIME],
             stocks=tested(ColumnKind.STOCK),
-            ends=tested(ColumnKind.END),
+            ends=_group_ends(tested(ColumnKind.END)),
             happenings=tested(ColumnKind.HAPPENING),
             telling=named(ColumnKind.STOCK, "milestones", "having", "without", "extended_by").union(
                 *(form.waits, form.resumes, *form.steps),
@@ -342,7 +342,7 @@ class Placing:
             pausing=frozenset(name for pair in form.clock.pauses for name in pair) if form.clock else frozenset(),
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
-            undoing=named(ColumnKind.FLOW, "without"),
+            undoing=named(ColumnKind.FLOW, "without") | named(ColumnKind.END, "without"),
             having=named(ColumnKind.FLOW, "having", "lacking") | named(ColumnKind.END, "having", "lacking"),
             correct=make_corrector(form, period, books) if corrects_days(form) else None,
             known=_make_known(books, period, now),
@@ -525,13 +525,22 @@ class Placing:
         ends = [(when, make_fact_sort_key(fact), fact) for when, fact in kept.life if fact.milestone in form.ends]
         if not begun or not ends:
             return
-        when, _, fact = min(ends, key=lambda end: end[:2])
-        if max(when, min(begun)) < self._start:
-            return
-        for column, applies in self._ends:
-            mine = fact.milestone in column.milestones and applies(fact) and _has_asked(column, kept)
-            if mine and _in_time(form, column, fact, kept):
-                yield column, fact
+        for first_of, columns in self._ends.items():
+            mine = [end for end in ends if end[2].milestone in first_of] if first_of else ends
+            if not mine:
+                continue
+            when, _, fact = min(mine, key=lambda end: end[:2])
+            if max(when, min(begun)) < self._start:
+                continue
+            for column, applies in columns:
+                if (
+                    fact.milestone in column.milestones
+                    and applies(fact)
+                    and _has_asked(column, kept)
+                    and not column.without & kept.undone
+                    and _in_time(form, column, fact, kept)
+                ):
+                    yield column, fact
 
 
 @attrs.define(eq=False)
@@ -552,6 +561,16 @@ class _Kept:
 def _has_asked(column: Column, kept: _Kept) -> bool:
     """Return whether a key has the milestones that a rule asks for beside the fact that it counts, and lacks the others."""
     return column.having <= kept.had and not column.lacking & kept.had
+
+
+def _group_ends(
+    ends: Sequence[tuple[Column, _Test]],
+) -> Mapping[frozenset[str], Sequence[tuple[Column, _Test]]]:
+    """Return the end columns by the milestones of which the first counts."""
+    found: dict[frozenset[str], list[tuple[Column, _Test]]] = {}
+    for column, test in ends:
+        found.setdefault(column.first_of, []).append((column, test))
+    return found
 
 
 def _make_known(books: ClosedMonths, period: Period, now: datetime) -> Callable[[Fact], bool]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import attrs
 
+from hub.config.service_files import read_shipped_services
 from hub.domain.model import DOCUMENTS
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
@@ -68,7 +69,7 @@ def find_counted_service(name: str, own: Iterable[CountableFacts] | None = ()) -
         return CountedService(name, MILESTONES.get(name), {**ATTRIBUTES, **dict.fromkeys(more, str)})
     if own is None:
         return CountedService(name, None, None)
-    for each in own:
+    for each in (*own, *(shipped.countable for shipped in read_shipped_services().values())):
         if each.service == name:
             return CountedService(name, each.milestones, {**ATTRIBUTES, **dict.fromkeys(sorted(each.attributes), str)})
     return None
@@ -206,8 +207,10 @@ class Column:
     waiting: bool | None = None  #: stock: whether the key waits at the moment (`Form.waits`)
     clock: bool = False  #: with `timing` or `due_passed`: waits are not counted against the unit (`Form.clock`)
     opening: bool = False  #: stock: the state at the beginning of the period
-    #: stock: milestones that the key must not have; flow: those it must not have by the period's end; happening: those
-    #: that supersede a fact
+    #: end: the milestones of which the first counts; none: all that end the work on a key (`Form.ends`)
+    first_of: frozenset[str] = frozenset()
+    #: stock: milestones that the key must not have; flow, end: those it must not have by the period's end; happening:
+    #: those that supersede a fact
     without: frozenset[str] = frozenset()
     revised: tuple[str, ...] = ()  #: happening: the attributes that name the thing, its part and its revision
     sum: tuple[str, ...] = ()  #: formula: the columns that are added up

@@ -89,7 +89,18 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
     ),
     ColumnKind.PEAK: ("milestones", "where", "unless"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
-    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "clock", "having", "lacking"),
+    ColumnKind.END: (
+        "milestones",
+        "first_of",
+        "where",
+        "unless",
+        "timing",
+        "extended_by",
+        "clock",
+        "having",
+        "lacking",
+        "without",
+    ),
     ColumnKind.TAKEN: ("form", "column", "decimals"),
     ColumnKind.FORMULA: ("sum",),
     ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
@@ -371,6 +382,12 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
                     phrase("has a milestone that is not in ends"),
                     phrase("some of: {ends}", ends=" ".join(sorted(ends))),
                 )
+            if rule.first_of and not rule.milestones <= rule.first_of <= ends:
+                entry.wrong(
+                    "first_of",
+                    phrase("is {named}", named=" ".join(sorted(rule.first_of))),
+                    phrase("some of ends, and all milestones of the column: {ends}", ends=" ".join(sorted(ends))),
+                )
             if rule.waiting is not None and not (waits and resumes):
                 entry.wrong(
                     "waiting",
@@ -533,6 +550,7 @@ def _rule(
         clock=table.flag("clock"),
         waiting=table.flag("waiting") if "waiting" in table else None,
         opening=table.flag("opening"),
+        first_of=frozenset(table.texts("first_of", milestones)),
         without=frozenset(table.texts("without", milestones)),
         revised=table.texts("revised", counted.attributes),
     )

@@ -16,7 +16,13 @@ from hub.report.form.form import UNIT
 from hub.report.output.words import name_row_unit, write_roman
 
 _TOTAL = phrase("Total")
-_DIMENSIONS = {UNIT: phrase("Unit"), "field": phrase("Field of work"), "procedure": phrase("Procedure")}
+_DIMENSIONS = {
+    UNIT: phrase("Unit"),
+    "field": phrase("Field of work"),
+    "procedure": phrase("Procedure"),
+    "officer": phrase("Officer"),
+    "kind": phrase("Kind of work"),
+}
 
 
 class LineMark(StrEnum):

@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.formats.xsd_schemas import SchemaFiles
 from hub.language.languages import Language
-from hub.services import Service
+from hub.services import CountableFacts, Service
 
 if TYPE_CHECKING:
     from hub.formats.models.xsd_model import SchemaModel
@@ -153,6 +153,7 @@ class MessageRule:
     repetition: Repetition = Repetition.FIRST
     corrects: ValuePath | None = None  #: if there is such an element, the amounts are differences to what was told
     delivered: bool = True
+    by_name: bool = False  #: only a partner whose `calls` names it may send it
     recipient: ValuePath | None = None  #: the units whose systems get it; None: every system that takes the service
     facts: tuple[FactRule, ...] = ()
 
@@ -177,6 +178,7 @@ class DefinedService:
     settings: bytes = attrs.field(repr=False)  #: the octets of `service.toml`
     messages: tuple[MessageRule, ...]
     milestones: tuple[tuple[str, BilingualName], ...]
+    shipped: bool = False  #: the hub brings it along (`hub/services/shipped`)
     tells: bool = False  #: its messages only report figures about units (`Service.may_report_any_unit`)
     #: what the schema describes, as `schema_check` found it; None: it is derived where it is needed
     model: "SchemaModel | None" = attrs.field(default=None, eq=False, repr=False)
@@ -188,6 +190,11 @@ class DefinedService:
         for name, octets in (("service.toml", self.settings), *self.schema.files):
             digest.update(f"{name}\0{len(octets)}\0".encode() + octets)
         return digest.hexdigest()
+
+    @property
+    def countable(self) -> CountableFacts:
+        """What a form of report can name of its facts."""
+        return CountableFacts(self.name, frozenset(dict(self.milestones)), self.attributes)
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -213,6 +220,7 @@ class DefinedService:
             milestones=frozenset(dict(self.milestones)),
             attributes=self.attributes,
             undelivered_kinds=frozenset(each.kind for each in self.messages if not each.delivered),
+            operations_by_name=frozenset(each.operation for each in self.messages if each.by_name),
             may_report_any_unit=self.tells,
         )
 
