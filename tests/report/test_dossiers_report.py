@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.demo.plan.dossiers import COURSES, Dossier, count_office_dossiers
+from hub.demo.plan.dossiers import COURSES, Dossier, count_office_dossiers, count_office_table
 from hub.domain.model import Fact
 from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form.form import ColumnKind, Timing
@@ -28,6 +28,7 @@ DECEMBER = parse_period("2026-12")  # from 15 November to 14 December
 AFTER = datetime(2027, 3, 1, tzinfo=UTC)
 
 
+TABLE = next(form for form in read_form_folder() if form.id == "btp07a")
 SUMS = {column.key for column in FORM.columns if column.kind is ColumnKind.FORMULA}
 #: What form qd766 takes has tests of its own (tests/journal/test_indicators.py).
 FOR_766 = {column.key for column in FORM.columns if column.group and "766" in column.group.en}
@@ -308,12 +309,20 @@ def test_the_report_is_what_the_books_of_an_office_say(seed):
             if one is not None:
                 facts.setdefault((one.key, one.milestone), one)
     books: Mapping[str, int] = {}
-    for first, last in ((days[0], days[4]), (days[5], days[-1]), (days[0], days[-1])):
+    filled: set[str] = set()
+    for first, last in ((days[0], days[2]), (days[0], days[4]), (days[5], days[-1]), (days[0], days[-1])):
         period = Period("books", Span.MONTH, 2026, 11, first, last)
         evening = noon(last) + timedelta(hours=9)
         said = count_report(FORM, facts.values(), period, evening, ("A",)).total.numbers
         books = count_office_dossiers(dossiers, first, last)
         assert {key: said[key] for key in books} == books
+        in_table = count_report(TABLE, facts.values(), period, evening, ("A",)).total.numbers
+        sums = {column.key for column in TABLE.columns if column.kind is ColumnKind.FORMULA}
+        table = count_office_table(dossiers, first, last)
+        filled |= table.keys()
+        assert {
+            key: number for key, number in in_table.items() if number and key not in sums | {"carried_over"}
+        } == table
         kinds = ("received_", "finished_", "pending_", "withdrawn", "refused", "returned", "supplement")
         unbooked = {
             key: number for key, number in said.items() if key.startswith(kinds) and key not in books.keys() | FOR_766
@@ -327,3 +336,5 @@ def test_the_report_is_what_the_books_of_an_office_say(seed):
         "refused",
         "pending_overdue",
     } <= books.keys()
+    never = {"received_online_other", "taken_over", "carried_over"}
+    assert {column.key for column in TABLE.columns} - sums - filled <= never, "each other column is tried"

@@ -69,6 +69,8 @@ concurrency = "8"
 """
 
 #: By form: the columns that count one milestone each.
+#: The forms of which the one-stop software keeps books.
+DOSSIERS = ("dossiers", "btp07a")
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "edoc": {
         "sent": "sent",
@@ -277,7 +279,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
     pages: list[ReportPage] = []
     tops = [unit["code"] for unit in operator.rows("units", "list") if not unit["parent"]]
 
-    for form in (*COLUMNS, "dossiers", *events.FORMS, *shared.FORMS):
+    for form in (*COLUMNS, *DOSSIERS, *events.FORMS, *shared.FORMS):
         for top in tops:
             pages += _write(operator, top, period, form, folder)
 
@@ -289,11 +291,12 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         differences += tally.compare_report(rows(form), expected, "documents", columns, form)
     differences += events.compare_event_facts(notebooks, WATCHMAN, facts, rows, day.first, day.town.today)
     differences += shared.compare_shared_facts(notebooks, facts, rows)
-    counted = {row["unit"]: row for row in rows("dossiers")}
-    for unit, book in day.books().items():
-        found = {key: counted[unit][key] for key in book}
-        if found != book:
-            differences.append(f"dossiers of {unit}: the report has {found}, the office's books {book}")
+    counted = {form: {row["unit"]: row for row in rows(form)} for form in DOSSIERS}
+    for unit, books in day.books().items():
+        for form, book in books.items():
+            found = {key: counted[form][unit][key] for key in book}
+            if found != book:
+                differences.append(f"{form} of {unit}: the report has {found}, the office's books {book}")
     return Played(
         accepted=operator.count("--state", "accepted"),
         refused=operator.count("--state", "refused"),

@@ -11,7 +11,7 @@ standard input and reads one answer a line. When that input ends, it ends. Order
 * `{"do": "report", "unit": U, "period": P, "from": DAY, "to": DAY, "wrong": COLUMN}`: declares the unit's own figures,
   one too many in that column, and asks the hub where they differ from its count;
 * `{"do": "look", "unit": U, "dossier": D}`: returns what the hub knows of a dossier;
-* `{"do": "count", "from": DAY, "to": DAY}`: returns its own count, by unit; `{"do": "dossiers"}`: returns its dossiers.
+* `{"do": "count", "from": DAY, "to": DAY}`: returns its own count, by unit and form; `{"do": "dossiers"}`: returns its dossiers.
 """
 
 import sys
@@ -24,7 +24,7 @@ import attrs
 from zeep.exceptions import Fault
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.plan.dossiers import Dossier, count_office_dossiers
+from hub.demo.plan.dossiers import Dossier, count_office_dossiers, count_office_table
 from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
 from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import read_clock
@@ -120,7 +120,7 @@ class OneStop:
 
         Return the hub's reconciliation.
         """
-        client, book = self.reports(), dict(self.count(*days)[unit])
+        client, book = self.reports(), dict(self.count(*days)[unit]["dossiers"])
         book[wrong] = book.get(wrong, 0) + 1
         asked = {"OrganId": unit, "Form": "dossiers", "Period": period}
         cells = [{"Column": column, "Number": number} for column, number in book.items()]
@@ -158,11 +158,15 @@ class OneStop:
             "history": [update.TrangThai for update in found.LichSu.LanCapNhat],
         }
 
-    def count(self, first: date, last: date) -> Mapping[str, Mapping[str, int]]:
-        """Return each unit's own count for the days *first* to *last*."""
+    def count(self, first: date, last: date) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+        """Return each unit's own count for the days *first* to *last*, by form."""
+        of = {unit: [each for each in self.dossiers if each.unit == unit] for unit in self.units}
         return {
-            unit: count_office_dossiers([d for d in self.dossiers if d.unit == unit], first, last)
-            for unit in self.units
+            unit: {
+                "dossiers": count_office_dossiers(dossiers, first, last),
+                "btp07a": count_office_table(dossiers, first, last),
+            }
+            for unit, dossiers in of.items()
         }
 
 

@@ -1,9 +1,11 @@
-"""Made-up dossiers of one-stop offices: their course, their fields, and the office's own count of them.
+"""Made-up dossiers of one-stop offices: their course, their fields, and the office's own counts of them.
 
-Knows the published fields (DongBoHoSoMC, CapNhatTienDoHoSoMC) and the rules of form II.06a. Does not use the hub's code
+Knows the published fields (DongBoHoSoMC, CapNhatTienDoHoSoMC), those of the hub's own, and the rules of the forms II.06a and
+07a/BTP. Does not use the hub's code
 for either.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
@@ -14,6 +16,7 @@ PROCEDURES = (
     ("1.005129", "Cấp giấy phép xây dựng", "XD", "Hoạt động xây dựng"),
     ("2.000884.000.00.00.H55", "Chứng thực chữ ký", "CT", "Chứng thực"),
 )
+_LEVELS = {"4": "full", "3": "partial", "": "other"}
 _CHANNELS = {"1": "direct", "2": "online", "3": "post"}
 
 
@@ -49,7 +52,7 @@ COURSES = (
         2, (DossierStep(0, "2"), DossierStep(1, "5"), DossierStep(3, "4"), DossierStep(4, "9")), extended=2
     ),  # on the extended due day
     Course(5, (DossierStep(0, "2"), DossierStep(2, "7"), DossierStep(3, "10"))),  # withdrawn, and its papers returned
-    Course(3, (DossierStep(0, "1"), DossierStep(1, "3"))),  # refused at the counter
+    Course(3, (DossierStep(0, "1"), DossierStep(2, "3"))),  # refused, a day later than it should have been
     Course(2, (DossierStep(0, "2"), DossierStep(1, "8"))),  # paused, so in time
     Course(9, (DossierStep(0, "2"), DossierStep(1, "6"), DossierStep(2, "4", "progress"))),  # in progress
     # finished by a step
@@ -83,6 +86,32 @@ class Dossier:
     def channel(self) -> str:
         """Its KenhThucHien."""
         return "123"[self.number % 3]
+
+    @property
+    def level(self) -> str:
+        """Its MucDoTrucTuyen; "" if it is not told."""
+        return ("4", "3", "")[self.number // 3 % 3] if self.channel == "2" else ""
+
+    @property
+    def is_from_elsewhere(self) -> bool:
+        """Whether it was received for another place."""
+        return self.number % 7 == 3
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether its fee is paid, on the day of its receipt: online if it was handed in online."""
+        return self.number % 4 == 0
+
+    @property
+    def apology(self) -> date | None:
+        """The day of the letter of apology, which is told with the late result; None if there was none."""
+        late = self.ended is not None and self.ended > self.due and "7" not in self.reached
+        return self.due + timedelta(1) if late and self.number % 4 > 1 else None
+
+    @property
+    def taken_on(self) -> bool:
+        """Whether the office has received it."""
+        return not set(self.reached) <= {"1", "3"}
 
     @property
     def handed_in(self) -> date | None:
@@ -126,6 +155,17 @@ class Dossier:
             "DonViXuLy": "Bộ phận Một cửa (mẫu)",
             "KenhThucHien": self.channel,
         }
+        if self.is_paid:
+            found["DuocThanhToanTrucTuyen" if self.channel == "2" else "TrangThaiThanhToan"] = "1"
+            found["NgayThanhToan"] = _at(self.day, "08")
+        if not self.taken_on:
+            found |= {"NgayNop": _at(self.day, "07"), "HanTiepNhan": _at(self.day, "17")}
+        if self.level:
+            found["MucDoTrucTuyen"] = self.level
+        if self.is_from_elsewhere:
+            found["PhiDiaGioi"] = "1"
+        if self.apology:
+            found["NgayThuXinLoi"] = _at(self.apology, "10")
         if self.ended:
             found["NgayKetThucXuLy"] = _at(self.ended, "16")
         if "10" in self.reached:
@@ -156,7 +196,7 @@ def count_office_dossiers(dossiers: Iterable[Dossier], first: date, last: date) 
         found[name] = found.get(name, 0) + 1
 
     for each in dossiers:
-        taken = not set(each.reached) <= {"1", "3"}
+        taken = each.taken_on
         if taken and first <= each.day <= last:
             add(f"received_{_CHANNELS[each.channel]}")
         if taken and each.ended and first <= each.ended <= last:
@@ -169,6 +209,44 @@ def count_office_dossiers(dossiers: Iterable[Dossier], first: date, last: date) 
         if each.handed_in and first <= each.handed_in <= last:
             add("supplemented")
     return found
+
+
+def count_office_table(dossiers: Iterable[Dossier], first: date, last: date) -> Mapping[str, int]:
+    """Return the office's own count of its *dossiers* by form 07a/BTP for the days *first* to *last*, without zeros and
+    sums.
+    """
+    return Counter(name for each in dossiers for name in _cells_of_table(each, first, last))
+
+
+def _cells_of_table(one: Dossier, first: date, last: date) -> Iterator[str]:
+    """Yield the columns that count one dossier."""
+
+    def within(day: date | None) -> bool:
+        return day is not None and first <= day <= last
+
+    if within(one.reached.get("8")):
+        yield "stopped"
+    if not one.taken_on:
+        if one.day <= last and not (one.ended and one.ended <= last):
+            yield "awaiting_in_time" if one.day == last else "awaiting_overdue"
+        if within(one.ended):
+            yield "refused"
+        return
+    if within(one.day):
+        way = {"1": "direct", "2": f"online_{_LEVELS[one.level]}", "3": "post"}[one.channel]
+        yield f"received_{way}"
+        yield from ["received_elsewhere"] if one.is_from_elsewhere else []
+        yield from [f"paid_{'online' if one.channel == '2' else 'direct'}"] if one.is_paid else []
+    letter = "apologised" if one.apology else "unapologised"
+    if within(one.ended):
+        withdrawn = "7" in one.reached
+        is_late = not withdrawn and one.ended is not None and one.ended > one.due
+        yield f"settled_late_{letter}" if is_late else "settled_in_time"
+        yield from ["withdrawn"] if withdrawn else []
+    if one.day <= last and not (one.ended and one.ended <= last):
+        sent = "apologised" if one.apology and one.apology <= last else "unapologised"
+        is_overdue = one.due < last and not one.waits_on(last)
+        yield f"pending_overdue_{sent}" if is_overdue else "pending_in_time"
 
 
 def _timing(ended: date, due: date) -> str:

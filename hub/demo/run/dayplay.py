@@ -89,8 +89,8 @@ class DayPlay:
         self.neighbours.answer()
         self._quiet()
 
-    def books(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the one-stop software's own count of its units for the period."""
+    def books(self) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+        """Return the one-stop software's own count of its units for the period, by unit and form."""
         order = self.stage.partners[ONE_STOP].order
         return order("count", **{"from": f"{self.first}", "to": f"{self.town.today}"})
 
