@@ -108,6 +108,14 @@ def test_the_three_tables_agree_on_what_was_settled_and_what_is_in_hand():
             assert table[key.strip("`")] == seven[known[counts.split()[0]]]
 
 
+def test_a_province_that_counts_what_waits_by_its_due_day_does_so_in_both_tables():
+    chosen = dict.fromkeys(("btp07a", "ii06a"), "waiting-by-due-day")
+    seven, six = (choose_form(read_form_folder(rule_sets=chosen), name, NOVEMBER) for name in ("btp07a", "ii06a"))
+    table, other = counted(form=seven).total.numbers, counted(form=six).total.numbers
+    assert (table["pending_in_time"], table["pending_overdue_unapologised"]) == (1, 3), "10 is paused, and past its day"
+    assert (table["pending_in_time"], table["pending_overdue"]) == (other["pending_in_time"], other["pending_overdue"])
+
+
 class TestTheLetterOfApology:
     LATE = hoso("1", NgayTiepNhan=written("16/10"), NgayHenTra=written("20/10"))
 
