@@ -205,6 +205,14 @@ def test_codes_are_translated_as_the_settings_say():
     assert body["madonvi"] == "H55.13"
 
 
+def test_the_fields_that_are_the_hubs_own_are_not_passed_on():
+    ours = "NgayThanhToan", "NgayNop", "HanTiepNhan", "MucDoTrucTuyen", "PhiDiaGioi", "NgayThuXinLoi"
+    portal, fields = Portal(), "".join(f"<{name}>1</{name}>" for name in ("GhiChu", *ours))
+    speak(made().deliver(sent("A-1", fields=fields), NOW), portal)
+    [body] = portal.writes()
+    assert body["data"] == [{"MaHoSo": "A-1", "GhiChu": "1"}]
+
+
 def test_settings_that_do_not_fit_are_named():
     given = SETTINGS | {"batch": "101", "per-unit": "maybe", "loai-doi-tuong": "1", "session": "0"}
     keys = {key for key, _, _ in adapters.find_settings_flaws("dvcqg", given, {})}

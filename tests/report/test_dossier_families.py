@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import count
 
+import attrs
 import pytest
 
 from hub.domain.model import Fact
 from hub.report.counting import deriving
-from hub.report.counting.counting import Report, count_report, find_counted_facts
+from hub.report.counting.counting import Report, count_report, find_counted_facts, place_facts
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
 from hub.report.form.form import Form, choose_form
 from hub.report.form.period import parse_period
@@ -114,6 +115,15 @@ def test_a_province_that_counts_what_waits_by_its_due_day_does_so_in_both_tables
     table, other = counted(form=seven).total.numbers, counted(form=six).total.numbers
     assert (table["pending_in_time"], table["pending_overdue_unapologised"]) == (1, 3), "10 is paused, and past its day"
     assert (table["pending_in_time"], table["pending_overdue"]) == (other["pending_in_time"], other["pending_overdue"])
+
+
+def test_a_stock_that_asks_for_a_milestone_alone_finds_it_and_carries_on_what_has_none_yet():
+    column = BTP07A.column("pending_overdue_apologised")
+    alone = attrs.evolve(BTP07A, columns=(column,), checks=(), charts=(), manual=())
+    carried = set[tuple[str, str]]()
+    placed = list(place_facts(alone, FACTS, NOVEMBER, AFTER, (UNIT,), OPEN, carried))
+    assert [fact.key for _, fact in placed] == ["07"]
+    assert {key for _, key in carried} >= {"07", "08", "13"}, "a letter of next month finds them"
 
 
 class TestTheLetterOfApology:

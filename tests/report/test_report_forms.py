@@ -89,6 +89,11 @@ def test_a_form_may_have_manual_lines_that_are_no_columns():
     assert mistakes(twice) == [("manual[0].sum", "is not a word of this table"), ("manual[0].key", "is 'a'")]
 
 
+def test_what_a_column_asks_for_and_excludes_at_once_is_a_mistake():
+    asked = SMALL.replace("milestones =", 'having = ["received"]\nlacking = ["received", "failed"]\nmilestones =')
+    assert mistakes(asked) == [("column[0].lacking", "names what having names")]
+
+
 def test_an_unknown_column_is_answered_with_those_there_are():
     with pytest.raises(KeyError, match="no column b; the columns of small are: a"):
         read_form_toml(SMALL.encode(), "f.toml").column("b")
