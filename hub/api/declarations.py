@@ -22,8 +22,9 @@ from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import phrase
-from hub.report.signed.declaration_workbook import Misfilled
+from hub.report.signed.declared_workbook import read_declared_workbook
 from hub.report.signed.declaring import Declaration, DeclaredCell
+from hub.report.workbooks.mistakes import Misfilled
 from hub.store.transactions import Transaction
 from hub.workload import declarations
 from hub.workload.unit_report import ReportSources
@@ -77,9 +78,13 @@ async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares by a filled workbook."""
-    asked = await _find_report(parts, call)
+    form, unit, period = name_report(call)
+    words = (call.user, await parts.turns.read_book(), form, unit, period)
+    report, names = await parts.turns.count(
+        call.user.name, call.wanted, form, reading.find_declared_report, *words, call.now
+    )
     try:
-        said = await parts.turns.alone(reading.read_filled_workbook, call.body, asked)
+        said = await parts.turns.alone(read_declared_workbook, call.body, report, names)
     except Misfilled as misfilled:
         flaws = [NamedFlaw(each.cell, each.wrong) for each in misfilled.wrong]
         raise ApiProblem("order-unfit", flaws=flaws[:_FLAWS]) from None

@@ -129,7 +129,8 @@ from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import group_columns, write_column_sums
 from hub.report.output.workings import write_workings
 from hub.report.signed import sealed, signed_pdf
-from hub.report.signed.declaration_workbook import Misfilled
+from hub.report.signed.declared_workbook import read_declared_workbook
+from hub.report.workbooks.mistakes import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal
@@ -961,11 +962,11 @@ class ConsolePages:
         user, file, language = visit.session.user, visit.asked.file, visit.asked.language
         if not user.may(Permission.DECLARE):
             raise given.refuse_declaration()
-        asked = await self._counted(
-            visit, form, reading.find_visible_report, user, await self._book(), form, unit, period, visit.now
+        report, names = await self._counted(
+            visit, form, reading.find_declared_report, user, await self._book(), form, unit, period, visit.now
         )
         try:
-            said = await self.turns.alone(reading.read_filled_workbook, file.read() if file else b"", asked)
+            said = await self.turns.alone(read_declared_workbook, file.read() if file else b"", report, names)
         except Misfilled as misfilled:
             wrong = [
                 f"{each.cell}: {translate(each.wrong, language)}" if each.cell else translate(each.wrong, language)
@@ -979,9 +980,7 @@ class ConsolePages:
         if taken.problems:
             wrong = [describe_problem(each, language) for each in taken.problems]
             return await self._declared(visit, form, unit, period, wrong)
-        return ConsoleResponse(
-            status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
-        )
+        return ConsoleResponse(status=303, location=layout.build_page_path("declarations", form, said.unit, period))
 
     async def _validator(self, visit: Visit, judged: Judged = NOT_JUDGED) -> ConsoleResponse:
         said = {**attrs.asdict(judged, recurse=False), "most": validator_page.MOST_LISTED}

@@ -36,10 +36,10 @@ from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
 from hub.report.output.words import name_column
-from hub.report.signed.declaration_workbook import read_declaration_workbook as read_template
 from hub.report.signed.declaration_workbook import write_declaration_workbook
-from hub.report.signed.declaring import Declaration
+from hub.report.signed.declared_workbook import DeclaredReport
 from hub.store.transactions import Transaction
+from hub.units.unit_names import UnitNames
 from hub.workload import closing, declarations, facts_behind, given_paper, spikes, submission, unit_report
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.quick_count import count_with_summary
@@ -414,6 +414,15 @@ def compare_visible_declaration(
         return asked.bare, None
 
 
+def find_declared_report(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
+) -> tuple[DeclaredReport, UnitNames]:
+    """Return what a workbook is read for, and the names of the units of the report. Raises `RequestRefused`."""
+    asked = read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
+    report = DeclaredReport(asked.form, asked.period, asked.members, book.layouts)
+    return report, declarations.read_unit_names(tx, asked)
+
+
 def name_form_columns(form: Form, language: Language) -> dict[str, str]:
     """Return the headings of columns, each with that of its group, and of manual lines, by key."""
     said = {column.key: name_column(column, language) for column in form.columns}
@@ -423,11 +432,6 @@ def name_form_columns(form: Form, language: Language) -> dict[str, str]:
 def write_declaration_template(asked: ReportSources, language: Language) -> bytes:
     """Return the empty workbook for a declaration."""
     return write_declaration_workbook(asked.form, asked.period, asked.members, asked.names, language)
-
-
-def read_filled_workbook(content: bytes, asked: ReportSources) -> Declaration:
-    """Return the declaration in a filled workbook. Raises `Misfilled`."""
-    return read_template(content, asked.form, asked.period, asked.members)
 
 
 def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | None:

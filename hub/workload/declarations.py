@@ -33,6 +33,7 @@ from hub.store.tables import SEARCHED
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.province import Province
+from hub.units.unit_names import UnitNames
 from hub.workload.unit_report import ReportSources
 
 #: The maximum number of a report's declarations that are counted.
@@ -122,6 +123,13 @@ def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) ->
     with asked.open_evidence(now) as gathered:
         look = partial(reconciling.find_cell_evidence, asked.form, gathered.listing)
         return ComparedDeclaration(asked.bare, kept, reconciling.reconcile_declaration(said, gathered.report, look))
+
+
+def read_unit_names(tx: Transaction, asked: ReportSources) -> UnitNames:
+    """Return the names by which a workbook may call the units of the report *asked*."""
+    histories = unit_registry.list_unit_histories(tx)
+    deeds = unit_registry.list_registry_deeds(tx)
+    return UnitNames.of(histories, deeds, asked.members, asked.period.first, asked.period.last)
 
 
 def record_declaration(

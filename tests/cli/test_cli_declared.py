@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +14,12 @@ from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import facts
+from hub.report.form.book import read_book
 from hub.report.form.period import find_month_containing
 from hub.store import tables, transactions
 from tests import homes
 from tests.declaring import filled
+from tests.report.laid_out import as_xls, lay_out
 
 Type = Callable[..., Result]
 PERIOD = find_month_containing(datetime.now(UTC)).text
@@ -38,6 +41,26 @@ vi = "Cuộc trao đổi"
 en = "Talks"
 """
 
+LAYOUT = """
+id = "rieng"
+form = "rieng"
+number = ["STT"]
+unit = ["Đơn vị"]
+total = ["Cộng"]
+[paper]
+number = "Biểu riêng"
+title = "BIỂU RIÊNG"
+unit = "Đơn vị"
+[[column]]
+column = "gone"
+number = "(3)"
+heading = ["Văn bản", "Đã gửi"]
+[[column]]
+column = "talks"
+number = "(4)"
+heading = ["Cuộc trao đổi"]
+"""
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,6 +68,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
     (home / "bieu").mkdir()
     (home / "bieu/rieng.toml").write_text(OWN, "utf-8")
+    (home / "bieu/layouts").mkdir()
+    (home / "bieu/layouts/rieng.toml").write_text(LAYOUT, "utf-8")
     config = home / "hub.toml"
     config.write_text(config.read_text("utf-8") + '\n[reports]\nforms = "bieu"\n', "utf-8")
     engine, now = transactions.open_journal(read_config(config).database_url, pooled=False), datetime.now(UTC)
@@ -115,6 +140,24 @@ def test_a_form_of_the_provinces_own_is_declared_with_its_manual_lines(typed: Ty
     assert "bằng nhau" in shown
     assert "tự khai" in shown
     assert "Cuộc trao đổi" in shown
+
+
+def test_an_old_workbook_of_the_provinces_own_layout_is_declared_and_each_bad_cell_is_named(
+    typed: Type, home: Path, tmp_path: Path
+) -> None:
+    (layout,) = [each for each in read_book(read_config(home / "hub.toml").reports).layouts if each.id == "rieng"]
+    book, asked = tmp_path / "thang.xls", ("H55.13", PERIOD, "--form", "rieng")
+    with_mistakes: list[tuple[int, str, dict[str, Any]]] = [(1, "H55.13", {"gone": "hai"}), (2, "Sở Lạ", {"gone": 1})]
+    book.write_bytes(as_xls(lay_out(layout, with_mistakes, top=())))
+    refused = typed("report", "declare", *asked, book)
+    assert refused.exit_code == 1
+    assert [line.partition(":")[0] for line in refused.stderr.splitlines()] == ["Biểu!C5", "Biểu!B6"]
+    book.write_bytes(
+        as_xls(lay_out(layout, [(1, "H55.13", {"gone": 3, "talks": 9}), ("", "Cộng", {"gone": 3})], top=()))
+    )
+    assert typed("report", "declare", *asked, book).exit_code == 0
+    rows = [json.loads(line) for line in typed("report", "reconcile", *asked, "--json").stdout.splitlines()]
+    assert [(row["unit"], row["declared"]) for row in rows] == [("H55.13", 3), ("", 3), ("H55.13", 9)]
 
 
 def test_the_template_needs_a_file_and_all_three_a_unit_and_a_period(typed: Type, tmp_path: Path) -> None:

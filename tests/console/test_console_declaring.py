@@ -4,12 +4,14 @@ import pytest
 
 from hub.console.permissions import Role
 from hub.formats.spool import Octets
+from hub.report.form.book import read_shipped_book
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.runtime.thread_pool import run_at_once
 from tests.console_town import Browser
 from tests.declaring import filled
+from tests.report.laid_out import as_xls, lay_out
 
 PERIOD = "2026-12"
 PLACE = f"/declarations/edoc/H55.13/{PERIOD}"
@@ -59,6 +61,21 @@ def test_a_workbook_that_will_not_do_is_told_of_cell_by_cell_and_nothing_is_take
         assert hand_in(binh, content).status == 422
         assert "Chưa nhận gì" in binh.page
     assert town.told("report-declared") == []
+
+
+def test_the_provinces_own_workbook_in_the_old_kind_of_file_is_declared_by_names(town, binh):
+    layout = next(each for each in read_shipped_book().layouts if each.id == "ii06a")
+    place = f"/declarations/ii06a/H55.13/{PERIOD}"
+    rows = [
+        (1, "so tt & tt", {"received": 4}),
+        (2, "TRUNG TÂM CNTT", {"received": 2, "pending": 1}),
+        (3, "Sở Lạ", {"received": 2}),
+    ]
+    assert hand_in(binh, as_xls(lay_out(layout, rows, top=())), place).status == 422
+    assert "Biểu!B8: không có đơn vị nào của báo cáo tên là “Sở Lạ”" in binh.page
+    assert hand_in(binh, as_xls(lay_out(layout, rows[:2], top=())), place).status == 303
+    binh.get(place)
+    assert "3 ô không khớp trong 3 ô đã khai" in " ".join(binh.page.replace("\n", " ").split())
 
 
 def test_what_many_units_declared_is_written_beside_the_reactor(binh):

@@ -19,9 +19,11 @@ from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.report.signed import declaration_workbook
-from hub.report.signed.declaration_workbook import Misfilled
+from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.workbooks import sheets, xlsx_reader
+from hub.report.workbooks.mistakes import Misfilled
 from hub.report.workbooks.sheets import WorkbookUnreadable
+from hub.units.unit_names import UnitNames
 from tests.declaring import filled, places, saved
 from tests.examples import at_most
 from tests.report.workbooks import convert
@@ -30,13 +32,14 @@ FORMS = {form.id: form for form in read_form_folder()}
 EDOC, DOSSIERS = FORMS["edoc"], FORMS["dossiers"]
 PERIOD = parse_period("2026-11")
 UNITS = ("H55.13", "H55.13.1")
+NOBODY = UnitNames.of((), (), (), PERIOD.first, PERIOD.last)
 NAMES = {"H55.13": "=Sở", "H55.13.1": "Trung tâm <CNTT>"}
 EMPTY = declaration_workbook.write_declaration_workbook(EDOC, PERIOD, UNITS, NAMES)
 GOOD = filled(EMPTY, {("H55.13", "sent_inside"): 3, ("H55.13.1", "received_inside"): 4})
 
 
 def read(content, form=EDOC, units=UNITS, period=PERIOD):
-    return declaration_workbook.read_declaration_workbook(content, form, period, units)
+    return read_declared_workbook(content, DeclaredReport(form, period, units), NOBODY)
 
 
 def wrong(content, **more):

@@ -26,6 +26,8 @@ from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.report.signed import declaration_workbook
+from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.units.unit_names import UnitNames
 from tests.declaring import declaration, filled
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
@@ -118,7 +120,8 @@ def test_ten_errors_typed_into_the_workbook_come_back_as_those_ten(chance: rando
     right = {(unit, key): number for (unit, key), number in cells(report, TYPED).items() if unit}
     planted = {cell: right[cell] + 1 for cell in chance.sample(sorted(right), 10)}
     book = filled(declaration_workbook.write_declaration_workbook(EDOC, PERIOD, UNITS, {}), {**right, **planted})
-    found = compared(declaration_workbook.read_declaration_workbook(book, EDOC, PERIOD, UNITS), facts)
+    nobody = UnitNames.of((), (), (), PERIOD.first, PERIOD.last)
+    found = compared(read_declared_workbook(book, DeclaredReport(EDOC, PERIOD, UNITS), nobody), facts)
     assert {(cell.unit, cell.column): cell.declared for cell in found.differing} == planted
     assert len(found.cells) == len(right)
 

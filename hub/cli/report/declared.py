@@ -153,19 +153,22 @@ def _declared(
     from hub.domain import local_time
     from hub.journal import unit_registry
     from hub.report.form import book
-    from hub.report.signed import declaration_workbook
+    from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
     from hub.report.workbooks import sheets
+    from hub.report.workbooks.mistakes import Misfilled
     from hub.units.province import Province
     from hub.workload import declarations
 
-    asked, by = read_report_sources(tx, unit, period, form, book.read_book(config.reports)), getpass.getuser()
+    known = book.read_book(config.reports)
+    asked, by = read_report_sources(tx, unit, period, form, known), getpass.getuser()
+    report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts)
     try:
         with file.open("rb") as opened:
             content = opened.read(sheets.LARGEST + 1)
-        said = declaration_workbook.read_declaration_workbook(content, asked.form, asked.period, asked.members)
+        said = read_declared_workbook(content, report, declarations.read_unit_names(tx, asked))
     except OSError as error:
         raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from None
-    except declaration_workbook.Misfilled as misfilled:
+    except Misfilled as misfilled:
         for wrong in misfilled.wrong:
             if screen.json:
                 vi, en = say_both(wrong.wrong)

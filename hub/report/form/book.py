@@ -11,9 +11,13 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import HANOI
 from hub.language.phrases import phrase
 from hub.report.form.form import Form
+from hub.report.form.layout import Layout, read_layout_folder
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
 from hub.report.form.toml import read_form_folder
 from hub.report.form.workdays import Due, Workdays, load_workdays
+
+#: The folder of layouts within the province's folder of forms.
+LAYOUTS = "layouts"
 
 
 @attrs.frozen
@@ -28,6 +32,7 @@ class Book:
     close_hour: int = CLOSE_HOUR
     wait_working_days: int = WAIT_WORKING_DAYS
     tellers: tuple[Teller, ...] = ()  #: the partners whose messages are counted
+    layouts: tuple[Layout, ...] = ()  #: how workbooks of forms stand
 
     def find_automatic_closing_time(self, period: Period, *, waiting: bool = False) -> datetime:
         """Return when the hub closes *period* by itself. *waiting*: while partners were not heard."""
@@ -61,9 +66,11 @@ def read_book(reports: ReportSettings) -> Book:
     """
     found: tuple[Form, ...] = ()
     calendar: Workdays | None = None
+    layouts: tuple[Layout, ...] = ()
     mistakes: list[Mistake] = []
     try:
         found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets, countable=reports.countable)
+        layouts = read_layout_folder(found, own=reports.forms / LAYOUTS if reports.forms else None)
     except ConfigurationFault as fault:
         mistakes += fault.mistakes
     except OSError as error:
@@ -85,7 +92,14 @@ def read_book(reports: ReportSettings) -> Book:
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
     cuts = Cuts(cut_offs) if cut_offs else CUTS
     return Book(
-        found, calendar, cuts, reports.close_working_day, reports.close_hour, reports.wait_working_days, reports.tellers
+        found,
+        calendar,
+        cuts,
+        reports.close_working_day,
+        reports.close_hour,
+        reports.wait_working_days,
+        reports.tellers,
+        layouts,
     )
 
 

@@ -25,9 +25,9 @@ from hub.report.form.period import Period
 from hub.report.output.sheetwriter import SheetWriter, make_text_options
 from hub.report.output.words import group_columns, write_column_sums, write_day
 from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers, is_declarable
+from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake
 from hub.report.workbooks.sheets import CellKind as Held
-from hub.report.workbooks.sheets import Sheet, SheetCell, WorkbookUnreadable
-from hub.report.workbooks.workbook_reader import read_workbook_sheets
+from hub.report.workbooks.sheets import Sheet, SheetCell
 
 MARK = "lienthong:declaration:1 "
 _ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"
@@ -41,25 +41,6 @@ _MISTAKES = 200  #: reading stops after this many mistakes: nobody corrects more
 _LONGEST = {_BY: 200, _NOTE: 1000}
 _EPOCH = datetime(2026, 1, 1)  # noqa: DTZ001 - a workbook knows no zone; the same template is the same bytes
 _DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
-
-
-@attrs.frozen
-class WorkbookMistake:
-    """One mistake in the filled workbook: the cell, and what to do."""
-
-    cell: str  #: such as `Báo cáo!E12`; "" for the whole workbook
-    wrong: Phrase
-
-
-class Misfilled(Exception):
-    """The workbook cannot be accepted; the exception has every mistake found."""
-
-    def __init__(self, wrong: Sequence[WorkbookMistake]) -> None:
-        super().__init__(wrong)
-        self.wrong = tuple(wrong)
-
-    def __str__(self) -> str:
-        return "; ".join(f"{each.cell}: {each.wrong}" for each in self.wrong)
 
 
 def is_typed_column(column: Column) -> bool:
@@ -249,32 +230,22 @@ def _decimals(column: Column | None) -> dict[str, object]:
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-def read_declaration_workbook(content: bytes, form: Form, period: Period, units: Sequence[str]) -> Declaration:
-    """Return what a filled workbook declares for the first of *units*.
+def find_template_mark(sheet: Sheet) -> int:
+    """Return the row of keys of the hub's own template; 0 when *sheet* is none."""
+    return next((row for (row, _), cell in sheet.cells.items() if cell.text.startswith(MARK)), 0)
 
-    Raises Misfilled with every mistake: a file that is not a safe workbook, or of another form, unit or period; cells
-    without a whole number; sums that were not calculated; rows and columns that are not in the template; a workbook
-    without any figure.
+
+def read_template_sheet(sheet: Sheet, row: int, form: Form, period: Period, units: Sequence[str]) -> Declaration:
+    """Return what the filled template with its keys in *row* declares for the first of *units*.
+
+    Raises Misfilled with every mistake: a template of another form, unit or period; cells without a whole number; sums
+    that were not calculated; rows and columns that are not in the template; a workbook without any figure.
     """
-    try:
-        found = next((_Filled(sheet, row) for sheet in read_workbook_sheets(content) if (row := _marked(sheet))), None)
-    except WorkbookUnreadable as unreadable:
-        raise Misfilled([WorkbookMistake("", unreadable.said)]) from None
-    if found is None:
-        wrong = WorkbookMistake(
-            "",
-            phrase("this is not the hub's template; create it with lienthong report template and fill it in"),
-        )
-        raise Misfilled([wrong])
+    found = _Filled(sheet, row)
     said = found.declaration(form, period, tuple(units))
     if found.wrong:
         raise Misfilled(found.wrong)
     return said
-
-
-def _marked(sheet: Sheet) -> int:
-    """Return the row of keys; 0 when there is none."""
-    return next((row for (row, _), cell in sheet.cells.items() if cell.text.startswith(MARK)), 0)
 
 
 @attrs.define

@@ -1,0 +1,511 @@
+"""Reads what units declare from workbooks that other software made, by a layout: the headings of the form above, a row for
+each unit or field below.
+
+Knows tables in sheets. Does not know how files are read, nor which unit a name means (`UnitFinder`). A number in the
+file is what the unit declares, also when a formula of the file computed it.
+
+Bounds: `ROWS` rows below the headings, `_COLUMNS` columns, texts of `_LONGEST` characters that are compared; the first
+`_SUGGESTED` unknown names are compared with all units.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+import attrs
+
+from hub.domain.plain_text import write_plain_words
+from hub.domain.sanitize import replace_controls
+from hub.domain.unit_match import UnitFinder
+from hub.language.phrases import Phrase, phrase
+from hub.report.form.form import ColumnKind, Form
+from hub.report.form.layout import LaidOutColumn, Layout, begins_with_words
+from hub.report.form.period import Period
+from hub.report.output.words import write_day
+from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers
+from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake
+from hub.report.workbooks.sheets import CellKind, Sheet, SheetCell
+
+#: The maximum number of rows below the headings.
+ROWS = 10_000
+
+_TOP = 40  #: the rows in which the headings begin
+_NUMBER_WITHIN = 8  #: the columns in which the numbers of rows stand
+_HEADING_ROWS = 8
+_COLUMNS = 256
+_LONGEST = 300  #: characters of a text that is compared
+_MISTAKES = 200
+_ENOUGH = 2  #: tables that are kept: two are a mistake
+_SUGGESTED = 10
+_MOST = 999_999_999_999
+_NOTE = 1000
+_WHOLE = re.compile(r"[0-9]{1,12}|[0-9]{1,3}(?:[. ][0-9]{3}){1,3}", re.ASCII)
+_PLACE_NUMBER = re.compile(r"[0-9 ]+|[a-z]", re.ASCII)  #: what stands under the headings: (1), (3)=(4)+(5), A
+_DATES = re.compile(r"\b(\d{1,2}) (\d{1,2}) (\d{4}) den (?:het )?(?:ngay )?(\d{1,2}) (\d{1,2}) (\d{4})\b")
+#: The kinds of columns of which a total is the sum of all rows.
+_ADDED = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END, ColumnKind.FORMULA})
+
+Rows = Mapping[int, Mapping[int, SheetCell]]
+
+
+@attrs.define
+class TableSearch:
+    """The search for the table of a form in the sheets of a workbook."""
+
+    form: Form
+    period: Period
+    units: tuple[str, ...]  #: the reporting unit, then those below it
+    layouts: tuple[Layout, ...]  #: also those of other forms
+    _tables: list["_FoundTable"] = attrs.field(factory=list, init=False)
+    _others: set[str] = attrs.field(factory=set, init=False)  #: forms that the sheets name instead of this one
+
+    @property
+    def fitting(self) -> list[Layout]:
+        return [each for each in self.layouts if each.form == self.form.id and each.is_in_force(self.period.last)]
+
+    def examine(self, sheet: Sheet) -> None:
+        """Look for the table in *sheet*."""
+        found = [table for layout in self.fitting if (table := _FoundTable.find(sheet, layout)) is not None]
+        named = _find_named_forms(sheet, self.layouts)
+        if named and self.form.id not in named:
+            self._others |= named
+        elif found and len(self._tables) < _ENOUGH:
+            self._tables.append(max(found, key=lambda table: len(table.places)))
+
+    def read(self, finder: UnitFinder) -> Declaration:
+        """Return what the table declares. Raises Misfilled with every mistake, each with its cell and what to do.
+
+        A row of a unit declares for that unit alone. The row of the total, and in the workbook of a unit without units
+        below it the sum of its rows by field, declare for the reporting unit and all below it together.
+        """
+        if len(self._tables) != 1:
+            raise Misfilled([WorkbookMistake("", self._say_no_table())])
+        reading = _TableReading(self._tables[0], self.form, self.period, self.units, finder)
+        declared = reading.declaration()
+        if reading.wrong:
+            raise Misfilled(reading.wrong)
+        return declared
+
+    def _say_no_table(self) -> Phrase:
+        if self._tables:
+            named = ", ".join(replace_controls(table.sheet.title) for table in self._tables)
+            return phrase("several sheets have the table of this form: {sheets}; leave one", sheets=named)
+        if self._others:
+            others = ", ".join(sorted(self._others))
+            return phrase(
+                "this is a workbook of the form {others}, not of {form}; declare it for its own form",
+                others=others,
+                form=self.form.id,
+            )
+        if not self.fitting:
+            return phrase(
+                "this is not the hub's template, and of the form {form} no other workbook is known; create the template "
+                "with lienthong report template and fill it in",
+                form=self.form.id,
+            )
+        return phrase(
+            "no table of the form {form} was found: its headings begin with “STT” in the first {rows} rows; use the form's "
+            "workbook, or the template of lienthong report template",
+            form=self.form.id,
+            rows=_TOP,
+        )
+
+
+def _find_named_forms(sheet: Sheet, layouts: Sequence[Layout]) -> set[str]:
+    """Return the forms whose marks stand in the first rows of the sheet."""
+    top = [
+        f" {write_plain_words(cell.text[:_LONGEST])} "
+        for (row, _), cell in sheet.cells.items()
+        if row <= _TOP and cell.kind is CellKind.TEXT
+    ]
+    return {layout.form for layout in layouts if any(f" {mark} " in text for mark in layout.marks for text in top)}
+
+
+@attrs.frozen
+class _FoundTable:
+    """A table of a layout that was found in a sheet."""
+
+    sheet: Sheet
+    layout: Layout
+    rows: Rows
+    first: int  #: the first row below the headings
+    number: int  #: the columns of numbers, of names, and of codes (0: none)
+    name: int
+    code: int
+    places: Mapping[str, int]  #: the column of the sheet for each column of the form
+    headings: Mapping[int, str]  #: what stands above each column, outermost first, as it is written
+    unknown: Mapping[int, tuple[LaidOutColumn, ...]]  #: columns that are none of the layout, or may be several
+
+    @classmethod
+    def find(cls, sheet: Sheet, layout: Layout) -> "_FoundTable | None":
+        """Return the table of *layout* in *sheet*; None if no column of it is there."""
+        rows = _gather_rows(sheet)
+        start = next(
+            (
+                (row, column)
+                for row in sorted(rows)
+                if row <= _TOP
+                for column, cell in sorted(rows[row].items())
+                if column <= _NUMBER_WITHIN and _plain(cell) in layout.number
+            ),
+            None,
+        )
+        if start is None:
+            return None
+        end = _find_end_of_headings(rows, start)
+        shown = _gather_headings(sheet, rows, start[0], end)
+        plain = {column: write_plain_words(text[:_LONGEST]) for column, text in shown.items()}
+        name = _find_lead(plain, layout.unit, start[1])
+        if not name:
+            return None
+        code = _find_lead(plain, layout.code, name)
+        places: dict[str, int] = {}
+        unknown: dict[int, tuple[LaidOutColumn, ...]] = {}
+        for column, words in plain.items():
+            if column in (start[1], name, code) or begins_with_words(words, layout.ignored):
+                continue
+            found = layout.find_column(words)
+            if len(found) == 1 and found[0].column not in places:
+                places[found[0].column] = column
+            else:
+                unknown[column] = found
+        if not places:
+            return None
+        return cls(sheet, layout, rows, end, start[1], name, code, places, shown, unknown)
+
+
+def _gather_rows(sheet: Sheet) -> Rows:
+    found: dict[int, dict[int, SheetCell]] = {}
+    for (row, column), cell in sheet.cells.items():
+        if column <= _COLUMNS:
+            found.setdefault(row, {})[column] = cell
+    return found
+
+
+def _plain(cell: SheetCell | None) -> str:
+    return "" if cell is None else write_plain_words(cell.text[:_LONGEST])
+
+
+def _find_end_of_headings(rows: Rows, start: tuple[int, int]) -> int:
+    """Return the first row below the headings that begin at *start*: that of the numbers of columns, of the total, or of the
+    first unit.
+    """
+    top, column = start
+    for row in range(top + 1, top + _HEADING_ROWS):
+        cells = rows.get(row, {})
+        if column in cells and _plain(cells[column]) != _plain(rows[top][column]):
+            return row
+        if any(_is_figure(cell) for cell in cells.values()):
+            return row
+    return top + _HEADING_ROWS
+
+
+def _is_figure(cell: SheetCell | None) -> bool:
+    """Return whether a cell has a number, or a text that stands for one."""
+    if cell is None:
+        return False
+    return cell.kind is CellKind.NUMBER or (cell.kind is CellKind.TEXT and _WHOLE.fullmatch(_trim(cell)) is not None)
+
+
+def _trim(cell: SheetCell) -> str:
+    return cell.text[:_LONGEST].replace("\xa0", " ").strip()
+
+
+def _gather_headings(sheet: Sheet, rows: Rows, first: int, end: int) -> Mapping[int, str]:
+    """Return the headings above each column, those of merged cells above all that they cover, joined by “ > ”."""
+    texts: dict[tuple[int, int], str] = {
+        (row, column): " ".join(cell.text[:_LONGEST].split())
+        for row in range(first, end)
+        for column, cell in rows.get(row, {}).items()
+        if cell.kind is CellKind.TEXT
+    }
+    for merged in sheet.merged:
+        text = texts.get((merged.first_row, merged.first_column))
+        if text is None or merged.last_row >= first + _HEADING_ROWS:
+            continue
+        for row in range(merged.first_row, min(merged.last_row, end - 1) + 1):
+            for column in range(merged.first_column, min(merged.last_column, _COLUMNS) + 1):
+                texts[row, column] = text
+    found: dict[int, list[str]] = {}
+    for (_, column), text in sorted(texts.items()):
+        above = found.setdefault(column, [])
+        if not above or above[-1] != text:
+            above.append(text)
+    return {column: " > ".join(above) for column, above in sorted(found.items())}
+
+
+def _find_lead(plain: Mapping[int, str], wanted: Sequence[str], after: int) -> int:
+    """Return the first column behind *after* whose headings are one of *wanted*; 0 if there is none."""
+    exact = (column for column, words in plain.items() if column > after and words in wanted)
+    begun = (column for column, words in plain.items() if column > after and begins_with_words(words, wanted))
+    return next(exact, 0) or next(begun, 0)
+
+
+@attrs.frozen
+class _ReadRow:
+    """The figures of one row, by the form's columns."""
+
+    row: int
+    name: str
+    figures: Mapping[str, int | Decimal]
+    named: str = ""  #: the unit that it names, and by which of its names
+
+
+@attrs.define
+class _TableReading:
+    """The table that is being read, and the mistakes found in it."""
+
+    table: _FoundTable
+    form: Form
+    period: Period
+    units: tuple[str, ...]
+    finder: UnitFinder
+    wrong: list[WorkbookMistake] = attrs.field(factory=list)
+    suggested: int = 0
+
+    def refuse(self, row: int, column: int, said: Phrase) -> None:
+        """Record a mistake. Control characters in text quoted from the workbook are replaced."""
+        cell = replace_controls(self.table.sheet.address(row, column)) if row else ""
+        quoted = {
+            name: value if isinstance(value, Phrase) else replace_controls(str(value))
+            for name, value in said.arguments.items()
+        }
+        self.wrong.append(WorkbookMistake(cell, attrs.evolve(said, arguments=quoted)))
+        if len(self.wrong) >= _MISTAKES:
+            raise Misfilled(self.wrong)
+
+    def declaration(self) -> Declaration:
+        self.check_period()
+        rows = list(self.data_rows())
+        self.check_columns(rows)
+        by_unit: dict[str, list[_ReadRow]] = {}
+        fields: list[_ReadRow] = []
+        total: _ReadRow | None = None
+        under = ""
+        for row, name, has_figures in self.named_rows(rows):
+            plain = write_plain_words(name)
+            if has_figures and self.is_total(plain):
+                if total is not None:
+                    self.refuse(
+                        row, self.table.name, phrase("a second total; the first is in row {row}", row=total.row)
+                    )
+                total = total or _ReadRow(row, name, self.figures(row))
+                continue
+            if plain in self.sections or begins_with_words(plain, self.table.layout.left_out):
+                continue  # a subtotal
+            match = self.finder.find_named_unit(self.written_code(row) or name, under)
+            if match.named and self.finder.has_units_below(match.named):
+                under = match.named
+            if not has_figures:
+                if match.unit:
+                    self.figures(row)  # whatever stands in their place is a mistake
+            elif match.unit:
+                read = _ReadRow(row, name, self.figures(row), f"{match.named} {match.called}")
+                by_unit.setdefault(match.unit, []).append(read)
+            elif len(self.units) == 1 and not match.named:
+                fields.append(_ReadRow(row, name, self.figures(row)))
+            else:
+                self.refuse_name(row, name, match.wrong)
+        cells = [*self.total_cells(total, fields, by_unit), *self.unit_cells(by_unit)]
+        if not cells and not self.wrong:
+            self.refuse(0, 0, phrase("the workbook contains no figure"))
+        head = {"unit": self.units[0], "form": self.form.id, "period": self.period.text}
+        return Declaration(**head, cells=tuple(cells))
+
+    @property
+    def sections(self) -> frozenset[str]:
+        return frozenset(write_plain_words(each.heading.vi) for each in self.form.sections)
+
+    def is_total(self, plain: str) -> bool:
+        totals = self.table.layout.total
+        return plain in totals or begins_with_words(plain, [each for each in totals if " " in each])
+
+    def check_period(self) -> None:
+        """Refuse the workbook of another period, where the days stand above the table."""
+        for row in sorted(self.table.rows):
+            if row >= self.table.first:
+                return
+            for column, cell in self.table.rows[row].items():
+                if found := _DATES.search(_plain(cell)):
+                    days = _read_days(found)
+                    wanted = self.period.first, self.period.last
+                    if days is not None and days != wanted:
+                        said = phrase(
+                            "the days {found} are not those of {period}, {wanted}; declare the workbook for its own period",
+                            found=" – ".join(map(write_day, days)),
+                            period=self.period.text,
+                            wanted=" – ".join(map(write_day, wanted)),
+                        )
+                        self.refuse(row, column, said)
+
+    def data_rows(self) -> Iterator[int]:
+        """Yield the rows below the headings, up to the end of the table, without that of the numbers of columns."""
+        table = self.table
+        below = [row for row in sorted(table.rows) if row >= table.first]
+        if len(below) > ROWS:
+            self.refuse(below[ROWS], table.name, phrase("more than {rows} rows below the headings", rows=ROWS))
+        for row in below[:ROWS]:
+            cells = table.rows[row]
+            if row == table.first and _PLACE_NUMBER.fullmatch(write_plain_words(self.name_of(cells))):
+                continue
+            ends = any(begins_with_words(_plain(cell), table.layout.ends) for cell in cells.values())
+            if ends and not self.has_figures(cells):
+                return
+            yield row
+
+    def has_figures(self, cells: Mapping[int, SheetCell]) -> bool:
+        return any(_is_figure(cells.get(place)) for place in self.table.places.values())
+
+    def check_columns(self, rows: Sequence[int]) -> None:
+        """Refuse columns with figures that are none of the form."""
+        table = self.table
+        filled = {column for row in rows for column, cell in table.rows[row].items() if _is_figure(cell)}
+        nameless = filled - {table.number, table.name, table.code, *table.places.values(), *table.headings}
+        for column in sorted(nameless):
+            self.refuse(table.first - 1, column, phrase("a column with figures and without a heading; write one, or delete the column"))  # fmt: skip
+        for column, found in table.unknown.items():
+            if column not in filled:
+                continue
+            heading = table.headings[column][:100]
+            if len(found) == 1:
+                said = phrase("the column “{heading}” occurs twice; delete one of them", heading=heading)
+            elif found:
+                may = "; ".join(" > ".join(each.heading) for each in found)
+                said = phrase("the column “{heading}” may be several: {may}; write the heading as in one of them", heading=heading, may=may)  # fmt: skip
+            else:
+                said = phrase(
+                    "no column of the form has the heading “{heading}”; write it as in the form, or delete the column",
+                    heading=heading,
+                )
+            self.refuse(table.first - 1, column, said)
+
+    def named_rows(self, rows: Sequence[int]) -> Iterator[tuple[int, str, bool]]:
+        """Yield each row that has a name, with the name, and whether it has figures. Refuses figures without a name."""
+        for row in rows:
+            cells = self.table.rows[row]
+            name, has_figures = self.name_of(cells), self.has_figures(cells)
+            if name:
+                yield row, name, has_figures
+            elif has_figures:
+                said = phrase("a number in a row without a unit; move it to the right row, or delete it")
+                self.refuse(row, self.table.name, said)
+
+    def name_of(self, cells: Mapping[int, SheetCell]) -> str:
+        """Return the name of a row: in its own column, else before it, where a total is merged over both."""
+        for column in (self.table.name, self.table.number):
+            text = " ".join(_trim(cells[column]).split()) if column in cells else ""
+            if text and (column == self.table.name or self.is_total(write_plain_words(text))):
+                return text
+        return ""
+
+    def written_code(self, row: int) -> str:
+        cell = self.table.rows[row].get(self.table.code) if self.table.code else None
+        return cell.text[:_LONGEST].strip() if cell is not None else ""
+
+    def figures(self, row: int) -> Mapping[str, int | Decimal]:
+        found: dict[str, int | Decimal] = {}
+        columns = {column.key: column for column in self.form.columns}
+        lines = {line.key for line in self.form.manual}
+        for key, place in self.table.places.items():
+            cell, column = self.table.rows[row].get(place), columns.get(key)
+            if cell is None or (column is None and key not in lines):
+                continue
+            figure = self.number(cell, row, place, fraction=column is not None and not holds_whole_numbers(column))
+            if figure is not None:
+                found[key] = figure
+        return found
+
+    def number(self, cell: SheetCell, row: int, place: int, *, fraction: bool) -> int | Decimal | None:
+        text = _trim(cell)
+        if cell.kind is CellKind.TEXT and text in self.table.layout.empty:
+            return None
+        if cell.kind is CellKind.NOTHING:
+            self.refuse(row, place, phrase("a formula without a calculated value; open and save the file in a spreadsheet program, or type the number"))  # fmt: skip
+            return None
+        number = None
+        if cell.kind is CellKind.TEXT and _WHOLE.fullmatch(text):
+            number = Decimal(re.sub(r"[. ]", "", text))
+        elif cell.kind is CellKind.NUMBER:
+            try:
+                number = Decimal(text)
+            except InvalidOperation:
+                number = None
+        if number is not None and number.is_finite() and 0 <= number <= _MOST:
+            if number == number.to_integral_value():
+                return int(number)
+            if fraction:
+                return round(number, 2)
+        self.refuse(
+            row,
+            place,
+            phrase(
+                "“{text}” is not a whole number from 0 to {most}; type one, or leave the cell empty",
+                text=text[:50],
+                most=_MOST,
+            ),
+        )
+        return None
+
+    def refuse_name(self, row: int, name: str, wrong: Phrase | None) -> None:
+        near: tuple[str, ...] = ()
+        if self.suggested < _SUGGESTED:
+            self.suggested += 1
+            near = self.finder.suggest_names(name)
+        said = wrong or phrase("no unit of the report is called “{name}”", name=name)
+        if near:
+            said = phrase("{wrong}; like it: {near}", wrong=said, near=", ".join(near))
+        self.refuse(row, self.table.name, phrase("{wrong}; write the name or the code of the unit, or delete the row", wrong=said))  # fmt: skip
+
+    def total_cells(
+        self, total: _ReadRow | None, fields: Sequence[_ReadRow], by_unit: Mapping[str, Sequence[_ReadRow]]
+    ) -> Iterator[DeclaredCell]:
+        """Yield the cells of the total, after comparing it with the sum of its rows."""
+        rows = [*fields, *(read for reads in by_unit.values() for read in reads)]
+        if total is not None:
+            if not self.wrong:
+                self.check_total(total, rows)
+            yield from (DeclaredCell(column=key, figure=figure) for key, figure in total.figures.items())
+        elif fields:
+            for key in self.table.places:
+                figures = [read.figures[key] for read in fields if key in read.figures]
+                if figures:
+                    yield DeclaredCell(column=key, figure=sum(figures, start=0))
+
+    def check_total(self, total: _ReadRow, rows: Sequence[_ReadRow]) -> None:
+        added = {column.key for column in self.form.columns if column.kind in _ADDED}
+        for key, figure in total.figures.items():
+            sum_ = sum(read.figures.get(key, 0) for read in rows)
+            if rows and key in added and figure != sum_:
+                said = phrase(
+                    "the total is {total}, and the rows add up to {sum_}; correct one of them (a row that sums up others "
+                    "is counted twice: delete it)",
+                    total=figure,
+                    sum_=sum_,
+                )
+                self.refuse(total.row, self.table.places[key], said)
+
+    def unit_cells(self, by_unit: Mapping[str, Sequence[_ReadRow]]) -> Iterator[DeclaredCell]:
+        """Yield the cells of each unit. Rows that name it by several names, or units whose work it continues, are added up,
+        and the note of the cell says which.
+        """
+        for unit, rows in by_unit.items():
+            seen: dict[str, int] = {}
+            for read in rows:
+                if read.named in seen:
+                    said = phrase("{name} occurs twice, also in row {row}; delete one of them", name=read.name, row=seen[read.named])  # fmt: skip
+                    self.refuse(read.row, self.table.name, said)
+                seen[read.named] = read.row
+            note = " + ".join(read.name for read in rows)[:_NOTE] if len(rows) > 1 else ""
+            for key in self.table.places:
+                figures = [read.figures[key] for read in rows if key in read.figures]
+                if figures:
+                    yield DeclaredCell(unit=unit, column=key, figure=sum(figures, start=0), note=note)
+
+
+def _read_days(found: re.Match[str]) -> tuple[date, date] | None:
+    day, month, year, last_day, last_month, last_year = map(int, found.groups())
+    try:
+        return date(year, month, day), date(last_year, last_month, last_day)
+    except ValueError:
+        return None
