@@ -8,6 +8,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /units                                       units, forms, periods
     /events                                      the events that no message leads to
     /failures                                    what failed, by cause
+    /late, /late.csv, /late.xlsx                 who is late today (`province.late_page`); as a file
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /sign-in/certificate                         by POST: signs in by the client certificate
     /sign-in/code                                the one-time code of a sign-in
@@ -76,6 +77,7 @@ from hub.console.people.accounts import list_code_roles
 from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
+from hub.console.province import late_page
 from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
@@ -342,6 +344,8 @@ class ConsolePages:
                 return await self._manage(visit)
             case ("replays" | "integration", *_):
                 return await self._show_exchange(visit)
+            case ("late" | "late.csv" | "late.xlsx" as name,):
+                return await self._late(visit, name.partition(".")[2])
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -793,6 +797,22 @@ class ConsolePages:
         seen = [code for code in partners if user.sees_partner(code)]
         page = self._page("failures", visit, failures_page.arrange_failures(search, found, seen))
         return attrs.evolve(page, status=422) if found.wrong else page
+
+    async def _late(self, visit: Visit, kind: str) -> ConsoleResponse:
+        """Show who is late today, or return it as a file of the *kind*."""
+        search, user, limit = late_page.read_late_search(visit.asked.query), visit.session.user, late_page.FILED
+        view = None
+        if not search.wrong:
+            words = (search.asked, (await self._book()).workdays, visit.now)
+            view = await self.turns.look(late_page.read_late_page, user, *words, **({"limit": limit} if kind else {}))
+        if kind and view is not None:
+            content = await self.turns.alone(
+                late_page.write_late_file, kind, view.items, view.head, visit.asked.language
+            )
+            name = f"late-{search.asked.unit or self.live.config.province}-{view.today:%Y%m%d}.{kind}"
+            return ConsoleResponse(content=content, content_type=late_page.FILES[kind], filename=name)
+        page = self._page("late", visit, late_page.arrange_late(search, view))
+        return page if view is not None else attrs.evolve(page, status=422)
 
     async def _home(self, visit: Visit) -> ConsoleResponse:
         asked, user = visit.asked, visit.session.user

@@ -1,0 +1,1 @@
+"""Pages about a whole province: who is late, how units stand, what is due."""

@@ -1,0 +1,147 @@
+"""The page of who is late today: reads what its address asks for, and arranges what is found. No HTTP, no SQL.
+
+A user sees the open work of its own units only. A message of partners that the user does not see is not named.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.console import users, visible_messages
+from hub.console.layout import build_page_path
+from hub.console.request import refuse_as_absent
+from hub.console.users import User
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
+from hub.report.counting.open_work import ListedWork, WorkState, read_rules
+from hub.report.form.workdays import Workdays
+from hub.report.output import work_list
+from hub.report.output.work_list import WorkListHead
+from hub.store.transactions import Transaction
+from hub.workload import late_work
+from hub.workload.late_work import DAYS, MOST_DAYS, LateRequest, LateView, UnitUnknown
+
+#: The fields of the search. They are also the names in the address.
+FIELDS = ("unit", "service", "state", "field", "officer", "days")
+#: Units on the page, unless all are asked for; items in a file.
+UNITS, FILED = 50, 10_000
+#: Kinds of files: media type of each.
+FILES: Mapping[str, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_LONGEST = 200
+
+
+@attrs.frozen(kw_only=True)
+class LateSearch:
+    """What the address of the page asks for."""
+
+    typed: Mapping[str, str]
+    asked: LateRequest
+    every_unit: bool = False
+    wrong: Sequence[Phrase] = ()  #: what cannot be read; then nothing is searched
+
+
+def read_late_search(query: Mapping[str, str]) -> LateSearch:
+    """Return what *query*, the query of the address, asks for. Raises `RequestRefused` for a place that is none."""
+    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in FIELDS}
+    wrong: list[Phrase] = []
+    state, service, days = typed["state"], typed["service"], typed["days"]
+    if state and state not in {*WorkState}:
+        wrong.append(phrase("There is no state “{name}”.", name=state))
+    if service and service not in read_rules():
+        wrong.append(phrase("The service “{name}” has no due days.", name=service))
+    if days and not (days.isascii() and days.isdigit() and len(days) < 4 and int(days) <= MOST_DAYS):
+        wrong.append(phrase("“{text}” is not a number of working days from 0 to {most}.", text=days, most=MOST_DAYS))
+    asked = LateRequest()
+    if not wrong:
+        asked = LateRequest(
+            unit=typed["unit"] or None,
+            service=service or None,
+            state=WorkState(state) if state else None,
+            field=typed["field"] or None,
+            officer=typed["officer"] or None,
+            days=int(days) if days else DAYS,
+            after=parse_place(query["after"]) if query.get("after") else None,
+        )
+    return LateSearch(typed=typed, asked=asked, every_unit=bool(query.get("all")), wrong=wrong)
+
+
+def write_place(place: Sequence[str]) -> str:
+    """Return the place of an item as a part of an address."""
+    return base64.urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode().rstrip("=")
+
+
+def parse_place(text: str) -> tuple[str, ...]:
+    """Parse the result of `write_place`. Raises `RequestRefused` if it is not one."""
+    try:
+        day, *rest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if len(rest) == 3 and all(isinstance(each, str) for each in rest):
+            return datetime.strptime(day, "%Y-%m-%d").date().isoformat(), *rest  # noqa: DTZ007 - a day has no zone
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    raise refuse_as_absent()
+
+
+def read_late_page(
+    tx: Transaction,
+    user: User,
+    asked: LateRequest,
+    workdays: Workdays,
+    now: datetime,
+    limit: int = late_work.PAGE,
+) -> LateView | None:
+    """Return who is late, as far as *user* sees the units; None if there is no such unit, or the user does not see it."""
+    seen = users.read_visible_units(tx, user)
+    try:
+        view = late_work.read_late_view(tx, asked, workdays, now, seen, limit)
+    except UnitUnknown:
+        return None
+    if user.visible_partners is None:
+        return view
+    named = visible_messages.name_visible_messages(tx, user, {each.work.message for each in view.items})
+    return attrs.evolve(view, items=[_hide(each) if each.work.message not in named else each for each in view.items])
+
+
+def _hide(each: ListedWork) -> ListedWork:
+    """Return *each* without what only its messages say."""
+    return attrs.evolve(each, number="", work=attrs.evolve(each.work, counterpart="", officer=""))
+
+
+def arrange_late(search: LateSearch, view: LateView | None) -> dict[str, object]:
+    """Return the values of the page. *view*: None if nothing was searched."""
+    said = {name: value for name, value in search.typed.items() if value}
+    shown = () if view is None else view.units if search.every_unit else view.units[:UNITS]
+    found: dict[str, object] = {
+        "search": search,
+        "view": view,
+        "units": shown,
+        "services": sorted(read_rules()),
+        "states": work_list.STATES,
+        "days": search.asked.days,
+        "filed": FILED,
+        "totals": {}
+        if view is None
+        else {state: sum(getattr(each, state) for each in view.units) for state in WorkState},
+        "narrow": lambda **more: build_page_path("late", **{**said, **more}),
+        "file": lambda kind: build_page_path(f"late.{kind}", **said),
+    }
+    if view is not None:
+        found |= {
+            "more": build_page_path("late", **said, after=write_place(view.items[-1].place)) if view.more else None,
+            "hidden": len(view.units) - len(shown),
+            "state_of": lambda work: work.find_state(view.today),
+            "head": view.head,
+        }
+    return found
+
+
+def write_late_file(kind: str, items: Sequence[ListedWork], head: WorkListHead, language: Language) -> bytes:
+    """Return the items as a file of the *kind*, a key of `FILES`."""
+    write = work_list.write_work_xlsx if kind == "xlsx" else work_list.write_work_csv
+    return write(items, head, language)
