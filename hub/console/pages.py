@@ -342,10 +342,8 @@ class ConsolePages:
                 return ConsoleResponse(status=303, location="/")
             case ("partners" | "trust" | "what-if" | "users" | "tokens", *_):
                 return await self._manage(visit)
-            case ("replays" | "integration", *_):
+            case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx", *_):
                 return await self._show_exchange(visit)
-            case ("late" | "late.csv" | "late.xlsx" as name,):
-                return await self._late(visit, name.partition(".")[2])
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -366,6 +364,8 @@ class ConsolePages:
                 return await self._replay(visit)
             case ("integration", code, *rest):
                 return await self._integration(visit, code, tuple(rest))
+            case ("late" | "late.csv" | "late.xlsx",):
+                return await self._late(visit)
         raise refuse_as_absent()
 
     async def _show_messages(self, visit: Visit) -> ConsoleResponse:
@@ -798,13 +798,14 @@ class ConsolePages:
         page = self._page("failures", visit, failures_page.arrange_failures(search, found, seen))
         return attrs.evolve(page, status=422) if found.wrong else page
 
-    async def _late(self, visit: Visit, kind: str) -> ConsoleResponse:
-        """Show who is late today, or return it as a file of the *kind*."""
-        search, user, limit = late_page.read_late_search(visit.asked.query), visit.session.user, late_page.FILED
+    async def _late(self, visit: Visit) -> ConsoleResponse:
+        """Show who is late today, or return it as a file."""
+        kind, search = visit.asked.path[0].partition(".")[2], late_page.read_late_search(visit.asked.query)
+        user, workdays = visit.session.user, (await self._book()).workdays
         view = None
         if not search.wrong:
-            words = (search.asked, (await self._book()).workdays, visit.now)
-            view = await self.turns.look(late_page.read_late_page, user, *words, **({"limit": limit} if kind else {}))
+            limit = late_page.FILED if kind else late_page.PAGE
+            view = await self.turns.look(late_page.read_late_page, user, search.asked, workdays, visit.now, limit)
         if kind and view is not None:
             content = await self.turns.alone(
                 late_page.write_late_file, kind, view.items, view.head, visit.asked.language

@@ -9,7 +9,7 @@ from datetime import date, datetime
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Unit
+from hub.domain.model import Unit, UnitKind
 from hub.journal import unit_registry
 from hub.journal.sequels.open_work import following, listing
 from hub.journal.sequels.open_work.listing import WorkFilter
@@ -162,11 +162,12 @@ def read_late_view(
 def choose_units(
     tx: Transaction, units: Mapping[str, Unit], code: str | None, today: date, seen: Collection[str] | None
 ) -> Collection[str]:
-    """Return the units that a reader asks for, as far as they are *seen*: those of the province, or *code* and those below
-    it. Raises `UnitUnknown`.
+    """Return the units that a reader asks for, as far as they are *seen*: those of the province without the test units of a
+    drill, or *code* and those below it. Raises `UnitUnknown`.
     """
     if code is None:
-        return [each for each in units if seen is None or each in seen]
+        real = [each for each, unit in units.items() if unit.kind != UnitKind.DRILL]
+        return [each for each in real if seen is None or each in seen]
     asked = unit_registry.resolve_unit_code(tx, code, today)
     if asked not in units or (seen is not None and asked not in seen):
         raise UnitUnknown(code)

@@ -241,6 +241,7 @@ def test_each_page_leads_to_the_page_that_explains_it(town, op, language):
         "/units": "/help/howto/read-a-report",
         "/events": "/help/reference/events",
         "/failures": "/help/howto/replay",
+        "/late": "/help/howto/late",
         REPORT: "/help/howto/read-a-report",
         f"{REPORT}/sent": "/help/howto/read-a-report",
         REPORT.replace("reports", "declarations"): "/help/howto/declare-a-report",

@@ -57,6 +57,8 @@ PREFIXES: dict[str, tuple[str, ...]] = {
 NO_SCREENS = {
     ("sign-out",),
     ("reports",),
+    ("late.csv",),
+    ("late.xlsx",),
     ("messages.csv",),
     ("messages.jsonl",),
     ("messages.csv", "**"),

@@ -29,6 +29,7 @@ from hub.workload.late_work import DAYS, MOST_DAYS, LateRequest, LateView, UnitU
 FIELDS = ("unit", "service", "state", "field", "officer", "days")
 #: Units on the page, unless all are asked for; items in a file.
 UNITS, FILED = 50, 10_000
+PAGE = late_work.PAGE
 #: Kinds of files: media type of each.
 FILES: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
@@ -94,7 +95,7 @@ def read_late_page(
     asked: LateRequest,
     workdays: Workdays,
     now: datetime,
-    limit: int = late_work.PAGE,
+    limit: int = PAGE,
 ) -> LateView | None:
     """Return who is late, as far as *user* sees the units; None if there is no such unit, or the user does not see it."""
     seen = users.read_visible_units(tx, user)
