@@ -60,7 +60,6 @@ from hub.console import (
     signing_tool,
     standing,
     users,
-    validator_page,
     waiting,
 )
 from hub.console import request as given
@@ -77,7 +76,8 @@ from hub.console.people.accounts import list_code_roles
 from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
-from hub.console.province import late_page
+from hub.console.province import late_page, validator_page
+from hub.console.province.validator_page import NOT_JUDGED, Judged
 from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
@@ -105,7 +105,6 @@ from hub.console.sign_in.sign_in_queue import SignInQueue
 from hub.console.signed_uploads import SignedUpload, SignedUploads
 from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.users import User
-from hub.console.validator_page import NOT_JUDGED, Judged
 from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
