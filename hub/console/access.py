@@ -22,6 +22,7 @@ NEEDED: Mapping[str, Permission] = {
     "declarations": Permission.SEE_REPORTS,
     "signing": Permission.SEE_REPORTS,
     "validate": Permission.SEE_REPORTS,
+    "month": Permission.SEE_REPORTS,
     "messages": Permission.FIND_MESSAGES,
     "messages.csv": Permission.FIND_MESSAGES,
     "messages.jsonl": Permission.FIND_MESSAGES,

@@ -30,6 +30,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
     /trust, /trust/SHA256                        the trusted CAs (`exchange.trust_pages`)
     /users, /users/NAME                          the accounts (`people.account_pages`)
+    /month, /month/FORM/PERIOD[.zip]             the reports of all units of a form and period (`province.round_page`)
     /tokens, /tokens/NAME                        the tokens of programs (`people.token_pages`)
     /readiness                                   the readiness checks with their details
     /what-if, /what-if/TRIAL                     what other rules would change
@@ -77,6 +78,7 @@ from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
 from hub.console.province import late_page, validator_page
+from hub.console.province.round_page import RoundPages
 from hub.console.province.validator_page import NOT_JUDGED, Judged
 from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
@@ -308,7 +310,7 @@ class ConsolePages:
                 return await self._change_password(visit)
             case ("replays", *_):
                 return await self._replay(visit)
-            case ("partners" | "trust" | "what-if" | "users" | "tokens", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month", *_):
                 return await self._manage(visit)
             case ("messages",):
                 return await self._keep_search(visit)
@@ -339,7 +341,7 @@ class ConsolePages:
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("partners" | "trust" | "what-if" | "users" | "tokens", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month", *_):
                 return await self._manage(visit)
             case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx", *_):
                 return await self._show_exchange(visit)
@@ -621,18 +623,22 @@ class ConsolePages:
         return self._page("integration", visit, arrange_integration(facts, steps) | {"at": visit.now})
 
     async def _serve(
-        self, visit: Visit, pages: PartnerPages | TrustPages | WhatIfPages | AccountPages | TokenPages
+        self, visit: Visit, pages: PartnerPages | TrustPages | WhatIfPages | AccountPages | TokenPages | RoundPages
     ) -> ConsoleResponse:
         """Answer by the pages of one part of the console."""
         user, asked = visit.session.user, visit.asked
         shown = await (pages.act if asked.method == "POST" else pages.show)(asked, user, visit.now)
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)
+        if isinstance(shown, ConsoleResponse):
+            return shown
         return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
 
     async def _manage(self, visit: Visit) -> ConsoleResponse:
-        """Answer at an address of partners, trusted CAs, other rules, accounts or tokens."""
+        """Answer at an address of partners, trusted CAs, other rules, accounts, tokens or rounds of reports."""
         match visit.asked.path[0]:
+            case "month":
+                return await self._serve(visit, RoundPages(self._journal, self.turns, self.live))
             case "partners":
                 return await self._serve(visit, self.partners)
             case "trust":

@@ -7,6 +7,7 @@ no signature: the unit is only what the file says.
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import attrs
@@ -21,7 +22,7 @@ from hub.services import reports
 #: Octets of a signed report (that of 989 units has about 3 MB), and of a ZIP; files at once.
 LARGEST, LARGEST_ZIP, MOST = 64 * 1024 * 1024, 512 * 1024 * 1024, 5_000
 #: Begins each entry of the directory of a ZIP; the most of them, because all are held in memory.
-_ENTRY, _ENTRIES = b"PK\x01\x02", 50_000
+_BEGINS, _ENTRY, _ENTRIES = b"PK", b"PK\x01\x02", 50_000
 
 
 @attrs.frozen
@@ -50,6 +51,13 @@ def list_files(paths: Sequence[Path]) -> list[BatchFile]:
             break
         found.append(file)
     return found
+
+
+def list_uploaded_files(content: bytes) -> list[BatchFile]:
+    """Return the files of an upload: those of a ZIP, else *content* itself, at most `MOST`."""
+    if content.startswith(_BEGINS):
+        return list(islice(_open_zip("ZIP", lambda: content), MOST))
+    return [BatchFile("", lambda: content)]
 
 
 def _walk(paths: Sequence[Path]) -> Iterator[BatchFile]:

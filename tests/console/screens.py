@@ -134,6 +134,17 @@ def _reports(made: ScreenTown) -> Iterator[Screen]:
     there = f"{sign}/H55.14/{ENDED}"
     unsigned: Form = {"file": Octets.of(b"<a/>")}
     yield Screen(name="signing-refused", address=there, person="lan", before=there, form=unsigned, status=422)
+    yield from _rounds()
+
+
+def _rounds() -> Iterator[Screen]:
+    there = f"/month/edoc/{ENDED}"
+    yield Screen(name="round", address=there)
+    yield Screen(name="round-clerk", address=f"{there}?step=ready", person="lan")
+    yield Screen(name="round-running", address=f"/month/edoc/{RUNNING}", person="quang")
+    yield Screen(name="round-none", address=f"{there}?below=none")
+    wrong: Form = {"file": Octets.of(b"<a/>")}
+    yield Screen(name="round-refused", address=there, person="lan", before=there, form=wrong, status=422)
 
 
 def _messages(made: ScreenTown) -> Iterator[Screen]:

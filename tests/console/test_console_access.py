@@ -141,6 +141,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place(f"/declarations/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/declarations/{REPORT}.xlsx", EVERYBODY, OF_UNIT),
         Place(f"/signing/{REPORT}", EVERYBODY, OF_UNIT),
+        Place(f"/month/edoc/{PERIOD}", EVERYBODY, ALL),
         Place("/messages", EVERYBODY, ALL),
         Place("/messages.csv", EVERYBODY, ALL),
         Place("/messages.jsonl?q=m1", EVERYBODY, ALL),

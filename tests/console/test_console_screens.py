@@ -52,6 +52,7 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     "account_pages": ("users",),
     "token_pages": ("tokens",),
     "message_views": ("messages", "*"),
+    "round_page": ("month",),
 }
 #: Addresses that give a file, or lead elsewhere.
 NO_SCREENS = {
@@ -59,6 +60,7 @@ NO_SCREENS = {
     ("reports",),
     ("late.csv",),
     ("late.xlsx",),
+    ("month",),
     ("messages.csv",),
     ("messages.jsonl",),
     ("messages.csv", "**"),

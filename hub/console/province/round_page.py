@@ -1,0 +1,330 @@
+"""The page of all units at once: how the report of each stands for one form and period. Takes in many signed files, and
+gives out many to be signed.
+
+    /month?form=F&period=P              redirects to
+    /month/FORM/PERIOD?below=…&step=…   the round, by POST a file: one signed report, or a ZIP of them
+    /month/FORM/PERIOD.zip              by POST: the files to sign of the units that the same query chooses
+
+A user sees the round of its own units only.
+"""
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from hub.console import reading, standing, users
+from hub.console.layout import build_page_path
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent, refuse_signing
+from hub.console.signed_uploads import SignedUpload, SignedUploads
+from hub.console.turns import ReadingTurns
+from hub.console.users import User
+from hub.domain.errors import Rejected, describe_problem
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import Problem, ReportState, UnitKind, UnitLevel
+from hub.domain.sanitize import replace_controls
+from hub.journal import blobs, unit_registry
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase, verbatim
+from hub.report.form.book import Book
+from hub.report.form.form import FormMissing
+from hub.report.form.period import PeriodUnreadable, find_month_containing, parse_period
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+from hub.workload import closing, report_round, round_plan, signed_batch, submission
+from hub.workload.report_round import DeclarationStanding, ReportRound, RoundFilter, UnitStanding
+from hub.workload.revisions import EarlyStep
+from hub.workload.round_plan import RoundDeed
+from hub.workload.signed_batch import BatchFile
+
+#: Units on one page; files taken in, and given out, at once.
+PAGE, MOST = 200, 200
+#: Ending of the address of the files to sign.
+GIVEN = ".zip"
+#: The steps in the order of a report's life.
+STEPS = (*EarlyStep, *(each for each in ReportState if each is not ReportState.OPEN))
+_DEFAULT_FORM = "edoc"
+_LONGEST = 60
+
+
+@attrs.frozen(kw_only=True)
+class RoundSearch:
+    """What the address of the page asks for."""
+
+    typed: Mapping[str, str]  #: the fields, with what was typed into each
+    wanted: RoundFilter
+    first: int = 0  #: place of the first unit on the page
+
+
+@attrs.frozen(kw_only=True)
+class TakenFile:
+    """What became of one uploaded file."""
+
+    name: str
+    unit: str = ""
+    wrong: Sequence[Phrase] = ()  #: why it was refused; empty if it was accepted
+
+
+def read_round_search(query: Mapping[str, str]) -> RoundSearch:
+    """Return what *query*, the query of the address, asks for. Unknown words choose nothing."""
+    fields = ("below", "level", "kind", "step", "declared")
+    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in fields}
+
+    def one(name: str) -> frozenset[str]:
+        return frozenset({typed[name]}) if typed[name] else frozenset()
+
+    place = query.get("from", "")
+    return RoundSearch(
+        typed=typed,
+        wanted=RoundFilter(
+            below=typed["below"],
+            levels=one("level"),
+            kinds=one("kind"),
+            steps=one("step"),
+            declared=one("declared"),
+        ),
+        first=int(place) if place.isascii() and place.isdigit() and len(place) < 7 else 0,
+    )
+
+
+def read_visible_round(tx: Transaction, user: User, book: Book, form: str, period: str, now: datetime) -> ReportRound:
+    """Return the round of the units that *user* sees. Raises `RequestRefused` if there is no such form or period."""
+    try:
+        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
+        if span.text != period:
+            raise refuse_as_absent()
+        return report_round.read_report_round(tx, book, form, period, now, users.read_visible_units(tx, user))
+    except (PeriodUnreadable, FormMissing):
+        raise refuse_as_absent() from None
+
+
+def resolve_below(tx: Transaction, search: RoundSearch, found: ReportRound) -> RoundSearch:
+    """Return *search* with the registry's code of the unit below which it looks."""
+    if not search.wanted.below:
+        return search
+    code = unit_registry.resolve_unit_code(tx, search.wanted.below, found.period.last)
+    return attrs.evolve(search, wanted=attrs.evolve(search.wanted, below=code))
+
+
+def read_chosen_round(
+    tx: Transaction, user: User, book: Book, form: str, period: str, now: datetime, search: RoundSearch
+) -> tuple[ReportRound, ReportRound]:
+    """Return the round that *user* sees, and with the units that *search* chooses. Raises `RequestRefused`."""
+    found = read_visible_round(tx, user, book, form, period, now)
+    return found, resolve_below(tx, search, found).wanted.choose(found)
+
+
+@attrs.frozen(kw_only=True)
+class RoundPage:
+    """A page: its template and what it says."""
+
+    said: Mapping[str, object]
+    status: int = 200
+    template: str = "round"
+
+
+@attrs.frozen
+class RoundPages:
+    """Makes the pages of rounds."""
+
+    _journal: Journal
+    _turns: ReadingTurns
+    _live: Live
+
+    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> RoundPage | str:
+        """Return the page for a GET request, or the address that it leads to."""
+        match asked.path[1:]:
+            case ():
+                book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
+                month = find_month_containing(
+                    find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts
+                )
+                form, period = asked.query.get("form", ""), asked.query.get("period", "")
+                kept = {name: value for name, value in asked.query.items() if name not in ("form", "period") and value}
+                return build_page_path("month", form or _DEFAULT_FORM, period or month.text, **kept)
+            case (form, period):
+                return await self._page(asked, user, form, period, now)
+        raise refuse_as_absent()
+
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> RoundPage | ConsoleResponse:
+        """Take in signed files, or give out the files to sign."""
+        if not user.may(Permission.SIGN):
+            raise refuse_signing()
+        match asked.path[1:]:
+            case (form, period) if period.endswith(GIVEN):
+                return await self._give_out(asked, user, form, period.removesuffix(GIVEN), now)
+            case (form, period):
+                taken = await self._take_in(asked, user, form, period, now)
+                refused = any(each.wrong for each in taken)
+                page = await self._page(asked, user, form, period, now, taken)
+                return attrs.evolve(page, status=422 if refused or not taken else 200)
+        raise refuse_as_absent()
+
+    async def _page(
+        self,
+        asked: ConsoleRequest,
+        user: User,
+        form: str,
+        period: str,
+        now: datetime,
+        taken: Sequence[TakenFile] | None = None,
+    ) -> RoundPage:
+        book, search = await self._turns.read_book(), read_round_search(asked.query)
+        words = (user, book, form, period, now, search)
+        whole, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
+        return RoundPage(said=arrange_round(search, whole, found, book, now, user, taken))
+
+    async def _take_in(
+        self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime
+    ) -> list[TakenFile]:
+        """Accept each file of the upload. The refusal of one keeps no other."""
+        content = asked.file.read() if asked.file else b""
+        if not content:
+            return []
+        words = (user, await self._turns.read_book(), form, period, now)
+        found = await self._turns.count(user.name, asked.wanted, form, read_visible_round, *words)
+        units = [each.unit.code for each in found.units]
+        files, uploads = (
+            signed_batch.list_uploaded_files(content),
+            SignedUploads(self._journal, self._live, self._turns),
+        )
+        taken = []
+        for file in files[:MOST]:
+            upload = SignedUpload(
+                user=user, form=form, unit="", period=period, content=b"", now=now, wanted=asked.wanted
+            )
+            taken.append(await self._take_one(file, units, upload, uploads, asked.language))
+        if len(files) > MOST:
+            many = phrase("there are more than {count} files", count=MOST)
+            taken.append(TakenFile(name="…", wrong=[many]))
+        return taken
+
+    async def _take_one(
+        self, file: BatchFile, units: Sequence[str], upload: SignedUpload, uploads: SignedUploads, language: Language
+    ) -> TakenFile:
+        unit = ""
+        try:
+            octets = await self._turns.alone(file.read)
+            unit = await self._turns.alone(signed_batch.find_unit, file.name, octets, upload.form, upload.period, units)
+            await uploads.take(attrs.evolve(upload, unit=unit, content=octets))
+        except Rejected as rejected:
+            wrong = [verbatim(describe_problem(each, language)) for each in rejected.problems]
+            return TakenFile(name=file.name, unit=unit, wrong=wrong)
+        return TakenFile(name=file.name, unit=unit)
+
+    async def _give_out(
+        self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime
+    ) -> ConsoleResponse:
+        """Return a ZIP of the files to sign of at most `MOST` chosen units, first of those that have none yet."""
+        book, reason = await self._turns.read_book(), replace_controls(" ".join(asked.form.get("reason", "").split()))
+        words = (user, book, form, period, now, read_round_search(asked.form))
+        _, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
+        plan = [each for each in round_plan.plan_giving_out(found, reason=reason[:500]) if each.acts]
+        plan.sort(key=lambda each: each.deed is RoundDeed.GIVE_AGAIN)  # stable
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            for each in plan[:MOST]:
+                why = reason[:500] if each.deed is RoundDeed.REVISE else ""
+                name, octets = await self._give_one(asked, user, form, period, now, each.standing, why)
+                archive.writestr(name, octets)
+        return ConsoleResponse(
+            content=made.getvalue(), content_type="application/zip", filename=f"{form}_{period}{GIVEN}"
+        )
+
+    async def _give_one(
+        self,
+        asked: ConsoleRequest,
+        user: User,
+        form: str,
+        period: str,
+        now: datetime,
+        chosen: UnitStanding,
+        reason: str,
+    ) -> tuple[str, bytes]:
+        """Give out the report of one unit. Return the name of its file, and the octets; of one that cannot be given out,
+        a text that says why.
+        """
+        unit, book = chosen.unit.code, await self._turns.read_book()
+        try:
+            counted = await self._turns.count(
+                user.name, asked.wanted, form, standing.count_report_for_release, user, book, form, unit, period, now
+            )
+            kept = await self._journal.admit(
+                CONSOLE,
+                submission.issue_report,
+                self._live.province,
+                counted,
+                reason=reason,
+                by=user.name,
+                now=now,
+            )
+        except Rejected as rejected:
+            why = "\n".join(describe_problem(each, asked.language) for each in rejected.problems)
+            return f"{form}_{unit}_{period}.txt", why.encode()
+        except (submission.Unended, submission.Unclosed):
+            why = describe_problem(Problem("period-not-closed"), asked.language)
+            return f"{form}_{unit}_{period}.txt", why.encode()
+        base = await self._journal.read(submission.read_signing_base, kept)
+        drafted = "" if base.id == kept.message.id else "_drafted"
+        octets = await self._journal.read(blobs.read_blob, base.sha256)
+        return f"{form}_{unit}_{period}_{kept.said.revision}{drafted}.xml", octets
+
+
+def arrange_round(
+    search: RoundSearch,
+    whole: ReportRound,
+    found: ReportRound,
+    book: Book,
+    now: datetime,
+    user: User,
+    taken: Sequence[TakenFile] | None,
+) -> Mapping[str, object]:
+    """Return the values of the page. *whole*: the round that the user sees; *found*: with the chosen units."""
+    form, period = whole.form.id, whole.period.text
+    shown = found.units[search.first : search.first + PAGE]
+    choice = reading.list_report_choices(now, book, whole.form, whole.period)
+    deeds = round_plan.count_deeds(round_plan.plan_giving_out(found, reason=""))
+
+    def narrow(**more: str | None) -> str:
+        said = {name: value for name, value in {**search.typed, **more}.items() if value}
+        return build_page_path("month", form, period, **said)
+
+    def go(first: int) -> str:
+        return narrow(**{"from": str(first)})
+
+    after, before = search.first + PAGE, max(0, search.first - PAGE)
+    return {
+        "search": search,
+        "round": whole,
+        "chosen": found,
+        "shown": shown,
+        "forms": choice.forms,
+        "periods": choice.periods,
+        "form": whole.form,
+        "period": whole.period,
+        "steps": [(each, many) for each in STEPS if (many := whole.count_steps().get(str(each)))],
+        "declared": [
+            (each, many) for each in DeclarationStanding if (many := whole.count_declarations().get(str(each)))
+        ],
+        "levels": _count_words((each.unit.level for each in whole.units), UnitLevel),
+        "kinds": _count_words((each.unit.kind for each in whole.units), UnitKind),
+        "names": {each.unit.code: each.unit.name for each in whole.units},
+        "narrow": narrow,
+        "next": go(after) if after < len(found.units) else None,
+        "back": go(before) if search.first else None,
+        "may": user.may(Permission.SIGN),
+        "to_give": deeds.get(RoundDeed.GIVE_OUT, 0) + deeds.get(RoundDeed.GIVE_AGAIN, 0),
+        "most": MOST,
+        "taken": taken,
+    }
+
+
+def _count_words(words: object, known: type[UnitLevel] | type[UnitKind]) -> list[tuple[str, int]]:
+    """Return the words that occur, in the order of *known*, each with its number."""
+    counts = Counter(words)  # type: ignore[call-overload]
+    return [(str(each), counts[each]) for each in known if each and counts[each]]
