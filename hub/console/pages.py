@@ -61,7 +61,6 @@ from hub.console import (
     signing_tool,
     standing,
     users,
-    waiting,
 )
 from hub.console import request as given
 from hub.console.exchange import events_page, failures_page, overview_page
@@ -77,7 +76,7 @@ from hub.console.people.accounts import list_code_roles
 from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
-from hub.console.province import late_page, validator_page
+from hub.console.province import late_page, validator_page, waiting
 from hub.console.province.round_page import RoundPages
 from hub.console.province.validator_page import NOT_JUDGED, Judged
 from hub.console.replays.replay_pages import ReplayPages

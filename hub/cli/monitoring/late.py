@@ -23,7 +23,7 @@ from hub.cli.screen import (
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from hub.workload.late_work import LateView, UnitLateness
+    from hub.monitoring.late_work import LateView, UnitLateness
 
 _STATES = ("late", "soon", "waiting")
 #: Steps by which the command takes newest events into the list where no hub does; each has at most 4,000.
@@ -61,10 +61,10 @@ def list_late(
     screen: Screen, /, unit: str | None, items: bool, limit: int, kind: str | None, output: Path | None, **said: object
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.monitoring import late_work
     from hub.report.counting.open_work import WorkState
     from hub.report.form.workdays import load_workdays
     from hub.store import transactions
-    from hub.workload import late_work
 
     if (kind is None) != (output is None):
         raise click.UsageError(t("--format and -o go together"))

@@ -17,13 +17,13 @@ from hub.console.request import refuse_as_absent
 from hub.console.users import User
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
+from hub.monitoring import late_work
+from hub.monitoring.late_work import DAYS, MOST_DAYS, LateRequest, LateView, UnitUnknown
 from hub.report.counting.open_work import ListedWork, WorkState, read_rules
 from hub.report.form.workdays import Workdays
 from hub.report.output import work_list
 from hub.report.output.work_list import WorkListHead
 from hub.store.transactions import Transaction
-from hub.workload import late_work
-from hub.workload.late_work import DAYS, MOST_DAYS, LateRequest, LateView, UnitUnknown
 
 #: The fields of the search. They are also the names in the address.
 FIELDS = ("unit", "service", "state", "field", "officer", "days")
