@@ -44,7 +44,17 @@ _WHOLE = re.compile(r"[0-9]{1,12}|[0-9]{1,3}(?:[. ][0-9]{3}){1,3}", re.ASCII)
 _PLACE_NUMBER = re.compile(r"[0-9 ]+|[a-z]", re.ASCII)  #: what stands under the headings: (1), (3)=(4)+(5), A
 _DATES = re.compile(r"\b(\d{1,2}) (\d{1,2}) (\d{4}) den (?:het )?(?:ngay )?(\d{1,2}) (\d{1,2}) (\d{4})\b")
 #: The kinds of columns of which a total is the sum of all rows.
-_ADDED = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END, ColumnKind.FORMULA})
+_ADDED = frozenset(
+    {
+        ColumnKind.FLOW,
+        ColumnKind.STOCK,
+        ColumnKind.HAPPENING,
+        ColumnKind.END,
+        ColumnKind.PEAK,
+        ColumnKind.FORMULA,
+        ColumnKind.TAKEN,
+    }
+)
 
 Rows = Mapping[int, Mapping[int, SheetCell]]
 

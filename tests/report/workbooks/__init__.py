@@ -91,7 +91,11 @@ def make_family(layout: Layout, year: str, **more: Any) -> bytes:
 
 
 #: How the workbook of each family stands apart: what 07a/BTP is known for is its empty first column.
-FAMILIES: Mapping[str, Mapping[str, Any]] = {"ii06a": {"unit": "Lĩnh vực/đơn vị"}}
+FAMILIES: Mapping[str, Mapping[str, Any]] = {
+    "ii06a": {"unit": "Lĩnh vực/đơn vị"},
+    "tthc": {"unit": "Đơn vị thực hiện"},
+    "btp07a": {"unit": "Đơn vị giải quyết TTHC", "empty": 1},
+}
 
 
 def find_layout(name: str) -> Layout:
