@@ -31,8 +31,10 @@ from hub.journal.search import DeliverySummary, RefusedCall
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.failures import FailureGroup
+from hub.monitoring.late_work import LateView
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
 from hub.partner.circuit_breaker import BreakerPosition
+from hub.report.counting.open_work import ListedWork, WorkCount, WorkState
 from hub.security.certificates import hash_certificate
 
 #: What is shown of a fact whose message is private.
@@ -706,6 +708,87 @@ class ApiFailureList:
     items: Sequence[FailureGroup]
     others: Annotated[int, phrase("number of groups that are not listed")]
     unread: Annotated[Sequence[str], phrase("partners that have more causes than are read")]
+
+
+@attrs.frozen(kw_only=True)
+class ApiWorkCount:
+    """The open work of one unit and service, or of one of its fields."""
+
+    unit: str
+    name: Annotated[str, phrase("name of the unit; empty: not in the registry")]
+    service: str
+    field: str
+    field_name: str
+    late: int
+    soon: int
+    waiting: Annotated[int, phrase("things that wait for somebody else, or are excused")]
+    oldest: Annotated[date | None, phrase("the earliest due day that has passed")]
+
+    @classmethod
+    def of(cls, count: WorkCount, names: Mapping[str, str]) -> "ApiWorkCount":
+        """Return the value of *count*. *names*: of the units."""
+        return cls(name=names.get(count.unit, ""), **attrs.asdict(count))
+
+
+@attrs.frozen(kw_only=True)
+class ApiWork:
+    """Something open with a due day."""
+
+    due: date
+    days: Annotated[int, phrase("working days until the due day; below 0: since it")]
+    state: WorkState
+    unit: str
+    name: Annotated[str, phrase("name of the unit; empty: not in the registry")]
+    service: str
+    number: Annotated[str, phrase("number and notation, or code; empty: of a message that the token does not see")]
+    field: str
+    field_name: str
+    officer: Annotated[str, phrase("code of the officer who has it; empty: not told")]
+    counterpart: Annotated[str, phrase("the unit that it came from; empty: not told")]
+    since: date
+    message: Annotated[str, phrase("id of the message by which it began")]
+    told: Annotated[str, phrase("id of the newest message behind its state")]
+
+    @classmethod
+    def of(cls, item: ListedWork, view: LateView) -> "ApiWork":
+        """Return the value of *item* of *view*."""
+        work = item.work
+        same = ("due", "unit", "service", "field", "field_name", "officer", "counterpart", "since", "message", "told")
+        return cls(
+            days=view.count_days(work.due),
+            state=work.find_state(view.today),
+            name=view.names.get(work.unit, ""),
+            number=item.number,
+            **{name: getattr(work, name) for name in same},
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApiLate:
+    """Who is late on a day, and one page of the things."""
+
+    today: date
+    until: Annotated[date, phrase("what is due up to this day is due soon")]
+    unread: Annotated[int, phrase("events that are not in the list yet")]
+    units: Annotated[
+        Sequence[ApiWorkCount], phrase("numbers by unit and service; the unit with the most that is late first")
+    ]
+    fields: Annotated[Sequence[ApiWorkCount], phrase("of the unit that was asked for: numbers by field")]
+    items: Sequence[ApiWork]
+    next: Cursor
+
+    @classmethod
+    def of(cls, view: LateView, following: str | None) -> "ApiLate":
+        """Return the value of *view*. *following*: the cursor of the next page."""
+        return cls(
+            today=view.today,
+            until=view.until,
+            unread=view.unread,
+            units=[ApiWorkCount.of(one, view.names) for each in view.units for one in each.counts],
+            fields=[ApiWorkCount.of(each, view.names) for each in view.fields],
+            items=[ApiWork.of(each, view) for each in view.items],
+            next=following,
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -6,13 +6,15 @@ Reads what the pages read (`hub.console.events_page`, `hub.monitoring.overview`)
 from hub.api.messages import CURSOR
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.values import ApiCheck, ApiEventList, ApiFailureList, ApiReadiness, ApiStatus, ApiTokenInfo
+from hub.api.values import ApiCheck, ApiEventList, ApiFailureList, ApiLate, ApiReadiness, ApiStatus, ApiTokenInfo
 from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.permissions import Permission
+from hub.console.province import late_page
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.language.phrases import phrase
 from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind
+from hub.report.counting.open_work import WorkState
 
 
 async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -55,6 +57,25 @@ async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in found.wrong])
     said = ApiFailureList(items=found.list.groups, others=found.list.others, unread=found.list.unread)
     return answer_value(said, call)
+
+
+async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with who is late today."""
+    asked = {name: call.text(name) for name in late_page.FIELDS} | {"after": call.text("cursor")}
+    try:
+        search = late_page.read_late_search(asked)
+    except RequestRefused:
+        flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
+        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
+    if search.wrong:
+        raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in search.wrong])
+    workdays = (await parts.turns.read_book()).workdays
+    view = await parts.turns.look(late_page.read_late_page, call.user, search.asked, workdays, call.now)
+    if view is None:
+        flaw = NamedFlaw("unit", phrase("there is none that the token sees"))
+        raise ApiProblem("search-unfit", flaws=[flaw])
+    following = late_page.write_place(view.items[-1].place) if view.more else None
+    return answer_value(ApiLate.of(view, following), call)
 
 
 async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -138,5 +159,23 @@ OPERATIONS = (
         ),
         answers=ApiFailureList,
         run=list_failures,
+    ),
+    ApiOperation(
+        name="listOpenWork",
+        path="/late",
+        tag="late",
+        about=phrase("Read who is late today: numbers by unit and field, and the things by due day, 100 on a page."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(
+            ApiParameter("unit", phrase("this unit and those below it")),
+            ApiParameter("service", phrase("documents, dossiers or work")),
+            ApiParameter("state", phrase("of the things; the numbers are of every state"), kind=WorkState),
+            ApiParameter("field", phrase("code of the field of procedures, or of the kind of work")),
+            ApiParameter("officer", phrase("code of the officer who has it")),
+            ApiParameter("days", phrase("due within so many working days is due soon; 3, at most 60")),
+            CURSOR,
+        ),
+        answers=ApiLate,
+        run=list_open_work,
     ),
 )

@@ -1,5 +1,7 @@
 """What programs read by the API: messages, their content, events, the overview, partners, units, reports."""
 
+from datetime import timedelta
+
 import attrs
 import pytest
 from openapi_spec_validator import validate
@@ -11,6 +13,7 @@ from hub.api.table import OPERATIONS
 from hub.config import Partner
 from hub.console import access, message_list, reading
 from hub.console.exchange import events_page, failures_page
+from hub.console.province import late_page
 from hub.console.replays import replay_pages
 from hub.domain.model import DeliveryState, Event, Fact, Problem, Receive
 from hub.edxml.sample import make_sample_packet
@@ -22,6 +25,7 @@ from tests.api_callers import Program
 from tests.console.test_console_messages import TRACKING, try_to_deliver
 from tests.console.test_console_reports import revise_mail
 from tests.console_town import done
+from tests.journal.test_open_work import settle, tell
 from tests.journal.test_replay_plans import push
 from tests.province import NOW, UNITS
 
@@ -233,6 +237,42 @@ def test_failures_are_listed_by_cause_and_lead_to_their_messages(town, program):
     assert program.get("/failures?partner=nobody").status == 422
 
 
+def test_who_is_late_is_read_page_by_page_and_of_the_units_of_the_token(town, program):
+    with transactions.write_transaction(town.engine) as tx:
+        for number in range(3):
+            known, due = (("field", "TP"),), (NOW - timedelta(days=9 - number)).date()
+            tell(tx, "H55.13", "dossiers", f"D{number}", "received", NOW, day=due, due=due, attributes=known)
+        tell(
+            tx,
+            "H55.30",
+            "work",
+            "V1",
+            "assigned",
+            NOW,
+            day=NOW.date(),
+            due=NOW.date(),
+            attributes=(("officer", "CB-07"),),
+        )
+        settle(tx)
+    found, cursor = [], ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(late_page.read_late_page, "__defaults__", (2,))
+        while cursor is not None:
+            assert program.get(f"/late?cursor={cursor}" if cursor else "/late").status == 200
+            found += [(each["number"], each["state"], each["officer"]) for each in program.said["items"]]
+            cursor = program.said["next"]
+    assert found == [("D0", "late", ""), ("D1", "late", ""), ("D2", "late", ""), ("V1", "soon", "CB-07")]
+    assert [(each["unit"], each["service"], each["late"]) for each in program.said["units"]] == [
+        ("H55.13", "dossiers", 3),
+        ("H55.30", "work", 0),
+    ]
+    program.get("/late?unit=H55.13&days=0")
+    assert [(each["field"], each["late"]) for each in program.said["fields"]] == [("TP", 3)]
+    for wrong in ("unit=H99", "service=links", "days=x"):
+        assert program.get(f"/late?{wrong}").status == 422, wrong
+    assert [program.get(f"/late?{wrong}").status for wrong in ("cursor=x", "state=x")] == [400, 400]
+
+
 def test_searches_take_the_same_parameters_as_the_pages():
     by_name = {each.name: [one.name for one in each.parameters] for each in OPERATIONS}
     searched = [*message_list.CHOOSING]
@@ -240,6 +280,7 @@ def test_searches_take_the_same_parameters_as_the_pages():
     assert by_name["listMessages"] == [*searched, "cursor", "after"]
     assert by_name["listEvents"] == [*events_page.FIELDS, "cursor"]
     assert by_name["listFailures"] == [*failures_page.FIELDS]
+    assert by_name["listOpenWork"] == [*late_page.FIELDS, "cursor"]
     order = [each.name for each in attrs.fields(ApiReplayOrder)]
     assert {name for name in replay_pages.FIELDS if name != "key"} == {*order} - {"start"}
 
