@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from twisted.python.failure import Failure
 
 from hub.config import Partner
+from hub.config.service_files import read_shipped_services
 from hub.domain import lifecycle
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
@@ -39,6 +40,7 @@ from tests.recount.story import GIVE_UP
 
 #: fields of dossiers, two of them the same; what is told of a dossier later may name another
 FIELDS = ("CT", "ct", "HT-01")
+SERVICES = {**list_services(), **{name: each.make_service() for name, each in read_shipped_services().items()}}
 PORTAL = "cong"  #: the partner that takes dossiers and reports
 
 
@@ -99,7 +101,7 @@ class Duties(Steps):
         done = self.history
         done.pass_time(timedelta(milliseconds=1))
         entry = admission.judge_record(
-            list_services()[service], content, message_id, partner, province(), done.now, make_id(done.now)
+            SERVICES[service], content, message_id, partner, province(), done.now, make_id(done.now)
         )
         if problems and not entry.problems:
             entry = attrs.evolve(entry, problems=problems)
@@ -250,6 +252,43 @@ class Duties(Steps):
         head += "<Correction>đếm sai</Correction>" if corrects else ""
         content = f'<SubmitMailUsage xmlns="urn:lienthong:mail:1">{head}{figures}</SubmitMailUsage>'
         self.bring("mail", content.encode(), "any", self.name(own), fault)
+
+    # --- work items ---------------------------------------------------------------------------------------------------------
+
+    def tell_work(self, unit, told, own, fault):
+        """Tell of items that were assigned, extended, done."""
+        items = ""
+        for number, factor, assigned, due, extended, done, officer in told:
+            who = f"<Officer>{officer}</Officer>" if officer else ""
+            until = f"<Due>{self.day(assigned + due)}</Due>" if due is not None else ""
+            later = "".join(
+                f'<Extended number="{which}"><Day>{self.day(day)}</Day><Due>{self.day(day + more)}</Due></Extended>'
+                for which, (day, more) in enumerate(extended, 1)
+            )
+            over = f"<Done>{self.day(done)}</Done>" if done is not None else ""
+            items += (
+                f"<Item><Code>NV{number}</Code><OrganId>{unit}</OrganId>{who}<Kind>k</Kind><Factor>{factor}</Factor>"
+                f"<Assigned>{self.day(assigned)}</Assigned>{until}{later}{over}</Item>"
+            )
+        content = f'<TellWork xmlns="urn:lienthong:work:1"><OrganId>{unit}</OrganId>{items}</TellWork>'
+        self.bring("work", content.encode(), "any", self.name(own), fault)
+
+    def judge_work(self, unit, told, own, fault):
+        """Tell of items that were returned for quality, excused, withdrawn."""
+        items = ""
+        for number, factor, returned, excused, withdrawn in told:
+            back = "".join(
+                f'<Returned number="{which}"><Day>{self.day(day)}</Day></Returned>' for which, day in returned.items()
+            )
+            reason = (
+                f"<Excused><Day>{self.day(excused)}</Day><ConfirmedBy>CB-9</ConfirmedBy></Excused>"
+                if excused is not None
+                else ""
+            )
+            gone = f"<Withdrawn><Day>{self.day(withdrawn)}</Day></Withdrawn>" if withdrawn is not None else ""
+            items += f"<Item><Code>NV{number}</Code><OrganId>{unit}</OrganId><Factor>{factor}</Factor>{back}{reason}{gone}</Item>"
+        content = f'<JudgeWork xmlns="urn:lienthong:work:1"><OrganId>{unit}</OrganId>{items}</JudgeWork>'
+        self.bring("work", content.encode(), "any", self.name(own), fault)
 
     # --- meetings -----------------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ def _packets(seed):
 
 _FIGURES = ["AccountsIssued", "AccountsActive", "SentInternal", "SentExternal", "ReceivedInternal", "ReceivedExternal"]
 _FIGURES += ["RefusedSize", "OverQuota", "OfficialDocuments"]
+_FACTOR = st.sampled_from(["1", "1", "1.5", "0.25"])  #: of an item, told anew each time
 _BITS = st.integers(0, 2**1440 - 1) | st.integers(0, 255)
 _PEOPLE = st.lists(
     st.tuples(UNITS, st.sampled_from(["ACCEPTED", "DECLINED", "X-ATTENDED", "COMPLETED", "TENTATIVE"])),
@@ -117,6 +118,46 @@ STEPS: dict[str, list[st.SearchStrategy[Step]]] = {
             own=OWN,
             fault=FAULT,
         )
+    ],
+    "congviec": [
+        _step(
+            Duties.tell_work,
+            unit=UNITS,
+            told=st.lists(
+                st.tuples(
+                    st.integers(1, 2),
+                    _FACTOR,
+                    PAST,
+                    st.sampled_from([None, 0, 1, 5, 20]),
+                    st.lists(st.tuples(PAST, st.integers(-3, 30)), max_size=2),
+                    st.none() | PAST,
+                    st.sampled_from(["", "CB-1", "CB-2"]),
+                ),
+                min_size=1,
+                max_size=2,
+                unique_by=lambda told: told[0],
+            ),
+            own=OWN,
+            fault=FAULT,
+        ),
+        _step(
+            Duties.judge_work,
+            unit=UNITS,
+            told=st.lists(
+                st.tuples(
+                    st.integers(1, 2),
+                    _FACTOR,
+                    st.dictionaries(st.integers(1, 6), PAST, max_size=3),
+                    st.none() | PAST,
+                    st.sampled_from([None, None, None, 0, -3]),
+                ),
+                min_size=1,
+                max_size=2,
+                unique_by=lambda told: told[0],
+            ),
+            own=OWN,
+            fault=FAULT,
+        ),
     ],
     "meetings": [
         _step(

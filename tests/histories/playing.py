@@ -33,7 +33,6 @@ from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.partner.throttle import Throttle
 from hub.report.form.book import Book
 from hub.runtime.thread_pool import run_at_once
-from hub.services import list_services
 from hub.soap import documents_requests
 from hub.soap.attachments import Manner
 from hub.store import transactions
@@ -45,7 +44,7 @@ from hub.web.endpoints import list_endpoints
 from hub.workload.month_end import MonthEnd
 from tests import dossiers
 from tests.histories import office
-from tests.histories.duties import PORTAL, Books, Duties
+from tests.histories.duties import PORTAL, SERVICES, Books, Duties
 from tests.histories.history import DELAY, LEASE
 from tests.histories.office import Letter
 from tests.histories.provinces import Deed, Drawing, noons
@@ -169,7 +168,7 @@ class Player(Duties):
         else:
             now = self.history.now
             entry = admission.judge_record(
-                list_services()[service], content, message_id, partner, self.province, now, make_id(now)
+                SERVICES[service], content, message_id, partner, self.province, now, make_id(now)
             )
             if problems and not entry.problems:
                 entry = attrs.evolve(entry, problems=problems)

@@ -40,6 +40,7 @@ class Size:
     mail: float = 0.5
     meetings: float = 0.25
     incidents: float = 0.3
+    work: float = 0.4
     lookups: float = 0.4
     links: float = 0.1
     reports: float = 0.1
@@ -182,6 +183,7 @@ class Drawing:
             (size.meetings, self._meeting),
             (size.incidents, self._incident),
             (size.lookups, self._lookup),
+            (size.work, self._item),
             (size.links, self._links),
             (size.reports, self._report),
         ):
@@ -406,6 +408,28 @@ class Drawing:
         for unit_, answer in ((people[0][0], "ACCEPTED"), (people[1][0], random.choice(["DECLINED", "X-ATTENDED"]))):
             answering = {"people": [(unit_, answer)], "sequence": 0, "begins": begins, "place": None}
             self._does(self._later(at, 1, 90), "meet", method="REPLY", **answering, **said)
+
+    def _item(self, at: datetime) -> None:
+        """A work item: assigned, at times extended, returned, excused, and mostly done; a system tells all it knows each time."""
+        random, number, unit = self.random, len(self.deeds), self._unit()
+        factor, due = random.choice(["1", "0.5", "2.25"]), random.choice([None, 3, 10, 20])
+        assigned, officer = places.day(at) - timedelta(days=random.choice([0, 0, 1, 9])), random.choice(["", "CB-1"])
+
+        def tell(when: datetime, done: int | None, extended: list[tuple[int, int]]) -> None:
+            back = (places.day(when) - assigned).days
+            told = (number, factor, -back, due, extended, done, officer)
+            self._does(when, "tell_work", unit=self._called(unit), told=[told], own=self._is(0.5), fault="")
+
+        tell(at, None, [])
+        over = self._later(at, 20, 900)
+        extended = [(0, random.randint(1, 30))] if self._is(0.3) else []
+        if self._is(0.8):
+            tell(over, -random.choice([0, 0, 1, 3]), extended)
+        if self._is(0.4):
+            returned = dict.fromkeys(random.sample(range(1, 7), random.randint(0, 3)), 0)
+            judged = (number, factor, returned, 0 if self._is(0.5) else None, 0 if self._is(0.2) else None)
+            said: dict[str, object] = {"unit": self._called(unit), "own": self._is(0.5), "fault": ""}
+            self._does(self._later(over, -15, 400), "judge_work", told=[judged], **said)
 
     def _incident(self, at: datetime) -> None:
         said = {"unit": self._called(self._unit()), "number": len(self.deeds), "severity": self.random.randint(0, 4)}

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import attrs
 
-from tests.recount import derived, exported, gatherings, numbers, onestop, papers, places, results
+from tests.recount import derived, exported, gatherings, items, numbers, onestop, papers, places, results
 from tests.recount.documents import Message
 from tests.recount.exported import Closed, Journal
 from tests.recount.places import HANOI
@@ -360,10 +360,27 @@ REPORTING: dict[str, Rule] = {
     "returned": lambda view: view.inside("returned"),
     "last_update": lambda view: view.latest(),
 }
+WORK: dict[str, Rule] = {
+    name + more: partial(rule, suffix=suffix)
+    for more, suffix in (("", ""), ("_converted", "-converted"))
+    for name, rule in {
+        "carried_over": items.carried,
+        "assigned": lambda view, suffix: view.inside(f"assigned{suffix}"),
+        "done": lambda view, suffix: items.ended(view, "done", suffix),
+        "late": items.late,
+        "withdrawn": lambda view, suffix: items.ended(view, "withdrawn", suffix),
+        "open": items.left,
+        "overdue": items.overdue,
+        "returned": lambda view, suffix: view.inside(
+            *(f"returned{number}{suffix}" for number in ("", "-2", "-3", "-4")), *([] if suffix else ["returned-more"])
+        ),
+    }.items()
+} | {"excused": lambda view: view.inside("excused"), "done_unmatched": items.unmatched}
 #: form -> its service, its columns; the e-document form's are in tests/recount/results.py
 FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
     "dossiers": ("dossiers", DOSSIERS),
     "ii06a": ("dossiers", II06A),
+    "congviec": ("work", WORK),
     "mail": ("mail", MAIL),
     "meetings": ("meetings", MEETINGS),
     "incidents": ("incidents", INCIDENTS),
@@ -374,6 +391,8 @@ FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
 }
 #: Sums of columns that are put together from months in different ways.
 SUMS = {
+    ("congviec", "total"): ("carried_over", "assigned"),
+    ("congviec", "total_converted"): ("carried_over_converted", "assigned_converted"),
     ("dossiers", "total"): ("received", "carried_over", "taken_over"),
     ("dossiers", "pending"): ("pending_in_time", "pending_overdue"),
     ("ii06a", "received"): ("received_online", "received_direct", "carried_over", "taken_over"),
@@ -390,13 +409,14 @@ SUMS = {
     ("btp07a", "paid"): ("paid_online", "paid_direct"),
     ("btp07a", "awaiting"): ("awaiting_in_time", "awaiting_overdue"),
 }  # fmt: skip
-BY_DAY = ("dossiers", "ii06a", "btp07a", "mail", "links")
+BY_DAY = ("dossiers", "ii06a", "btp07a", "congviec", "mail", "links")
 SINGLE = ("dossiers", "ii06a", "btp07a")  #: what a unit tells later of the days of one thing corrects them
 REVISED = ("mail",)  #: what comes late stays in its month, whose row gets another revision
-OPENING = ("carried_over",)
+OPENING = ("carried_over", "carried_over_converted")
 STOCKS = (
     "pending_in_time", "pending_overdue", "open_in_time", "open_late", "open", "processing", "overdue",
     "pending_overdue_apologised", "pending_overdue_unapologised", "awaiting_in_time", "awaiting_overdue",
+    "open_converted", "overdue_converted",
 )  # fmt: skip
 PEAKS = ("accounts", "active", "over_quota")
 TIMES = ("last_update",)
@@ -644,6 +664,7 @@ def recount(journal: Journal, signed: Callable[[Message], bool]) -> Recount:
         *numbers.with_closings([one for one in enclosed if one.service == "incidents"]),
         *(one for one in enclosed if one.service == "meetings"),
         *numbers.read_lookups(journal),
+        *items.read_work(journal),
         *numbers.read_links(journal),
         *numbers.read_reports(journal),
     ]
