@@ -6,7 +6,7 @@ Knows how an operator sets up such a hub, and what is compared in the end. Plays
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hub.demo.plan.day import Scale, Town
     from hub.demo.run.dayplay import DayPlay
     from hub.demo.run.stage import Site, Stage
+    from hub.report.form.period import Period
 
 #: Seconds without any progress after which the demo fails.
 _STILL = 120.0
@@ -145,7 +146,7 @@ def play_day(
         operator.run_command("units", "import", str(directory / "units.csv"), "--yes")
     town = _town(operator, scale)
     stage = around.enter_context(Stage.open(site, directory))
-    planted, left = town.fetching[0], _offices(town, scale)[-1]
+    _, planted, *_, left = _offices(town, scale)  # the first is that of the province itself
     with stage.start_together():
         _found(stage, site, town, scale)
         evening.open_report_systems(stage, site, (planted, left))
@@ -155,9 +156,9 @@ def play_day(
     outbox = directory / "outbox"
     outbox.mkdir()
     day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
-    before = find_month_containing(period.start - timedelta(days=1)).text
-    last = evening.Evening(stage, operator, narrator, before, period.text, planted)
-    day.play_past(period.first)  # at once: a minute after its start the hub closes the ended period
+    before = find_month_containing(period.start - timedelta(days=1))
+    last = evening.Evening(stage, operator, narrator, before.text, period.text, planted)
+    day.play_past(period.first)
     _call_in(stage, town, scale)
     last.leave()
     day.play()
@@ -169,11 +170,12 @@ def play_day(
     narrator.act(
         phrase("Each unit's report against the partners' files"),
     )
-    compared = _compare(stage, operator, day, period.text, directory / "reports")
-    differences = (*stage.complaints(), *compared.differences, *last.differences(), *declared)
-    pages = _write(operator, site.read()["province"], period.text, "reporting", directory / "reports")
+    compared, province = _compare(stage, operator, day, period.text, directory / "reports"), site.read()["province"]
+    ended = _compare_ended_month(operator, day, before, province)
+    differences = (*stage.complaints(), *compared.differences, *last.differences(), *declared, *ended)
+    pages = _write(operator, province, period.text, "reporting", directory / "reports")
     played = attrs.evolve(compared, differences=differences, pages=(*compared.pages, *pages))
-    return Dusk(played, stage, town, outbox, before, left)
+    return Dusk(played, stage, town, outbox, before.text, left)
 
 
 def _town(operator: "Operator", scale: "Scale") -> "Town":
@@ -291,12 +293,8 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         differences += tally.compare_report(rows(form), expected, "documents", columns, form)
     differences += events.compare_event_facts(notebooks, WATCHMAN, facts, rows, day.first, day.town.today)
     differences += shared.compare_shared_facts(notebooks, facts, rows)
-    counted = {form: {row["unit"]: row for row in rows(form)} for form in DOSSIERS}
-    for unit, books in day.books().items():
-        for form, book in books.items():
-            found = {key: counted[form][unit][key] for key in book}
-            if found != book:
-                differences.append(f"{form} of {unit}: the report has {found}, the office's books {book}")
+    books = day.books(day.first, day.town.today)
+    differences += _compare_books(books, {form: rows(form) for form in DOSSIERS})
     return Played(
         accepted=operator.count("--state", "accepted"),
         refused=operator.count("--state", "refused"),
@@ -307,6 +305,28 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         differences=tuple(differences),
         pages=tuple(pages),
     )
+
+
+def _compare_ended_month(operator: "Operator", day: "DayPlay", month: "Period", province: str) -> Iterator[str]:
+    """Yield the differences between the ended month's reports and the offices' books; also if these are empty."""
+    books = day.books(month.first, month.last)
+    if not all(any(book.values()) for each in books.values() for book in each.values()):
+        yield f"{month.text}: an office has nothing in its books"
+    asked = {form: ("report", province, month.text, "--form", form, "--format", "json") for form in DOSSIERS}
+    rows = {form: json.loads(operator.run_command(*words))["rows"] for form, words in asked.items()}
+    yield from (f"{month.text}: {each}" for each in _compare_books(books, rows))
+
+
+def _compare_books(
+    books: Mapping[str, Mapping[str, Mapping[str, int]]], rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Iterator[str]:
+    """Yield each office whose *books*, by unit and form, are not what the *rows* of the reports say, by form."""
+    counted = {form: {row["unit"]: row for row in each} for form, each in rows.items()}
+    for unit, written in books.items():
+        for form, book in written.items():
+            found = {key: counted[form][unit][key] for key in book}
+            if found != book:
+                yield f"{form} of {unit}: the report has {found}, the office's books {book}"
 
 
 def _circulated(facts: Sequence[Mapping[str, Any]]) -> int:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Site, Stage
 
 REPORTING, WEB = "baocao", "congtt"
-#: The forms of the previous period that the province submits. That period has no meetings or incidents.
-FORMS = ("edoc", "dossiers")
-PUBLISHED = "edoc"
+#: The forms of the previous period that the province submits. Only dossiers are told of it: they count by the units' days.
+FORMS = ("ii06a", "dossiers")
+PUBLISHED = "ii06a"
 COLUMNS = {"submitted": "submitted", "accepted": "accepted", "returned": "returned"}
 _RETURNED_FOR = "thiếu thuyết minh số liệu"
 #: Partner -> its adapter, the service it accepts, its name, the units about which it sends verdicts, its secret.
@@ -39,7 +39,11 @@ _TAKERS = {
 _STILL, _PAUSE = 60.0, 0.2
 _BUSY = "no answer within"  #: the text of a probe that timed out
 
+#: The ended period is told of while the hub runs, so a person closes it: the hub would in the middle of it.
 _HUB = """
+[reports]
+close = { working_day = 20 }
+
 [links]
 every = "1s"
 
@@ -103,7 +107,7 @@ class Evening:
         self.stage.dismiss(WEB)
 
     def play(self) -> None:
-        """Restart the portal, submit the ended period's reports, publish one, and wait for the results.
+        """Restart the portal, close the ended period, submit its reports, publish one, and wait for the results.
 
         Raises StageFailed.
         """
@@ -112,6 +116,7 @@ class Evening:
         )
         self._wait(lambda: WEB in self._stand("down"), f"the link to {WEB} to be seen down")
         self._come_back()
+        self.operator.run_command("report", "close", self.period)
         self._report("publish", self._province, PUBLISHED, "--reason", "QĐ 12/QĐ-UBND")
         self._hand_in()
         called = self._called()

@@ -53,8 +53,9 @@ COURSES = (
     ),  # on the extended due day
     Course(5, (DossierStep(0, "2"), DossierStep(2, "7"), DossierStep(3, "10"))),  # withdrawn, and its papers returned
     Course(3, (DossierStep(0, "1"), DossierStep(2, "3"))),  # refused, a day later than it should have been
-    Course(2, (DossierStep(0, "2"), DossierStep(1, "8"))),  # paused, so in time
-    Course(9, (DossierStep(0, "2"), DossierStep(1, "6"), DossierStep(2, "4", "progress"))),  # in progress
+    # paused, so in time; only a step states the day of a pause, and of the wait for a payment
+    Course(2, (DossierStep(0, "2"), DossierStep(1, "8", "progress"))),
+    Course(9, (DossierStep(0, "2"), DossierStep(1, "6", "progress"), DossierStep(2, "4", "progress"))),  # in progress
     # finished by a step
     Course(4, (DossierStep(0, "2"), DossierStep(1, "9", "both"), DossierStep(2, "10", "progress"))),
     Course(3, (DossierStep(0, "9"),)),  # finished while the applicant waits

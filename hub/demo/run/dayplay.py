@@ -89,10 +89,9 @@ class DayPlay:
         self.neighbours.answer()
         self._quiet()
 
-    def books(self) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
-        """Return the one-stop software's own count of its units for the period, by unit and form."""
-        order = self.stage.partners[ONE_STOP].order
-        return order("count", **{"from": f"{self.first}", "to": f"{self.town.today}"})
+    def books(self, first: date, last: date) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+        """Return the one-stop software's own count of its units for the days *first* to *last*, by unit and form."""
+        return self.stage.partners[ONE_STOP].order("count", **{"from": f"{first}", "to": f"{last}"})
 
     def _send(self, code: str, letters: Sequence[Letter]) -> None:
         """Let a document system send its letters, one after another. Raises StageFailed if one is refused."""
