@@ -1,4 +1,4 @@
-"""The client side of the documents service: signs calls, and verifies answers and receipts.
+"""The client side of the hub's services: signs calls, and verifies answers; of documents, the receipts too.
 
 Blocking, one call at a time.
 
@@ -75,8 +75,8 @@ class HttpAnswer:
     peer: x509.Certificate
 
 
-class DocumentsClient:
-    """One partner's connection to one hub. Use it as a context manager.
+class ServiceClient:
+    """One partner's connection to one hub, for calls of every service. Use it as a context manager.
 
     *key* and *certificate* serve for TLS and for signatures. *signers* are the certificates with which the hub signs.
     Without them, the hub must sign with the certificate that it shows in TLS.
@@ -101,8 +101,8 @@ class DocumentsClient:
         place = urlsplit(url)
         if place.scheme != "https" or not place.hostname:
             raise ValueError(f"not an https address: {url}")
-        self._path = place.path or "/"
-        self._identity = Identity.read(key, certificate)
+        self.path = place.path or "/"
+        self.identity = Identity.read(key, certificate)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
         tls.load_verify_locations(cafile=ca)
@@ -111,7 +111,7 @@ class DocumentsClient:
         self._anchors = Anchors(x509.load_pem_x509_certificates(ca.read_bytes()))
         self._signers = tuple(signers)
         self._now = now
-        self._contract = wsdl.load_contract("documents")
+        self._contracts: dict[str, wsdl.Contract] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +127,87 @@ class DocumentsClient:
 
     def sign_packet(self, packet: bytes) -> bytes:
         """Return *packet* with this partner's own signature in it. Raises the errors of `signing.sign_packet`."""
-        return signing.sign_packet(packet, self._identity)
+        return signing.sign_packet(packet, self.identity)
+
+    def ask(self, service: str, element: etree._Element, path: str) -> tuple[etree._Element, x509.Certificate]:
+        """Return the verified and validated answer to the call *element* of *service*, and the server's TLS certificate.
+
+        *path*: of the service at the hub. Raises `SubmissionRefused` and `HubUnavailable`.
+        """
+        body = signing.sign_envelope(envelope.wrap_in_envelope(element), self.identity, self._now())
+        name = etree.QName(element)
+        answer = self._post(path, body, f"{name.namespace}/{name.localname}")
+        wait = retry_after(answer.headers, self._now())
+        try:
+            opened = envelope.open_reply(safe_xml.parse_safe_xml(answer.body, limits=safe_xml.Limits(size=_LONGEST)))
+            signed = envelope.is_signed(opened)
+            child = self._verified(opened, answer.peer) if signed else opened.child
+        except Rejected as error:
+            raise _unreadable(answer.status, error, wait) from error
+        fault = envelope.read_fault(child)
+        # a fault may be unsigned: the holder of the TLS key may send it, and it claims no success
+        if fault is not None:
+            problems = fault.problems or (Problem("fault", fault.text),)
+            if fault.sender:
+                raise SubmissionRefused(*problems, tracking=fault.tracking)
+            raise HubUnavailable("; ".join(f"{each.code}: {each.detail}" for each in problems), wait)
+        if not signed or answer.status != 200:
+            raise HubUnavailable(f"HTTP {answer.status}: the answer is not signed", wait)
+        try:
+            self._find_contract(service).validate(child)
+        except Rejected as error:
+            raise HubUnavailable(f"the answer breaks the contract: {error}", wait) from error
+        return child, answer.peer
+
+    def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
+        """Return the signed child of the Body.
+
+        The signer must be a known signer, or else the server's TLS certificate.
+        """
+        root = opened.body.getparent()
+        assert root is not None
+        verified = wss_verify.verify_envelope(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
+        return envelope.find_only_child(verified.body)
+
+    def _find_contract(self, service: str) -> wsdl.Contract:
+        if service not in self._contracts:
+            self._contracts[service] = wsdl.load_contract(service)
+        return self._contracts[service]
+
+    def _post(self, path: str, body: bytes, action: str) -> HttpAnswer:
+        """Post one call. If the hub has closed a kept connection meanwhile, connect once more."""
+        kept = self._connection.sock is not None
+        try:
+            try:
+                return self._exchange(path, body, action)
+            except (*_HUNG_UP, HTTPException):
+                if not kept:
+                    raise
+                self.close()
+                return self._exchange(path, body, action)
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise HubUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def _exchange(self, path: str, body: bytes, action: str) -> HttpAnswer:
+        connection = self._connection
+        if connection.sock is None:
+            connection.connect()
+        shown = connection.sock.getpeercert(binary_form=True)
+        assert shown is not None, "the context demands a certificate"
+        headers = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": f'"{action}"'}
+        with suppress(*_HUNG_UP):  # the hub may refuse a call that is too large before it has read all of it
+            connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        content = response.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise HTTPException(f"the answer has more than {_LONGEST} octets")
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return HttpAnswer(response.status, found, content, x509.load_der_x509_certificate(shown))
+
+
+class DocumentsClient(ServiceClient):
+    """A `ServiceClient` with the calls of the documents service. Its URL is the one of this service."""
 
     # Each of the following methods raises `SubmissionRefused` and `HubUnavailable`.
 
@@ -202,80 +282,11 @@ class DocumentsClient:
     def _call(
         self, call: documents_requests.Call, read: Callable[[etree._Element], Said]
     ) -> tuple[Said, x509.Certificate]:
-        child, peer = self._ask(call)
+        child, peer = self.ask("documents", documents_requests.build_call_element(call), self.path)
         try:
             return read(child), peer
         except ValueError as error:
             raise HubUnavailable(f"the answer makes no sense: {error}") from error
-
-    def _ask(self, call: documents_requests.Call) -> tuple[etree._Element, x509.Certificate]:
-        """Return the verified and validated answer to *call*, and the server's TLS certificate."""
-        body = signing.sign_envelope(
-            envelope.wrap_in_envelope(documents_requests.build_call_element(call)), self._identity, self._now()
-        )
-        answer = self._post(body, documents_requests.choose_soap_action(call))
-        wait = retry_after(answer.headers, self._now())
-        try:
-            opened = envelope.open_reply(safe_xml.parse_safe_xml(answer.body, limits=safe_xml.Limits(size=_LONGEST)))
-            signed = envelope.is_signed(opened)
-            child = self._verified(opened, answer.peer) if signed else opened.child
-        except Rejected as error:
-            raise _unreadable(answer.status, error, wait) from error
-        fault = envelope.read_fault(child)
-        # a fault may be unsigned: the holder of the TLS key may send it, and it claims no success
-        if fault is not None:
-            problems = fault.problems or (Problem("fault", fault.text),)
-            if fault.sender:
-                raise SubmissionRefused(*problems, tracking=fault.tracking)
-            raise HubUnavailable("; ".join(f"{each.code}: {each.detail}" for each in problems), wait)
-        if not signed or answer.status != 200:
-            raise HubUnavailable(f"HTTP {answer.status}: the answer is not signed", wait)
-        try:
-            self._contract.validate(child)
-        except Rejected as error:
-            raise HubUnavailable(f"the answer breaks the contract: {error}", wait) from error
-        return child, answer.peer
-
-    def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
-        """Return the signed child of the Body.
-
-        The signer must be a known signer, or else the server's TLS certificate.
-        """
-        root = opened.body.getparent()
-        assert root is not None
-        verified = wss_verify.verify_envelope(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
-        return envelope.find_only_child(verified.body)
-
-    def _post(self, body: bytes, action: str) -> HttpAnswer:
-        """Post one call. If the hub has closed a kept connection meanwhile, connect once more."""
-        kept = self._connection.sock is not None
-        try:
-            try:
-                return self._exchange(body, action)
-            except (*_HUNG_UP, HTTPException):
-                if not kept:
-                    raise
-                self.close()
-                return self._exchange(body, action)
-        except (OSError, HTTPException) as error:
-            self.close()
-            raise HubUnavailable(f"{type(error).__name__}: {error}") from error
-
-    def _exchange(self, body: bytes, action: str) -> HttpAnswer:
-        connection = self._connection
-        if connection.sock is None:
-            connection.connect()
-        shown = connection.sock.getpeercert(binary_form=True)
-        assert shown is not None, "the context demands a certificate"
-        headers = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": f'"{action}"'}
-        with suppress(*_HUNG_UP):  # the hub may refuse a call that is too large before it has read all of it
-            connection.request("POST", self._path, body, headers)
-        response = connection.getresponse()
-        content = response.read(_LONGEST + 1)
-        if len(content) > _LONGEST:
-            raise HTTPException(f"the answer has more than {_LONGEST} octets")
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return HttpAnswer(response.status, found, content, x509.load_der_x509_certificate(shown))
 
 
 def _unreadable(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:

@@ -42,6 +42,7 @@ from hub.security import signing
 from hub.services import Service
 from hub.services.dossiers.identity import CLAIMED, read_agency
 from hub.services.dossiers.results import NAME as DOSSIERS
+from hub.services.dossiers.statistic import DECLARED
 from hub.soap import documents_requests, documents_responses
 from hub.units.province import Province
 from hub.units.routing import Route, Routes
@@ -263,7 +264,7 @@ def list_named_units(record: Record) -> Iterator[str]:
     yield from (record.sender, *record.told, *(record.recipients or ()))
     for fact in record.facts:
         yield fact.unit
-        if fact.service in (DOSSIERS, CLAIMED):
+        if fact.service in (DOSSIERS, CLAIMED) and fact.milestone not in DECLARED.values():
             yield read_agency(fact.key) or fact.key
             yield from (value for name, value in fact.attributes if name == "competent")
 

@@ -132,7 +132,7 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
 @command(
     "verify",
     t(
-        "Check, without a hub, an evidence file, a sealed report as XML, or a receipt. Prints one line "
+        "Check, without a hub, an evidence file, a sealed report as XML, a receipt, or the protocol of a drill. Prints one line "
         "for each check.\n\nHOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be "
         "checked here, or is information. Exit codes: 0 nothing is false · 1 something is false · 2 "
         "wrong usage."

@@ -1,0 +1,408 @@
+"""What the reports of the test units must say, by the plan and the hub's receipts alone.
+
+A small arithmetic of its own, written from the rules of the forms (docs/reference/reports.md, ii06a.md, dossiers.md,
+mail.md). Uses nothing of the code by which the hub counts. Knows no report.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+
+from hub.audit.drill.plan import Does, DrillPlan, DrillStep, Life
+
+HANOI = timezone(timedelta(hours=7))
+#: Form, unit, column -> number.
+Numbers = dict[tuple[str, str, str], int]
+#: The forms that are counted, each with the service whose messages it counts.
+FORMS = {"edoc": "documents", "ii06a": "dossiers", "dossiers": "dossiers", "mail": "mail"}
+_NEW, _RECALL, _UPDATE, _REPLACEMENT = range(4)
+_RANK = {"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5}
+_FINAL = ("02", "06")
+
+
+@attrs.frozen(kw_only=True)
+class SentStep:
+    """A step that was sent, as the inspector noted it."""
+
+    number: int
+    at: datetime  #: of the receipt, by the hub's clock; of a fetch, when it was confirmed
+    accepted: bool
+    codes: tuple[str, ...] = ()  #: of a refusal
+    document_id: str = ""  #: the hub's id
+    sha256: str = ""
+    receipt: str = attrs.field(default="", repr=False)
+    confirmed: tuple[str, ...] = ()  #: of a fetch: the hub's ids
+
+    @property
+    def day(self) -> date:
+        """The day in Hà Nội."""
+        return self.at.astimezone(HANOI).date()
+
+
+@attrs.frozen
+class Expected:
+    """What the reports must say, and which steps a number comes from."""
+
+    numbers: Numbers
+    behind: Mapping[tuple[str, str, str], tuple[int, ...]]
+
+
+def expect_numbers(
+    plan: DrillPlan, sent: Sequence[SentStep], made_at: Mapping[str, datetime], floors: Mapping[str, date]
+) -> Expected:
+    """Return the number of each column that the arithmetic knows, for each test unit by itself.
+
+    *made_at*: by form, when its report was counted. *floors*: by form, the first day after its closed months; what happened
+    before it counts on it.
+    """
+    count = _Count(plan, {each.number: each for each in sent})
+    days = {form: min(at.astimezone(HANOI).date(), plan.last) for form, at in made_at.items()}
+    if "edoc" in days:
+        count.documents(made_at["edoc"].astimezone(HANOI).date())
+    for form, rule in (("ii06a", count.ii06a), ("dossiers", count.dossiers)):
+        if form in days:
+            rule(days[form], floors.get(form, date.min))
+    if "dossiers" in days:
+        count.statistics()
+    if "mail" in days:
+        count.mail()
+    count.add_up(made_at)
+    return Expected(count.numbers, {cell: tuple(dict.fromkeys(steps)) for cell, steps in count.behind.items()})
+
+
+@attrs.define
+class _Count:
+    plan: DrillPlan
+    sent: Mapping[int, SentStep]
+    numbers: Numbers = attrs.field(factory=dict)
+    behind: dict[tuple[str, str, str], list[int]] = attrs.field(factory=dict)
+
+    def add(self, form: str, unit: str, column: str, steps: Iterable[int], amount: int = 1) -> None:
+        cell = (form, unit, column)
+        self.numbers[cell] = self.numbers.get(cell, 0) + amount
+        self.behind.setdefault(cell, []).extend(steps)
+
+    def taken(self, service: str) -> Iterator[DrillStep]:
+        """Yield the steps of *service* that the plan sends to be accepted, and that were sent."""
+        for step in self.plan.steps:
+            if step.service == service and not step.refusal and step.number in self.sent:
+                yield step
+
+    def inside(self, day: date | None) -> bool:
+        return day is not None and self.plan.first <= day <= self.plan.last
+
+    # --- documents
+
+    def documents(self, today: date) -> None:
+        """Count the form `edoc`: everything on the day of its receipt."""
+        desk = _Desk(self.plan)
+        for step in self.taken("documents"):
+            desk.play(step, self.sent[step.number])
+        for (unit, _), step in desk.sent.items():
+            kind = step.said["kind"]
+            if not self.inside(self.sent[step.number].day):
+                continue
+            if kind != _NEW:
+                self.add(
+                    "edoc", unit, {_RECALL: "recalls", _UPDATE: "updates"}.get(kind, "replacements"), [step.number]
+                )
+                continue
+            columns = ["sent_inside", "signed" if step.said["signed"] else "not_signed"]
+            for column in [*columns, *(["on_paper"] if step.said["paper"] else [])]:
+                self.add("edoc", unit, column, [step.number])
+        for (unit, _), (step, _) in desk.received.items():
+            if self.inside(self.sent[step.number].day):
+                self.add("edoc", unit, "received_inside", [step.number])
+        for (unit, key), told in desk.told.items():
+            self.results(unit, desk.received.get((unit, key)), told)
+        for (unit, key), (step, _) in desk.received.items():
+            due, codes = step.said["due"], {each.said["code"] for each in desk.told.get((unit, key), ())}
+            if (
+                due
+                and date.fromisoformat(due) < min(today, self.plan.last + timedelta(days=1))
+                and not codes & {*_FINAL}
+            ):
+                self.add("edoc", unit, "overdue", [step.number])
+
+    def results(self, unit: str, received: "tuple[DrillStep, datetime] | None", told: Sequence[DrillStep]) -> None:
+        """Count what *unit* told of one document: each status once, and how far it brought the document."""
+        first: dict[str, DrillStep] = {}
+        for step in told:
+            first.setdefault(step.said["code"], step)
+        for code, step in first.items():
+            at = self.sent[step.number].at
+            if not self.inside(self.sent[step.number].day):
+                continue
+            if received is None:
+                self.add("edoc", unit, "completed_unmatched" if code == "06" else "results_unmatched", [step.number])
+                continue
+            if code in ("02", "03", "06"):
+                column = {"02": "refused", "03": "acknowledged", "06": "completed"}[code]
+                self.add("edoc", unit, column, [step.number])
+            if code == "03" and at <= received[1] + timedelta(hours=24):
+                self.add("edoc", unit, "acknowledged_in_time", [step.number])
+            due = received[0].said["due"]
+            if code == "06" and (not due or self.sent[step.number].day <= date.fromisoformat(due)):
+                self.add("edoc", unit, "completed_on_time", [step.number])
+        furthest = ""
+        for step in told:
+            code = step.said["code"]
+            if furthest not in _FINAL and (not furthest or _RANK[code] > _RANK[furthest]):
+                furthest = code
+        if received is not None and furthest in ("04", "05"):
+            self.add("edoc", unit, "processing", [step.number for step in told])
+
+    # --- dossiers
+
+    def told(self) -> Iterator[Life]:
+        """Yield the dossiers of which every step was sent."""
+        return (life for life in self.plan.lives if life.steps and {*life.steps} <= self.sent.keys())
+
+    def ii06a(self, today: date, floor: date) -> None:
+        """Count form II.06a."""
+        for life in self.told():
+            if life.received is None:
+                continue
+            begun, ended = max(life.received, floor), None if life.ended is None else max(life.ended, floor)
+            over = None if ended is None else max(begun, ended)
+            columns = []
+            if self.inside(begun):
+                columns.append("received_online" if life.channel == "online" else "received_direct")
+            elif begun < self.plan.first and not (over and over < self.plan.first):
+                columns.append("carried_over")
+            if self.inside(over):
+                columns.append(f"settled_{_timing(life)}" if life.end == "done" else "settled_on_time")
+            if begun <= today and over is None:
+                columns.append("pending_overdue" if _overdue(life, today) and not life.waits else "pending_in_time")
+            for column in columns:
+                self.add("ii06a", life.unit, column, life.steps)
+
+    def dossiers(self, today: date, floor: date) -> None:
+        """Count the form `dossiers`."""
+        for life in self.told():
+
+            def on(day: date | None) -> bool:
+                return day is not None and self.inside(max(day, floor))
+
+            begun = None if life.received is None else max(life.received, floor)
+            columns = [f"received_{life.channel}"] if on(life.received) else []
+            columns += [f"received_{name}" for name in _having(life) if on(life.received)]
+            if begun and begun < self.plan.first and not (life.ended and max(life.ended, floor) < self.plan.first):
+                columns.append("carried_over")
+            if life.end == "done" and on(life.ended):
+                columns += [f"finished_{_timing(life)}", *(["finished_with_result"] if life.result else [])]
+                columns += ["finished_digitised"] if life.result and life.digitised else []
+                if not life.by_step:
+                    columns.append("finished_timed")
+                    self.add("dossiers", life.unit, "days_taken", life.steps, _days_of_work(life))
+            if life.end == "withdrawn" and on(life.ended):
+                columns.append("withdrawn")
+            if life.end == "refused" and on(life.ended):
+                columns.append("refused")
+            columns += ["supplement_requested"] if on(life.asked) else []
+            columns += ["supplemented"] if on(life.answered) else []
+            columns += ["paused"] if life.waits == "paused" and on(life.since) else []
+            columns += ["returned"] if on(life.returned) else []
+            if begun and life.ended and on(max(begun, life.ended)):
+                pause = (life.answered - life.asked) if life.answered and life.asked else timedelta()
+                late = life.due is not None and life.ended - pause > life.due
+                columns.append("ended_late" if late else "ended_in_time")
+            if begun and begun <= today and life.ended is None:
+                columns.append("pending_overdue" if _overdue(life, today) and not life.waits else "pending_in_time")
+                day = min(today, life.since) if life.since else today
+                columns.append("open_late" if _overdue(life, day) else "open_in_time")
+            for column in columns:
+                self.add("dossiers", life.unit, column, life.steps)
+
+    def statistics(self) -> None:
+        """Count what units declared of a month: the last declaration holds."""
+        last: dict[tuple[str, str], DrillStep] = {}
+        for step in self.taken("dossiers"):
+            if step.operation == "SubmitStatistic":
+                last[step.unit, step.said["month"]] = step
+        for (unit, month), step in last.items():
+            if self.inside(date.fromisoformat(month)):
+                for column in ("received", "finished"):
+                    self.add("dossiers", unit, f"declared_{column}", [step.number], step.said[column])
+
+    # --- mail
+
+    def mail(self) -> None:
+        """Count the form `mail`: the first report of a day, with its corrections."""
+        days: dict[tuple[str, str], dict[str, int]] = {}
+        behind: dict[str, list[int]] = {}
+        seen: set[tuple[str, str]] = set()
+        for step in self.taken("mail"):
+            unit, said = self.plan.find_unit(step.unit), step.said
+            key = (unit, step.message_id if said["correction"] else said["day"])
+            if key in seen or not self.inside(date.fromisoformat(said["day"])):
+                continue
+            seen.add(key)
+            behind.setdefault(unit, []).append(step.number)
+            day = days.setdefault((unit, said["day"]), {})
+            for name, amount in said["figures"].items():
+                day[name] = day.get(name, 0) + amount
+        for unit, steps in behind.items():
+            own = [figures for (of, _), figures in days.items() if of == unit]
+            for name, column in _MAIL_SUMS.items():
+                self.add("mail", unit, column, steps, sum(each[name] for each in own))
+            for name, column in _MAIL_PEAKS.items():
+                self.add("mail", unit, column, steps, max(0, *(each[name] for each in own)))
+
+    # --- sums
+
+    def add_up(self, forms: Iterable[str]) -> None:
+        """Set the columns that are sums, and to 0 what nothing was counted in."""
+        for form in forms:
+            for unit in self.plan.units:
+                for column in COUNTED.get(form, ()):
+                    self.numbers.setdefault((form, unit.code, column), 0)
+                for column, parts in SUMS.get(form, {}).items():
+                    self.numbers[form, unit.code, column] = sum(self.numbers[form, unit.code, part] for part in parts)
+                    steps = [step for part in parts for step in self.behind.get((form, unit.code, part), ())]
+                    self.behind[form, unit.code, column] = steps
+
+
+@attrs.define
+class _Desk:
+    """The papers of the test units, as they move when the steps are played in their order."""
+
+    plan: DrillPlan
+    #: (unit, key) -> the step that sent it
+    sent: dict[tuple[str, Any], DrillStep] = attrs.field(factory=dict)
+    #: (unit, key) -> the step that brought it, and when it was confirmed
+    received: dict[tuple[str, Any], tuple[DrillStep, datetime]] = attrs.field(factory=dict)
+    waiting: list[tuple[str, DrillStep]] = attrs.field(factory=list)  #: unit, and what waits for it
+    told: dict[tuple[str, Any], list[DrillStep]] = attrs.field(factory=dict)  #: (unit, key) -> statuses in their order
+    messages: set[str] = attrs.field(factory=set)
+
+    def play(self, step: DrillStep, sent: SentStep) -> None:
+        """Do what *step* did."""
+        unit = self.plan.find_unit(step.unit)
+        if step.does is Does.FETCH:
+            for to, brought in [each for each in self.waiting if each[0] == unit]:
+                self.received.setdefault((to, self.key(brought)), (brought, sent.at))
+            self.waiting = [each for each in self.waiting if each[0] != unit]
+            return
+        if step.message_id in self.messages:
+            return
+        self.messages.add(step.message_id)
+        if step.operation == "UpdateTraces":
+            key = (self.plan.find_unit(step.said["organ"]), step.said["document"])
+            self.told.setdefault((unit, key), []).append(step)
+            return
+        self.sent.setdefault((unit, self.key(step)), step)
+        units = [self.plan.find_unit(each) for each in step.said["to"]]
+        stopped = {_RECALL: [step.said["about"]], _REPLACEMENT: step.said["replaced"]}.get(step.said["kind"], [])
+        self.waiting = [
+            (to, each)
+            for to, each in self.waiting
+            if not (to in units and each.said["document"] in stopped and self.plan.find_unit(each.unit) == unit)
+        ]
+        self.waiting += [(to, step) for to in units]
+
+    def key(self, step: DrillStep) -> Any:
+        """Return what makes a paper the same: its unit and DocumentId; of a recall, update or replacement its octets too."""
+        unit = self.plan.find_unit(step.unit)
+        return (unit, step.said["document"], *([step.octets] if step.said["kind"] != _NEW else []))
+
+
+def _timing(life: Life) -> str:
+    assert life.ended is not None
+    if life.due is None or life.ended == life.due:
+        return "on_time"
+    return "early" if life.ended < life.due else "late"
+
+
+def _overdue(life: Life, day: date) -> bool:
+    return life.due is not None and life.due < day
+
+
+def _having(life: Life) -> Iterator[str]:
+    """Yield the parts of the names of columns `received_…` beside the channel that count *life*."""
+    facts: tuple[tuple[str, Callable[[Life], bool]], ...] = (
+        ("charged", lambda one: one.charged),
+        ("paid_online", lambda one: one.charged and one.paid_online),
+        ("reused", lambda one: one.reused),
+        ("from_store", lambda one: one.from_store),
+        ("identified", lambda one: one.identified or one.from_store),
+    )
+    return (name for name, is_so in facts if is_so(life))
+
+
+def _days_of_work(life: Life) -> int:
+    assert life.ended is not None
+    assert life.received is not None
+    days = (life.ended - life.received).days
+    if life.asked and life.answered and life.asked <= life.answered <= life.ended:
+        days -= (life.answered - life.asked).days
+    return max(days, 0)
+
+
+_MAIL_SUMS = {
+    "SentInternal": "sent_internal",
+    "SentExternal": "sent_external",
+    "ReceivedInternal": "received_internal",
+    "ReceivedExternal": "received_external",
+    "RefusedSize": "refused_size",
+    "OfficialDocuments": "official_documents",
+}
+_MAIL_PEAKS = {"AccountsIssued": "accounts", "AccountsActive": "active", "OverQuota": "over_quota"}
+_SETTLED = ("settled_early", "settled_on_time", "settled_late")
+_PENDING = ("pending_in_time", "pending_overdue")
+_CHANNELS = ("received_online", "received_direct", "received_post", "received_unstated")
+_DONE = ("finished_early", "finished_on_time", "finished_late")
+#: The columns that the arithmetic counts, by form. Those of no test unit, such as what came from outside, are 0.
+COUNTED: Mapping[str, Sequence[str]] = {
+    "edoc": (
+        *("sent_inside", "sent_outside", "received_inside", "received_outside", "recalls", "updates", "replacements"),
+        *("signed", "not_signed", "on_paper", "acknowledged", "acknowledged_in_time", "refused", "completed"),
+        *("completed_on_time", "completed_unmatched", "results_unmatched", "processing", "overdue", "failed"),
+    ),
+    "ii06a": ("received_online", "received_direct", "carried_over", *_SETTLED, *_PENDING, "taken_over"),
+    "dossiers": (
+        *(*_CHANNELS, "carried_over", "taken_over", *_DONE, "withdrawn", *_PENDING, "refused", "supplement_requested"),
+        *(
+            "supplemented",
+            "paused",
+            "returned",
+            "synced",
+            "received_synced",
+            "received_charged",
+            "received_paid_online",
+        ),
+        *(
+            "received_reused",
+            "received_from_store",
+            "received_identified",
+            "finished_with_result",
+            "finished_digitised",
+        ),
+        *("finished_timed", "days_taken", "ended_in_time", "ended_late", "open_in_time", "open_late"),
+        *("declared_received", "declared_finished"),
+    ),
+    "mail": (*_MAIL_PEAKS.values(), *_MAIL_SUMS.values()),
+}
+#: Columns that are sums of others, in the order in which they can be added up.
+SUMS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "edoc": {
+        "sent": ("sent_inside", "sent_outside"),
+        "received": ("received_inside", "received_outside"),
+        "total": ("sent", "received"),
+    },
+    "ii06a": {
+        "received": ("received_online", "received_direct", "carried_over", "taken_over"),
+        "settled": _SETTLED,
+        "pending": _PENDING,
+    },
+    "dossiers": {
+        "received": _CHANNELS,
+        "total": ("received", "carried_over", "taken_over"),
+        "finished": (*_DONE, "withdrawn"),
+        "pending": _PENDING,
+        "finished_done": _DONE,
+    },
+    "mail": {"sent": ("sent_internal", "sent_external"), "received": ("received_internal", "received_external")},
+}
