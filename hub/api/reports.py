@@ -31,6 +31,7 @@ class ReportFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     XML = "xml"
+    PAPER = "paper"
 
 
 _FORM = in_path("form", phrase("id of the form, such as edoc"))
@@ -130,7 +131,7 @@ async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         content = await parts.turns.work(
             CONSOLE, THRESHOLD, sealed.seal_report, content.report, content.names, content.lines, identity
         )
-    name = f"{made.asked.form.id}_{made.asked.members[0]}_{made.asked.period.text}.{kind}"
+    name = reading.name_report_file(made.asked, kind)
     return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
 
 

@@ -892,7 +892,7 @@ class ConsolePages:
                 "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
                 "periods": shown.periods,
-                "kinds": tuple(reading.KINDS) if found.is_newest else (),
+                "kinds": reading.list_file_kinds(book, found.form, found.period) if found.is_newest else (),
                 "standing": stands,
                 "needs_drafter": self._needs_drafter(form),
                 "may": visit.session.user.may(Permission.SIGN),
@@ -912,7 +912,7 @@ class ConsolePages:
             content = await self._work(
                 CONSOLE, THRESHOLD, sealed.seal_report, content.report, content.names, content.lines, identity
             )
-        name = f"{made.asked.form.id}_{made.asked.members[0]}_{made.asked.period.text}.{kind}"
+        name = reading.name_report_file(made.asked, kind)
         return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
 
     async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> ConsoleResponse:

@@ -35,6 +35,7 @@ from hub.report.form.book import Book
 from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
+from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.output.words import name_column
 from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declared_workbook import DeclaredReport
@@ -60,6 +61,7 @@ KINDS: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json; charset=utf-8",
     "xml": "application/xml; charset=utf-8",
+    "paper": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 #: Kinds that list the evidence.
 LISTED = frozenset({"xlsx", "pdf", "xml"})
@@ -309,6 +311,12 @@ def write_report_file(
     the permission `see-private`.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period, now)
+    if kind == "paper":
+        stands = book.find_layout(asked.form, asked.period)
+        if stands is None:
+            raise refuse_as_absent()
+        made = write_paper_workbook(asked.count(now), asked.names, stands, receiver=asked.receiver)
+        return ReportFile(asked.bare, made)
     given = given_paper.read_given_paper(tx, asked.bare) if kind in PAPER else None
     if given is not None:
         return ReportFile(asked.bare, given.write(kind, language))
@@ -323,6 +331,17 @@ def write_report_file(
         hidden = private and not user.may(Permission.SEE_PRIVATE)
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
         return ReportFile(asked.bare, _written(kind, asked, report, lines, language))
+
+
+def list_file_kinds(book: Book, form: Form, period: Period) -> tuple[str, ...]:
+    """Return the kinds of files that a report can be written as."""
+    return tuple(kind for kind in KINDS if kind != "paper" or book.find_layout(form, period) is not None)
+
+
+def name_report_file(asked: ReportSources, kind: str) -> str:
+    """Return the name under which a report is downloaded."""
+    ending = "paper.xlsx" if kind == "paper" else kind
+    return f"{asked.form.id}_{asked.members[0]}_{asked.period.text}.{ending}"
 
 
 def _written(

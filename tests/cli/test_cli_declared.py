@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
@@ -158,6 +159,16 @@ def test_an_old_workbook_of_the_provinces_own_layout_is_declared_and_each_bad_ce
     assert typed("report", "declare", *asked, book).exit_code == 0
     rows = [json.loads(line) for line in typed("report", "reconcile", *asked, "--json").stdout.splitlines()]
     assert [(row["unit"], row["declared"]) for row in rows] == [("H55.13", 3), ("", 3), ("H55.13", 9)]
+
+
+def test_the_paper_form_is_written_by_the_provinces_own_layout(typed: Type, tmp_path: Path) -> None:
+    file = tmp_path / "bieu.xlsx"
+    assert typed("report", "H55.13", PERIOD, "--form", "rieng", "--format", "paper", "-o", file).exit_code == 0
+    shown = {str(cell.value) for row in openpyxl.load_workbook(file).worksheets[0].iter_rows() for cell in row}
+    assert {"BIỂU RIÊNG", "Văn bản", "Đã gửi", "Cuộc trao đổi", "(4)", "Tổng cộng", "3"} <= shown
+    missing = typed("report", "H55.13", PERIOD, "--format", "paper", "-o", file)
+    assert missing.exit_code == 2
+    assert "biểu mẫu edoc không có bố cục của biểu giấy" in missing.stderr
 
 
 def test_the_template_needs_a_file_and_all_three_a_unit_and_a_period(typed: Type, tmp_path: Path) -> None:

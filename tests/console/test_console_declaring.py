@@ -78,6 +78,20 @@ def test_the_provinces_own_workbook_in_the_old_kind_of_file_is_declared_by_names
     assert "3 ô không khớp trong 3 ô đã khai" in " ".join(binh.page.replace("\n", " ").split())
 
 
+def test_the_paper_form_of_a_report_is_downloaded_and_declares_what_was_counted(town, binh):
+    report = f"/reports/ii06a/H55.13/{PERIOD}"
+    binh.get(report)
+    assert f"{report}.paper" in binh.links()
+    file = binh.get(f"{report}.paper")
+    assert file.filename == f"ii06a_H55.13_{PERIOD}.paper.xlsx"
+    assert hand_in(binh, file.content, f"/declarations/ii06a/H55.13/{PERIOD}").status == 303
+    binh.get(f"/declarations/ii06a/H55.13/{PERIOD}")
+    assert "0 ô không khớp trong 33 ô đã khai" in " ".join(binh.page.replace("\n", " ").split())
+    binh.get(f"/reports/edoc/H55.13/{PERIOD}")
+    assert f"/reports/edoc/H55.13/{PERIOD}.paper" not in binh.links(), "nobody said how it stands"
+    assert binh.get(f"/reports/edoc/H55.13/{PERIOD}.paper").status == 404
+
+
 def test_what_many_units_declared_is_written_beside_the_reactor(binh):
     """Every cell of 1,500 units: 9 MB, in 0.6 s of a core, in which nothing else would be answered."""
     worked = []

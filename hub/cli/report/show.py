@@ -36,8 +36,8 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--format",
             "kind",
-            type=click.Choice(["csv", "html", "json", "pdf", "xlsx", "xml"]),
-            help=t("The format; default csv."),
+            type=click.Choice(["csv", "html", "json", "paper", "pdf", "xlsx", "xml"]),
+            help=t("The format; default csv. paper: the workbook of the paper form."),
         ),
         click.option(
             "-o",
@@ -209,6 +209,9 @@ def print_report(
             row = None if of[0] is None else unit_registry.resolve_unit_code(tx, of[0], asked.period.last)
             _explain(screen, tx, asked, explain, (row, of[1]), now)
             return
+        if kind == "paper":
+            _write(screen, _written_on_paper(asked, forms, now), output)
+            return
         given = given_paper.read_given_paper(tx, asked) if kind in _PAPER and revision is None else None
         if given is not None:
             _write(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
@@ -335,7 +338,7 @@ def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen:
     kind = kind or ("json" if screen.json else "csv")
     if charted and kind not in _CHARTED:
         raise click.UsageError(t("{kind} has no charts", kind=kind))
-    if on_screen and kind in _FILES:
+    if on_screen and kind in (*_FILES, "paper"):
         raise click.UsageError(t("{kind} needs -o FILE", kind=kind))
     return kind
 
@@ -365,6 +368,16 @@ def _written(
     language, names = read_language(), asked.names
     charts = () if others is None else make_plots(counted, names, others, language)
     return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
+
+
+def _written_on_paper(asked: "ReportSources", forms: "Book", now: datetime) -> bytes:
+    """Return the workbook of the paper form. Raises `UsageError` if the hub does not know how it stands."""
+    from hub.report.output.paper_workbook import write_paper_workbook
+
+    layout = forms.find_layout(asked.form, asked.period)
+    if layout is None:
+        raise click.UsageError(t("the form {form} has no layout of its paper form", form=asked.form.id))
+    return write_paper_workbook(asked.count(now), asked.names, layout, receiver=asked.receiver)
 
 
 def _written_paper(

@@ -49,6 +49,13 @@ class Book:
             return None
         return self.workdays.due(period.last, form.due_working_days)
 
+    def find_layout(self, form: Form, period: Period) -> Layout | None:
+        """Return how the paper form of *form* stands in *period*, the province's own before the hub's; None if no layout
+        says it.
+        """
+        fitting = [each for each in self.layouts if each.form == form.id and each.is_in_force(period.last)]
+        return fitting[-1] if fitting else None
+
     def services(self, form: str) -> frozenset[str] | None:
         """Return the services whose facts the report *form* counts, in any of its versions; None if there is no such
         form or it counts no service.
