@@ -19,6 +19,7 @@ import xmlschema
 from lxml import etree, html
 
 from hub.formats import xsd_schemas
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.form.toml import read_form_folder
 from tests.pdftags import tree
@@ -85,6 +86,8 @@ def from_csv(content: bytes, form: Form = EDOC) -> Table:
     _, *rows = csv.reader(StringIO(content.decode("utf-8-sig"), newline=""))
 
     def cell(column: Column, value: str) -> Cell:
+        if column.kind is ColumnKind.GRADE:
+            return graded(column, value)
         if column.kind is not ColumnKind.TIME:
             return number(value)
         return wall(datetime.fromisoformat(value)) if value else None
@@ -100,6 +103,8 @@ def from_html(text: str, form: Form = EDOC) -> Table:
 
     def cell(key: str, shown: Any) -> Cell:
         if key not in times(form):
+            if form.column(key).kind is ColumnKind.GRADE:
+                return graded(form.column(key), shown.text)
             return vietnamese(shown.text)
         return whole(next((datetime.fromisoformat(time.get("datetime")) for time in shown.iter("time")), None))
 
@@ -116,6 +121,8 @@ def from_pdf(content: bytes, form: Form = EDOC) -> Table:
     reporting = re.findall("Mã định danh: (.+?)Đơn vị nhận", document.text)
 
     def cell(column: Column, shown: str) -> Cell:
+        if column.kind is ColumnKind.GRADE:
+            return graded(column, " ".join(shown.split()))
         if column.kind is not ColumnKind.TIME:
             return vietnamese(shown)
         return None if shown == "–" else wall(datetime.strptime(shown, "%d/%m/%Y %H:%M"))  # noqa: DTZ007
@@ -159,8 +166,10 @@ def from_xlsx(content: bytes, form: Form = EDOC, *, recalculated: bool = False) 
         assert re.fullmatch(r"=[A-Z]+\d+(\+[A-Z]+\d+)*", found)
         return sum(value(part) for part in found[1:].split("+"))
 
-    def cell(place: str) -> Cell:
+    def cell(place: str, column: Column) -> Cell:
         found = value(place)
+        if column.kind is ColumnKind.GRADE:
+            return graded(column, found)
         if isinstance(found, datetime):
             return wall(found)
         return None if found == "–" else Decimal(str(found)) if isinstance(found, float) else found
@@ -168,7 +177,24 @@ def from_xlsx(content: bytes, form: Form = EDOC, *, recalculated: bool = False) 
     table = []
     row = FIRST
     while sheet.cell(row, 2).value:
-        cells = {column.key: cell(sheet.cell(row, 4 + place).coordinate) for place, column in enumerate(form.columns)}
+        cells = {
+            column.key: cell(sheet.cell(row, 4 + place).coordinate, column) for place, column in enumerate(form.columns)
+        }
         table.append((str(sheet.cell(row, 3).value or ""), cells))
         row += 1
     return table
+
+
+def declare(form: Form, units: Sequence[str], at: datetime) -> tuple[DeclaredFigure, ...]:
+    """Return a figure, declared at *at*, of each of *units* for each declared column, and one of the total."""
+    return tuple(
+        DeclaredFigure(unit=unit, column=column.key, value=2000 + place, sender="A", by="", at=at, message=f"m{place}")
+        for column in form.columns
+        if column.kind is ColumnKind.DECLARED
+        for place, unit in enumerate(("", *units))
+    )
+
+
+def graded(column: Column, name: str) -> int | None:
+    """Return the place of the grade that a page names."""
+    return next((place for place, grade in enumerate(column.grades, 1) if grade.heading.vi == name), None)

@@ -5,6 +5,7 @@ own (`hub.audit.files`), one after another. Then the cells are computed again fr
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from fractions import Fraction
 from hashlib import sha256
 from typing import BinaryIO
 
@@ -101,6 +102,7 @@ class DerivedAudit(ContainerAudit):
             elif name not in (*_ALWAYS, SIGNED) and not name.startswith((f"{BASES}/", f"{FACTS}/")):
                 yield deny_finding("container", name, phrase("the evidence of such a form has no such member"))
         yield from self._cells(report, form)
+        yield from self._declared(report, form)
         if len(self.bases) < len(form.bases):
             yield note_finding(
                 "list", ROWS, phrase("the facts were not compared, because the evidence of a form is missing or false")
@@ -257,14 +259,15 @@ class DerivedAudit(ContainerAudit):
                 yield from many.no(f"{unit} {column.key}", text)
                 continue
             taken[column.key] = number
-            if said[column.key] != number:
+            found = deriving.round_number(Fraction(number, 10**column.places), column)
+            if said[column.key] != found:
                 yield from many.no(
                     f"{unit} {column.key}",
                     phrase(
                         "the report says {said}, {form} says {found} in {key}",
                         said=said[column.key],
                         form=base,
-                        found=number,
+                        found=found,
                         key=key,
                     ),
                 )
@@ -273,10 +276,17 @@ class DerivedAudit(ContainerAudit):
     def _derived(
         self, many: FindingCollector, form: Form, unit: str, said: Mapping[str, Number], taken: Mapping[str, int]
     ) -> Iterator[AuditFinding]:
-        """Yield the cells of a row that do not follow from the cells *taken*. Nothing, if one of these is unknown."""
+        """Yield the cells of a row that do not follow from the cells *taken* and its declared ones. Nothing, if one of
+        these is unknown.
+        """
         if any(column.taken and column.key not in taken for column in form.columns):
             return
-        computed = deriving.derive_row_numbers(form, taken)
+        declared = {
+            column.key: deriving.read_sum(column, said[column.key])
+            for column in form.columns
+            if column.kind is ColumnKind.DECLARED and said[column.key] is not None
+        }
+        computed = deriving.derive_row_numbers(form, {**taken, **declared})
         for column in form.columns:
             if column.taken is None and said[column.key] != computed[column.key]:
                 yield from many.no(
@@ -287,6 +297,28 @@ class DerivedAudit(ContainerAudit):
                         found=computed[column.key],
                     ),
                 )
+
+    def _declared(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
+        """Yield whether the report says of each declared figure which message declared it."""
+        keys = [column.key for column in form.columns if column.kind is ColumnKind.DECLARED]
+        if not keys:
+            return
+        many, report = FindingCollector("declared", REPORT), found.report
+        told = {(figure.unit, figure.column): figure for figure in report.declared}
+        rows = [("", report.total.numbers), *((row.unit, row.numbers) for row in report.rows)]
+        stated = [(unit, key) for unit, numbers in rows for key in keys if numbers.get(key) is not None]
+        for unit, key in stated:
+            if (unit, key) not in told:
+                where = f"{unit or report.total.unit} {key}"
+                yield from many.no(where, phrase("a declared figure, and the report does not say who declared it"))
+        if stated:
+            messages = len({figure.message for figure in told.values()})
+            text = phrase(
+                "{count} declared figures, of {messages} messages that are not in the file: declared, not counted",
+                count=len(stated),
+                messages=messages,
+            )
+            yield from () if many.failed else (note_finding("declared", REPORT, text),)
 
     # --- the facts
 

@@ -6,10 +6,10 @@ are compared.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import sqlalchemy as sa
@@ -22,10 +22,13 @@ from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.report.counting import reconciling
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book
+from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import Period
 from hub.report.signed import declaring
+from hub.report.signed.declared_figures import NewestDeclaration, choose_declared_figures
 from hub.report.signed.declaring import Declaration
 from hub.services import Service, reports
 from hub.store import transactions
@@ -34,10 +37,14 @@ from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.units.unit_names import UnitNames
-from hub.workload.unit_report import ReportSources
+
+if TYPE_CHECKING:
+    from hub.workload.unit_report import ReportSources  # which reads the declared figures of a report here
 
 #: The maximum number of a report's declarations that are counted.
 MANY = 1000
+#: The maximum number of declarations that are read at once for each unit; with more, each unit is looked up by itself.
+_MOST_EACH = 10
 
 
 class Undeclared(Exception):
@@ -57,7 +64,7 @@ class KeptDeclaration:
 class ComparedDeclaration:
     """The newest declaration compared with the count."""
 
-    asked: ReportSources
+    asked: "ReportSources"
     kept: KeptDeclaration
     found: Reconciliation
 
@@ -107,7 +114,7 @@ def find_newest_declarations(
     }
 
 
-def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) -> ComparedDeclaration:
+def compare_declaration(tx: Transaction, asked: "ReportSources", now: datetime) -> ComparedDeclaration:
     """Compare the newest declaration of the unit in *asked* with the count as of *now*. Raises Undeclared."""
     kept = read_newest_declaration(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
@@ -125,11 +132,64 @@ def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) ->
         return ComparedDeclaration(asked.bare, kept, reconciling.reconcile_declaration(said, gathered.report, look))
 
 
-def read_unit_names(tx: Transaction, asked: ReportSources) -> UnitNames:
+def read_unit_names(tx: Transaction, asked: "ReportSources") -> UnitNames:
     """Return the names by which a workbook may call the units of the report *asked*."""
     histories = unit_registry.list_unit_histories(tx)
     deeds = unit_registry.list_registry_deeds(tx)
     return UnitNames.of(histories, deeds, asked.members, asked.period.first, asked.period.last)
+
+
+def read_declared_figures(
+    tx: Transaction, form: Form, period: Period, members: Sequence[str], parents: Mapping[str, str | None]
+) -> tuple[DeclaredFigure, ...]:
+    """Return the declared figures of the report *form* of *members*, the reporting unit first, for *period*.
+
+    *parents*: the unit above each unit of the province. Only the newest declaration of each unit counts.
+    """
+    if all(column.kind is not ColumnKind.DECLARED for column in form.columns):
+        return ()
+    above = {unit: _list_above(unit, parents) for unit in members}
+    with_units_below = set(parents.values())
+    senders = list(dict.fromkeys(unit for member in members for unit in (member, *above[member])))
+    key = declaring.make_declaration_key(form.id, period.text)
+    most = _MOST_EACH * len(senders)
+    rows = search.find_messages_about(tx, reports.NAME, key, senders, most + 1)
+    if len(rows) > most:
+        rows = [row for sender in senders for row in search.find_messages_about(tx, reports.NAME, key, [sender], 1)]
+    told: dict[str, NewestDeclaration] = {}
+    for row in rows:
+        if row["sender"] not in told:
+            said = _parse(blobs.read_blob(tx, row["sha256"]))
+            own = "" if row["sender"] in with_units_below else row["sender"]
+            said = _with_registry_codes(tx, said, own, period)
+            told[row["sender"]] = NewestDeclaration(message=row["id"], at=row["received_at"], said=said)
+    return choose_declared_figures(form, members, above, told)
+
+
+@lru_cache(2048)  # a page asks again for what it asked a moment ago
+def _parse(content: bytes) -> Declaration:
+    return declaring.parse_declaration(content)
+
+
+def _with_registry_codes(tx: Transaction, said: Declaration, own: str, period: Period) -> Declaration:
+    """Return *said* with the registry's codes of its units. *own*: the row of what it declares as its total: of a unit
+    with none below it the unit's own, else "".
+    """
+    codes = {
+        unit: unit_registry.resolve_unit_code(tx, unit, period.last) for unit in {each.unit for each in said.cells}
+    }
+    cells = tuple(attrs.evolve(cell, unit=codes[cell.unit] if cell.unit else own) for cell in said.cells)
+    return attrs.evolve(said, cells=cells)
+
+
+def _list_above(unit: str, parents: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the units above *unit*, the nearest first."""
+    found: list[str] = []
+    at = parents.get(unit)
+    while at is not None and at not in found:
+        found.append(at)
+        at = parents.get(at)
+    return tuple(found)
 
 
 def record_declaration(

@@ -37,7 +37,7 @@ from hub.store.transactions import Transaction
 from hub.workload import closing, closing_marks, month_world
 from hub.workload.closing import Closing
 from hub.workload.closing_marks import Limits, RevisedRow
-from hub.workload.declared_figures import read_declared_figures
+from hub.workload.declarations import read_declared_figures
 from hub.workload.month_world import MonthWorld
 
 

@@ -339,7 +339,7 @@ def test_the_fault_of_each_error(soap: str) -> None:
 
 #: In a report: names of units, codes, the ids and official numbers of forms, the number of a section, a hash.
 NUMBERS = "|".join(re.escape(form.number) for form in FORMS if form.number) or "-"
-WRITTEN = (UNIT_NAMES, CODE, NUMBERS, FORM_IDS, SHA256, r"\bSHA-256\b", r"\bI[IVX]*\b")
+WRITTEN = (UNIT_NAMES, CODE, NUMBERS, FORM_IDS, SHA256, r"\bSHA-256\b", r"\bI[IVX]*\b", r"\b(?:min|max)\(")
 
 
 UNITS_OF = ("H55.13", "H55.13.1", "H55.01")

@@ -42,8 +42,36 @@ class Sum:
     of: tuple[str, ...]
 
 
-Column = Taken | Share | Points | Sum
+@attrs.frozen
+class Hundredths(Taken):
+    """A number of another form that is told in hundredths."""
+
+
+@attrs.frozen
+class Worked:
+    """What a clerk works out from numbers of the same page, as they are printed; nothing if one is missing or the divisor is 0."""
+
+    of: tuple[str, ...]
+    how: Callable[..., Decimal]
+    divided: str = ""  #: the column by which it is divided
+
+
+@attrs.frozen
+class Declared:
+    """What nobody counts."""
+
+
+@attrs.frozen
+class Graded:
+    """The place of the grade for a number: from the first limit on the best."""
+
+    of: str
+    limits: tuple[int, ...]
+
+
+Column = Taken | Share | Sum | Points | Worked | Declared | Graded
 NOTHING = Decimal("0.00")
+_QUARTER = Decimal("0.25")
 _HANDLED = ("ended_in_time", "ended_late", "open_in_time", "open_late")
 
 _OF_07A = (
@@ -112,6 +140,39 @@ FORMS: dict[str, dict[str, Column]] = {
         "received_online": Sum(("received_online_full", "received_online_partial", "received_online_other")),
         **{column: Taken("btp07a", column) for column in _OF_07A},
     },
+    "nd335": {
+        "work_done": Hundredths("congviec", "done_converted"),
+        "work_late": Hundredths("congviec", "late_converted"),
+        "work_overdue": Hundredths("congviec", "overdue_converted"),
+        "work_returned": Hundredths("congviec", "returned_converted"),
+        "documents_done": Taken("edoc", "completed"),
+        "documents_on_time": Taken("edoc", "completed_on_time"),
+        "documents_overdue": Taken("edoc", "overdue"),
+        "dossiers_done": Taken("ii06a", "settled"),
+        "dossiers_late": Taken("ii06a", "settled_late"),
+        "dossiers_overdue": Taken("ii06a", "pending_overdue"),
+        "done": Worked(("work_done", "documents_done", "dossiers_done"), lambda *each: sum(each, Decimal(0))),
+        "due": Worked(
+            ("done", "work_overdue", "documents_overdue", "dossiers_overdue"), lambda *each: sum(each, Decimal(0))
+        ),
+        "late": Worked(
+            ("work_late", "documents_done", "documents_on_time", "dossiers_late"),
+            lambda work, documents, in_time, dossiers: work + dossiers + documents - in_time,
+        ),
+        "quantity": Worked(("done", "due"), lambda done, due: 100 * done / due, "due"),
+        "quality": Worked(
+            ("done", "work_returned", "due"),
+            lambda done, returned, due: 100 * max(done - returned * _QUARTER, Decimal(0)) / due,
+            "due",
+        ),
+        "progress": Worked(
+            ("done", "late", "due"), lambda done, late, due: 100 * max(done - late * _QUARTER, Decimal(0)) / due, "due"
+        ),
+        "results": Worked(("quantity", "quality", "progress"), lambda *three: sum(three, Decimal(0)) * 7 / 30),
+        "general": Declared(),
+        "points": Worked(("results", "general"), lambda results, general: results + general),
+        "grade": Graded("points", (90, 70, 50)),
+    },
     "suckhoe": {
         "sent": Taken("edoc", "sent"),
         "failed": Taken("edoc", "failed"),
@@ -132,8 +193,13 @@ FORMS: dict[str, dict[str, Column]] = {
 def number(form: str, column: str, base: Callable[[str, str], int]) -> int | Decimal | None:
     """Return what a cell says; *base* gives the numbers of other forms.  Shares and points have two decimals, halves going up."""
     exact = _exact(FORMS[form], column, base)
-    if isinstance(FORMS[form][column], Taken | Sum) or exact is None:
+    whole = isinstance(FORMS[form][column], Taken | Sum | Graded) and not isinstance(FORMS[form][column], Hundredths)
+    if whole or exact is None:
         return None if exact is None else int(exact)
+    return _printed(exact)
+
+
+def _printed(exact: Decimal) -> Decimal:
     return exact.copy_abs().quantize(Decimal("0.01"), ROUND_HALF_UP).copy_sign(exact)
 
 
@@ -142,8 +208,20 @@ def _exact(columns: dict[str, Column], column: str, base: Callable[[str, str], i
         return sum((_exact(columns, name, base) or Decimal(0) for name in names), Decimal(0))
 
     match columns[column]:
+        case Hundredths(form, other):
+            return Decimal(base(form, other)) / 100
         case Taken(form, other):
             return Decimal(base(form, other))
+        case Declared():
+            return None
+        case Worked(of, how, divided):
+            told = [None if (each := _exact(columns, name, base)) is None else _printed(each) for name in of]
+            if any(each is None for each in told) or (divided and not told[of.index(divided)]):
+                return None
+            return how(*told)
+        case Graded(of, limits):
+            number = _exact(columns, of, base)
+            return None if number is None else Decimal(1 + sum(_printed(number) < limit for limit in limits))
         case Share(part, whole, empty):
             return 100 * added(part) / added(whole) if added(whole) else empty
         case Sum(of):

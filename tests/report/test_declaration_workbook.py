@@ -79,14 +79,15 @@ def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form)
     )
     _, sheet, columns, rows = places(content)
     assert sheet.protection.sheet
-    shown = [column for column in form.columns if column.kind is not ColumnKind.TIME]
+    shown = [column for column in form.columns if column.kind not in (ColumnKind.TIME, ColumnKind.GRADE)]
     assert set(columns) == {"text", *(column.key for column in shown), *(line.key for line in form.manual)}
     for column in shown:
         for key in ("row:H55.13", "row:H55.13.1", "total:"):
             cell = sheet.cell(rows[key], columns[column.key])
-            opened = key != "total:" and declaration_workbook.is_typed_column(column)
+            opened = declaration_workbook.is_typed_column(column)
+            opened = opened and (key != "total:" or column.kind is ColumnKind.DECLARED)
             assert cell.protection.locked is not opened
-            assert (cell.value is None) is opened or not column.sum
+            assert (cell.value is None) is opened or not column.sum, column.key
     assert sheet.column_dimensions["A"].hidden
     assert sheet["D2"].protection.locked
     assert wrong(content, form=form) == [("", "the workbook contains no figure")]

@@ -210,7 +210,7 @@ DERIVED = [each for each in read_form_folder() if not each.service]
 
 
 def test_the_summary_the_indicators_and_the_health_take_their_numbers_from_other_forms():
-    assert {each.id for each in DERIVED} == {"tonghop", "qd766", "suckhoe", "tthc"}
+    assert {each.id for each in DERIVED} == {"tonghop", "qd766", "suckhoe", "tthc", "nd335"}
     assert choose_form(DERIVED, "tonghop", PERIOD).bases == ("ii06a", "edoc", "mail")
 
 

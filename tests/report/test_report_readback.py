@@ -46,6 +46,7 @@ from tests.readback import (
     SCHEMA,
     R,
     Table,
+    declare,
     from_csv,
     from_html,
     from_json,
@@ -186,7 +187,7 @@ def worked_out(form: Form) -> Report:
         )
         for place, unit in enumerate(units)
     }
-    report = assemble_report(form, PERIOD, NOW, units, cells)
+    report = assemble_report(form, PERIOD, NOW, units, cells, declare(form, units[2:], NOW))
     total = sum_subtotal(form, report.rows[1:3])
     return attrs.evolve(
         report, sections=(Section(heading=Wording("Sở", "Departments"), total=total, units=("H55.1", "H55.2")),)
@@ -402,8 +403,12 @@ def recalculated(place: Path, program: str, report: Report, lines: Sequence[Evid
     """Return the workbook as LibreOffice saves it; what it was given had wrong totals beside its formulas."""
     worked = {column.key for column in report.form.columns if column.kind in WORKED_OUT}
 
+    told = {column.key for column in report.form.columns if column.kind is ColumnKind.DECLARED}
+
     def wrong(row: Row, of: Collection[str]) -> Row:
-        return attrs.evolve(row, numbers={key: 77 if key in of else value for key, value in row.numbers.items()})
+        return attrs.evolve(
+            row, numbers={key: 77 if key in of and key not in told else value for key, value in row.numbers.items()}
+        )
 
     sections = tuple(attrs.evolve(each, total=wrong(each.total, each.total.numbers)) for each in report.sections)
     rows = tuple(wrong(row, worked) for row in report.rows)

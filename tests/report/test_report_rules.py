@@ -39,7 +39,7 @@ from hub.report.signed.validating import validate_report
 from hub.security import signing
 from tests.conftest import cannot_be_had
 from tests.officials import HUB
-from tests.readback import R
+from tests.readback import R, declare
 
 FORMS = {form.id: form for form in read_form_folder()}
 PERIOD = parse_period("2026-11")
@@ -65,7 +65,9 @@ def drawn(form: Form, seed: int, by: tuple[str, ...] = ()) -> Report:
                         sums = mine.division.sums.setdefault((value,), {})
                         sums[column.key] = number
         cells[unit] = mine
-    report = assemble_report(form, PERIOD, datetime(2026, 12, 1, tzinfo=UTC), list(NAMES), cells)
+    report = assemble_report(
+        form, PERIOD, datetime(2026, 12, 1, tzinfo=UTC), list(NAMES), cells, declare(form, list(NAMES)[:-1], PERIOD.end)
+    )
     report = attrs.evolve(report, sections=sort_sections(report, UNITS))
     return divide_table(report, by, {}) if by else report
 
@@ -140,6 +142,11 @@ CHANGES = [
     ("tonghop", cell(TOTAL, "accounts_share"), "", "total-ratio-accounts_share", "total", "accounts_share"),
     ("tonghop", cell(ROW, "mail_sent"), "5", "total-sum-mail_sent", "total", "mail_sent"),
     ("qd766", cell(ROW, "online_score"), "0.01", "row-score-online_score", "A.1", "online_score"),
+    ("nd335", cell(ROW, "quality"), "12.34", "row-expression-quality", "A.1", "quality"),
+    ("nd335", cell(ROW, "points"), "12.3", "row-places-points", "A.1", "points"),
+    ("nd335", cell(ROW, "grade"), "4", "row-grade-grade", "A.1", "grade"),
+    ("nd335", cell(ROW, "general"), "30.01", "row-declared-general", "A.1", "general"),
+    ("nd335", cell(ROW, "work_done"), "5.01", "total-sum-work_done", "total", "work_done"),
     ("ii06a", "//r:Finding[@unit='A.1']/r:Left", "5", "row-check-1", "A.1", "received"),
     ("ii06a", "//r:Section[1]/r:Member[1]", None, None, None, None),
     ("ii06a", cell(HEADING, "taken_over"), "77", "divided-heading-taken_over", "A.1", "taken_over"),

@@ -22,7 +22,7 @@ def derive_row_numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]
     """Return the numbers of a row in the order of the form, without times. *sums*: the numbers of the columns that
     count, are taken or declared, in units of the column's decimals; a declared one may be missing.
     """
-    row = _Deriving(form, sums)
+    row = _RowNumbers(form, sums)
     return {
         column.key: round_number(row.work_out(column), column)
         for column in form.columns
@@ -31,7 +31,7 @@ def derive_row_numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]
 
 
 @attrs.frozen
-class _Deriving:
+class _RowNumbers:
     """The numbers of one row, each worked out once."""
 
     form: Form

@@ -48,7 +48,7 @@ class Name:
 
 
 @attrs.frozen
-class Operation:
+class FormulaOperation:
     """Two parts and the sign between them: one of + - * /."""
 
     sign: str
@@ -64,7 +64,7 @@ class Choice:
     parts: tuple["Formula", ...]
 
 
-Formula = Literal | Name | Operation | Choice
+Formula = Literal | Name | FormulaOperation | Choice
 
 
 @lru_cache(512)
@@ -74,7 +74,7 @@ def parse_formula(text: str) -> Formula:
         raise FormulaMistake(
             LONGEST + 1, phrase("has {count} characters", count=len(text)), phrase("at most {most}", most=LONGEST)
         )
-    reading = _Reading(list(_read_tokens(text)), len(text) + 1)
+    reading = _FormulaReading(list(_read_tokens(text)), len(text) + 1)
     found = reading.sum(0)
     if reading.place < len(reading.tokens):
         raise reading.mistake(phrase("one of + - * / or the end"))
@@ -104,7 +104,7 @@ def _read_tokens(text: str) -> Iterator[_Token]:
 
 
 @attrs.define
-class _Reading:
+class _FormulaReading:
     """The tokens of a formula, and how far they are read."""
 
     tokens: list[_Token]
@@ -134,7 +134,7 @@ class _Reading:
     def sum(self, depth: int) -> Formula:
         found = self.product(depth)
         while sign := self.is_at("+", "-"):
-            found = Operation(sign, found, self.product(depth))
+            found = FormulaOperation(sign, found, self.product(depth))
         return found
 
     def product(self, depth: int) -> Formula:
@@ -145,7 +145,7 @@ class _Reading:
             if sign == "/" and isinstance(right, Literal) and not right.value:
                 self.place = at
                 raise self.mistake(phrase("a divisor that is not 0"))
-            found = Operation(sign, found, right)
+            found = FormulaOperation(sign, found, right)
         return found
 
     def part(self, depth: int) -> Formula:
@@ -184,7 +184,7 @@ def list_names(formula: Formula) -> tuple[Name, ...]:
     match formula:
         case Name():
             return (formula,)
-        case Operation(_, left, right):
+        case FormulaOperation(_, left, right):
             parts: tuple[Formula, ...] = (left, right)
         case Choice(_, parts):
             pass
@@ -200,7 +200,7 @@ def list_names(formula: Formula) -> tuple[Name, ...]:
 def list_divisors(formula: Formula) -> tuple[Formula, ...]:
     """Return each part of *formula* by which it divides and that could be 0."""
     match formula:
-        case Operation(sign, left, right):
+        case FormulaOperation(sign, left, right):
             own = (right,) if sign == "/" and not isinstance(right, Literal) else ()
             return tuple(dict.fromkeys((*own, *list_divisors(left), *list_divisors(right))))
         case Choice(_, parts):
@@ -226,7 +226,7 @@ def _work_out(formula: Formula, values: Mapping[str, Fraction]) -> Fraction:
         case Choice(which, parts):
             worked = [_work_out(part, values) for part in parts]
             return min(worked) if which == "min" else max(worked)
-        case Operation(sign, left, right):
+        case FormulaOperation(sign, left, right):
             one, other = _work_out(left, values), _work_out(right, values)
             match sign:
                 case "+":
@@ -289,7 +289,7 @@ def _write(formula: Formula, names: Callable[[str], str], notation: Notation, ar
             return names(name)
         case Choice(which, parts):
             return notation.choose(which, tuple(_write(part, names, notation, 0) for part in parts))
-        case Operation(sign, left, right):
+        case FormulaOperation(sign, left, right):
             level = _LEVEL[sign]
             one = _write(left, names, notation, level - 1)
             other = _write(right, names, notation, level if sign in "-/" else level - 1)
