@@ -877,6 +877,15 @@ class ApiReport:
 
 
 @attrs.frozen(kw_only=True)
+class ApiGlance:
+    """The units of a class beside one another."""
+
+    form: str
+    period: str
+    glance: Annotated[Mapping[str, Any], phrase("the ranking, as lienthong report glance --format json writes it")]
+
+
+@attrs.frozen(kw_only=True)
 class ApiCountedFact:
     """A fact behind a number of a report."""
 

@@ -19,6 +19,7 @@ NEEDED: Mapping[str, Permission] = {
     "late": Permission.SEE_REPORTS,
     "late.csv": Permission.SEE_REPORTS,
     "late.xlsx": Permission.SEE_REPORTS,
+    "glance": Permission.SEE_REPORTS,
     "declarations": Permission.SEE_REPORTS,
     "signing": Permission.SEE_REPORTS,
     "validate": Permission.SEE_REPORTS,

@@ -16,6 +16,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD[?revision=N]       the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
     /reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
+    /glance, /glance/FORM/PERIOD[/UNIT]          the units beside one another (`province.glance_pages`)
     /signing/FORM/UNIT/PERIOD                    the state of the report; by POST the signed one
     /signing/FORM/UNIT/PERIOD.xml                by POST: the file to sign
     /declarations/FORM/UNIT/PERIOD               the unit's declaration beside the count; by POST a new one
@@ -77,6 +78,7 @@ from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
 from hub.console.province import late_page, validator_page, waiting
+from hub.console.province.glance_pages import GlancePages
 from hub.console.province.round_page import RoundPages
 from hub.console.province.validator_page import NOT_JUDGED, Judged
 from hub.console.replays.replay_pages import ReplayPages
@@ -227,6 +229,10 @@ class ConsolePages:
         ),
         init=False,
     )
+    glance: GlancePages = attrs.field(
+        default=attrs.Factory(lambda self: GlancePages(self._journal, self.turns, self.live), takes_self=True),
+        init=False,
+    )
     trials: RuleTrials = attrs.field(
         default=attrs.Factory(
             lambda self: RuleTrials(self._journal, self._work, self.live, self.turns), takes_self=True
@@ -342,7 +348,7 @@ class ConsolePages:
                 return ConsoleResponse(status=303, location="/")
             case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month", *_):
                 return await self._manage(visit)
-            case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx", *_):
+            case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx" | "glance", *_):
                 return await self._show_exchange(visit)
             case ("reports",):
                 return _chosen(visit.asked)
@@ -362,6 +368,9 @@ class ConsolePages:
         match visit.asked.path:
             case ("replays", *_):
                 return await self._replay(visit)
+            case ("glance", *_):
+                around = partial(self._around, visit.asked, visit.word, visit)
+                return await self.glance.answer(visit.asked, visit.session.user, visit.now, around)
             case ("integration", code, *rest):
                 return await self._integration(visit, code, tuple(rest))
             case ("late" | "late.csv" | "late.xlsx",):

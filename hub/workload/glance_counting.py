@@ -81,6 +81,11 @@ def list_due_sheets(tx: Transaction, book: Book, now: datetime) -> list[tuple[st
     return found
 
 
+def find_period(text: str, book: Book) -> Period:
+    """Return the period *text* by the days of *book*. Raises PeriodUnreadable."""
+    return parse_period(text, book.cuts)
+
+
 def has_declared_columns(form: Form) -> bool:
     """Return whether units declare figures of *form*: they may do so after the period was closed."""
     return any(column.kind is ColumnKind.DECLARED for column in form.columns)

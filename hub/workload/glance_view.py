@@ -12,15 +12,15 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
-from hub.journal import unit_registry
+from hub.journal import facts, unit_registry
 from hub.report.form.book import Book
-from hub.report.form.form import Form, FormMissing
+from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.toml import read_form_toml
-from hub.report.glance.ranking import rank_units
+from hub.report.glance.ranking import Ranking, list_middles, rank_units
 from hub.report.glance.settings import Glance, RankIndicator
-from hub.report.glance.sheet import list_province_family
-from hub.report.glance.view import GlanceView
+from hub.report.glance.sheet import GlanceSheet, list_province_family
+from hub.report.glance.view import GlanceView, UnitGlance
 from hub.store.transactions import Transaction
 from hub.workload import closing, glance_counting, glance_rows, month_world, spikes
 
@@ -57,16 +57,138 @@ def read_glance_view(
     seen: Collection[str] | None = None,
 ) -> GlanceView:
     """Return what is asked for. *seen*: the units that the reader may see; None: all. Raises PeriodUnreadable;
-    FormMissing, also of a period that has not begun; SheetMissing; GlanceUnknown.
+    FormMissing, also of a period that has not begun or of which there is no fact; SheetMissing; GlanceUnknown.
     """
+    ground = _read_ground(tx, book, glance, asked, now)
+    if asked.under:
+        ground.require_unit(asked.under, seen)
+        return ground.make_view(tx, "", asked.under, seen)
+    chosen = asked.of_class or next((each.key for each in glance.classes if ground.classes.get(each.key)), "")
+    if chosen and chosen not in {each.key for each in glance.classes}:
+        raise GlanceUnknown(chosen)
+    return ground.make_view(tx, chosen, "", seen)
+
+
+def read_unit_glance(
+    tx: Transaction,
+    book: Book,
+    glance: Glance,
+    asked: GlanceAsked,
+    unit: str,
+    now: datetime,
+    seen: Collection[str] | None = None,
+) -> UnitGlance:
+    """Return how *unit* stands among those of its class, or, if it is in none, among those of the same unit above. Raises
+    as `read_glance_view`.
+    """
+    ground = _read_ground(tx, book, glance, asked, now)
+    ground.require_unit(unit, seen)
+    chosen = next((key for key, mine in ground.classes.items() if unit in {each.code for each in mine}), "")
+    above = "" if chosen else ground.parents.get(unit) or ""
+    whole = ground.rank(ground.list_compared(chosen, above) or [ground.units[unit]])
+    view = ground.make_view(tx, chosen, above if above in ground.units else "", seen, whole=whole)
+    row = next(each for each in whole.rows if each.unit.code == unit)
+    before = ground.trend[-2].text
+    cells = {
+        text: sheet.read_numbers(ground.indicator.columns)
+        for text in (ground.period.text, before)
+        if (sheet := ground.sheets.get(text)) is not None
+    }
+    numbers = [
+        dict(zip(ground.indicator.columns, found.get(unit, found[""]), strict=True))
+        if (found := cells.get(text)) is not None
+        else {}
+        for text in (ground.period.text, before)
+    ]
+    below = [each for each in ground.units.values() if ground.parents.get(each.code) == unit]
+    return UnitGlance(
+        view=view,
+        row=attrs.evolve(row, far=row.far and seen is None),
+        compared=sum(each.place is not None for each in whole.rows),
+        middles=None if seen is not None else list_middles(whole),
+        columns=[(key, numbers[0].get(key), numbers[1].get(key)) for key in ground.indicator.columns],
+        below=ground.rank(below) if below else None,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Ground:
+    """What the pages of a form and a period have in common."""
+
+    glance: Glance
+    period: Period
+    trend: Sequence[Period]
+    sheets: Mapping[str, GlanceSheet]
+    form: Form
+    units: Mapping[str, Unit]  #: those above before those below
+    parents: Mapping[str, str | None]
+    classes: Mapping[str, Sequence[Unit]]  #: the units of each class
+    indicator: RankIndicator
+
+    def require_unit(self, code: str, seen: Collection[str] | None) -> None:
+        if code not in self.units or (seen is not None and code not in seen):
+            raise GlanceUnknown(code)
+
+    def list_compared(self, of_class: str, under: str) -> Sequence[Unit]:
+        if under:
+            return [unit for unit in self.units.values() if self.parents.get(unit.code) == under]
+        return self.classes.get(of_class, ())
+
+    def rank(self, units: Sequence[Unit]) -> Ranking:
+        return rank_units(self.glance, self.indicator, units, self.sheets, [each.text for each in self.trend])
+
+    def make_view(
+        self,
+        tx: Transaction,
+        of_class: str,
+        under: str,
+        seen: Collection[str] | None,
+        *,
+        whole: Ranking | None = None,
+    ) -> GlanceView:
+        ranking = whole or self.rank(self.list_compared(of_class, under))
+        if seen is not None:
+            shown = tuple(attrs.evolve(row, far=False) for row in ranking.rows if row.unit.code in seen)
+            ranking = attrs.evolve(ranking, rows=shown, spread=None)
+        below = _list_below({row.unit.code for row in ranking.rows}, list(self.units), self.parents)
+        unusual = spikes.read_spikes(tx, self.form.id, self.period.text).select(below)
+        sheet = self.sheets[self.period.text]
+        return GlanceView(
+            form=self.form,
+            period=self.period,
+            indicator=self.indicator,
+            indicators=self.glance.list_indicators(self.form),
+            classes=[
+                (each.key, each.sorting.heading, len(mine))
+                for each in self.glance.classes
+                if (mine := self.classes.get(each.key))
+            ],
+            of_class=of_class,
+            under=self.units.get(under),
+            ranking=ranking,
+            limited=seen is not None,
+            trend=self.trend,
+            made_at=sheet.made_at,
+            complete=sheet.complete,
+            revision=sheet.revision,
+            units=self.units,
+            parents=self.parents,
+            spikes=unusual.named,
+            spikes_left_out=unusual.left_out,
+        )
+
+
+def _read_ground(tx: Transaction, book: Book, glance: Glance, asked: GlanceAsked, now: datetime) -> _Ground:
     book = closing.keep_closed_workdays(tx, book)
     period = parse_period(asked.period, book.cuts)
-    if period.start > now:
-        raise FormMissing(asked.form, period.text, "")
     trend = glance_counting.list_periods_before(period, book)
     sheets = glance_rows.read_sheets(tx, asked.form, [each.text for each in trend])
     sheet = sheets.get(period.text)
     if sheet is None:
+        begun = facts.read_earliest_fact_time(tx)
+        if period.start > now or begun is None or period.end <= begun or not glance_counting.has_units(tx):
+            raise FormMissing(asked.form, period.text, " ".join(sorted({form.id for form in book.forms})))
+        _ = choose_form(book.forms, asked.form, period)
         raise SheetMissing(asked.form, period.text)
     form = read_kept_form(sheet.definition)
     world = month_world.read_month_world(tx, period.last)
@@ -75,45 +197,16 @@ def read_glance_view(
     members, parents = list_province_family(registry, day + timedelta(days=1))
     known = {unit.code: unit for unit in registry}
     units = {code: known[code] for code in members}
-    indicator = find_indicator(glance, form, asked.indicator)
-    sorted_units = _sort_units(glance, units.values(), period)
-    if asked.under:
-        if asked.under not in units or (seen is not None and asked.under not in seen):
-            raise GlanceUnknown(asked.under)
-        chosen, compared = "", [unit for unit in units.values() if parents.get(unit.code) == asked.under]
-    else:
-        chosen = asked.of_class or next((each.key for each in glance.classes if sorted_units.get(each.key)), "")
-        if chosen and chosen not in {each.key for each in glance.classes}:
-            raise GlanceUnknown(chosen)
-        compared = sorted_units.get(chosen, [])
-    ranking = rank_units(glance, indicator, compared, sheets, [each.text for each in trend])
-    if seen is not None:
-        shown = tuple(attrs.evolve(row, far=False) for row in ranking.rows if row.unit.code in seen)
-        ranking = attrs.evolve(ranking, rows=shown, spread=None)
-    below = _list_below({row.unit.code for row in ranking.rows}, members, parents)
-    unusual = spikes.read_spikes(tx, form.id, period.text).select(below)
-    return GlanceView(
-        form=form,
+    return _Ground(
+        glance=glance,
         period=period,
-        indicator=indicator,
-        indicators=glance.list_indicators(form),
-        classes=[
-            (each.key, each.sorting.heading, len(mine))
-            for each in glance.classes
-            if (mine := sorted_units.get(each.key))
-        ],
-        of_class=chosen,
-        under=units.get(asked.under),
-        ranking=ranking,
-        limited=seen is not None,
         trend=trend,
-        made_at=sheet.made_at,
-        complete=sheet.complete,
-        revision=sheet.revision,
+        sheets=sheets,
+        form=form,
         units=units,
         parents=parents,
-        spikes=unusual.named,
-        spikes_left_out=unusual.left_out,
+        classes=_sort_units(glance, units.values(), period),
+        indicator=find_indicator(glance, form, asked.indicator),
     )
 
 

@@ -71,7 +71,7 @@ def call(program, operation, stage):
     """Call an operation about what is on the stage."""
     other = stage["message"] if operation.name == "compareMessages" else stage["other"]
     path = operation.path.format(**stage | {"other": other})
-    if operation.name == "getReportFile":
+    if operation.name in {"getReportFile", "getGlanceFile"}:
         path += "?format=csv"
     body = None if operation.takes is None else BODIES.get(operation.name, {"reason": "x"})
     if operation.takes_file:

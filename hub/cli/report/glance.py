@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 @click.option("--by", "indicator", default="", metavar="KEY", help=t("The indicator; default: the first."))
 @click.option("--class", "of_class", default="", metavar="KEY", help=t("The class of units; default: the first."))
 @click.option("--under", default="", metavar="CODE", help=t("Compare the units directly below this one instead."))
-@click.option("--format", "kind", type=click.Choice(["csv", "json"]), help=t("Write a file of that format."))
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "json", "pdf", "xlsx"]), help=t("Write a file of that format.")
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=t("Write to this file."))
 @pass_screen
 def show_glance(
@@ -76,7 +78,9 @@ def show_glance(
     if kind is None and output is None:
         _print(screen, view)
         return
-    written = files.write_json_glance(view) if kind == "json" else files.write_csv_glance(view, read_language())
+    if kind in ("pdf", "xlsx") and output is None and sys.stdout.isatty():
+        raise click.UsageError(t("{kind} is not for a terminal: -o FILE", kind=kind))
+    written = files.write_glance(view, kind or "csv", read_language())
     if output is not None:
         output.write_bytes(written)
     else:
@@ -104,8 +108,8 @@ def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAs
 
 
 def _print(screen: Screen, view: "GlanceView") -> None:
-    from hub.report.glance.files import describe_glance
-    from hub.report.output.words import write_moment, write_number
+    from hub.report.glance.files import describe_glance, describe_remarks
+    from hub.report.output.words import write_moment
 
     language, ranking = read_language(), view.ranking
     said = describe_glance(view)
@@ -123,23 +127,18 @@ def _print(screen: Screen, view: "GlanceView") -> None:
         for row in said["rows"]:
             screen.row({**row, "form": head["form"], "period": view.period.text, "made_at": said["made_at"]}, "")
         return
-    rows = []
-    for row in ranking.rows:
-        remarks = [t("target met") if row.met else t("target missed")] if row.met is not None else []
-        remarks += [t("far from the others")] if row.far else []
-        remarks += [t("unusual")] if view.list_spikes(row.unit.code) else []
-        change = row.change
-        rows.append(
-            {
-                "place": row.place,
-                "unit": row.unit.code,
-                "name": row.unit.name,
-                "value": write_number(row.value, language),
-                "change": ("+" if change is not None and change > 0 else "") + write_number(change, language),
-                "place_before": row.place_before,
-                "remark": ", ".join(remarks),
-            }
-        )
+    rows = [
+        {
+            "place": row.place,
+            "unit": row.unit.code,
+            "name": row.unit.name,
+            "value": view.write_value(row.value, language),
+            "change": view.write_change(row.change, language),
+            "place_before": row.place_before,
+            "remark": describe_remarks(view, row, language),
+        }
+        for row in ranking.rows
+    ]
     screen.note(
         t(
             "{title}, {period}: {indicator}",

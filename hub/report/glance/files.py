@@ -16,11 +16,33 @@ from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import FORMULA
 
-_HEADINGS = (
+#: The headings of a table of units.
+HEADINGS = (
     phrase("Place"), phrase("Agency code"), phrase("Unit"), phrase("Figure"), phrase("Part"), phrase("Whole"),
     phrase("Change"), phrase("Place before"), phrase("Target met"), phrase("Far from the others"),
 )  # fmt: skip
 _YES, _NO = phrase("yes"), phrase("no")
+
+
+def write_glance(view: GlanceView, kind: str, language: Language) -> bytes:
+    """Return *view* as `csv`, `json`, `pdf` or `xlsx`. Raises KeyError for another kind.
+
+    The libraries of the last two are large. They are imported when such a file is asked for.
+    """
+    match kind:
+        case "csv":
+            return write_csv_glance(view, language)
+        case "json":
+            return write_json_glance(view)
+        case "pdf":
+            from hub.report.glance.glance_pdf import write_pdf_glance
+
+            return write_pdf_glance(view, language)
+        case "xlsx":
+            from hub.report.glance.glance_workbook import write_xlsx_glance
+
+            return write_xlsx_glance(view, language)
+    raise KeyError(kind)
 
 
 def write_csv_glance(view: GlanceView, language: Language) -> bytes:
@@ -30,13 +52,21 @@ def write_csv_glance(view: GlanceView, language: Language) -> bytes:
     text = io.StringIO()
     write = csv.writer(text)
     periods = [each.text for each in view.trend]
-    write.writerow([*(translate(each, language) for each in _HEADINGS), *periods])
+    write.writerow([*(translate(each, language) for each in HEADINGS), *periods])
     for row in view.ranking.rows:
         said = (None if flag is None else translate(_YES if flag else _NO, language) for flag in (row.met, row.far))
         numbers = row.value, row.part if row.whole is not None else None, row.whole, row.change, row.place_before
         cells = row.place, _safe(row.unit.code), _safe(row.unit.name), *numbers, *said, *row.trend
         write.writerow(["" if cell is None else cell for cell in cells])
     return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def describe_remarks(view: GlanceView, row: RankedUnit, language: Language) -> str:
+    """Return what is to be noticed of a unit: the target, what is far from the others or unusual."""
+    said = [] if row.met is None else [phrase("target met") if row.met else phrase("target missed")]
+    said += [phrase("far from the others")] if row.far else []
+    said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
+    return ", ".join(translate(each, language) for each in said)
 
 
 def _safe(text: str) -> str:

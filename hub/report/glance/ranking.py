@@ -58,6 +58,16 @@ class Ranking:
     counted: tuple[bool, ...]  #: whether the numbers of each of these periods are kept
     spread: Spread | None  #: None: no unit has a number
 
+    def list_changes(self, most: int) -> tuple[Sequence[RankedUnit], Sequence[RankedUnit]]:
+        """Return the units that rose most and those that fell most since the period before, the greatest change first, at
+        most *most* of each. Where less is better, a unit rises by a smaller number.
+        """
+        changed = [(change, row) for row in self.rows if (change := row.change)]
+        sign = -1 if self.indicator.better is Better.LESS else 1
+        ups = sorted((each for each in changed if each[0] * sign > 0), key=lambda each: -each[0] * sign)
+        downs = sorted((each for each in changed if each[0] * sign < 0), key=lambda each: each[0] * sign)
+        return [row for _, row in ups[:most]], [row for _, row in downs[:most]]
+
     @property
     def last(self) -> RankedUnit | None:
         """The last unit that has a number."""
@@ -162,6 +172,16 @@ def measure_spread(values: Sequence[int | Decimal]) -> Spread | None:
 
     low, middle, high = at(Fraction(1, 4)), at(Fraction(1, 2)), at(Fraction(3, 4))
     return Spread(low=low, middle=middle, high=high, count=len(ordered))
+
+
+def list_middles(ranking: Ranking) -> tuple[Number, ...]:
+    """Return the median of the units in each period of the trend; None where no unit has a number."""
+    found = []
+    for place in range(len(ranking.periods)):
+        known = [value for row in ranking.rows if (value := row.trend[place]) is not None]
+        spread = measure_spread(known)
+        found.append(None if spread is None else spread.middle)
+    return tuple(found)
 
 
 def _is_far(glance: Glance, spread: Spread | None, value: Number) -> bool:

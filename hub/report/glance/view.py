@@ -7,12 +7,13 @@ import attrs
 
 from hub.domain.model import Unit
 from hub.language.languages import Language
+from hub.report.counting.deriving import Number
 from hub.report.counting.spikes import Spike
 from hub.report.form.form import Form, Wording
 from hub.report.form.period import Period
-from hub.report.glance.ranking import Ranking
+from hub.report.glance.ranking import RankedUnit, Ranking
 from hub.report.glance.settings import RankIndicator
-from hub.report.output.words import name_column
+from hub.report.output.words import name_column, write_number, write_value
 
 
 @attrs.frozen(kw_only=True)
@@ -63,3 +64,31 @@ class GlanceView:
         if indicator.heading is not None:
             return indicator.heading.say(language)
         return " + ".join(name_column(self.form.column(key), language) for key in indicator.part)
+
+    def name_column(self, key: str, language: Language) -> str:
+        """Return the heading of a column of the form."""
+        return name_column(self.form.column(key), language)
+
+    def write_value(self, value: Number, language: Language) -> str:
+        """Return a value of the indicator as readers see it; a grade by its name."""
+        if len(self.indicator.part) == 1 and not self.indicator.whole:
+            return write_value(value, self.form.column(self.indicator.part[0]), language)
+        return write_number(value, language)
+
+    def write_change(self, change: Number, language: Language) -> str:
+        """Return a change with its sign."""
+        return ("+" if change is not None and change > 0 else "") + write_number(change, language)
+
+
+@attrs.frozen(kw_only=True)
+class UnitGlance:
+    """How one unit stands among those that are like it, and why."""
+
+    view: GlanceView  #: of the units it is compared with
+    row: RankedUnit
+    compared: int  #: the number of these units that have a number
+    middles: Sequence[Number] | None  #: their median in each period of the trend; None: it is not shown
+    columns: Sequence[
+        tuple[str, Number, Number]
+    ]  #: each column of the indicator: its number now, and in the period before
+    below: Ranking | None  #: the units directly below it; None: there are none

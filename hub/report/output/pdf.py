@@ -38,7 +38,7 @@ from hub.report.output.words import (
 )
 
 if TYPE_CHECKING:
-    from typst import Fonts
+    from typst import Compiler, Fonts
 
 _HERE = Path(__file__).parent
 _FONTS = _HERE.parent / "fonts"
@@ -55,7 +55,7 @@ _SHARE = 0.4  # the share of the spare width that the names get
 _LONGEST = 18  #: the maximum letters of a word before a line may break inside it
 _KEPT = 10  #: the number of compilations for which typst keeps cached results
 #: the region by whose rules a language is typeset
-_REGIONS = {Language.VI: "VN", Language.EN: "GB"}
+REGIONS = {Language.VI: "VN", Language.EN: "GB"}
 _NO_GLYPH = "□"
 _BREAK = "\u200b"
 
@@ -82,11 +82,18 @@ def write_pdf_report(
     compiler = Compiler(_HERE / "report.typ", root=_HERE, font_paths=_fonts(), sys_inputs=_write_inputs(given))
     pages = json.loads(compiler.query("<pages>", field="value", one=True))
     alone = pages["signing"] > pages["before"]
-    written = compiler.compile(
-        format="pdf",
-        sys_inputs=_write_inputs(given | {"keep": alone}),
-        pdf_standards=["a-2a", "ua-1"],
-    )
+    return _compile(compiler, _write_inputs(given | {"keep": alone}))
+
+
+def compile_pages(template: Path, inputs: Mapping[str, str]) -> bytes:
+    """Return the PDF that the typst *template* makes of *inputs*, with the project's own fonts alone."""
+    from typst import Compiler
+
+    return _compile(Compiler(template, root=template.parent, font_paths=_fonts()), inputs)
+
+
+def _compile(compiler: "Compiler", inputs: Mapping[str, str]) -> bytes:
+    written = compiler.compile(format="pdf", sys_inputs=dict(inputs), pdf_standards=["a-2a", "ua-1"])
     assert isinstance(written, bytes)
     _forget()
     return written
@@ -138,7 +145,7 @@ class _Pages:
         sheet, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
         return {
             "language": self.language,
-            "region": _REGIONS[self.language],
+            "region": REGIONS[self.language],
             "title": f"{title}, {unit}, {called}",
             "author": t("The interconnection hub"),
             "description": f"{form.id} {report.total.unit} {period.text}; SHA-256 {digest}",

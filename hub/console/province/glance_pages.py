@@ -1,0 +1,156 @@
+"""The pages of the province at a glance. Contains no SQL and counts nothing.
+
+/glance[?form=…&period=…]                  leads to the first form and its newest closed month, or to what is chosen
+/glance/FORM/PERIOD[?by=…&class=…&under=…] the units of a class, ranked;  PERIOD.csv, .json, …: as a file
+/glance/FORM/PERIOD/UNIT[?by=…]            how one unit stands among those that are like it, and why
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import attrs
+from markupsafe import Markup
+
+from hub.console import layout, reading
+from hub.console.province.glance_reading import KINDS, GlanceReader
+from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent
+from hub.console.turns import ReadingTurns
+from hub.console.users import User
+from hub.domain.fair_queue import CONSOLE
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.report.glance.drawing import draw_trend, make_unit_plot, name_shown
+from hub.report.glance.view import GlanceView
+from hub.report.output import svg
+from hub.report.output.spike_lines import describe_spike
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+from hub.workload import closing
+from hub.workload.glance_view import GlanceAsked
+
+#: Units that are named among those that changed most, up and down.
+_CHANGED = 5
+#: Cost estimate: writing one row costs as much as parsing this many octets of XML.
+_ROW = 4096
+
+Around = Callable[[], Mapping[str, object]]
+
+
+@attrs.define(eq=False)
+class GlancePages:
+    """Makes the pages of the province at a glance."""
+
+    _journal: Journal
+    _turns: ReadingTurns  #: limits what is read, and runs heavy computations
+    _live: Live
+    _reader: GlanceReader = attrs.field(
+        default=attrs.Factory(lambda self: GlanceReader(self._journal, self._live, self._turns), takes_self=True),
+        init=False,
+    )
+
+    async def answer(self, asked: ConsoleRequest, user: User, now: datetime, around: Around) -> ConsoleResponse:
+        """Return the answer to a GET request. *around*: returns what every page needs."""
+        query, pieces = asked.query, asked.path[1:]
+        if not pieces:
+            return await self._lead_on(query, now)
+        if len(pieces) not in (2, 3):
+            raise refuse_as_absent()
+        form, (period, dot, kind) = pieces[0], pieces[1].partition(".")
+        if dot and (kind not in KINDS or len(pieces) == 3):
+            raise refuse_as_absent()
+        wanted = GlanceAsked(
+            form=form,
+            period=period,
+            indicator=query.get("by", ""),
+            of_class=query.get("class", ""),
+            under=query.get("under", ""),
+        )
+        if len(pieces) == 3:
+            return await self._show_unit(asked, user, now, around, wanted, pieces[2])
+        view = await self._reader.read_view(user, wanted, now, asked.wanted)
+        if not dot:
+            return await self._show(asked, now, around, view)
+        content = await self._reader.write_file(view, kind, asked.language)
+        name = f"{view.form.id}_{view.indicator.key}_{view.period.text}.{kind}"
+        return ConsoleResponse(content=content, content_type=KINDS[kind], filename=name)
+
+    async def _lead_on(self, query: Mapping[str, str], now: datetime) -> ConsoleResponse:
+        form, period = await self._reader.find_first(query.get("form", ""), now)
+        chosen = {name: query[name] for name in ("by", "class", "under") if query.get(name)}
+        if query.get("was", form) != form:
+            chosen.pop("by", None)  # an indicator of the form that was shown before
+        place = layout.build_page_path("glance", form, query.get("period") or period, **chosen)
+        return ConsoleResponse(status=303, location=place)
+
+    async def _show(self, asked: ConsoleRequest, now: datetime, around: Around, view: GlanceView) -> ConsoleResponse:
+        book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
+        language = asked.language
+
+        def make() -> bytes:
+            shown = reading.list_report_choices(now, book, view.form, view.period)
+            ups, downs = view.ranking.list_changes(_CHANGED)
+            said = {
+                **_say(view, language),
+                "forms": shown.forms,
+                "periods": shown.periods,
+                "ups": ups,
+                "downs": downs,
+                "kinds": tuple(KINDS),
+                "shown": name_shown(view, language),
+            }
+            return layout.render_page("glance", language, {**around(), **said})
+
+        return ConsoleResponse(content=await self._turns.work(CONSOLE, len(view.ranking.rows) * _ROW, make))
+
+    async def _show_unit(
+        self, asked: ConsoleRequest, user: User, now: datetime, around: Around, wanted: GlanceAsked, unit: str
+    ) -> ConsoleResponse:
+        found = await self._reader.read_unit(user, wanted, unit, now, asked.wanted)
+        language, view = asked.language, found.view
+
+        def make() -> bytes:
+            chart = svg.draw_plot(make_unit_plot(found, language), language)
+            said = {
+                **_say(view, language),
+                "found": found,
+                "row": found.row,
+                "chart": Markup(chart),  # noqa: S704 - it is ours, and escapes
+                "unusual": _list_unusual(view, unit, language),
+                "below": [] if found.below is None else found.below.rows,
+                "shown": name_shown(view, language),
+            }
+            return layout.render_page("glance_unit", language, {**around(), **said})
+
+        rows = 1 if found.below is None else len(found.below.rows)
+        return ConsoleResponse(content=await self._turns.work(CONSOLE, rows * _ROW, make))
+
+
+def _say(view: GlanceView, language: Language) -> dict[str, Any]:
+    """Return what both pages say, and how they say numbers."""
+
+    def draw(values: Any) -> Markup:
+        return Markup(draw_trend(values, view.ranking.periods, language))  # noqa: S704 - it is ours, and escapes
+
+    return {
+        "view": view,
+        "ranking": view.ranking,
+        "indicator": view.indicator,
+        "called": view.name_indicator(view.indicator, language),
+        "indicators": [(each.key, view.name_indicator(each, language)) for each in view.indicators],
+        "value": partial(view.write_value, language=language),
+        "change": partial(view.write_change, language=language),
+        "draw": draw,
+        "unusual_of": partial(_list_unusual, view, language=language),
+        "heading_of": lambda key: view.name_column(key, language),
+        "before": view.trend[-2],
+    }
+
+
+def _list_unusual(view: GlanceView, unit: str, language: Language) -> list[tuple[Any, str]]:
+    """Return what was unusual at the closing in *unit* and below it, each with its sentence."""
+    return [
+        (each, translate(describe_spike(each, view.form, view.names.get(each.unit, each.unit), language), language))
+        for each in view.list_spikes(unit)
+    ]

@@ -1,0 +1,59 @@
+"""Writes what stands above and below the ranking in files to print. Knows languages and no layout."""
+
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase, phrases
+from hub.report.glance.drawing import name_shown
+from hub.report.glance.settings import Better
+from hub.report.glance.view import GlanceView
+from hub.report.output.spike_lines import describe_spike
+from hub.report.output.words import write_day, write_moment, write_number
+
+_BETTER = {
+    Better.MORE: phrase("The greatest figure is the best."),
+    Better.LESS: phrase("The smallest figure is the best."),
+    Better.NEITHER: phrase("The greatest figure stands first; nobody has said which is better."),
+}
+
+
+def write_glance_head(view: GlanceView, language: Language) -> tuple[str, str, str, str]:
+    """Return the four lines above the ranking: the form, the indicator and the units, the period, how it was counted."""
+    period = view.period
+    days = phrase("from {first} to {last}", first=write_day(period.first), last=write_day(period.last))
+    counted = (
+        phrase("Closed, revision {revision}.", revision=view.revision)
+        if view.complete
+        else phrase("Numbers as counted at {at}.", at=write_moment(view.made_at))
+    )
+    return (
+        view.form.title.say(language),
+        f"{view.name_indicator(view.indicator, language)} – {name_shown(view, language)}",
+        f"{translate(phrase('Period'), language)}: {period.name(language)} ({translate(days, language)})",
+        translate(counted, language),
+    )
+
+
+def write_glance_notes(view: GlanceView, language: Language) -> list[str]:
+    """Return the notes below the ranking: what is better, the target, how the units lie, and what was unusual."""
+    ranking, found = view.ranking, [_BETTER[view.indicator.better]]
+    if ranking.target is not None:
+        found.append(phrase("Target: {target}.", target=write_number(ranking.target, language)))
+    if ranking.spread is not None:
+        low, middle, high = (
+            write_number(each, language) for each in (ranking.spread.low, ranking.spread.middle, ranking.spread.high)
+        )
+        found.append(
+            phrases(
+                "Of {count} unit with a figure, half have at most {middle}; the middle half lies between {low} and {high}.",
+                "Of {count} units with a figure, half have at most {middle}; the middle half lies between {low} and {high}.",
+                count=ranking.spread.count,
+                low=low,
+                middle=middle,
+                high=high,
+            )
+        )
+    shown = {row.unit.code for row in ranking.rows}
+    named = list(dict.fromkeys(spike for code in shown for spike in view.list_spikes(code)))
+    named.sort(key=lambda each: (-each.distance, each.unit, each.column))
+    found += [describe_spike(each, view.form, view.names.get(each.unit, each.unit), language) for each in named]
+    return [translate(each, language) for each in found]

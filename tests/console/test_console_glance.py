@@ -1,0 +1,169 @@
+"""The province at a glance in the console: who is last and why, what changed since last month, each number opened."""
+
+import csv
+import json
+import re
+import warnings
+from html import unescape
+from io import BytesIO
+
+import attrs
+import openpyxl
+import pytest
+from pypdf import PdfReader
+
+from hub.console.permissions import Role
+from hub.journal import unit_registry
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
+from hub.store import transactions
+from hub.store.tables import glance_sheet
+from tests import glance_town
+from tests.console_town import Browser, Town
+
+BOOK = read_shipped_book()
+FEW = attrs.evolve(BOOK, forms=tuple(form for form in BOOK.forms if form.id in ("edoc", "ii06a")))
+MONTHS = [parse_period(text) for text in glance_town.list_months(2026, range(8, 12))]
+
+
+@pytest.fixture
+def lived(town: Town) -> Town:
+    """Four months, of which three are closed; the last one has ended."""
+    with transactions.write_transaction(town.engine) as tx:
+        glance_town.live_months(tx, FEW, 11, MONTHS, 3, 45)
+    return town
+
+
+def enter(town: Town, *units: str) -> Browser:
+    town.add("an", *units, role=Role.READER)
+    browser = Browser(town)
+    browser.sign_in("an")
+    return browser
+
+
+def read_ranking(page: str) -> list[tuple[str, str, str]]:
+    """Return place, unit and figure of each line."""
+    rows = re.findall(r'<tr data-unit="([^"]*)">(.*?)</tr>', page, re.DOTALL)
+    said = []
+    for unit, row in rows:
+        cells = [unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+        said.append((cells[0], unit, cells[1]))
+    return said
+
+
+def test_the_first_page_is_the_newest_closed_month_and_says_the_numbers_of_the_reports(lived):
+    browser = enter(lived, "*")
+    browser.get("/glance/ii06a/2026-10?by=settled")  # counted now, and kept
+    assert browser.get("/glance").location == "/glance/ii06a/2026-10"
+    found = read_ranking(browser.get("/glance/ii06a/2026-10?by=settled").content.decode())
+    assert [unit for _, unit, _ in found] != []
+    for _, unit, figure in found:
+        said = json.loads(browser.get(f"/reports/ii06a/{unit}/2026-10.json").content)
+        assert figure == str(said["total"]["settled"])
+    assert [int(figure) for *_, figure in found] == sorted((int(figure) for *_, figure in found), reverse=True)
+
+
+def test_why_a_unit_is_last_is_said_with_its_parts_and_the_units_below(lived):
+    browser = enter(lived, "*")
+    page = browser.get("/glance/edoc/2026-10?by=overdue&class=communes").content.decode()
+    last = read_ranking(page)[-1]
+    assert f'href="/glance/edoc/2026-10/{last[1]}?by=overdue"' in page
+    why = browser.get(f"/glance/edoc/2026-10/{last[1]}?by=overdue").content.decode()
+    assert f"Hạng {last[0]} trong 3: {last[2]}." in re.sub(r"\s+", " ", re.sub("<[^>]*>", "", why))
+    assert f'href="/reports/edoc/{last[1]}/2026-10/overdue"' in why
+    opened = browser.get(f"/reports/edoc/{last[1]}/2026-10/overdue")
+    assert opened.status == 200
+    below = browser.get("/glance/edoc/2026-10/H55.41?by=sent").content.decode()
+    assert 'data-unit="H55.41.1"' in below
+
+
+def test_what_changed_since_last_month_is_named_once_both_months_are_kept(lived):
+    browser = enter(lived, "*")
+    browser.get("/glance/edoc/2026-09?by=sent")
+    page = browser.get("/glance/edoc/2026-10?by=sent").content.decode()
+    changed = unescape(page[page.index('id="changed"') : page.index('id="ranking"')])
+    rows = {row["unit"]: row for row in json.loads(browser.get("/glance/edoc/2026-10.json?by=sent").content)["rows"]}
+    moved = [row for row in rows.values() if row["change"]]
+    assert moved
+    for row in moved:
+        assert f"{row['before']} → <strong>{row['value']}</strong>" in changed
+
+
+def test_a_running_month_says_when_it_was_counted_and_is_not_counted_again(lived):
+    browser = enter(lived, "*")
+    first = browser.get("/glance/edoc/2026-11").content.decode()
+    assert "số liệu tính đến" in first
+    with transactions.write_transaction(lived.engine) as tx:
+        tx.execute(glance_sheet.update().values(figures='{"":[]}', columns="[]"))
+    found = read_ranking(browser.get("/glance/edoc/2026-11").content.decode())
+    assert {(place, figure) for place, _, figure in found} == {("–", "–")}
+
+
+def test_a_reader_of_some_units_sees_their_places_and_no_number_of_another(lived):
+    browser = enter(lived, "H55.41")
+    page = browser.get("/glance/edoc/2026-10?by=sent&class=communes").content.decode()
+    assert {unit for _, unit, _ in read_ranking(page)} == {"H55.41"}
+    assert "H55.42" not in page
+    assert "H55.2" not in page
+    said = json.loads(browser.get("/glance/edoc/2026-10.json?by=sent&class=communes").content)
+    assert (said["limited"], said["spread"], len(said["rows"])) == (True, None, 1)
+    for hidden in (
+        "/glance/edoc/2026-10/H55.42",
+        "/glance/edoc/2026-10?under=H55.2",
+        "/glance/edoc/2026-10.json?under=H55",
+    ):
+        assert browser.get(hidden).status == 404
+    assert browser.get("/glance/edoc/2026-10/H55.41?by=sent").status == 200
+
+
+def test_what_there_is_not_is_not_found(lived):
+    browser = enter(lived, "*")
+    for place in ("x/2026-10", "edoc/2026-13", "edoc/2027-06", "edoc/2026-07", "edoc/2026-10/H99", "edoc/2026-10.exe",
+                  "edoc/2026-10?by=x", "edoc/2026-10?class=x", "edoc/2026-10?under=x", "edoc", "edoc/2026-10/a/b"):  # fmt: skip
+        assert browser.get(f"/glance/{place}").status == 404, place
+    assert Browser(lived).get("/glance/edoc/2026-10").status == 401
+
+
+def test_every_file_says_the_numbers_of_the_page(lived):
+    browser, query = enter(lived, "*"), "?by=late_share&class=communes"
+    browser.get(f"/glance/ii06a/2026-09{query}")
+    place = "/glance/ii06a/2026-10"
+    shown = read_ranking(browser.get(f"{place}{query}").content.decode())
+    said = {row["unit"]: row for row in json.loads(browser.get(f"{place}.json{query}").content)["rows"]}
+    rows = [
+        (row["place"], unit, row["value"], row["part"], row["whole"], row["change"], row["trend"])
+        for unit, row in said.items()
+    ]
+    assert any(row[5] for row in rows)
+    assert [(str(place), unit, f"{value:.2f}".replace(".", ",")) for place, unit, value, *_ in rows] == shown
+    _, *lines = csv.reader(browser.get(f"{place}.csv{query}").content.decode("utf-8-sig").splitlines())
+    read = [(int(line[0]), line[1], *(float(cell) if cell else None for cell in line[3:7])) for line in lines]
+    assert read == [row[:6] for row in rows]
+    assert [[float(cell) if cell else None for cell in line[10:]] for line in lines] == [row[6] for row in rows]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparkline")  # openpyxl reads none
+        sheet = openpyxl.load_workbook(BytesIO(browser.get(f"{place}.xlsx{query}").content)).active
+    values = [[cell.value for cell in line] for line in sheet.iter_rows(min_row=7, max_row=6 + len(rows))]
+    assert [(line[0], line[1], *line[3:6]) for line in values] == [row[:5] for row in rows]
+    assert [[cell or None for cell in line[12:24]] for line in values] == [
+        [cell or None for cell in row[6]] for row in rows
+    ]
+    assert [str(line[6]).startswith("=ROUND(") for line in values] == [row[5] is not None for row in rows]
+    pages = PdfReader(BytesIO(browser.get(f"{place}.pdf{query}").content)).pages
+    text = re.sub(r"\s+", " ", " ".join(page.extract_text() for page in pages))
+    for place_, unit, figure in shown:
+        row = said[unit]
+        assert f"{place_} {row['name']} {unit} {figure} {row['part']} {row['whole']}" in text
+
+
+def test_a_name_that_looks_like_a_formula_or_markup_stays_a_text_in_every_file(lived):
+    with transactions.write_transaction(lived.engine) as tx:
+        name = "UBND xã =1+1 <b>#x</b> \u5b57"
+        unit_registry.write_registry_units(tx, [attrs.evolve(glance_town.UNITS[5], name=name)])
+    browser = enter(lived, "*")
+    browser.get("/glance/edoc/2026-11")
+    assert "&lt;b&gt;" in browser.get("/glance/edoc/2026-11?class=communes").content.decode()
+    for kind, kept in (("csv", name), ("json", name)):
+        assert kept in browser.get(f"/glance/edoc/2026-11.{kind}?class=communes").content.decode("utf-8-sig")
+    text = PdfReader(BytesIO(browser.get("/glance/edoc/2026-11.pdf?class=communes").content)).pages[0].extract_text()
+    assert "<b>#x</b>" in text
