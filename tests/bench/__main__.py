@@ -10,6 +10,7 @@
 `./dev bench --pages 1000000 [DB=sqlite]` measures the console's pages about messages among so many (tests/bench/console_pages.py);
     with `--kept FOLDER` in a journal that stays, of one database.
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
+`./dev bench --glance [--facts 10000000] [DB=sqlite]` measures the page at a glance of 989 units (tests/bench/glance.py).
 `./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
 """
@@ -19,11 +20,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.bench import against, attacks, beside, claims, closing, console_pages, refusals, reports, searches
+from tests.bench import against, attacks, beside, claims, closing, console_pages, glance, refusals, reports, searches
 from tests.bench.capacity import page
 
 WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show, "refusals": refusals.show}
-OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth"}
+OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth", "--glance"}
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, metavar="N", help="searches among N messages, on both databases or DB")
     parser.add_argument("--pages", type=int, metavar="N", help="pages about N messages, on both databases or DB")
     parser.add_argument("--closing", action="store_true", help="the closing of months, on both databases or DB")
+    parser.add_argument("--glance", action="store_true", help="the page of all units at a glance, on SQLite or DB")
     parser.add_argument("--report", action="store_true", help="one unit's large report, on SQLite or DB")
     parser.add_argument(
         "--growth",
@@ -65,6 +67,8 @@ def main() -> None:
         console_pages.show(options.pages, databases, as_json=options.json, kept=options.kept, recorded=options.record)
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
+    elif options.glance:
+        glance.show(options.facts or 1_000_000, [named or "sqlite"], as_json=options.json)
     elif options.growth:
         reports.show_growth(options.growth, [named or "sqlite"], as_json=options.json)
     else:
