@@ -112,22 +112,20 @@ def measure_province(engine: sa.Engine, place: Path) -> Iterator[dict[str, Any]]
     browser.sign_in("an")
     for form in FORMS:
         for page in PAGES if form == "tonghop" else PAGES[:1]:
-            address, times, size = f"/glance/{form}/{page}", [], 0
-            for _ in range(TIMES if "." not in page else 3):
-                begun = time.perf_counter()
-                answer = browser.get(address)
-                times.append((time.perf_counter() - begun) * 1e3)
-                size = len(answer.content)
-            assert answer.status == 200, (address, answer.status)
-            yield {"what": address, "ms": statistics.median(times), "octets": size}
-        address = f"/glance/{form}/2026-11/H55.1"
-        times = []
-        for _ in range(TIMES):
-            begun = time.perf_counter()
-            answer = browser.get(address)
-            times.append((time.perf_counter() - begun) * 1e3)
+            yield _time(browser, f"/glance/{form}/{page}", TIMES if "." not in page else 3)
+        yield _time(browser, f"/glance/{form}/2026-11/H55.1", TIMES)
+
+
+def _time(browser: Browser, address: str, times: int) -> dict[str, Any]:
+    """Return the median milliseconds from the request of *address* to the written answer, and its octets."""
+    took, octets = [], 0
+    for _ in range(times):
+        begun = time.perf_counter()
+        answer = browser.get(address)
+        took.append((time.perf_counter() - begun) * 1e3)
         assert answer.status == 200, (address, answer.status)
-        yield {"what": address, "ms": statistics.median(times)}
+        octets = len(answer.content)
+    return {"what": address, "ms": statistics.median(took), "octets": octets}
 
 
 def show(facts: int, databases: Sequence[str], *, as_json: bool) -> None:

@@ -138,6 +138,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place(f"/reports/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/reports/{REPORT}/sent_inside", EVERYBODY, OF_UNIT),
         *(Place(f"/reports/{REPORT}.{kind}", EVERYBODY, OF_UNIT) for kind in ("csv", "xlsx", "json")),
+        Place("/validate", EVERYBODY, ALL),
         Place("/glance/edoc/2026-12", EVERYBODY, ALL),
         Place("/glance/edoc/2026-12/H55.13", EVERYBODY, OF_UNIT),
         Place("/glance/edoc/2026-12.csv?under=H55.13", EVERYBODY, OF_UNIT),
