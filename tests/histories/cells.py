@@ -20,7 +20,7 @@ from tests.recount.cells import PEAKS, TIMES, Behind, Recount
 from tests.recount.documents import Message
 from tests.recount.places import canonical
 
-FORMS = ("edoc", *cells.FORMS)  #: those that count
+FORMS = (*results.FORMS, *cells.FORMS)  #: those that count
 DERIVED = tuple(derived.FORMS)
 PEAKS_TAKEN = {
     (form, name)
@@ -52,7 +52,9 @@ class Cells:
 
     def check(self, form: str, period: str, units: Iterable[str] | None = None) -> None:
         """Compare the report *form* of *period* for each of *units* (None: the topmost), as it is now."""
-        for unit in units or TOPMOST[: len(TOPMOST) if form == "edoc" else 1]:  # outside, only documents are counted
+        for unit in (
+            units or TOPMOST[: len(TOPMOST) if form in results.FORMS else 1]
+        ):  # outside, only documents are counted
             members = places.below(canonical(unit), results.bounds(period)[1])
             with transactions.read_transaction(self.history.engine) as tx:
                 asked = unit_report.resolve_report_sources(tx, unit, period, form, book())

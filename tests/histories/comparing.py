@@ -19,7 +19,7 @@ from tests.recount.exported import Journal
 from tests.recount.notebook import Notebook, last_noon
 from tests.recount.places import Places
 
-FORMS = ("edoc", *cells.FORMS, *derived.FORMS)
+FORMS = (*results.FORMS, *cells.FORMS, *derived.FORMS)
 OUTSIDE = ("G22", "G01", "A12")
 
 
@@ -94,7 +94,7 @@ def compare(
     seen = Seen()
     with places.standing(province):
         for form, period in wanted:
-            for unit in (province.province, *OUTSIDE) if form == "edoc" else (province.province,):
+            for unit in (province.province, *OUTSIDE) if form in results.FORMS else (province.province,):
                 for cell in _cells(engine, again, form, period, unit, now, book or office.book()):
                     seen.note(cell)
     return seen

@@ -229,6 +229,8 @@ STEPS: dict[str, list[st.SearchStrategy[Step]]] = {
         ),
     ],
 }
+#: Forms that count what others count, too.
+_LIKE = {"ii06a": "dossiers", "btp07a": "dossiers", "congviec-hoso": "dossiers", "congviec-vanban": "edoc"}
 AGAIN = _step(Duties.bring_again, pick=st.integers(0, 5), changed=st.booleans())
 
 
@@ -237,7 +239,7 @@ def months(form, least, most):
 
     A history that fails is shortened by steps in which nothing happens.
     """
-    own = STEPS["dossiers" if form in ("ii06a", "btp07a") else form]
+    own = STEPS[_LIKE.get(form, form)]
     others = [each for steps in STEPS.values() if steps is not own for each in steps]
     close = _step(Duties.close, form=st.just(form))
     look = _step(Duties.look, form=st.just(form), back=st.integers(0, 3))

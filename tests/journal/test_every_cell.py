@@ -23,7 +23,15 @@ from tests.histories.duties import Duties
 from tests.histories.months import months
 from tests.recount.cells import REVISED
 
-SIMPLE = ("lookups", "links", "reporting", "btp07a", "congviec")  #: forms of which fewer histories are enough
+SIMPLE = (
+    "lookups",
+    "links",
+    "reporting",
+    "btp07a",
+    "congviec",
+    "congviec-hoso",
+    "congviec-vanban",
+)  #: forms of which fewer histories are enough
 ALIASED = ("000.00.13.H55", "H55.01")
 
 

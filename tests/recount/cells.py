@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 import attrs
@@ -360,27 +360,46 @@ REPORTING: dict[str, Rule] = {
     "returned": lambda view: view.inside("returned"),
     "last_update": lambda view: view.latest(),
 }
+#: In items, with the suffix "", and converted.
+_ITEMS: dict[str, Callable[[View, str], list[Told]]] = {
+    "carried_over": items.carried,
+    "assigned": lambda view, suffix: view.inside(f"assigned{suffix}"),
+    "done": lambda view, suffix: items.ended(view, "done", suffix),
+    "late": items.late,
+    "withdrawn": lambda view, suffix: items.ended(view, "withdrawn", suffix),
+    "open": items.left,
+    "overdue": items.overdue,
+    "returned": lambda view, suffix: view.inside(
+        *(f"returned{number}{suffix}" for number in ("", "-2", "-3", "-4")), *([] if suffix else ["returned-more"])
+    ),
+}
+
+
+def _with(suffix: str, rule: Callable[[View, str], list[Told]]) -> Rule:
+    return lambda view: rule(view, suffix)
+
+
 WORK: dict[str, Rule] = {
-    name + more: partial(rule, suffix=suffix)
-    for more, suffix in (("", ""), ("_converted", "-converted"))
-    for name, rule in {
-        "carried_over": items.carried,
-        "assigned": lambda view, suffix: view.inside(f"assigned{suffix}"),
-        "done": lambda view, suffix: items.ended(view, "done", suffix),
-        "late": items.late,
-        "withdrawn": lambda view, suffix: items.ended(view, "withdrawn", suffix),
-        "open": items.left,
-        "overdue": items.overdue,
-        "returned": lambda view, suffix: view.inside(
-            *(f"returned{number}{suffix}" for number in ("", "-2", "-3", "-4")), *([] if suffix else ["returned-more"])
-        ),
-    }.items()
-} | {"excused": lambda view: view.inside("excused"), "done_unmatched": items.unmatched}
+    **{name: _with("", rule) for name, rule in _ITEMS.items()},
+    **{f"{name}_converted": _with("-converted", rule) for name, rule in _ITEMS.items()},
+    "excused": lambda view: view.inside("excused"),
+    "done_unmatched": items.unmatched,
+}
+WORK_DOSSIERS: dict[str, Rule] = {
+    "carried_over": lambda view: view.carried_over(),
+    "assigned": lambda view: view.inside("received"),
+    "taken_over": lambda view: view.inside("taken-over", "handed-over"),
+    "done": lambda view: view.ended("early") + view.ended("on time") + view.ended("late"),
+    "late": lambda view: view.ended("late"),
+    "open": lambda view: view.pending(overdue=False) + view.pending(overdue=True),
+    "overdue": lambda view: view.pending(overdue=True),
+}
 #: form -> its service, its columns; the e-document form's are in tests/recount/results.py
 FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
     "dossiers": ("dossiers", DOSSIERS),
     "ii06a": ("dossiers", II06A),
     "congviec": ("work", WORK),
+    "congviec-hoso": ("dossiers", WORK_DOSSIERS),
     "mail": ("mail", MAIL),
     "meetings": ("meetings", MEETINGS),
     "incidents": ("incidents", INCIDENTS),
@@ -391,6 +410,8 @@ FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
 }
 #: Sums of columns that are put together from months in different ways.
 SUMS = {
+    ("congviec-vanban", "total"): ("carried_over", "assigned", "taken_over"),
+    ("congviec-hoso", "total"): ("carried_over", "assigned", "taken_over"),
     ("congviec", "total"): ("carried_over", "assigned"),
     ("congviec", "total_converted"): ("carried_over_converted", "assigned_converted"),
     ("dossiers", "total"): ("received", "carried_over", "taken_over"),
@@ -409,8 +430,13 @@ SUMS = {
     ("btp07a", "paid"): ("paid_online", "paid_direct"),
     ("btp07a", "awaiting"): ("awaiting_in_time", "awaiting_overdue"),
 }  # fmt: skip
-BY_DAY = ("dossiers", "ii06a", "btp07a", "congviec", "mail", "links")
-SINGLE = ("dossiers", "ii06a", "btp07a")  #: what a unit tells later of the days of one thing corrects them
+BY_DAY = ("dossiers", "ii06a", "btp07a", "congviec", "congviec-hoso", "mail", "links")
+SINGLE = (
+    "dossiers",
+    "ii06a",
+    "btp07a",
+    "congviec-hoso",
+)  #: what a unit tells later of the days of one thing corrects them
 REVISED = ("mail",)  #: what comes late stays in its month, whose row gets another revision
 OPENING = ("carried_over", "carried_over_converted")
 STOCKS = (
@@ -470,7 +496,7 @@ class Recount:
         if form in derived.FORMS:
             return list(derived.FORMS[form])
         sums = [column for name, column in SUMS if name == form]
-        return [*sums, *(results.COLUMNS if form == "edoc" else FORMS[form][1])]
+        return [*sums, *(results.FORMS[form] if form in results.FORMS else FORMS[form][1])]
 
     def behind(self, form: str, column: str, unit: str, period: str, now: datetime) -> list[Behind]:
         """Return what is behind one cell of one unit's row; its number is the sum of the amounts, a time that of the latest."""
@@ -568,9 +594,9 @@ class Recount:
     def _piece_anew(
         self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
     ) -> list[Behind]:
-        if form == "edoc":
+        if form in results.FORMS:
             now = now if piece.closed is None else max(now, piece.end)
-            found = results.between(self._papers(unit), column, unit, piece.start, piece.end, now)
+            found = results.between(self._papers(unit), column, unit, piece.start, piece.end, now, form)
             return [Behind(one.unit, one.what, one.message, 1, one.at) for one in found]
         _, told = self._view(form, column, unit, piece, closed, now)
         return [Behind(one.unit, one.known_as, one.message, one.amount, one.at) for one in told]

@@ -93,9 +93,14 @@ def _text(element: ET.Element, name: str) -> str:
 class _Seen(Protocol):
     """What was told of one unit before the end of a period (`tests.recount.cells.View`)."""
 
-    told: list[Told]
-    start: datetime
-    now: datetime
+    @property
+    def told(self) -> list[Told]: ...
+
+    @property
+    def start(self) -> datetime: ...
+
+    @property
+    def now(self) -> datetime: ...
 
     @property
     def today(self) -> date: ...

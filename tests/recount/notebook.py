@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from tests.recount import calendar, cells, letter, places
+from tests.recount import calendar, cells, letter, places, results
 from tests.recount.exported import Event, Journal, Message
 
 
@@ -41,7 +41,7 @@ class Notebook:
     """What was written down, in the order of time."""
 
     lines: list[Sending | Taking] = attrs.field(factory=list)
-    forms: tuple[str, ...] = ("edoc", *cells.FORMS)
+    forms: tuple[str, ...] = (*results.FORMS, *cells.FORMS)
 
     def until(self, at: datetime) -> "Notebook":
         """Return what had been written down by then."""

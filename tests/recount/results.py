@@ -201,6 +201,32 @@ class View:
         today = places.day(min(self.end, self.now))
         return [one for one in seen if one.what in BEGUN and one.due and one.due < today and one.key not in over]
 
+    def begun(self, key: tuple[str, ...]) -> Result | None:
+        """Return with what the work on a document began in the unit."""
+        return next((one for what in BEGUN for one in self.results if one.key == key and one.what == what), None)
+
+    def dated(self, one: Result) -> bool:
+        return one.due is not None
+
+    def finished(self, what: str) -> list[Result]:
+        """Return what was told of documents with a due day that the unit has, or had."""
+        return self.flow(what, lambda one: self.due_of(one) is not None)
+
+    def due_of(self, one: Result) -> date | None:
+        """Return the due day of the document that something was told of; None if the unit never had it, or it has none."""
+        begun = self.begun(one.key)
+        return ((begun and begun.due) or one.due) if begun or one.received_by else None
+
+    def in_time(self, one: Result) -> bool:
+        due = self.due_of(one)
+        return due is None or places.day(one.at) <= due
+
+    def standing(self, seen: Callable[[Result], bool]) -> list[Result]:
+        """Return what was received with a due day, and is neither finished nor refused in what is *seen*."""
+        told = [one for one in self.results if seen(one)]
+        over = {one.key for one in told if one.what in ENDED}
+        return [one for one in told if one.what in BEGUN and one.due and one.key not in over]
+
     def failed(self) -> list[Result]:
         """Return the failures of the period that were not over at its end."""
         over = {one.key for one in self.results if one.what == "failed-over"}
@@ -241,14 +267,29 @@ COLUMNS: dict[str, Callable[[View], list[Result]]] = {
 }
 
 
+#: Documents with a due day, as work of the units that received them.
+DATED: dict[str, Callable[[View], list[Result]]] = {
+    "carried_over": lambda view: view.standing(lambda one: one.at < view.start),
+    "assigned": lambda view: view.flow("received", view.dated),
+    "taken_over": lambda view: view.flow("taken-over", view.dated),
+    "done": lambda view: view.finished("status-06"),
+    "late": lambda view: [one for one in view.finished("status-06") if not view.in_time(one)],
+    "refused": lambda view: view.finished("status-02"),
+    "open": lambda view: view.standing(lambda one: one.at <= view.now),
+    "overdue": lambda view: view.overdue(),
+}
+#: The columns of each form that counts documents.
+FORMS = {"edoc": COLUMNS, "congviec-vanban": DATED}
+
+
 def behind(found: Iterable[Result], column: str, unit: str, period: str, now: datetime) -> list[Result]:
     """Return the results behind one cell of one unit's row, where nothing is closed."""
     return between(found, column, unit, *bounds(period), now)
 
 
 def between(
-    found: Iterable[Result], column: str, unit: str, start: datetime, end: datetime, now: datetime
+    found: Iterable[Result], column: str, unit: str, start: datetime, end: datetime, now: datetime, form: str = "edoc"
 ) -> list[Result]:
     """Return the results behind one cell of one unit's row from *start* until before *end*."""
     own = [one for one in found if one.unit == unit and one.at < end]
-    return COLUMNS[column](View(own, start, end, now))
+    return FORMS[form][column](View(own, start, end, now))

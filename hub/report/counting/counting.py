@@ -506,10 +506,15 @@ class Placing:
             if not column.having.issubset(fact.milestone for fact in then):
                 continue
             for fact in candidates:
-                if column.due_passed is None:
+                if column.due_passed is None and not column.dated:
                     yield column, fact
                     continue
                 due = _due(form, column, fact, then)
+                if column.dated and due is None:
+                    continue
+                if column.due_passed is None:
+                    yield column, fact
+                    continue
                 if column.due_passed is (_is_late(form, then, due, day) if column.clock else _is_passed(due, day)):
                     yield column, fact
         if stays and carried is not None:
@@ -679,6 +684,8 @@ def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], afte
     A fact that only its due date excludes now may be counted later. A fact without a due date is never overdue. An
     overdue fact stays overdue. A key that is counted while it waits, or while it does not, may be counted later.
     """
+    if column.dated and _due(form, column, fact, history) is None:
+        return False
     if column.due_passed is None or column.waiting is not None or column.clock:
         return True
     due = _due(form, column, fact, history)
@@ -690,7 +697,8 @@ def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
     fact or none, as the column requires.
 
     `within_hours`: without a `received` fact the condition is not met. `by_due`: the due date is that of the received
-    document, else the fact's own (a received change states none); without a due date the condition is met. `timing`: the due date is the fact's own,
+    document, else the fact's own (a received change states none); without a due date the condition is met; false: after it. `dated`:
+    there is such a due date. `timing`: the due date is the fact's own,
     else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
     early in the quarter and late in its month.
     """
@@ -714,9 +722,12 @@ def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
             day -= _count_pauses(form.clock, day, kept.pauses)
         if Timing.of(day, due) is not column.timing:
             return False
-    if column.by_due:
+    if column.by_due is not None or column.dated:
         due = (received.due if received is not None else None) or fact.due
-        return due is None or local_time.find_local_day(fact.at) <= due
+        if column.dated and due is None:
+            return False
+        if column.by_due is not None:
+            return column.by_due is (due is None or local_time.find_local_day(fact.at) <= due)
     return True
 
 

@@ -32,6 +32,7 @@ MILESTONES: Mapping[str, frozenset[str]] = {
         name: service.milestones | ({service.synced} if service.synced else frozenset())
         for name, service in list_services().items()
     },
+    **{name: service.countable.milestones for name, service in read_shipped_services().items()},
 }
 
 #: The attributes that a condition may name for facts of every service, with the type of their values.
@@ -60,11 +61,11 @@ class CountedService:
 def find_counted_service(name: str, own: Iterable[CountableFacts] | None = ()) -> CountedService | None:
     """Return what a form may name of the facts of the service *name*. Return None if there is no such service.
 
-    *own*: the services that the province defines. None: those of some earlier configuration, so a service that is not
-    the hub's may have any milestone and attribute.
+    *own*: the services that the province defines. None: those of some earlier configuration, so a service that is
+    defined by a schema may have any milestone and attribute.
     """
-    if name in MILESTONES or not name:
-        found = list_services().get(name)
+    found = list_services().get(name)
+    if found is not None or name in (DOCUMENTS, ""):
         more = () if found is None else sorted(found.attributes)
         return CountedService(name, MILESTONES.get(name), {**ATTRIBUTES, **dict.fromkeys(more, str)})
     if own is None:
@@ -190,7 +191,8 @@ class Column:
     milestones: frozenset[str] = frozenset()
     conditions: tuple[Condition, ...] = ()
     within_hours: str | None = None  #: the name of a parameter: the maximum number of hours after the unit's `received`
-    by_due: bool = False  #: the fact is not after the due date
+    by_due: bool | None = None  #: whether the fact is not after the due date; None: either
+    dated: bool = False  #: flow, stock: the fact, or the beginning of its key, states a due date
     #: flow, stock: the unit has a `received` of the same key before the period's end (stock: the report's moment)
     matched: bool = False
     unmatched: bool = False  #: flow: the unit has no `received` of the same key before the period's end
@@ -258,7 +260,8 @@ class Column:
         """Whether the rule needs other facts of the same key, such as the unit's own `received`."""
         return (
             self.within_hours is not None
-            or self.by_due
+            or self.by_due is not None
+            or (self.dated and self.kind is ColumnKind.FLOW)
             or self.matched
             or self.unmatched
             or self.timing is not None
