@@ -129,6 +129,7 @@ from hub.report.form.period import find_month_containing
 from hub.report.output import schematron
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.closing_lines import write_closing_lines
+from hub.report.output.remark_lines import write_remark_lines
 from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import group_columns, write_column_sums
 from hub.report.output.workings import write_workings
@@ -884,6 +885,7 @@ class ConsolePages:
                     for line in arrange_body(report, found.names, language)
                 ],
                 "closing": write_closing_lines(report, found.names, language),
+                "remarks": write_remark_lines(report, found.names, language),
                 "rules": schematron.name_rule_files(report.form),
                 "heading": write_dimensions(report.by, language),
                 "findings": write_check_findings(report, found.names, language),

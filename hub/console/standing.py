@@ -6,7 +6,7 @@ Changes nothing: `hub.workload.submission` gives out and takes back reports, as 
 one read step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -16,8 +16,11 @@ from hub.console.users import User
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, ReportState
 from hub.journal import blobs
+from hub.language.languages import Language
 from hub.report.counting import evidence
 from hub.report.form.book import Book
+from hub.report.output import minutes_lines
+from hub.report.signed.minutes import CorrectionMinutes
 from hub.store.transactions import Transaction
 from hub.workload import given_paper, revisions, submission
 from hub.workload.revisions import EarlyStep, Revision
@@ -35,7 +38,17 @@ class ReportStanding:
     step: EarlyStep | ReportState
     month: str = ""  #: the first month that is not closed yet
     behind: bool = False  #: whether the numbers or their facts have changed since the newest revision
+    minutes: Sequence[CorrectionMinutes] = ()  #: what each revision after the first corrected, oldest first
     problem: Problem | None = None  #: why it cannot be counted as it was closed
+
+    def write_minutes(self, language: Language) -> Mapping[int, str]:
+        """Return what each revision after the first corrected, as a line, by its number."""
+        asked = self.asked
+        return {
+            each.revision: line
+            for each in self.minutes
+            for line in minutes_lines.write_minutes(asked.form, (each,), asked.names, language)
+        }
 
     @property
     def newest(self) -> Revision | None:
@@ -48,7 +61,8 @@ def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -
     unit, form, period = asked.members[0], asked.form, asked.period
     found = revisions.list_revisions(tx, unit, form.id, period.text)[::-1]
     if found:
-        return ReportStanding(asked=asked, revisions=found, step=found[0].state)
+        minutes = tuple(given_paper.make_minutes(tx, found[::-1])) if len(found) > 1 else ()
+        return ReportStanding(asked=asked, revisions=found, step=found[0].state, minutes=minutes)
     month = submission.find_open_month(tx, form, period)
     ended = EarlyStep.MONTH_OPEN if month else EarlyStep.READY
     step = EarlyStep.RUNNING if period.end > now else ended

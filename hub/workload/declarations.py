@@ -6,7 +6,7 @@ are compared.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.report.counting import reconciling
-from hub.report.counting.declared import DeclaredFigure
+from hub.report.counting.declared import MOST_REMARKS, NO_REMARKS, DeclaredFigure, Remark, Remarks
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book
 from hub.report.form.form import ColumnKind, Form
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: The maximum number of a report's declarations that are counted.
 MANY = 1000
+#: In each declaration that has a note, also with a prefix.
+_NOTE = b"Note>"
 #: The maximum number of declarations that are read at once for each unit; with more, each unit is looked up by itself.
 _MOST_EACH = 10
 
@@ -112,6 +114,30 @@ def find_newest_declarations(
         for row in tx.execute(query)
         if row.sender in wanted and key in json.loads(row[4])  # SQLite's LIKE ignores case
     }
+
+
+def read_remarks(tx: Transaction, form: str, period: Period, members: Sequence[str]) -> Remarks:
+    """Return what the newest declarations of *members* for the report *form* say of their figures, in the order of
+    *members*, at most `MOST_REMARKS`.
+    """
+    stored = find_newest_declarations(tx, form, period, members)
+    found: list[Remark] = []
+    for unit in members:
+        if unit in stored:
+            content = blobs.read_blob(tx, stored[unit].sha256)
+            found += _list_remarks(unit, stored[unit], _parse(content)) if _NOTE in content else ()
+    return (
+        Remarks(told=tuple(found[:MOST_REMARKS]), left_out=max(0, len(found) - MOST_REMARKS)) if found else NO_REMARKS
+    )
+
+
+def _list_remarks(unit: str, stored: StoredDeclaration, said: Declaration) -> Iterator[Remark]:
+    told = Remark(unit=unit, text=said.note, by=said.by, at=stored.at, message=stored.message)
+    if said.note:
+        yield told
+    for cell in said.cells:
+        if cell.note:
+            yield attrs.evolve(told, text=cell.note, column=cell.column, of=cell.unit)
 
 
 def compare_declaration(tx: Transaction, asked: "ReportSources", now: datetime) -> ComparedDeclaration:

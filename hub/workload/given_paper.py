@@ -3,7 +3,7 @@
 Counts nothing. The PDF that an official has signed is given as it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import attrs
@@ -15,10 +15,12 @@ from hub.report.counting.counting import Report
 from hub.report.output import formats
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision, PrintedSignature
+from hub.report.signed.minutes import CorrectionMinutes, ReturnNote, compare_revisions
+from hub.report.signed.sealed import Sealed, read_sealed_report
 from hub.services import reports
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
-from hub.workload.revisions import RevisionSignature
+from hub.workload.revisions import Revision, RevisionSignature
 from hub.workload.unit_report import ReportSources
 
 
@@ -68,10 +70,35 @@ def read_given_paper(tx: Transaction, asked: ReportSources) -> GivenPaper | None
             sha256=found.sha256,
             reason=found.reason,
             before=earlier[-1].sha256 if earlier else "",
+            minutes=tuple(make_minutes(tx, (*earlier, found))),
             drafter=_print_signature(found.drafting),
             head=_print_signature(found.signing),
         ),
     )
+
+
+def make_minutes(tx: Transaction, found: Sequence[Revision]) -> Iterator[CorrectionMinutes]:
+    """Yield what each revision of *found*, all those of one report, corrected, from the second on."""
+    before: Sealed | None = None
+    for place, each in enumerate(found):
+        sealed = read_sealed_report(blobs.read_blob(tx, each.sha256))
+        if before is not None:
+            cells, more = compare_revisions(before, sealed)
+            returned = (
+                ReturnNote(partner=one.by, at=one.at, reasons=one.reasons)
+                for one in found[place - 1].verdicts
+                if one.result == reports.RETURNED
+            )
+            yield CorrectionMinutes(
+                revision=each.revision,
+                at=each.closed_at,
+                by=each.by,
+                reason=each.reason,
+                returned=tuple(returned),
+                cells=cells,
+                more=more,
+            )
+        before = sealed
 
 
 def _print_signature(said: RevisionSignature | None) -> PrintedSignature | None:

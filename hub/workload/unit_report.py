@@ -20,7 +20,7 @@ from hub.journal import facts as journal_facts
 from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report, Row
-from hub.report.counting.declared import DeclaredFigure, place_figures
+from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks, place_figures
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import UNDIVIDED, Values
 from hub.report.counting.family import list_unit_family
@@ -37,7 +37,7 @@ from hub.store.transactions import Transaction
 from hub.workload import closing, closing_marks, month_world
 from hub.workload.closing import Closing
 from hub.workload.closing_marks import Limits, RevisedRow
-from hub.workload.declarations import read_declared_figures
+from hub.workload.declarations import read_declared_figures, read_remarks
 from hub.workload.month_world import MonthWorld
 
 
@@ -187,6 +187,7 @@ class ReportSources:
     """The names of values that code lists in force give, by attribute; of a closed period none, because it kept them."""
     revised: Sequence[RevisedRow] = attrs.field(default=(), repr=False)  #: the revisions of its rows, oldest first
     marks: ClosingMarks = NO_MARKS  #: what the report says of the closings behind it
+    remarks: Remarks = NO_REMARKS  #: what its units say of their figures
     is_newest: bool = True  #: whether no revision of its rows is left out
 
     @property
@@ -345,7 +346,11 @@ class ReportSources:
             report = attrs.evolve(report, findings=(*report.findings, *broken))
         report = attrs.evolve(report, rows=tuple(row for row in report.rows if self._shows(row)))
         report = attrs.evolve(
-            report, sections=sections.sort_sections(report, self.units), due=self.due, marks=self.marks
+            report,
+            sections=sections.sort_sections(report, self.units),
+            due=self.due,
+            marks=self.marks,
+            remarks=self.remarks,
         )
         return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
 
@@ -446,7 +451,8 @@ def resolve_report_sources(
             _asked(tx, family, frame.period, form, frame.forms, closings=closings, marked=marked, limits=limits),
             is_newest=False,
         )
-    return frame.add_due(asked)
+    remarks = read_remarks(tx, asked.form.id, asked.period, members) if marked else NO_REMARKS
+    return attrs.evolve(frame.add_due(asked), remarks=remarks)
 
 
 def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: datetime) -> ReportSources:

@@ -12,8 +12,9 @@ from hub.journal import unit_registry
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store.tables import message
-from hub.workload import closing, declarations, report_round, revisions, unit_report
-from hub.workload.report_round import DeclarationStanding, RoundFilter
+from hub.workload import closing, declarations, revisions, unit_report
+from hub.workload.many import report_round
+from hub.workload.many.report_round import DeclarationStanding, RoundFilter
 from hub.workload.revisions import EarlyStep
 from tests.declaring import declaration
 from tests.journal import test_declarations

@@ -47,7 +47,7 @@ from hub.services import categories, dossiers, incidents, list_services, meeting
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.links.probes import LinkState
 from hub.services.lookups.operations import OPERATIONS
-from hub.workload.report_round import DeclarationStanding
+from hub.workload.many.report_round import DeclarationStanding
 from hub.workload.revisions import EarlyStep
 from tests.conftest import ROOT
 from tests.pages import DOCS, quoted, rows, sections

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.report.form.book import Book
-    from hub.workload.report_round import ReportRound
-    from hub.workload.round_plan import PlannedUnit, RoundDeed
-    from hub.workload.signed_batch import BatchFile
+    from hub.workload.many.report_round import ReportRound
+    from hub.workload.many.round_plan import PlannedUnit, RoundDeed
+    from hub.workload.many.signed_batch import BatchFile
 
 _DEEDS = {
     "give-out": phrase("is given out"),
@@ -113,8 +113,8 @@ def _read_round(work: _Work, chosen: dict[str, Any]) -> "ReportRound":
 def give_out_reports(
     screen: Screen, /, form: str, period: str, output: Path, reason: str, *, planned: bool, **chosen: Any
 ) -> None:
-    from hub.workload import round_plan
-    from hub.workload.round_plan import RoundDeed
+    from hub.workload.many import round_plan
+    from hub.workload.many.round_plan import RoundDeed
 
     with _open(screen, form, period) as work:
         plan = round_plan.plan_giving_out(_read_round(work, chosen), reason=reason.strip())
@@ -197,7 +197,7 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 @pass_screen
 def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, planned: bool, **chosen: Any) -> None:
     from hub.cli.report.submitting import check_taker
-    from hub.workload import round_plan
+    from hub.workload.many import round_plan
 
     with _open(screen, form, period) as work:
         check_taker(work.config, partner)
@@ -243,7 +243,7 @@ def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
 @pass_screen
 def collect_reports(screen: Screen, form: str, period: str, paths: tuple[Path, ...], *, planned: bool) -> None:
     from hub.config import revocation_cache
-    from hub.workload import signed_batch
+    from hub.workload.many import signed_batch
 
     with _open(screen, form, period) as work:
         revocation_cache.set_revocation_answers(
@@ -287,7 +287,8 @@ def _collect(work: _Work, found: "ReportRound", file: "BatchFile", *, planned: b
     from hub.config.officials import SignaturePlace
     from hub.domain.errors import Rejected, Unready, describe_problem
     from hub.store import transactions
-    from hub.workload import signed_batch, submission
+    from hub.workload import submission
+    from hub.workload.many import signed_batch
 
     row: dict[str, object] = {"file": file.name, "unit": None, "outcome": "refused", "official": None, "problems": []}
     uploaded, unit, taken = b"", "", None

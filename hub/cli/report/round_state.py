@@ -1,7 +1,7 @@
 """`lienthong report round`: how the reports of all units stand. Also the options by which commands for many units choose
 them.
 
-Contains the dialogue only. `hub.workload.report_round` reads the states.
+Contains the dialogue only. `hub.workload.many.report_round` reads the states.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from hub.cli.words import say_filter_word, say_word
 if TYPE_CHECKING:
     from hub.report.form.book import Book
     from hub.store.transactions import Transaction
-    from hub.workload.report_round import ReportRound, RoundFilter, UnitStanding
+    from hub.workload.many.report_round import ReportRound, RoundFilter, UnitStanding
 
 _STEPS = ("running", "month-open", "ready", "closed", "drafted", "signed", "submitted", "accepted", "returned")
 _DECLARED = ("undeclared", "declared", "declared-equal", "declared-differing")
@@ -58,7 +58,7 @@ def read_chosen_round(
     """
     from hub.report.form.form import FormMissing
     from hub.report.form.period import PeriodUnreadable
-    from hub.workload import report_round
+    from hub.workload.many import report_round
 
     try:
         found = report_round.read_report_round(tx, book, form, period, now)
@@ -70,7 +70,7 @@ def read_chosen_round(
 def _make_filter(tx: "Transaction", found: "ReportRound", chosen: dict[str, Any]) -> "RoundFilter":
     from hub.domain.model import UnitKind, UnitLevel
     from hub.journal import unit_registry
-    from hub.workload.report_round import RoundFilter
+    from hub.workload.many.report_round import RoundFilter
 
     for option, known in (("levels", UnitLevel), ("kinds", UnitKind)):
         for word in set(chosen[option]) - {str(each) for each in known}:

@@ -237,11 +237,14 @@ def print_report(
 
 
 def _note_changes(screen: Screen, counted: "Report", asked: "ReportSources") -> None:
-    """Say beside the report, which CSV has no place for, that it is a revision, what changed, and what came late."""
+    """Say beside the report, which CSV has no place for, that it is a revision, what units
+    say of their figures, what changed, and what came late.
+    """
     from hub.report.output.closing_lines import write_closing_lines
+    from hub.report.output.remark_lines import write_remark_lines
 
     said = write_closing_lines(counted, asked.names, read_language())
-    for line in (*said.top, *said.all):
+    for line in (*said.top, *write_remark_lines(counted, asked.names, read_language()), *said.all):
         screen.note(line)
 
 

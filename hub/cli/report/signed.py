@@ -27,11 +27,12 @@ from hub.cli.words import say_word
 from hub.language.catalogues import say_both
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hub.config import Config
     from hub.domain.errors import Rejected
     from hub.report.form.book import Book
+    from hub.report.signed.minutes import CorrectedCell
     from hub.security.time_stamps import TimeStamp
     from hub.store.transactions import Transaction
     from hub.workload.revisions import Revision
@@ -121,18 +122,41 @@ def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
     from hub.store import transactions
-    from hub.workload import revisions
+    from hub.workload import given_paper, revisions
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         code, text = _named(tx, unit, period, form, book.read_book(config.reports))
         found = revisions.list_revisions(tx, code, form, text)
+        told = {each.revision: each for each in given_paper.make_minutes(tx, found)} if len(found) > 1 else {}
     asked: Mapping[str, object] = {"form": form, "unit": code, "period": text}
     if not found:
         fields = {**asked, "revision": None, "state": "open"}
         screen.row(fields, f"{form} {code} {text}: {say_word('reports', 'open')}")
     for each in found:
-        screen.row({**asked, **attrs.asdict(each)}, "\n".join(_lines(f"{form} {code} {text}", each)))
+        minutes = told.get(each.revision)
+        changed = [] if minutes is None else [_describe_cell(cell) for cell in minutes.cells]
+        fields = {**asked, **attrs.asdict(each), "changed": changed, "more_changed": minutes.more if minutes else 0}
+        lines = [*_lines(f"{form} {code} {text}", each), *_say_changed(changed, fields["more_changed"])]
+        screen.row(fields, "\n".join(lines))
+
+
+def _describe_cell(cell: "CorrectedCell") -> dict[str, object]:
+    """Return a cell that a revision corrected, as JSON has it."""
+    was, now = (each if each is None or isinstance(each, int) else float(each) for each in (cell.was, cell.now))
+    return {"unit": cell.unit or None, "column": cell.column, "was": was, "now": now}
+
+
+def _say_changed(changed: "Sequence[Mapping[str, object]]", more: object) -> list[str]:
+    lines = [
+        f"  {each['unit'] or t('total')} {each['column']}: {_or_none(each['was'])} → {_or_none(each['now'])}"
+        for each in changed
+    ]
+    return [*lines, f"  … (+{more})"] if more else lines
+
+
+def _or_none(value: object) -> object:
+    return "–" if value is None else value
 
 
 def _lines(name: str, found: "Revision") -> list[str]:

@@ -36,11 +36,12 @@ from hub.report.form.period import PeriodUnreadable, find_month_containing, pars
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-from hub.workload import closing, report_round, round_plan, signed_batch, submission
-from hub.workload.report_round import DeclarationStanding, ReportRound, RoundFilter, UnitStanding
+from hub.workload import closing, submission
+from hub.workload.many import report_round, round_plan, signed_batch
+from hub.workload.many.report_round import DeclarationStanding, ReportRound, RoundFilter, UnitStanding
+from hub.workload.many.round_plan import RoundDeed
+from hub.workload.many.signed_batch import BatchFile
 from hub.workload.revisions import EarlyStep
-from hub.workload.round_plan import RoundDeed
-from hub.workload.signed_batch import BatchFile
 
 #: Units on one page; files taken in, and given out, at once.
 PAGE, MOST = 200, 200

@@ -35,7 +35,7 @@ from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.corrections import Corrected, corrects_days, list_corrections, make_corrector
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
-from hub.report.counting.declared import DeclaredFigure
+from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
@@ -116,6 +116,7 @@ class Report:
     divisions: Mapping[str, Division] = attrs.field(factory=dict, eq=False, repr=False)
     marks: ClosingMarks = NO_MARKS  #: what it says of the closings behind it
     declared: tuple[DeclaredFigure, ...] = ()  #: the declared figures in it, row by row
+    remarks: Remarks = NO_REMARKS  #: what units say of their figures
 
     @property
     def ended(self) -> bool:

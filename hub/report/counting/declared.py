@@ -41,3 +41,31 @@ def place_figures(figures: Iterable[DeclaredFigure], units: Sequence[str]) -> tu
     places = {unit: place for place, unit in enumerate(units)}
     mine = [figure for figure in rows.values() if figure.unit in places]
     return (*total, *sorted(mine, key=lambda figure: places[figure.unit]))
+
+
+#: The maximum number of remarks that a report prints. It always says how many there are.
+MOST_REMARKS = 200
+
+
+@attrs.frozen(kw_only=True)
+class Remark:
+    """What a unit says of its figures, in its newest declaration for the form and period."""
+
+    unit: str  #: that declared
+    text: str  #: at most 1,000 characters, as the contract says
+    column: str = ""  #: key of the column or manual line that it is about; "": the whole declaration
+    of: str = ""  #: the unit of that cell, as declared; "": the total
+    by: str = ""  #: the person who declared
+    at: datetime  #: when the hub received it
+    message: str  #: the hub's id of the declaration
+
+
+@attrs.frozen(kw_only=True)
+class Remarks:
+    """What units say of the figures of a report."""
+
+    told: tuple[Remark, ...] = ()  #: at most `MOST_REMARKS`
+    left_out: int = 0  #: how many further ones are not among them
+
+
+NO_REMARKS = Remarks()

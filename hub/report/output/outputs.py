@@ -21,7 +21,7 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.output import closing_lines, paper, svg, workings
+from hub.report.output import closing_lines, minutes_lines, paper, remark_lines, svg, workings
 from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -98,6 +98,8 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
         "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
     }
     content["closing"] = closing_lines.describe_marks(report.marks)
+    if report.remarks.told:
+        content["remarks"] = remark_lines.describe_remarks(report)
     if any(column.kind is ColumnKind.DECLARED for column in form.columns):
         content["declared"] = [
             {
@@ -209,6 +211,10 @@ def write_html_report(
         notes=write_notes(report.form, language),
         workings=workings.write_workings(report, names, language),
         workings_heading=translate(workings.HEADING, language),
+        minutes=() if revision is None else minutes_lines.write_minutes(report.form, revision.minutes, names, language),
+        minutes_heading=translate(minutes_lines.HEADING, language),
+        remarks=remark_lines.write_remark_lines(report, names, language),
+        remarks_heading=translate(remark_lines.HEADING, language),
         closing=closing_lines.write_closing_lines(report, names, language),
         closing_heading=translate(closing_lines.HEADING, language),
         revised=report.marks.revised_units,

@@ -14,6 +14,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.output.words import NONE, write_moment
+from hub.report.signed.minutes import CorrectionMinutes
 
 _PREPARED, _HEAD = phrase("Prepared by"), phrase("Head of the unit")
 _BY_HAND, _SEALED = phrase("(Signature and full name)"), phrase("(Signature, full name and seal)")
@@ -37,6 +38,7 @@ class PrintedRevision:
     sha256: str  #: of the sealed report
     reason: str = ""  #: why it was made; "" for the first
     before: str = ""  #: the SHA-256 of the sealed report that it replaces; "" for the first
+    minutes: tuple[CorrectionMinutes, ...] = ()  #: of each revision after the first, oldest first
     drafter: PrintedSignature | None = None
     head: PrintedSignature | None = None
 

@@ -22,7 +22,7 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column
-from hub.report.output import closing_lines, paper, svg, workings
+from hub.report.output import closing_lines, minutes_lines, paper, remark_lines, svg, workings
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -161,6 +161,8 @@ class _Pages:
                 "findings": t("Findings of the checks"),
                 "changes": translate(closing_lines.HEADING, self.language),
                 "workings": translate(workings.HEADING, self.language),
+                "minutes": translate(minutes_lines.HEADING, self.language),
+                "remarks": translate(remark_lines.HEADING, self.language),
                 "charts": t("Charts"),
                 "page": t("Page"),
             },
@@ -188,6 +190,15 @@ class _Pages:
             "rows": rows,
             "workings": [
                 make_printable(each.says) for each in workings.write_workings(report, self.names, self.language)
+            ],
+            "minutes": [
+                make_printable(each)
+                for each in minutes_lines.write_minutes(
+                    form, () if self.revision is None else self.revision.minutes, self.names, self.language
+                )
+            ],
+            "remarks": [
+                make_printable(each) for each in remark_lines.write_remark_lines(report, self.names, self.language)
             ],
             "findings": [make_printable(each) for each in write_check_findings(report, self.names, self.language)],
             "notes": [make_printable(note) for note in write_notes(form, self.language)],

@@ -152,6 +152,7 @@ def write_json_schema(form: Form) -> bytes:
             "items": _object({"unit": {"anyOf": [unit, {"type": "null"}]}, **said}),
         }
     described = _object(properties)
+    described["properties"]["remarks"] = {"type": "object"}
     described["properties"]["divided"] = _object(
         {
             "by": {"type": "array", "items": {"enum": [UNIT, *form.divides_by]}, "minItems": 1, "maxItems": 2},

@@ -32,6 +32,8 @@ from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKi
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.closing_lines import HEADING, write_changed_value, write_closing_lines
+from hub.report.output.remark_lines import HEADING as REMARKS
+from hub.report.output.remark_lines import write_remark_lines
 from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
 from hub.report.output.streamed_sheet import StreamedSheet
 from hub.report.output.svg import choose_colours
@@ -99,6 +101,8 @@ def write_xlsx_report(
             _write_checks(book)
         if said := write_workings(report, names, language):
             _write_workings(book, said)
+        if report.remarks.told:
+            _write_remarks(book)
         if report.marks.revised or report.marks.late:
             _write_changes(book)
         if not isinstance(lines, str):
@@ -426,6 +430,17 @@ def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
             book.merge(sheet, (line + 1, first), (line + 1, final), who.upper(), bold=True, align="center")
             book.merge(sheet, (line + 2, first), (line + 2, final), how, italic=True, align="center")
     sheet.print_area(0, 0, line + 7, last)
+
+
+def _write_remarks(book: _Book) -> None:
+    """Write what units say of their figures, one line for each remark, on a sheet of its own."""
+    sheet = book.add_sheet(book.t("Explanations"), (20.0, 160.0))
+    book.write(sheet, 0, 0, book.say(REMARKS), bold=True, font_size=13)
+    lines = write_remark_lines(book.report, book.names, book.language)
+    units = [each.unit for each in book.report.remarks.told]
+    for line, said in enumerate(lines):
+        book.write(sheet, line + 2, 0, units[line] if line < len(units) else "", **_LINE, valign="top")
+        book.write(sheet, line + 2, 1, said, **_LINE, text_wrap=True)
 
 
 def _write_checks(book: _Book) -> None:

@@ -15,6 +15,7 @@ from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_schemas
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report, Row
+from hub.report.counting.declared import Remarks
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.marks import ClosingMarks
 from hub.report.form.form import Column, ColumnKind, Form, Wording
@@ -76,6 +77,7 @@ def build_report_element(
     counted_here = [late for late in report.marks.late if late.counted_in == period.text]
     if report.marks.closed_at is not None or counted_here:
         _add_closing(root, attrs.evolve(report.marks, late=tuple(counted_here)))
+    _add_remarks(root, report.remarks)
     _add(root, "Evidence", facts=str(len(lines))).text = evidence.hash_evidence(lines)
     etree.indent(root)
     return root
@@ -91,6 +93,18 @@ def _add_divided(root: etree._Element, report: Report) -> None:
             name = Wording(replace_unwritable(each.name.vi), replace_unwritable(each.name.en))
             _say(element, "Name", name)
         _fill_cells(element, each.row, report.form)
+
+
+def _add_remarks(root: etree._Element, remarks: Remarks) -> None:
+    if not remarks.told:
+        return
+    more = {"leftOut": str(remarks.left_out)} if remarks.left_out else {}
+    element = _add(root, "Remarks", **more)
+    for each in remarks.told:
+        said = {"unit": each.unit, "column": each.column, "of": each.of, "by": replace_unwritable(each.by)}
+        said = {name: value for name, value in said.items() if value}
+        remark = _add(element, "Remark", **said, receivedAt=_written(each.at), message=each.message)
+        remark.text = replace_unwritable(each.text)
 
 
 def _add_closing(root: etree._Element, marks: ClosingMarks) -> None:

@@ -16,7 +16,7 @@ from lxml import etree
 
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import DividedRow, Report, Row, Section
-from hub.report.counting.declared import DeclaredFigure
+from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remark, Remarks
 from hub.report.counting.deriving import Number, read_sum
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.marks import (
@@ -105,12 +105,31 @@ def read_sealed_report(content: bytes) -> Sealed:
             divided=tuple(_divided(each, form, _by(root)) for each in root.iterfind(f"{_tag('Divided')}/*")),
             marks=_marks(root.find(_tag("Closing"))),
             declared=tuple(_declared(each, form, rows, total) for each in root.iterfind(_tag("Declared"))),
+            remarks=_remarks(root.find(_tag("Remarks"))),
         ),
         names={str(row.get("unit")): _one(row, "Name").text or "" for row in (*elements, _one(root, "Total"))},
         revision=int(root.get("revision", "1")),
         evidence=str(evidence.text),
         facts=int(evidence.get("facts", "0")),
     )
+
+
+def _remarks(said: etree._Element | None) -> Remarks:
+    if said is None:
+        return NO_REMARKS
+    told = (
+        Remark(
+            unit=each.get("unit", ""),
+            text=each.text or "",
+            column=each.get("column", ""),
+            of=each.get("of", ""),
+            by=each.get("by", ""),
+            at=_moment(each.get("receivedAt")),
+            message=each.get("message", ""),
+        )
+        for each in said
+    )
+    return Remarks(told=tuple(told), left_out=int(said.get("leftOut", "0")))
 
 
 def _declared(said: etree._Element, form: Form, rows: Mapping[str, Row], total: Row) -> DeclaredFigure:

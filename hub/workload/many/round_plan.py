@@ -12,7 +12,7 @@ import attrs
 
 from hub.domain.model import ReportState
 from hub.language.phrases import Phrase, phrase
-from hub.workload.report_round import ReportRound, UnitStanding
+from hub.workload.many.report_round import ReportRound, UnitStanding
 from hub.workload.revisions import EarlyStep
 
 
