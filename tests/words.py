@@ -141,6 +141,7 @@ SCOPES = {
     "content": ("Nội dung được mở", "Content that was opened"),
     "relation": ("Các thông điệp liên quan", "Linked messages"),
     "link": ("Tình trạng của đường truyền", "States of a link"),
+    "alert": ("Nhắc việc qua thư", "Alerts by mail"),
     "breaker": ("Ngắt mạch", "Breaker"),
     "duty": ("Phần việc còn lại", "Duties"),
     "concern": ("Điều cần chú ý", "What needs attention"),

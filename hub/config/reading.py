@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 import attrs
 from cryptography import x509
 
+from hub.config import alerts as alerting
 from hub.config import database, files, identities, incidents, link_settings, officials, openid, service_files
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
+from hub.config.alerts import AlertSettings
 from hub.config.identities import OwnIdentities
 from hub.config.partner_files import PartnerFileReader
 from hub.config.table import ConfigTable
@@ -85,8 +87,7 @@ def read_config(
     the rest. Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
     that need a clock, a database or a socket.
     """
-    path = path.absolute()
-    home = path.parent
+    path, home = path.absolute(), path.absolute().parent
     mistakes: list[Mistake] = []
     content = _toml(path, path.name, mistakes)
     if mistakes:
@@ -96,8 +97,8 @@ def read_config(
     name = table.text("name", "Liên Thông")
     province = table.text("province", like=_PROVINCE, expected=phrase('the code of the province, such as "H55"'))
     upstream = table.text("upstream", "", like=_CODE, expected=phrase("the code of a partner"))
-    public_url = table.text("public-url", "")
-    data, workers = home / table.text("data", "data"), table.number("workers", 1, least=1, most=MOST_WORKERS)
+    public_url, data = table.text("public-url", ""), home / table.text("data", "data")
+    workers = table.number("workers", 1, least=1, most=MOST_WORKERS)
     soap = _listen(table.table("soap"), 8443, limited=True)
     admin = _listen(table.table("admin"), 8444, limited=False)
     pki = table.table("pki")
@@ -110,11 +111,12 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    portal, units, replay, console = (
+    portal, units, replay, console, alerts = (
         _portal(table.table("portal")),
         _units(table.table("units"), province),
         _replay(table.table("replay")),
         _console(table.table("console"), home),
+        alerting.read_alert_settings(table.table("alerts"), home),
     )
     services, countable = service_files.read_services(table.table("services"), home, mistakes)
     reports, lookups = (
@@ -140,6 +142,7 @@ def read_config(
             else phrase("partners/{upstream}.toml", upstream=upstream)
         )
         table.wrong("upstream", phrase("there is no partner {upstream}", upstream=upstream), expected)
+    _check_mail_system(table, alerts, partners, _list_partner_files(home, candidates or {}))
     shown = own.certificates if own else ()
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
     partners = _without(partners, [*wrong, *_disagreements(partners, upstream, shown)], set_aside or mistakes.extend)
@@ -194,6 +197,7 @@ def read_config(
         feed=feed,
         syslog=syslog,
         incidents=told,
+        alerts=alerts,
         links=links,
         portal=portal,
         reports=attrs.evolve(reports, tellers=_list_tellers(partners)),
@@ -358,6 +362,20 @@ def _check_password(table: ConfigTable, file: Path) -> None:
             phrase("{file} cannot be read: {error}", file=file, error=error),
             phrase("a file that holds the password and nothing else"),
         )
+
+
+def _check_mail_system(
+    table: ConfigTable, alerts: AlertSettings | None, partners: Mapping[str, Partner], known: Collection[str]
+) -> None:
+    """Record if no mail can be sent through the partner that *alerts* names. Mistakes of its own file are not repeated."""
+    if alerts is None:
+        return
+    code, partner = alerts.through, partners.get(alerts.through)
+    expected = phrase('a partner with adapter = "mail" and the URL of its server, such as smtp://mail.tinh.gov.vn')
+    if partner is None and code not in known:
+        table.wrong("alerts.through", phrase("there is no partner {upstream}", upstream=code), expected)
+    elif partner and not (partner.adapter == "mail" and (partner.url or "").startswith(("smtp://", "smtps://"))):
+        table.wrong("alerts.through", phrase("no mail is sent through {code}", code=code), expected)
 
 
 def _portal(table: ConfigTable) -> PortalSettings | None:

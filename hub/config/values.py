@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
+from hub.config.alerts import AlertSettings
 from hub.config.feed import BrokerPlace
 from hub.config.incidents import IncidentSettings
 from hub.config.link_settings import LinkSettings
@@ -171,6 +172,7 @@ class Config:
     feed: Broker | None = None
     syslog: Listen | None = None  #: the port for syslog over TLS; None: syslog is not received
     incidents: IncidentSettings = attrs.field(factory=IncidentSettings)
+    alerts: AlertSettings | None = None  #: mail to units about what is due soon or late; None: none is sent
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None
     reports: ReportSettings = attrs.field(factory=ReportSettings)

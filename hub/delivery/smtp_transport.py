@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+from twisted.internet.defer import CancelledError
 
 from hub.config import Partner
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
-from hub.runtime.http_client import Unreachable
+from hub.runtime.http_client import Unreachable, describe_connection_error
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from hub.runtime.thread_pool import Work
 
@@ -56,14 +57,27 @@ class SmtpCarrier:
         """
         line = await self._connector.call(request.url, _USUAL, partner)
         try:
-            stage, said = await self._send(line, request, partner)
+            stage, said = await self._offer(line, request, partner)
+            if said.code == 354:
+                stage, said = "content", await _ask(line, _stuffed(request.body) + b".")
             line.write(b"QUIT\r\n")
         finally:
             line.close()
         return Reply(said.code, said.text, {"stage": stage}, self._now())
 
-    async def _send(self, line: LineConnection, request: Request, partner: Partner) -> tuple[str, _SmtpReply]:
-        """Send the commands one by one until one is refused. Return the last step and its reply."""
+    async def _offer(self, line: LineConnection, request: Request, partner: Partner) -> tuple[str, _SmtpReply]:
+        """Send the commands before the mail. A failure is known to have sent nothing of it."""
+        try:
+            return await self._command(line, request, partner)
+        except CancelledError:
+            raise
+        except Unreachable as error:
+            raise Unreachable(*error.args, unsent=True) from error
+        except Exception as error:
+            raise Unreachable(describe_connection_error(error), unsent=True) from error
+
+    async def _command(self, line: LineConnection, request: Request, partner: Partner) -> tuple[str, _SmtpReply]:
+        """Send the commands one by one until one is refused. Return the last step and its reply; of DATA, 354."""
         greeting = await _hear(line)
         if greeting.code != 220:
             return "greeting", greeting
@@ -89,10 +103,7 @@ class SmtpCarrier:
             said = await _ask(line, command)
             if said.code not in {250, 251}:
                 return stage, said
-        ready = await _ask(line, b"DATA")
-        if ready.code != 354:
-            return "data", ready
-        return "content", await _ask(line, _stuffed(request.body) + b".")
+        return "data", await _ask(line, b"DATA")
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:

@@ -14,6 +14,7 @@ from hub.language.terms import Term, find_term
 FIELDS: Mapping[str, Phrase] = {
     "added": phrase("units added"),
     "address": phrase("address"),
+    "alert": phrase("alert"),
     "aliases": phrase("other codes"),
     "amount": phrase("amount"),
     "answer": phrase("answer"),
@@ -62,6 +63,7 @@ FIELDS: Mapping[str, Phrase] = {
     "held_message": phrase("message that was recorded"),
     "id": phrase("id"),
     "issuer": phrase("issuer"),
+    "items": phrase("number of things"),
     "key": phrase("business key"),
     "kind": phrase("kind"),
     "late": phrase("late messages"),
@@ -110,6 +112,7 @@ FIELDS: Mapping[str, Phrase] = {
     "scopes": phrase("scopes"),
     "search": phrase("search"),
     "sender": phrase("from"),
+    "sending": phrase("how it ended"),
     "serial": phrase("serial number"),
     "service": phrase("service"),
     "sessions": phrase("sessions"),
@@ -144,6 +147,8 @@ FIELDS: Mapping[str, Phrase] = {
 }
 #: The scope of the words (`hub.language.terms`) that a field contains.
 _SCOPES = {
+    "alert": "alert",
+    "sending": "alert",
     "answer": "status",
     "content": "content",
     "outcome": "attempt",

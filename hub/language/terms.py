@@ -299,6 +299,10 @@ TERMS: Mapping[str, Term] = {
         phrase("unusual figures of a closed month"),
         phrase("Figures of a month were far from the mean of the months before it when it was closed."),
     ),
+    "event/alert-ended": Term(
+        phrase("an alert to a unit ended"),
+        phrase("A unit was sent mail about what is due soon or late, or it could not be sent."),
+    ),
     "event/report-row-revised": Term(
         phrase("a row of a closed month was revised"),
         phrase("A unit's row of a closed month was different when it was counted again."),
@@ -936,6 +940,14 @@ TERMS: Mapping[str, Term] = {
     "link/up": Term(phrase("reachable"), phrase("The other side can be reached.")),
     "link/down": Term(phrase("unreachable"), phrase("The other side cannot be reached.")),
     "link/silent": Term(phrase("silent"), phrase("The node has said nothing of the link for too long.")),
+    "alert/due": Term(phrase("due soon"), phrase("What is due within some working days.")),
+    "alert/overdue": Term(phrase("late"), phrase("What is late, once a week.")),
+    "alert/sending": Term(phrase("being sent"), phrase("A node is sending the mail.")),
+    "alert/sent": Term(phrase("sent"), phrase("The mail server has taken the mail.")),
+    "alert/failed": Term(phrase("not sent"), phrase("The mail server has certainly not taken the mail.")),
+    "alert/unsure": Term(
+        phrase("perhaps sent"), phrase("Nobody knows whether the mail arrived. It is not sent again.")
+    ),
     "breaker/closed": Term(phrase("connected"), phrase("Messages are sent to the partner.")),
     "breaker/open": Term(phrase("cut off"), phrase("Nothing is sent to the partner for a time.")),
     "breaker/half-open": Term(phrase("being probed"), phrase("One message is sent to the partner, as a probe.")),

@@ -37,6 +37,7 @@ from hub.journal.nodes import Node
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
+from hub.monitoring.late_alerts import LateAlerts
 from hub.monitoring.link_prober import LinkProber
 from hub.node.clock_steps import ClockStepDetector
 from hub.node.day_change import DayChangeDetector
@@ -216,6 +217,7 @@ def build_exchange(
     services = [
         DutyService(journal, work, live, reactor),
         AnswerExpiry(journal, reactor, now),
+        LateAlerts(journal, live, send, reactor, now, frame.node),
         HandOver(live, journal, reactor, now),
         ReplayService(journal, live, reactor, now, check, frame.wake, work),
         revocation_fetcher,

@@ -920,6 +920,26 @@ sa.Index(
     *(open_work.c.unit, open_work.c.service, open_work.c.waiting, open_work.c.due, open_work.c.field),
 )
 
+#: The alerts by mail to units about what is due soon or late (hub/journal/sequels/open_work/alerts.py).
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),  # due · overdue
+    sa.Column("day", DayType, primary_key=True),  # of a weekly one the Monday of its week
+    sa.Column("state", sa.Text, nullable=False),  # sending · sent · failed · unsure
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("node", sa.Text, nullable=False),  # that sends it
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("items", sa.Integer, nullable=False),  # things that it lists or counts
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("upto", Instant),  # what the hub learned until then was considered
+    sa.Column("next_at", Instant),  # when a failed one is tried again
+    sa.Column("changed_at", Instant, nullable=False),
+)
+sa.Index("ix_alert_day", alert.c.day)
+_partial("ix_alert_sending", alert.c.node, where=alert.c.state == sa.literal("sending", sa.Text, literal_execute=True))
+
 #: Searches that users of the console saved (hub/console/saved_searches.py).
 saved_search = sa.Table(
     "saved_search",

@@ -33,6 +33,7 @@ from hub.journal.duties import DutyKind
 from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
 from hub.journal.queue import replay_rules
+from hub.journal.sequels.open_work.alerts import AlertKind, AlertState
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
 from hub.language.terms import TERMS, describe_reason, find_term, name_word
@@ -118,6 +119,7 @@ def words() -> Iterator[tuple[str, str]]:
         "node": NodeState,
         "link": LinkState,
         "breaker": BreakerPosition,
+        "alert": AlertKind,
         "duty": DutyKind,
         "concern": Concern,
         "effect": changes.Effect,
@@ -132,6 +134,7 @@ def words() -> Iterator[tuple[str, str]]:
         "replay": replay_rules.Exclusion,
     }.items():
         yield from ((scope, word) for word in enumeration)
+    yield from (("alert", word) for word in AlertState)
     yield from (("replay", word) for word in (replay_rules.STOPPED, replay_rules.CORRECTED))
     yield from (("link", word) for word in given("monitoring/link_rows.py", "state"))
     yield from (("mark", mark) for mark in UnitMark if mark)  # a usual unit has none

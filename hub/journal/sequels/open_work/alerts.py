@@ -1,0 +1,140 @@
+"""Keeps which alerts by mail were sent to which unit, so that no unit gets one twice. Does not know what they say.
+
+An alert is written as begun before its mail is sent, and as ended after it. If the node ends between the two, nobody knows
+whether the mail arrived: then it is not sent again, and an event says so. A mail that the server has certainly not taken is
+sent again.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Event
+from hub.journal import events
+from hub.store import transactions
+from hub.store.tables import alert as table
+from hub.store.tables import node
+from hub.store.transactions import Transaction
+
+
+class AlertKind(StrEnum):
+    """What an alert lists."""
+
+    DUE = "due"  #: what is due on one of the next days
+    OVERDUE = "overdue"  #: what is late, once a week
+
+
+class AlertState(StrEnum):
+    """How far an alert is."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"  #: the server has certainly not taken it
+    UNSURE = "unsure"  #: nobody knows whether it arrived; it is not sent again
+
+
+#: The alerts after which a unit knows what they list, or may know it.
+_TOLD = (AlertState.SENT, AlertState.UNSURE)
+
+
+@attrs.frozen
+class AlertKey:
+    """One alert: to a unit, of a kind, of a day. A weekly one is of the Monday of its week."""
+
+    unit: str
+    kind: AlertKind
+    day: date
+
+
+@attrs.frozen(kw_only=True)
+class AlertEnd:
+    """How an alert ended."""
+
+    state: AlertState
+    items: int  #: things that it lists, or counts
+    upto: datetime  #: what the hub learned until then was considered
+    reason: str = ""  #: the server's answer, or why there is none
+    next_at: datetime | None = None  #: when it is tried again
+
+
+def begin_alert(tx: Transaction, key: AlertKey, address: str, by: str, now: datetime) -> bool:
+    """Write that the node *by* begins to send *key*. Return False if it was sent, is being sent, or must not be tried yet."""
+    row = {"unit": key.unit, "kind": str(key.kind), "day": key.day, "address": address, "node": by, "changed_at": now}
+    row |= {"state": str(AlertState.SENDING), "attempts": 1, "items": 0, "reason": ""}
+    if transactions.insert_missing_rows(tx, table, [row]):
+        return True
+    again = sa.and_(_is(key), table.c.state == AlertState.FAILED, table.c.next_at <= now)
+    more = {"state": str(AlertState.SENDING), "attempts": table.c.attempts + 1, "node": by, "changed_at": now}
+    return bool(tx.execute(sa.update(table).where(again).values(address=address, **more)).rowcount)
+
+
+def end_alert(tx: Transaction, key: AlertKey, end: AlertEnd, now: datetime) -> None:
+    """Write how *key* ended, with its event."""
+    values = {"items": end.items, "upto": end.upto, "reason": end.reason, "next_at": end.next_at, "changed_at": now}
+    tx.execute(sa.update(table).where(_is(key)).values(state=str(end.state), **values))
+    events.append_events(tx, _tell(key, end.state, end.items, end.reason, now))
+
+
+def end_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> int:
+    """Write as unsure what a node was sending that has ended; with *own* also what the node *by* was, before it started.
+
+    Return how many.
+    """
+    lives = sa.exists().where(node.c.name == table.c.node, node.c.until > now, node.c.stopped_at.is_(None))
+    lost = sa.or_(~lives, table.c.node == by) if own else ~lives
+    query = sa.select(table).where(table.c.state == AlertState.SENDING, lost)
+    rows = tx.execute(query).mappings().all()
+    for row in rows:
+        key = AlertKey(row["unit"], AlertKind(row["kind"]), row["day"])
+        values = {"state": str(AlertState.UNSURE), "upto": row["changed_at"], "changed_at": now}
+        tx.execute(sa.update(table).where(_is(key)).values(reason="node ended", **values))
+        events.append_events(tx, _tell(key, AlertState.UNSURE, row["items"], "node ended", now))
+    return len(rows)
+
+
+def has_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> bool:
+    """Tell whether `end_lost_alerts` finds any."""
+    lives = sa.exists().where(node.c.name == table.c.node, node.c.until > now, node.c.stopped_at.is_(None))
+    lost = sa.or_(~lives, table.c.node == by) if own else ~lives
+    return (
+        tx.execute(sa.select(table.c.unit).where(table.c.state == AlertState.SENDING, lost).limit(1)).first()
+        is not None
+    )
+
+
+def list_untouched(tx: Transaction, keys: Collection[AlertKey], now: datetime) -> list[AlertKey]:
+    """Return those of *keys* that may be sent now: not begun yet, or failed and to be tried again."""
+    days = {key.day for key in keys}
+    known = {
+        (row.unit, row.kind, row.day): row for row in tx.execute(sa.select(table).where(table.c.day.in_(sorted(days))))
+    }
+    found = []
+    for key in keys:
+        row = known.get((key.unit, str(key.kind), key.day))
+        if row is None or (row.state == AlertState.FAILED and row.next_at is not None and row.next_at <= now):
+            found.append(key)
+    return found
+
+
+def read_attempts(tx: Transaction, key: AlertKey) -> int:
+    """Return how often *key* was tried."""
+    return tx.scalar(sa.select(table.c.attempts).where(_is(key))) or 0
+
+
+def read_told_until(tx: Transaction, units: Sequence[str]) -> Mapping[str, datetime]:
+    """Return, by unit, until when what is due soon was told to it. A unit without an alert is left out."""
+    query = sa.select(table.c.unit, sa.func.max(table.c.upto).label("upto")).group_by(table.c.unit)
+    told = sa.and_(table.c.kind == AlertKind.DUE, table.c.state.in_(_TOLD), table.c.unit.in_(units))
+    return {row.unit: row.upto for row in tx.execute(query.where(told))}
+
+
+def _is(key: AlertKey) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.unit == key.unit, table.c.kind == str(key.kind), table.c.day == key.day)
+
+
+def _tell(key: AlertKey, state: AlertState, items: int, reason: str, now: datetime) -> Event:
+    body = {"unit": key.unit, "alert": str(key.kind), "day": key.day.isoformat(), "sending": str(state), "items": items}
+    return Event("alert-ended", now, None, None, body | ({"reason": reason} if reason else {}))

@@ -1,0 +1,203 @@
+"""Sends units mail about what is due soon, and once a week about what is late, through a partner's mail system.
+
+On a working day from the hour of `[alerts]` on, each unit with an address gets at most one mail of each kind, which the
+journal keeps (`hub.journal.sequels.open_work.alerts`): neither a restart nor another node sends it again. What a mail says
+is decided by `alert_letters`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+
+from hub.config import Partner
+from hub.config.alerts import AlertSettings
+from hub.config.reports import ReportSettings
+from hub.domain.errors import Unready
+from hub.domain.ids import make_id
+from hub.domain.local_time import HANOI, find_local_day
+from hub.domain.model import Reply, Request, Unit, UnitKind
+from hub.journal import unit_registry
+from hub.journal.sequels.open_work import alerts, following, listing
+from hub.journal.sequels.open_work.alerts import AlertEnd, AlertKey, AlertKind, AlertState
+from hub.journal.sequels.open_work.listing import make_filter
+from hub.monitoring.alert_letters import LISTED, Alert, find_recipient, is_new, write_alert_mail
+from hub.report.counting.open_work import ListedWork, WorkState
+from hub.report.form.workdays import Workdays, load_workdays
+from hub.runtime.http_client import Unreachable
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+
+log = structlog.get_logger()
+
+#: Facts of a message may be written some minutes after its receipt, whose time they have: newer ones wait a day.
+_MARGIN = timedelta(minutes=10)
+#: Events that may be missing in the list of open work.
+_BEHIND = 2_000
+#: Attempts for one mail a day, and the wait after the first failure, which doubles.
+_ATTEMPTS, _AGAIN = 6, timedelta(minutes=10)
+#: Things that are due soon and are looked at for one mail.
+_LOOKED = 2_000
+
+
+@attrs.define(eq=False)
+class LateAlerts(PeriodicService):
+    """The sender of one node. Each alert is begun by one node only."""
+
+    every, at_once = 60.0, False
+
+    _journal: Journal  #: keeps the alerts, and has the open work
+    _live: Live  #: the configuration in force
+    _send: Callable[[Request, Partner], Awaitable[Reply]]  #: sends a request to a partner
+    _clock: IReactorTime  #: the reactor, which times the looks
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _node: str  #: the node's name
+    #: whether what this node was sending before it started has been looked for
+    _begun: bool = attrs.field(default=False, init=False)
+    #: the calendar, and the settings that it was read for
+    _workdays: tuple[ReportSettings, Workdays] | None = attrs.field(default=None, init=False)
+
+    async def run_once(self) -> None:
+        """Send what is to be sent now."""
+        try:
+            await self._run()
+        except CancelledError:
+            raise
+        except Unready as unready:
+            log.warning("alerts-wait", problem=unready.problem.code)
+        except Exception:
+            # the next round tries again; an error raised here would end the loop for ever
+            log.exception("alerts-not-sent")
+
+    async def _run(self) -> None:
+        settings, now = self._live.config.alerts, self._now()
+        if settings is None:
+            return
+        if await self._journal.read(alerts.has_lost_alerts, self._node, now, own=not self._begun):
+            await self._journal.write(alerts.end_lost_alerts, self._node, now, own=not self._begun)
+        self._begun = True
+        workdays, today = self._read_workdays(), find_local_day(now)
+        if now.astimezone(HANOI).hour < settings.hour or not workdays.is_working(today):
+            return
+        partner = self._live.config.partners.get(settings.through)
+        if partner is None or await self._journal.read(following.count_unread) > _BEHIND:
+            return
+        for alert in await self._journal.read(list_alerts, settings, workdays, now):
+            if self.stopping:
+                return
+            await self._send_alert(alert, partner, workdays)
+
+    def _read_workdays(self) -> Workdays:
+        """Return the province's calendar. It is read again after a reload."""
+        reports = self._live.config.reports
+        if self._workdays is None or self._workdays[0] is not reports:
+            self._workdays = (reports, load_workdays(reports.workdays))
+        return self._workdays[1]
+
+    async def _send_alert(self, alert: Alert, partner: Partner, workdays: Workdays) -> None:
+        """Send one mail, unless another node has begun it."""
+        now = self._now()
+        if not await self._journal.write(alerts.begin_alert, alert.key, alert.address, self._node, now):
+            return
+        sender = partner.settings["from"]
+        mail = write_alert_mail(alert, sender, self._live.config.name, make_id(now), workdays, now)
+        state, reason = await self._try(mail, alert.address, sender, partner)
+        next_at = None
+        if state is AlertState.FAILED:
+            attempts = await self._journal.read(alerts.read_attempts, alert.key)
+            next_at = self._now() + _AGAIN * 2 ** (attempts - 1) if attempts < _ATTEMPTS else None
+        end = AlertEnd(state=state, items=alert.count, upto=alert.upto, reason=reason, next_at=next_at)
+        await self._journal.write(alerts.end_alert, alert.key, end, self._now())
+        if state is not AlertState.SENT:
+            log.warning("alert-not-sent", unit=alert.key.unit, state=str(state), reason=reason)
+
+    async def _try(self, mail: bytes, address: str, sender: str, partner: Partner) -> tuple[AlertState, str]:
+        """Send *mail*. Return what is known of it, and what the server or the network said."""
+        user = partner.settings.get("user", "")
+        account = (("User", user), ("Password", partner.secrets.get("password", ""))) if user else ()
+        request = Request(partner.url or "", mail, (("Mail-From", sender), ("Rcpt-To", address), *account))
+        try:
+            reply = await self._send(request, partner)
+        except Unready as unready:
+            return AlertState.FAILED, unready.problem.code
+        except Unreachable as lost:
+            return AlertState.FAILED if lost.unsent else AlertState.UNSURE, str(lost)[:300]
+        text = f"{reply.status} {' '.join(reply.body.decode('utf-8', 'replace').split())}"[:300]
+        taken = reply.status == 250 and reply.headers.get("stage") == "content"
+        return (AlertState.SENT, "") if taken else (AlertState.FAILED, text)
+
+
+def list_alerts(tx: Transaction, settings: AlertSettings, workdays: Workdays, now: datetime) -> list[Alert]:
+    """Return the alerts that are to be sent at *now*, a time of a working day."""
+    today, upto = find_local_day(now), now - _MARGIN
+    units = {unit.code: unit.at(today) for unit in unit_registry.list_unit_histories(tx)}
+    addresses = settings.list_addresses(today)
+    monday = today - timedelta(days=today.weekday())
+    keys = [AlertKey(unit, AlertKind.DUE, today) for unit in addresses] if settings.before else []
+    keys += [AlertKey(unit, AlertKind.OVERDUE, monday) for unit in addresses] if settings.weekly else []
+    open_keys = alerts.list_untouched(tx, keys, now)
+    if not open_keys:
+        return []
+    members = _divide(units, addresses)
+    told = alerts.read_told_until(tx, sorted({key.unit for key in open_keys}))
+    found = []
+    for key in open_keys:
+        if key.kind is AlertKind.DUE:
+            items = _list_due(tx, members[key.unit], settings, workdays, today, upto, told.get(key.unit))
+            count = len(items)
+        else:
+            items, count = _list_overdue(tx, members[key.unit], today)
+        if items:
+            name = units[key.unit].name if key.unit in units else ""
+            found.append(
+                Alert(
+                    key=key,
+                    address=addresses[key.unit],
+                    name=name,
+                    items=items[:LISTED],
+                    count=count,
+                    today=today,
+                    upto=upto,
+                )
+            )
+    return found
+
+
+def _divide(units: Mapping[str, Unit], addresses: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the units whose work is told to each unit with an address. Test units of a drill are left out."""
+    found: dict[str, list[str]] = {unit: [] for unit in addresses}
+    for code, unit in units.items():
+        recipient = None if unit.kind == UnitKind.DRILL else find_recipient(units, addresses, code)
+        if recipient is not None:
+            found[recipient].append(code)
+    return found
+
+
+def _list_due(
+    tx: Transaction,
+    members: Sequence[str],
+    settings: AlertSettings,
+    workdays: Workdays,
+    today: date,
+    upto: datetime,
+    told: datetime | None,
+) -> list[ListedWork]:
+    days = (workdays.add(today, max(settings.before)) - today).days
+    wanted = make_filter(today, days, units=members, state=WorkState.SOON)
+    return [
+        each
+        for each in listing.list_open_work(tx, wanted, _LOOKED)
+        if is_new(each.work, settings.before, workdays, today, upto, told)
+    ]
+
+
+def _list_overdue(tx: Transaction, members: Sequence[str], today: date) -> tuple[list[ListedWork], int]:
+    wanted = make_filter(today, -1, units=members)
+    count = sum(each.late for each in listing.count_open_work(tx, wanted))
+    late = attrs.evolve(wanted, state=WorkState.LATE)
+    return (listing.list_open_work(tx, late, LISTED) if count else []), count

@@ -1,0 +1,67 @@
+"""A connection to a mail server that ends before the mail is transmitted is known to have sent nothing; later it is not."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from hub.delivery.smtp_transport import SmtpCarrier
+from hub.domain.model import Request
+from hub.runtime.http_client import Unreachable
+from hub.runtime.line_protocol import ConnectionBroken
+
+SAID = [b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go"]
+
+
+class Line:
+    """A server that says some lines and is gone."""
+
+    def __init__(self, said: list[bytes]) -> None:
+        self.said, self.heard = list(said), b""
+
+    def local_address(self) -> str:
+        return "127.0.0.1"
+
+    def write(self, octets: bytes) -> None:
+        self.heard += octets
+
+    async def read_line(self) -> bytes:
+        if not self.said:
+            raise ConnectionBroken("the server is gone")
+        return self.said.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+def carry(line: Line) -> object:
+    async def call(*_words: object) -> Line:
+        return line
+
+    connector: Any = SimpleNamespace(call=call, starts_tls=lambda *_: False)
+    carrier = SmtpCarrier(connector, lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    request = Request("smtp://mail", b"hello", (("Mail-From", "a@b.vn"), ("Rcpt-To", "c@d.vn")))
+    done: list[object] = []
+    _ = Deferred.fromCoroutine(carrier.carry(request, cast("Any", None))).addBoth(done.append)
+    return done[0]
+
+
+@pytest.mark.parametrize("lines", range(5))
+def test_before_the_mail_nothing_was_sent(lines):
+    failure: Any = carry(line := Line(SAID[:lines]))
+    assert isinstance(failure.value, Unreachable)
+    assert failure.value.unsent
+    assert b"hello" not in line.heard
+
+
+def test_in_the_midst_of_the_mail_nobody_knows():
+    failure: Any = carry(line := Line(SAID))
+    assert b"hello" in line.heard
+    assert not getattr(failure.value, "unsent", False)
+
+
+def test_a_mail_that_was_taken_is_answered():
+    reply: Any = carry(Line([*SAID, b"250 taken"]))
+    assert (reply.status, reply.headers["stage"]) == (250, "content")
