@@ -240,6 +240,28 @@ def test_a_collected_message_of_such_a_service_needs_a_grant_by_name(made):
     assert not grants.is_granted(partner, made, "work")
 
 
+GUIDE = (ROOT / "docs/howto/tell-work.md").read_text("utf-8")
+
+
+def test_a_system_that_cannot_sign_tells_by_the_how_to_alone(tmp_path):
+    """The partner's file and both envelopes are those of the page; curl sends them as they stand."""
+    home = homes.begin(tmp_path / "tinh")
+    (file,) = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    (home / "partners/sotttt.toml").write_text(file.replace("nhiemvu.crt", "sotttt.crt"), "utf-8")
+    found = check_config(home / "hub.toml", datetime.now(UTC))
+    assert not [each for each in found.mistakes if "calls" in each.path or "policy" in each.path]
+    said = config.read_config(home / "hub.toml").partners["sotttt"]
+    words = {name: getattr(said, name) for name in ("units", "tells", "calls", "policy")}
+    town = make_town(tmp_path, home, **words)
+    for envelope in re.findall(r"```xml\n(.*?)```", GUIDE, re.DOTALL):
+        answer = town.put(envelope.encode(), town.who, "work").decode()
+        assert "<IsSuccess>true</IsSuccess>" in answer, answer
+    numbers = town.report("congviec")
+    assert (numbers["done_converted"], numbers["returned_converted"]) == (150, 150)
+    assert (numbers["excused"], numbers["late"]) == (1, 0)
+    town.engine.dispose()
+
+
 # --- on and off ---
 
 
