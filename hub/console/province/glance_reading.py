@@ -70,11 +70,13 @@ class GlanceReader:
         """
         book = await self._turns.read_book()
         kept = await self._turns.look(glance_rows.list_kept_sheets)
-        forms = [each.id for each in book.forms]
-        chosen = form or next((each for each in _FIRST if each in forms), forms[0])
+        forms, counted = [each.id for each in book.forms], {name for name, _ in kept}
+        chosen = form or next((each for each in _FIRST if each in counted), next(iter(counted), forms[0]))
+        running = find_month_containing(now, book.cuts).text
         months = [period for name, period in kept if name == chosen and period[5:].isdigit()]
         complete = [period for period in months if kept[chosen, period].complete]
-        return chosen, max(complete or months, default=find_month_containing(now, book.cuts).text)
+        ended = [period for period in months if period < running]
+        return chosen, max(complete or ended, default=running)
 
     async def write_file(self, view: GlanceView, kind: str, language: Language) -> bytes:
         """Return *view* as a file of *kind*."""

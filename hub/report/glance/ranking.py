@@ -86,16 +86,18 @@ def rank_units(
     """
     members = list(units)
     values, parts = list[Mapping[str, Number]](), dict[str, tuple[Number, Number]]()
+    part, whole = ([indicator.columns.index(key) for key in keys] for keys in (indicator.part, indicator.whole))
     for text in periods:
         sheet = sheets.get(text)
         numbers = {} if sheet is None else sheet.read_numbers(indicator.columns)
         nothing = numbers.get("", (None,) * len(indicator.columns))
         found: dict[str, Number] = {}
         for unit in members:
-            cells = dict(zip(indicator.columns, numbers.get(unit.code, nothing), strict=True))
-            found[unit.code] = compute_indicator(indicator, cells)
+            cells = numbers.get(unit.code, nothing)
+            both = _add(cells, part), _add(cells, whole)
+            found[unit.code] = compute_share(*both) if whole else both[0]
             if text == periods[-1]:
-                parts[unit.code] = _add(indicator.part, cells), _add(indicator.whole, cells)
+                parts[unit.code] = both
         values.append(found)
     now, before = values[-1], values[-2] if len(values) > 1 else {}
     places, places_before = (_find_places(indicator.better, each) for each in (now, before))
@@ -128,20 +130,16 @@ def rank_units(
     )
 
 
-def compute_indicator(indicator: RankIndicator, cells: Mapping[str, Number]) -> Number:
-    """Return the value of *indicator* from the numbers of its columns: of a percentage rounded to two decimals, halves up.
-    None if a number is missing, or the whole is 0.
-    """
-    part = _add(indicator.part, cells)
-    if not indicator.whole or part is None:
-        return part
-    whole = _add(indicator.whole, cells)
-    return round_ratio(100 * Fraction(part) / Fraction(whole)) if whole else None
+def compute_share(part: Number, whole: Number) -> Number:
+    """Return *part* in per cent of *whole*, rounded to two decimals, halves up; None if one is missing, or the whole is 0."""
+    return round_ratio(100 * Fraction(part) / Fraction(whole)) if part is not None and whole else None
 
 
-def _add(keys: Sequence[str], cells: Mapping[str, Number]) -> Number:
-    """Return the sum of the numbers of *keys*; None if one is missing, or there are no keys."""
-    numbers = [cells[key] for key in keys]
+def _add(cells: Sequence[Number], places: Sequence[int]) -> Number:
+    """Return the sum of the *cells* at *places*; None if one is missing, or there are no places."""
+    if len(places) == 1:
+        return cells[places[0]]
+    numbers = [cells[place] for place in places]
     known = [each for each in numbers if each is not None]
     return sum(known[1:], known[0]) if numbers and len(known) == len(numbers) else None
 
