@@ -1,7 +1,7 @@
 """The values of the operations that declare and sign reports. Contains no operation."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 import attrs
@@ -13,6 +13,7 @@ from hub.language.phrases import phrase
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell
 from hub.report.signed.declaring import DeclaredCell, Figure
 from hub.workload.declarations import ComparedDeclaration
+from hub.workload.many.report_round import ReportRound, UnitStanding
 from hub.workload.revisions import Revision, RevisionSignature, SignatureStamp
 
 _UNIT = phrase("unit of the row; empty: the total of the unit")
@@ -274,3 +275,72 @@ class ApiDeclarable:
 def _number(figure: Figure) -> float | None:
     """Return a figure as JSON has it."""
     return figure if figure is None or isinstance(figure, int) else float(figure)
+
+
+@attrs.frozen(kw_only=True)
+class ApiUnitStanding:
+    """How the report of one unit stands."""
+
+    unit: str
+    name: str
+    parent: str | None
+    level: Annotated[str | None, phrase("level of the unit, if the registry has it")]
+    kind: Annotated[str | None, phrase("kind of the unit, if the registry has it")]
+    state: Annotated[
+        str, phrase("running, month-open, ready, closed, drafted, signed, submitted, accepted or returned")
+    ]
+    since: Annotated[datetime | None, phrase("when it reached the state; null before the first revision")]
+    revision: Annotated[int | None, phrase("number of the newest revision")]
+    signed_by: Annotated[str | None, phrase("the file that gives the right to sign")]
+    partners: Annotated[Sequence[str], phrase("to whom it was submitted")]
+    reasons: Annotated[Sequence[str], phrase("why it was returned")]
+    declaration: Annotated[str, phrase("undeclared, declared, declared-equal or declared-differing")]
+    declared_at: datetime | None
+    differing: Annotated[int, phrase("declared cells that are not as counted")]
+
+    @classmethod
+    def of(cls, found: UnitStanding) -> "ApiUnitStanding":
+        """Return how a report stands."""
+        unit, newest = found.unit, found.revision
+        return cls(
+            unit=unit.code,
+            name=unit.name,
+            parent=unit.parent,
+            level=unit.level or None,
+            kind=unit.kind or None,
+            state=str(found.step),
+            since=found.since,
+            revision=None if newest is None else newest.revision,
+            signed_by=None if newest is None or newest.signing is None else newest.signing.official,
+            partners=[] if newest is None else [each.partner for each in newest.handed_in],
+            reasons=[] if newest is None else [reason for each in newest.verdicts for reason in each.reasons],
+            declaration=str(found.declared),
+            declared_at=found.declared_at,
+            differing=found.differing,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApiReportRound:
+    """How the reports of all units stand, for one form and period."""
+
+    form: str
+    period: str
+    ended: bool
+    open_month: Annotated[str | None, phrase("the first month that is not closed")]
+    due: Annotated[date | None, phrase("the last day on which a report is in time")]
+    days_left: Annotated[int | None, phrase("days from today to that day, below 0 when it is over")]
+    units: Annotated[Sequence[ApiUnitStanding], phrase("parents before the units below them"), LONG]
+
+    @classmethod
+    def of(cls, found: ReportRound) -> "ApiReportRound":
+        """Return a round."""
+        return cls(
+            form=found.form.id,
+            period=found.period.text,
+            ended=found.ended,
+            open_month=found.open_month or None,
+            due=None if found.due is None else found.due.day,
+            days_left=found.days_left,
+            units=[ApiUnitStanding.of(each) for each in found.units],
+        )

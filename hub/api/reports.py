@@ -9,9 +9,11 @@ from enum import StrEnum
 from hub.api.messages import CURSOR
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
 from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
 from hub.console import reading, standing
 from hub.console.permissions import Permission
+from hub.console.province.round_page import read_chosen_round, read_round_search
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.console.visible_messages import PRIVATE
 from hub.domain.fair_queue import CONSOLE
@@ -135,6 +137,15 @@ async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
 
 
+async def read_round(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with how the reports of the units stand that the caller sees and the parameters choose."""
+    form, period = call.text("form"), call.text("period")
+    chosen = {name: call.text(name) for name in ("below", "level", "kind", "step", "declared")}
+    words = (call.user, await parts.turns.read_book(), form, period, call.now, read_round_search(chosen))
+    _, found = await parts.turns.count(call.user.name, call.wanted, form, read_chosen_round, *words)
+    return answer_value(ApiReportRound.of(found), call)
+
+
 OPERATIONS = (
     ApiOperation(
         name="listReports",
@@ -154,6 +165,24 @@ OPERATIONS = (
         parameters=(*ADDRESS, _REVISION),
         answers=ApiReport,
         run=read_report,
+    ),
+    ApiOperation(
+        name="getReportRound",
+        path="/rounds/{form}/{period}",
+        tag="reports",
+        about=phrase("Read how the reports of all units stand, for one form and period."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(
+            _FORM,
+            _PERIOD,
+            ApiParameter("below", phrase("only this unit and those below it")),
+            ApiParameter("level", phrase("only units of this level")),
+            ApiParameter("kind", phrase("only units of this kind")),
+            ApiParameter("step", phrase("only units whose report is in this state")),
+            ApiParameter("declared", phrase("only units whose declaration stands so")),
+        ),
+        answers=ApiReportRound,
+        run=read_round,
     ),
     ApiOperation(
         name="listReportFacts",

@@ -303,3 +303,19 @@ def test_a_revised_report_names_what_changed_and_the_revision_before_is_read_by_
     assert (program.said["revision"], program.said["report"]["total"]["sent_internal"]) == (1, 2)
     assert program.get("/reports/mail/H55.13/2026-11?revision=3").status == 404
     assert program.get("/reports/mail/H55.13/2026-11?revision=x").status == 400
+
+
+def test_the_round_of_reports_is_read_of_the_units_of_the_token(town, program):
+    town.take(1)
+    program.get("/rounds/edoc/2026-11")
+    assert (program.said["form"], program.said["ended"], program.said["open_month"]) == ("edoc", True, None)
+    told = {each["unit"]: (each["state"], each["declaration"], each["revision"]) for each in program.said["units"]}
+    assert told == dict.fromkeys(("H55", "H55.01", "H55.13", "H55.13.1", "H55.30"), ("ready", "undeclared", None))
+    program.get("/rounds/edoc/2026-12?below=H55.13&step=running")
+    assert [each["unit"] for each in program.said["units"]] == ["H55.13", "H55.13.1"]
+    program.get("/rounds/ii06a/2026-11?step=signed")
+    assert (program.said["units"], program.said["due"], program.said["days_left"]) == ([], "2026-11-17", -7)
+    assert program.get("/rounds/none/2026-11").status == 404
+    few = Program(town, units=("H55.13",))
+    few.get("/rounds/edoc/2026-11")
+    assert [each["unit"] for each in few.said["units"]] == ["H55.13", "H55.13.1"]
