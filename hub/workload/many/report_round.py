@@ -176,9 +176,11 @@ def _compare(
 ) -> Mapping[str, int]:
     """Return how many cells of each declaration are not as counted, by unit."""
     units, found = list(asked.units.values()), dict[str, int]()
+    parents = {unit.parent for unit in units}
     for unit, stored in said.items():
         declared = _resolve_cells(tx, asked, declaring.parse_declaration(blobs.read_blob(tx, stored.sha256)))
-        report = asked.narrow_family(list_unit_family(units, unit)).count(now)
+        family = list_unit_family(units, unit) if unit in parents else (unit,)
+        report = asked.narrow_family(family).count(now)
         found[unit] = sum(cell.figure != counted for cell, counted in reconciling.pair_cells(declared, report))
     return found
 
