@@ -161,6 +161,28 @@ def test_an_old_workbook_of_the_provinces_own_layout_is_declared_and_each_bad_ce
     assert [(row["unit"], row["declared"]) for row in rows] == [("H55.13", 3), ("", 3), ("H55.13", 9)]
 
 
+def test_the_file_of_many_units_is_recorded_for_each_of_them_and_typed_again_for_none(
+    typed: Type, home: Path, tmp_path: Path
+) -> None:
+    (layout,) = [each for each in read_book(read_config(home / "hub.toml").reports).layouts if each.id == "rieng"]
+    book, asked = tmp_path / "toan-tinh.xls", ("H55", PERIOD, "--form", "rieng")
+    rows = [(1, "H55.13", {"gone": 2}), (2, "H55.13.1", {"gone": 1, "talks": 5}), ("", "Cộng", {"gone": 3})]
+    book.write_bytes(as_xls(lay_out(layout, rows, top=())))
+    recorded = typed("report", "declare", *asked, "--each", "--json", book)
+    assert recorded.exit_code == 0
+    found = {row["unit"]: row["message"] for row in map(json.loads, recorded.stdout.splitlines())}
+    assert found.keys() == {"H55", "H55.13", "H55.13.1"}
+    for unit, declared in (
+        ("H55", [("", 3)]),
+        ("H55.13", [("H55.13", 2)]),
+        ("H55.13.1", [("H55.13.1", 1), ("H55.13.1", 5)]),
+    ):
+        shown = typed("report", "reconcile", unit, PERIOD, "--form", "rieng", "--json").stdout.splitlines()
+        assert [(row["unit"], row["declared"]) for row in map(json.loads, shown)] == declared
+    again = typed("report", "declare", *asked, "--each", "--json", book)
+    assert {row["unit"]: row["message"] for row in map(json.loads, again.stdout.splitlines())} == found
+
+
 def test_the_paper_form_is_written_by_the_provinces_own_layout(typed: Type, tmp_path: Path) -> None:
     file = tmp_path / "bieu.xlsx"
     assert typed("report", "H55.13", PERIOD, "--form", "rieng", "--format", "paper", "-o", file).exit_code == 0

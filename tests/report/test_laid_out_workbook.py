@@ -123,6 +123,13 @@ def test_what_stands_below_the_table_is_not_read():
     assert read(Sheet(sheet.title, cells, sheet.merged)) == read(sheet)
 
 
+def test_a_second_table_below_the_end_is_told_and_not_passed_over():
+    sheet = as_sheet(lay_out(LAYOUT, [HEALTH]))
+    more = {(30, 2): SheetCell(CellKind.TEXT, "Sở Nội vụ"), (30, 3): SheetCell(CellKind.NUMBER, "7")}
+    ((cell, said),) = refused(Sheet(sheet.title, {**sheet.cells, **more}, sheet.merged))
+    assert (cell, said[:30]) == ("Biểu!B30", "Sở Nội vụ has figures below th")
+
+
 # --- each mistake is named ----------------------------------------------------------------------------------------------------
 
 
@@ -191,4 +198,4 @@ def test_rows_mistakes_and_compared_texts_are_bounded():
     many = as_sheet(lay_out(LAYOUT, [HEALTH]))
     cells = dict(many.cells)
     cells |= {(row, 1): SheetCell(CellKind.TEXT, "") for row in range(100, 100 + laid_out_workbook.ROWS)}
-    assert any("more than 10000 rows" in said for _, said in refused(Sheet(many.title, cells, many.merged)))
+    assert any("more than 5000 rows" in said for _, said in refused(Sheet(many.title, cells, many.merged)))

@@ -3,7 +3,7 @@
 Contains the dialogue and the display of cells, but no rules of declarations or counts.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from hub.cli.screen import (
     command,
     exit_command,
     pass_screen,
+    progress_bar,
     read_language,
     say,
     say_count,
@@ -28,14 +29,19 @@ from hub.cli.words import say_figure, say_word
 from hub.language.catalogues import say_both
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from hub.config import Config
-    from hub.journal.decisions import RecordedMessage
     from hub.report.counting.reconciling import ReconciledCell, Reconciliation
     from hub.report.form.book import Book
-    from hub.report.signed.declaring import Figure
+    from hub.report.signed.declaring import Declaration, Figure
     from hub.store.transactions import Transaction
+    from hub.units.province import Province
     from hub.workload.declarations import KeptDeclaration
     from hub.workload.unit_report import ReportSources
+
+#: Declarations that one transaction records.
+_TOGETHER = 20
 
 
 @command(
@@ -71,36 +77,77 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
 @command(
     "declare",
     t(
-        "Record the XLSX template that a unit has filled in. The journal names the user who runs the "
+        "Record what a unit declares by a workbook (.xlsx, .xls): the template that it has filled in, or the workbook of "
+        "the paper form, of a unit or of a whole province. The journal names the user who runs the "
         "command.\n\n{periods} `lienthong report template` writes the template.",
         periods=PERIODS,
     ),
     "lienthong report declare H55.13 2026-12 mau.xlsx",
+    "lienthong report declare H55 2026-12 --form ii06a bieu-toan-tinh.xls",
+    "lienthong report declare H55 2026-12 --form ii06a --each bieu-toan-tinh.xls",
 )
 @add_report_arguments
+@click.option(
+    "--each",
+    "apart",
+    is_flag=True,
+    help=t("Record the rows of the file as a declaration of each unit for itself. Interrupted, type it again."),
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_screen
-def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
+def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bool, file: Path) -> None:
+    import getpass
+
+    import attrs
+
     from hub.cli.journal import open_journal
     from hub.config import read_config
-    from hub.domain.errors import Unready, describe_problem
+    from hub.domain.errors import Unready
+    from hub.report.signed.declaring import split_declaration
     from hub.store import transactions
 
-    config, now = read_config(screen.config), datetime.now(UTC)
+    config, by = read_config(screen.config), getpass.getuser()
     with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            said, province = _read_declared(screen, tx, config, unit, period, form, file)
+        named = attrs.evolve(said, by=said.by or by)
         try:
-            with transactions.write_transaction(engine) as tx:
-                taken, by = _declared(screen, tx, config, unit, period, form, file, now)
+            _record_declared(screen, engine, province, split_declaration(named) if apart else (named,), by)
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
-    if taken.problems:
-        raise CommandStop("; ".join(describe_problem(each, read_language()) for each in taken.problems))
-    said = t("recorded by")
-    screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
     screen.note(
         t("Compare: lienthong report reconcile {unit} {period} --form {form}", unit=unit, period=period, form=form),
     )
+
+
+def _record_declared(
+    screen: Screen, engine: "sa.Engine", province: "Province", parts: "Sequence[Declaration]", by: str
+) -> None:
+    """Record *parts*, a few in each transaction, so that a running hub waits for none of them. Raises `CommandStop` for the
+    first that is refused.
+    """
+    from hub.domain.errors import describe_problem
+    from hub.store import transactions
+    from hub.workload import declarations
+
+    with progress_bar(t("Recording")) as show:
+        for start in range(0, len(parts), _TOGETHER):
+            with transactions.write_transaction(engine) as tx:
+                some = parts[start : start + _TOGETHER]
+                taken = [
+                    declarations.record_declaration(tx, province, each, by=by, now=datetime.now(UTC)) for each in some
+                ]
+            for each, recorded in zip(some, taken, strict=True):
+                if recorded.problems:
+                    why = "; ".join(describe_problem(problem, read_language()) for problem in recorded.problems)
+                    raise CommandStop(f"{each.unit}: {why}" if len(parts) > 1 else why)
+                shown = f"{recorded.id}: {t('recorded by')} {by}"
+                row = {"message": recorded.id, "by": by}
+                if len(parts) > 1:
+                    row, shown = {"unit": each.unit, **row}, f"{each.unit}: {shown}"
+                screen.row(row, shown)
+            show(start + len(some), len(parts))
 
 
 @command(
@@ -143,13 +190,10 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
     _print(screen, asked, compared.kept, found, parents)
 
 
-def _declared(
-    screen: Screen, tx: "Transaction", config: "Config", unit: str, period: str, form: str, file: Path, now: datetime
-) -> "tuple[RecordedMessage, str]":
-    import getpass
-
-    import attrs
-
+def _read_declared(
+    screen: Screen, tx: "Transaction", config: "Config", unit: str, period: str, form: str, file: Path
+) -> "tuple[Declaration, Province]":
+    """Return what *file* declares, and the province. Prints every mistake of the file, and then exits with 1."""
     from hub.domain import local_time
     from hub.journal import unit_registry
     from hub.report.form import book
@@ -160,7 +204,7 @@ def _declared(
     from hub.workload import declarations
 
     known = book.read_book(config.reports)
-    asked, by = read_report_sources(tx, unit, period, form, known), getpass.getuser()
+    asked = read_report_sources(tx, unit, period, form, known)
     report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts)
     try:
         with file.open("rb") as opened:
@@ -176,9 +220,7 @@ def _declared(
             place = f"{wrong.cell}: " if wrong.cell else f"{file}: "
             click.echo(place + say(wrong.wrong), err=True)
         exit_command(1)
-    province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
-    signed = attrs.evolve(said, by=said.by or by)
-    return declarations.record_declaration(tx, province, signed, by=by, now=now), by
+    return said, Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(datetime.now(UTC))))
 
 
 def read_report_sources(

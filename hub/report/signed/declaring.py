@@ -128,6 +128,14 @@ def parse_declaration(content: bytes) -> Declaration:
     return found
 
 
+def split_declaration(said: Declaration) -> tuple[Declaration, ...]:
+    """Return what *said* declares as a declaration of each unit for itself. The reporting unit keeps its total."""
+    by_unit: dict[str, list[DeclaredCell]] = {}
+    for cell in said.cells:
+        by_unit.setdefault(cell.unit or said.unit, []).append(cell)
+    return tuple(attrs.evolve(said, unit=unit, cells=tuple(cells)) for unit, cells in by_unit.items())
+
+
 def build_declaration_element(said: Declaration) -> etree._Element:
     """Return the message that declares *said*."""
     head = {"OrganId": said.unit, "Form": said.form, "Period": said.period, "DeclaredBy": said.by or None}
