@@ -64,8 +64,12 @@ class Unsigned(Exception):
     """Only a signed report may be submitted, and no official has signed this one."""
 
 
+class OfDrill(Exception):
+    """The report is of a test unit of a drill: it leaves the hub by no way."""
+
+
 #: Why a report is not given out, handed in or published.
-REFUSALS = (Unended, Unclosed, Unreasoned, Unsigned)
+REFUSALS = (Unended, Unclosed, Unreasoned, Unsigned, OfDrill)
 
 
 @attrs.frozen(kw_only=True)
@@ -324,8 +328,10 @@ def submit_report(
     """Record the report and a delivery of it to *partner*. Idempotent: a repetition makes no second delivery.
 
     A report that an official has signed is submitted as signed, even if a count made now gives other numbers (then it
-    is marked `behind`), unless *reason* asks for a new revision. Raises Unended, Unclosed, Unreasoned, Unsigned.
+    is marked `behind`), unless *reason* asks for a new revision. Raises Unended, Unclosed, Unreasoned, Unsigned,
+    OfDrill.
     """
+    _require_real(province, counted)
     officials, before = province.config.officials, _newest_of(tx, counted)
     document = None if before is None else revisions.find_submittable_message(tx, before.said)
     if before is not None and document is not None and not reason:
@@ -351,8 +357,9 @@ def publish_report(
     """Record that *by* has published the report, and a delivery of it to each partner that subscribes to
     `publications`.
 
-    Raises Unended, Unclosed, Unreasoned.
+    Raises Unended, Unclosed, Unreasoned, OfDrill.
     """
+    _require_real(province, counted)
     everyone = province.config.partners.values()
     takers = [each.code for each in everyone if publications.NAME in each.services and each.receive is Receive.PUSH]
     kept = _keep(tx, province, publications.NAME, counted, takers, reason=reason, by=by, now=now)
@@ -360,6 +367,12 @@ def publish_report(
         body = {"by": by, "reason": reason, "revision": kept.said.revision}
         events.append_events(tx, Event("report-published", now, kept.message.id, body=body))
     return kept
+
+
+def _require_real(province: Province, counted: CountedReport) -> None:
+    """Raise OfDrill for the report of a test unit."""
+    if province.routes.is_drill(counted.report.total.unit):
+        raise OfDrill
 
 
 def _keep(

@@ -24,8 +24,12 @@ from hub.report.counting import counting, family, posting
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import ColumnKind, Timing
 from hub.report.form.workdays import Workdays
+from hub.report.glance.sheet import list_province_family
+from hub.report.signed.sealed import read_sealed_report
 from hub.services.dossiers import states
 from hub.store import transactions
+from hub.workload import submission
+from hub.workload.submission import CountedReport
 from tests import databases, drilling
 from tests.drilling import DrillHub
 
@@ -345,3 +349,23 @@ def test_a_failed_drill_is_a_true_protocol_of_what_differs(drilled: Drilled, mon
     assert all(each.holds is not False for each in findings)
     said = [(each.place, str(each.text)) for each in findings if each.check == "drill"]
     assert ("edoc H55.K07.1 processing", "expected 0, found 1; messages: K07-0045, K07-0046") in said or len(said) > 1
+
+
+# --- what a test unit is kept out of
+
+
+def test_the_report_of_a_test_unit_is_neither_handed_in_nor_published(drilled: Drilled) -> None:
+    (content, *_) = drilled.hub.octets("mail").values()
+    counted = CountedReport(report=read_sealed_report(content).report, names={}, lines=[])
+    with transactions.read_transaction(drilled.hub.engine) as tx:
+        said: dict[str, Any] = {"reason": "", "by": "an", "now": drilled.hub.now}
+        with pytest.raises(submission.OfDrill):
+            submission.publish_report(tx, drilled.hub.province, counted, **said)
+        with pytest.raises(submission.OfDrill):
+            submission.submit_report(tx, drilled.hub.province, counted, "vpcp", **said)
+
+
+def test_test_units_are_in_no_ranking_of_the_province() -> None:
+    units = [*drilling.REAL, *drilling.drill_units(drilling.draw(services=[]))]
+    members, parents = list_province_family(units, date(2026, 2, 15))
+    assert {*members} == {*parents} == {unit.code for unit in drilling.REAL}

@@ -391,4 +391,6 @@ def _say_refusal(error: Exception) -> str:
             return t(
                 "the numbers differ from revision {unreasoned}; a new one needs --reason", unreasoned=error.args[0]
             )
+        case submission.OfDrill():
+            return t("a test unit of a drill")
     return t("it is not signed")

@@ -77,6 +77,8 @@ def _submit_or_publish(screen: Screen, unit: str, period: str, form: str, partne
             raise CommandStop(
                 t("the numbers differ from revision {unreasoned}; a new one needs --reason", unreasoned=unreasoned),
             ) from None
+        except submission.OfDrill:
+            raise CommandStop(t("{unit} is a test unit of a drill: its reports stay in the hub", unit=unit)) from None
         except submission.Unsigned:
             raise CommandStop(
                 t(

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Unit, UnitMark
+from hub.domain.model import Unit, UnitKind, UnitMark
 from hub.report.counting import deriving
 from hub.report.counting.counting import COUNTING, Report
 from hub.report.counting.declared import DeclaredFigure
@@ -108,9 +108,9 @@ def sum_up_families(
 
 def list_province_family(units: Iterable[Unit], after: date) -> tuple[tuple[str, ...], Mapping[str, str | None]]:
     """Return the units of the province that a report of a period has, those above before those below, and the parent of
-    each. *after*: the first day after the period.
+    each. Test units of a drill are in no ranking. *after*: the first day after the period.
     """
-    own = [unit for unit in units if unit.mark != UnitMark.NATIONAL]
+    own = [unit for unit in units if unit.mark != UnitMark.NATIONAL and unit.kind != UnitKind.DRILL]
     codes = {unit.code for unit in own}
     found: dict[str, None] = {}
     for top in own:
