@@ -23,6 +23,7 @@ from hub.audit.drill.comparing import Reconciled, reconcile_drill
 from hub.audit.drill.expecting import SentStep
 from hub.audit.drill.plan import DrillPlan
 from hub.config import Config, Listen, Partner
+from hub.config.service_files import read_shipped_services
 from hub.domain.model import Receive, Unit, UnitKind
 from hub.formats.spool import Drawer, Octets
 from hub.intake.endpoint import JournalAccess
@@ -43,7 +44,7 @@ from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
-from hub.web.endpoints import list_endpoints
+from hub.web.endpoints import list_endpoints, make_defined_endpoint
 from hub.workload import closing
 from tests import dossiers, pki
 from tests.packets import letter
@@ -117,6 +118,7 @@ class DrillHub:
                 certificates=(identity("kiemtra").certificate,),
                 units=tuple(each.code for each in self.plan.units),
                 receive=Receive.FETCH,
+                calls=("documents", "dossiers", "mail", "reports", "work"),
             ),
             Partner(
                 code="sotttt",
@@ -133,7 +135,7 @@ class DrillHub:
                 url="https://x",
             ),
         ]
-        ca = AUTHORITY.certificate
+        ca, defined = AUTHORITY.certificate, read_shipped_services()
         config = Config(
             path=Path("hub.toml"),
             name="Diễn tập",
@@ -151,10 +153,12 @@ class DrillHub:
             data=Path("data"),
             partners={each.code: each for each in partners},
             sample=False,
+            services=defined,
         )
         self.province = Province.of(config, known)
         access = JournalAccess(InlineDatabase(self.engine), run_at_once, _nothing, _nothing)
         live, endpoints = Live(Setup(self.province)), list_endpoints(access)
+        endpoints |= {name: make_defined_endpoint(each, access) for name, each in defined.items()}
         return {
             name: Intake(live, endpoints[name], access, lambda: self.now, Throttle(lambda: 0.0)) for name in endpoints
         }
@@ -200,7 +204,7 @@ class DrillHub:
         """Close a month for every form."""
         book = read_shipped_book()
         with transactions.write_transaction(self.engine) as tx:
-            for form in ("edoc", "ii06a", "dossiers", "mail"):
+            for form in ("edoc", "ii06a", "dossiers", "mail", "congviec"):
                 closing.close_month(tx, book, form, parse_period(text), self.now, "an")
 
     def send_real_messages(self) -> None:

@@ -171,7 +171,8 @@ class ServiceClient:
 
     def _find_contract(self, service: str) -> wsdl.Contract:
         if service not in self._contracts:
-            self._contracts[service] = wsdl.load_contract(service)
+            own = wsdl.is_published_contract(service)
+            self._contracts[service] = wsdl.load_contract(service) if own else _load_shipped_contract(service)
         return self._contracts[service]
 
     def _post(self, path: str, body: bytes, action: str) -> HttpAnswer:
@@ -287,6 +288,14 @@ class DocumentsClient(ServiceClient):
             return read(child), peer
         except ValueError as error:
             raise HubUnavailable(f"the answer makes no sense: {error}") from error
+
+
+def _load_shipped_contract(service: str) -> wsdl.Contract:
+    """Return the contract of a service that the hub brings along, defined by its schema."""
+    from hub.config.service_files import read_shipped_services  # reads schemas, which no call to another service needs
+    from hub.services.defined import load_defined_contract
+
+    return load_defined_contract(read_shipped_services()[service])
 
 
 def _unreadable(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:

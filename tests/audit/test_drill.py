@@ -132,7 +132,7 @@ def test_the_reports_say_what_the_inspector_expects(drilled: Drilled) -> None:
     found = drilled.reconcile()
     assert found.differences == ()
     assert found.unknown == ()
-    assert found.cells == 680
+    assert found.cells == 840
 
 
 def shifted(days: int) -> Callable[[pytest.MonkeyPatch], None]:

@@ -15,7 +15,7 @@ from hub.audit.drill.plan import Does, DrillPlan, DrillStep, DrillUnit, Life, Tr
 
 #: Documents, and likewise dossiers, that are drawn beside the traps.
 USUAL = 6
-SERVICES = ("documents", "dossiers", "mail")
+SERVICES = ("documents", "dossiers", "mail", "work")
 _FIGURES = ("AccountsIssued", "AccountsActive", "SentInternal", "SentExternal", "ReceivedInternal", "ReceivedExternal")
 _MORE_FIGURES = ("RefusedSize", "OverQuota", "OfficialDocuments")
 _CHANNELS = {"direct": "1", "online": "2", "post": "3"}
@@ -78,7 +78,7 @@ def draw_plan(
     period, first, last = find_period(today, cut_off)
     units = make_units(name, province)
     draw = _Drawing(Random(seed), name, units, first, today, sign, usual)  # noqa: S311 - to be repeated, not secret
-    for service, deeds in (("documents", draw.documents), ("dossiers", draw.dossiers), ("mail", draw.mail)):
+    for service, deeds in zip(SERVICES, (draw.documents, draw.dossiers, draw.mail, draw.work), strict=True):
         if service in services:
             deeds()
     return DrillPlan(
@@ -436,6 +436,99 @@ class _Drawing:
         octets = writing.write_call("mail", "SubmitMailUsage", unit, [*parts, ("Usage", {"OrganId": unit, **figures})])
         said = {"day": day.isoformat(), "correction": correction, "figures": dict(figures)}
         return self.add(service="mail", operation="SubmitMailUsage", unit=unit, octets=octets, said=said, **rules)
+
+    # --- work items
+
+    def work(self) -> None:
+        """Assign work items, do them, and judge them."""
+        root, one, below, two = self.units
+        far = (self.today - self.first).days + 4  # four days before the period
+        wanted: list[tuple[DrillUnit, str, int, dict[str, int]]] = [
+            (one, "1", 6, {"due": 5, "done": 5}),  # on the day
+            (one, "1.5", 6, {"due": 3, "done": 4}),  # the day after
+            (below, "2", 5, {"due": 4, "done": 3}),  # the day before
+            (two, "0.75", 4, {"due": 4}),  # due today
+            (two, "1", 4, {"due": 3}),  # due yesterday
+            (below, "3", 6, {"due": 2, "done": 5}),  # late, and excused
+            (below, "1", 6, {"due": 3}),  # overdue, and excused
+            (one, "2.5", 5, {}),  # without a due day
+            (two, "1.25", far, {"due": far, "done": far}),
+            (two, "1", far, {"due": 2, "done": 2}),
+            (one, "4", 6, {"due": 1, "done": 4}),  # late, but extended in time
+        ]
+        for _ in range(self.usual):
+            age = self.random.randint(0, 9)
+            days = {"due": self.random.randint(0, 9)}
+            if self.random.random() < 0.5:
+                days["done"] = self.random.randint(0, age)
+            factor = self.random.choice(["0.5", "1", "1.75", "2"])
+            wanted.append((self.random.choice([one, below, two]), factor, age, days))
+        for number, (unit, factor, age, days) in enumerate(wanted, 1):
+            assigned = self.ago(age)
+            item: dict[str, Any] = {
+                "Code": f"{self.name}.V{number}",
+                "OrganId": unit.code,
+                "Officer": f"CB-{number % 3}",
+            }
+            item |= {"Kind": "thu", "Factor": factor, "Assigned": assigned.isoformat()}
+            item |= {name.capitalize(): (assigned + timedelta(days=days[name])).isoformat() for name in days}
+            before = far in (age, age - 1)
+            if number == 11:
+                item["Extended"] = [{"number": 1, "Day": self.ago(5).isoformat(), "Due": self.ago(2).isoformat()}]
+            if "Done" in item and self.random.random() < 0.6:
+                self.tell_work(root.code, {name: item[name] for name in item if name != "Done"})
+            step = self.tell_work(root.code, item, trap=Trap.BEFORE if before else Trap.NONE)
+            if self.random.random() < 0.2:
+                self.repeat(step)
+        self.judge_work(root, one, below, two)
+
+    def judge_work(self, root: DrillUnit, one: DrillUnit, below: DrillUnit, two: DrillUnit) -> None:
+        """Return items for quality, excuse and withdraw some, and tell of others again, wrongly, or under another code."""
+        name, day = self.name, self.ago(1).isoformat()
+        returned = [{"number": number, "Day": day} for number in range(1, 6)]
+        self.judge(root.code, {"Code": f"{name}.V1", "OrganId": one.code, "Factor": "1", "Returned": returned[:1]})
+        self.judge(
+            root.code,
+            {"Code": f"{name}.V1", "OrganId": one.code, "Factor": "1", "Returned": returned[:1]},
+            trap=Trap.AGAIN,
+        )
+        self.judge(root.code, {"Code": f"{name}.V2", "OrganId": one.code, "Factor": "1.5", "Returned": returned})
+        excused = {"Day": day, "ConfirmedBy": "CB-9"}
+        for code, factor in (("V6", "3"), ("V7", "1")):
+            self.judge(
+                root.code, {"Code": f"{name}.{code}", "OrganId": below.code, "Factor": factor, "Excused": excused}
+            )
+        wrong = {"Code": f"{name}.W1", "OrganId": two.code, "Kind": "thu", "Factor": "9"}
+        wrong |= {"Assigned": self.ago(3).isoformat(), "Due": self.ago(2).isoformat()}
+        self.tell_work(root.code, wrong)
+        withdrawn = {"Code": f"{name}.W1", "OrganId": two.code, "Factor": "9", "Withdrawn": {"Day": day}}
+        self.judge(root.code, withdrawn, trap=Trap.CORRECTED)
+        again = {**wrong, "Code": f"{name}.W2", "Factor": "1"}
+        self.tell_work(one.alias, {**again, "OrganId": two.alias}, trap=Trap.ALIAS)
+        self.tell_work(root.code, {**again, "Factor": "5", "Assigned": self.ago(9).isoformat()}, trap=Trap.AGAIN)
+        bad = {**wrong, "Code": f"{name}.W3", "Factor": "0"}
+        self.tell_work(root.code, bad, refusal="contract-broken", trap=Trap.REFUSED)
+
+    def tell_work(self, teller: str, item: Mapping[str, Any], **rules: Any) -> DrillStep:
+        order = ("Code", "OrganId", "Officer", "Kind", "Factor", "Assigned", "Due", "Extended", "Done")
+        return self.item("TellWork", teller, {name: item[name] for name in order if name in item}, **rules)
+
+    def judge(self, teller: str, item: Mapping[str, Any], **rules: Any) -> DrillStep:
+        return self.item("JudgeWork", teller, item, **rules)
+
+    def item(self, operation: str, teller: str, item: Mapping[str, Any], **rules: Any) -> DrillStep:
+        """Send one work item, or what is said of it."""
+        parts = []
+        for name, value in item.items():
+            if isinstance(value, list):
+                parts += [
+                    (f'{name} number="{each["number"]}"', {key: each[key] for key in each if key != "number"})
+                    for each in value
+                ]
+            else:
+                parts.append((name, value))
+        octets = writing.write_call("work", operation, teller, [("Item", dict(parts))])
+        return self.add(service="work", operation=operation, unit=teller, octets=octets, said=dict(item), **rules)
 
 
 #: The leaves of MStatistic in the order of the contract, with the values that no column counts.

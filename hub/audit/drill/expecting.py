@@ -16,7 +16,7 @@ HANOI = timezone(timedelta(hours=7))
 #: Form, unit, column -> number.
 Numbers = dict[tuple[str, str, str], int]
 #: The forms that are counted, each with the service whose messages it counts.
-FORMS = {"edoc": "documents", "ii06a": "dossiers", "dossiers": "dossiers", "mail": "mail"}
+FORMS = {"edoc": "documents", "ii06a": "dossiers", "dossiers": "dossiers", "mail": "mail", "congviec": "work"}
 _NEW, _RECALL, _UPDATE, _REPLACEMENT = range(4)
 _RANK = {"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5}
 _FINAL = ("02", "06")
@@ -68,6 +68,8 @@ def expect_numbers(
         count.statistics()
     if "mail" in days:
         count.mail()
+    if "congviec" in days:
+        count.work(days["congviec"], floors.get("congviec", date.min))
     count.add_up(made_at)
     return Expected(count.numbers, {cell: tuple(dict.fromkeys(steps)) for cell, steps in count.behind.items()})
 
@@ -251,6 +253,55 @@ class _Count:
             for name, column in _MAIL_PEAKS.items():
                 self.add("mail", unit, column, steps, max(0, *(each[name] for each in own)))
 
+    # --- work items
+
+    def work(self, today: date, floor: date) -> None:
+        """Count the form `congviec`: what was told first of an item holds."""
+        items: dict[tuple[str, str], _Item] = {}
+        for step in self.taken("work"):
+            said = step.said
+            unit = self.plan.find_unit(said["OrganId"])
+            items.setdefault((unit, said["Code"]), _Item(unit)).hear(said, step.number)
+        for item in items.values():
+
+            def add(column: str, times: int = 1, *, one: _Item = item) -> None:
+                self.add("congviec", one.unit, column, one.steps, times)
+                if column != "excused":
+                    self.add("congviec", one.unit, f"{column}_converted", one.steps, times * one.hundredths)
+
+            self.count_item(item, today, floor, add)
+
+    def count_item(self, item: "_Item", today: date, floor: date, add: Callable[..., None]) -> None:
+        """Count one work item."""
+
+        def on(day: date) -> bool:
+            return self.inside(max(day, floor))
+
+        ends = {name: day for name, day in (("done", item.done), ("withdrawn", item.withdrawn)) if day}
+        end = min(ends, key=lambda name: ends[name], default="")
+        over = max(ends[end], item.assigned, floor) if end else None
+        if on(item.assigned):
+            add("assigned")
+        elif max(item.assigned, floor) < self.plan.first and not (over and over < self.plan.first):
+            add("carried_over")
+        if over is not None and self.inside(over):
+            add(end)
+            due = item.find_due(ends[end])
+            if end == "done" and due is not None and item.done is not None and item.done > due and not item.excused:
+                add("late")
+        if over is None and max(item.assigned, floor) <= today:
+            add("open")
+            due = item.find_due(today)
+            if due is not None and due < today and not item.excused:
+                add("overdue")
+        returned = [number for number, day in item.returned.items() if on(day)]
+        if returned:
+            self.add("congviec", item.unit, "returned", item.steps, len(returned))
+            first = sum(number <= 4 for number in returned)
+            self.add("congviec", item.unit, "returned_converted", item.steps, first * item.hundredths)
+        if item.excused and on(item.excused):
+            add("excused")
+
     # --- sums
 
     def add_up(self, forms: Iterable[str]) -> None:
@@ -263,6 +314,47 @@ class _Count:
                     self.numbers[form, unit.code, column] = sum(self.numbers[form, unit.code, part] for part in parts)
                     steps = [step for part in parts for step in self.behind.get((form, unit.code, part), ())]
                     self.behind[form, unit.code, column] = steps
+
+
+@attrs.define
+class _Item:
+    """What was told of one work item; of each thing the first telling."""
+
+    unit: str
+    assigned: date = date.max
+    due: date | None = None
+    hundredths: int = 0
+    extended: dict[int, tuple[date, date]] = attrs.field(factory=dict)  #: number -> the day of it, the new due day
+    done: date | None = None
+    returned: dict[int, date] = attrs.field(factory=dict)
+    excused: date | None = None
+    withdrawn: date | None = None
+    steps: list[int] = attrs.field(factory=list)
+
+    def hear(self, said: Mapping[str, Any], step: int) -> None:
+        """Take in what a message says."""
+        self.steps.append(step)
+        if "Assigned" in said and self.assigned == date.max:
+            self.assigned = date.fromisoformat(said["Assigned"])
+            self.due = date.fromisoformat(said["Due"]) if "Due" in said else None
+            whole, _, part = said["Factor"].partition(".")
+            self.hundredths = int(whole) * 100 + int(part.ljust(2, "0"))
+        for each in said.get("Extended", ()):
+            day, due = (date.fromisoformat(each[name]) for name in ("Day", "Due"))
+            self.extended.setdefault(each["number"], (day, due))
+        if "Done" in said:
+            self.done = self.done or date.fromisoformat(said["Done"])
+        for each in said.get("Returned", ()):
+            self.returned.setdefault(each["number"], date.fromisoformat(each["Day"]))
+        if "Excused" in said:
+            self.excused = self.excused or date.fromisoformat(said["Excused"]["Day"])
+        if "Withdrawn" in said:
+            self.withdrawn = self.withdrawn or date.fromisoformat(said["Withdrawn"]["Day"])
+
+    def find_due(self, day: date) -> date | None:
+        """Return the day by which it is due, as known on *day*: the newest extension up to then, else as assigned."""
+        known = [each for each in self.extended.values() if each[0] <= day]
+        return max(known)[1] if known else self.due
 
 
 @attrs.define
@@ -350,6 +442,7 @@ _MAIL_SUMS = {
     "OfficialDocuments": "official_documents",
 }
 _MAIL_PEAKS = {"AccountsIssued": "accounts", "AccountsActive": "active", "OverQuota": "over_quota"}
+_WORK = ("carried_over", "assigned", "done", "late", "withdrawn", "open", "overdue", "returned")
 _SETTLED = ("settled_early", "settled_on_time", "settled_late")
 _PENDING = ("pending_in_time", "pending_overdue")
 _CHANNELS = ("received_online", "received_direct", "received_post", "received_unstated")
@@ -384,6 +477,10 @@ COUNTED: Mapping[str, Sequence[str]] = {
         *("declared_received", "declared_finished"),
     ),
     "mail": (*_MAIL_PEAKS.values(), *_MAIL_SUMS.values()),
+    "congviec": (
+        *(f"{name}{suffix}" for name in _WORK for suffix in ("", "_converted")),
+        *("excused", "done_unmatched"),
+    ),
 }
 #: Columns that are sums of others, in the order in which they can be added up.
 SUMS: Mapping[str, Mapping[str, Sequence[str]]] = {
@@ -405,4 +502,8 @@ SUMS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "finished_done": _DONE,
     },
     "mail": {"sent": ("sent_internal", "sent_external"), "received": ("received_internal", "received_external")},
+    "congviec": {
+        "total": ("carried_over", "assigned"),
+        "total_converted": ("carried_over_converted", "assigned_converted"),
+    },
 }

@@ -84,15 +84,17 @@ def fetch_report(plan: DrillPlan, form: str, unit: str, door: Door) -> bytes:
 
 
 def find_floors(door: Door) -> Mapping[str, date]:
-    """Return the first day after the closed months of each form of which a month is closed."""
-    namespace, found = "urn:lienthong:reports:1", dict[str, date]()
+    """Return, by form, the first day after the months that are closed for any form; empty if none is.
+
+    The first closing of a month holds for all forms: what is told of it later counts in the next one.
+    """
+    namespace, last = "urn:lienthong:reports:1", date.min
     for form in FORMS:
         answer = door.call("reports", build_element(namespace, "ListPeriods", {"Form": form}))
         for period in answer.iterfind(f"{{{namespace}}}Period"):
             if period.findtext(f"{{{namespace}}}State") == "closed":
-                after = date.fromisoformat(period.findtext(f"{{{namespace}}}To") or "") + timedelta(days=1)
-                found[form] = max(found.get(form, date.min), after)
-    return found
+                last = max(last, date.fromisoformat(period.findtext(f"{{{namespace}}}To") or ""))
+    return {} if last == date.min else dict.fromkeys(FORMS, last + timedelta(days=1))
 
 
 def _read_answer(step: DrillStep, answer: etree._Element, now: Clock) -> SentStep:

@@ -125,7 +125,7 @@ def write_dossier_states(unit: str, states: Iterable[Fields]) -> bytes:
 def write_call(service: str, operation: str, unit: str, parts: Iterable[tuple[str, object]]) -> bytes:
     """Return the call of an *operation* about *unit*, as exclusive canonical XML.
 
-    *parts*: each child by its name, with a text, its own children, or a list of these.
+    *parts*: each child by its name, with a text, its own children, or a list of these. A name may have attributes behind it.
     """
     inside = "".join(_plain(name, value) for name, value in (("OrganId", unit), *parts))
     written = f'<{operation} xmlns="urn:lienthong:{service}:1">{inside}</{operation}>'
@@ -142,7 +142,7 @@ def _plain(name: str, value: object) -> str:
     if isinstance(value, list | tuple):
         return "".join(_plain(name, each) for each in value)
     inside = "".join(_plain(*each) for each in value.items()) if isinstance(value, Mapping) else escape(str(value))
-    return f"<{name}>{inside}</{name}>"
+    return f"<{name}>{inside}</{name.partition(' ')[0]}>"
 
 
 def _organization(code: str) -> str:

@@ -98,6 +98,13 @@ def audit() -> None:
     multiple=True,
     help=t("A holiday of the province that this program does not know."),
 )
+@click.option(
+    "--service",
+    "services",
+    metavar="SERVICE",
+    multiple=True,
+    help=t("Only this service; default documents, dossiers, mail and work."),
+)
 @click.option("--key", type=_FILE, help=t("Private key (PEM)."))
 @click.option("--certificate", type=_FILE, help=t("Certificate (PEM)."))
 @pass_screen
@@ -109,6 +116,7 @@ def plan_drill(
     today: datetime | None,
     cut_off: int,
     days_off: Sequence[datetime],
+    services: Sequence[str],
     key: Path | None,
     certificate: Path | None,
 ) -> None:
@@ -120,6 +128,10 @@ def plan_drill(
 
     if (key is None) != (certificate is None):
         raise click.UsageError(t("give both --key and --certificate, or neither"))
+    if unknown := {*services} - {*drawing.SERVICES}:
+        raise click.UsageError(
+            t("one of {names}", names=", ".join(drawing.SERVICES)) + f": {', '.join(sorted(unknown))}"
+        )
     if (directory / PLAN).exists():
         raise CommandStop(t("{path} exists already", path=directory / PLAN))
     now = _now()
@@ -142,6 +154,7 @@ def plan_drill(
         cut_off=cut_off,
         days_off=(*off, *(each.date() for each in days_off)),
         days_on=on,
+        services=services or drawing.SERVICES,
     )
     with _written(directory):
         (directory / UNITS).write_bytes(_write_units(plan))
@@ -171,10 +184,11 @@ def plan_drill(
 
 def _say_next_steps(directory: Path, plan: "DrillPlan", certificate: Path) -> str:
     units = " ".join(f"--unit {unit.code}" for unit in plan.units)
+    calls = sorted({step.service for step in plan.steps} | {"reports"})
     lines = [
         t("The operator of the hub lets the drill in, once:"),
         f"  lienthong units import {directory / UNITS}",
-        f"  lienthong partners add {plan.name.lower()} --certificate {certificate} --fetch {units}",
+        f"  lienthong partners add {plan.name.lower()} --certificate {certificate} --fetch {units} --calls {','.join(calls)}",
         "  lienthong reload",
     ]
     if (directory / AUTHORITY).exists():
