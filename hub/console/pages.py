@@ -124,6 +124,7 @@ from hub.monitoring.integration.kit import KIT, make_kit, name_kit
 from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
+from hub.report.counting.declared import place_figures
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output import schematron
@@ -954,6 +955,11 @@ class ConsolePages:
             "facts": behind.facts,
             "differences": behind.differences,
             "messages": behind.messages,
+            "declared": [
+                figure
+                for figure in place_figures(found.declared, found.members)
+                if (figure.unit, figure.column) == (row or "", column)
+            ],
             "first": place(None) if after is not None else None,
             "more": place(behind.more.text()) if behind.more is not None else None,
         }

@@ -105,6 +105,8 @@ def _reports(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="report-no-charts", address=f"/reports/edoc/H55.83/{ENDED}?charts=1")
     yield Screen(name="report-empty", address=f"/reports/edoc/H55/{ENDED}?charts=1", hub=Hub.IDLE)
     yield Screen(name="report-sections", address=f"/reports/ii06a/H55/{ENDED}")
+    yield Screen(name="report-points", address=f"/reports/nd335/H55.13/{ENDED}")
+    yield Screen(name="facts-declared", address=f"/reports/nd335/H55.13/{ENDED}/general?unit=H55.13")
     yield Screen(name="report-fields", address=f"/reports/ii06a/H55.41/{ENDED}")
     yield Screen(name="report-units-and-fields", address=f"/reports/ii06a/H55.13/{ENDED}", person="quang")
     yield Screen(name="facts-field", address=f"/reports/ii06a/H55.13/{ENDED}/settled?unit=H55.13.1&row=HTX")

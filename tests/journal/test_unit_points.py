@@ -110,7 +110,7 @@ def test_the_points_are_computed_again_from_the_printed_page_with_a_pocket_calcu
         assert numbers[line.split(" ")[0]] == result
         computed += 1
     assert computed == 8
-    assert cells["grade"] == "Hoàn thành tốt nhiệm vụ"
+    assert cells["grade"] == "Hoàn thành tốt"
     assert any("(18) Điểm: Tiêu chí chung (kê khai) = 28,50, Tỉnh Thái Nguyên (H55) kê khai" in line for line in lines)
 
 
@@ -210,7 +210,7 @@ def test_a_formula_a_grade_and_a_column_are_replaced_in_one_toml_and_closed_mont
         **{
             "(quantity + quality + progress) / 3 * results_points / 100": "(2 * quantity + quality + progress) / 4 * 0.6",
             "at = 70": "at = 75",
-            "Hoàn thành tốt nhiệm vụ": "Tốt",
+            "Hoàn thành tốt": "Tốt",
             '[[column]]\nkey = "grade"': '[[column]]\nkey = "gap"\nkind = "expression"\nvi = "Còn thiếu"\nen = "Missing"\n'
             'expression = "100 - points"\n\n[[column]]\nkey = "grade"',
         },

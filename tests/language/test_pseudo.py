@@ -203,7 +203,17 @@ def a_busy_town(town: Town) -> list[str]:
 
 
 #: On the console: names of units, of the hub (“Tỉnh”), of users, partners and files; subjects; an official's name.
-SHOWN = (UNIT_NAMES, CODE, SHA256, FORM_IDS, r"\bTỉnh\b", r"\b(?:sotttt|vpub)\b", r"V/v kết nối", r"7816/VPUB", r"\b(?:min|max)\(")
+SHOWN = (
+    UNIT_NAMES,
+    CODE,
+    SHA256,
+    FORM_IDS,
+    r"\bTỉnh\b",
+    r"\b(?:sotttt|vpub)\b",
+    r"V/v kết nối",
+    r"7816/VPUB",
+    r"\b(?:min|max)\(",
+)
 
 
 @pytest.mark.slow

@@ -272,7 +272,12 @@ def test_a_page_says_each_formula_with_the_unit_s_numbers_and_who_declared():
     assert ">Done</td>" in page
     assert "(5)*: declared by a unit above it, at most 30; the hub does not count it" in page
     many = report({f"U{number}": (1, 1) for number in range(MOST_UNITS + 1)})
-    assert write_workings(many, {}) == ()
+    assert [each.says for each in write_workings(many, {}, Language.EN)] == [
+        "(3) Quantity = min(100 × (2) / (1); 100)",
+        "(4) Points for results = (3) × 70 / 100",
+        "(6) All points = (4) + (5)",
+        "(7) Grade: (6) ≥ 90: Excellent; ≥ 50: Done; Not done",
+    ]
 
 
 def test_csv_and_workbook_name_the_grade_and_the_workbook_computes_it_live():

@@ -15,7 +15,6 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
-from hub.report.form.expression import READERS, parse_formula, write_formula
 from hub.report.form.form import Column, ColumnKind, Declarer, Form, Indicator, Measured
 
 #: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
@@ -158,25 +157,19 @@ def group_columns(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
 
 
 def write_column_sums(form: Form) -> list[str]:
-    """Return the texts printed under the headings, as official forms have them: `(3)`, `(7)=(8)+(9)`,
-    `(10)=(8)/(7)`.
+    """Return the texts printed under the headings, as official forms have them: `(3)`, `(7)=(8)+(9)`, `(10)=(8)/(7)`, and
+    `(11)*` over declared figures. What an expression is stands below the table (`workings`): it is too long for a heading.
     """
     numbers = {column.key: f"({place})" for place, column in enumerate(form.columns, form.first_number)}
-    return [numbers[column.key] + _rule(form, column, numbers) for column in form.columns]
+    return [numbers[column.key] + _rule(column, numbers) for column in form.columns]
 
 
-def _rule(form: Form, column: Column, numbers: Mapping[str, str]) -> str:
+def _rule(column: Column, numbers: Mapping[str, str]) -> str:
     def added(keys: tuple[str, ...]) -> str:
         return "+".join(numbers[key] for key in keys)
 
     if column.kind is ColumnKind.DECLARED:
         return "*"
-    if column.expression:
-        return "=" + write_formula(
-            parse_formula(column.expression),
-            lambda name: numbers.get(name) or str(form.parameters[name]),
-            READERS,
-        ).replace(" ", "")
     if column.part:
         part, whole = (f"[{added(keys)}]" if len(keys) > 1 else added(keys) for keys in (column.part, column.whole))
         return f"={part}/{whole}"

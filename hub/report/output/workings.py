@@ -11,7 +11,7 @@ from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.declared import DeclaredFigure
-from hub.report.form.expression import READERS, parse_formula, write_formula
+from hub.report.form.expression import READERS, Notation, parse_formula, write_formula
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.output.words import name_column, name_row_unit, write_moment, write_number, write_value
 
@@ -29,7 +29,7 @@ _LESS = phrase("less than {limit}")
 class Working:
     """How one cell comes about."""
 
-    unit: str | None  #: None: of the total
+    unit: str | None  #: None: of any
     column: str
     says: (
         str  #: beginning with the unit if the report has several: `Sở Một: (7) Số lượng = 100 × (3) / (2) = … = 77,42`
@@ -37,13 +37,14 @@ class Working:
 
 
 def write_workings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[Working, ...]:
-    """Return the workings of each unit's row, in the order of rows and columns; of the total, if the report has one row.
-    None for a form without formulas, grades and declared figures, or with more than `MOST_UNITS` rows.
+    """Return the workings of each unit's row, in the order of rows and columns. Of a report with more than `MOST_UNITS`
+    rows: the formulas and the limits of grades alone. None for a form without formulas, grades and declared figures.
     """
     told = {(figure.unit, figure.column): figure for figure in report.declared}
     shown = [column for column in report.form.columns if _is_shown(column)]
-    if not shown or len(report.rows) > MOST_UNITS:
-        return ()
+    if len(report.rows) > MOST_UNITS:
+        said = [(column.key, _write_general(report.form, column, language)) for column in shown]
+        return tuple(Working(unit=None, column=key, says=text) for key, text in said if text)
     alone = len(report.rows) == 1
     found: list[Working] = []
     for row in report.rows:
@@ -57,6 +58,21 @@ def write_workings(report: Report, names: Mapping[str, str], language: Language 
 
 def _is_shown(column: Column) -> bool:
     return column.kind in (ColumnKind.EXPRESSION, ColumnKind.GRADE, ColumnKind.DECLARED)
+
+
+def _write_general(form: Form, column: Column, language: Language) -> str:
+    """Return the formula of *column* over the numbers of the columns, or the limits of its grades; "" of another."""
+    places = {each.key: f"({place})" for place, each in enumerate(form.columns, form.first_number)}
+    head = f"{places[column.key]} {name_column(column, language)}"
+    match column.kind:
+        case ColumnKind.EXPRESSION:
+            return f"{head} = {_write_over(form, column, places, language)}"
+        case ColumnKind.GRADE:
+            limits = [f"≥ {grade.at}: " if grade.at is not None else "" for grade in column.grades]
+            names = [limit + grade.heading.say(language) for limit, grade in zip(limits, column.grades, strict=True)]
+            return f"{head}: {places[column.of]} {'; '.join(names)}"
+        case _:
+            return ""
 
 
 def _write(
@@ -93,9 +109,22 @@ def _write_formula(form: Form, column: Column, row: Row, places: Mapping[str, st
         written = write_number(number, language)
         return f"({written})" if written.startswith("-") else written
 
-    notation = attrs.evolve(READERS, number=lambda text: text.replace(".", "," if language == Language.VI else "."))
-    over = write_formula(formula, lambda name: places.get(name) or put_in(name), notation)
-    return f"{over} = {write_formula(formula, put_in, notation)}"
+    over = _write_over(form, column, places, language)
+    return f"{over} = {write_formula(formula, put_in, _notation(language))}"
+
+
+def _write_over(form: Form, column: Column, places: Mapping[str, str], language: Language) -> str:
+    """Return the formula over the numbers of the columns: `100 × (11) / (12)`."""
+
+    def named(name: str) -> str:
+        return places.get(name) or write_number(form.parameters[name], language)
+
+    return write_formula(parse_formula(column.expression), named, _notation(language))
+
+
+def _notation(language: Language) -> Notation:
+    """Return the notation for readers, with the decimal sign of *language*."""
+    return attrs.evolve(READERS, number=lambda text: text.replace(".", "," if language == Language.VI else "."))
 
 
 def _write_grade(column: Column, row: Row, place: str, of: Column, language: Language) -> str:
