@@ -301,6 +301,14 @@ EDITED: dict[str, tuple[str, str, str]] = {
         'extended_by = ["supplemented", "supplemented-again"]',
         "extended_by = []",
     ),
+    "a letter of apology is overlooked": ("btp07a", 'having = ["apologised"]\n', 'having = ["returned"]\n'),
+    "what is taken on waits to be taken on": (
+        "btp07a",
+        '["received", "taken-over", "finished", "refused", "passed-on"]',
+        "[]",
+    ),
+    "what was given back was never taken on": ("btp07a", 'without = ["received", "taken-over"]\n', ""),
+    "online in part is online from end to end": ("btp07a", 'level = "partial"', 'level = "full"'),
     "accounts are added up day by day": ("mail", 'kind = "peak"', 'kind = "flow"'),
     "a meeting that was cancelled is held": ("meetings", 'without = ["cancelled", "series"]', "without = []"),
 }
