@@ -438,7 +438,7 @@ def find_declared_report(
 ) -> tuple[DeclaredReport, UnitNames]:
     """Return what a workbook is read for, and the names of the units of the report. Raises `RequestRefused`."""
     asked = read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
-    report = DeclaredReport(asked.form, asked.period, asked.members, book.layouts)
+    report = DeclaredReport(asked.form, asked.period, asked.members, book.layouts, asked.is_divided)
     return report, declarations.read_unit_names(tx, asked)
 
 

@@ -203,6 +203,11 @@ class ReportSources:
                     yield from history
 
     @property
+    def is_divided(self) -> bool:
+        """Whether the rows of its table stand for more than units."""
+        return self.by != (UNIT,)
+
+    @property
     def unit_is_known(self) -> bool:
         """Whether the registry has the unit, or a fact was counted for it."""
         return self.members[0] in self.names or self._has_facts

@@ -8,26 +8,31 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Fact
+from hub.domain.model import Fact, Unit
 from hub.report.counting import closed, division, table
 from hub.report.counting.closed import Piece
 from hub.report.counting.counting import Cells, Report, count_report
 from hub.report.counting.division import BEYOND, UNDIVIDED, UNSTATED, read_address
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
+from hub.report.form.book import read_shipped_book
 from hub.report.form.form import UNIT
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder, read_form_toml
 from hub.report.output import outputs
 from hub.report.output.body import arrange_body, write_check_findings
+from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.output.pdf import write_pdf_report
 from hub.report.output.workbook import write_xlsx_report
+from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.signed.sealed import read_sealed_report, seal_report
+from hub.units.unit_names import UnitNames
+from tests.examples import at_most
 from tests.officials import HUB
 
 FORM = next(form for form in read_form_folder() if form.id == "ii06a")
@@ -64,6 +69,24 @@ def histories(draw: Any) -> list[Fact]:
             attributes=tuple(sorted((name, text) for name, text in said.items() if text)),
         )
     return list(found.values())
+
+
+@settings(max_examples=at_most(12), deadline=None)
+@given(histories(), st.sampled_from([("U", "V"), ("U",)]))
+def test_the_paper_form_of_divided_rows_declares_what_it_shows(facts, units):
+    by = ("unit", "field") if len(units) > 1 else ("field",)
+    report = table.divide_table(count_report(FORM, facts, DECEMBER, AFTER, units, BOOKS), by, {})
+    (layout,) = [each for each in read_shipped_book().layouts if each.form == "ii06a"]
+    content = write_paper_workbook(report, NAMES, layout)
+    known = [Unit(code, name, parent="U" if code == "V" else None) for code, name in NAMES.items()]
+    names = UnitNames.of(known, (), units, DECEMBER.first, DECEMBER.last)
+    asked = DeclaredReport(FORM, DECEMBER, units, (layout,), divided=True)
+    said = read_declared_workbook(content, asked, names)
+    rows = {"": report.total, **{row.unit: row for row in report.rows}}
+    found = {(cell.unit, cell.column): cell.figure for cell in said.cells}
+    assert found == {(unit, column): rows[unit].numbers[column] for unit, column in found}
+    declaring = {"", *(units if len(units) > 1 or not report.divided else ())}
+    assert found.keys() == {(unit, each.column) for unit in declaring for each in layout.columns}
 
 
 def of_field(facts: list[Fact], field: str) -> list[Fact]:

@@ -30,15 +30,15 @@ UNITS = (
 MEMBERS = tuple(unit.code for unit in UNITS if unit.until is None)
 
 
-def read(*sheets, members=MEMBERS, form=FORM):
-    search = TableSearch(form, PERIOD, members, BOOK.layouts)
+def read(*sheets, members=MEMBERS, form=FORM, divided=False):
+    search = TableSearch(form, PERIOD, members, BOOK.layouts, divided)
     for sheet in sheets:
         search.examine(sheet)
     return search.read(UnitNames.of(UNITS, (), members, PERIOD.first, PERIOD.last))
 
 
-def declared(rows, members=MEMBERS, **more):
-    said = read(as_sheet(lay_out(LAYOUT, rows, **more)), members=members)
+def declared(rows, members=MEMBERS, divided=False, **more):
+    said = read(as_sheet(lay_out(LAYOUT, rows, **more)), members=members, divided=divided)
     return {(cell.unit, cell.column): cell.figure for cell in said.cells}
 
 
@@ -104,6 +104,25 @@ def test_in_a_units_own_workbook_rows_are_fields_and_their_sum_is_declared():
     assert declared(rows, members=("H55.14",)) == {("", "received"): 12, ("", "settled"): 2}
     total = [*rows, ("Tổng số", None, {"received": 12, "settled": 2})]
     assert declared(total, members=("H55.14",)) == {("", "received"): 12, ("", "settled"): 2}
+
+
+def test_in_the_workbook_of_a_unit_with_units_below_fields_stand_under_their_unit_or_under_none():
+    fields = [(1, "Khám chữa bệnh", {"received": 5}), (2, "Dược phẩm", {"received": 7})]
+    units = [
+        ("I", "Sở Y tế", {"received": 12}),
+        *fields,
+        ("II", "Sở Nội vụ", {"received": 3}),
+        (1, "Tôn giáo", {"received": 3}),
+    ]
+    total = ("", "Tổng cộng", {"received": 15})
+    found = {("", "received"): 15, ("H55.14", "received"): 12, ("H55.12", "received"): 3}
+    assert declared([*units, total], divided=True) == found
+    assert declared([*fields, ("", "Cộng", {"received": 12})], divided=True) == {("", "received"): 12}
+    lost = [*units[:3], ("II", "Sở Nội vu và", {"received": 3}), total]
+    ((cell, said),) = refused(as_sheet(lay_out(LAYOUT, lost)), divided=True)
+    assert cell == "Biểu!C8"
+    assert "the row of Sở Y tế is 12, and the rows of its fields below add up to 15" in said
+    assert any("no unit of the report" in said for _, said in wrong([*units, total])), "a province's rows are units"
 
 
 def test_texts_with_groups_of_three_digits_are_numbers_and_a_dash_is_none():

@@ -32,7 +32,7 @@ def names(*units, deeds=(), members=None, period=PERIOD):
         ("h55.14", "H55.14"),
         ("Sở GD&ĐT", "H55.15"),
         ("UBND thành phố Sông Xanh", "H55.32"),
-        ("Y tế", "H55.14"),
+        ("Sông Xanh", "H55.32"),
         ("Sở NN&MT", "H55.6"),
         ("Sở Nông nghiệp và Môi trường (mẫu)", "H55.6"),
     ],
@@ -54,6 +54,10 @@ def test_a_unit_is_found_by_its_code_and_by_its_name_however_it_is_typed(text, c
 def test_a_name_of_before_the_mergers_leads_to_the_unit_that_has_the_work_now(text, named, unit):
     found = NAMES.find_named_unit(text)
     assert (found.named, found.unit, found.wrong) == (named, unit, None)
+
+
+def test_a_field_of_procedures_is_no_department():
+    assert [NAMES.find_named_unit(field).unit for field in ("Y tế", "Tư pháp", "Nội vụ", "Xây dựng")] == [""] * 4
 
 
 def test_a_unit_that_still_worked_in_the_period_stands_for_itself():

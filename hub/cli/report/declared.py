@@ -205,7 +205,7 @@ def _read_declared(
 
     known = book.read_book(config.reports)
     asked = read_report_sources(tx, unit, period, form, known)
-    report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts)
+    report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts, asked.is_divided)
     try:
         with file.open("rb") as opened:
             content = opened.read(sheets.LARGEST + 1)

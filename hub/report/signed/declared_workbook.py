@@ -25,6 +25,7 @@ class DeclaredReport:
     period: Period
     units: tuple[str, ...]  #: the reporting unit, then those below it
     layouts: tuple[Layout, ...] = ()  #: how workbooks of all forms stand
+    divided: bool = False  #: whether it divides the rows of units, such as by field
 
 
 def read_declared_workbook(content: bytes, report: DeclaredReport, finder: UnitFinder) -> Declaration:
@@ -34,7 +35,7 @@ def read_declared_workbook(content: bytes, report: DeclaredReport, finder: UnitF
     without a whole number; sums that were not calculated; rows and columns of which it is not known what they are; a
     workbook without any figure.
     """
-    search = TableSearch(report.form, report.period, report.units, report.layouts)
+    search = TableSearch(report.form, report.period, report.units, report.layouts, report.divided)
     try:
         for sheet in read_workbook_sheets(content):
             if row := find_template_mark(sheet):

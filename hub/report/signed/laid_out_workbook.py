@@ -70,6 +70,7 @@ class TableSearch:
     period: Period
     units: tuple[str, ...]  #: the reporting unit, then those below it
     layouts: tuple[Layout, ...]  #: also those of other forms
+    divided: bool = False  #: whether the report divides the rows of units, such as by field
     _tables: list["_FoundTable"] = attrs.field(factory=list, init=False)
     _others: set[str] = attrs.field(factory=set, init=False)  #: forms that the sheets name instead of this one
 
@@ -89,12 +90,13 @@ class TableSearch:
     def read(self, finder: UnitFinder) -> Declaration:
         """Return what the table declares. Raises Misfilled with every mistake, each with its cell and what to do.
 
-        A row of a unit declares for that unit alone. The row of the total, and in the workbook of a unit without units
-        below it the sum of its rows by field, declare for the reporting unit and all below it together.
+        A row of a unit declares for that unit alone, and the rows of its fields below must add up to it. The row of the
+        total, and the sum of rows by field without a unit above them, declare for the reporting unit and all below it
+        together.
         """
         if len(self._tables) != 1:
             raise Misfilled([WorkbookMistake("", self._say_no_table())])
-        reading = _TableReading(self._tables[0], self.form, self.period, self.units, finder)
+        reading = _TableReading(self._tables[0], self.form, self.period, self.units, self.divided, finder)
         declared = reading.declaration()
         if reading.wrong:
             raise Misfilled(reading.wrong)
@@ -263,6 +265,7 @@ class _ReadRow:
     name: str
     figures: Mapping[str, int | Decimal]
     named: str = ""  #: the unit that it names, and by which of its names
+    fields: list["_ReadRow"] = attrs.field(factory=list)  #: the rows of its fields, which add up to it
 
 
 @attrs.define
@@ -273,6 +276,7 @@ class _TableReading:
     form: Form
     period: Period
     units: tuple[str, ...]
+    divided: bool
     finder: UnitFinder
     wrong: list[WorkbookMistake] = attrs.field(factory=list)
     suggested: int = 0
@@ -295,6 +299,7 @@ class _TableReading:
         by_unit: dict[str, list[_ReadRow]] = {}
         fields: list[_ReadRow] = []
         total: _ReadRow | None = None
+        last: _ReadRow | None = None
         under = ""
         for row, name, has_figures in self.named_rows(rows):
             plain = write_plain_words(name)
@@ -314,10 +319,10 @@ class _TableReading:
                 if match.unit:
                     self.figures(row)  # whatever stands in their place is a mistake
             elif match.unit:
-                read = _ReadRow(row, name, self.figures(row), f"{match.named} {match.called}")
-                by_unit.setdefault(match.unit, []).append(read)
-            elif len(self.units) == 1 and not match.named:
-                fields.append(_ReadRow(row, name, self.figures(row)))
+                last = _ReadRow(row, name, self.figures(row), f"{match.named} {match.called}")
+                by_unit.setdefault(match.unit, []).append(last)
+            elif self.may_be_fields and not match.named:
+                (fields if last is None else last.fields).append(_ReadRow(row, name, self.figures(row)))
             else:
                 self.refuse_name(row, name, match.wrong)
         cells = [*self.total_cells(total, fields, by_unit), *self.unit_cells(by_unit)]
@@ -325,6 +330,11 @@ class _TableReading:
             self.refuse(0, 0, phrase("the workbook contains no figure"))
         head = {"unit": self.units[0], "form": self.form.id, "period": self.period.text}
         return Declaration(**head, cells=tuple(cells))
+
+    @property
+    def may_be_fields(self) -> bool:
+        """Whether rows that are no units are fields: of the unit that was named last, else of the reporting unit."""
+        return self.divided or len(self.units) == 1
 
     @property
     def sections(self) -> frozenset[str]:
@@ -491,9 +501,12 @@ class _TableReading:
     ) -> Iterator[DeclaredCell]:
         """Yield the cells of the total, after comparing it with the sum of its rows."""
         rows = [*fields, *(read for reads in by_unit.values() for read in reads)]
-        if total is not None:
-            if not self.wrong:
+        if not self.wrong:
+            for read in rows:
+                self.check_fields(read)
+            if total is not None and not self.wrong:
                 self.check_total(total, rows)
+        if total is not None:
             yield from (DeclaredCell(column=key, figure=figure) for key, figure in total.figures.items())
         elif fields:
             for key in self.table.places:
@@ -501,11 +514,30 @@ class _TableReading:
                 if figures:
                     yield DeclaredCell(column=key, figure=sum(figures, start=0))
 
+    def check_fields(self, unit: _ReadRow) -> None:
+        """Refuse the row of a unit to which those of its fields do not add up: one of them may be a unit with a mistake in
+        its name.
+        """
+        for key, place in self.table.places.items():
+            sum_ = sum(read.figures.get(key, 0) for read in unit.fields)
+            if unit.fields and key in self.added and unit.figures.get(key, 0) != sum_:
+                said = phrase(
+                    "the row of {name} is {figure}, and the rows of its fields below add up to {sum_}; correct one of them",
+                    name=unit.name,
+                    figure=unit.figures.get(key, 0),
+                    sum_=sum_,
+                )
+                self.refuse(unit.row, place, said)
+
+    @property
+    def added(self) -> frozenset[str]:
+        """The columns of which a total is the sum of all rows."""
+        return frozenset(column.key for column in self.form.columns if column.kind in _ADDED)
+
     def check_total(self, total: _ReadRow, rows: Sequence[_ReadRow]) -> None:
-        added = {column.key for column in self.form.columns if column.kind in _ADDED}
         for key, figure in total.figures.items():
             sum_ = sum(read.figures.get(key, 0) for read in rows)
-            if rows and key in added and figure != sum_:
+            if rows and key in self.added and figure != sum_:
                 said = phrase(
                     "the total is {total}, and the rows add up to {sum_}; correct one of them (a row that sums up others "
                     "is counted twice: delete it)",
