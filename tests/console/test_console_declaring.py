@@ -72,7 +72,10 @@ def test_the_provinces_own_workbook_in_the_old_kind_of_file_is_declared_by_names
         (3, "Sở Lạ", {"received": 2}),
     ]
     assert hand_in(binh, as_xls(lay_out(layout, rows, top=())), place).status == 422
-    assert "Biểu!B8: không có đơn vị nào của báo cáo tên là “Sở Lạ”" in binh.page
+    assert (
+        "Biểu!K7: dòng TRUNG TÂM CNTT ghi 1, còn các dòng bên dưới không phải đơn vị (“Sở Lạ”) cộng lại được 0"
+        in binh.page
+    )
     assert hand_in(binh, as_xls(lay_out(layout, rows[:2], top=())), place).status == 303
     binh.get(place)
     assert "3 ô không khớp trong 3 ô đã khai" in " ".join(binh.page.replace("\n", " ").split())

@@ -121,7 +121,11 @@ def test_in_the_workbook_of_a_unit_with_units_below_fields_stand_under_their_uni
     lost = [*units[:3], ("II", "Sở Nội vu và", {"received": 3}), total]
     ((cell, said),) = refused(as_sheet(lay_out(LAYOUT, lost)), divided=True)
     assert cell == "Biểu!C8"
-    assert "the row of Sở Y tế is 12, and the rows of its fields below add up to 15" in said
+    assert (
+        "the row of Sở Y tế is 12, and the rows below that are no units (“Khám chữa bệnh”, “Dược phẩm”, “Sở Nội vu"
+        in said
+    )
+    assert "add up to 15; correct a figure, or the name of a unit" in said
     assert any("no unit of the report" in said for _, said in wrong([*units, total])), "a province's rows are units"
 
 

@@ -39,6 +39,7 @@ _HEADING_ROWS = 8
 _COLUMNS = 256
 _LONGEST = 300  #: characters of a text that is compared
 _MISTAKES = 200
+_NAMED = 3  #: fields that a mistake names
 _ENOUGH = 2  #: tables that are kept: two are a mistake
 _SUGGESTED = 10
 _MOST = 999_999_999_999
@@ -521,10 +522,13 @@ class _TableReading:
         for key, place in self.table.places.items():
             sum_ = sum(read.figures.get(key, 0) for read in unit.fields)
             if unit.fields and key in self.added and unit.figures.get(key, 0) != sum_:
+                named = ", ".join(f"“{read.name}”" for read in unit.fields[:_NAMED])
                 said = phrase(
-                    "the row of {name} is {figure}, and the rows of its fields below add up to {sum_}; correct one of them",
+                    "the row of {name} is {figure}, and the rows below that are no units ({fields}) add up to {sum_}; correct "
+                    "a figure, or the name of a unit",
                     name=unit.name,
                     figure=unit.figures.get(key, 0),
+                    fields=f"{named}, …" if len(unit.fields) > _NAMED else named,
                     sum_=sum_,
                 )
                 self.refuse(unit.row, place, said)
