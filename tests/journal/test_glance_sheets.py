@@ -1,11 +1,13 @@
 """A kept sheet says of every unit what the unit's own report says, and is removed or refused when that changes."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.journal import unit_registry
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
@@ -14,7 +16,12 @@ from hub.store import transactions
 from hub.store.tables import closed_row
 from hub.workload import closing, glance_counting, glance_rows, unit_report
 from tests import glance_town
+from tests.declaring import declaration
 from tests.glance_town import UNITS
+from tests.journal.test_closing import put
+from tests.journal.test_declarations import take
+from tests.journal.test_unit_points import AFTER, TOLD, declare, renamed
+from tests.province import UNITS as PROVINCE
 
 FORMS = ("edoc", "ii06a", "mail", "tonghop")
 SHIPPED = read_shipped_book()
@@ -108,3 +115,21 @@ def test_without_units_or_facts_nothing_is_due(tx):
     assert glance_counting.list_due_sheets(tx, BOOK, NOW) == []
     glance_town.put_facts(tx, glance_town.draw_facts(1, MONTHS[:1], 3))
     assert glance_counting.list_due_sheets(tx, BOOK, NOW) == []
+
+
+def test_points_of_declared_figures_and_grades_are_those_of_each_unit_s_report(tx):
+    unit_registry.write_registry_units(tx, PROVINCE)
+    put(tx, *renamed(TOLD))
+    declare(tx, Decimal("28.5"))  # of one unit's row
+    whole = declaration({("", "general"): Decimal(25)}, unit="H55.13", form="nd335", period="2026-12", by="An")
+    take(tx, whole, name="whole", by="any", later=60)
+    for period in ("2026-12", "2026-Q4"):
+        sheet = glance_counting.count_sheet(tx, SHIPPED, "nd335", period, AFTER)
+        numbers = sheet.read_numbers(sheet.columns)
+        found = set()
+        for unit in PROVINCE:
+            report = unit_report.resolve_report_sources(tx, unit.code, period, "nd335", SHIPPED, now=AFTER).count(AFTER)
+            assert numbers.get(unit.code, numbers[""]) == tuple(report.total.numbers[key] for key in sheet.columns)
+            found.add(report.total.numbers["points"])
+        assert len(found) > 1 or period == "2026-Q4"
+    assert not sheet.complete  # a figure may be declared after all months are closed
