@@ -10,7 +10,7 @@
 `./dev bench --pages 1000000 [DB=sqlite]` measures the console's pages about messages among so many (tests/bench/console_pages.py);
     with `--kept FOLDER` in a journal that stays, of one database.
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
-`./dev bench --glance [--facts 10000000] [DB=sqlite]` measures the page at a glance of 989 units (tests/bench/glance.py).
+`./dev bench --glance [--facts 10000000]` measures the page at a glance of 989 units (tests/bench/glance.py).
 `./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
 """
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, metavar="N", help="searches among N messages, on both databases or DB")
     parser.add_argument("--pages", type=int, metavar="N", help="pages about N messages, on both databases or DB")
     parser.add_argument("--closing", action="store_true", help="the closing of months, on both databases or DB")
-    parser.add_argument("--glance", action="store_true", help="the page of all units at a glance, on SQLite or DB")
+    parser.add_argument("--glance", action="store_true", help="the page of all units at a glance, on SQLite")
     parser.add_argument("--report", action="store_true", help="one unit's large report, on SQLite or DB")
     parser.add_argument(
         "--growth",
@@ -68,7 +68,7 @@ def main() -> None:
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.glance:
-        glance.show(options.facts or 1_000_000, [named or "sqlite"], as_json=options.json)
+        glance.show(options.facts or 1_000_000, as_json=options.json)
     elif options.growth:
         reports.show_growth(options.growth, [named or "sqlite"], as_json=options.json)
     else:

@@ -62,6 +62,14 @@ BARS = (
     Bar("growth:claim", "speed of a claim at 5 million, the same : at 10 thousand", 0.9, 1, "-"),
     Bar("growth:search", "speed of a search by unit at 5 million, the same : at 10 thousand", 0.9, 1, "0.1"),
     Bar(
+        "growth:glance",
+        "ms of the page of 989 units and 12 months at a glance, at 10 million facts",
+        300,
+        None,
+        "-",
+        greater=False,
+    ),
+    Bar(
         "facts",
         "seconds until the facts behind the province's number, a million messages",
         1,

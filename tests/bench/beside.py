@@ -19,6 +19,7 @@ from tests.bench import (
     bars,
     calibration,
     delivering,
+    glance,
     growth,
     intake,
     numbers,
@@ -77,6 +78,7 @@ def measure_more(run: Run, limit: Limit | None) -> None:
     numbers.measure_numbers(run)
     if run.plan.growth:
         growth.measure_growth(run)
+        glance.measure_growth(run)
     else:
         run.say(
             f"\nGROWTH=1 measures journals of {growth.LARGE:,} messages too; it takes some {growth.DISK:.0f} GiB of disk"

@@ -132,4 +132,4 @@ def test_points_of_declared_figures_and_grades_are_those_of_each_unit_s_report(t
             assert numbers.get(unit.code, numbers[""]) == tuple(report.total.numbers[key] for key in sheet.columns)
             found.add(report.total.numbers["points"])
         assert len(found) > 1 or period == "2026-Q4"
-    assert not sheet.complete  # a figure may be declared after all months are closed
+        assert not sheet.complete  # a figure may be declared after all months are closed

@@ -2,17 +2,20 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Unit
-from hub.report.counting.deriving import Number
+from hub.report.counting.deriving import Number, round_ratio
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.report.glance.ranking import RankedUnit, Spread, measure_spread, rank_units
+from hub.report.glance.ranking import RankedUnit, Spread, compute_share, measure_spread, rank_units
 from hub.report.glance.settings import Better, Glance, RankIndicator, Target, read_glance
 from hub.report.glance.sheet import GlanceSheet, write_figures
 
@@ -212,3 +215,10 @@ def test_a_file_of_the_wrong_kind_or_too_large_is_a_mistake(tmp_path: Path):
         (tmp_path / "glance.toml").write_bytes(content)
         with pytest.raises(ConfigurationFault):
             read_glance(tmp_path / "glance.toml")
+
+
+@given(st.integers(-5, 10**9), st.integers(-5, 10**9))
+def test_a_percentage_is_rounded_as_that_of_a_report(part: int, whole: int):
+    expected = round_ratio(100 * Fraction(part) / whole) if whole else None
+    assert str(compute_share(part, whole)) == str(expected)
+    assert str(compute_share(Decimal(part), whole)) == str(expected)

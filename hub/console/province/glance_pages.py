@@ -133,6 +133,7 @@ def _say(view: GlanceView, language: Language) -> dict[str, Any]:
     def draw(values: Any) -> Markup:
         return Markup(draw_trend(values, view.ranking.periods, language))  # noqa: S704 - it is ours, and escapes
 
+    place = "glance", view.form.id, view.period.text
     return {
         "view": view,
         "ranking": view.ranking,
@@ -142,6 +143,7 @@ def _say(view: GlanceView, language: Language) -> dict[str, Any]:
         "value": partial(view.write_value, language=language),
         "change": partial(view.write_change, language=language),
         "draw": draw,
+        "place_of": lambda code: layout.build_page_path(*place, code, by=view.indicator.key),
         "unusual_of": partial(_list_unusual, view, language=language),
         "heading_of": lambda key: view.name_column(key, language),
         "before": view.trend[-2],

@@ -37,27 +37,30 @@ class GlanceView:
     parents: Mapping[str, str | None] = attrs.field(repr=False)  #: of these units
     spikes: Sequence[Spike] = ()  #: what was unusual at the closing in these units and those below them
     spikes_left_out: int = 0  #: unusual figures of the month that are not named, of any unit
+    _spikes_of: Mapping[str, Sequence[Spike]] = attrs.field(
+        default=attrs.Factory(lambda self: self._group_spikes(), takes_self=True), init=False, repr=False, eq=False
+    )
 
     @property
     def names(self) -> Mapping[str, str]:
         """The names of units by code."""
         return {code: unit.name for code, unit in self.units.items()}
 
-    def list_spikes(self, code: str) -> list[Spike]:
+    def list_spikes(self, code: str) -> Sequence[Spike]:
         """Return what was unusual in the unit *code* and those below it, in the columns of the indicator."""
-        parts = {part.key for key in self.indicator.columns for part in self.form.parts(key)}
-        return [each for each in self.spikes if each.column in parts and self.is_below(each.unit, code)]
+        return self._spikes_of.get(code, ())
 
-    def is_below(self, code: str, above: str) -> bool:
-        """Return whether the unit *code* is *above*, or below it."""
-        seen = set[str]()
-        current: str | None = code
-        while current and current not in seen:
-            if current == above:
-                return True
-            seen.add(current)
-            current = self.parents.get(current)
-        return False
+    def _group_spikes(self) -> Mapping[str, Sequence[Spike]]:
+        """Return what was unusual in the columns of the indicator, by each unit that it is in or below."""
+        parts = {part.key for key in self.indicator.columns for part in self.form.parts(key)}
+        found: dict[str, list[Spike]] = {}
+        for each in self.spikes:
+            seen, current = set[str](), each.unit if each.column in parts else None
+            while current and current not in seen:
+                found.setdefault(current, []).append(each)
+                seen.add(current)
+                current = self.parents.get(current)
+        return found
 
     def name_indicator(self, indicator: RankIndicator, language: Language) -> str:
         """Return what *indicator* is called: its own name, or the heading of its only column."""
