@@ -299,6 +299,10 @@ TERMS: Mapping[str, Term] = {
         phrase("unusual figures of a closed month"),
         phrase("Figures of a month were far from the mean of the months before it when it was closed."),
     ),
+    "event/reminders-requested": Term(
+        phrase("reminders of reports asked for"),
+        phrase("A person asked to remind units by mail of reports that are not handed in."),
+    ),
     "event/alert-ended": Term(
         phrase("an alert to a unit ended"),
         phrase("A unit was sent mail about what is due soon or late, or it could not be sent."),
@@ -942,6 +946,10 @@ TERMS: Mapping[str, Term] = {
     "link/silent": Term(phrase("silent"), phrase("The node has said nothing of the link for too long.")),
     "alert/due": Term(phrase("due soon"), phrase("What is due within some working days.")),
     "alert/overdue": Term(phrase("late"), phrase("What is late, once a week.")),
+    "alert/report": Term(
+        phrase("report not handed in"), phrase("Reports that are not handed in, when a person asks to remind of them.")
+    ),
+    "alert/requested": Term(phrase("asked for"), phrase("A person has asked for the mail; a node sends it soon.")),
     "alert/sending": Term(phrase("being sent"), phrase("A node is sending the mail.")),
     "alert/sent": Term(phrase("sent"), phrase("The mail server has taken the mail.")),
     "alert/failed": Term(phrase("not sent"), phrase("The mail server has certainly not taken the mail.")),

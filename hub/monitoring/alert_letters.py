@@ -3,7 +3,7 @@
 A mail has codes and numbers only: no subject of a document, no name of a person. It is in Vietnamese, as the agencies read it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -12,7 +12,6 @@ from email.utils import format_datetime
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Unit
 from hub.domain.sanitize import replace_controls
 from hub.journal.sequels.open_work.alerts import AlertKey, AlertKind
 from hub.language.catalogues import translate
@@ -68,28 +67,21 @@ def is_new(
     return told is None or work.due_told_at > told or max(reached) > find_local_day(told)
 
 
-def find_recipient(units: Mapping[str, Unit], addresses: Collection[str], code: str) -> str | None:
-    """Return the unit whose address gets what concerns the unit *code*: itself, else the nearest one above it that has one."""
-    seen: set[str] = set()
-    current: str | None = code
-    while current is not None and current not in seen:
-        if current in addresses:
-            return current
-        seen.add(current)
-        unit = units.get(current)
-        current = unit.parent if unit is not None else None
-    return None
-
-
 def write_alert_mail(alert: Alert, sender: str, hub: str, identity: str, workdays: Workdays, now: datetime) -> bytes:
     """Return the mail. *sender*: the address that it comes from. *identity*: a unique id for its Message-ID."""
+    return make_mail(_say(_subject(alert)), _lines(alert, workdays, now), alert.address, (sender, hub, identity), now)
+
+
+def make_mail(subject: str, lines: Sequence[str], address: str, origin: tuple[str, str, str], now: datetime) -> bytes:
+    """Return a mail to *address*. *origin*: the address that it comes from, the hub's name and a unique id."""
+    sender, hub, identity = origin
     mail = EmailMessage(policy=SMTP)
-    mail["From"], mail["To"] = sender, alert.address
-    mail["Subject"] = replace_controls(f"[{hub}] {_say(_subject(alert))}")
+    mail["From"], mail["To"] = sender, address
+    mail["Subject"] = replace_controls(f"[{hub}] {subject}")
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{identity}@{sender.partition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # asks for no out-of-office reply (RFC 3834)
-    mail.set_content("\n".join(map(replace_controls, _lines(alert, workdays, now))) + "\n", cte="base64")
+    mail.set_content("\n".join(map(replace_controls, lines)) + "\n", cte="base64")
     return mail.as_bytes()
 
 

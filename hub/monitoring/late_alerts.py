@@ -24,9 +24,12 @@ from hub.journal import unit_registry
 from hub.journal.sequels.open_work import alerts, following, listing
 from hub.journal.sequels.open_work.alerts import AlertEnd, AlertKey, AlertKind, AlertState
 from hub.journal.sequels.open_work.listing import make_filter
-from hub.monitoring.alert_letters import LISTED, Alert, find_recipient, is_new, write_alert_mail
+from hub.monitoring.alert_letters import LISTED, Alert, is_new, make_mail, write_alert_mail
+from hub.report.counting.family import find_nearest_above
 from hub.report.counting.open_work import ListedWork, WorkState
 from hub.report.form.workdays import Workdays, load_workdays
+from hub.report.output import reminder
+from hub.report.output.reminder import ReportReminder
 from hub.runtime.http_client import Unreachable
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
@@ -41,6 +44,8 @@ _MARGIN = timedelta(minutes=10)
 _BEHIND = 2_000
 #: Attempts for one mail a day, and the wait after the first failure, which doubles.
 _ATTEMPTS, _AGAIN = 6, timedelta(minutes=10)
+#: An alert that a person asked for, its address, and what it says.
+RequestedReminder = tuple[AlertKey, str, ReportReminder]
 #: Things that are due soon and are looked at for one mail.
 _LOOKED = 2_000
 
@@ -57,6 +62,10 @@ class LateAlerts(PeriodicService):
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _node: str  #: the node's name
+    #: finds what persons asked to remind of: the alert, its address, and what it says
+    _list_reminders: Callable[[Transaction, datetime], list[RequestedReminder]] = attrs.field(
+        default=lambda _tx, _now: []
+    )
     #: whether what this node was sending before it started has been looked for
     _begun: bool = attrs.field(default=False, init=False)
     #: the calendar, and the settings that it was read for
@@ -82,10 +91,16 @@ class LateAlerts(PeriodicService):
             await self._journal.write(alerts.end_lost_alerts, self._node, now, own=not self._begun)
         self._begun = True
         workdays, today = self._read_workdays(), find_local_day(now)
+        partner = self._live.config.partners.get(settings.through)
+        if partner is None:
+            return
+        for key, address, said in await self._journal.read(self._list_reminders, now):
+            if self.stopping:
+                return
+            await self._send_reminder(key, address, said, partner)
         if now.astimezone(HANOI).hour < settings.hour or not workdays.is_working(today):
             return
-        partner = self._live.config.partners.get(settings.through)
-        if partner is None or await self._journal.read(following.count_unread) > _BEHIND:
+        if await self._journal.read(following.count_unread) > _BEHIND:
             return
         for alert in await self._journal.read(list_alerts, settings, workdays, now):
             if self.stopping:
@@ -101,20 +116,50 @@ class LateAlerts(PeriodicService):
 
     async def _send_alert(self, alert: Alert, partner: Partner, workdays: Workdays) -> None:
         """Send one mail, unless another node has begun it."""
+
+        def write(origin: tuple[str, str, str], now: datetime) -> bytes:
+            return write_alert_mail(alert, *origin, workdays, now)
+
+        if await self._journal.write(alerts.begin_alert, alert.key, alert.address, self._node, self._now()):
+            await self._send_begun(alert.key, alert.address, (alert.count, alert.upto), write, partner)
+
+    async def _send_reminder(self, key: AlertKey, address: str, said: ReportReminder, partner: Partner) -> None:
+        """Send one mail that a person asked for, unless another node has begun it, or nothing is left to remind of."""
+
+        def write(origin: tuple[str, str, str], now: datetime) -> bytes:
+            subject, lines = reminder.write_reminder_subject(said), reminder.write_reminder_lines(said, now)
+            return make_mail(subject, lines, address, origin, now)
+
         now = self._now()
-        if not await self._journal.write(alerts.begin_alert, alert.key, alert.address, self._node, now):
+        if not await self._journal.write(alerts.begin_alert, key, address, self._node, now):
             return
+        if said.units:
+            await self._send_begun(key, address, (said.count, now), write, partner)
+            return
+        done = AlertEnd(state=AlertState.FAILED, items=0, upto=now, reason="all handed in")
+        await self._journal.write(alerts.end_alert, key, done, now)
+
+    async def _send_begun(
+        self,
+        key: AlertKey,
+        address: str,
+        about: tuple[int, datetime],
+        write: Callable[[tuple[str, str, str], datetime], bytes],
+        partner: Partner,
+    ) -> None:
+        """Send the mail of a begun alert, and keep how it ended. *about*: how many things it tells, known until when."""
+        now, (count, upto) = self._now(), about
         sender = partner.settings["from"]
-        mail = write_alert_mail(alert, sender, self._live.config.name, make_id(now), workdays, now)
-        state, reason = await self._try(mail, alert.address, sender, partner)
+        mail = write((sender, self._live.config.name, make_id(now)), now)
+        state, reason = await self._try(mail, address, sender, partner)
         next_at = None
         if state is AlertState.FAILED:
-            attempts = await self._journal.read(alerts.read_attempts, alert.key)
+            attempts = await self._journal.read(alerts.read_attempts, key)
             next_at = self._now() + _AGAIN * 2 ** (attempts - 1) if attempts < _ATTEMPTS else None
-        end = AlertEnd(state=state, items=alert.count, upto=alert.upto, reason=reason, next_at=next_at)
-        await self._journal.write(alerts.end_alert, alert.key, end, self._now())
+        end = AlertEnd(state=state, items=count, upto=upto, reason=reason, next_at=next_at)
+        await self._journal.write(alerts.end_alert, key, end, self._now())
         if state is not AlertState.SENT:
-            log.warning("alert-not-sent", unit=alert.key.unit, state=str(state), reason=reason)
+            log.warning("alert-not-sent", unit=key.unit, state=str(state), reason=reason)
 
     async def _try(self, mail: bytes, address: str, sender: str, partner: Partner) -> tuple[AlertState, str]:
         """Send *mail*. Return what is known of it, and what the server or the network said."""
@@ -172,7 +217,7 @@ def _divide(units: Mapping[str, Unit], addresses: Mapping[str, str]) -> dict[str
     """Return the units whose work is told to each unit with an address. Test units of a drill are left out."""
     found: dict[str, list[str]] = {unit: [] for unit in addresses}
     for code, unit in units.items():
-        recipient = None if unit.kind == UnitKind.DRILL else find_recipient(units, addresses, code)
+        recipient = None if unit.kind == UnitKind.DRILL else find_nearest_above(units, addresses, code)
         if recipient is not None:
             found[recipient].append(code)
     return found

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -57,6 +58,7 @@ from hub.store.report_pool import ReportPool
 from hub.store.report_worker import WorkerSettings
 from hub.units.live import Live
 from hub.workload.glance_refresh import GlanceRefresh
+from hub.workload.many import reminders
 from hub.workload.month_end import MonthEnd
 
 #: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
@@ -217,7 +219,7 @@ def build_exchange(
     services = [
         DutyService(journal, work, live, reactor),
         AnswerExpiry(journal, reactor, now),
-        LateAlerts(journal, live, send, reactor, now, frame.node),
+        LateAlerts(journal, live, send, reactor, now, frame.node, partial(reminders.list_reminders, live)),
         HandOver(live, journal, reactor, now),
         ReplayService(journal, live, reactor, now, check, frame.wake, work),
         revocation_fetcher,

@@ -32,6 +32,14 @@ url = "http://127.0.0.1:9"
 [policy]
 transport = "plain"
 """
+MAIL = """adapter = "mail"
+receive = "push"
+url = "smtp://mail.tinh.gov.vn"
+[policy]
+transport = "tls"
+[settings]
+from = "truc@tinh.gov.vn"
+"""
 SOME = ("--unit", "H55.13", "--unit", "H55.14", "--unit", "H55.15")
 
 
@@ -168,3 +176,26 @@ def test_each_file_is_judged_for_itself_and_the_refusal_of_one_keeps_no_other(ty
     assert len(codes["7.xml"]) == 1
     assert steps(typed, "links") == {"H55.13": "closed", "H55.14": "signed", "H55.15": "signed"}
     assert "2.xml: H55.14" in typed("collect", "links", PERIOD, back).stdout
+
+
+@pytest.mark.slow
+def test_units_are_reminded_at_their_addresses_where_the_province_sends_mail(typed: Type, home: Path) -> None:
+    assert typed("remind", "incidents", PERIOD, "--plan").exit_code == 78
+    (home / "partners/thu.toml").write_text(MAIL)
+    (home / "alerts.csv").write_text("H55.13,vt@so13.vn\n")
+    settings = home / "hub.toml"
+    before = settings.read_text()
+    settings.write_text(before + '\n[alerts]\nthrough = "thu"\naddresses = "alerts.csv"\n')
+    try:
+        planned = typed("remind", "incidents", PERIOD, *SOME, "--plan", "--json")
+        assert planned.exit_code == 0, planned.output
+        assert [(row["unit"], row["address"], row["fresh"]) for row in rows(planned)] == [
+            ("H55.13", "vt@so13.vn", None),
+            ("H55.14", None, None),
+            ("H55.15", None, None),
+        ]
+        asked = [typed("remind", "incidents", PERIOD, *SOME, "--json") for _ in range(2)]
+        assert [rows(each)[0]["fresh"] for each in asked] == [True, False]
+    finally:
+        settings.write_text(before)
+        (home / "partners/thu.toml").unlink()

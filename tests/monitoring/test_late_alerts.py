@@ -18,8 +18,9 @@ from hub.domain.model import Reply, Unit, UnitKind
 from hub.journal import nodes, unit_registry
 from hub.journal.nodes import Node
 from hub.journal.sequels.open_work import alerts
-from hub.monitoring.alert_letters import find_recipient, find_warning_day
+from hub.monitoring.alert_letters import find_warning_day
 from hub.monitoring.late_alerts import LateAlerts
+from hub.report.counting.family import find_nearest_above
 from hub.report.form.workdays import load_workdays
 from hub.runtime.http_client import Unreachable
 from hub.store import transactions
@@ -231,7 +232,7 @@ def test_units_without_an_address_are_told_to_the_one_above_and_a_drill_to_nobod
     assert [to for to, _ in office.look(office.node())] == ["vt@so13.vn"]
     assert "V2" not in text(office)
     units = {"A": Unit("A", "A", "B"), "B": Unit("B", "B", "A")}
-    assert find_recipient(units, ["C"], "A") is None, "parents in a circle"
+    assert find_nearest_above(units, ["C"], "A") is None, "parents in a circle"
 
 
 def test_an_address_is_used_only_while_it_is_in_force(office):

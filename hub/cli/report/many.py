@@ -4,11 +4,12 @@ Contains the dialogue only. Each unit is a transaction of its own, and what is d
 that was interrupted goes on when it is typed again.
 """
 
+import getpass
 import os
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ import click
 from hub.cli.report.arguments import PERIODS
 from hub.cli.report.round_state import add_unit_options, read_chosen_round
 from hub.cli.screen import (
+    CONFIGURATION,
     FAILED,
     PARTLY,
     UNAVAILABLE,
@@ -321,6 +323,51 @@ def _say_collected(row: dict[str, Any]) -> str:
     said = f"{row['file']}: {row['unit'] or '–'}: {say(_OUTCOMES[row['outcome']])}"
     said += f" ({row['official']})" if row["official"] else ""
     return said + "".join(f"\n  {each['code']}: {each['detail']}" for each in row["problems"])
+
+
+# --- remind --------------------------------------------------------------------------------------------------------------
+
+
+@command(
+    "remind",
+    t(
+        "Remind units by mail of reports that they have not handed in: those that are chosen, each at its address of "
+        "[alerts] in hub.toml, or at that of the nearest unit above it. A running hub sends the mails within a minute, "
+        "at most one to a unit of this form and period on a day.\n\n{periods}",
+        periods=PERIODS,
+    ),
+    "lienthong report remind ii06a 2026-12 --plan",
+    "lienthong report remind ii06a 2026-12 --step ready --step closed",
+)
+@click.argument("form")
+@click.argument("period")
+@add_unit_options
+@_plan_option
+@pass_screen
+def remind_units(screen: Screen, /, form: str, period: str, *, planned: bool, **chosen: Any) -> None:
+    from hub.store import transactions
+    from hub.workload.many import reminders
+
+    with _open(screen, form, period) as work:
+        settings = work.config.alerts
+        if settings is None:
+            raise CommandStop(t("hub.toml has no [alerts]: the hub cannot send mail"), CONFIGURATION)
+        found = _read_round(work, chosen)
+        mails, without = reminders.plan_reminders(found, settings, work.now)
+        asked: Mapping[str, bool] = {}
+        if not planned:
+            by = getpass.getuser()
+            with transactions.write_transaction(work.engine) as tx:
+                asked = reminders.request_reminders(tx, found, mails, by=by, now=work.now)
+    words = {None: t("would be sent"), True: t("is sent soon"), False: t("was sent or asked for today")}
+    for each in mails:
+        fresh, units = asked.get(each.unit), [one.unit.code for one in each.about]
+        row = {"unit": each.unit, "address": each.address, "about": units, "fresh": fresh}
+        screen.row(row, f"{each.unit} <{each.address}>: {words[fresh]}; {t('units')}: {', '.join(units)}")
+    for one in without:
+        row = {"unit": one.unit.code, "address": None, "about": [one.unit.code], "fresh": None}
+        screen.row(row, f"{one.unit.code}: {t('no address, nor above it')}")
+    screen.note(t("Mails: {count}; units without an address: {without}", count=len(mails), without=len(without)))
 
 
 # --- for each unit -------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ COMMANDS = {
     ),
     "round": ("hub.cli.report.round_state:show_round", phrase("How the reports of all units stand")),
     "give-out": ("hub.cli.report.many:give_out_reports", phrase("Give out the reports of many units to be signed")),
+    "remind": ("hub.cli.report.many:remind_units", phrase("Remind units by mail of reports not handed in")),
     "collect": ("hub.cli.report.many:collect_reports", phrase("Take in the signed reports of many units")),
     "hand-in": ("hub.cli.report.many:hand_in_reports", phrase("Submit the reports of many units to a partner")),
     "submit": (

@@ -1,6 +1,6 @@
 """Determines which units a unit's report sums up. Knows parents and days. Does not know what is counted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 from hub.domain.model import Unit, UnitMark
@@ -48,3 +48,16 @@ def list_unit_lineage(units: Iterable[Unit], code: str) -> tuple[str, ...]:
         found[current] = None
         current = parents.get(current)
     return tuple(found)
+
+
+def find_nearest_above(units: Mapping[str, Unit], wanted: Collection[str], code: str) -> str | None:
+    """Return *code* if it is one of *wanted*, else the nearest unit above it that is; None if there is none."""
+    seen: set[str] = set()
+    current: str | None = code
+    while current is not None and current not in seen:
+        if current in wanted:
+            return current
+        seen.add(current)
+        unit = units.get(current)
+        current = unit.parent if unit is not None else None
+    return None

@@ -74,7 +74,7 @@ class ReportRound:
     due: Due | None  #: the last day on which a report is in time
     days_left: int | None  #: days from today to that day, below 0 when it is over; None if the form has none
     units: Sequence[UnitStanding]
-    parents: Mapping[str, str | None]  #: of every unit that reports, by code
+    registry: Mapping[str, Unit]  #: every unit that reports, by code
 
     def count_steps(self) -> Mapping[str, int]:
         """Return how many of the units are at each step, by the word of the step."""
@@ -125,7 +125,8 @@ def read_report_round(
 ) -> ReportRound:
     """Return how the report *form* of each unit for *period* stands at *now*, parents before children.
 
-    *within*: the only units that are read, by code; None: all of the province. Test units of a drill are in no round. Raises PeriodUnreadable and FormMissing.
+    *within*: the only units that are read, by code; None: all of the province. Test units of a drill are in no
+    round. Raises PeriodUnreadable and FormMissing.
     """
     asked = unit_report.resolve_all_units(tx, period, form, book, now)
     codes = [
@@ -156,7 +157,7 @@ def read_report_round(
         due=asked.due,
         days_left=None if asked.due is None else (asked.due.day - find_local_day(now)).days,
         units=units,
-        parents={code: unit.parent for code, unit in asked.units.items()},
+        registry=asked.units,
     )
 
 

@@ -6,7 +6,7 @@ sent again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 import attrs
@@ -25,11 +25,13 @@ class AlertKind(StrEnum):
 
     DUE = "due"  #: what is due on one of the next days
     OVERDUE = "overdue"  #: what is late, once a week
+    REPORT = "report"  #: reports that are not handed in, when a person asks to remind of them
 
 
 class AlertState(StrEnum):
     """How far an alert is."""
 
+    REQUESTED = "requested"  #: a person has asked for it
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"  #: the server has certainly not taken it
@@ -38,6 +40,8 @@ class AlertState(StrEnum):
 
 #: The alerts after which a unit knows what they list, or may know it.
 _TOLD = (AlertState.SENT, AlertState.UNSURE)
+#: Days for which an alert that a person asked for waits for the mail server.
+_KEPT = timedelta(days=2)
 
 
 @attrs.frozen
@@ -47,6 +51,12 @@ class AlertKey:
     unit: str
     kind: AlertKind
     day: date
+    about: str = ""  #: of reports: the form and the period, such as `ii06a 2026-11`
+
+    @property
+    def stored_kind(self) -> str:
+        """The text of the column `kind`."""
+        return f"{self.kind} {self.about}" if self.about else str(self.kind)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,13 +72,31 @@ class AlertEnd:
 
 def begin_alert(tx: Transaction, key: AlertKey, address: str, by: str, now: datetime) -> bool:
     """Write that the node *by* begins to send *key*. Return False if it was sent, is being sent, or must not be tried yet."""
-    row = {"unit": key.unit, "kind": str(key.kind), "day": key.day, "address": address, "node": by, "changed_at": now}
+    row = {"unit": key.unit, "kind": key.stored_kind, "day": key.day, "address": address, "node": by, "changed_at": now}
     row |= {"state": str(AlertState.SENDING), "attempts": 1, "items": 0, "reason": ""}
     if transactions.insert_missing_rows(tx, table, [row]):
         return True
-    again = sa.and_(_is(key), table.c.state == AlertState.FAILED, table.c.next_at <= now)
+    waits = table.c.state.in_((AlertState.FAILED, AlertState.REQUESTED))
+    again = sa.and_(_is(key), waits, table.c.next_at <= now)
     more = {"state": str(AlertState.SENDING), "attempts": table.c.attempts + 1, "node": by, "changed_at": now}
     return bool(tx.execute(sa.update(table).where(again).values(address=address, **more)).rowcount)
+
+
+def request_alert(tx: Transaction, key: AlertKey, address: str, now: datetime) -> bool:
+    """Write that a person asks for the alert *key*, which a node sends soon. Return False if there is one of that day."""
+    row = {"unit": key.unit, "kind": key.stored_kind, "day": key.day, "address": address, "node": "", "changed_at": now}
+    row |= {"state": str(AlertState.REQUESTED), "attempts": 0, "items": 0, "reason": "", "next_at": now}
+    return bool(transactions.insert_missing_rows(tx, table, [row]))
+
+
+def list_requested(tx: Transaction, today: date, now: datetime) -> list[tuple[AlertKey, str]]:
+    """Return the alerts that persons asked for on *today* or in the days before, and that may be sent now, each with its
+    address.
+    """
+    waits = table.c.state.in_((AlertState.FAILED, AlertState.REQUESTED))
+    asked = sa.and_(table.c.day >= today - _KEPT, table.c.kind.startswith(f"{AlertKind.REPORT} "))
+    query = sa.select(table).where(asked, waits, table.c.next_at <= now).order_by(table.c.day, table.c.unit)
+    return [(_read_key(row), row["address"]) for row in tx.execute(query).mappings()]
 
 
 def end_alert(tx: Transaction, key: AlertKey, end: AlertEnd, now: datetime) -> None:
@@ -88,7 +116,7 @@ def end_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> in
     query = sa.select(table).where(table.c.state == AlertState.SENDING, lost)
     rows = tx.execute(query).mappings().all()
     for row in rows:
-        key = AlertKey(row["unit"], AlertKind(row["kind"]), row["day"])
+        key = _read_key(row)
         values = {"state": str(AlertState.UNSURE), "upto": row["changed_at"], "changed_at": now}
         tx.execute(sa.update(table).where(_is(key)).values(reason="node ended", **values))
         events.append_events(tx, _tell(key, AlertState.UNSURE, row["items"], "node ended", now))
@@ -113,7 +141,7 @@ def list_untouched(tx: Transaction, keys: Collection[AlertKey], now: datetime) -
     }
     found = []
     for key in keys:
-        row = known.get((key.unit, str(key.kind), key.day))
+        row = known.get((key.unit, key.stored_kind, key.day))
         if row is None or (row.state == AlertState.FAILED and row.next_at is not None and row.next_at <= now):
             found.append(key)
     return found
@@ -131,10 +159,17 @@ def read_told_until(tx: Transaction, units: Sequence[str]) -> Mapping[str, datet
     return {row.unit: row.upto for row in tx.execute(query.where(told))}
 
 
+def _read_key(row: sa.RowMapping) -> AlertKey:
+    kind, _, about = row["kind"].partition(" ")
+    return AlertKey(row["unit"], AlertKind(kind), row["day"], about)
+
+
 def _is(key: AlertKey) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.unit == key.unit, table.c.kind == str(key.kind), table.c.day == key.day)
+    return sa.and_(table.c.unit == key.unit, table.c.kind == key.stored_kind, table.c.day == key.day)
 
 
 def _tell(key: AlertKey, state: AlertState, items: int, reason: str, now: datetime) -> Event:
     body = {"unit": key.unit, "alert": str(key.kind), "day": key.day.isoformat(), "sending": str(state), "items": items}
+    form, _, period = key.about.partition(" ")
+    body |= {"form": form, "period": period} if form else {}
     return Event("alert-ended", now, None, None, body | ({"reason": reason} if reason else {}))
