@@ -11,8 +11,10 @@ FREE, END, TABLE, LIST = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
 _SECTOR = 512
 
 
-def compound(streams: dict[str, bytes], storages: Iterable[str] = ()) -> bytes:
-    """Return a compound file with *streams*, each at least 4,096 octets long (zeros follow a shorter one)."""
+def compound(streams: dict[str, bytes], storages: Iterable[str] = (), *, small: bool = False) -> bytes:
+    """Return a compound file with *streams*. Zeros follow one of less than 4,096 octets, which would consist of small
+    sectors; with *small* it does, as some programs write it.
+    """
     sectors: list[bytes] = []
     following: list[int] = []
 
@@ -24,6 +26,14 @@ def compound(streams: dict[str, bytes], storages: Iterable[str] = ()) -> bytes:
         return first
 
     entries = [_entry("Root Entry", 5, END, 0)]
+    small_table, first_small = END, 0
+    if small:
+        ((name, octets),) = streams.items()
+        count = -(-len(octets) // 64)
+        small_table = put(struct.pack(f"<{count}I", *range(1, count), END).ljust(_SECTOR, b"\xff"))
+        first_small = put(octets.ljust(64 * count, b"\0"))
+        entries = [_entry("Root Entry", 5, first_small, 64 * count), _entry(name, 2, 0, len(octets))]
+        streams = {}
     for name, octets in streams.items():
         whole = octets.ljust(4096, b"\0")
         entries.append(_entry(name, 2, put(whole), len(whole)))
@@ -43,7 +53,7 @@ def compound(streams: dict[str, bytes], storages: Iterable[str] = ()) -> bytes:
         more += struct.pack("<128I", *part, *[FREE] * (127 - len(part)), last)
     header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(10)
     first = len(sectors) if lists else END
-    header += struct.pack("<IIIIIIII", tables, directory, 0, 4096, END, 0, first, lists)
+    header += struct.pack("<IIIIIIII", tables, directory, 0, 4096, small_table, int(small), first, lists)
     header += struct.pack("<109I", *listed[:109], *[FREE] * (109 - len(listed[:109])))
     return header + b"".join(sectors) + more + struct.pack(f"<{len(table)}I", *table)
 

@@ -104,6 +104,17 @@ def test_shared_texts_are_read_across_the_records_that_continue_them():
     assert [cell.text for cell in found.values()] == ["SởXY", "hi"]
 
 
+def test_a_short_stream_lies_in_small_sectors_as_some_programs_write_it():
+    stream = biff.workbook([biff.number(0, 0, 5), biff.number(2, 3, 1.25)])
+    assert len(stream) < 4096
+    assert cells(biff.compound({"Workbook": stream}, small=True)) == cells(PLAIN)
+
+
+def test_a_large_file_has_the_list_of_its_tables_in_sectors_of_its_own():
+    many = biff.compound({"Workbook": biff.workbook([biff.number(0, 0, 5)]), "Other": bytes(7_400_000)})
+    assert set(cells(many)) == {(1, 1)}
+
+
 def test_a_chart_within_a_sheet_and_a_sheet_that_is_a_chart_are_left_out():
     chart = [biff.begin(0x20), biff.number(9, 9, 9), biff.FINISH]
     assert set(cells(biff.xls([biff.number(0, 0, 1), *chart, biff.number(0, 1, 2)]))) == {(1, 1), (1, 2)}
