@@ -33,10 +33,10 @@ def test_every_mistake_of_a_layout_is_told_at_once():
     found = wrong(text)
     assert found == [
         "x.toml: id is 'II'",
-        "x.toml: column[0].column is not a column of the form",
         "x.toml: column[3].heading has no text, or too many",
         "x.toml: column[3].words has an empty list",
         "x.toml: paper.logo is not a word of this table",
+        "x.toml: column[0].column is not a column of the form",
     ]
     assert wrong("form = ") == ["x.toml Invalid value (at end of document)"]
     assert "x.toml: form is not a form" in wrong('form = "x"')

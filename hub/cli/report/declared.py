@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hub.workload.unit_report import ReportSources
 
 #: Declarations that one transaction records.
-_TOGETHER = 20
+_TOGETHER = 10
 
 
 @command(

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import attrs
@@ -129,18 +130,23 @@ def read_layout_folder(forms: Sequence[Form], folder: Path = FOLDER, own: Path |
 
 def read_layout_toml(content: bytes, name: str, forms: Sequence[Form]) -> Layout:
     """Return the layout in *content*, for one of *forms*. Raises ConfigurationFault with every mistake."""
+    layout, mistakes = _parse_layout(content, name)
+    mistakes = (*mistakes, *_check_layout(layout, name, forms)) if layout is not None else mistakes
+    if layout is None or mistakes:
+        raise ConfigurationFault(list(mistakes))
+    return layout
+
+
+@lru_cache(128)
+def _parse_layout(content: bytes, name: str) -> tuple[Layout | None, tuple[Mistake, ...]]:
+    """Return the layout in *content*, None if it is not TOML, and its mistakes but for those that depend on forms."""
     try:
         words = tomllib.loads(content.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        expected = phrase("a layout in TOML, UTF-8")
-        raise ConfigurationFault([Mistake(name, verbatim(error), expected)]) from None
+        return None, (Mistake(name, verbatim(error), phrase("a layout in TOML, UTF-8")),)
     table = FormTable(words, name)
     table.only(_WORDS)
-    known = sorted({form.id for form in forms})
-    form = table.text("form")
-    if form and form not in known:
-        table.wrong("form", phrase("is not a form"), one_of(known))
-    identity = table.text("id")
+    identity, form = table.text("id"), table.text("form")
     if identity and not _ID.fullmatch(identity):
         table.wrong("id", describe_found(identity), phrase("small letters, digits, _ and -, beginning with a letter"))
     lists = {word: table.texts(word) for word in _LISTS}
@@ -154,27 +160,37 @@ def read_layout_toml(content: bytes, name: str, forms: Sequence[Form]) -> Layout
         until=table.day("until"),
         **{word: _plain(texts) for word, texts in lists.items() if word != "empty"},
         empty=lists["empty"],
-        columns=tuple(_columns(table, [each for each in forms if each.id == form])),
+        columns=tuple(_columns(table)),
         paper=_paper(table.table("paper")),
     )
-    if table.mistakes:
-        raise ConfigurationFault(table.mistakes)
-    return found
+    return found, tuple(table.mistakes)
+
+
+def _check_layout(layout: Layout, name: str, forms: Sequence[Form]) -> Iterator[Mistake]:
+    """Yield a mistake for a form that does not exist, and for each column that no version of the form has."""
+    versions = [form for form in forms if form.id == layout.form]
+    if not versions:
+        if layout.form:
+            yield Mistake(f"{name}: form", phrase("is not a form"), one_of(sorted({form.id for form in forms})))
+        return
+    known = {column.key for form in versions for column in form.columns if column.kind is not ColumnKind.TIME}
+    known |= {line.key for form in versions for line in form.manual}
+    for place, column in enumerate(layout.columns):
+        if column.column and column.column not in known:
+            yield Mistake(
+                f"{name}: column[{place}].column", phrase("is not a column of the form"), one_of(sorted(known))
+            )
 
 
 def _plain(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(write_plain_words(each) for each in texts)
 
 
-def _columns(table: FormTable, versions: Sequence[Form]) -> Iterator[LaidOutColumn]:
-    known = {column.key for form in versions for column in form.columns if column.kind is not ColumnKind.TIME}
-    known |= {line.key for form in versions for line in form.manual}
+def _columns(table: FormTable) -> Iterator[LaidOutColumn]:
     seen: set[str] = set()
     for each in table.tables("column"):
         each.only(_COLUMN)
         key = each.text("column")
-        if key and versions and key not in known:
-            each.wrong("column", phrase("is not a column of the form"), one_of(sorted(known)))
         if key in seen:
             each.wrong("column", phrase("occurs twice"), phrase("each column once"))
         seen.add(key)
