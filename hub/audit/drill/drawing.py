@@ -4,7 +4,7 @@ The same arguments give the same plan. Knows what may happen to documents, dossi
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -15,7 +15,7 @@ from hub.audit.drill.plan import Does, DrillPlan, DrillStep, DrillUnit, Life, Tr
 
 #: Documents, and likewise dossiers, that are drawn beside the traps.
 USUAL = 6
-SERVICES = ("documents", "dossiers", "mail", "work")
+SERVICES = ("documents", "meetings", "incidents", "dossiers", "mail", "work")
 _FIGURES = ("AccountsIssued", "AccountsActive", "SentInternal", "SentExternal", "ReceivedInternal", "ReceivedExternal")
 _MORE_FIGURES = ("RefusedSize", "OverQuota", "OfficialDocuments")
 _CHANNELS = {"direct": "1", "online": "2", "post": "3"}
@@ -78,9 +78,12 @@ def draw_plan(
     period, first, last = find_period(today, cut_off)
     units = make_units(name, province)
     draw = _Drawing(Random(seed), name, units, first, today, sign, usual)  # noqa: S311 - to be repeated, not secret
-    for service, deeds in zip(SERVICES, (draw.documents, draw.dossiers, draw.mail, draw.work), strict=True):
+    deeds = (draw.documents, draw.meetings, draw.incidents, draw.dossiers, draw.mail, draw.work)
+    for service, deed in zip(SERVICES, deeds, strict=True):
         if service in services:
-            deeds()
+            deed()
+            if service in ("meetings", "incidents"):
+                draw.fetch_for(units[0])  # to whom they were sent
     return DrillPlan(
         name=name,
         seed=seed,
@@ -145,6 +148,7 @@ class _Drawing:
         fields: dict[str, Any] = {"document_id": f"{self.name}.D{self.papers}", "number": str(self.papers)}
         fields |= {"promulgated": self.today, "subject": f"Diễn tập {self.name}: văn bản {self.papers}"} | said
         octets = writing.write_document(sender, to, kind=kind, **fields)
+        said.pop("attachments", None)
         told = {"kind": kind, "to": [*to], "document": fields["document_id"], "number": fields["number"]}
         told |= {"promulgated": fields["promulgated"].isoformat(), "paper": said.get("paper", False), "signed": signed}
         told |= {"due": said["due"].isoformat() if said.get("due") else "", "about": said.get("about", "")}
@@ -162,7 +166,10 @@ class _Drawing:
 
     def fetch(self) -> None:
         for unit in self.units:
-            self.add(does=Does.FETCH, operation="ConfirmReceived", unit=unit.code)
+            self.fetch_for(unit)
+
+    def fetch_for(self, unit: DrillUnit) -> None:
+        self.add(does=Does.FETCH, operation="ConfirmReceived", unit=unit.code)
 
     def documents(self) -> None:
         root, one, below, two = self.units
@@ -204,6 +211,68 @@ class _Drawing:
         self.status(below.code, "06", overdue, Trap.UNMATCHED)
         self.status(root.code, "03", working, Trap.UNMATCHED)
         self.fetch()
+
+    def enclose(self, sender: str, to: str, name: str, content: bytes, **told: Any) -> DrillStep:
+        """Send a document with an attachment that is counted, too. *told*: what the attachment says."""
+        rules: dict[str, Any] = {"trap": told.pop("trap")} if "trap" in told else {}
+        kind = "text/calendar" if name.endswith(".ics") else "text/xml"
+        step = self.document(sender, [to], attachments=((name, kind, content),), **rules)
+        self.steps[-1] = attrs.evolve(step, said={**step.said, **told})
+        return self.steps[-1]
+
+    def meetings(self) -> None:
+        """Call meetings, move and cancel some, and answer."""
+        _, one, below, two = self.units
+        before = (self.today - self.first).days + 3  # three days before the period
+        told = [  # meeting, method, revision, days ago, of whom, who answers, how
+            ("M1", "REQUEST", 0, 2, one.code, "", ""),
+            ("M1", "REQUEST", 0, 2, one.alias, "", ""),  # again, under another code
+            ("M2", "REQUEST", 0, -3, below.code, "", ""),  # has not been
+            ("M3", "REQUEST", 0, 3, two.code, "", ""),
+            ("M3", "REQUEST", 1, -5, two.code, "", ""),  # moved
+            ("M4", "REQUEST", 0, 1, two.code, "", ""),
+            ("M4", "CANCEL", 1, 1, two.code, "", ""),
+            ("M5", "REQUEST", 0, before, one.code, "", ""),
+            ("M6", "CANCEL", 1, 4, below.code, "", ""),  # the newer first
+            ("M6", "REQUEST", 0, 4, below.code, "", ""),
+            ("M7", "REQUEST", 0, 0, two.code, "", ""),  # today: not over
+            ("M1", "REPLY", 0, 2, one.code, two.code, "ACCEPTED"),
+            ("M1", "REPLY", 0, 2, one.code, two.alias, "ACCEPTED"),
+            ("M1", "REPLY", 0, 2, one.code, below.code, "DECLINED"),
+            ("M1", "REPLY", 0, 2, one.code, two.code, "X-ATTENDED"),
+            ("M2", "REPLY", 0, -3, below.code, one.code, "ACCEPTED"),
+        ]
+        for name, method, revision, age, unit, attendee, answer in told:
+            uid, day = f"{self.name}-{name}", self.ago(age)
+            content = writing.write_calendar(method, uid, revision, day, unit, attendee=attendee, answer=answer)
+            teller, other = (attendee or unit), self.units[0].code
+            meeting = {"method": method, "uid": uid, "revision": revision, "day": day.isoformat(), "unit": unit}
+            meeting |= {"attendee": attendee, "answer": answer}
+            alias = teller in (one.alias, two.alias)
+            self.enclose(teller, other, "lich.ics", content, meeting=meeting, **({"trap": Trap.ALIAS} if alias else {}))
+
+    def incidents(self) -> None:
+        """Open incidents, and close some."""
+        _, one, below, two = self.units
+        begun = datetime(self.today.year, self.today.month, self.today.day, 1, tzinfo=UTC) - timedelta(days=1)
+        hours = self.random.randint(1, 9)
+        told = [  # incident, unit, severity, closed after so many hours; None: opened
+            ("S1", one.code, "critical", None),
+            ("S1", one.code, "critical", hours),
+            ("S1", one.alias, "critical", None),  # again
+            ("S2", below.code, "warning", None),
+            ("S3", two.code, "alert", 2 * hours),  # closed before it was opened
+            ("S3", two.code, "alert", None),
+            ("S4", two.code, "error", None),
+        ]
+        for name, unit, severity, closed in told:
+            at = begun if closed is None else begun + timedelta(hours=closed)
+            said: dict[str, Any] = {"opened": at} if closed is None else {"closed": at}
+            content = writing.write_incident(f"{self.name}-{name}", unit, severity, **said)
+            incident = {"id": f"{self.name}-{name}", "unit": unit, "severity": severity, "state": next(iter(said))}
+            incident |= {"at": at.isoformat()}
+            alias = {"trap": Trap.ALIAS} if unit == one.alias else {}
+            self.enclose(unit, self.units[0].code, "su-co.xml", content, incident=incident, **alias)
 
     def stopped_documents(self, one: DrillUnit, two: DrillUnit, below: DrillUnit) -> None:
         """Recall and replace documents that nobody has fetched yet."""

@@ -15,8 +15,16 @@ from hub.audit.drill.plan import Does, DrillPlan, DrillStep, Life
 HANOI = timezone(timedelta(hours=7))
 #: Form, unit, column -> number.
 Numbers = dict[tuple[str, str, str], int]
-#: The forms that are counted, each with the service whose messages it counts.
-FORMS = {"edoc": "documents", "ii06a": "dossiers", "dossiers": "dossiers", "mail": "mail", "congviec": "work"}
+#: The forms that are counted, each with the service whose facts it counts.
+FORMS = {
+    "edoc": "documents",
+    "meetings": "meetings",
+    "incidents": "incidents",
+    "ii06a": "dossiers",
+    "dossiers": "dossiers",
+    "mail": "mail",
+    "congviec": "work",
+}
 _NEW, _RECALL, _UPDATE, _REPLACEMENT = range(4)
 _RANK = {"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5}
 _FINAL = ("02", "06")
@@ -70,6 +78,10 @@ def expect_numbers(
         count.mail()
     if "congviec" in days:
         count.work(days["congviec"], floors.get("congviec", date.min))
+    if "meetings" in days:
+        count.meetings(made_at["meetings"].astimezone(HANOI).date())
+    if "incidents" in days:
+        count.incidents()
     count.add_up(made_at)
     return Expected(count.numbers, {cell: tuple(dict.fromkeys(steps)) for cell, steps in count.behind.items()})
 
@@ -252,6 +264,64 @@ class _Count:
                 self.add("mail", unit, column, steps, sum(each[name] for each in own))
             for name, column in _MAIL_PEAKS.items():
                 self.add("mail", unit, column, steps, max(0, *(each[name] for each in own)))
+
+    # --- what documents enclose
+
+    def enclosed(self, name: str) -> Iterator[tuple[DrillStep, Mapping[str, Any]]]:
+        """Yield what the attachments of this name say, each message once."""
+        seen: set[str] = set()
+        for step in self.taken("documents"):
+            if name in step.said and step.message_id not in seen and self.inside(self.sent[step.number].day):
+                seen.add(step.message_id)
+                yield step, step.said[name]
+
+    def meetings(self, today: date) -> None:
+        """Count the form `meetings`."""
+        newest: dict[tuple[str, str], tuple[int, str, date]] = {}  # of a meeting: revision, method, day
+        steps: dict[tuple[str, str], list[int]] = {}
+        counted: set[tuple[str, ...]] = set()
+
+        def once(column: str, unit: str, uid: str, number: int, more: str = "") -> None:
+            if (column, unit, uid, more) not in counted:
+                counted.add((column, unit, uid, more))
+                self.add("meetings", unit, column, [number])
+
+        for step, said in self.enclosed("meeting"):
+            unit, who = (self.plan.find_unit(said[name]) for name in ("unit", "attendee"))
+            day, uid, meeting = date.fromisoformat(said["day"]), said["uid"], (unit, said["uid"])
+            if said["method"] == "REPLY":
+                column = {"ACCEPTED": "accepted", "DECLINED": "declined"}.get(said["answer"], "attended")
+                if column != "attended" or (self.inside(day) and day < today):
+                    once(column, who, uid, step.number)
+                continue
+            if said["method"] == "REQUEST":
+                once("called", unit, uid, step.number)
+            else:
+                once("cancelled", unit, uid, step.number, str(said["revision"]))
+            steps.setdefault(meeting, []).append(step.number)
+            newest[meeting] = max(newest.get(meeting, (-1, "", day)), (said["revision"], said["method"], day))
+        for (unit, uid), (_, method, day) in newest.items():
+            if method == "REQUEST" and self.inside(day) and day < today:
+                self.add("meetings", unit, "held", steps[unit, uid])
+
+    def incidents(self) -> None:
+        """Count the form `incidents`: the first report that opens one, and the first that closes it."""
+        told: dict[tuple[str, str], dict[str, tuple[DrillStep, Mapping[str, Any]]]] = {}
+        for step, said in self.enclosed("incident"):
+            incident = told.setdefault((self.plan.find_unit(said["unit"]), said["id"]), {})
+            incident.setdefault(said["state"], (step, said))
+        for (unit, _), states in told.items():
+            steps = [step.number for step, _ in states.values()]
+            if "opened" in states:
+                grave = states["opened"][1]["severity"] in ("emergency", "alert", "critical")
+                self.add("incidents", unit, "opened_grave" if grave else "opened_other", steps)
+            if "closed" in states:
+                self.add("incidents", unit, "closed", steps)
+            elif "opened" in states:
+                self.add("incidents", unit, "open", steps)
+            if len(states) > 1:
+                begun, ended = (datetime.fromisoformat(states[name][1]["at"]) for name in ("opened", "closed"))
+                self.add("incidents", unit, "closing_seconds", steps, max(0, int((ended - begun).total_seconds())))
 
     # --- work items
 
@@ -454,6 +524,8 @@ COUNTED: Mapping[str, Sequence[str]] = {
         *("signed", "not_signed", "on_paper", "acknowledged", "acknowledged_in_time", "refused", "completed"),
         *("completed_on_time", "completed_unmatched", "results_unmatched", "processing", "overdue", "failed"),
     ),
+    "meetings": ("called", "cancelled", "held", "accepted", "declined", "attended"),
+    "incidents": ("opened_grave", "opened_other", "closed", "closing_seconds", "open"),
     "ii06a": ("received_online", "received_direct", "carried_over", *_SETTLED, *_PENDING, "taken_over"),
     "dossiers": (
         *(*_CHANNELS, "carried_over", "taken_over", *_DONE, "withdrawn", *_PENDING, "refused", "supplement_requested"),
@@ -489,6 +561,7 @@ SUMS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "received": ("received_inside", "received_outside"),
         "total": ("sent", "received"),
     },
+    "incidents": {"opened": ("opened_grave", "opened_other")},
     "ii06a": {
         "received": ("received_online", "received_direct", "carried_over", "taken_over"),
         "settled": _SETTLED,

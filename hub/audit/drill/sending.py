@@ -72,6 +72,8 @@ def list_asked_reports(plan: DrillPlan) -> tuple[tuple[str, str], ...]:
     """Return the form and unit of each report that is compared: of every unit with units below it."""
     tops = [unit.code for unit in plan.units if len(plan.list_below(unit.code)) > 1]
     services = {step.service for step in plan.steps}
+    enclosed = {"meeting": "meetings", "incident": "incidents"}
+    services |= {service for name, service in enclosed.items() if any(name in step.said for step in plan.steps)}
     return tuple((form, unit) for form, service in FORMS.items() if service in services for unit in tops)
 
 

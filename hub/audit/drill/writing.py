@@ -5,7 +5,7 @@ Knows elements and their order. Does not know why something is sent, nor how it 
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -114,6 +114,40 @@ def write_status(sender: str, code: str, organ: str, document_id: str, number: s
         + _leaf("Timestamp", f"{day} 09:00:00")
     )
     return _packet(_node("edXMLHeader", _node("MessageHeader", header)), "")
+
+
+def write_calendar(
+    method: str, uid: str, sequence: int, day: date, unit: str, *, attendee: str = "", answer: str = ""
+) -> bytes:
+    """Return a calendar (RFC 5545) about a meeting of *unit* at 8 o'clock in Hà Nội on *day*.
+
+    *attendee*, *answer*: who answers (method REPLY), and the PARTSTAT.
+    """
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//lienthong//drill//VI", f"METHOD:{method}", "BEGIN:VEVENT"]
+    lines += [f"UID:{uid}", f"SEQUENCE:{sequence}", f"DTSTAMP:{day:%Y%m%d}T00{sequence:02}00Z"]
+    lines += [f"DTSTART:{day:%Y%m%d}T010000Z", f"DTEND:{day:%Y%m%d}T020000Z", "SUMMARY:Dien tap"]
+    lines += ["STATUS:CANCELLED"] if method == "CANCEL" else []
+    lines.append(f"ORGANIZER;X-LIENTHONG-UNIT={unit}:mailto:chutri@dientap.example")
+    if attendee:
+        lines.append(f"ATTENDEE;X-LIENTHONG-UNIT={attendee};PARTSTAT={answer}:mailto:thamdu@dientap.example")
+    lines += ["END:VEVENT", "END:VCALENDAR"]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def write_incident(
+    name: str, unit: str, severity: str, *, opened: datetime | None = None, closed: datetime | None = None
+) -> bytes:
+    """Return the report that an incident of *unit* was *opened*, or *closed*."""
+    said = {
+        "Id": name,
+        "State": "closed" if closed else "open",
+        "Class": "dien-tap",
+        "Severity": severity,
+        "Unit": unit,
+    }
+    said |= {word: at.isoformat() for word, at in (("OpenedAt", opened), ("ClosedAt", closed)) if at}
+    inside = "".join(_plain(*each) for each in said.items())
+    return f'<IncidentReport xmlns="urn:lienthong:incident:1">{inside}</IncidentReport>'.encode()
 
 
 def write_dossier_states(unit: str, states: Iterable[Fields]) -> bytes:

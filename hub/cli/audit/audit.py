@@ -103,7 +103,7 @@ def audit() -> None:
     "services",
     metavar="SERVICE",
     multiple=True,
-    help=t("Only this service; default documents, dossiers, mail and work."),
+    help=t("Only this service; default documents, meetings, incidents, dossiers, mail and work."),
 )
 @click.option("--key", type=_FILE, help=t("Private key (PEM)."))
 @click.option("--certificate", type=_FILE, help=t("Certificate (PEM)."))
