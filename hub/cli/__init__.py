@@ -36,6 +36,7 @@ COMMANDS = {
     "resume": ("hub.cli.pause:resume_sending", phrase("Resume sending to a partner")),
     "report": ("hub.cli.report.report:report_workload", phrase("Workload reports")),
     "late": ("hub.cli.monitoring.late:list_late", phrase("Who is late today")),
+    "item": ("hub.cli.monitoring.item:show_item", phrase("All that was told of one thing")),
     "evidence": ("hub.cli.audit.evidence:evidence", phrase("The evidence file of a report")),
     "verify": (
         "hub.cli.audit.evidence:verify_evidence",

@@ -17,6 +17,7 @@ NEEDED: Mapping[str, Permission] = {
     "units": Permission.SEE_REPORTS,
     "reports": Permission.SEE_REPORTS,
     "late": Permission.SEE_REPORTS,
+    "item": Permission.SEE_REPORTS,
     "late.csv": Permission.SEE_REPORTS,
     "late.xlsx": Permission.SEE_REPORTS,
     "glance": Permission.SEE_REPORTS,

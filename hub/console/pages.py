@@ -9,6 +9,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /events                                      the events that no message leads to
     /failures                                    what failed, by cause
     /late, /late.csv, /late.xlsx                 who is late today (`province.late_page`); as a file
+    /item                                        all that was told of one thing (`province.item_page`)
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /sign-in/certificate                         by POST: signs in by the client certificate
     /sign-in/code                                the one-time code of a sign-in
@@ -77,7 +78,7 @@ from hub.console.people.accounts import list_code_roles
 from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
-from hub.console.province import late_page, validator_page, waiting
+from hub.console.province import item_page, late_page, validator_page, waiting
 from hub.console.province.glance_pages import GlancePages
 from hub.console.province.round_page import RoundPages
 from hub.console.province.validator_page import NOT_JUDGED, Judged
@@ -350,7 +351,7 @@ class ConsolePages:
                 return ConsoleResponse(status=303, location="/")
             case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month", *_):
                 return await self._manage(visit)
-            case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx" | "glance", *_):
+            case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx" | "item" | "glance", *_):
                 return await self._show_exchange(visit)
             case ("reports",):
                 return _chosen(visit.asked)
@@ -377,6 +378,10 @@ class ConsolePages:
                 return await self._integration(visit, code, tuple(rest))
             case ("late" | "late.csv" | "late.xlsx",):
                 return await self._late(visit)
+            case ("item",):
+                user, query = visit.session.user, visit.asked.query
+                seen = await self.turns.look(item_page.read_item_page, user, query)
+                return self._page("item", visit, {"life": seen.life, "messages": seen.messages})
         raise refuse_as_absent()
 
     async def _show_messages(self, visit: Visit) -> ConsoleResponse:

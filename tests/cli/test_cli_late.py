@@ -105,3 +105,16 @@ def test_what_comes_later_is_in_the_next_list_without_a_running_hub(type_, home)
         while events.chain_events(tx):
             pass
     assert [row["late"] for row in rows(type_("late", "--json"))] == [1, 1]
+
+
+def test_one_thing_is_listed_by_day_with_its_messages(type_):
+    (told,) = rows(type_("item", "H55.14", "V1", "--json"))
+    assert (told["milestone"], told["attributes"], told["due"]) == (
+        "assigned",
+        {"kind": "bao-cao", "officer": "CB-07"},
+        "2026-11-19",
+    )
+    assert told["message"]
+    dossier = type_("item", "H55.13", "D0", "--service", "dossiers")
+    assert dossier.exit_code == 0, dossier.output
+    assert type_("item", "H55.13", "D9", "--service", "dossiers").exit_code == 4

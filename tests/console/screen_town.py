@@ -255,6 +255,10 @@ class ScreenTown:
         found = attempts(self._open(f"/messages/{message}"), message)
         return [found[place].rpartition("/")[2] for place in (0, -1)]
 
+    def find_item(self, message: str) -> str:
+        """Return the address of what was told of the document *message*."""
+        return next(each for each in self._open(f"/messages/{message}").links() if each.startswith("/item?"))
+
     def read_form(self, place: str) -> dict[str, str]:
         """Return what the form of a partner's settings sends as it is shown."""
         return form_of(self._open(place))

@@ -106,6 +106,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
     browser = visit(town, "first")
     browser.get(f"/messages/{message}")
     (attempt,) = [link for link in browser.links() if f"{message}/attempts/" in link]
+    item = next(link for link in browser.links() if link.startswith("/item?unit=H55.13&"))
     shown = Place(f"/messages/{message}", EVERYBODY, OF_MESSAGE)
 
     def content(rest: str, roles: set[Role] = OPENING, *, opened: int = 1) -> Place:
@@ -123,6 +124,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/late.csv", EVERYBODY, ALL),
         Place("/late.xlsx", EVERYBODY, ALL),
         Place("/late?unit=H55.13", EVERYBODY, OF_UNIT, status=200),
+        Place(item, EVERYBODY, OF_UNIT),
         Place("/readiness", EXCHANGE, ALL),
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),

@@ -153,3 +153,33 @@ def test_a_leader_walks_from_who_is_late_today_to_the_message(late, width, schem
         items.first.get_by_role("rowheader").get_by_role("link").first.click()
         assert "/messages/" in page.url
         context.close()
+
+
+def test_a_thing_opens_into_all_that_was_told_of_it(late):
+    with transactions.write_transaction(late.engine) as tx:
+        then = NOW + timedelta(seconds=5)
+        tell(tx, "H55.30", "work", "V1", "done", then, day=TODAY, attributes=(("officer", "CB-07"),))
+    browser = visit(late)
+    browser.get("/late")
+    (link,) = [each for each in browser.links() if each.startswith("/item?unit=H55.30&service=work")]
+    assert browser.get(link).status == 200
+    assert re.findall(r'scope="row"><span title="[^"]*">([^<]*)<', browser.page) == [
+        "công việc được giao",
+        "công việc hoàn thành",
+    ]
+    assert browser.page.count("CB-07") == 2
+    assert len([each for each in browser.links() if each.startswith("/messages/")]) == 2
+    assert browser.get("/item?unit=H55.30&service=work&key=V9").status == 404
+
+
+def test_a_clerk_opens_the_things_of_its_own_units_only(late):
+    browser = visit(late, "tam", "H55.13")
+    assert browser.get("/item?unit=H55.13&service=dossiers&key=D0").status == 200
+    assert browser.get("/item?unit=H55.30&service=work&key=V1").status == 404
+
+
+def test_details_of_messages_that_a_user_does_not_see_are_left_out(late):
+    browser = visit(late, "tam", partners=("vpcp",))
+    browser.get("/item?unit=H55.30&service=work&key=V1")
+    assert "CB-07" not in browser.page
+    assert not [each for each in browser.links() if each.startswith("/messages/")]

@@ -60,6 +60,8 @@ NO_SCREENS = {
     ("reports",),
     ("late.csv",),
     ("late.xlsx",),
+    ("late.csv", "**"),
+    ("late.xlsx", "**"),
     ("month",),
     ("messages.csv",),
     ("messages.jsonl",),

@@ -1,0 +1,60 @@
+"""`lienthong item`: all that was told of one document, dossier or work item. Contains the dialogue only."""
+
+import click
+
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
+
+
+@command(
+    "item",
+    t(
+        "All that was told of one thing of a unit, by day: its milestones, each with the message behind it.\n\nKEY is "
+        "the code of a work item or a dossier, as `lienthong late` and `report facts` say it."
+    ),
+    "lienthong item H55.13 NV-2026-0152",
+    "lienthong item H55.13 S-261101-0001 --service dossiers --json",
+)
+@click.argument("unit", metavar="UNIT")
+@click.argument("key", metavar="KEY")
+@click.option("--service", metavar="NAME", default="work", help=t("The service: work (default), dossiers, documents …"))
+@pass_screen
+def show_item(screen: Screen, /, unit: str, key: str, service: str) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.words import say_word
+    from hub.monitoring import item_life
+    from hub.store import transactions
+
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        life = item_life.read_item_life(tx, unit, service, key)
+    if life is None:
+        raise CommandStop(
+            t("nothing was told of {key} of {unit} in {service}", key=key, unit=unit, service=service), NOT_FOUND
+        )
+    titles = {
+        "day": t("day"),
+        "milestone": t("milestone"),
+        "due": t("due day"),
+        "amount": t("amount"),
+        "counterpart": t("other side"),
+        "at": t("recorded at"),
+        "message": t("message"),
+    }
+    rows = (
+        {
+            "unit": life.unit,
+            "service": life.service,
+            "key": life.key,
+            "day": each.day and each.day.isoformat(),
+            "milestone": each.milestone if screen.json else say_word(life.service, each.milestone),
+            "due": each.due and each.due.isoformat(),
+            "amount": each.amount,
+            "counterpart": each.counterpart,
+            "attributes": dict(each.attributes),
+            "at": each.at.isoformat(),
+            "message": each.message,
+        }
+        for each in life.facts
+    )
+    _ = screen.table(titles, rows)
+    if life.more:
+        screen.note(t("… and {count} more.", count=life.more))
