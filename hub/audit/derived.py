@@ -15,18 +15,23 @@ from hub.audit import documents
 from hub.audit.container import AuditStop, ContainerAudit
 from hub.audit.files import FactsAudit
 from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
-from hub.audit.seals import AuditTrust
+from hub.audit.seals import AuditTrust, explain_rejection
+from hub.domain.errors import Rejected
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
 from hub.language.phrases import phrase
 from hub.report.counting import deriving, lines
+from hub.report.counting.counting import Report
 from hub.report.counting.dates import make_fact_sort_key
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
 from hub.report.form.form import FACTLESS, Column, ColumnKind, Form
+from hub.report.signed import declaring
 from hub.report.signed.manifest import (  # fmt: skip
     BASES,
     COLUMNS,
+    DECLARED,
     FACTS,
     FORM,
     MANIFEST,
@@ -37,6 +42,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     TYPE,
     Counts,
     name_base_member,
+    name_declared_member,
     name_rows_member,
 )
 from hub.report.signed.sealed import Sealed
@@ -99,7 +105,7 @@ class DerivedAudit(ContainerAudit):
         for name in self.members:
             if name.startswith(f"{BASES}/") and name not in places:
                 yield deny_finding("base", name, phrase("the form takes no number from it"))
-            elif name not in (*_ALWAYS, SIGNED) and not name.startswith((f"{BASES}/", f"{FACTS}/")):
+            elif name not in (*_ALWAYS, SIGNED) and not name.startswith((f"{BASES}/", f"{FACTS}/", f"{DECLARED}/")):
                 yield deny_finding("container", name, phrase("the evidence of such a form has no such member"))
         yield from self._cells(report, form)
         yield from self._declared(report, form)
@@ -311,14 +317,46 @@ class DerivedAudit(ContainerAudit):
             if (unit, key) not in told:
                 where = f"{unit or report.total.unit} {key}"
                 yield from many.no(where, phrase("a declared figure, and the report does not say who declared it"))
-        if stated:
-            messages = len({figure.message for figure in told.values()})
+        for figure in told.values():
+            yield from self._declaration(many, figure, report)
+        if stated and not many.failed:
+            messages = {figure.message for figure in told.values()}
+            here = sum(name_declared_member(message) in self.members for message in messages)
             text = phrase(
-                "{count} declared figures, of {messages} messages that are not in the file: declared, not counted",
+                "{count} declared figures of {messages} messages, {here} of them in the file: declared, not counted",
                 count=len(stated),
-                messages=messages,
+                messages=len(messages),
+                here=here,
             )
-            yield from () if many.failed else (note_finding("declared", REPORT, text),)
+            yield note_finding("declared", REPORT, text)
+
+    def _declaration(self, many: FindingCollector, figure: DeclaredFigure, report: Report) -> Iterator[AuditFinding]:
+        """Yield whether the message of *figure*, if it is in the file, declares it. Codes are compared as they are
+        written: what a sender wrote under an alias only the hub can tell.
+        """
+        name = name_declared_member(figure.message)
+        if name not in self.members:
+            return
+        if self.members[name].size > documents.LARGEST:
+            yield documents.make_too_large_finding("declared", name)
+            return
+        column, unit = report.form.column(figure.column), figure.unit or report.total.unit
+        try:
+            said = declaring.parse_declaration(self.read_whole(name))
+        except Rejected as rejected:
+            yield from many.no(name, explain_rejection(rejected))
+            return
+        cells = [cell for cell in said.cells if cell.column == column.key]
+        named = [cell for cell in cells if cell.unit in (unit, "")] or cells
+        stated = [cell.figure for cell in named]
+        if (said.form, said.period) != (report.form.id, report.period.text) or figure.value not in [
+            deriving.read_sum(column, value) for value in stated
+        ]:
+            number = deriving.round_number(Fraction(figure.value, 10**column.places), column)
+            text = phrase(
+                "the message does not declare {number} in {key} of {unit}", number=number, key=column.key, unit=unit
+            )
+            yield from many.no(name, text)
 
     # --- the facts
 

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
-from hub.journal import blobs, events
+from hub.journal import blobs, events, search
 from hub.language.phrases import phrase
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.evidence import EvidenceLine, EvidenceSummary
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
@@ -47,6 +48,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     Manifest,
     OctetsPlace,
     name_base_member,
+    name_declared_member,
     name_rows_member,
 )
 from hub.report.signed.manifest import build_manifest_element as manifest_element
@@ -136,6 +138,8 @@ def _write_derived(
     """
     gathered, by_unit = _gather(asked, now)
     packing, revision = _begin(tx, asked, gathered, identity, file)
+    if octets:
+        _write_declarations(tx, packing, _read_declared(tx, gathered.report, revision))
     _write_facts(packing, asked.form, by_unit, {})
     by_unit.clear()  # the lists of the bases come next: one report's facts at a time are in memory
     inside: list[Counts] = []
@@ -152,6 +156,22 @@ def _write_derived(
     counts = Counts.add(gathered.summary.facts, inside)
     manifest = _end(tx, asked, now, identity, packing, _list_members(packing), counts)
     return WrittenEvidence(manifest=manifest, revision=revision, wrong=tuple(dict.fromkeys(wrong)))
+
+
+def _read_declared(tx: Transaction, report: Report, revision: int | None) -> Sequence[DeclaredFigure]:
+    """Return the declared figures as the report in the file says them: of the *revision* that was given out, or of *report*."""
+    if revision is None:
+        return report.declared
+    before = submission.read_newest_revision(tx, report.total.unit, report.form.id, report.period.text)
+    return () if before is None else before.said.report.declared
+
+
+def _write_declarations(tx: Transaction, packing: Packing, declared: Iterable[DeclaredFigure]) -> None:
+    """Write the messages with the *declared* figures of the report, as far as the hub still has their octets."""
+    for message in sorted({figure.message for figure in declared}):
+        found = search.read_message(tx, message)
+        if blobs.read_blob_size(tx, found.sha256) is not None:
+            packing.put(name_declared_member(message), blobs.read_blob(tx, found.sha256))
 
 
 @attrs.frozen(kw_only=True)

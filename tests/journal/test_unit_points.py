@@ -20,7 +20,8 @@ from hub.report.form.toml import FOLDER, read_form_folder
 from hub.report.output.outputs import write_html_report, write_json_report
 from hub.store.transactions import Transaction
 from hub.workload import closing, unit_report
-from tests.declaring import declaration
+from tests.declaring import declaration, octets
+from tests.evidencing import FORMS, PERIOD, false, fill, found, members, resealed, written
 from tests.journal.test_closing import on, put
 from tests.journal.test_declarations import codes, take
 from tests.opened import facts_behind
@@ -250,3 +251,24 @@ def test_a_province_whose_document_system_tells_every_mission_counts_work_items_
     assert chosen.column("done").expression == "work_done"
     found = row_of(office, TOLD, book=attrs.evolve(BOOK, forms=forms))
     assert (str(found["done"]), str(found["results"])) == ("4.50", "56.58")
+
+
+# --- evidence
+
+
+def test_the_evidence_has_the_declarations_and_one_that_says_something_else_is_found(tx):
+    fill(tx, FORMS["edoc"], keys=1)
+    said = declaration({("H55.13.1", "general"): 25}, unit=UNIT, form="nd335", period=PERIOD.text)
+    taken = take(tx, said, by="any")
+    assert codes(taken) == []
+    content = written(tx, "nd335")
+    name = f"declared/{taken.id}.xml"
+    assert members(content)[name] == octets(said)
+    told = found(content)
+    assert [each for each in told if each.holds is False] == []
+    assert "1 declared figures of 1 messages, 1 of them in the file" in next(
+        str(each.text) for each in told if each.check == "declared"
+    )
+    assert name not in members(written(tx, "nd335", octets=False)), "it may name a person"
+    other = octets(attrs.evolve(said, cells=(attrs.evolve(said.cells[0], figure=26),)))
+    assert ("declared", name) in false(resealed(content, {name: other}))

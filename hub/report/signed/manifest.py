@@ -18,17 +18,19 @@ MIMETYPE = b"application/vnd.lienthong.evidence+zip"
 
 #: The members, in this order; then `OCTETS/SHA256` where the exact octets are in the file; `MANIFEST` is the last. The
 #: evidence of a form that takes its numbers from others has no periods, messages and events: they are in `BASES/ID.zip`,
-#: the whole evidence of each of those forms.
+#: the whole evidence of each of those forms. Where the exact octets are in the file, the messages with its declared figures
+#: are in `DECLARED/ID.xml`.
 TYPE, REPORT, SIGNED, FORM, PERIODS, MESSAGES, EVENTS, ROWS = (
     "mimetype", "report.xml", "signed.xml", "form.json", "periods.json", "messages.jsonl", "events.jsonl", "rows.jsonl",
 )  # fmt: skip
-#: folders; their members are named by a number, a number, a column's key, a hash, a form's id
-FACTS, BESIDE, COLUMNS, OCTETS, BASES = (
+#: folders; their members are named by a number, a number, a column's key, a hash, a form's id, the hub's id of a message
+FACTS, BESIDE, COLUMNS, OCTETS, BASES, DECLARED = (
     "facts",
     "beside",
     "columns",
     "octets",
     "bases",
+    "declared",
 )
 MANIFEST = "manifest.xml"
 
@@ -86,6 +88,11 @@ def name_rows_member(folder: str, place: int) -> str:
 def name_base_member(form: str) -> str:
     """Return the name of the member that is the evidence of the form with the id *form*."""
     return f"{BASES}/{form}.zip"
+
+
+def name_declared_member(message: str) -> str:
+    """Return the name of the member that is the declaration with the hub's id *message*."""
+    return f"{DECLARED}/{message}.xml"
 
 
 def build_manifest_element(said: Manifest) -> etree._Element:
