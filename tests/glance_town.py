@@ -60,8 +60,8 @@ def draw_facts(seed: int, months: list[Period], each: int = 60) -> list[Fact]:
                     if chance.random() < 0.7:
                         add(unit, "documents", key, step, day)
             elif number % 3 == 1:
-                channel = (("channel", chance.choice(["online", "direct"])),)
-                add(unit, "dossiers", key, "received", day, day=day, due=due, attributes=channel)
+                said = ("channel", chance.choice(["online", "direct"])), ("field", chance.choice(["HT", "DD", "CT"]))
+                add(unit, "dossiers", key, "received", day, day=day, due=due, attributes=said)
                 if chance.random() < 0.8:
                     done = day + timedelta(days=chance.randrange(1, 25))
                     add(unit, "dossiers", key, "finished", done, day=done)

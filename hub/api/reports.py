@@ -1,4 +1,5 @@
-"""The operations on reports: which there are, one report, the facts behind a number, the report as a file.
+"""The operations on reports: which there are, one report, the facts behind a number, the report as a file; and the ranking
+of the units of a class.
 
 Counts and reads as the pages do (`hub.console.reading`, `hub.console.standing`), in processes beside the hub.
 """
@@ -10,18 +11,23 @@ from hub.api.messages import CURSOR
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiReportRound
-from hub.api.values import ApiFactList, ApiForm, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
+from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
 from hub.console import reading, standing
 from hub.console.permissions import Permission
+from hub.console.province.glance_reading import KINDS as GLANCE_KINDS
+from hub.console.province.glance_reading import GlanceReader
 from hub.console.province.round_page import read_chosen_round, read_round_search
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.console.visible_messages import PRIVATE
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
+from hub.report.glance import files
+from hub.report.glance.view import GlanceView
 from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
 from hub.workload import closing
+from hub.workload.glance_view import GlanceAsked
 
 
 class ReportFormat(StrEnum):
@@ -34,6 +40,15 @@ class ReportFormat(StrEnum):
     JSON = "json"
     XML = "xml"
     PAPER = "paper"
+
+
+class GlanceFormat(StrEnum):
+    """The format of a ranking as a file."""
+
+    XLSX = "xlsx"
+    PDF = "pdf"
+    CSV = "csv"
+    JSON = "json"
 
 
 _FORM = in_path("form", phrase("id of the form, such as edoc"))
@@ -146,6 +161,42 @@ async def read_round(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiReportRound.of(found), call)
 
 
+async def _read_view(parts: ApiParts, call: ApiCall) -> GlanceView:
+    reader = GlanceReader(parts.journal, parts.live, parts.turns)
+    asked = GlanceAsked(
+        form=call.text("form"),
+        period=call.text("period"),
+        indicator=call.text("by"),
+        of_class=call.text("class"),
+        under=call.text("under"),
+    )
+    return await reader.read_view(call.user, asked, call.now, call.wanted)
+
+
+async def read_glance(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the ranking."""
+    view = await _read_view(parts, call)
+    said = ApiGlance(form=view.form.id, period=view.period.text, glance=files.describe_glance(view))
+    return answer_value(said, call)
+
+
+async def read_glance_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the ranking as a file."""
+    view, kind = await _read_view(parts, call), call.text("format")
+    content = await parts.turns.alone(files.write_glance, view, kind, call.language)
+    name = f"{view.form.id}_{view.indicator.key}_{view.period.text}.{kind}"
+    return ConsoleResponse(content=content, content_type=GLANCE_KINDS[kind], filename=name)
+
+
+_GLANCE = (
+    _FORM,
+    _PERIOD,
+    ApiParameter("by", phrase("key of an indicator or of a column; none: the first indicator")),
+    ApiParameter("class", phrase("key of a class of units; none: the first")),
+    ApiParameter("under", phrase("code of a unit: the units directly below it are compared, instead of a class")),
+)
+
+
 OPERATIONS = (
     ApiOperation(
         name="listReports",
@@ -211,5 +262,28 @@ OPERATIONS = (
         parameters=(*ADDRESS, ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True)),
         media=tuple(each.partition(";")[0] for each in reading.KINDS.values()),
         run=read_file,
+    ),
+    ApiOperation(
+        name="getGlance",
+        path="/glance/{form}/{period}",
+        tag="reports",
+        about=phrase("Rank the units of a class by a number of a form, with change, trend and target."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=_GLANCE,
+        answers=ApiGlance,
+        run=read_glance,
+    ),
+    ApiOperation(
+        name="getGlanceFile",
+        path="/glance/{form}/{period}/file",
+        tag="reports",
+        about=phrase("Get a ranking as a file."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(
+            *_GLANCE,
+            ApiParameter("format", phrase("format of the file"), kind=GlanceFormat, required=True),
+        ),
+        media=tuple(each.partition(";")[0] for each in GLANCE_KINDS.values()),
+        run=read_glance_file,
     ),
 )

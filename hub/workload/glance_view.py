@@ -13,16 +13,20 @@ import attrs
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.journal import facts, unit_registry
+from hub.report.counting import table
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.toml import read_form_toml
-from hub.report.glance.ranking import Ranking, list_middles, rank_units
+from hub.report.glance.ranking import Ranking, compute_indicator, list_middles, rank_units
 from hub.report.glance.settings import Glance, RankIndicator
 from hub.report.glance.sheet import GlanceSheet, list_province_family
-from hub.report.glance.view import GlanceView, UnitGlance
+from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
 from hub.store.transactions import Transaction
-from hub.workload import closing, glance_counting, glance_rows, month_world, spikes
+from hub.workload import closing, glance_counting, glance_rows, month_world, spikes, unit_report
+
+#: Fields that are named of a unit.
+FIELDS = 20
 
 
 class SheetMissing(LookupError):
@@ -109,6 +113,38 @@ def read_unit_glance(
         columns=[(key, numbers[0].get(key), numbers[1].get(key)) for key in ground.indicator.columns],
         below=ground.rank(below) if below else None,
     )
+
+
+def read_unit_fields(
+    tx: Transaction,
+    book: Book,
+    glance: Glance,
+    asked: GlanceAsked,
+    unit: str,
+    now: datetime,
+    seen: Collection[str] | None = None,
+) -> list[FieldFigure]:
+    """Return what each value of the attribute by which the form divides rows, such as a field of procedures, has of the
+    number of *unit*; those that weigh most come first, at most `FIELDS`. Empty if the form divides no rows.
+
+    A closed period is read as stored; of any other the facts of the unit are counted, as for its report. Raises as
+    `read_glance_view`.
+    """
+    ground = _read_ground(tx, book, glance, asked, now)
+    ground.require_unit(unit, seen)
+    if not ground.form.divides_by:
+        return []
+    sources = unit_report.resolve_report_sources(tx, unit, ground.period.text, asked.form, book, now=now, marked=False)
+    report, indicator = sources.count(now), ground.indicator
+    values = {each[:1] for division in report.divisions.values() for each in division.sums}
+    found = []
+    for value in values:
+        row = table.find_row(report, None, value)
+        if row is not None and row.numbers.keys() >= set(indicator.columns):
+            part, whole, number = compute_indicator(indicator, row.numbers)
+            name = table.name_values(report, value, sources.names_of_values)
+            found.append(FieldFigure(address=value[0], name=name, part=part, whole=whole, value=number))
+    return sorted((each for each in found if each.part or each.whole), key=lambda each: each.weigh(indicator))[:FIELDS]
 
 
 @attrs.frozen(kw_only=True)

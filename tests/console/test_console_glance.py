@@ -19,6 +19,7 @@ from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import glance_sheet
 from tests import glance_town
+from tests.api_callers import Program
 from tests.console_town import Browser, Town
 
 BOOK = read_shipped_book()
@@ -167,3 +168,37 @@ def test_a_name_that_looks_like_a_formula_or_markup_stays_a_text_in_every_file(l
         assert kept in browser.get(f"/glance/edoc/2026-11.{kind}?class=communes").content.decode("utf-8-sig")
     text = PdfReader(BytesIO(browser.get("/glance/edoc/2026-11.pdf?class=communes").content)).pages[0].extract_text()
     assert "<b>#x</b>" in text
+
+
+def test_the_fields_of_a_unit_add_up_to_its_figure_and_open_into_their_messages(lived):
+    browser = enter(lived, "*")
+    why = browser.get("/glance/ii06a/2026-10/H55.41?by=late_share").content.decode()
+    rows = re.findall(r'<tr data-field="([^"]*)">(.*?)</tr>', why, re.DOTALL)
+    cells = {
+        field: [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+        for field, row in rows
+    }
+    said = {row["unit"]: row for row in json.loads(
+        browser.get("/glance/ii06a/2026-10.json?by=late_share&class=communes").content)["rows"]}["H55.41"]  # fmt: skip
+    assert len(cells) > 1
+    assert sum(int(cell[1]) for cell in cells.values()) == said["part"]
+    assert sum(int(cell[2]) for cell in cells.values()) == said["whole"]
+    parts = [int(cell[1]) for cell in cells.values()]
+    assert parts == sorted(parts, reverse=True)  # where less is better, what is late most comes first
+    field = next(iter(cells))
+    assert browser.get(f"/reports/ii06a/H55.41/2026-10/settled_late?row={field}").status == 200
+    running = browser.get("/glance/ii06a/2026-11/H55.41").content.decode()
+    assert "data-field" not in running  # counted only if it is asked for
+    assert "data-field" in browser.get("/glance/ii06a/2026-11/H55.41?fields=1").content.decode()
+
+
+def test_a_program_reads_the_same_by_the_api(lived):
+    said = json.loads(enter(lived, "*").get("/glance/edoc/2026-10.json?by=sent").content)
+    program = Program(lived)
+    assert program.get("/glance/edoc/2026-10?by=sent").status == 200
+    assert program.said["glance"] == said
+    assert program.get("/glance/edoc/2026-10/file?by=sent&format=csv").content.startswith(b"\xef\xbb\xbf")
+    assert program.get("/glance/edoc/2026-10?by=x").status == 404
+    limited = Program(lived, units=("H55.41",), name="nho")
+    limited.get("/glance/edoc/2026-10?by=sent&class=communes")
+    assert [row["unit"] for row in limited.said["glance"]["rows"]] == ["H55.41"]

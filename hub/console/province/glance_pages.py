@@ -109,6 +109,8 @@ class GlancePages:
     ) -> ConsoleResponse:
         found = await self._reader.read_unit(user, wanted, unit, now, asked.wanted)
         language, view = asked.language, found.view
+        divides, shows = bool(view.form.divides_by), view.complete or asked.query.get("fields") == "1"
+        fields = await self._reader.read_fields(user, wanted, unit, now, asked.wanted) if divides and shows else None
 
         def make() -> bytes:
             chart = svg.draw_plot(make_unit_plot(found, language), language)
@@ -120,6 +122,8 @@ class GlancePages:
                 "unusual": _list_unusual(view, unit, language),
                 "below": [] if found.below is None else found.below.rows,
                 "shown": name_shown(view, language),
+                "fields": fields,
+                "divides": divides,
             }
             return layout.render_page("glance_unit", language, {**around(), **said})
 

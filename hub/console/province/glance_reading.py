@@ -22,7 +22,7 @@ from hub.report.form.form import FormMissing
 from hub.report.form.period import PeriodUnreadable, find_month_containing
 from hub.report.glance import files
 from hub.report.glance.settings import Glance, read_glance
-from hub.report.glance.view import GlanceView, UnitGlance
+from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
 from hub.runtime.thread_pool import THRESHOLD
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -63,6 +63,17 @@ class GlanceReader:
     ) -> UnitGlance:
         """Return how *unit* stands among those that are like it."""
         return await self._read(user, asked, now, wanted, _read_visible_unit, user, asked, unit, now)
+
+    async def read_fields(
+        self, user: User, asked: GlanceAsked, unit: str, now: datetime, wanted: Callable[[], bool]
+    ) -> list[FieldFigure]:
+        """Return what each field has of the number of *unit*, which was read before. Counted in a process of its own."""
+        book = await self._turns.read_book()
+        glance, words = await self._read_glance(book), (user, asked, unit, now)
+        try:
+            return await self._turns.count(user.name, wanted, asked.form, _read_visible_fields, book, glance, *words)
+        except (PeriodUnreadable, LookupError):
+            raise refuse_as_absent() from None
 
     async def find_first(self, form: str, now: datetime) -> tuple[str, str]:
         """Return the form and the period that are shown first: *form* if it is given, and its newest closed month, else the
@@ -127,3 +138,10 @@ def _read_visible_unit(
 ) -> UnitGlance:
     seen = users.read_visible_units(tx, user)
     return glance_view.read_unit_glance(tx, book, glance, asked, unit, now, seen)
+
+
+def _read_visible_fields(
+    tx: Transaction, book: Book, glance: Glance, user: User, asked: GlanceAsked, unit: str, now: datetime
+) -> list[FieldFigure]:
+    seen = users.read_visible_units(tx, user)
+    return glance_view.read_unit_fields(tx, book, glance, asked, unit, now, seen)

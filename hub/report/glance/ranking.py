@@ -130,6 +130,12 @@ def rank_units(
     )
 
 
+def compute_indicator(indicator: RankIndicator, cells: Mapping[str, Number]) -> tuple[Number, Number, Number]:
+    """Return the part, the whole (None: the indicator has none) and the value of *indicator* from the numbers of columns."""
+    part, whole = (_add([cells[key] for key in keys], range(len(keys))) for keys in (indicator.part, indicator.whole))
+    return part, whole, compute_share(part, whole) if indicator.whole else part
+
+
 def compute_share(part: Number, whole: Number) -> Number:
     """Return *part* in per cent of *whole*, rounded to two decimals, halves up; None if one is missing, or the whole is 0."""
     if part is None or not whole:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 import attrs
 
@@ -12,7 +13,7 @@ from hub.report.counting.spikes import Spike
 from hub.report.form.form import Form, Wording
 from hub.report.form.period import Period
 from hub.report.glance.ranking import RankedUnit, Ranking
-from hub.report.glance.settings import RankIndicator
+from hub.report.glance.settings import Better, RankIndicator
 from hub.report.output.words import name_column, write_number, write_value
 
 
@@ -95,3 +96,22 @@ class UnitGlance:
         tuple[str, Number, Number]
     ]  #: each column of the indicator: its number now, and in the period before
     below: Ranking | None  #: the units directly below it; None: there are none
+
+
+@attrs.frozen(kw_only=True)
+class FieldFigure:
+    """What one value of an attribute, such as a field of procedures, has of a unit's number."""
+
+    address: str  #: of the divided row (`hub.report.output.body.Printed.address`)
+    name: Wording
+    part: Number
+    whole: Number  #: None: the indicator has none
+    value: Number
+
+    def weigh(self, indicator: RankIndicator) -> tuple[Decimal | int, str]:
+        """Return the sort key by which what weighs most comes first: the part or, of a percentage of which more is better,
+        what it lacks.
+        """
+        part, whole = self.part or 0, self.whole
+        lacks = whole is not None and indicator.better is Better.MORE
+        return -(whole - part if lacks and whole is not None else part), self.address
