@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from hub.config import Partner
+from hub.config.alerts import AlertSettings
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.config.values import ConsoleSettings
@@ -55,6 +56,7 @@ class Town:
         self.engine, self.now, self.reports = engine, NOW, ReportSettings()
         self.services: dict[str, DefinedService] = {}
         self.officials: Officials | None = None
+        self.alerts: AlertSettings | None = None
         self.partners: dict[str, Partner] = {}
         self.settings = ConsoleSettings()
         self.live: Live | None = None  #: instead of what the others say
@@ -81,6 +83,7 @@ class Town:
             every_service={**list_services(), **{name: each.make_service() for name, each in self.services.items()}},
             reports=self.reports,
             officials=self.officials,
+            alerts=self.alerts,
             console=self.settings,
             soap=SimpleNamespace(body_limit=40_000_000),
             own=(("pki.certificate", pki.partner("hub")),),

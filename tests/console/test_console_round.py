@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from hub.config.alerts import AlertAddress, AlertSettings
 from hub.console.permissions import Role
 from hub.formats.spool import Octets
 from tests.console.test_console_signing import INSIDE, PERIOD, get, hand_in, signed_in, text
@@ -137,3 +138,33 @@ def test_the_certificate_of_nobody_is_refused_for_each_file_alone(town, office):
         hand_in_all(office, {first: by_xmlsec(given[first], stranger), second: by_xmlsec(given[second])}).status == 422
     )
     assert text(office).count("được chấp nhận") == 1
+
+
+def test_units_are_reminded_from_the_page_at_the_addresses_that_the_user_sees(town, office):
+    office.get(PLACE)
+    assert f"{PLACE}/remind" not in office.page, "the province sends no mail"
+    town.alerts = AlertSettings(
+        through="thu",
+        before=(),
+        hour=7,
+        weekly=False,
+        addresses=(AlertAddress(unit="H55", address="vt@tinh.vn"), AlertAddress(unit="H55.13", address="vt@so13.vn")),
+    )
+    office = signed_in(town, "bao", Role.CLERK, "H55")
+    office.get(PLACE)
+    assert "Nhắc qua thư (2 thư)" in text(office)
+    clerk = signed_in(town, "lan", Role.CLERK, "H55.13")
+    clerk.get(PLACE)
+    assert "Nhắc qua thư (1 thư)" in text(clerk), "the address above is not theirs to use"
+    assert clerk.post(f"{PLACE}/remind", below="H55.13.1").location == f"{PLACE}?below=H55.13.1&reminded=1"
+    office.get(PLACE)
+    assert office.post(f"{PLACE}/remind").location == f"{PLACE}?reminded=1", "one was asked for today already"
+    office.get(f"{PLACE}?reminded=1")
+    assert "1 thư được gửi trong vòng một phút" in text(office)
+    office.post(f"{PLACE}/remind")
+    office.get(f"{PLACE}?reminded=0")
+    assert "đã được nhắc hôm nay" in text(office)
+    assert [(each["by"], each["items"]) for each in town.told("reminders-requested")] == [("lan", 1), ("bao", 1)]
+    viewer = signed_in(town, "xem", Role.VIEWER, "H55")
+    viewer.get(PLACE)
+    assert viewer.post(f"{PLACE}/remind").status == 403

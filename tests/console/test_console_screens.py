@@ -63,6 +63,7 @@ NO_SCREENS = {
     ("late.csv", "**"),
     ("late.xlsx", "**"),
     ("month",),
+    ("month", "*", "*", "remind"),
     ("messages.csv",),
     ("messages.jsonl",),
     ("messages.csv", "**"),

@@ -4,6 +4,7 @@ gives out many to be signed.
     /month?form=F&period=P              redirects to
     /month/FORM/PERIOD?below=…&step=…   the round, by POST a file: one signed report, or a ZIP of them
     /month/FORM/PERIOD.zip              by POST: the files to sign of the units that the same query chooses
+    /month/FORM/PERIOD/remind           by POST: reminds these of reports that are not handed in, by mail
 
 A user sees the round of its own units only.
 """
@@ -13,6 +14,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import attrs
 
@@ -37,7 +39,8 @@ from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import closing, submission
-from hub.workload.many import report_round, round_plan, signed_batch
+from hub.workload.many import reminders, report_round, round_plan, signed_batch
+from hub.workload.many.reminders import PlannedReminder
 from hub.workload.many.report_round import DeclarationStanding, ReportRound, RoundFilter, UnitStanding
 from hub.workload.many.round_plan import RoundDeed
 from hub.workload.many.signed_batch import BatchFile
@@ -152,13 +155,15 @@ class RoundPages:
                 return await self._page(asked, user, form, period, now)
         raise refuse_as_absent()
 
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> RoundPage | ConsoleResponse:
-        """Take in signed files, or give out the files to sign."""
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> RoundPage | ConsoleResponse | str:
+        """Take in signed files, give out the files to sign, or remind units of what is not handed in."""
         if not user.may(Permission.SIGN):
             raise refuse_signing()
         match asked.path[1:]:
             case (form, period) if period.endswith(GIVEN):
                 return await self._give_out(asked, user, form, period.removesuffix(GIVEN), now)
+            case (form, period, "remind"):
+                return await self._remind(asked, user, form, period, now)
             case (form, period):
                 taken = await self._take_in(asked, user, form, period, now)
                 refused = any(each.wrong for each in taken)
@@ -178,7 +183,30 @@ class RoundPages:
         book, search = await self._turns.read_book(), read_round_search(asked.query)
         words = (user, book, form, period, now, search)
         whole, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
-        return RoundPage(said=arrange_round(search, whole, found, book, now, user, taken))
+        done = asked.query.get("reminded", "")
+        said = {
+            **arrange_round(search, whole, found, book, now, user, taken),
+            "to_remind": len(self._plan_reminders(whole, found, now)) if user.may(Permission.SIGN) else 0,
+            "reminded": int(done) if done.isascii() and done.isdigit() and len(done) < 6 else None,
+        }
+        return RoundPage(said=said)
+
+    def _plan_reminders(self, whole: ReportRound, found: ReportRound, now: datetime) -> list[PlannedReminder]:
+        """Return the mails about the units of *found* that go to units of *whole*, which the user sees."""
+        settings = self._live.config.alerts
+        seen = {each.unit.code for each in whole.units}
+        planned = () if settings is None else reminders.plan_reminders(found, settings, now)[0]
+        return [each for each in planned if each.unit in seen]
+
+    async def _remind(self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime) -> str:
+        search = read_round_search(asked.form)
+        words = (user, await self._turns.read_book(), form, period, now, search)
+        whole, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
+        mails = self._plan_reminders(whole, found, now)
+        step = partial(reminders.request_reminders, by=user.name, now=now)
+        fresh = await self._journal.admit(CONSOLE, step, found, mails)
+        typed = {name: value for name, value in search.typed.items() if value}
+        return build_page_path("month", form, period, **typed, reminded=str(sum(fresh.values())))
 
     async def _take_in(
         self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime
