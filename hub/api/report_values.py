@@ -12,6 +12,7 @@ from hub.domain.model import ReportState
 from hub.language.phrases import phrase
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell
 from hub.report.signed.declaring import DeclaredCell, Figure
+from hub.report.signed.minutes import CorrectionMinutes
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.many.report_round import ReportRound, UnitStanding
 from hub.workload.revisions import Revision, RevisionSignature, SignatureStamp
@@ -114,6 +115,43 @@ class ApiRevision:
 
 
 @attrs.frozen(kw_only=True)
+class ApiCorrectedCell:
+    """A cell that another revision has with another number."""
+
+    unit: Annotated[str, phrase("unit of the row; empty: the total of the unit")]
+    column: str
+    was: float | None
+    now: float | None
+
+
+@attrs.frozen(kw_only=True)
+class ApiCorrection:
+    """What a revision corrected."""
+
+    revision: int
+    at: datetime
+    by: str
+    reason: str
+    cells: Annotated[Sequence[ApiCorrectedCell], phrase("at most 50")]
+    more: Annotated[int, phrase("further cells that differ")]
+
+    @classmethod
+    def of(cls, found: CorrectionMinutes) -> "ApiCorrection":
+        """Return a correction."""
+        return cls(
+            revision=found.revision,
+            at=found.at,
+            by=found.by,
+            reason=found.reason,
+            cells=[
+                ApiCorrectedCell(unit=each.unit, column=each.column, was=_number(each.was), now=_number(each.now))
+                for each in found.cells
+            ],
+            more=found.more,
+        )
+
+
+@attrs.frozen(kw_only=True)
 class ApiReportLife:
     """Where a report stands, and its revisions."""
 
@@ -128,6 +166,9 @@ class ApiReportLife:
     pdf: Annotated[bool, phrase("whether a signed PDF is taken")]
     stamped: Annotated[bool, phrase("whether a signature needs a time stamp")]
     revisions: Annotated[Sequence[ApiRevision], phrase("newest first")]
+    corrections: Annotated[
+        Sequence[ApiCorrection], phrase("what each revision after the first corrected, oldest first")
+    ]
 
     @classmethod
     def of(cls, found: ReportStanding, problem: str, *, drafted: bool, pdf: bool, stamped: bool) -> "ApiReportLife":
@@ -144,6 +185,7 @@ class ApiReportLife:
             pdf=pdf,
             stamped=stamped,
             revisions=list(map(ApiRevision.of, found.revisions)),
+            corrections=list(map(ApiCorrection.of, found.minutes)),
         )
 
 

@@ -80,6 +80,10 @@ def test_from_the_closed_numbers_to_the_signed_report(town, program):
     town.take(2, at=INSIDE)
     assert close(program)["behind"]
     assert close(program, reason="đến muộn")["revision"] == 2
+    program.get(f"{REPORT}/life")
+    (correction,) = program.said["corrections"]
+    assert (correction["revision"], correction["by"], correction["reason"]) == (2, "an/bao-cao", "đến muộn")
+    assert {"unit": "H55.13", "column": "sent", "was": 1, "now": 2} in correction["cells"]
     assert hand_in(program, signed, key="k").fields["Idempotency-Replayed"] == "true"
     assert program.said["message"] == message, "the kept answer, though another revision is the newest"
     assert hand_in(program, signed).status == 422
