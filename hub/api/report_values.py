@@ -125,7 +125,7 @@ class ApiCorrectedCell:
 
 
 @attrs.frozen(kw_only=True)
-class ApiCorrection:
+class ApiReportCorrection:
     """What a revision corrected."""
 
     revision: int
@@ -136,7 +136,7 @@ class ApiCorrection:
     more: Annotated[int, phrase("further cells that differ")]
 
     @classmethod
-    def of(cls, found: CorrectionMinutes) -> "ApiCorrection":
+    def of(cls, found: CorrectionMinutes) -> "ApiReportCorrection":
         """Return a correction."""
         return cls(
             revision=found.revision,
@@ -167,7 +167,7 @@ class ApiReportLife:
     stamped: Annotated[bool, phrase("whether a signature needs a time stamp")]
     revisions: Annotated[Sequence[ApiRevision], phrase("newest first")]
     corrections: Annotated[
-        Sequence[ApiCorrection], phrase("what each revision after the first corrected, oldest first")
+        Sequence[ApiReportCorrection], phrase("what each revision after the first corrected, oldest first")
     ]
 
     @classmethod
@@ -185,7 +185,7 @@ class ApiReportLife:
             pdf=pdf,
             stamped=stamped,
             revisions=list(map(ApiRevision.of, found.revisions)),
-            corrections=list(map(ApiCorrection.of, found.minutes)),
+            corrections=list(map(ApiReportCorrection.of, found.minutes)),
         )
 
 
