@@ -3,8 +3,8 @@
 Exists only with `[portal] publish`. Counts nothing. What it says itself is in Vietnamese, as the reports are.
 
     /public/feed.atom
-    /public/reports/FORM/UNIT/PERIOD.html, .json              the newest revision that a person published
-    /public/reports/FORM/UNIT/PERIOD/REVISION.html, .json     that revision
+    /public/reports/FORM/UNIT/PERIOD.html, .json, .csv            the newest revision that a person published
+    /public/reports/FORM/UNIT/PERIOD/REVISION.html, .json, .csv   that revision
 """
 
 import hashlib
@@ -36,8 +36,12 @@ from hub.workload.publications import ReportPublication
 
 log = structlog.get_logger()
 
-_TYPES = {"html": "text/html; charset=utf-8", "json": "application/json; charset=utf-8"}
-_REPORT = re.compile(r"reports/([^/]+)/([^/]+)/([^/]+?)(?:/([1-9][0-9]{0,5}))?\.(html|json)")
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "json": "application/json; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+}
+_REPORT = re.compile(r"reports/([^/]+)/([^/]+)/([^/]+?)(?:/([1-9][0-9]{0,5}))?\.(html|json|csv)")
 #: Seconds for which a browser may cache a page before it must revalidate it.
 _AGE = 60
 #: Maximum callers that wait for a page. Each waiting caller can take a little more stack. Further callers get status
@@ -87,7 +91,7 @@ class PublicPages:
         return None if found is None else await self._report(found, asked[5])
 
     async def _report(self, found: ReportPublication, kind: str) -> PublicPage:
-        """Return the page of a published report as *kind* (`html` or `json`).
+        """Return the page of a published report as *kind* (`html`, `json` or `csv`).
 
         It never changes, so it may come from memory.
         """
@@ -174,6 +178,8 @@ def _answer(request: Request, page: PublicPage | None) -> bytes:
 
 def _written(content: bytes, kind: str) -> PublicPage:
     found = sealed.read_sealed_report(content)
+    if kind == "csv":
+        return PublicPage(_TYPES[kind], outputs.write_csv_report(found.report, found.names))
     make = outputs.write_html_report if kind == "html" else outputs.write_json_report
     return PublicPage(_TYPES[kind], make(found.report, found.names).encode())
 

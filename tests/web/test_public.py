@@ -13,6 +13,7 @@ from hub.web import public_pages
 from hub.workload import submission
 from tests.console_town import done
 from tests.province import NOW
+from tests.readback import from_csv, from_html, from_json
 
 OPERATOR = User(name="op", role=Role.OPERATOR, units=("*",), added_at=NOW, changed_at=NOW)
 
@@ -49,3 +50,15 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
     assert len(sizes) == 3
     done(pages.page(november))
     assert len(sizes) == 4, "it was the one that nobody had asked for longest"
+
+
+def test_a_published_report_is_open_data_with_the_numbers_of_its_page(town):
+    place = publish(town, "2026-10").removesuffix(".html")
+    pages = public_pages.PublicPages(
+        InlineDatabase(town.engine), cast("Any", run_at_once), town.pages().live, lambda: "https://hub/public"
+    )
+    page, data, rows = (done(pages.page(f"{place}.{kind}")) for kind in ("html", "json", "csv"))
+    assert rows.content_type == "text/csv; charset=utf-8"
+    found = from_csv(rows.content)
+    assert found == from_html(page.content.decode()) == from_json(data.content.decode())
+    assert [unit for unit, _ in found] == ["H55.13", "H55.13", "H55.13.1"]
