@@ -4,8 +4,10 @@ import csv
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from html import unescape
 from io import BytesIO
+from pathlib import Path
 
 import attrs
 import openpyxl
@@ -13,26 +15,39 @@ import pytest
 from pypdf import PdfReader
 
 from hub.console.permissions import Role
+from hub.console.sign_in import passwords
 from hub.journal import unit_registry
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import glance_sheet
-from tests import glance_town
+from tests import databases, glance_town
 from tests.api_callers import Program
-from tests.console_town import Browser, Town
+from tests.console_town import NOBODY, Browser, Town
 
 BOOK = read_shipped_book()
 FEW = attrs.evolve(BOOK, forms=tuple(form for form in BOOK.forms if form.id in ("edoc", "ii06a")))
 MONTHS = [parse_period(text) for text in glance_town.list_months(2026, range(8, 12))]
 
 
-@pytest.fixture
-def lived(town: Town) -> Town:
-    """Four months, of which three are closed; the last one has ended."""
-    with transactions.write_transaction(town.engine) as tx:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A journal of four months, of which three are closed; the last one has ended."""
+    path = tmp_path_factory.mktemp("glance") / "hub.db"
+    engine = transactions.open_journal(databases.sqlite(path))
+    with transactions.write_transaction(engine) as tx:
         glance_town.live_months(tx, FEW, 11, MONTHS, 3, 45)
-    return town
+    engine.dispose()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def lived(filled: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    monkeypatch.setattr(passwords, "NOBODY", NOBODY)
+    (tmp_path / "hub.db").write_bytes(filled)
+    engine = transactions.open_journal(f"sqlite:///{tmp_path / 'hub.db'}")
+    yield Town(engine)
+    engine.dispose()
 
 
 def enter(town: Town, *units: str) -> Browser:
