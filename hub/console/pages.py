@@ -137,6 +137,7 @@ from hub.report.output.words import group_columns, write_column_sums
 from hub.report.output.workings import write_workings
 from hub.report.signed import sealed, signed_pdf
 from hub.report.signed.declared_workbook import read_declared_workbook
+from hub.report.signed.declaring import split_declaration
 from hub.report.workbooks.mistakes import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
@@ -1000,6 +1001,7 @@ class ConsolePages:
             "compared": compared,
             "headings": reading.name_form_columns(asked.form, visit.asked.language),
             "may": user.may(Permission.DECLARE),
+            "many": len(asked.members) > 1,
             "wrong": wrong,
         }
         page = await self._work(CONSOLE, len(asked.members) * _ROW, self._page, "declared", visit, said)
@@ -1021,12 +1023,15 @@ class ConsolePages:
             ]
             return await self._declared(visit, form, unit, period, wrong)
         named = attrs.evolve(said, by=said.by or user.name)
-        taken = await self._journal.admit(
-            CONSOLE, declarations.record_declaration, self.live.province, named, by=user.name, now=visit.now
-        )
-        if taken.problems:
-            wrong = [describe_problem(each, language) for each in taken.problems]
-            return await self._declared(visit, form, unit, period, wrong)
+        parts = split_declaration(named) if visit.asked.form.get("each") == "1" else (named,)
+        for start in range(0, len(parts), declarations.TOGETHER):
+            some = parts[start : start + declarations.TOGETHER]
+            taken = await self._journal.admit(
+                CONSOLE, declarations.record_declarations, self.live.province, some, by=user.name, now=visit.now
+            )
+            if problems := [problem for recorded in taken for problem in recorded.problems]:
+                wrong = [describe_problem(each, language) for each in problems]
+                return await self._declared(visit, form, unit, period, wrong)
         return ConsoleResponse(status=303, location=layout.build_page_path("declarations", form, said.unit, period))
 
     async def _validator(self, visit: Visit, judged: Judged = NOT_JUDGED) -> ConsoleResponse:

@@ -95,6 +95,23 @@ def test_the_paper_form_of_a_report_is_downloaded_and_declares_what_was_counted(
     assert binh.get(f"/reports/edoc/H55.13/{PERIOD}.paper").status == 404
 
 
+def test_the_rows_of_a_file_may_be_a_declaration_of_each_unit_for_itself(town, binh):
+    layout = next(each for each in read_shipped_book().layouts if each.id == "ii06a")
+    place = f"/declarations/ii06a/H55.13/{PERIOD}"
+    rows = [(1, "H55.13", {"received": 4}), (2, "H55.13.1", {"received": 2}), ("", "Cộng", {"received": 6})]
+    assert hand_in(binh, as_xls(lay_out(layout, rows, top=())), place, each="1").status == 303
+    assert sorted((told["unit"], told["by"]) for told in town.told("report-declared")) == [
+        ("H55.13", "binh"),
+        ("H55.13.1", "binh"),
+    ]
+    binh.get(place)
+    assert 'name="each"' in binh.page
+    assert "trong 2 ô đã khai" in " ".join(binh.page.replace("\n", " ").split())
+    binh.get(place.replace("H55.13", "H55.13.1"))
+    assert "trong 1 ô đã khai" in " ".join(binh.page.replace("\n", " ").split())
+    assert 'name="each"' not in binh.page, "it has no units below it"
+
+
 def test_what_many_units_declared_is_written_beside_the_reactor(binh):
     """Every cell of 1,500 units: 9 MB, in 0.6 s of a core, in which nothing else would be answered."""
     worked = []

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from hub.workload.declarations import KeptDeclaration
     from hub.workload.unit_report import ReportSources
 
-#: Declarations that one transaction records.
-_TOGETHER = 10
-
 
 @command(
     "template",
@@ -132,12 +129,10 @@ def _record_declared(
     from hub.workload import declarations
 
     with progress_bar(t("Recording")) as show:
-        for start in range(0, len(parts), _TOGETHER):
+        for start in range(0, len(parts), declarations.TOGETHER):
+            some = parts[start : start + declarations.TOGETHER]
             with transactions.write_transaction(engine) as tx:
-                some = parts[start : start + _TOGETHER]
-                taken = [
-                    declarations.record_declaration(tx, province, each, by=by, now=datetime.now(UTC)) for each in some
-                ]
+                taken = declarations.record_declarations(tx, province, some, by=by, now=datetime.now(UTC))
             for each, recorded in zip(some, taken, strict=True):
                 if recorded.problems:
                     why = "; ".join(describe_problem(problem, read_language()) for problem in recorded.problems)
