@@ -11,6 +11,7 @@
     with `--kept FOLDER` in a journal that stays, of one database.
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
 `./dev bench --glance [--facts 10000000]` measures the page at a glance of 989 units (tests/bench/glance.py).
+`./dev bench --late [--facts 10000000] [DB=sqlite]` measures the page of who is late today (tests/bench/late.py).
 `./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
 """
@@ -20,11 +21,23 @@ import os
 import sys
 from pathlib import Path
 
-from tests.bench import against, attacks, beside, claims, closing, console_pages, glance, refusals, reports, searches
+from tests.bench import (
+    against,
+    attacks,
+    beside,
+    claims,
+    closing,
+    console_pages,
+    glance,
+    late,
+    refusals,
+    reports,
+    searches,
+)
 from tests.bench.capacity import page
 
 WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show, "refusals": refusals.show}
-OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth", "--glance"}
+OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth", "--glance", "--late"}
 
 
 def main() -> None:
@@ -42,6 +55,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, metavar="N", help="pages about N messages, on both databases or DB")
     parser.add_argument("--closing", action="store_true", help="the closing of months, on both databases or DB")
     parser.add_argument("--glance", action="store_true", help="the page of all units at a glance, on SQLite")
+    parser.add_argument("--late", action="store_true", help="the page of who is late today, on both databases or DB")
     parser.add_argument("--report", action="store_true", help="one unit's large report, on SQLite or DB")
     parser.add_argument(
         "--growth",
@@ -69,6 +83,8 @@ def main() -> None:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.glance:
         glance.show(options.facts or 1_000_000, as_json=options.json)
+    elif options.late:
+        late.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.growth:
         reports.show_growth(options.growth, [named or "sqlite"], as_json=options.json)
     else:

@@ -56,6 +56,12 @@ def test_before_the_mail_nothing_was_sent(lines):
     assert b"hello" not in line.heard
 
 
+def test_a_server_that_refuses_to_be_greeted_was_sent_nothing():
+    failure: Any = carry(Line([b"220 hi", b"502 no"]))
+    assert isinstance(failure.value, Unreachable)
+    assert failure.value.unsent
+
+
 def test_in_the_midst_of_the_mail_nobody_knows():
     failure: Any = carry(line := Line(SAID))
     assert b"hello" in line.heard

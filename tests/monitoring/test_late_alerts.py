@@ -41,13 +41,17 @@ class Office:
 
     engine: sa.Engine
     now: datetime = TUESDAY
-    settings: AlertSettings | None = None
+    settings: Any = None  #: an `AlertSettings`
+    url: str = "smtp://mail.tinh.vn"
+    account: dict[str, str] = attrs.field(factory=lambda: {"from": "truc@tinh.vn", "user": ""})
+    secrets: dict[str, str] = attrs.field(factory=dict)
+    carry: Any = None  #: sends a request to a real server instead
     answers: list[Any] = attrs.field(factory=list)  #: of the server, then always that it took the mail
     mails: list[Any] = attrs.field(factory=list)  #: what the server took
 
     def node(self, name: str = "một") -> LateAlerts:
         """Return the sender of a node that has just started."""
-        partner = SimpleNamespace(url="smtp://mail.tinh.vn", settings={"from": "truc@tinh.vn", "user": ""}, secrets={})
+        partner = SimpleNamespace(url=self.url, settings=self.account, secrets=self.secrets)
         config = SimpleNamespace(name="Tỉnh", alerts=self.settings, reports=ReportSettings(), partners={"thu": partner})
         live = cast("Live", SimpleNamespace(config=config))
         self.beat(name)
@@ -59,8 +63,10 @@ class Office:
             one = Node(name=name, host="h", version="1", schema="1", started_at=self.now)
             nodes.record_heartbeat(tx, one, self.now)
 
-    async def send(self, request: Any, _partner: object) -> Reply:
+    async def send(self, request: Any, _partner: object) -> Any:
         """Answer as a mail server does."""
+        if self.carry is not None:
+            return self.carry(request)
         answer = self.answers.pop(0) if self.answers else OK
         if isinstance(answer, Exception):
             raise answer
@@ -101,6 +107,11 @@ class Office:
 
 @pytest.fixture
 def office(engine):
+    return open_office(engine)
+
+
+def open_office(engine: sa.Engine) -> Office:
+    """Return the office of a province with some units."""
     units = [Unit("H55", "Tỉnh"), Unit("H55.13", "Sở Nội vụ", "H55"), Unit("H55.13.1", "Trung tâm", "H55.13")]
     units += [Unit("H55.30", "Sở Tư pháp", "H55"), Unit("H55.T", "Kiểm tra", "H55.13", kind=UnitKind.DRILL)]
     with transactions.write_transaction(engine) as tx:
@@ -224,6 +235,13 @@ def test_a_restart_in_the_midst_of_a_mail_sends_it_no_second_time(office):
     assert office.look(office.node("một")) == [], "this is the node, started again"
     assert office.ended() == ["unsure"]
     del node
+
+
+def test_of_two_nodes_that_found_the_same_alert_one_begins_it(office):
+    key = alerts.AlertKey("H55.13", alerts.AlertKind.DUE, date(2026, 11, 24))
+    for expected in (True, False):
+        with transactions.write_transaction(office.engine) as tx:
+            assert alerts.begin_alert(tx, key, "vt@so13.vn", "một", office.now) is expected
 
 
 def test_units_without_an_address_are_told_to_the_one_above_and_a_drill_to_nobody(office):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from cryptography import x509
 from twisted.internet import threads
 
 from hub.cli import lienthong
+from hub.config.alerts import AlertAddress
 from hub.delivery.imap_idle import MailWatch
 from hub.demo.mail.mailhost import PASSWORD, obey_mail_order
 from hub.demo.protocol.client import Wire
@@ -28,9 +29,11 @@ from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unav
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.security.certificates import Anchors
+from hub.store import transactions
 from hub.units.live import Live, Setup
-from tests import mailing, packets, pki
+from tests import databases, mailing, packets, pki
 from tests.mailing import CA, CLERK, CLERKS, CONTENT, HUBS, OTHER, TRUC, Line, mail, reactor, signed
+from tests.monitoring.test_late_alerts import open_office
 from tests.running import until
 
 pytestmark = pytest.mark.slow
@@ -73,6 +76,24 @@ def test_a_packet_goes_out_by_starttls_or_tls_and_openssl_verifies_what_arrives(
     text, packet = (part for part in last[0].walk() if part.get_content_type() in {"text/plain", "application/xml"})
     assert packet.get_payload(decode=True) == CONTENT
     assert "Trục liên thông" in text.get_payload(decode=True).decode()
+
+
+def test_an_alert_reaches_the_unit_once_with_a_password_under_tls(host, line, tmp_path):
+    office, before = (
+        open_office(transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))),
+        len(host.box(CLERKS)),
+    )
+    address = AlertAddress(unit="H55.13", address=CLERKS)
+    office.settings = attrs.evolve(office.settings, addresses=(address,))
+    office.url, office.carry = line.url("smtp"), line.send
+    office.account, office.secrets = {"from": TRUC, "user": TRUC}, {"password": PASSWORD}
+    office.tell("H55.13", "V1", date(2026, 11, 25))
+    office.look(office.node(), office.node("hai"))
+    (mail,) = arrived(host, CLERKS, before + 1)[before:]
+    assert mail["From"] == TRUC
+    assert "V1" in mail.get_payload(decode=True).decode()
+    assert office.ended() == ["sent"]
+    office.engine.dispose()
 
 
 def test_every_unit_of_a_push_gets_it_or_none_does(host, line):

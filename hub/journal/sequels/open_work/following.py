@@ -108,9 +108,14 @@ def _begin(tx: Transaction) -> bool:
     some = sa.select(*table.primary_key).limit(_CLEARED).subquery()
     if tx.execute(sa.delete(table).where(sa.tuple_(*table.primary_key).in_(sa.select(some)))).rowcount:
         return True
+    begin_list(tx)
+    return True
+
+
+def begin_list(tx: Transaction) -> None:
+    """Write that the list begins with the first event. Its rows must be those of no other rules."""
     tx.execute(sa.delete(progress).where(progress.c.name >= _NAME, progress.c.name < _name()))
     transactions.insert_missing_rows(tx, progress, [{"name": _name(), "number": 0}])
-    return True
 
 
 def _list_keys(tx: Transaction, start: int, upto: int, known: Mapping[str, OpenWorkRule]) -> Iterable[Key]:
