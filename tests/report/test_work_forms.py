@@ -6,9 +6,8 @@ import attrs
 import pytest
 
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Fact
+from hub.domain.model import DOCUMENTS, Fact
 from hub.report.counting.counting import count_report
-from hub.report.form.form import DOCUMENTS
 from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER, read_form_folder, read_form_toml
 
