@@ -145,9 +145,9 @@ FORMS: dict[str, dict[str, Column]] = {
         "work_late": Hundredths("congviec", "late_converted"),
         "work_overdue": Hundredths("congviec", "overdue_converted"),
         "work_returned": Hundredths("congviec", "returned_converted"),
-        "documents_done": Taken("edoc", "completed"),
-        "documents_on_time": Taken("edoc", "completed_on_time"),
-        "documents_overdue": Taken("edoc", "overdue"),
+        "documents_done": Taken("congviec-vanban", "done"),
+        "documents_late": Taken("congviec-vanban", "late"),
+        "documents_overdue": Taken("congviec-vanban", "overdue"),
         "dossiers_done": Taken("ii06a", "settled"),
         "dossiers_late": Taken("ii06a", "settled_late"),
         "dossiers_overdue": Taken("ii06a", "pending_overdue"),
@@ -155,10 +155,7 @@ FORMS: dict[str, dict[str, Column]] = {
         "due": Worked(
             ("done", "work_overdue", "documents_overdue", "dossiers_overdue"), lambda *each: sum(each, Decimal(0))
         ),
-        "late": Worked(
-            ("work_late", "documents_done", "documents_on_time", "dossiers_late"),
-            lambda work, documents, in_time, dossiers: work + dossiers + documents - in_time,
-        ),
+        "late": Worked(("work_late", "documents_late", "dossiers_late"), lambda *each: sum(each, Decimal(0))),
         "quantity": Worked(("done", "due"), lambda done, due: 100 * done / due, "due"),
         "quality": Worked(
             ("done", "work_returned", "due"),
