@@ -5,7 +5,7 @@ Each call is signed as the inspector signs it, and judged by the whole intake.  
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import product
@@ -201,11 +201,12 @@ class DrillHub:
         return sending.find_floors(self)
 
     def close_month(self, text: str) -> None:
-        """Close a month for every form."""
+        """Close a month for every form that has counted anything, as the hub does."""
         book = read_shipped_book()
         with transactions.write_transaction(self.engine) as tx:
-            for form in ("edoc", "ii06a", "dossiers", "mail", "congviec"):
-                closing.close_month(tx, book, form, parse_period(text), self.now, "an")
+            for form in closing.list_counting_forms(book.forms):
+                with suppress(closing.OutOfTurn):  # nothing is counted by it yet
+                    closing.close_month(tx, book, form, parse_period(text), self.now, "an")
 
     def send_real_messages(self) -> None:
         """Let a real system send documents, dossiers and mail in the month that is over; close it; and again in the open one."""

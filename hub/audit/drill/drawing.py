@@ -19,6 +19,7 @@ SERVICES = ("documents", "meetings", "incidents", "dossiers", "mail", "work")
 _FIGURES = ("AccountsIssued", "AccountsActive", "SentInternal", "SentExternal", "ReceivedInternal", "ReceivedExternal")
 _MORE_FIGURES = ("RefusedSize", "OverQuota", "OfficialDocuments")
 _CHANNELS = {"direct": "1", "online": "2", "post": "3"}
+_LEVELS = {"full": "4", "partial": "3", "other": "2"}
 _FIELDS = (("DT1", "Lĩnh vực thử một"), ("DT2", "Lĩnh vực thử hai"))
 #: Working days in which a report is due, by its form (Circular 01/2020/TT-VPCP for II.06a).
 DUE_DAYS = {"ii06a": 2}
@@ -309,17 +310,20 @@ class _Drawing:
         received = self.ago(age)
         days = {
             name: received + timedelta(days=said.pop(name))
-            for name in ("ended", "asked", "answered", "since", "returned")
+            for name in ("ended", "asked", "answered", "since", "returned", "paid", "apologised")
             if name in said
         }
         number = len(self.lives) + 1
-        channel = self.random.choice([*_CHANNELS])
+        channel = said.pop("channel", self.random.choice([*_CHANNELS]))
+        level = self.random.choice([*_LEVELS]) if channel == "online" else ""
+        elsewhere = self.random.random() < 0.2
+        fields: dict[str, Any] = {"channel": channel, "level": level, "elsewhere": elsewhere} | days | said
         life = Life(
             code=f"{unit}-{received:%y%m%d}-{number:04}",
             unit=unit,
             received=received,
             due=received + timedelta(days=due),
-            **({"channel": channel} | days | said),
+            **fields,
         )
         self.lives.append(life)
         return life
@@ -362,7 +366,10 @@ class _Drawing:
         life("10", two, 5, 4, ended=2, end="done", returned=3, result=True, digitised=True)
         life("4", two, 3, 3)  # due today
         life("4", below, 3, 2)  # due yesterday
-        life("2", one, 0, 5, charged=True, paid_online=True)
+        life("2", one, 0, 5, charged=True, paid_online=True, paid=0, channel="online")
+        life("2", two, 3, 5, charged=True, paid_directly=True, paid=1)
+        life("9", two, 6, 3, ended=5, end="done", apologised=4)  # late, with a letter of apology
+        life("4", one, 6, 3, apologised=4)  # overdue, with one
         life("2", one, 1, 9, charged=True)
         life("7", below, 4, 5, ended=2, end="withdrawn")
         life("3", two, 2, 3, ended=1, end="refused")
@@ -421,6 +428,17 @@ class _Drawing:
         never = self.dossier(two.code, 4, 4)
         self.tell(two.code, self.state(never, "99"), refusal="R.HoSo", trap=Trap.REFUSED)
         self.lives = [each for each in self.lives if each.code != never.code]
+        for days in (1, 3):  # handed in, and waiting to be taken on: overdue, and in time
+            waiting = attrs.evolve(
+                self.dossier(below.code, 3, 9),
+                registered=self.ago(3),
+                take_on=self.ago(3 - days),
+                received=None,
+                due=None,
+            )
+            self.lives[-1] = waiting
+            shown = attrs.evolve(waiting, received=self.ago(3), due=self.ago(-6))
+            self.tell(below.code, self.state(shown, "1"), told=[waiting])
         late = self.dossier(one.code, 5, 3)
         bad = self.tell(one.code, self.state(late, "99"), refusal="R.HoSo", trap=Trap.REFUSED)
         self.tell(one.code, self.state(late, "4"), told=[late], message_id=bad.message_id, trap=Trap.CORRECTED)
@@ -448,6 +466,13 @@ class _Drawing:
             "DuocThanhToanTrucTuyen": "1" if life.paid_online else None,
             "HoSoCoThanhPhanSoHoa": "1" if life.reused else None,
             "TaiKhoanDuocXacThucVoiVNeID": "1" if life.identified else None,
+            "TrangThaiThanhToan": "1" if life.paid_directly else None,
+            "NgayThanhToan": _at(life.paid) if life.paid else None,
+            "NgayNop": _at(life.registered) if life.registered else None,
+            "HanTiepNhan": _at(life.take_on) if life.take_on else None,
+            "MucDoTrucTuyen": _LEVELS.get(life.level),
+            "PhiDiaGioi": "1" if life.elsewhere else None,
+            "NgayThuXinLoi": _at(life.apologised) if life.apologised else None,
         }
         papers = {"DuocLayTuKhoDMQG": "1"} if life.from_store else {}
         if life.digitised:

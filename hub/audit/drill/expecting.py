@@ -22,6 +22,8 @@ FORMS = {
     "incidents": "incidents",
     "ii06a": "dossiers",
     "dossiers": "dossiers",
+    "btp07a": "dossiers",
+    "tthc": "dossiers",
     "mail": "mail",
     "congviec": "work",
 }
@@ -69,7 +71,7 @@ def expect_numbers(
     days = {form: min(at.astimezone(HANOI).date(), plan.last) for form, at in made_at.items()}
     if "edoc" in days:
         count.documents(made_at["edoc"].astimezone(HANOI).date())
-    for form, rule in (("ii06a", count.ii06a), ("dossiers", count.dossiers)):
+    for form, rule in (("ii06a", count.ii06a), ("dossiers", count.dossiers), ("btp07a", count.btp07a)):
         if form in days:
             rule(days[form], floors.get(form, date.min))
     if "dossiers" in days:
@@ -82,7 +84,10 @@ def expect_numbers(
         count.meetings(made_at["meetings"].astimezone(HANOI).date())
     if "incidents" in days:
         count.incidents()
-    count.add_up(made_at)
+    count.add_up(form for form in made_at if form != "tthc")
+    if {"tthc", "btp07a"} <= made_at.keys():
+        count.take("tthc", "btp07a")
+        count.add_up(["tthc"])
     return Expected(count.numbers, {cell: tuple(dict.fromkeys(steps)) for cell, steps in count.behind.items()})
 
 
@@ -229,6 +234,51 @@ class _Count:
                 columns.append("open_late" if _overdue(life, day) else "open_in_time")
             for column in columns:
                 self.add("dossiers", life.unit, column, life.steps)
+
+    def btp07a(self, today: date, floor: date) -> None:
+        """Count form 07a/BTP."""
+        for life in self.told():
+
+            def on(day: date | None) -> bool:
+                return day is not None and self.inside(max(day, floor))
+
+            begun = None if life.received is None else max(life.received, floor)
+            over = None if begun is None or life.ended is None else max(begun, life.ended)
+            overdue, apology = (
+                _overdue(life, today) and not life.waits,
+                "apologised" if life.apologised else "unapologised",
+            )
+            columns = []
+            if on(life.received):
+                columns.append(
+                    f"received_online_{life.level}" if life.channel == "online" else f"received_{life.channel}"
+                )
+                columns += ["received_elsewhere"] if life.elsewhere else []
+            if begun and begun < self.plan.first and not (over and over < self.plan.first):
+                columns.append("carried_over")
+            if on(over):
+                late = life.end == "done" and _timing(life) == "late"
+                columns.append(f"settled_late_{apology}" if late else "settled_in_time")
+                columns += ["withdrawn"] if life.end == "withdrawn" else []
+            if begun and begun <= today and over is None:
+                columns.append(f"pending_overdue_{apology}" if overdue else "pending_in_time")
+            if life.end == "refused" and begun is None and on(life.ended):
+                columns.append("refused")
+            if life.registered and begun is None and not life.end and max(life.registered, floor) <= today:
+                wait_over = life.take_on is not None and life.take_on < today
+                columns.append("awaiting_overdue" if wait_over else "awaiting_in_time")
+            if life.paid and on(life.paid):
+                columns.append("paid_online" if life.paid_online else "paid_direct")
+            columns += ["stopped"] if life.waits == "paused" and on(life.since) else []
+            for column in columns:
+                self.add("btp07a", life.unit, column, life.steps)
+
+    def take(self, form: str, base: str) -> None:
+        """Take the numbers of *form* from those of *base*, where they have the same names."""
+        for unit in self.plan.units:
+            for column in COUNTED[form]:
+                self.numbers[form, unit.code, column] = self.numbers[base, unit.code, column]
+                self.behind[form, unit.code, column] = [*self.behind.get((base, unit.code, column), ())]
 
     def statistics(self) -> None:
         """Count what units declared of a month: the last declaration holds."""
@@ -517,6 +567,12 @@ _SETTLED = ("settled_early", "settled_on_time", "settled_late")
 _PENDING = ("pending_in_time", "pending_overdue")
 _CHANNELS = ("received_online", "received_direct", "received_post", "received_unstated")
 _DONE = ("finished_early", "finished_on_time", "finished_late")
+_BTP07A = (
+    *("received_direct", "received_online_full", "received_online_partial", "received_online_other", "received_post"),
+    *("carried_over", "received_elsewhere", "settled_in_time", "settled_late_apologised", "settled_late_unapologised"),
+    *("pending_in_time", "pending_overdue_apologised", "pending_overdue_unapologised", "paid_online", "paid_direct"),
+    *("stopped", "awaiting_in_time", "awaiting_overdue", "refused", "withdrawn", "taken_over"),
+)
 #: The columns that the arithmetic counts, by form. Those of no test unit, such as what came from outside, are 0.
 COUNTED: Mapping[str, Sequence[str]] = {
     "edoc": (
@@ -548,6 +604,8 @@ COUNTED: Mapping[str, Sequence[str]] = {
         *("finished_timed", "days_taken", "ended_in_time", "ended_late", "open_in_time", "open_late"),
         *("declared_received", "declared_finished"),
     ),
+    "btp07a": _BTP07A,
+    "tthc": (*(*_BTP07A, "settled", "settled_late", "pending", "pending_overdue", "paid"),),
     "mail": (*_MAIL_PEAKS.values(), *_MAIL_SUMS.values()),
     "congviec": (
         *(f"{name}{suffix}" for name in _WORK for suffix in ("", "_converted")),
@@ -574,6 +632,16 @@ SUMS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "pending": _PENDING,
         "finished_done": _DONE,
     },
+    "btp07a": {
+        "received": (*_BTP07A[:6], "taken_over"),
+        "settled_late": ("settled_late_apologised", "settled_late_unapologised"),
+        "settled": ("settled_in_time", "settled_late"),
+        "pending_overdue": ("pending_overdue_apologised", "pending_overdue_unapologised"),
+        "pending": ("pending_in_time", "pending_overdue"),
+        "paid": ("paid_online", "paid_direct"),
+        "awaiting": ("awaiting_in_time", "awaiting_overdue"),
+    },
+    "tthc": {"received_online": _BTP07A[1:4]},
     "mail": {"sent": ("sent_internal", "sent_external"), "received": ("received_internal", "received_external")},
     "congviec": {
         "total": ("carried_over", "assigned"),

@@ -94,6 +94,13 @@ class Life:
     identified: bool = False
     result: bool = False
     digitised: bool = False
+    level: str = ""  #: of an online dossier: `full`, `partial`, `other`
+    elsewhere: bool = False  #: handed in away from the unit's area
+    paid_directly: bool = False
+    paid: date | None = None  #: online, or directly
+    apologised: date | None = None
+    registered: date | None = None  #: handed in
+    take_on: date | None = None  #: the day by which it is to be taken on
     by_step: bool = False  #: its end was told by a step alone, which states neither due day nor days of work
     steps: tuple[int, ...] = ()  #: the steps that tell of it
 
@@ -198,7 +205,19 @@ def _read_step(said: dict[str, Any]) -> dict[str, Any]:
     return said | {"does": Does(said["does"]), "trap": Trap(said["trap"]), "octets": octets}
 
 
-_DAYS = ("received", "due", "ended", "asked", "answered", "since", "returned")
+_DAYS = (
+    "received",
+    "due",
+    "ended",
+    "asked",
+    "answered",
+    "since",
+    "returned",
+    "paid",
+    "apologised",
+    "registered",
+    "take_on",
+)
 
 
 def _read_life(said: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ _HOSO = (
     ),
     *("TrangThaiHoSo", "DonViXuLy", "NgayTra", "NgayKetThucXuLy", "TaiLieuNop", "DanhSachLePhi", "DanhSachHoSoBoSung"),
     *("DanhSachGiayToKetQua", "KenhThucHien", "DuocThanhToanTrucTuyen", "HoSoCoThanhPhanSoHoa"),
-    *("TaiKhoanDuocXacThucVoiVNeID", "MaCSDL"),
+    *("TaiKhoanDuocXacThucVoiVNeID", "MaCSDL", "TrangThaiThanhToan", "NgayThanhToan", "NgayNop", "HanTiepNhan"),
+    *("MucDoTrucTuyen", "PhiDiaGioi", "NgayThuXinLoi"),
 )
 
 
