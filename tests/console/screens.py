@@ -23,6 +23,8 @@ from tests.console.screen_town import ENDED, RUNNING, TRACKING, ScreenTown
 from tests.console_town import Browser, Town
 from tests.pki import authority, pem
 from tests.province import NOW
+from tests.report.laid_out import Rows, as_xls, lay_out
+from tests.report.workbooks import find_layout
 
 
 class Hub(StrEnum):
@@ -38,6 +40,9 @@ _MONTH = parse_period(ENDED)
 SOUND = write_json_report(
     count_report(choose_form(read_form_folder(), "edoc", _MONTH), [], _MONTH, _MONTH.end, ["H99"]), {}
 )
+
+#: Rows of a workbook with a mistake of each kind.
+UNFIT: Rows = [(1, "H55.13", {"received": "ba"}), (2, "Sở Lạ", {"received": 2}), (3, "", {"settled": 1.5})]
 
 #: What a screen is opened with, beside its address.
 Form = dict[str, Any]
@@ -127,6 +132,9 @@ def _reports(made: ScreenTown) -> Iterator[Screen]:
     bad: Form = {"file": Octets.of(b"PK no workbook")}
     there = f"{told}/{RUNNING}"
     yield Screen(name="declaration-refused", address=there, person="lan", before=there, form=bad, status=422)
+    many, lost = f"/declarations/ii06a/H55.13/{ENDED}", lay_out(find_layout("ii06a"), UNFIT, top=())
+    bad_rows: Form = {"file": Octets.of(as_xls(lost)), "each": "1"}
+    yield Screen(name="declaration-many", address=many, person="lan", before=many, form=bad_rows, status=422)
     yield Screen(name="validator", address="/validate")
     right: Form = {"file": Octets.of(SOUND.encode())}
     yield Screen(name="validator-holds", address="/validate", before="/validate", form=right)

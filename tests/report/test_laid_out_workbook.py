@@ -125,6 +125,7 @@ def test_in_the_workbook_of_a_unit_with_units_below_fields_stand_under_their_uni
         "the row of Sở Y tế is 12, and the rows below that are no units (“Khám chữa bệnh”, “Dược phẩm”, “Sở Nội vu"
         in said
     )
+    assert len(refused(as_sheet(lay_out(LAYOUT, [*lost, (3, "Sở Nội vụ", {"settled": "ba"})])), divided=True)) == 2
     assert "add up to 15; correct a figure, or the name of a unit" in said
     assert any("no unit of the report" in said for _, said in wrong([*units, total])), "a province's rows are units"
 

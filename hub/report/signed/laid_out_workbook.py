@@ -280,10 +280,12 @@ class _TableReading:
     divided: bool
     finder: UnitFinder
     wrong: list[WorkbookMistake] = attrs.field(factory=list)
+    wrong_rows: set[int] = attrs.field(factory=set)
     suggested: int = 0
 
     def refuse(self, row: int, column: int, said: Phrase) -> None:
         """Record a mistake. Control characters in text quoted from the workbook are replaced."""
+        self.wrong_rows.add(row)
         cell = replace_controls(self.table.sheet.address(row, column)) if row else ""
         quoted = {
             name: value if isinstance(value, Phrase) else replace_controls(str(value))
@@ -502,11 +504,11 @@ class _TableReading:
     ) -> Iterator[DeclaredCell]:
         """Yield the cells of the total, after comparing it with the sum of its rows."""
         rows = [*fields, *(read for reads in by_unit.values() for read in reads)]
-        if not self.wrong:
-            for read in rows:
+        for read in rows:
+            if self.wrong_rows.isdisjoint({read.row, *(field.row for field in read.fields)}):
                 self.check_fields(read)
-            if total is not None and not self.wrong:
-                self.check_total(total, rows)
+        if total is not None and not self.wrong:
+            self.check_total(total, rows)
         if total is not None:
             yield from (DeclaredCell(column=key, figure=figure) for key, figure in total.figures.items())
         elif fields:
