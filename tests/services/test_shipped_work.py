@@ -187,6 +187,20 @@ def test_a_factor_that_is_none_is_refused_with_its_place(factor):
     assert "Factor" in str(refused.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("name", "item", "most"), [("TellWork", item, 2_000), ("JudgeWork", judged, 500)], ids=["tell", "judge"]
+)
+def test_a_message_has_a_bounded_number_of_items(name, item, most):
+    with pytest.raises(Rejected, match="contract-broken"):
+        read(*(item(code=f"V{number}") for number in range(most + 1)), name=name)
+
+
+def test_an_item_tells_nine_returns_in_one_message():
+    with pytest.raises(Rejected, match="contract-broken"):
+        judge(judged(more="".join(map(returned, range(1, 11)))))
+    assert len(judge(judged(more="".join(map(returned, range(1, 10)))))) == 13
+
+
 # --- who may tell ---
 
 
