@@ -914,6 +914,7 @@ open_work = sa.Table(
     sa.Column("told", sa.String(36), nullable=False),  # the newest one behind its state
     sa.Column("due_told_at", Instant, nullable=False),
 )
+sa.Index("ix_open_work_officer", open_work.c.officer, open_work.c.due)
 sa.Index("ix_open_work_due", open_work.c.due, open_work.c.unit, open_work.c.service, open_work.c.key)
 sa.Index(
     "ix_open_work_unit",

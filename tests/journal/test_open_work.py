@@ -194,6 +194,7 @@ def test_what_is_late_is_found_without_what_has_ended(tmp_path):
     for step in (
         lambda tx: listing.list_open_work(tx, make_filter(TODAY, 3), 100),
         lambda tx: listing.count_open_work(tx, make_filter(TODAY, 3)),
+        lambda tx: listing.count_open_work(tx, make_filter(TODAY, 3, officer="CB-07")),
         lambda tx: listing.count_open_work(tx, make_filter(TODAY, 3, units=["H55.13"]), by_field=True),
     ):
         *_, (_, plan) = databases.plans(url, step)
