@@ -150,7 +150,9 @@ def test_a_leader_walks_from_who_is_late_today_to_the_message(late, width, schem
         items = page.locator("table[aria-labelledby=items] tbody tr")
         assert items.count() == 3
         assert "ngày làm việc" in items.first.inner_text()
-        items.first.get_by_role("rowheader").get_by_role("link").first.click()
+        items.first.get_by_role("link", name="tất cả đã báo").click()
+        judge(page)
+        page.get_by_role("table").get_by_role("link").first.click()
         assert "/messages/" in page.url
         context.close()
 
