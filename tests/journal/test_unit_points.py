@@ -202,7 +202,7 @@ def edited(tmp_path: Any, **changes: str) -> Book:
 def test_a_formula_a_grade_and_a_column_are_replaced_in_one_toml_and_closed_months_keep_the_old_one(office, tmp_path):
     declare(office, Decimal("28.5"))
     put(office, *renamed(TOLD))
-    for form in ("congviec", "congviec-vanban", "ii06a"):
+    for form in ("congviec", "congviec-vanban", "congviec-hoso"):
         while (following := closing.find_next_month_to_close(office, BOOK, form)) and following[1].text <= "2026-12":
             closing.close_month(office, BOOK, form, following[1], on("2026-12-16"), "an")
     before = write_json_report(sources(office).count(AFTER), {})
@@ -256,6 +256,7 @@ def test_a_province_whose_document_system_tells_every_mission_counts_work_items_
 # --- evidence
 
 
+@pytest.mark.slow
 def test_the_evidence_has_the_declarations_and_one_that_says_something_else_is_found(tx):
     fill(tx, FORMS["congviec-vanban"], keys=1)
     said = declaration({("H55.13.1", "general"): 25}, unit=UNIT, form="nd335", period=PERIOD.text)

@@ -148,9 +148,9 @@ FORMS: dict[str, dict[str, Column]] = {
         "documents_done": Taken("congviec-vanban", "done"),
         "documents_late": Taken("congviec-vanban", "late"),
         "documents_overdue": Taken("congviec-vanban", "overdue"),
-        "dossiers_done": Taken("ii06a", "settled"),
-        "dossiers_late": Taken("ii06a", "settled_late"),
-        "dossiers_overdue": Taken("ii06a", "pending_overdue"),
+        "dossiers_done": Taken("congviec-hoso", "done"),
+        "dossiers_late": Taken("congviec-hoso", "late"),
+        "dossiers_overdue": Taken("congviec-hoso", "overdue"),
         "done": Worked(("work_done", "documents_done", "dossiers_done"), lambda *each: sum(each, Decimal(0))),
         "due": Worked(
             ("done", "work_overdue", "documents_overdue", "dossiers_overdue"), lambda *each: sum(each, Decimal(0))

@@ -15,6 +15,9 @@ from hub.language.phrases import Phrase, phrase
 LONGEST = 400  #: the maximum characters of a formula
 MOST_PARTS = 60  #: the maximum numbers and names in it
 DEEPEST = 6  #: the maximum depth of brackets, and of `min` and `max`
+#: The maximum parts of a `min` or `max`, and how deep they may stand within one another: XPath 1.0 has neither, and the
+#: formula in it grows with the square of the parts at each depth.
+MOST_CHOSEN, DEEPEST_CHOICE = 4, 2
 
 _TOKEN = re.compile(r"\s*(?:([0-9]+(?:\.[0-9]+)?)|([a-z][a-z0-9_]*)|([-+*/(),;−×÷]))", re.ASCII)
 _SIGNS = {"−": "-", "×": "*", "÷": "/", ";": ","}
@@ -111,6 +114,7 @@ class _FormulaReading:
     end: int  #: the place behind the last character
     place: int = 0
     parts: int = 0
+    choices: int = 0  #: the number of `min` and `max` around what is read
 
     def mistake(self, expected: Phrase) -> FormulaMistake:
         if self.place >= len(self.tokens):
@@ -169,10 +173,17 @@ class _FormulaReading:
         return Name(token.text, token.at)
 
     def choice(self, which: str, depth: int) -> Formula:
+        self.choices += 1
+        if self.choices > DEEPEST_CHOICE:
+            self.place -= 1
+            raise self.mistake(phrase("at most {most} min or max within one another", most=DEEPEST_CHOICE))
         self.must("(")
         parts = [self.sum(depth + 1)]
         while self.is_at(","):
+            if len(parts) == MOST_CHOSEN:
+                raise self.mistake(phrase("at most {most} numbers in {which}", most=MOST_CHOSEN, which=which))
             parts.append(self.sum(depth + 1))
+        self.choices -= 1
         if len(parts) < 2:
             raise self.mistake(phrase("a comma: {which} chooses between two numbers or more", which=which))
         self.must(")")
@@ -263,11 +274,16 @@ SPREADSHEET = Notation(
 
 
 def _choose_by_xpath(which: str, parts: tuple[str, ...]) -> str:
-    """Return the smallest or greatest of *parts*: XPath 1.0 has neither, but counts a truth as 0 or 1."""
-    found, sign = parts[0], "<=" if which == "min" else ">="
-    for part in parts[1:]:
-        found = f"(({found}) * (({found}) {sign} ({part})) + ({part}) * not(({found}) {sign} ({part})))"
-    return found
+    """Return the smallest or greatest of *parts*: XPath 1.0 has neither, but counts a truth as 0 or 1. The first of equal
+    parts is chosen.
+    """
+    strict, sign = ("<", "<=") if which == "min" else (">", ">=")
+
+    def is_chosen(place: int) -> str:
+        others = [(other, strict if other < place else sign) for other in range(len(parts)) if other != place]
+        return " and ".join(f"({parts[place]}) {sign} ({parts[other]})" for other, sign in others)
+
+    return f"({' + '.join(f'({part}) * ({is_chosen(place)})' for place, part in enumerate(parts))})"
 
 
 #: For XPath 1.0.
