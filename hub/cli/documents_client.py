@@ -172,7 +172,7 @@ class ServiceClient:
     def _find_contract(self, service: str) -> wsdl.Contract:
         if service not in self._contracts:
             own = wsdl.is_published_contract(service)
-            self._contracts[service] = wsdl.load_contract(service) if own else _load_shipped_contract(service)
+            self._contracts[service] = wsdl.load_contract(service) if own else load_shipped_contract(service)
         return self._contracts[service]
 
     def _post(self, path: str, body: bytes, action: str) -> HttpAnswer:
@@ -290,12 +290,15 @@ class DocumentsClient(ServiceClient):
             raise HubUnavailable(f"the answer makes no sense: {error}") from error
 
 
-def _load_shipped_contract(service: str) -> wsdl.Contract:
-    """Return the contract of a service that the hub brings along, defined by its schema."""
+def load_shipped_contract(service: str) -> wsdl.Contract:
+    """Return the contract of a service that the hub brings along, defined by its schema, as one that validates answers."""
     from hub.config.service_files import read_shipped_services  # reads schemas, which no call to another service needs
     from hub.services.defined import load_defined_contract
+    from hub.soap.defined_contract import compile_answers
 
-    return load_defined_contract(read_shipped_services()[service])
+    defined = read_shipped_services()[service]
+    answers = compile_answers(service, [each.operation for each in defined.messages], defined.schema)
+    return attrs.evolve(load_defined_contract(defined), schema=answers)
 
 
 def _unreadable(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:

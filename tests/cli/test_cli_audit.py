@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
+from lxml import etree
 
 from hub.audit.drill.plan import read_plan, write_plan
 from hub.cli import lienthong
 from hub.cli.audit import audit as commands
-from hub.cli.documents_client import HubUnavailable
+from hub.cli.documents_client import HubUnavailable, load_shipped_contract
+from hub.domain.errors import CallRefused
 from hub.security.certificates import Anchors, Identity, Purpose
 from hub.store import transactions
 from hub.units.units_csv import read_units_csv
@@ -102,3 +104,16 @@ def test_a_drill_of_a_period_that_is_over_is_not_sent(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_bytes(pki.pem(drilling.AUTHORITY.certificate))
     run("send", tmp_path / "d", "--url", "https://127.0.0.1:1", "--ca", tmp_path / "ca.crt", code=1)
     assert not (tmp_path / "d" / "sent.jsonl").exists()
+
+
+def test_the_answers_of_a_service_without_code_are_validated(tmp_path: Path) -> None:
+    """The schema of `work` has its requests alone; that of its answers is the hub's."""
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    hub = drilling.DrillHub(engine, drilling.draw(services=["work"], usual=0))
+    answer = hub.call("work", etree.fromstring(hub.plan.steps[0].octets))
+    contract = load_shipped_contract("work")
+    assert contract.validate(answer) == []
+    answer.append(etree.SubElement(answer, "{urn:lienthong:work:1}More"))
+    with pytest.raises(CallRefused, match="contract-broken"):
+        contract.validate(answer)
+    engine.dispose()
