@@ -81,7 +81,7 @@ from hub.console.permissions import Permission, Role
 from hub.console.province import item_page, late_page, validator_page, waiting
 from hub.console.province.glance_pages import GlancePages
 from hub.console.province.round_page import RoundPages
-from hub.console.province.validator_page import NOT_JUDGED, Judged
+from hub.console.province.validator_page import NOT_JUDGED, JudgedFile
 from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
@@ -1034,7 +1034,7 @@ class ConsolePages:
                 return await self._declared(visit, form, unit, period, wrong)
         return ConsoleResponse(status=303, location=layout.build_page_path("declarations", form, said.unit, period))
 
-    async def _validator(self, visit: Visit, judged: Judged = NOT_JUDGED) -> ConsoleResponse:
+    async def _validator(self, visit: Visit, judged: JudgedFile = NOT_JUDGED) -> ConsoleResponse:
         said = {**attrs.asdict(judged, recurse=False), "most": validator_page.MOST_LISTED}
         page = self._page("validator", visit, said)
         return attrs.evolve(page, status=422) if judged.wrong else page

@@ -24,7 +24,7 @@ MOST_LISTED = 200
 
 
 @attrs.frozen(kw_only=True)
-class Judged:
+class JudgedFile:
     """What came of one file: a verdict, or why it has none."""
 
     verdict: Verdict | None = None
@@ -32,18 +32,18 @@ class Judged:
     wrong: Sequence[str] = ()
 
 
-NOT_JUDGED = Judged()
+NOT_JUDGED = JudgedFile()
 
 
-async def judge_file(turns: ReadingTurns, reports: ReportSettings, asked: ConsoleRequest) -> Judged:
+async def judge_file(turns: ReadingTurns, reports: ReportSettings, asked: ConsoleRequest) -> JudgedFile:
     """Return what the rules of its form say of the uploaded file. A large report takes 4 s of one worker thread."""
     try:
         verdict = await turns.alone(_validate, asked.file, reports)
-        return Judged(verdict=verdict, rules=schematron.name_rule_files(verdict.form))
+        return JudgedFile(verdict=verdict, rules=schematron.name_rule_files(verdict.form))
     except FormMissing as error:
-        return Judged(wrong=[translate(error.said, asked.language)])
+        return JudgedFile(wrong=[translate(error.said, asked.language)])
     except Rejected as rejected:
-        return Judged(wrong=[describe_problem(each, asked.language) for each in rejected.problems])
+        return JudgedFile(wrong=[describe_problem(each, asked.language) for each in rejected.problems])
 
 
 def _validate(file: Octets | None, reports: ReportSettings) -> Verdict:
