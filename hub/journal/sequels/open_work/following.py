@@ -25,6 +25,8 @@ from hub.store.transactions import Transaction
 
 #: Events of one step, and keys whose facts are read by one statement.
 STEP, _KEYS = 4_000, 200
+#: Events that were read and change nothing, so many are not written: an idle hub writes nothing.
+_UNWRITTEN = 200
 #: Rows that one step deletes before the list is made anew.
 _CLEARED = 5_000
 #: Where the name of an event stands in its text, counted from 1, and the event of a fact.
@@ -48,8 +50,8 @@ class OpenWorkStep:
 
     @property
     def changes(self) -> bool:
-        """Whether it must be written: something may change, or so much was read that it must not be read again."""
-        return self.after is None or bool(self.keys) or self.upto - self.after >= STEP
+        """Whether it must be written: something may change, or so much was read that readers would think it behind."""
+        return self.after is None or bool(self.keys) or self.upto - self.after >= _UNWRITTEN
 
 
 def read_step(tx: Transaction, seen: int = 0, known: Mapping[str, OpenWorkRule] | None = None) -> OpenWorkStep | None:
