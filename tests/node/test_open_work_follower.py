@@ -46,7 +46,7 @@ def node(engine):
             return [each.number for each in listing.list_open_work(tx, make_filter(TODAY, 5), 10)]
 
     yield journal, listed, engine
-    service.stopService()
+    _ = service.stopService()
 
 
 def test_what_is_recorded_is_listed_in_the_next_round(node):
