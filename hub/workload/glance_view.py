@@ -14,6 +14,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.journal import facts, unit_registry
 from hub.report.counting import table
+from hub.report.counting.spikes import Spike
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
@@ -24,6 +25,7 @@ from hub.report.glance.sheet import GlanceSheet, list_province_family
 from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
 from hub.store.transactions import Transaction
 from hub.workload import closing, glance_counting, glance_rows, month_world, spikes, unit_report
+from hub.workload.spikes import FoundSpikes
 
 #: Fields that are named of a unit.
 FIELDS = 20
@@ -187,7 +189,7 @@ class _Ground:
             shown = tuple(attrs.evolve(row, far=False) for row in ranking.rows if row.unit.code in seen)
             ranking = attrs.evolve(ranking, rows=shown, spread=None)
         below = _list_below({row.unit.code for row in ranking.rows}, list(self.units), self.parents)
-        unusual = spikes.read_spikes(tx, self.form.id, self.period.text).select(below)
+        unusual = _read_spikes(tx, self.form, self.period).select(below)
         sheet = self.sheets[self.period.text]
         return GlanceView(
             form=self.form,
@@ -244,6 +246,21 @@ def _read_ground(tx: Transaction, book: Book, glance: Glance, asked: GlanceAsked
         classes=_sort_units(glance, units.values(), period),
         indicator=find_indicator(glance, form, asked.indicator),
     )
+
+
+def _read_spikes(tx: Transaction, form: Form, period: Period) -> FoundSpikes:
+    """Return what was unusual at the closing of the month *period*; of a form that takes numbers from others, what was
+    unusual in those numbers.
+    """
+    if not form.bases:
+        return spikes.read_spikes(tx, form.id, period.text)
+    count, named = 0, list[Spike]()
+    for base in form.bases:
+        found = spikes.read_spikes(tx, base, period.text)
+        taken = {column.taken[1]: column.key for column in form.columns if column.taken and column.taken[0] == base}
+        named += [attrs.evolve(each, column=taken[each.column]) for each in found.named if each.column in taken]
+        count += found.count
+    return FoundSpikes(count, tuple(named))
 
 
 def find_indicator(glance: Glance, form: Form, key: str) -> RankIndicator:

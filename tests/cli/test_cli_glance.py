@@ -88,3 +88,13 @@ def test_what_there_is_not_is_said(typed: Type):
     ):
         assert typed("report", "glance", *words).exit_code == 4, words
     assert typed("report", "glance", "edoc", "soon").exit_code == 2
+
+
+def test_check_names_each_mistake_of_the_province_s_own_file(typed: Type, tmp_path: Path):
+    home = tmp_path / "tinh"
+    (home / "hub.toml").write_text((home / "hub.toml").read_text() + '\n[reports]\nglance = "toan-canh.toml"\n')
+    (home / "toan-canh.toml").write_text('[[indicator]]\nform = "edoc"\nkey = "x"\npart = ["senst"]\n')
+    assert "toan-canh.toml: indicator[0].part" in typed("check").output
+    (home / "toan-canh.toml").write_text('[[indicator]]\nform = "edoc"\nkey = "x"\npart = ["sent"]\n')
+    done = typed("--json", "report", "glance", "edoc", MONTH.text)
+    assert json.loads(done.stdout.splitlines()[0])["value"] == 5, "the province's indicator stands first"

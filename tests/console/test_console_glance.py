@@ -16,11 +16,14 @@ from pypdf import PdfReader
 
 from hub.console.permissions import Role
 from hub.console.sign_in import passwords
-from hub.journal import unit_registry
+from hub.journal import events, unit_registry
+from hub.report.counting.spikes import Spike
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import glance_sheet
+from hub.workload import closing
+from hub.workload.spikes import FoundSpikes, make_spikes_event
 from tests import databases, glance_town
 from tests.api_callers import Program
 from tests.console_town import NOBODY, Browser, Town
@@ -217,3 +220,17 @@ def test_a_program_reads_the_same_by_the_api(lived):
     limited = Program(lived, units=("H55.41",), name="nho")
     limited.get("/glance/edoc/2026-10?by=sent&class=communes")
     assert [row["unit"] for row in limited.said["glance"]["rows"]] == ["H55.41"]
+
+
+@pytest.mark.parametrize(("form", "by"), [("edoc", "sent_inside"), ("tonghop", "documents_unmatched")])
+def test_what_was_unusual_at_the_closing_stands_beside_the_unit_with_its_reason(lived, form, by):
+    column = {"edoc": "sent_inside", "tonghop": "completed_unmatched"}[form]
+    found = FoundSpikes(1, (Spike("H55.41.1", column, 900, 30, 3),))
+    with transactions.write_transaction(lived.engine) as tx:
+        at = next(each.closed_at for each in closing.read_closings(tx, "edoc") if each.period.text == "2026-10")
+        events.append_events(tx, make_spikes_event("edoc", "2026-10", found, at, "an"))
+    page = enter(lived, "*").get(f"/glance/{form}/2026-10?by={by}&class=communes").content.decode()
+    marked = re.findall(r'<tr data-unit="([^"]*)">(?:(?!</tr>).)*bất thường', page, re.DOTALL)
+    assert marked == ["H55.41"], "the commune above the school"
+    assert re.search(r"Trường Tiểu học \(H55\.41\.1\), “.*”: 900; .* 3 tháng trước .* 10,00", unescape(page))
+    assert f'href="/reports/{form}/H55.41.1/2026-10/{by}?unit=H55.41.1"' in page
