@@ -118,6 +118,11 @@ def test_a_clerk_takes_the_template_fills_it_in_and_sees_where_it_differs(typed:
     assert "người khai Lan" in shown.stderr
     rows = [json.loads(line) for line in typed("report", "reconcile", *asked, "--json").stdout.splitlines()]
     assert [(row["difference"], row["messages"]) for row in rows] == [(3, ["m1", "m2"]), (2, []), (0, [])]
+    beside = typed("report", "H55.13", PERIOD, "--format", "csv")
+    assert beside.exit_code == 0, beside.output
+    assert "đã rà soát" not in beside.stdout
+    assert any("(H55.13): đã rà soát" in line and "Lan khai" in line for line in beside.stderr.splitlines())
+    assert "\x9b" not in beside.stderr
 
 
 def test_what_is_wrong_in_the_workbook_is_told_by_cell_and_nothing_is_written(typed: Type, tmp_path: Path) -> None:

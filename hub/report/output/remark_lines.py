@@ -6,6 +6,7 @@ Knows languages and no layout. The words are the unit's own and are not translat
 from collections.abc import Mapping
 from typing import Any
 
+from hub.domain.sanitize import replace_controls
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase, phrases
@@ -31,7 +32,7 @@ def _write(report: Report, remark: Remark, names: Mapping[str, str], language: L
     if remark.column:
         who += f", {_name_cell(report, remark, names, language)}"
     told = phrase("declared by {person}, received at {time}", person=remark.by or NONE, time=write_moment(remark.at))
-    return f"{who}: {remark.text} ({translate(told, language)})"
+    return replace_controls(f"{who}: {remark.text} ({translate(told, language)})")
 
 
 def _name_cell(report: Report, remark: Remark, names: Mapping[str, str], language: Language) -> str:
