@@ -225,6 +225,22 @@ def test_a_report_has_a_bound_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         validate_report(example("edoc"), FORMS.values())
 
 
+@pytest.mark.parametrize(
+    "sections", [[{"vi": "", "total": {}, "units": []}] * 101, [{"units": ["A.1"] * 2001}]], ids=range(2)
+)
+def test_a_report_has_a_bound_of_sections(sections: list[Any]) -> None:
+    said = json.loads(write_json_report(drawn(FORMS["edoc"], 1), NAMES)) | {"sections": sections}
+    with pytest.raises(Rejected, match=r"at most"):
+        validate_report(json.dumps(said).encode(), FORMS.values())
+
+
+def test_a_row_has_a_bound_of_cells() -> None:
+    said = json.loads(write_json_report(drawn(FORMS["edoc"], 1), NAMES))
+    said["rows"][1] |= {f"more{number}": 0 for number in range(2_000)}
+    with pytest.raises(Rejected, match=r"cells; at most"):
+        validate_report(json.dumps(said).encode(), FORMS.values())
+
+
 def test_a_unit_that_handed_more_over_than_it_took_over_has_a_report() -> None:
     form, cells = FORMS["ii06a"], {unit: Cells.none(FORMS["ii06a"]) for unit in NAMES}
     for unit, amount in (("A.1", -2), ("A.2", 2)):

@@ -28,6 +28,9 @@ from hub.report.signed.element import REPORT
 
 LARGEST = 16 << 20  #: the maximum octets of a file
 MOST_ROWS = 2_000  #: the maximum rows, of units and of divided rows each; each is compared with all
+#: The maximum sections of a JSON report, and cells of all its rows, each row counted again in every section that has it.
+MOST_SECTIONS, MOST_CELLS = 100, 500_000
+_BESIDE = 50  #: what a row may have beside its cells
 _LIMITS = Limits(size=LARGEST)
 _SVRL = "{http://purl.oclc.org/dsdl/svrl}"
 
@@ -63,6 +66,7 @@ def validate_report(content: bytes, forms: Iterable[Form]) -> Verdict:
     if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         said = _read_json(content)
         form = _choose(forms, said.get("form"), _table(said.get("period"), "period").get("text"))
+        _require_bounds(said)
         root, parts = _write_element(said, form), list(_write_sections(said, form))
     else:
         root, parts = parse_safe_xml(content, limits=_LIMITS), []
@@ -72,6 +76,10 @@ def validate_report(content: bytes, forms: Iterable[Form]) -> Verdict:
         found = len(cast("Any", root.xpath(path, namespaces={"r": REPORT})))
         if found > MOST_ROWS:
             raise Rejected(Problem("too-large", phrase("{found} rows; at most {most}", found=found, most=MOST_ROWS)))
+    most = 2 * len(form.columns) + _BESIDE  # every rule of a row looks at all its cells
+    for row in root.iter(_tag("Total"), _tag("Row"), _tag("DividedRow")):
+        if len(row) > most:
+            raise Rejected(Problem("too-large", phrase("{found} cells; at most {most}", found=len(row), most=most)))
     tool = _compile_rules(write_schematron(form))
     rules = {rule.id: rule for rule in list_rules(form)}
     broken = list(_run(tool, rules, root))
@@ -158,6 +166,27 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("an object has a key twice")
     return found
+
+
+def _require_bounds(said: Mapping[str, Any]) -> None:
+    """Refuse a report whose sections, or whose cells, are too many to be written. Raises Rejected."""
+    sections = [each for each in _list(said.get("sections"), "sections") if isinstance(each, dict)]
+    if len(sections) > MOST_SECTIONS:
+        raise _refuse("sections", phrase("{found} sections; at most {most}", found=len(sections), most=MOST_SECTIONS))
+    divided = said.get("divided")
+    rows = list(_list_rows(said))
+    rows += _list_rows(divided) if isinstance(divided, dict) else ()
+    sizes = {str(each.get("unit")): len(each) for each in rows}
+    members = [str(unit) for each in sections for unit in _list(each.get("units"), "sections.units")]
+    if len(members) > MOST_ROWS:
+        raise _refuse("sections", phrase("{found} rows; at most {most}", found=len(members), most=MOST_ROWS))
+    cells = sum(map(len, rows)) + sum(sizes.get(unit, 0) for unit in members)
+    if cells > MOST_CELLS:
+        raise _refuse("rows", phrase("{found} cells; at most {most}", found=cells, most=MOST_CELLS))
+
+
+def _list_rows(said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (each for each in _list(said.get("rows"), "rows") if isinstance(each, dict))
 
 
 def _write_element(said: Mapping[str, Any], form: Form) -> etree._Element:
