@@ -88,6 +88,7 @@ def office_zip(office, **form):
     return answer
 
 
+@pytest.mark.slow
 def test_the_files_of_all_units_are_got_signed_elsewhere_and_handed_in_at_once(town, office):
     given = files(office_zip(office))
     assert len(given) == 5
