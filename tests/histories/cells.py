@@ -67,7 +67,8 @@ class Cells:
                 if form == "ii06a":
                     told = [(each.unit, each.check.before, each.left, each.right) for each in report.findings]
                     assert Counter(told) == Counter(self.recount.broken(members, period, self.history.now)), told
-                    self._fields(asked, report)
+                if form in cells.DIVIDED:
+                    self._divided(asked, report)
                 due = self.recount.due(form, period)
                 columns = sorted(self.recount.columns(form))
                 with asked.open_evidence(self.history.now) as gathered:
@@ -79,18 +80,19 @@ class Cells:
                     if is_opened(form, alone):
                         assert facts_behind(asked, alone, self.history.now) == facts_among(asked, gathered, alone)
 
-    def _fields(self, asked: ReportSources, report: Report) -> None:
-        """Compare the rows by field that each unit's row of II.06a is divided into, and open one of them."""
-        now, period = self.history.now, asked.period.text
-        for column in cells.II06A:
+    def _divided(self, asked: ReportSources, report: Report) -> None:
+        """Compare the rows that each unit's row is divided into, and open one of them."""
+        now, period, form = self.history.now, asked.period.text, asked.form.id
+        for column in cells.FORMS[form][1]:
             for unit, division in report.divisions.items():
                 counted = {field: sums[column] for (field,), sums in division.sums.items() if sums.get(column)}
-                again = self.recount.by_field(column, unit, period, now)
+                again = self.recount.by_row(form, column, unit, period, now)
                 assert counted == again, f"{period} {unit} {column}: {counted}, counted again {again}"
         rows = [(each.unit or None, each.values, each.row) for each in report.divided if each.values]
         if rows:
             of, values, row = rows[next(self._turns) % len(rows)]
-            column = sorted(cells.II06A)[next(self._turns) % len(cells.II06A)]
+            counting = sorted(cells.FORMS[form][1])
+            column = counting[next(self._turns) % len(counting)]
             source = asked.narrow_row(of, values)
             opened = facts_behind(source, column, now)
             assert sum(fact.amount for fact in opened) == row.numbers[column], (period, of, values, column)

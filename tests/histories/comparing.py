@@ -118,21 +118,22 @@ def _cells(
         yield Cell(
             form, period, "", column, _read(report.total, column), again.value(form, column, members, period, now)
         )
-    if form == "ii06a":
-        yield from _fields(report, again, period, members, now)
+    if form in cells.DIVIDED:
+        yield from _divided(report, again, period, members, now)
 
 
-def _fields(report: Report, again: Recount, period: str, members: list[str], now: datetime) -> Iterator[Cell]:
-    """Yield the rows by field of each unit's own II.06a."""
+def _divided(report: Report, again: Recount, period: str, members: list[str], now: datetime) -> Iterator[Cell]:
+    """Yield the rows into which the row of each unit is divided."""
+    form = report.form.id
     for unit in members:
         division = report.divisions.get(unit)
-        for column in cells.II06A:
+        for column in cells.FORMS[form][1]:
             sums = (
                 {}
                 if division is None
                 else {field: each[column] for (field,), each in division.sums.items() if each.get(column)}
             )
-            yield Cell("ii06a", period, unit, f"{column} by field", sums, again.by_field(column, unit, period, now))
+            yield Cell(form, period, unit, f"{column} by row", sums, again.by_row(form, column, unit, period, now))
 
 
 def _read(row: object, column: str) -> object:

@@ -430,6 +430,8 @@ SUMS = {
     ("btp07a", "paid"): ("paid_online", "paid_direct"),
     ("btp07a", "awaiting"): ("awaiting_in_time", "awaiting_overdue"),
 }  # fmt: skip
+#: The forms whose row of a unit is divided: with what a thing begins, and what is told with it that divides the row.
+DIVIDED = {"ii06a": (BEGUN, "field"), "congviec": (("assigned",), "officer")}
 BY_DAY = ("dossiers", "ii06a", "btp07a", "congviec", "congviec-hoso", "mail", "links")
 SINGLE = (
     "dossiers",
@@ -517,21 +519,22 @@ class Recount:
         every = [one for each in found for one in each]
         return [one for one in every if one.at == max(each.at for each in every)] if column in TIMES else every
 
-    def by_field(self, column: str, unit: str, period: str, now: datetime) -> dict[str, int]:
-        """Return the numbers of one cell of a unit's row of II.06a by the fields of dossiers, without those that are 0.
+    def by_row(self, form: str, column: str, unit: str, period: str, now: datetime) -> dict[str, int]:
+        """Return the numbers of one cell of a unit's row by what `DIVIDED` says, without those that are 0.
 
-        A dossier stands in the field that was told with its receipt, whatever is told of it later.
+        A thing stands in the row that was told with its beginning, whatever is told of it later.
         """
-        closed = self._closings("ii06a")
+        begun, name = DIVIDED[form]
+        closed = self._closings(form)
         every = pieces(period, closed)
         every = every[:1] if column in OPENING else every[-1:] if column in STOCKS else every
         found = Counter[str]()
         for piece in every:
-            view, told = self._view("ii06a", column, unit, piece, closed, now)
-            fields = {one.key: one.said["field"] for one in view.told if one.what in BEGUN}
+            view, told = self._view(form, column, unit, piece, closed, now)
+            rows = {one.key: one.said[name] for one in view.told if one.what in begun}
             for one in told:
-                found[fields[one.key]] += one.amount
-        return {name: number for name, number in found.items() if number}
+                found[rows.get(one.key) or "unstated"] += one.amount
+        return {row: number for row, number in found.items() if number}
 
     def value(
         self, form: str, column: str, units: list[str], period: str, now: datetime
