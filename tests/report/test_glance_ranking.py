@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Unit
+from hub.language.languages import Language
 from hub.report.counting.deriving import Number, round_ratio
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
+from hub.report.glance.drawing import draw_bar, draw_trend
 from hub.report.glance.ranking import RankedUnit, Spread, compute_share, measure_spread, rank_units
 from hub.report.glance.settings import Better, Glance, RankIndicator, Target, read_glance
 from hub.report.glance.sheet import GlanceSheet, write_figures
@@ -222,3 +224,18 @@ def test_a_percentage_is_rounded_as_that_of_a_report(part: int, whole: int):
     expected = round_ratio(100 * Fraction(part) / whole) if whole else None
     assert str(compute_share(part, whole)) == str(expected)
     assert str(compute_share(Decimal(part), whole)) == str(expected)
+
+
+def test_a_bar_is_as_long_as_its_figure_of_the_greatest_with_a_line_at_the_target():
+    assert 'rect width="30"' in draw_bar(Decimal("25.00"), 100)
+    assert '<path d="M60 0V8"' in draw_bar(25, 100, Decimal(50))
+    assert [draw_bar(None, 100), draw_bar(5, None), draw_bar(0, 0), draw_bar(-1, -1)] == [""] * 4
+    assert 'rect width="0"' in draw_bar(-5, 100)
+
+
+def test_a_trend_says_each_number_in_words_and_leaves_a_gap_where_there_is_none():
+    drawn = draw_trend((1, None, Decimal("2.50"), 4), ("a", "b", "c", "d<"), Language.VI)
+    assert "<title>a 1; b –; c 2,50; d&lt; 4</title>" in drawn
+    assert drawn.count("M") == 2, "the line begins again after the gap"
+    assert "<circle" not in draw_trend((1, None), ("a", "b"), Language.VI)
+    assert draw_trend((), (), Language.EN).startswith("<svg")

@@ -21,7 +21,7 @@ from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.report.glance.drawing import draw_trend, make_unit_plot, name_shown
+from hub.report.glance.drawing import draw_bar, draw_trend, make_unit_plot, name_shown
 from hub.report.glance.view import GlanceView
 from hub.report.output import svg
 from hub.report.output.spike_lines import describe_spike
@@ -137,6 +137,12 @@ def _say(view: GlanceView, language: Language) -> dict[str, Any]:
     def draw(values: Any) -> Markup:
         return Markup(draw_trend(values, view.ranking.periods, language))  # noqa: S704 - it is ours, and escapes
 
+    known = [row.value for row in view.ranking.rows if row.value is not None]
+    greatest = max([*known, *([] if view.ranking.target is None else [view.ranking.target])], default=None)
+
+    def draw_figure(value: Any) -> Markup:
+        return Markup(draw_bar(value, greatest, view.ranking.target))  # noqa: S704 - it is ours, of numbers alone
+
     place = "glance", view.form.id, view.period.text
     return {
         "view": view,
@@ -147,6 +153,7 @@ def _say(view: GlanceView, language: Language) -> dict[str, Any]:
         "value": partial(view.write_value, language=language),
         "change": partial(view.write_change, language=language),
         "draw": draw,
+        "draw_figure": draw_figure,
         "place_of": lambda code: layout.build_page_path(*place, code, by=view.indicator.key),
         "unusual_of": partial(_list_unusual, view, language=language),
         "heading_of": lambda key: view.name_column(key, language),

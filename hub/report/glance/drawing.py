@@ -16,7 +16,7 @@ from hub.report.glance.view import GlanceView, UnitGlance
 from hub.report.output.charts import Plot, Series
 from hub.report.output.words import write_number
 
-_WIDE, _HIGH, _EDGE = 120, 26, 3
+_WIDE, _HIGH, _EDGE, _BAR = 120, 26, 3, 8
 
 
 def draw_trend(values: Sequence[Number], periods: Sequence[str], language: Language) -> str:
@@ -47,6 +47,24 @@ def draw_trend(values: Sequence[Number], periods: Sequence[str], language: Langu
         f'<svg xmlns="http://www.w3.org/2000/svg" class="spark" viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}"'
         f' height="{_HIGH}" role="img"><title>{escape(replace_unwritable(said))}</title>'
         f'<path d="{"".join(path)}" fill="none" stroke="currentColor" stroke-width="1.5"/>{dot}</svg>'
+    )
+
+
+def draw_bar(value: Number, greatest: Number, target: Number = None) -> str:
+    """Return a bar as long as *value* is of *greatest*, with a line at *target*, as the element `svg`; "" without a number.
+    Its number stands beside it.
+    """
+    if value is None or not greatest or greatest < 0:
+        return ""
+    wide = round(_WIDE * max(0.0, min(1.0, float(value) / float(greatest))), 1)
+    line = ""
+    if target is not None and 0 <= target <= greatest:
+        x = round(_WIDE * float(target) / float(greatest), 1)
+        line = f'<path d="M{x:g} 0V{_BAR}" stroke="currentColor" stroke-width="2"/>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="spark" viewBox="0 0 {_WIDE} {_BAR}" width="{_WIDE}"'
+        f' height="{_BAR}" aria-hidden="true"><rect width="{wide:g}" height="{_BAR}" fill="currentColor"'
+        f' fill-opacity="0.55"/>{line}</svg>'
     )
 
 
