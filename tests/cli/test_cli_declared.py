@@ -188,6 +188,36 @@ def test_the_file_of_many_units_is_recorded_for_each_of_them_and_typed_again_for
     assert {row["unit"]: row["message"] for row in map(json.loads, again.stdout.splitlines())} == found
 
 
+def test_a_folder_has_a_workbook_of_each_unit_called_by_its_code_or_its_name(
+    typed: Type, home: Path, tmp_path: Path
+) -> None:
+    (layout,) = [each for each in read_book(read_config(home / "hub.toml").reports).layouts if each.id == "rieng"]
+    asked = ("H55", PERIOD, "--form", "rieng", tmp_path)
+    assert typed("report", "declare", *asked).exit_code == 1, "it is empty"
+
+    def put(name: str, figure: object) -> None:
+        rows: list[tuple[int, str, dict[str, Any]]] = [(1, "Việc", {"gone": figure})]
+        (tmp_path / name).write_bytes(as_xls(lay_out(layout, rows, top=())))
+
+    put("rieng_H55.13.1.xls", 7)
+    put("Đơn vị lạ.xls", 7)
+    refused = typed("report", "declare", *asked)
+    assert refused.exit_code == 1
+    assert "Đơn vị lạ.xls: không có đơn vị nào của báo cáo tên là “Đơn vị lạ”" in refused.stderr
+    assert "chưa ghi gì" in refused.stderr
+    (tmp_path / "Đơn vị lạ.xls").unlink()
+    put("H55.1.xls", "ba")
+    half = typed("report", "declare", *asked, "--json")
+    assert half.exit_code == 1
+    assert "H55.1.xls: Biểu!C5: “ba” không phải số nguyên" in half.stderr
+    rows = [json.loads(line) for line in half.stdout.splitlines()]
+    assert sorted((row.get("kind", ""), row.get("file", "")) for row in rows) == [("", ""), ("mistake", "H55.1.xls")]
+    shown = typed("report", "reconcile", "H55.13.1", PERIOD, "--form", "rieng", "--json").stdout
+    assert [json.loads(line)["declared"] for line in shown.splitlines()] == [7]
+    put("h55.13.1.XLS", 8)
+    assert "có cả" in typed("report", "declare", *asked).stderr
+
+
 def test_the_paper_form_is_written_by_the_provinces_own_layout(typed: Type, tmp_path: Path) -> None:
     file = tmp_path / "bieu.xlsx"
     assert typed("report", "H55.13", PERIOD, "--form", "rieng", "--format", "paper", "-o", file).exit_code == 0

@@ -164,6 +164,13 @@ def test_every_cell_without_a_whole_number_is_named():
     assert all("is not a whole number" in said and "leave the cell empty" in said for _, said in found)
 
 
+def test_a_text_in_place_of_a_figure_is_named_also_where_a_row_has_no_other():
+    ((cell, said),) = wrong([HEALTH, (2, "Sở Nội vụ", {"received": "ba"})])
+    assert (cell, said[:4]) == ("Biểu!C9", "“ba”")
+    ((cell, said),) = refused(as_sheet(lay_out(LAYOUT, [(1, "Dược phẩm", {"settled": "ba"})])), members=("H55.14",))
+    assert (cell, said[:4]) == ("Biểu!G8", "“ba”")
+
+
 def test_a_name_that_is_no_units_is_told_with_names_that_are_like_it():
     found = wrong([(1, "Sở Khoa học Công nghê", {"received": 1}), (2, "Chi cục Lạ", {"received": 1})])
     assert [cell for cell, _ in found] == ["Biểu!B8", "Biểu!B9"]

@@ -35,10 +35,14 @@ if TYPE_CHECKING:
     from hub.report.counting.reconciling import ReconciledCell, Reconciliation
     from hub.report.form.book import Book
     from hub.report.signed.declaring import Declaration, Figure
+    from hub.report.workbooks.mistakes import Misfilled
     from hub.store.transactions import Transaction
     from hub.units.province import Province
     from hub.workload.declarations import KeptDeclaration
     from hub.workload.unit_report import ReportSources
+
+#: The endings of workbooks in a folder, and the maximum number of them.
+_ENDINGS, _MOST_FILES = (".xlsx", ".xls"), 2000
 
 
 @command(
@@ -75,13 +79,15 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     "declare",
     t(
         "Record what a unit declares by a workbook (.xlsx, .xls): the template that it has filled in, or the workbook of "
-        "the paper form, of a unit or of a whole province. The journal names the user who runs the "
-        "command.\n\n{periods} `lienthong report template` writes the template.",
+        "the paper form, of a unit or of a whole province. A folder has a workbook of each unit, called by its code or "
+        "name. The journal names the user who runs the command.\n\n{periods} `lienthong report template` writes the "
+        "template.",
         periods=PERIODS,
     ),
     "lienthong report declare H55.13 2026-12 mau.xlsx",
     "lienthong report declare H55 2026-12 --form ii06a bieu-toan-tinh.xls",
     "lienthong report declare H55 2026-12 --form ii06a --each bieu-toan-tinh.xls",
+    "lienthong report declare H55 2026-12 --form btp07a thang-12/",
 )
 @add_report_arguments
 @click.option(
@@ -90,7 +96,7 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     is_flag=True,
     help=t("Record the rows of the file as a declaration of each unit for itself. Interrupted, type it again."),
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @pass_screen
 def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bool, file: Path) -> None:
     import getpass
@@ -100,26 +106,81 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bo
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.errors import Unready
+    from hub.report.form import book
     from hub.report.signed.declaring import split_declaration
+    from hub.report.workbooks.mistakes import Misfilled
     from hub.store import transactions
 
     config, by = read_config(screen.config), getpass.getuser()
+    known = book.read_book(config.reports)
+    failed = 0
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            said, province = _read_declared(screen, tx, config, unit, period, form, file)
-        named = attrs.evolve(said, by=said.by or by)
-        try:
-            _record_declared(screen, engine, province, split_declaration(named) if apart else (named,), by)
-        except Unready as unready:
-            why = unready.problem.detail
-            raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
+            asked, province = read_report_sources(tx, unit, period, form, known), _read_province(tx, config)
+            files = _list_files(screen, tx, asked, file) if file.is_dir() else {asked.members[0]: file}
+        for code, path in files.items():
+            try:
+                with transactions.read_transaction(engine) as tx:
+                    said = _read_declared(tx, read_report_sources(tx, code, period, form, known), known, path)
+                named = attrs.evolve(said, by=said.by or by)
+                parts = split_declaration(named) if apart else (named,)
+                _record_declared(screen, engine, province, parts, by, many=apart or file.is_dir())
+            except Misfilled as misfilled:
+                _print_mistakes(screen, path, misfilled, many=file.is_dir())
+                failed += 1
+            except Unready as unready:
+                why = unready.problem.detail
+                raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
+    if failed:
+        exit_command(1)
     screen.note(
         t("Compare: lienthong report reconcile {unit} {period} --form {form}", unit=unit, period=period, form=form),
     )
 
 
+def _list_files(screen: Screen, tx: "Transaction", asked: "ReportSources", folder: Path) -> dict[str, Path]:
+    """Return the workbooks of *folder* by the units that they are called after. Raises `CommandStop` if there is none, or if
+    a name means no unit or one that has another file too; then every such file is named.
+    """
+    from hub.workload import declarations
+
+    names, found, wrong = declarations.read_unit_names(tx, asked), dict[str, Path](), list[str]()
+    paths = [
+        path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and not path.name.startswith((".", "~"))
+    ]
+    for path in sorted(paths)[:_MOST_FILES]:
+        parts = (path.stem, path.stem.partition("_")[2], path.stem.rpartition("_")[2])
+        matches = [names.find_named_unit(part) for part in parts if part]
+        code = next((match.unit for match in matches if match.unit), "")
+        if not code:
+            wrong.append(f"{path.name}: {say(matches[0].wrong or '')}")
+        elif code in found:
+            wrong.append(
+                t("{file}: the unit {unit} has {other} too", file=path.name, unit=code, other=found[code].name)
+            )
+        else:
+            found[code] = path
+    for each in wrong:
+        click.echo(each, err=True)
+    if wrong:
+        raise CommandStop(t("nothing was recorded; call each file by the code or the name of its unit"))
+    if not found or len(paths) > _MOST_FILES:
+        raise CommandStop(t("{folder} has no .xlsx or .xls file, or more than {most}", folder=folder, most=_MOST_FILES))
+    return found
+
+
+def _print_mistakes(screen: Screen, file: Path, misfilled: "Misfilled", *, many: bool) -> None:
+    for wrong in misfilled.wrong:
+        if screen.json:
+            vi, en = say_both(wrong.wrong)
+            of = {"file": file.name} if many else {}
+            screen.row({"kind": "mistake", **of, "cell": wrong.cell, "vi": vi, "en": en}, "")
+        places = (file.name if many else "", wrong.cell or ("" if many else str(file)))
+        click.echo(": ".join((*filter(None, places), say(wrong.wrong))), err=True)
+
+
 def _record_declared(
-    screen: Screen, engine: "sa.Engine", province: "Province", parts: "Sequence[Declaration]", by: str
+    screen: Screen, engine: "sa.Engine", province: "Province", parts: "Sequence[Declaration]", by: str, *, many: bool
 ) -> None:
     """Record *parts*, a few in each transaction, so that a running hub waits for none of them. Raises `CommandStop` for the
     first that is refused.
@@ -136,10 +197,10 @@ def _record_declared(
             for each, recorded in zip(some, taken, strict=True):
                 if recorded.problems:
                     why = "; ".join(describe_problem(problem, read_language()) for problem in recorded.problems)
-                    raise CommandStop(f"{each.unit}: {why}" if len(parts) > 1 else why)
+                    raise CommandStop(f"{each.unit}: {why}" if many else why)
                 shown = f"{recorded.id}: {t('recorded by')} {by}"
                 row = {"message": recorded.id, "by": by}
-                if len(parts) > 1:
+                if many:
                     row, shown = {"unit": each.unit, **row}, f"{each.unit}: {shown}"
                 screen.row(row, shown)
             show(start + len(some), len(parts))
@@ -185,37 +246,27 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
     _print(screen, asked, compared.kept, found, parents)
 
 
-def _read_declared(
-    screen: Screen, tx: "Transaction", config: "Config", unit: str, period: str, form: str, file: Path
-) -> "tuple[Declaration, Province]":
-    """Return what *file* declares, and the province. Prints every mistake of the file, and then exits with 1."""
+def _read_province(tx: "Transaction", config: "Config") -> "Province":
     from hub.domain import local_time
     from hub.journal import unit_registry
-    from hub.report.form import book
+    from hub.units.province import Province
+
+    return Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(datetime.now(UTC))))
+
+
+def _read_declared(tx: "Transaction", asked: "ReportSources", known: "Book", file: Path) -> "Declaration":
+    """Return what *file* declares. Raises `Misfilled`; `CommandStop` for a file that cannot be read."""
     from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
     from hub.report.workbooks import sheets
-    from hub.report.workbooks.mistakes import Misfilled
-    from hub.units.province import Province
     from hub.workload import declarations
 
-    known = book.read_book(config.reports)
-    asked = read_report_sources(tx, unit, period, form, known)
     report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts, asked.is_divided)
     try:
         with file.open("rb") as opened:
             content = opened.read(sheets.LARGEST + 1)
-        said = read_declared_workbook(content, report, declarations.read_unit_names(tx, asked))
     except OSError as error:
         raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from None
-    except Misfilled as misfilled:
-        for wrong in misfilled.wrong:
-            if screen.json:
-                vi, en = say_both(wrong.wrong)
-                screen.row({"kind": "mistake", "cell": wrong.cell, "vi": vi, "en": en}, "")
-            place = f"{wrong.cell}: " if wrong.cell else f"{file}: "
-            click.echo(place + say(wrong.wrong), err=True)
-        exit_command(1)
-    return said, Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(datetime.now(UTC))))
+    return read_declared_workbook(content, report, declarations.read_unit_names(tx, asked))
 
 
 def read_report_sources(

@@ -319,8 +319,8 @@ class _TableReading:
             if match.named and self.finder.has_units_below(match.named):
                 under = match.named
             if not has_figures:
-                if match.unit:
-                    self.figures(row)  # whatever stands in their place is a mistake
+                if match.unit or _is_figure(self.table.rows[row].get(self.table.number)):
+                    self.figures(row)  # of a unit, or of a numbered row: whatever stands in their place is a mistake
             elif match.unit:
                 last = _ReadRow(row, name, self.figures(row), f"{match.named} {match.called}")
                 by_unit.setdefault(match.unit, []).append(last)
