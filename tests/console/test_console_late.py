@@ -10,7 +10,7 @@ from openpyxl import load_workbook
 
 from hub.console.permissions import Role
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Unit, UnitKind
+from hub.domain.model import Unit, UnitKind, UnitMark
 from hub.journal import unit_registry
 from hub.store import transactions
 from tests.browsing import answer_from, chromium, judge, window
@@ -25,7 +25,8 @@ TODAY = find_local_day(NOW)
 def late(town):
     """A town in which units have something to do. Returns the town."""
     with transactions.write_transaction(town.engine) as tx:
-        unit_registry.write_registry_units(tx, [Unit("H55.T1", "Kiểm tra", kind=UnitKind.DRILL)])
+        outside = Unit("G22", "Bộ Công an", mark=UnitMark.NATIONAL)
+        unit_registry.write_registry_units(tx, [Unit("H55.T1", "Kiểm tra", kind=UnitKind.DRILL), outside])
         for number in range(4):
             known = (("field", f"F{number % 2}"), ("field_name", f"Lĩnh vực {number % 2}"))
             due, key = TODAY - timedelta(days=20 - number), f"D{number}"
@@ -36,6 +37,7 @@ def late(town):
         due = TODAY - timedelta(days=3)
         tell(tx, "H55.30", "documents", '["H55","9"]', "received", NOW, due=due, code="<15>/UBND", counterpart="H55")
         tell(tx, "H55.T1", "documents", '["H55","8"]', "received", NOW, due=due, code="8/T")
+        tell(tx, "G22", "documents", '["H55","7"]', "received", NOW, due=due, code="7/B")
         settle(tx)
     town.wait(seconds=2)
     return town
@@ -64,6 +66,7 @@ def test_the_page_says_how_much_is_late_and_the_numbers_lead_to_it(late):
     assert numbers(browser.page) == ["4", "1", "1"]
     assert keys(browser.page) == ["D0", "D1", "D2", "D3", "&lt;15&gt;/UBND", "V1"]
     assert "8/T" not in browser.page, "a drill's test unit"
+    assert "7/B" not in browser.page, "an agency outside the province"
     for place in re.findall(r'<dd><a href="([^"]*)"', browser.page):
         browser.get(place.replace("&amp;", "&"))
     assert keys(browser.page) == ["D3"]

@@ -8,6 +8,7 @@ import pytest
 from hub.config.alerts import AlertAddress, AlertSettings
 from hub.console.permissions import Role
 from hub.formats.spool import Octets
+from hub.workload.many import signed_batch
 from tests.console.test_console_signing import INSIDE, PERIOD, get, hand_in, signed_in, text
 from tests.officials import by_xmlsec, official, officials
 from tests.pki import NOW as STAMPED_AT
@@ -129,6 +130,17 @@ def test_an_upload_that_is_nothing_is_told(town, office):
     for content in (b"", b"PK no archive", b"<a/>"):
         office.get(PLACE)
         assert office.post(PLACE, file=Octets.of(content)).status == 422
+
+
+def test_a_small_zip_that_unpacks_to_much_is_read_only_in_part(town, office, monkeypatch):
+    monkeypatch.setattr(signed_batch, "UNPACKED", 100_000)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(5):
+            archive.writestr(f"{number}.xml", bytes(60_000))
+    office.get(PLACE)
+    assert office.post(PLACE, file=Octets.of(made.getvalue())).status == 422
+    assert text(office).count("mọi tệp cộng lại lớn hơn 100000 byte") == 3
 
 
 def test_the_certificate_of_nobody_is_refused_for_each_file_alone(town, office):

@@ -1,7 +1,7 @@
 """Reads the signed reports of many units: files in folders and ZIPs, each with the unit whose report it is.
 
-Bounds: `MOST` files, `LARGEST` octets of a file, `LARGEST_ZIP` of an archive, which is not opened inside another. Judges
-no signature: the unit is only what the file says.
+Bounds: `MOST` files, `LARGEST` octets of a file, `LARGEST_ZIP` of an archive, which is not opened inside another. The
+files of an upload may unpack to `UNPACKED` octets together. Judges no signature: the unit is only what the file says.
 """
 
 import zipfile
@@ -21,6 +21,8 @@ from hub.services import reports
 
 #: Octets of a signed report (that of 989 units has about 3 MB), and of a ZIP; files at once.
 LARGEST, LARGEST_ZIP, MOST = 64 * 1024 * 1024, 512 * 1024 * 1024, 5_000
+#: Octets to which all files of an upload may unpack together: of 200 reports those of the largest units have 3 MB.
+UNPACKED = 128 * 1024 * 1024
 #: Begins each entry of the directory of a ZIP; the most of them, because all are held in memory.
 _BEGINS, _ENTRY, _ENTRIES = b"PK", b"PK\x01\x02", 50_000
 
@@ -54,10 +56,32 @@ def list_files(paths: Sequence[Path]) -> list[BatchFile]:
 
 
 def list_uploaded_files(content: bytes) -> list[BatchFile]:
-    """Return the files of an upload: those of a ZIP, else *content* itself, at most `MOST`."""
+    """Return the files of an upload: those of a ZIP, else *content* itself, at most `MOST`. What is read of them together
+    is at most `UNPACKED`, and one file more. Takes half a second for the most entries.
+    """
     if content.startswith(_BEGINS):
-        return list(islice(_open_zip("ZIP", lambda: content), MOST))
+        budget = _Unpacking(UNPACKED)
+        return [
+            BatchFile(each.name, partial(budget.read, each)) for each in islice(_open_zip("ZIP", lambda: content), MOST)
+        ]
     return [BatchFile("", lambda: content)]
+
+
+@attrs.define
+class _Unpacking:
+    """How much may still be unpacked of one upload. A few octets of a ZIP may unpack to a thousand times as many."""
+
+    left: int
+
+    def read(self, file: BatchFile) -> bytes:
+        """Return the content of *file*. Raises `Rejected` (`batch-file`) if nothing more may be unpacked."""
+        if self.left <= 0:
+            raise Rejected(
+                Problem("batch-file", phrase("all files together are larger than {count} octets", count=UNPACKED))
+            )
+        content = file.read()
+        self.left -= len(content)
+        return content
 
 
 def _walk(paths: Sequence[Path]) -> Iterator[BatchFile]:
