@@ -206,12 +206,15 @@ def test_a_folder_has_a_workbook_of_each_unit_called_by_its_code_or_its_name(
     assert "Đơn vị lạ.xls: không có đơn vị nào của báo cáo tên là “Đơn vị lạ”" in refused.stderr
     assert "chưa ghi gì" in refused.stderr
     (tmp_path / "Đơn vị lạ.xls").unlink()
-    put("H55.1.xls", "ba")
+    put("H55.1_thang.xls", "ba")
     half = typed("report", "declare", *asked, "--json")
     assert half.exit_code == 1
-    assert "H55.1.xls: Biểu!C5: “ba” không phải số nguyên" in half.stderr
+    assert "H55.1_thang.xls: Biểu!C5: “ba” không phải số nguyên" in half.stderr
     rows = [json.loads(line) for line in half.stdout.splitlines()]
-    assert sorted((row.get("kind", ""), row.get("file", "")) for row in rows) == [("", ""), ("mistake", "H55.1.xls")]
+    assert sorted((row.get("kind", ""), row.get("file", "")) for row in rows) == [
+        ("", ""),
+        ("mistake", "H55.1_thang.xls"),
+    ]
     shown = typed("report", "reconcile", "H55.13.1", PERIOD, "--form", "rieng", "--json").stdout
     assert [json.loads(line)["declared"] for line in shown.splitlines()] == [7]
     put("h55.13.1.XLS", 8)

@@ -149,7 +149,8 @@ def _list_files(screen: Screen, tx: "Transaction", asked: "ReportSources", folde
         path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and not path.name.startswith((".", "~"))
     ]
     for path in sorted(paths)[:_MOST_FILES]:
-        parts = (path.stem, path.stem.partition("_")[2], path.stem.rpartition("_")[2])
+        first, _, rest = path.stem.partition("_")
+        parts = (path.stem, rest, path.stem.rpartition("_")[2], first)
         matches = [names.find_named_unit(part) for part in parts if part]
         code = next((match.unit for match in matches if match.unit), "")
         if not code:
