@@ -2,9 +2,13 @@
 
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import attrs
 import pytest
+from lxml import etree
+from zeep import Client, Settings
+from zeep.transports import Transport
 
 from hub import config
 from hub.config.service_files import read_shipped_services
@@ -14,9 +18,11 @@ from hub.node.check import check_config
 from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
+from hub.services.defined import load_defined_contract
 from tests import homes
 from tests.conftest import ROOT
 from tests.services.test_defined_services import UNIT, make_town
+from tests.wsdls import keeps_the_basic_profile
 
 TELL, JUDGE = re.findall(r"```xml\n(.*?)```", (ROOT / "docs/reference/work.md").read_text("utf-8"), re.DOTALL)
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -276,6 +282,38 @@ def test_a_system_that_cannot_sign_tells_by_the_how_to_alone(tmp_path):
     assert ["<IsSuccess>true</IsSuccess>" in each for each in answers] == [True, True], answers
     assert (numbers["done_converted"], numbers["returned_converted"]) == (150, 150)
     assert (numbers["excused"], numbers["late"]) == (1, 0)
+
+
+def test_a_stock_client_reads_its_contract_and_writes_what_the_schema_accepts():
+    contract, address = load_defined_contract(read_shipped_services()["work"]), "https://127.0.0.1:8443/soap/work"
+    keeps_the_basic_profile(contract, "work", {"TellWork", "JudgeWork"})
+    pages = {f"{address}?wsdl": contract.wsdl(address)}
+    pages |= {f"{address}?xsd={name}": contract.xsd(name, address) for name in contract.schema_names}
+
+    class Pages(Transport):
+        def load(self, url):
+            return pages[url]
+
+    client = Client(f"{address}?wsdl", transport=Pages(), settings=Settings(strict=True))
+    told = {
+        "Code": "V1",
+        "OrganId": UNIT,
+        "Kind": "bao-cao",
+        "Factor": Decimal("1.5"),
+        "Assigned": date(2026, 11, 16),
+        "Extended": [{"number": "1", "Day": date(2026, 11, 17), "Due": date(2026, 11, 20)}],
+        "Done": date(2026, 11, 20),
+    }
+    written = client.create_message(client.service, "TellWork", OrganId="H55", Item=[told])
+    (call,) = written.iter("{urn:lienthong:work:1}TellWork")
+    facts = SERVICE.read(etree.tostring(call), AT, "m-1").facts
+    assert {fact.milestone for fact in facts} == {
+        "assigned",
+        "assigned-converted",
+        "extended",
+        "done",
+        "done-converted",
+    }
 
 
 # --- on and off ---
