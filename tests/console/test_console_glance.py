@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html import unescape
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import attrs
 import openpyxl
@@ -27,6 +28,7 @@ from hub.workload.spikes import FoundSpikes, make_spikes_event
 from tests import databases, glance_town
 from tests.api_callers import Program
 from tests.console_town import NOBODY, Browser, Town
+from tests.pdftags import tree
 
 BOOK = read_shipped_book()
 FEW = attrs.evolve(BOOK, forms=tuple(form for form in BOOK.forms if form.id in ("edoc", "ii06a")))
@@ -92,6 +94,8 @@ def test_why_a_unit_is_last_is_said_with_its_parts_and_the_units_below(lived):
     assert f'href="/reports/edoc/{last[1]}/2026-10/overdue"' in why
     opened = browser.get(f"/reports/edoc/{last[1]}/2026-10/overdue")
     assert opened.status == 200
+    assert browser.get(f"/late?unit={last[1]}").status == 200
+    assert f'href="/late?unit={last[1]}"' in why
     below = browser.get("/glance/edoc/2026-10/H55.41?by=sent").content.decode()
     assert 'data-unit="H55.41.1"' in below
 
@@ -234,3 +238,15 @@ def test_what_was_unusual_at_the_closing_stands_beside_the_unit_with_its_reason(
     assert marked == ["H55.41"], "the commune above the school"
     assert re.search(r"Trường Tiểu học \(H55\.41\.1\), “.*”: 900; .* 3 tháng trước .* 10,00", unescape(page))
     assert f'href="/reports/{form}/H55.41.1/2026-10/{by}?unit=H55.41.1"' in page
+
+
+def test_the_printed_ranking_is_a_tagged_table_with_a_figure_for_each_trend(lived):
+    content = enter(lived, "*").get("/glance/edoc/2026-10.pdf?by=sent&class=communes").content
+    root: Any = PdfReader(BytesIO(content)).trailer["/Root"]
+    assert (root["/MarkInfo"]["/Marked"], root["/Lang"]) == (True, "vi-VN")
+    (table,) = tree(content).all("Table")
+    head, *rows = table.all("TR")
+    assert [cell.text for cell in head.all("TH")] == [
+        "Hạng", "Đơn vị", "Số liệu", "Thay đổi", "Hạng kỳ trước", "Xu hướng", "Ghi chú",
+    ]  # fmt: skip
+    assert [len(list(row.all("Figure"))) for row in rows] == [1, 1, 1]
