@@ -17,8 +17,8 @@ from hub.soap.documents_requests import ConfirmReceived, GetDocument, GetPending
 from hub.soap.envelope import build_element
 
 Clock = Callable[[], datetime]
-#: Rounds of fetching for one unit. A round returns up to a thousand messages.
-ROUNDS = 20
+#: Rounds of fetching for one unit, and the length of a list that may be cut off.
+ROUNDS, _PAGE = 200, 50
 
 
 class DrillRefused(Exception):
@@ -59,12 +59,12 @@ def fetch_waiting(unit: str, door: Door) -> tuple[str, ...]:
     for _ in range(ROUNDS):
         answer = door.call("documents", documents_requests.build_call_element(GetPendingDocumentIds(unit)))
         new = [each.text or "" for each in answer.iter("{*}DocumentId") if each.text not in found]
-        if not new:
-            break
         for name in new:
             door.call("documents", documents_requests.build_call_element(GetDocument(name)))
             door.call("documents", documents_requests.build_call_element(ConfirmReceived(name, unit)))
             found[name] = None
+        if len(new) < _PAGE:  # the list was not cut off
+            break
     return tuple(found)
 
 
