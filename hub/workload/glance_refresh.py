@@ -48,7 +48,7 @@ class GlanceRefresh(PeriodicService):
             for form, period in await self._read(glance_counting.list_due_sheets, book, self._now()):
                 if self.stopping:
                     return
-                await self._refresh(book, form, period)
+                await self._try_to_refresh(book, form, period)
         except CancelledError:
             if not self.stopping:
                 raise
@@ -56,6 +56,15 @@ class GlanceRefresh(PeriodicService):
             log.warning("sheets-not-counted", error=str(fault))
         except Exception:
             log.exception("sheets-not-counted")
+
+    async def _try_to_refresh(self, book: Book, form: str, period: str) -> None:
+        """Count one sheet. One on which the hub itself fails does not keep the others waiting."""
+        try:
+            await self._refresh(book, form, period)
+        except (CancelledError, Unready, ConfigurationFault):
+            raise
+        except Exception:
+            log.exception("sheets-not-counted", form=form, period=period)
 
     async def _refresh(self, book: Book, form: str, period: str) -> None:
         steps, found = glance_counting.count_in_steps(book, form, period, self._now()), None

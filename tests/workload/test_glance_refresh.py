@@ -129,3 +129,22 @@ def test_where_the_journal_does_not_answer_it_is_said_and_tried_again(nights, mo
     nights.clock.advance(60)
     assert nights.sent("2026-10") is not None
     service.stopService()
+
+
+def test_a_period_on_which_the_hub_fails_does_not_keep_the_others_waiting(nights, monkeypatch):
+    read = glance_rows.read_stamp
+
+    def fails(tx: Any, forms: Any, period: Any) -> str:
+        if period.text == "2026-11":
+            raise ValueError("broken")
+        return read(tx, forms, period)
+
+    monkeypatch.setattr(glance_rows, "read_stamp", fails)
+    service = nights.begin()
+    with capture_logs() as told:
+        nights.clock.advance(60)
+    assert [(each["event"], each["period"]) for each in told] == [("sheets-not-counted", "2026-11")]
+    assert nights.sent("2026-10") is not None
+    assert nights.sent("2026-Q4") is not None
+    assert nights.sent("2026-11") is None
+    service.stopService()
