@@ -8,7 +8,7 @@ are compared.
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -49,6 +49,9 @@ MANY = 1000
 _NOTE = b"Note>"
 #: The maximum number of declarations that are read at once for each unit; with more, each unit is looked up by itself.
 _MOST_EACH = 10
+#: The maximum number of declared cells that a process keeps of declarations that it has read.
+_MOST_CELLS = 50_000
+_KEPT: dict[tuple[str, tuple[str, ...]], Declaration] = {}
 
 
 class Undeclared(Exception):
@@ -127,7 +130,7 @@ def read_remarks(tx: Transaction, form: str, period: Period, members: Sequence[s
     for unit in members:
         if unit in stored:
             content = blobs.read_blob(tx, stored[unit].sha256)
-            found += _list_remarks(unit, stored[unit], _parse(content)) if _NOTE in content else ()
+            found += _list_remarks(unit, stored[unit], declaring.parse_declaration(content)) if _NOTE in content else ()
     return (
         Remarks(told=tuple(found[:MOST_REMARKS]), left_out=max(0, len(found) - MOST_REMARKS)) if found else NO_REMARKS
     )
@@ -174,7 +177,8 @@ def read_declared_figures(
 
     *parents*: the unit above each unit of the province. Only the newest declaration of each unit counts.
     """
-    if all(column.kind is not ColumnKind.DECLARED for column in form.columns):
+    columns = tuple(column.key for column in form.columns if column.kind is ColumnKind.DECLARED)
+    if not columns:
         return ()
     above = {unit: _list_above(unit, parents) for unit in members}
     with_units_below = set(parents.values())
@@ -187,16 +191,26 @@ def read_declared_figures(
     told: dict[str, NewestDeclaration] = {}
     for row in rows:
         if row["sender"] not in told:
-            said = _parse(blobs.read_blob(tx, row["sha256"]))
+            said = _read_cells(tx, row["sha256"], columns)
             own = "" if row["sender"] in with_units_below else row["sender"]
             said = _with_registry_codes(tx, said, own, period)
             told[row["sender"]] = NewestDeclaration(message=row["id"], at=row["received_at"], said=said)
     return choose_declared_figures(form, members, above, told)
 
 
-@lru_cache(2048)  # a page asks again for what it asked a moment ago
-def _parse(content: bytes) -> Declaration:
-    return declaring.parse_declaration(content)
+def _read_cells(tx: Transaction, sha256: str, columns: tuple[str, ...]) -> Declaration:
+    """Return the declaration with the octets *sha256*, with only its cells of *columns* and without notes. A page asks again
+    for what it asked a moment ago, so up to `_MOST_CELLS` cells are kept.
+    """
+    found = _KEPT.get((sha256, columns))
+    if found is None:
+        said = declaring.parse_declaration(blobs.read_blob(tx, sha256))
+        cells = tuple(attrs.evolve(cell, note="") for cell in said.cells if cell.column in columns)
+        found = attrs.evolve(said, cells=cells, note="")
+        if sum(1 + len(each.cells) for each in list(_KEPT.values())) + len(cells) >= _MOST_CELLS:
+            _KEPT.clear()
+        _KEPT[sha256, columns] = found
+    return found
 
 
 def _with_registry_codes(tx: Transaction, said: Declaration, own: str, period: Period) -> Declaration:

@@ -19,7 +19,7 @@ from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER, read_form_folder
 from hub.report.output.outputs import write_html_report, write_json_report
 from hub.store.transactions import Transaction
-from hub.workload import closing, unit_report
+from hub.workload import closing, declarations, unit_report
 from tests.declaring import declaration, octets
 from tests.evidencing import FORMS, PERIOD, false, fill, found, members, resealed, written
 from tests.journal.test_closing import on, put
@@ -175,6 +175,15 @@ def test_general_points_are_those_that_the_unit_above_declared_last(office):
     assert [code.partition(".")[0] for code in codes(refused)] == ["R"]
     (told,) = [each for each in sources(office).count(AFTER).declared if each.unit == UNIT]
     assert (told.sender, told.by, told.message) == ("H55", "Nguyễn Thị Lan", second.id)
+
+
+def test_what_is_kept_of_declarations_is_bounded(office, monkeypatch):
+    monkeypatch.setattr(declarations, "_MOST_CELLS", 6)
+    monkeypatch.setattr(declarations, "_KEPT", {})
+    for later in range(8):
+        declare(office, Decimal(later), later=later)
+        assert row_of(office)["general"] == later
+        assert sum(1 + len(said.cells) for said in declarations._KEPT.values()) <= 6
 
 
 def test_every_input_opens_into_its_messages(office):
