@@ -47,7 +47,7 @@ def _build(counted: tuple[tuple[str, int], ...], kind: str) -> bytes:
     cells = [_CELLS[kind]] * max(1, have["cells"])
     cells += [packed] * (have["packed"] // _PACKED) + [(0x0201, b"")] * have["empty"]
     cells += [merged] * min(have["merged"] // 1000, 500)
-    texts = biff.shared_texts("a" * (1 + have["letters"]), *[""] * have["texts"])[1]
+    texts = biff.shared_texts("a" * (1 + min(have["letters"], 60_000)), *[""] * have["texts"])[1]
     shared = [(0x00FC if not at else 0x003C, texts[at : at + 8220]) for at in range(0, len(texts), 8220)]
     stream = biff.workbook(cells, shared, sheets=max(1, min(have["sheets"], 200)))
     noise = {"Other": bytes(have["noise"] * 16)} if have["noise"] else {}
