@@ -256,8 +256,8 @@ class Duties(Steps):
     # --- work items ---------------------------------------------------------------------------------------------------------
 
     def tell_work(self, unit, told, own, fault):
-        """Tell of items that were assigned, extended, done."""
-        items = ""
+        """Tell of items that were assigned and done, and of those that got a later due day."""
+        items = more_time = ""
         for number, factor, assigned, due, extended, done, officer in told:
             who = f"<Officer>{officer}</Officer>" if officer else ""
             until = f"<Due>{self.day(assigned + due)}</Due>" if due is not None else ""
@@ -268,10 +268,16 @@ class Duties(Steps):
             over = f"<Done>{self.day(done)}</Done>" if done is not None else ""
             items += (
                 f"<Item><Code>NV{number}</Code><OrganId>{unit}</OrganId>{who}<Kind>k</Kind><Factor>{factor}</Factor>"
-                f"<Assigned>{self.day(assigned)}</Assigned>{until}{later}{over}</Item>"
+                f"<Assigned>{self.day(assigned)}</Assigned>{until}{over}</Item>"
             )
+            if later:
+                head = f"<Code>NV{number}</Code><OrganId>{unit}</OrganId><Factor>{factor}</Factor>"
+                more_time += f"<Item>{head}{later}</Item>"
         content = f'<TellWork xmlns="urn:lienthong:work:1"><OrganId>{unit}</OrganId>{items}</TellWork>'
         self.bring("work", content.encode(), "any", self.name(own), fault)
+        if more_time:
+            content = f'<JudgeWork xmlns="urn:lienthong:work:1"><OrganId>{unit}</OrganId>{more_time}</JudgeWork>'
+            self.bring("work", content.encode(), "any", self.name(own), fault)
 
     def judge_work(self, unit, told, own, fault):
         """Tell of items that were returned for quality, excused, withdrawn."""

@@ -26,14 +26,14 @@ def _assigned(message: Message, item: ET.Element) -> Iterator[Told]:
     due = date.fromisoformat(_text(item, "Due")) if _text(item, "Due") else None
     officer = _text(item, "Officer")
     yield from _twice(message, item, "assigned", _text(item, "Assigned"), due=due, officer=officer)
-    for each in item.findall("{*}Extended"):
-        name = _EXTENSIONS[int(each.get("number", "")) - 1]
-        yield _told(message, item, name, _text(each, "Day"), due=date.fromisoformat(_text(each, "Due")))
     if _text(item, "Done"):
         yield from _twice(message, item, "done", _text(item, "Done"))
 
 
 def _judged(message: Message, item: ET.Element) -> Iterator[Told]:
+    for each in item.findall("{*}Extended"):
+        name = _EXTENSIONS[int(each.get("number", "")) - 1]
+        yield _told(message, item, name, _text(each, "Day"), due=date.fromisoformat(_text(each, "Due")))
     for each in item.findall("{*}Returned"):
         number = int(each.get("number", ""))
         if number > len(_RETURNS):

@@ -108,21 +108,27 @@ def test_an_open_item_is_overdue_until_it_is_done_extended_or_excused():
     assert overdue(told, now=datetime(2026, 11, 18, 8, tzinfo=UTC)) == (0, 0), "its due day is today"
     assert overdue([*told, *judge(judged(factor="0.75", more=EXCUSED))]) == (0, 0)
     extended = '<Extended number="1"><Day>2026-11-18</Day><Due>2026-12-30</Due></Extended>'
-    assert overdue(read(item(factor="0.75", more=extended))) == (0, 0)
+    assert overdue([*told, *judge(judged(factor="0.75", more=extended))]) == (0, 0)
     assert overdue(read(item(due=""))) == (0, 0), "without a due day nothing is late"
 
 
 def test_of_two_extensions_the_later_one_holds():
     more = '<Extended number="1"><Day>2026-11-17</Day><Due>2026-11-19</Due></Extended>'
-    late = count(read(item(more=more + DONE_LATE)))
-    assert late["late"] == 1
+    told = read(item(more=DONE_LATE))
+    assert count([*told, *judge(judged(more=more))])["late"] == 1
     more += '<Extended number="2"><Day>2026-11-19</Day><Due>2026-11-20</Due></Extended>'
-    assert "late" not in count(read(item(more=more + DONE_LATE)))
+    assert "late" not in count([*told, *judge(judged(more=more))])
 
 
 def test_an_extension_after_the_end_does_not_make_it_early():
     extended = '<Extended number="1"><Day>2026-11-22</Day><Due>2026-12-30</Due></Extended>'
-    assert count(read(item(more=extended + DONE_LATE)))["late"] == 1
+    assert count([*read(item(more=DONE_LATE)), *judge(judged(more=extended))])["late"] == 1
+
+
+def test_no_unit_gives_itself_more_time():
+    extended = '<Extended number="1"><Day>2026-11-18</Day><Due>2026-12-30</Due></Extended>'
+    with pytest.raises(Rejected, match="Extended"):
+        read(item(more=extended))
 
 
 def test_an_item_never_loses_more_than_itself_by_being_returned():

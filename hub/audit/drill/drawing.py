@@ -567,8 +567,6 @@ class _Drawing:
             item |= {"Kind": "thu", "Factor": factor, "Assigned": assigned.isoformat()}
             item |= {name.capitalize(): (assigned + timedelta(days=days[name])).isoformat() for name in days}
             before = far in (age, age - 1)
-            if number == 11:
-                item["Extended"] = [{"number": 1, "Day": self.ago(5).isoformat(), "Due": self.ago(2).isoformat()}]
             if "Done" in item and self.random.random() < 0.6:
                 self.tell_work(root.code, {name: item[name] for name in item if name != "Done"})
             step = self.tell_work(root.code, item, trap=Trap.BEFORE if before else Trap.NONE)
@@ -577,7 +575,7 @@ class _Drawing:
         self.judge_work(root, one, below, two)
 
     def judge_work(self, root: DrillUnit, one: DrillUnit, below: DrillUnit, two: DrillUnit) -> None:
-        """Return items for quality, excuse and withdraw some, and tell of others again, wrongly, or under another code."""
+        """Return items for quality, give more time, excuse, withdraw, and tell of others again, wrongly, or under another code."""
         name, day = self.name, self.ago(1).isoformat()
         returned = [{"number": number, "Day": day} for number in range(1, 6)]
         self.judge(root.code, {"Code": f"{name}.V1", "OrganId": one.code, "Factor": "1", "Returned": returned[:1]})
@@ -587,6 +585,8 @@ class _Drawing:
             trap=Trap.AGAIN,
         )
         self.judge(root.code, {"Code": f"{name}.V2", "OrganId": one.code, "Factor": "1.5", "Returned": returned})
+        later = [{"number": 1, "Day": self.ago(5).isoformat(), "Due": self.ago(2).isoformat()}]
+        self.judge(root.code, {"Code": f"{name}.V11", "OrganId": one.code, "Factor": "4", "Extended": later})
         excused = {"Day": day, "ConfirmedBy": "CB-9"}
         for code, factor in (("V6", "3"), ("V7", "1")):
             self.judge(
@@ -604,7 +604,7 @@ class _Drawing:
         self.tell_work(root.code, bad, refusal="contract-broken", trap=Trap.REFUSED)
 
     def tell_work(self, teller: str, item: Mapping[str, Any], **rules: Any) -> DrillStep:
-        order = ("Code", "OrganId", "Officer", "Kind", "Factor", "Assigned", "Due", "Extended", "Done")
+        order = ("Code", "OrganId", "Officer", "Kind", "Factor", "Assigned", "Due", "Done")
         return self.item("TellWork", teller, {name: item[name] for name in order if name in item}, **rules)
 
     def judge(self, teller: str, item: Mapping[str, Any], **rules: Any) -> DrillStep:
