@@ -9,7 +9,7 @@ from datetime import date, datetime
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Unit, UnitKind, UnitMark
+from hub.domain.model import Unit, UnitKind
 from hub.journal import unit_registry
 from hub.journal.sequels.open_work import following, listing
 from hub.journal.sequels.open_work.listing import WorkFilter
@@ -163,11 +163,10 @@ def choose_units(
     tx: Transaction, units: Mapping[str, Unit], code: str | None, today: date, seen: Collection[str] | None
 ) -> Collection[str]:
     """Return the units that a reader asks for, as far as they are *seen*: those of the province without the test units of a
-    drill, or *code* and those below it. Agencies outside the province, which get its documents, are not asked to hurry.
-    Raises `UnitUnknown`.
+    drill, or *code* and those below it. Raises `UnitUnknown`.
     """
     if code is None:
-        real = [each for each, unit in units.items() if unit.kind != UnitKind.DRILL and unit.mark != UnitMark.NATIONAL]
+        real = [each for each, unit in units.items() if unit.kind != UnitKind.DRILL]
         return [each for each in real if seen is None or each in seen]
     asked = unit_registry.resolve_unit_code(tx, code, today)
     if asked not in units or (seen is not None and asked not in seen):
