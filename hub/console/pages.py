@@ -1023,7 +1023,7 @@ class ConsolePages:
             ]
             return await self._declared(visit, form, unit, period, wrong)
         named = attrs.evolve(said, by=said.by or user.name)
-        parts = split_declaration(named) if visit.asked.form.get("each") == "1" else (named,)
+        parts = split_declaration(named, report.form) if visit.asked.form.get("each") == "1" else (named,)
         for start in range(0, len(parts), declarations.TOGETHER):
             some = parts[start : start + declarations.TOGETHER]
             taken = await self._journal.admit(

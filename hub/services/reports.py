@@ -62,7 +62,7 @@ def _read_address(root: etree._Element) -> tuple[str, str, str, int]:
     if root.tag != f"{{{REPORT}}}Report" or form is None or period is None or total is None:
         raise Rejected(Problem("contract-broken", phrase("{tag} is no sealed report", tag=root.tag)))
     unit, revision = total.get("unit", ""), root.get("revision", "1")
-    if not (unit and revision.isascii() and revision.isdigit()):
+    if not (unit and revision.isascii() and revision.isdigit() and len(revision) < 10):
         raise Rejected(
             Problem("contract-broken", phrase("a report without a unit, or with a revision that is no number"))
         )

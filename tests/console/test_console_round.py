@@ -96,7 +96,10 @@ def test_the_files_of_all_units_are_got_signed_elsewhere_and_handed_in_at_once(t
     assert files(office_zip(office)) == given, "the same octets each time"
     signed = {name: by_xmlsec(octets) for name, octets in given.items()}
     left = f"edoc_H55.30_{PERIOD}_1.xml"
-    assert hand_in_all(office, {**signed, left: given[left], "la.pdf": b"%PDF-1.7"}).status == 422
+    endless = given[left].replace(b'revision="1"', b'revision="' + b"1" * 5_000 + b'"', 1)
+    assert endless != given[left]
+    strange = {"a.xml": endless, "la.pdf": b"%PDF-1.7"}
+    assert hand_in_all(office, {**strange, **signed, left: given[left]}).status == 422
     page = text(office)
     assert page.count("được chấp nhận") == 4
     assert "Báo cáo chưa có chữ ký" in page

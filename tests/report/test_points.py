@@ -32,7 +32,7 @@ from hub.report.output.schematron import write_json_schema
 from hub.report.output.workbook import write_xlsx_report
 from hub.report.output.workings import MOST_UNITS, write_workings
 from hub.report.signed.declared_figures import NewestDeclaration, choose_declared_figures
-from hub.report.signed.declaring import Declaration, DeclaredCell
+from hub.report.signed.declaring import Declaration, DeclaredCell, split_declaration
 from hub.report.signed.element import build_report_element
 from hub.report.signed.sealed import read_sealed_report
 from hub.report.signed.validating import validate_report
@@ -370,6 +370,18 @@ def test_a_declared_figure_is_that_of_the_newest_who_may_declare_it(by, expected
     found = choose_declared_figures(form, ("A", "B"), above, told)
     assert {each.unit: each.value for each in place_figures(found, ("A", "B"))} == expected
     assert {each.unit: each.value for each in place_figures(found, ("B",))} == {"": expected["B"], "B": expected["B"]}
+
+
+def test_what_a_unit_above_declares_stays_with_it_when_a_file_of_many_units_is_divided():
+    cells = tuple(DeclaredCell(unit=unit, column="general", figure=20) for unit in ("A", "B"))
+    said = Declaration(unit="H", form="points", period="2026-12", by="Lan", cells=cells)
+    for by, senders in (("above", {"H"}), ("any", {"A", "B"})):
+        form = read_form_toml((HEAD + COLUMNS.replace('by = "above"', f'by = "{by}"')).encode(), "f.toml")
+        parts = {part.unit: part for part in split_declaration(said, form)}
+        assert parts.keys() == senders
+        told = {unit: NewestDeclaration(message=unit, at=AFTER, said=part) for unit, part in parts.items()}
+        found = choose_declared_figures(form, ("A", "B"), {"A": ("H",), "B": ("H",)}, told)
+        assert {each.unit: each.value for each in found} == {"A": 2000, "B": 2000}
 
 
 def test_a_figure_that_the_form_does_not_allow_is_not_taken():

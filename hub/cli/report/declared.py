@@ -123,7 +123,7 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bo
                 with transactions.read_transaction(engine) as tx:
                     said = _read_declared(tx, read_report_sources(tx, code, period, form, known), known, path)
                 named = attrs.evolve(said, by=said.by or by)
-                parts = split_declaration(named) if apart else (named,)
+                parts = split_declaration(named, asked.form) if apart else (named,)
                 _record_declared(screen, engine, province, parts, by, many=apart or file.is_dir())
             except Misfilled as misfilled:
                 _print_mistakes(screen, path, misfilled, many=file.is_dir())

@@ -24,7 +24,7 @@ from hub.domain.model import Detail, Problem, Record
 from hub.formats import safe_xml, xsd_types
 from hub.language.phrases import Phrase, phrase
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import Column, ColumnKind, Form, FormMissing, choose_form
+from hub.report.form.form import Column, ColumnKind, Declarer, Form, FormMissing, choose_form
 from hub.report.form.period import Period, PeriodUnreadable, parse_period
 from hub.services import Service, reports
 from hub.soap.envelope import build_element
@@ -128,11 +128,14 @@ def parse_declaration(content: bytes) -> Declaration:
     return found
 
 
-def split_declaration(said: Declaration) -> tuple[Declaration, ...]:
-    """Return what *said* declares as a declaration of each unit for itself. The reporting unit keeps its total."""
+def split_declaration(said: Declaration, form: Form) -> tuple[Declaration, ...]:
+    """Return what *said* declares as a declaration of each unit for itself. The reporting unit keeps its total, and what
+    *form* counts only if a unit above declares it.
+    """
+    kept = {column.key for column in form.columns if column.declarer is Declarer.ABOVE}
     by_unit: dict[str, list[DeclaredCell]] = {}
     for cell in said.cells:
-        by_unit.setdefault(cell.unit or said.unit, []).append(cell)
+        by_unit.setdefault(said.unit if cell.column in kept else cell.unit or said.unit, []).append(cell)
     return tuple(attrs.evolve(said, unit=unit, cells=tuple(cells)) for unit, cells in by_unit.items())
 
 
