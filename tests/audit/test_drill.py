@@ -364,6 +364,17 @@ def test_an_inspector_cannot_invent_what_the_hub_said(drilled: Drilled) -> None:
     assert (False, "seal", "mail H55.K07") in found
 
 
+def test_an_inspector_cannot_leave_out_what_the_hub_said(drilled: Drilled) -> None:
+    """Neither a report that would differ, nor the receipt of what was never sent."""
+    first = attrs.evolve(drilled.sent[0], receipt="")
+    reports = {asked: found for asked, found in drilled.octets.items() if asked != ("mail", "H55.K07")}
+    content, found = drilled.sign(sent=[first, *drilled.sent[1:]], reports=reports)
+    assert [(each.what, each.place) for each in found.differences if each.what == "report"] == [
+        ("report", "mail H55.K07")
+    ]
+    assert (False, "receipt", drilled.hub.plan.steps[0].message_id) in audited(content)
+
+
 def test_a_failed_drill_is_a_true_protocol_of_what_differs(drilled: Drilled, monkeypatch: pytest.MonkeyPatch) -> None:
     without_order(monkeypatch)
     content, found = drilled.sign(reports=drilled.hub.octets("edoc"))

@@ -20,7 +20,7 @@ NAMED = 20
 class DrillDifference:
     """One thing that is not as the inspector's list says."""
 
-    what: str  #: `answer`, `receipt`, `cell`, `row`, `due`, `total`
+    what: str  #: `answer`, `receipt`, `report`, `cell`, `row`, `due`, `total`
     place: str  #: form, unit and column; or the step
     expected: str
     found: str

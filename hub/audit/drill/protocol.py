@@ -18,7 +18,8 @@ from lxml import etree
 from hub.audit.documents import audit_receipt, audit_sealed_report
 from hub.audit.drill.comparing import DrillDifference, Reconciled, reconcile_drill
 from hub.audit.drill.expecting import SentStep, expect_numbers
-from hub.audit.drill.plan import DrillPlan, PlanUnreadable, list_traps, read_plan, write_plan
+from hub.audit.drill.plan import Does, DrillPlan, PlanUnreadable, list_traps, read_plan, write_plan
+from hub.audit.drill.sending import list_asked_reports
 from hub.audit.findings import MOST, AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
 from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open_sealed_document
 from hub.language.phrases import phrase
@@ -52,8 +53,14 @@ class DrillRecord:
         return {asked: read_sealed_report(content).report for asked, content in self.reports.items()}
 
     def reconcile(self) -> Reconciled:
-        """Compare everything with the plan. Raises SchemaBroken."""
-        return reconcile_drill(self.plan, self.sent, self.read_reports(), self.floors)
+        """Compare everything with the plan. A report that it asks for and that is not there differs. Raises SchemaBroken."""
+        found = reconcile_drill(self.plan, self.sent, self.read_reports(), self.floors)
+        absent = tuple(
+            DrillDifference(what="report", place=f"{form} {unit}", expected="fetched", found="not fetched")
+            for form, unit in list_asked_reports(self.plan)
+            if (form, unit) not in self.reports
+        )
+        return attrs.evolve(found, differences=(*found.differences, *absent))
 
 
 def write_sent(sent: Sequence[SentStep]) -> bytes:
@@ -131,9 +138,15 @@ def _audit_receipts(record: DrillRecord, sealers: Sealers) -> Iterator[AuditFind
     """Yield whether each receipt is the hub's, and for the very octets of the plan."""
     receipts, many = FindingCollector("receipt", "Sent"), 0
     for sent in record.sent:
-        if not sent.receipt or not 0 < sent.number <= len(record.plan.steps):
+        if not sent.accepted or not 0 < sent.number <= len(record.plan.steps):
             continue
-        many, step = many + 1, record.plan.steps[sent.number - 1]
+        step = record.plan.steps[sent.number - 1]
+        if step.does is Does.FETCH:
+            continue
+        many += 1
+        if not sent.receipt:
+            yield from receipts.no(step.message_id, phrase("it is said to be accepted, and there is no receipt"))
+            continue
         found = yield from audit_receipt(sent.receipt.encode(), step.message_id, sealers, quiet=True)
         if found is None:
             receipts.failed += 1
