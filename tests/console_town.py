@@ -159,6 +159,11 @@ class Browser:
         asked = self._asked(path=edge.read_path_pieces(path.encode()), query=edge._pairs(query.encode()), **said)
         return self._answer(asked)
 
+    def follow(self, place: str) -> ConsoleResponse:
+        """Open a page, or the one to which its address leads."""
+        answer = self.get(place)
+        return self.get(answer.location) if answer.status == 303 and answer.location else answer
+
     def post(self, place: str, *, proof: str | None = None, **form: Any) -> ConsoleResponse:
         """Send the form of the page that is open, as a browser would; *proof* in place of its own."""
         return self._answer(self.form(place, proof=proof, **form))

@@ -101,7 +101,7 @@ def test_a_number_leads_to_the_list_of_what_it_counts(town, op):
         assert op.get(place).status == 200
         assert op.page.count("<li><time") == count
     for place in {link for link in op.links() if link.startswith("/") and "lang=" not in link}:
-        assert op.get(place).status == 200, place
+        assert op.follow(place).status == 200, place
 
 
 def test_a_number_of_a_partner_leads_to_none_of_its_own_messages_and_to_no_other_delivery(town, op):

@@ -112,7 +112,7 @@ def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     assert sha256[:32] in op.page
     assert "partners/soyte.toml, dòng 12" in op.page
     for place in {link for link in op.links() if link.startswith("/") and "lang=" not in link}:
-        assert op.get(place).status == 200, place
+        assert op.follow(place).status == 200, place
     assert op.get("/partners/nobody").status == 404
     assert op.get("/partners/soyte/other").status == 404
     op.get("/")
