@@ -14,7 +14,7 @@ from operator import attrgetter
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Event
+from hub.domain.model import Event, UnitKind
 from hub.journal import event_index, unit_registry
 from hub.journal.event_index import EventFilter
 from hub.report.counting.spikes import Spike, find_unit_spikes
@@ -65,17 +65,18 @@ def compare_month(
     *figures*: each unit's own cells in the month, by column. *before*: the closed months that are compared, in order.
     Their rows are read in the newest revision. The months of a unit begin with the first of these in which it has a row;
     a later month without a row is nought. A unit that has ended by the last day of *period* is not told to have fallen.
+    Test units of a drill, which are busy for a day and then silent, are not compared.
     """
     if len(before) < form.spikes.least_months:
         return NO_SPIKES
     places = {text: place for place, text in enumerate(before)}
-    ended = {
-        unit.code
-        for unit in unit_registry.list_registry_units(tx, period.last)
-        if unit.until is not None and unit.until <= period.last + timedelta(days=1)
-    }
+    units = unit_registry.list_registry_units(tx, period.last)
+    ended = {unit.code for unit in units if unit.until is not None and unit.until <= period.last + timedelta(days=1)}
+    drill = {unit.code for unit in units if unit.kind == UnitKind.DRILL}
     found: list[Spike] = []
     for unit, (first, totals) in _sum_months(tx, form, places).items():
+        if unit in drill:
+            continue
         said = find_unit_spikes(form, unit, figures.get(unit, {}), totals, len(before) - first)
         found += (each for each in said if each.rises or unit not in ended)
     found.sort(key=lambda each: (-each.distance, each.unit, each.column))

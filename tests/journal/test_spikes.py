@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Fact, Unit
+from hub.domain.model import Fact, Unit, UnitKind
 from hub.journal import unit_registry
 from hub.report.counting.spikes import Spike, find_unit_spikes
 from hub.report.form.book import read_shipped_book
@@ -76,6 +76,12 @@ def test_a_unit_that_sends_no_more_is_told_unless_it_has_ended(tx):
     unit_registry.write_registry_units(tx, units)
     last = live(tx, *[{"A": 40, "B": 40, "C": 9}] * 3, {})
     assert named(spikes.read_spikes(tx, "edoc", last.text)) == [("A", "sent_inside", 0, 120, 3)]
+
+
+def test_a_drill_that_is_over_is_nothing_unusual(tx):
+    unit_registry.write_registry_units(tx, [Unit(code="K", name="K", kind=UnitKind.DRILL)])
+    last = live(tx, {"A": 40, "K": 200}, {"A": 40}, {"A": 40}, {"A": 121})
+    assert {each.unit for each in spikes.read_spikes(tx, "edoc", last.text).named} == {"A"}
 
 
 def test_nothing_is_compared_with_fewer_than_three_months_of_a_unit(tx):
