@@ -4,7 +4,7 @@ A mail has codes and numbers only: no subject of a document, no name of a person
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -24,7 +24,6 @@ from hub.report.output.words import write_day, write_moment
 
 #: Things that one mail lists. It counts the others.
 LISTED = 200
-_ONE = timedelta(days=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,15 +39,6 @@ class Alert:
     upto: datetime  #: what the hub learned until then was considered
 
 
-def find_warning_day(workdays: Workdays, due: date, number: int) -> date:
-    """Return the day that is *number* working days before *due*: a working day."""
-    day = due
-    while number:
-        day -= _ONE
-        number -= workdays.is_working(day)
-    return day
-
-
 def is_new(
     work: OpenWork, before: Sequence[int], workdays: Workdays, today: date, upto: datetime, told: datetime | None
 ) -> bool:
@@ -60,7 +50,7 @@ def is_new(
     """
     if work.due_told_at > upto or work.due < today:
         return False
-    days = [find_warning_day(workdays, work.due, number) for number in before]
+    days = [workdays.subtract(work.due, number) for number in before]
     reached = [day for day in days if day <= today]
     if not reached:
         return False

@@ -5,7 +5,7 @@ partner may have had nothing to tell.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import sqlalchemy as sa
 
@@ -55,7 +55,7 @@ def _list_unread(tx: Transaction, tellers: Iterable[Teller], period: Period) -> 
 
 
 def _list_unheard(tx: Transaction, tellers: Iterable[Teller], workdays: Workdays, period: Period) -> Iterator[Silence]:
-    first = _count_back(workdays, period.last, WORKING_DAYS)
+    first = workdays.subtract(period.last + _DAY, WORKING_DAYS)
     for each in tellers:
         days = _list_heard_days(tx, each.code)
         last = next(days, None)
@@ -80,15 +80,6 @@ def _silence(
         units=None if teller.any_unit else teller.units,
         services=None if services is None else tuple(services),
     )
-
-
-def _count_back(workdays: Workdays, last: date, number: int) -> date:
-    """Return the first of the *number* working days up to and including *last*."""
-    day = last + _DAY
-    while number:
-        day -= _DAY
-        number -= workdays.is_working(day)
-    return day
 
 
 def _list_heard_days(tx: Transaction, partner: str) -> Iterator[datetime]:

@@ -18,10 +18,8 @@ from hub.domain.model import Reply, Unit, UnitKind
 from hub.journal import nodes, unit_registry
 from hub.journal.nodes import Node
 from hub.journal.sequels.open_work import alerts
-from hub.monitoring.alert_letters import find_warning_day
 from hub.monitoring.late_alerts import LateAlerts
 from hub.report.counting.family import find_nearest_above
-from hub.report.form.workdays import load_workdays
 from hub.runtime.http_client import Unreachable
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -259,10 +257,3 @@ def test_an_address_is_used_only_while_it_is_in_force(office):
     office.settings = attrs.evolve(office.settings, addresses=(over, new))
     office.tell("H55.13", "V1", date(2026, 11, 25))
     assert [to for to, _ in office.look(office.node())] == ["moi@so13.vn"]
-
-
-def test_a_day_of_warning_is_a_working_day():
-    workdays = load_workdays()
-    assert find_warning_day(workdays, date(2026, 11, 30), 1) == date(2026, 11, 27)
-    assert find_warning_day(workdays, date(2026, 11, 29), 1) == date(2026, 11, 27)  # due on a Sunday
-    assert find_warning_day(workdays, date(2026, 11, 27), 3) == date(2026, 11, 24)

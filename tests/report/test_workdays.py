@@ -55,9 +55,24 @@ def test_a_report_is_due_so_many_working_days_after_its_period(day, number, then
     assert SHIPPED.add(on(day), number) == on(then)
 
 
-def test_working_days_are_not_counted_backwards():
+@pytest.mark.parametrize(
+    ("day", "number", "then"),
+    [
+        ("2026-11-30", 1, "2026-11-27"),  # over a weekend
+        ("2026-11-29", 1, "2026-11-27"),  # from a Sunday
+        ("2026-11-27", 3, "2026-11-24"),
+        ("2026-02-24", 2, "2026-02-13"),  # Tết lies between
+        ("2026-11-28", 0, "2026-11-28"),
+    ],
+)
+def test_a_day_of_warning_lies_so_many_working_days_before_the_due_day(day, number, then):
+    assert SHIPPED.subtract(on(day), number) == on(then)
+
+
+@pytest.mark.parametrize("count", [SHIPPED.add, SHIPPED.subtract], ids=["add", "subtract"])
+def test_a_number_of_working_days_is_not_negative(count):
     with pytest.raises(ValueError, match="-1 working days"):
-        SHIPPED.add(on("2026-11-25"), -1)
+        count(on("2026-11-25"), -1)
 
 
 @given(DAYS, st.integers(0, 40))

@@ -75,6 +75,18 @@ class Workdays:
             number -= self.is_working(day)
         return day
 
+    def subtract(self, day: date, number: int) -> date:
+        """Return the day that is *number* working days before *day*: a working day. *day* itself is never counted.
+
+        With 0, return *day*. Raises ValueError for a negative number.
+        """
+        if number < 0:
+            raise ValueError(f"{number} working days, expected 0 or more")
+        while number:
+            day -= _ONE
+            number -= self.is_working(day)
+        return day
+
     def between(self, first: date, last: date) -> int:
         """Return the number of working days after *first* up to and including *last*: `between(day, add(day, n)) == n`.
 
