@@ -20,7 +20,7 @@ from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
-from hub.report.output.words import FORMULA
+from hub.report.output.words import quote_formula
 
 #: Byte order mark, by which spreadsheets recognise UTF-8.
 MARK = b"\xef\xbb\xbf"
@@ -84,7 +84,7 @@ def write_csv_rows(
 
 def _write_lines(rows: Iterable[Iterable[str]]) -> bytes:
     written = StringIO()
-    csv.writer(written).writerows([f"'{cell}" if cell.startswith(FORMULA) else cell for cell in row] for row in rows)
+    csv.writer(written).writerows([quote_formula(cell) for cell in row] for row in rows)
     return written.getvalue().encode()
 
 

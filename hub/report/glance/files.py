@@ -14,7 +14,7 @@ from hub.report.counting.deriving import Number
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
-from hub.report.output.words import FORMULA
+from hub.report.output.words import quote_formula
 
 #: The headings of a table of units.
 HEADINGS = (
@@ -56,7 +56,7 @@ def write_csv_glance(view: GlanceView, language: Language) -> bytes:
     for row in view.ranking.rows:
         said = (None if flag is None else translate(_YES if flag else _NO, language) for flag in (row.met, row.far))
         numbers = row.value, row.part if row.whole is not None else None, row.whole, row.change, row.place_before
-        cells = row.place, _safe(row.unit.code), _safe(row.unit.name), *numbers, *said, *row.trend
+        cells = row.place, quote_formula(row.unit.code), quote_formula(row.unit.name), *numbers, *said, *row.trend
         write.writerow(["" if cell is None else cell for cell in cells])
     return b"\xef\xbb\xbf" + text.getvalue().encode()
 
@@ -67,11 +67,6 @@ def describe_remarks(view: GlanceView, row: RankedUnit, language: Language) -> s
     said += [phrase("far from the others")] if row.far else []
     said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
     return ", ".join(translate(each, language) for each in said)
-
-
-def _safe(text: str) -> str:
-    """Return *text*, with an apostrophe before it if a spreadsheet would run it as a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 def write_json_glance(view: GlanceView) -> bytes:

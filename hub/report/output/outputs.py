@@ -26,10 +26,10 @@ from hub.report.output.body import LineMark, arrange_body, write_check_findings,
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
-    FORMULA,
     group_columns,
     name_column,
     name_row_unit,
+    quote_formula,
     write_column_sums,
     write_day,
     write_due_sentence,
@@ -153,12 +153,12 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
     written = StringIO()
     table = csv.writer(written)
     table.writerow(
-        [_safe(heading) for heading in lead + [name_column(column, language) for column in report.form.columns]]
+        [quote_formula(heading) for heading in lead + [name_column(column, language) for column in report.form.columns]]
     )
     for line in arrange_body(report, names, language):
         total, row = line.mark is LineMark.TOTAL, line.row
         named = (row.unit, name_row_unit(row, names)) if total else (line.code, line.name)
-        texts = [_safe(text) for text in (*period, *named)]
+        texts = [quote_formula(text) for text in (*period, *named)]
         table.writerow(
             [
                 line.name if total else line.number,
@@ -245,10 +245,6 @@ def _cell(row: Row, column: Column, language: Language) -> int | Decimal | str:
         return "" if value is None else value
     at = row.times[column.key]
     return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 _TEMPLATES = jinja2.Environment(

@@ -8,7 +8,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.report.output.streamed_sheet import TextFormat
-from hub.report.output.words import FORMULA
+from hub.report.output.words import is_formula
 
 FACE = "Times New Roman"
 _TEXT = 32_767  # the maximum characters of a cell
@@ -51,7 +51,7 @@ class SheetWriter:
 
     def write(self, sheet: Any, row: int, column: int, text: str, **properties: Any) -> None:
         """Write a text that remains a text, even when someone edits the cell."""
-        if text.lstrip(" ").startswith(FORMULA):
+        if is_formula(text):
             properties = {**properties, "quote_prefix": True}
         sheet.write_string(row, column, text[:_TEXT], self.format(**properties))
 

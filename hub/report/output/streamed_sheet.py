@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from xlsxwriter.worksheet import Worksheet
 
-from hub.report.output.words import FORMULA
+from hub.report.output.words import is_formula
 
 _TEXT = 32_767  # the maximum characters of a cell
 #: What a text must be changed for: markup, control characters, what Excel reads as an escaped character, outer spaces.
@@ -71,7 +71,7 @@ def _make_writer(format: Any) -> Callable[[Any], str]:  # noqa: A002 - as XlsxWr
     plain, quoted = format.plain._get_xf_index(), format.quoted._get_xf_index()  # noqa: SLF001
 
     def write(text: str) -> str:
-        index = quoted if text.lstrip(" ").startswith(FORMULA) else plain
+        index = quoted if is_formula(text) else plain
         return f'" s="{index}" t="inlineStr"><is>{_write_text(text)}</is></c>'
 
     return lru_cache(_KEPT)(write) if format.often else write

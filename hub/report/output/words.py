@@ -18,13 +18,23 @@ from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Declarer, Form, Indicator, Measured
 
 #: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
 
 NONE = "–"  #: stands for a missing time or number
 
 _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 #: the locale by whose signs (CLDR, in Babel) the numbers of a language are written
 _LOCALES = {Language.VI: "vi_VN", Language.EN: "en"}
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet would run *text* as a formula."""
+    return text.lstrip(" ").startswith(_FORMULA)
+
+
+def quote_formula(text: str) -> str:
+    """Return *text* for a cell of CSV, with an apostrophe before it if a spreadsheet would run it as a formula."""
+    return f"'{text}" if is_formula(text) else text
 
 
 def write_number(value: int | Decimal | None, language: Language = Language.VI) -> str:

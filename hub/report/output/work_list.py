@@ -19,7 +19,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.report.counting.open_work import ListedWork, WorkState
 from hub.report.form.workdays import Workdays
 from hub.report.output.sheetwriter import SheetWriter, make_text_options
-from hub.report.output.words import FORMULA, write_day, write_moment
+from hub.report.output.words import quote_formula, write_day, write_moment
 
 _MARK = b"\xef\xbb\xbf"
 #: The columns of a file, in their order.
@@ -101,9 +101,7 @@ def write_work_csv(items: Iterable[ListedWork], head: WorkListHead, language: La
     lines.writerow([translate(heading, language) for heading in COLUMNS.values()])
     for each in items:
         row = make_row(each, head, language)
-        lines.writerow(
-            cell if key == "days" or not cell.startswith(FORMULA) else f"'{cell}" for key, cell in row.items()
-        )
+        lines.writerow(cell if key == "days" else quote_formula(cell) for key, cell in row.items())
     return _MARK + written.getvalue().encode()
 
 
