@@ -8,7 +8,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 import attrs
@@ -182,11 +181,6 @@ def read_plan(content: bytes) -> DrillPlan:
     if not plan.units or len(steps) > MOST or [step.number for step in steps] != [*range(1, len(steps) + 1)]:
         raise PlanUnreadable("no units, or steps out of order")
     return plan
-
-
-def hash_plan(plan: DrillPlan) -> str:
-    """Return the SHA-256 of *plan* as it is written."""
-    return sha256(write_plan(plan)).hexdigest()
 
 
 def _write_value(_instance: object, _field: object, value: object) -> object:
