@@ -82,8 +82,7 @@ async def read_document(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     found = await parts.turns.count(call.user.name, call.wanted, form, standing.read_given_revision, *words, call.now)
     if found is None:
         raise refuse_by_problems([Problem("report-not-closed")], call)
-    report, step = found.kept.said.report, "" if found.sha256 == found.kept.message.sha256 else "_drafted"
-    name = f"{report.form.id}_{report.total.unit}_{report.period.text}_{found.kept.said.revision}{step}.xml"
+    name = submission.name_signing_file(found.kept, found.sha256)
     return ConsoleResponse(content=found.octets, content_type=FILE_TYPE, filename=name)
 
 

@@ -1110,13 +1110,12 @@ class ConsolePages:
             return await self._signing(visit, form, unit, period, [Problem("period-not-ended")])
         except submission.Unclosed as unclosed:
             return await self._signing(visit, form, unit, period, [Problem("period-not-closed", str(unclosed))])
-        base, report = await self._journal.read(submission.read_signing_base, kept), kept.said.report
-        sha256, step = base.sha256, "" if base.id == kept.message.id else "_drafted"
+        sha256 = (await self._journal.read(submission.read_signing_base, kept)).sha256
         return ConsoleResponse(
             stored=sha256,
             size=await self._journal.read(blobs.read_blob_size, sha256),
             content_type=reading.KINDS["xml"],
-            filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}{step}.xml",
+            filename=submission.name_signing_file(kept, sha256),
         )
 
     async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:

@@ -161,6 +161,14 @@ def read_signing_base(tx: Transaction, kept: KeptRevision) -> Message:
     return revisions.find_drafted_message(tx, kept.said) or kept.message
 
 
+def name_signing_file(kept: KeptRevision, sha256: str) -> str:
+    """Return the name of the file that the next official signs: `FORM_UNIT_PERIOD_REVISION.xml`, with `_drafted` before
+    the dot once the first of two persons has signed it. *sha256*: of the file.
+    """
+    report, drafted = kept.said.report, "" if sha256 == kept.message.sha256 else "_drafted"
+    return f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}{drafted}.xml"
+
+
 def list_signing_units(index: UnitIndex, unit: str, on: date) -> tuple[str, ...]:
     """Return the other units whose officials sign the reports of *unit* on the day *on*.
 

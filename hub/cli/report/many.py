@@ -144,8 +144,7 @@ def _give_out(work: _Work, unit: str, reason: str, write: Callable[[str, bytes],
         kept = submission.issue_report(tx, province, counted, reason=reason, by=by, now=work.now)
         base = submission.read_signing_base(tx, kept)
         content = blobs.read_blob(tx, base.sha256)
-    drafted = "" if base.id == kept.message.id else "_drafted"
-    name = f"{work.form}_{unit}_{work.period}_{kept.said.revision}{drafted}.xml"
+    name = submission.name_signing_file(kept, base.sha256)
     write(name, content)
     fields = {"message": kept.message.id, "revision": kept.said.revision, "sha256": base.sha256, "file": name}
     return {**fields, "fresh": kept.fresh, "behind": kept.behind}

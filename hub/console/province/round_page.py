@@ -294,9 +294,8 @@ class RoundPages:
             why = describe_problem(Problem("period-not-closed"), asked.language)
             return f"{form}_{unit}_{period}.txt", why.encode()
         base = await self._journal.read(submission.read_signing_base, kept)
-        drafted = "" if base.id == kept.message.id else "_drafted"
         octets = await self._journal.read(blobs.read_blob, base.sha256)
-        return f"{form}_{unit}_{period}_{kept.said.revision}{drafted}.xml", octets
+        return submission.name_signing_file(kept, base.sha256), octets
 
 
 def _pack(files: Sequence[tuple[str, bytes]]) -> bytes:
