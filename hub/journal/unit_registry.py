@@ -41,11 +41,6 @@ def list_registry_units(tx: Transaction, on: date, *, outside: bool = False) -> 
     return [unit.at(on) for unit in _units(tx, outside=outside)]
 
 
-def has_units(tx: Transaction) -> bool:
-    """Return whether the registry has a unit of the province."""
-    return tx.scalar(sa.select(table.c.code).where(OWN).limit(1)) is not None
-
-
 def list_unit_histories(tx: Transaction, *, outside: bool = False, known: datetime | None = None) -> list[Unit]:
     """Return every unit of the province with all its versions, by code. With *outside*, also the agencies of the national
     list. *known*: names, parents, levels and kinds as they were known at that time; None: as they are known now.

@@ -116,6 +116,7 @@ def _reports(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="report-units-and-fields", address=f"/reports/ii06a/H55.13/{ENDED}", person="quang")
     yield Screen(name="facts-field", address=f"/reports/ii06a/H55.13/{ENDED}/settled?unit=H55.13.1&row=HTX")
     yield Screen(name="glance", address=f"/glance/edoc/{ENDED}?by=sent")
+    yield Screen(name="glance-nothing", address="/glance", hub=Hub.IDLE)
     yield Screen(name="glance-running", address=f"/glance/edoc/{RUNNING}?class=communes", person="quang")
     yield Screen(name="glance-share", address=f"/glance/ii06a/{ENDED}?under=H55.13")
     yield Screen(name="glance-none", address=f"/glance/edoc/{ENDED}?under=H55.83")

@@ -19,7 +19,7 @@ from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absen
 from hub.console.turns import ReadingTurns
 from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
-from hub.journal import unit_registry
+from hub.journal import facts
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.report.glance.drawing import draw_bar, draw_trend, make_unit_plot, name_shown
@@ -55,6 +55,8 @@ class GlancePages:
         """Return the answer to a GET request. *around*: returns what every page needs."""
         query, pieces = asked.query, asked.path[1:]
         if not pieces:
+            if await self._turns.look(facts.read_earliest_fact_time) is None:
+                return ConsoleResponse(content=layout.render_page("glance_none", asked.language, around()))
             return await self._lead_on(query, now)
         if len(pieces) not in (2, 3):
             raise refuse_as_absent()
@@ -78,8 +80,6 @@ class GlancePages:
         return ConsoleResponse(content=content, content_type=KINDS[kind], filename=name)
 
     async def _lead_on(self, query: Mapping[str, str], now: datetime) -> ConsoleResponse:
-        if not await self._turns.look(unit_registry.has_units):
-            return ConsoleResponse(status=303, location="/units")  # says that there are none yet
         form, period = await self._reader.find_first(query.get("form", ""), now)
         chosen = {name: query[name] for name in ("by", "class", "under") if query.get(name)}
         if query.get("was", form) != form:

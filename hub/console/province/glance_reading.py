@@ -81,8 +81,8 @@ class GlanceReader:
         """
         book = await self._turns.read_book()
         kept = await self._turns.look(glance_rows.list_kept_sheets)
-        forms, counted = [each.id for each in book.forms], {name for name, _ in kept}
-        chosen = form or next((each for each in _FIRST if each in counted), next(iter(counted), forms[0]))
+        counted = {name for name, _ in kept}
+        chosen = form or next((each for each in _FIRST if each in counted), next(iter(counted), _FIRST[0]))
         running = find_month_containing(now, book.cuts).text
         months = [period for name, period in kept if name == chosen and period[5:].isdigit()]
         complete = [period for period in months if kept[chosen, period].complete]
