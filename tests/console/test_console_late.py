@@ -102,6 +102,8 @@ def test_of_partners_that_a_user_does_not_see_no_document_is_named(late):
     assert "D0" not in browser.page
     assert "UBND<" not in browser.page
     assert "CB-07" not in browser.page
+    browser.get("/late?officer=CB-07&unit=H55.30")
+    assert numbers(browser.page) == ["0", "0", "0"], "nor is it told by a search who has what"
 
 
 def test_what_cannot_be_read_is_said_and_nothing_is_searched(late):

@@ -97,8 +97,14 @@ def read_late_page(
     now: datetime,
     limit: int = PAGE,
 ) -> LateView | None:
-    """Return who is late, as far as *user* sees the units; None if there is no such unit, or the user does not see it."""
+    """Return who is late, as far as *user* sees the units; None if there is no such unit, or the user does not see it.
+
+    A user who is limited to some partners does not see who has the things of the others, so it finds nothing by officer.
+    """
     seen = users.read_visible_units(tx, user)
+    if asked.officer is not None and user.visible_partners is not None:
+        seen = frozenset()
+        asked = attrs.evolve(asked, unit=None)
     try:
         view = late_work.read_late_view(tx, asked, workdays, now, seen, limit)
     except UnitUnknown:
