@@ -234,6 +234,15 @@ def test_a_report_has_a_bound_of_sections(sections: list[Any]) -> None:
         validate_report(json.dumps(said).encode(), FORMS.values())
 
 
+def test_the_more_rows_a_report_has_the_fewer_findings_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = json.loads(write_json_report(drawn(FORMS["edoc"], 1), NAMES))
+    finding = {"unit": "A.1", "columns": ["sent"], "numbers": [1, 2]}
+    monkeypatch.setattr(validating, "MOST_LOOKED_UP", 60)
+    validate_report(json.dumps(said | {"findings": []}).encode(), FORMS.values())
+    with pytest.raises(Rejected, match=r"findings; at most"):
+        validate_report(json.dumps(said | {"findings": [finding] * 61}).encode(), FORMS.values())
+
+
 def test_a_row_has_a_bound_of_cells() -> None:
     said = json.loads(write_json_report(drawn(FORMS["edoc"], 1), NAMES))
     said["rows"][1] |= {f"more{number}": 0 for number in range(2_000)}

@@ -30,6 +30,8 @@ LARGEST = 16 << 20  #: the maximum octets of a file
 MOST_ROWS = 2_000  #: the maximum rows, of units and of divided rows each; each is compared with all
 #: The maximum sections of a JSON report, and cells of all its rows, each row counted again in every section that has it.
 MOST_SECTIONS, MOST_CELLS = 100, 500_000
+#: The maximum of rows times findings: a row that breaks a check looks for its finding among all.
+MOST_LOOKED_UP = 4_000_000
 _BESIDE = 50  #: what a row may have beside its cells
 _LIMITS = Limits(size=LARGEST)
 _SVRL = "{http://purl.oclc.org/dsdl/svrl}"
@@ -72,10 +74,12 @@ def validate_report(content: bytes, forms: Iterable[Form]) -> Verdict:
         root, parts = parse_safe_xml(content, limits=_LIMITS), []
         _require_schema(root)
         form = _choose(forms, _text(root, "r:Form/@id"), _text(root, "r:Period/@text"))
-    for path in ("r:Rows/r:Row", "r:Divided/r:DividedRow", "r:Sections/r:Section/r:Member"):
-        found = len(cast("Any", root.xpath(path, namespaces={"r": REPORT})))
-        if found > MOST_ROWS:
-            raise Rejected(Problem("too-large", phrase("{found} rows; at most {most}", found=found, most=MOST_ROWS)))
+    rows = [_count(root, path) for path in ("r:Rows/r:Row", "r:Divided/r:DividedRow", "r:Sections/r:Section/r:Member")]
+    if max(rows) > MOST_ROWS:
+        raise Rejected(Problem("too-large", phrase("{found} rows; at most {most}", found=max(rows), most=MOST_ROWS)))
+    findings, allowed = _count(root, "r:Findings/r:Finding"), MOST_LOOKED_UP // (sum(rows) + 1)
+    if findings > allowed:
+        raise Rejected(Problem("too-large", phrase("{found} findings; at most {most}", found=findings, most=allowed)))
     most = 2 * len(form.columns) + _BESIDE  # every rule of a row looks at all its cells
     for row in root.iter(_tag("Total"), _tag("Row"), _tag("DividedRow")):
         if len(row) > most:
@@ -166,6 +170,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("an object has a key twice")
     return found
+
+
+def _count(root: etree._Element, path: str) -> int:
+    return len(cast("Any", root.xpath(path, namespaces={"r": REPORT})))
 
 
 def _require_bounds(said: Mapping[str, Any]) -> None:
