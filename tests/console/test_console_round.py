@@ -144,6 +144,10 @@ def test_a_small_zip_that_unpacks_to_much_is_read_only_in_part(town, office, mon
     office.get(PLACE)
     assert office.post(PLACE, file=Octets.of(made.getvalue())).status == 422
     assert text(office).count("mọi tệp cộng lại lớn hơn 100000 byte") == 3
+    monkeypatch.setattr(signed_batch, "LARGEST", 50_000)
+    office.get(PLACE)
+    office.post(PLACE, file=Octets.of(made.getvalue()))
+    assert text(office).count("mọi tệp cộng lại lớn hơn 100000 byte") == 3, "nor of files that are too large"
 
 
 def test_the_certificate_of_nobody_is_refused_for_each_file_alone(town, office):

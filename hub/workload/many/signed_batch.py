@@ -33,6 +33,7 @@ class BatchFile:
 
     name: str  #: without its folder
     _read: Callable[[], bytes]
+    size: int = 0  #: octets to which an entry of a ZIP unpacks, as the ZIP says; it never unpacks to more
 
     def read(self) -> bytes:
         """Return the content. Raises `Rejected` (`batch-file`) if it is too large or damaged."""
@@ -79,9 +80,8 @@ class _Unpacking:
             raise Rejected(
                 Problem("batch-file", phrase("all files together are larger than {count} octets", count=UNPACKED))
             )
-        content = file.read()
-        self.left -= len(content)
-        return content
+        self.left -= min(file.size, LARGEST)  # also of one that turns out to be damaged, at its end
+        return file.read()
 
 
 def _walk(paths: Sequence[Path]) -> Iterator[BatchFile]:
@@ -118,7 +118,7 @@ def _open_zip(name: str, read: Callable[[], bytes]) -> Iterator[BatchFile]:
     for entry in packed.infolist():
         plain = Path(entry.filename).name
         if not entry.is_dir() and plain and not plain.startswith("."):
-            yield BatchFile(plain, partial(_read_entry, packed, entry))
+            yield BatchFile(plain, partial(_read_entry, packed, entry), entry.file_size)
 
 
 def _read_entry(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
