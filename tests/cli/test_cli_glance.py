@@ -65,7 +65,7 @@ def test_the_units_below_one_and_a_class_are_compared_too(typed: Type):
     assert [json.loads(line)["value"] for line in below.splitlines()] == [2]
     shown = typed("report", "glance", "edoc", MONTH.text, "--by", "sent", "--class", "communes", lang="vi_VN.UTF-8")
     assert "UBND xã 1" in shown.stdout
-    assert "Kỳ chưa chốt: số liệu tính đến" in shown.stderr
+    assert "Kỳ chưa đóng: số liệu tính đến" in shown.stderr
 
 
 def test_the_file_is_open_data(typed: Type, tmp_path: Path):
