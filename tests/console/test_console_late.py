@@ -146,7 +146,7 @@ def test_a_leader_walks_from_who_is_late_today_to_the_message(late, width, schem
         context.route("**/*", answer_from(behind))
         page = context.new_page()
         page.goto(f"https://{HOST}/?lang=vi")
-        page.get_by_role("link", name="Trễ hạn", exact=True).click()
+        page.get_by_role("link", name="Quá hạn", exact=True).click()
         judge(page)
         row = page.locator("[aria-labelledby=by-unit] tbody tr").first
         assert "H55.13" in row.inner_text()

@@ -171,7 +171,7 @@ def test_what_is_late_is_listed_once_a_week_on_its_first_working_day(office):
     for day in range(8):
         office.now = TUESDAY + timedelta(days=day)
         found += [(office.now.day, subject) for _, subject in office.look(office.node(), office.node("hai"))]
-    assert found == [(24, "[Tỉnh] H55.13: 1 việc trễ hạn"), (30, "[Tỉnh] H55.13: 1 việc trễ hạn")]
+    assert found == [(24, "[Tỉnh] H55.13: 1 việc quá hạn"), (30, "[Tỉnh] H55.13: 1 việc quá hạn")]
 
 
 def test_a_long_list_is_cut_and_counted(office):
