@@ -11,7 +11,8 @@ from hub.console.standing import ReportStanding
 from hub.domain.model import ReportState
 from hub.language.phrases import phrase
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell
-from hub.report.signed.declaring import DeclaredCell, Figure
+from hub.report.output.words import make_json_number
+from hub.report.signed.declaring import DeclaredCell
 from hub.report.signed.minutes import CorrectionMinutes
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.many.report_round import ReportRound, UnitStanding
@@ -144,7 +145,9 @@ class ApiReportCorrection:
             by=found.by,
             reason=found.reason,
             cells=[
-                ApiCorrectedCell(unit=each.unit, column=each.column, was=_number(each.was), now=_number(each.now))
+                ApiCorrectedCell(
+                    unit=each.unit, column=each.column, was=make_json_number(each.was), now=make_json_number(each.now)
+                )
                 for each in found.cells
             ],
             more=found.more,
@@ -251,7 +254,7 @@ class ApiComparedCell:
     @classmethod
     def of(cls, found: ReconciledCell) -> "ApiComparedCell":
         """Return a cell."""
-        declared, counted, difference = map(_number, (found.declared, found.counted, found.difference))
+        declared, counted, difference = map(make_json_number, (found.declared, found.counted, found.difference))
         named = {"unit": found.unit, "column": found.column, "verdict": found.verdict, "note": found.note}
         return cls(**named, declared=declared, counted=counted, difference=difference)  # type: ignore[arg-type]
 
@@ -268,7 +271,7 @@ class ApiManualLine:
     @classmethod
     def of(cls, found: DeclaredCell) -> "ApiManualLine":
         """Return a line."""
-        return cls(unit=found.unit, column=found.column, figure=_number(found.figure), note=found.note)
+        return cls(unit=found.unit, column=found.column, figure=make_json_number(found.figure), note=found.note)
 
 
 @attrs.frozen(kw_only=True)
@@ -312,11 +315,6 @@ class ApiDeclarable:
     columns: Annotated[Mapping[str, str], phrase("headings of the columns and manual lines, by key")]
     units: Annotated[Mapping[str, str], phrase("names of the units of the rows, by code")]
     declaration: Annotated[ApiDeclaration | None, phrase("null: the unit has declared nothing")]
-
-
-def _number(figure: Figure) -> float | None:
-    """Return a figure as JSON has it."""
-    return figure if figure is None or isinstance(figure, int) else float(figure)
 
 
 @attrs.frozen(kw_only=True)

@@ -299,14 +299,16 @@ def read_report_sources(
 
 def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
     """Yield the cells as JSON objects, then the manual lines."""
+    from hub.report.output.words import make_json_number
+
     for cell in found.cells:
         behind = cell.behind
         yield {
             "unit": cell.unit,
             "column": cell.column,
-            "declared": _bare(cell.declared),
-            "counted": _bare(cell.counted),
-            "difference": _bare(cell.difference),
+            "declared": make_json_number(cell.declared),
+            "counted": make_json_number(cell.counted),
+            "difference": make_json_number(cell.difference),
             "verdict": cell.verdict.value,
             "note": cell.note,
             "facts": behind.facts,
@@ -317,15 +319,10 @@ def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
         yield {
             "unit": line.unit,
             "line": line.column,
-            "declared": _bare(line.figure),
+            "declared": make_json_number(line.figure),
             "verdict": None,
             "note": line.note,
         }
-
-
-def _bare(figure: "Figure") -> int | float | None:
-    """Return a number as JSON writes it, like `lienthong report --format json`."""
-    return figure if figure is None or isinstance(figure, int) else float(figure)
 
 
 def _print(

@@ -1,4 +1,5 @@
-"""`lienthong report give-out`, `collect` and `hand-in`: one step of the reports of many units, each unit for itself.
+"""`lienthong report give-out`, `collect`, `hand-in` and `remind`: one step of the reports of many units, each unit for
+itself.
 
 Contains the dialogue only. Each unit is a transaction of its own, and what is done already is not done again: a command
 that was interrupted goes on when it is typed again.

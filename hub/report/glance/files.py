@@ -4,17 +4,15 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
-from hub.report.counting.deriving import Number
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
-from hub.report.output.words import quote_formula
+from hub.report.output.words import make_json_number, quote_formula
 
 #: The headings of a table of units.
 HEADINGS = (
@@ -95,7 +93,7 @@ def describe_glance(view: GlanceView) -> dict[str, Any]:
             "part": list(indicator.part),
             "whole": list(indicator.whole),
             "better": indicator.better.value,
-            "target": _number(ranking.target),
+            "target": make_json_number(ranking.target),
         },
         "class": view.of_class or None,
         "under": None if view.under is None else view.under.code,
@@ -103,9 +101,9 @@ def describe_glance(view: GlanceView) -> dict[str, Any]:
         "spread": None
         if spread is None
         else {
-            "low": _number(spread.low),
-            "middle": _number(spread.middle),
-            "high": _number(spread.high),
+            "low": make_json_number(spread.low),
+            "middle": make_json_number(spread.middle),
+            "high": make_json_number(spread.high),
             "units": spread.count,
         },
         "periods": list(ranking.periods),
@@ -119,15 +117,15 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
         "unit": row.unit.code,
         "name": row.unit.name,
         "place": row.place,
-        "value": _number(row.value),
-        "part": _number(row.part),
-        "whole": _number(row.whole),
-        "before": _number(row.before),
-        "change": _number(row.change),
+        "value": make_json_number(row.value),
+        "part": make_json_number(row.part),
+        "whole": make_json_number(row.whole),
+        "before": make_json_number(row.before),
+        "change": make_json_number(row.change),
         "place_before": row.place_before,
         "met": row.met,
         "far": row.far,
-        "trend": [_number(each) for each in row.trend],
+        "trend": [make_json_number(each) for each in row.trend],
         "unusual": [
             {
                 "unit": each.unit,
@@ -143,7 +141,3 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
 
 def _name(view: GlanceView, code: str) -> str:
     return view.names.get(code, code)
-
-
-def _number(value: Number) -> int | float | None:
-    return float(value) if isinstance(value, Decimal) else value

@@ -27,6 +27,7 @@ from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
     group_columns,
+    make_json_number,
     name_column,
     name_row_unit,
     quote_formula,
@@ -228,13 +229,8 @@ def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
             at = row.times[column.key]
             plain[column.key] = None if at is None else at.isoformat()
         else:
-            plain[column.key] = _bare(row.numbers[column.key])
+            plain[column.key] = make_json_number(row.numbers[column.key])
     return plain
-
-
-def _bare(value: int | Decimal | None) -> int | float | None:
-    """Return a number for JSON. A decimal becomes a float, whose shortest form keeps two decimals."""
-    return float(value) if isinstance(value, Decimal) else value
 
 
 def _cell(row: Row, column: Column, language: Language) -> int | Decimal | str:

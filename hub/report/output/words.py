@@ -47,6 +47,11 @@ def write_number(value: int | Decimal | None, language: Language = Language.VI) 
     return written.translate(_signs(language))
 
 
+def make_json_number(value: int | Decimal | None) -> int | float | None:
+    """Return a number for JSON. A decimal becomes a float, whose shortest form keeps two decimals."""
+    return float(value) if isinstance(value, Decimal) else value
+
+
 @cache
 def _signs(language: Language) -> Mapping[int, str]:
     """Return, for each sign that Python writes in a number, the sign of *language*."""
