@@ -236,7 +236,7 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
                 phrase("a file; `lienthong init DIR` writes all of them"),
             )
         )
-    except ValueError as error:  # not UTF-8, or not TOML
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML, or thousands of brackets
         mistakes.append(Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8")))
     return {}
 

@@ -11,8 +11,11 @@ from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.report.form.form import ATTRIBUTES, HANDED_OVER, IN_WORK, ColumnKind, FormMissing, Wording, choose_form
+from hub.report.form.layout import read_layout_toml
 from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER, RULES, read_form_folder, read_form_toml
+from hub.report.form.workdays import read_workdays
+from hub.report.glance.settings import read_glance
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "reports.md"
@@ -245,6 +248,20 @@ def test_a_file_that_is_no_toml_is_told_so():
         read_form_toml(b"id = ", "f.toml")
     with pytest.raises(ConfigurationFault, match=r"TOML in UTF-8"):
         read_form_toml(b"\xff", "f.toml")
+
+
+@pytest.mark.parametrize("content", [b"a = " + b"9" * 5_000, b"a = " + b"[" * 50_000], ids=["digits", "brackets"])
+def test_endless_numbers_and_brackets_are_mistakes_of_a_file(content, tmp_path):
+    file = tmp_path / "f.toml"
+    file.write_bytes(content)
+    for read in (
+        lambda: read_form_toml(content, "f.toml"),
+        lambda: read_workdays(content, "f.toml"),
+        lambda: read_layout_toml(content, "f.toml", ()),
+        lambda: read_glance(file),
+    ):
+        with pytest.raises(ConfigurationFault):
+            read()
 
 
 def test_the_form_in_force_on_the_last_day_of_the_period_is_chosen(tmp_path):

@@ -142,7 +142,7 @@ def _parse_layout(content: bytes, name: str) -> tuple[Layout | None, tuple[Mista
     """Return the layout in *content*, None if it is not TOML, and its mistakes but for those that depend on forms."""
     try:
         words = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and thousands of brackets
         return None, (Mistake(name, verbatim(error), phrase("a layout in TOML, UTF-8")),)
     table = FormTable(words, name)
     table.only(_WORDS)

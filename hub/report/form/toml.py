@@ -253,7 +253,7 @@ def read_form_toml(content: bytes, name: str, countable: tuple[CountableFacts, .
     try:
         text = content.decode()
         words = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and thousands of brackets
         raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     sets = _rule_sets(table)

@@ -149,7 +149,7 @@ def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> W
     """
     try:
         words = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and thousands of brackets
         raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     table.only(("known", "week", "off", "worked"))

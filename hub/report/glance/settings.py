@@ -152,7 +152,7 @@ def _parse(content: bytes, name: str, below: Glance, forms: tuple[Form, ...]) ->
         raise ConfigurationFault([Mistake(name, large, phrase("a smaller file"))])
     try:
         words = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and thousands of brackets
         raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     table.only(("class", "indicator", "outliers", "sizes"))
