@@ -161,6 +161,16 @@ def test_a_cell_without_its_inputs_is_absent_or_nothing_as_the_form_says():
     assert (str(found["total"]), found["grade"]) == ("0.00", 3)
 
 
+def test_formulas_that_multiply_one_another_end_in_no_number_and_not_in_millions_of_digits():
+    powers = "".join(
+        f'[[column]]\nkey = "power{place}"\nkind = "expression"\nvi = "x"\nen = "x"\nexpression = "{" * ".join([of] * 30)}"\n'
+        for place, of in enumerate(("done", "power0", "power1", "power2", "power3"))
+    )
+    form = read_form_toml((HEAD + COLUMNS + powers).encode(), "f.toml")
+    assert row(100, 200, None, form)["power0"] == 2**30
+    assert row(100, 999_99, None, form)["power4"] is None
+
+
 @pytest.mark.parametrize(("general", "place"), [(2000, 1), (1999, 2), (0, 2)])
 def test_a_grade_goes_by_the_printed_number(general, place):
     assert row(100, 100, general)["grade"] == place

@@ -14,6 +14,8 @@ import attrs
 from hub.report.form.expression import parse_formula, work_out
 from hub.report.form.form import Column, ColumnKind, EmptyRatio, Form
 
+#: Formulas that take one another's numbers could multiply them to millions of digits.
+_TOO_LARGE = 10**15
 #: The value of a cell: a count; a number with decimals, as many as its column has; the place of a grade; None: none.
 Number = int | Decimal | None
 
@@ -79,11 +81,13 @@ def compute_expression(column: Column, numbers: Mapping[str, Number], parameters
     """Return what the formula of *column* gives for the *numbers* of the columns that it names, as they are written.
 
     So a reader of the page comes to the same number. If a divisor is 0 or a number is absent, it is None or 0, as the
-    column says.
+    column says. A number of `_TOO_LARGE` or more is no number of a report: None.
     """
     values = {key: Fraction(value) for key, value in parameters.items()}
     values |= {key: Fraction(value) for key, value in numbers.items() if value is not None}
     value = work_out(parse_formula(column.expression), values)
+    if value is not None and abs(value) >= _TOO_LARGE:
+        return None
     return Fraction(0) if value is None and column.empty is EmptyRatio.ZERO else value
 
 
