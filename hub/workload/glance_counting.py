@@ -34,7 +34,7 @@ _KEPT_UP = timedelta(days=60)
 _Open = tuple[str, int, str, str]
 
 
-class Changed(Exception):
+class ClosedMeanwhile(Exception):
     """What a sheet is counted from changed between two steps: it is begun again."""
 
 
@@ -79,11 +79,6 @@ def list_due_sheets(tx: Transaction, book: Book, now: datetime) -> list[tuple[st
             if known is None or (stale and recent):
                 found.append((form.id, period.text))
     return found
-
-
-def find_period(text: str, book: Book) -> Period:
-    """Return the period *text* by the days of *book*. Raises PeriodUnreadable."""
-    return parse_period(text, book.cuts)
 
 
 def has_declared_columns(form: Form) -> bool:
@@ -131,7 +126,7 @@ def list_periods_before(period: Period, book: Book) -> tuple[Period, ...]:
 
 def count_in_steps(book: Book, form: str, period: str, now: datetime) -> Generator[SheetStep, Any, GlanceSheet]:
     """Yield the reading steps that count a sheet, and take the result of each. Returns the sheet. A step raises FormMissing
-    if the form is not in force in the period, and `Changed` when a month was closed meanwhile.
+    if the form is not in force in the period, and `ClosedMeanwhile` when a month was closed meanwhile.
     """
     counted = yield SheetStep(begin_sheet, (book, form, period, now))
     sums = list[tuple[int, str, Mapping[str, int]]]()
@@ -168,7 +163,7 @@ def count_some(
     units: Sequence[tuple[int, str]],
     seconds: float = closing.BUDGET,
 ) -> CountedCells:
-    """Count at least the first of *units*, and further ones for *seconds*. Raises Changed."""
+    """Count at least the first of *units*, and further ones for *seconds*. Raises ClosedMeanwhile."""
     asked = unit_report.resolve_province_sources(tx, period, form, book, now=now)
     opened = _check(asked, parts)
     reached, left = closing.split_by_time(units, seconds)
@@ -189,7 +184,7 @@ def compose_sheet(
     parts: tuple[_Open, ...],
     sums: Sequence[tuple[int, str, Mapping[str, int]]],
 ) -> GlanceSheet:
-    """Return the sheet from the numbers counted in the open *parts*. Raises Changed."""
+    """Return the sheet from the numbers counted in the open *parts*. Raises ClosedMeanwhile."""
     asked = unit_report.resolve_province_sources(tx, period, form, book, now=now)
     opened = _check(asked, parts)
     counted: dict[tuple[str, int], dict[str, Cells]] = {(base, place): {} for (base, place, _, _), _, _ in opened}
@@ -230,5 +225,5 @@ def _list_open(asked: ReportSources) -> list[tuple[_Open, Form, Any]]:
 def _check(asked: ReportSources, parts: tuple[_Open, ...]) -> list[tuple[_Open, Form, Any]]:
     opened = _list_open(asked)
     if tuple(each for each, _, _ in opened) != parts:
-        raise Changed(asked.period.text)
+        raise ClosedMeanwhile(asked.period.text)
     return opened

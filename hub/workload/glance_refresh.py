@@ -22,7 +22,7 @@ from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.workload import glance_counting, glance_rows
-from hub.workload.glance_counting import Changed
+from hub.workload.glance_counting import ClosedMeanwhile
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class GlanceRefresh(PeriodicService):
                 return
             try:
                 found = await self._read(step.run, *step.arguments)
-            except (Changed, FormMissing):
+            except (ClosedMeanwhile, FormMissing):
                 return  # if it is still due, it is begun again at the next look
 
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -19,7 +19,7 @@ from hub.domain.fair_queue import CONSOLE
 from hub.language.languages import Language
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
-from hub.report.form.period import PeriodUnreadable, find_month_containing
+from hub.report.form.period import PeriodUnreadable, find_month_containing, parse_period
 from hub.report.glance import files
 from hub.report.glance.settings import Glance, read_glance
 from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
@@ -112,7 +112,7 @@ class GlanceReader:
                 form, text = missing.form, missing.period
             sheet = await self._turns.count(user.name, wanted, form, glance_counting.count_sheet, book, form, text, now)
             known = await self._journal.read(closing.keep_closed_workdays, book)
-            period = glance_counting.find_period(text, known)
+            period = parse_period(text, known.cuts)
             await self._journal.admit(CONSOLE, glance_rows.keep_sheet, sheet, period, now)
             return await self._turns.look(step, book, glance, *args, **kwargs)
         except (PeriodUnreadable, FormMissing, GlanceUnknown, SheetMissing):
