@@ -16,7 +16,7 @@ from hub.console import reading, standing
 from hub.console.permissions import Permission
 from hub.console.province.glance_reading import KINDS as GLANCE_KINDS
 from hub.console.province.glance_reading import GlanceReader
-from hub.console.province.round_page import read_chosen_round, read_round_search
+from hub.console.province.round_page import read_round_search, read_visible_choice
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.console.visible_messages import PRIVATE
 from hub.domain.fair_queue import CONSOLE
@@ -157,7 +157,7 @@ async def read_round(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     form, period = call.text("form"), call.text("period")
     chosen = {name: call.text(name) for name in ("below", "level", "kind", "step", "declared")}
     words = (call.user, await parts.turns.read_book(), form, period, call.now, read_round_search(chosen))
-    _, found = await parts.turns.count(call.user.name, call.wanted, form, read_chosen_round, *words)
+    _, found = await parts.turns.count(call.user.name, call.wanted, form, read_visible_choice, *words)
     return answer_value(ApiReportRound.of(found), call)
 
 

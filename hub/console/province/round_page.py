@@ -115,7 +115,7 @@ def resolve_below(tx: Transaction, search: RoundSearch, found: ReportRound) -> R
     return attrs.evolve(search, wanted=attrs.evolve(search.wanted, below=code))
 
 
-def read_chosen_round(
+def read_visible_choice(
     tx: Transaction, user: User, book: Book, form: str, period: str, now: datetime, search: RoundSearch
 ) -> tuple[ReportRound, ReportRound]:
     """Return the round that *user* sees, and with the units that *search* chooses. Raises `RequestRefused`."""
@@ -182,7 +182,7 @@ class RoundPages:
     ) -> RoundPage:
         book, search = await self._turns.read_book(), read_round_search(asked.query)
         words = (user, book, form, period, now, search)
-        whole, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
+        whole, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
         done = asked.query.get("reminded", "")
         said = {
             **arrange_round(search, whole, found, book, now, user, taken),
@@ -201,7 +201,7 @@ class RoundPages:
     async def _remind(self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime) -> str:
         search = read_round_search(asked.form)
         words = (user, await self._turns.read_book(), form, period, now, search)
-        whole, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
+        whole, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
         mails = self._plan_reminders(whole, found, now)
         step = partial(reminders.request_reminders, by=user.name, now=now)
         fresh = await self._journal.admit(CONSOLE, step, found, mails)
@@ -250,7 +250,7 @@ class RoundPages:
         """Return a ZIP of the files to sign of at most `MOST` chosen units, first of those that have none yet."""
         book, reason = await self._turns.read_book(), replace_controls(" ".join(asked.form.get("reason", "").split()))
         words = (user, book, form, period, now, read_round_search(asked.form))
-        _, found = await self._turns.count(user.name, asked.wanted, form, read_chosen_round, *words)
+        _, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
         plan = [each for each in round_plan.plan_giving_out(found, reason=reason[:500]) if each.acts]
         plan.sort(key=lambda each: each.deed is RoundDeed.GIVE_AGAIN)  # stable
         given = []
