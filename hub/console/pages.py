@@ -18,6 +18,8 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /reports/FORM/UNIT/PERIOD[?revision=N]       the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
     /reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
     /glance, /glance/FORM/PERIOD[/UNIT]          the units beside one another (`province.glance_pages`)
+    /month, /month/FORM/PERIOD[.zip]             the reports of all units of a form and period (`province.round_page`)
+    /validate                                    tests the report of anyone; by POST the file (`province.validator_page`)
     /signing/FORM/UNIT/PERIOD                    the state of the report; by POST the signed one
     /signing/FORM/UNIT/PERIOD.xml                by POST: the file to sign
     /declarations/FORM/UNIT/PERIOD               the unit's declaration beside the count; by POST a new one
@@ -32,7 +34,6 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
     /trust, /trust/SHA256                        the trusted CAs (`exchange.trust_pages`)
     /users, /users/NAME                          the accounts (`people.account_pages`)
-    /month, /month/FORM/PERIOD[.zip]             the reports of all units of a form and period (`province.round_page`)
     /tokens, /tokens/NAME                        the tokens of programs (`people.token_pages`)
     /readiness                                   the readiness checks with their details
     /what-if, /what-if/TRIAL                     what other rules would change

@@ -12,9 +12,8 @@ class UnitMatch:
     """The unit of a report that a name or a code means; or with `unit` "", why there is none."""
 
     unit: str  #: the code
-    named: str = (
-        ""  #: the code of the unit that was named; another one, if that has ended and `unit` continues its work
-    )
+    #: the code of the unit that was named; another one, if that has ended and `unit` continues its work
+    named: str = ""
     called: str = ""  #: the name by which it was found, as the registry has it: that of today, or one of before
     wrong: Phrase | None = None
 
