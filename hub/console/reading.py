@@ -37,8 +37,8 @@ from hub.report.form.period import Period, PeriodUnreadable, find_month_containi
 from hub.report.output import formats
 from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.output.words import name_column
-from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declared_workbook import DeclaredReport
+from hub.report.signed.template_workbook import write_template_workbook
 from hub.store.transactions import Transaction
 from hub.units.unit_names import UnitNames
 from hub.workload import closing, declarations, facts_behind, given_paper, spikes, submission, unit_report
@@ -450,7 +450,7 @@ def name_form_columns(form: Form, language: Language) -> dict[str, str]:
 
 def write_declaration_template(asked: ReportSources, language: Language) -> bytes:
     """Return the empty workbook for a declaration."""
-    return write_declaration_workbook(asked.form, asked.period, asked.members, asked.names, language)
+    return write_template_workbook(asked.form, asked.period, asked.members, asked.names, language)
 
 
 def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | None:

@@ -43,7 +43,7 @@ from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.report.output import outputs, pdf, svg, workbook
 from hub.report.output.charts import list_chart_periods, make_plots
-from hub.report.signed.declaration_workbook import write_declaration_workbook
+from hub.report.signed.template_workbook import write_template_workbook
 from hub.runtime.thread_pool import run_at_once
 from hub.services.incidents import Incident, notice
 from hub.soap import envelope
@@ -379,7 +379,7 @@ def test_each_output_of_each_form(form: Form) -> None:
         printed = PdfReader(BytesIO(pdf.write_pdf_report(counted, NAMES, lines, charts=plots)))
         written = workbook.write_xlsx_report(counted, NAMES, lines, charts=plots)
         heads = outputs.write_csv_report(counted, NAMES).decode("utf-8-sig")
-        asked = write_declaration_workbook(form, counted.period, UNITS_OF, NAMES)
+        asked = write_template_workbook(form, counted.period, UNITS_OF, NAMES)
         drawn = [svg.draw_plot(plot, Language.VI, "c") for plot in plots]
     all_said(seen(page), *WRITTEN)
     all_said((each.extract_text() for each in printed.pages), *WRITTEN)

@@ -25,7 +25,7 @@ from hub.report.counting.reconciling import (
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.signed import declaration_workbook
+from hub.report.signed import template_workbook
 from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.units.unit_names import UnitNames
 from tests.declaring import declaration, filled
@@ -35,7 +35,7 @@ PERIOD = parse_period("2026-11")
 NOW = PERIOD.end + timedelta(days=1)
 UNITS = ("H55", "H55.13", "H55.13.1", "H55.01")
 KEYS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
-TYPED = [column.key for column in EDOC.columns if declaration_workbook.is_typed_column(column)]
+TYPED = [column.key for column in EDOC.columns if template_workbook.is_typed_column(column)]
 
 FACTS = st.lists(
     st.builds(
@@ -119,7 +119,7 @@ def test_ten_errors_typed_into_the_workbook_come_back_as_those_ten(chance: rando
     report = counted(facts)
     right = {(unit, key): number for (unit, key), number in cells(report, TYPED).items() if unit}
     planted = {cell: right[cell] + 1 for cell in chance.sample(sorted(right), 10)}
-    book = filled(declaration_workbook.write_declaration_workbook(EDOC, PERIOD, UNITS, {}), {**right, **planted})
+    book = filled(template_workbook.write_template_workbook(EDOC, PERIOD, UNITS, {}), {**right, **planted})
     nobody = UnitNames.of((), (), (), PERIOD.first, PERIOD.last)
     found = compared(read_declared_workbook(book, DeclaredReport(EDOC, PERIOD, UNITS), nobody), facts)
     assert {(cell.unit, cell.column): cell.declared for cell in found.differing} == planted

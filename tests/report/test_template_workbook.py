@@ -18,7 +18,7 @@ from hub.language.catalogues import say_both
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.signed import declaration_workbook
+from hub.report.signed import template_workbook
 from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.workbooks import sheets, xlsx_reader
 from hub.report.workbooks.mistakes import Misfilled
@@ -34,7 +34,7 @@ PERIOD = parse_period("2026-11")
 UNITS = ("H55.13", "H55.13.1")
 NOBODY = UnitNames.of((), (), (), PERIOD.first, PERIOD.last)
 NAMES = {"H55.13": "=Sở", "H55.13.1": "Trung tâm <CNTT>"}
-EMPTY = declaration_workbook.write_declaration_workbook(EDOC, PERIOD, UNITS, NAMES)
+EMPTY = template_workbook.write_template_workbook(EDOC, PERIOD, UNITS, NAMES)
 GOOD = filled(EMPTY, {("H55.13", "sent_inside"): 3, ("H55.13.1", "received_inside"): 4})
 
 
@@ -73,10 +73,8 @@ def part(name, of=GOOD):
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form):
-    content = declaration_workbook.write_declaration_workbook(form, PERIOD, UNITS, NAMES)
-    assert content == declaration_workbook.write_declaration_workbook(form, PERIOD, UNITS, NAMES), (
-        "the same to the byte"
-    )
+    content = template_workbook.write_template_workbook(form, PERIOD, UNITS, NAMES)
+    assert content == template_workbook.write_template_workbook(form, PERIOD, UNITS, NAMES), "the same to the byte"
     _, sheet, columns, rows = places(content)
     assert sheet.protection.sheet
     shown = [column for column in form.columns if column.kind not in (ColumnKind.TIME, ColumnKind.GRADE)]
@@ -84,7 +82,7 @@ def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form)
     for column in shown:
         for key in ("row:H55.13", "row:H55.13.1", "total:"):
             cell = sheet.cell(rows[key], columns[column.key])
-            opened = declaration_workbook.is_typed_column(column)
+            opened = template_workbook.is_typed_column(column)
             opened = opened and (key != "total:" or column.kind is ColumnKind.DECLARED)
             assert cell.protection.locked is not opened
             assert (cell.value is None) is opened or not column.sum, column.key

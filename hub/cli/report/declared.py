@@ -63,15 +63,13 @@ _ENDINGS, _MOST_FILES = (".xlsx", ".xls"), 2000
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
-    from hub.report.signed.declaration_workbook import write_declaration_workbook
+    from hub.report.signed.template_workbook import write_template_workbook
     from hub.store import transactions
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
-    output.write_bytes(
-        write_declaration_workbook(asked.form, asked.period, asked.members, asked.names, read_language())
-    )
+    output.write_bytes(write_template_workbook(asked.form, asked.period, asked.members, asked.names, read_language()))
     screen.note(t("Wrote {output}.", output=output))
 
 

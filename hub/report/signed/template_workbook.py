@@ -51,7 +51,7 @@ def is_typed_column(column: Column) -> bool:
 # --- written ----------------------------------------------------------------------------------------------------------
 
 
-def write_declaration_workbook(
+def write_template_workbook(
     form: Form, period: Period, units: Sequence[str], names: Mapping[str, str], language: Language = Language.VI
 ) -> bytes:
     """Return the empty workbook for the first of *units*, with a row for each of them. The same arguments give the same
