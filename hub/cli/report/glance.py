@@ -108,7 +108,7 @@ def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAs
 
 
 def _print(screen: Screen, view: "GlanceView") -> None:
-    from hub.report.glance.files import describe_glance, describe_remarks
+    from hub.report.glance.files import describe_glance, write_notices
     from hub.report.output.words import write_moment
 
     language, ranking = read_language(), view.ranking
@@ -135,7 +135,7 @@ def _print(screen: Screen, view: "GlanceView") -> None:
             "value": view.write_value(row.value, language),
             "change": view.write_change(row.change, language),
             "place_before": row.place_before,
-            "remark": describe_remarks(view, row, language),
+            "remark": write_notices(view, row, language),
         }
         for row in ranking.rows
     ]

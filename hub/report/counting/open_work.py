@@ -13,9 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.report.counting.dates import make_fact_sort_key
+from hub.report.counting.dates import find_fact_day, make_fact_sort_key
 
 FILE = Path(__file__).with_name("open_work.toml")
 
@@ -125,7 +124,7 @@ def read_open_work(rule: OpenWorkRule, history: Sequence[Fact]) -> OpenWork | No
         service=begun.service,
         key=begun.key,
         due=stating.due,
-        since=_find_day(start),
+        since=find_fact_day(start),
         waiting=waits > resumes,
         field=known.get(rule.field, "") if rule.field else "",
         field_name=known.get(rule.field_name, "") if rule.field_name else "",
@@ -142,13 +141,9 @@ def _find_stating(rule: OpenWorkRule, start: Fact, told: Sequence[Fact]) -> Fact
     dated = [fact for fact in (start, *told) if fact.due and (fact is start or fact.milestone in rule.extends)]
 
     def key(fact: Fact) -> tuple[object, ...]:
-        return (_find_day(fact) if rule.by_day else date.min, make_fact_sort_key(fact))
+        return (find_fact_day(fact) if rule.by_day else date.min, make_fact_sort_key(fact))
 
     return max(dated, key=key, default=None)
-
-
-def _find_day(fact: Fact) -> date:
-    return fact.day or find_local_day(fact.at)
 
 
 @cache

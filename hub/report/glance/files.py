@@ -59,7 +59,7 @@ def write_csv_glance(view: GlanceView, language: Language) -> bytes:
     return b"\xef\xbb\xbf" + text.getvalue().encode()
 
 
-def describe_remarks(view: GlanceView, row: RankedUnit, language: Language) -> str:
+def write_notices(view: GlanceView, row: RankedUnit, language: Language) -> str:
     """Return what is to be noticed of a unit: the target, what is far from the others or unusual."""
     said = [] if row.met is None else [phrase("target met") if row.met else phrase("target missed")]
     said += [phrase("far from the others")] if row.far else []

@@ -12,7 +12,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.report.glance.drawing import draw_trend
-from hub.report.glance.files import describe_remarks
+from hub.report.glance.files import write_notices
 from hub.report.glance.glance_notes import write_glance_head, write_glance_notes
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
@@ -75,7 +75,7 @@ def _give_row(view: GlanceView, row: RankedUnit, language: Language) -> dict[str
         "cells": [make_printable(each) for each in (value, *parts, change, _write_place(row.place_before))],
         "svg": draw_trend(row.trend, view.ranking.periods, language),
         "alt": make_printable(said),
-        "remarks": make_printable(describe_remarks(view, row, language)),
+        "remarks": make_printable(write_notices(view, row, language)),
     }
 
 

@@ -14,7 +14,7 @@ from xlsxwriter.utility import xl_range, xl_rowcol_to_cell
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.report.counting.deriving import Number
-from hub.report.glance.files import HEADINGS, describe_remarks
+from hub.report.glance.files import HEADINGS, write_notices
 from hub.report.glance.glance_notes import write_glance_head, write_glance_notes
 from hub.report.glance.view import GlanceView
 from hub.report.output.sheetwriter import SheetWriter, make_cell_styles, make_text_options
@@ -81,7 +81,7 @@ def _write_ranking(book: SheetWriter, view: GlanceView) -> None:
         _number(book, sheet, line, 7, row.place_before)
         for column, flag in ((8, row.met), (9, row.far)):
             book.write(sheet, line, column, "" if flag is None else yes if flag else no, align="center", **_LINE)
-        book.write(sheet, line, first, describe_remarks(view, row, language), text_wrap=True, **_LINE)
+        book.write(sheet, line, first, write_notices(view, row, language), text_wrap=True, **_LINE)
         for column, value in enumerate(row.trend, first + 2):
             _number(book, sheet, line, column, value)
         book.write(sheet, line, first + 1, "", **_LINE)
