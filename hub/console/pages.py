@@ -382,7 +382,7 @@ class ConsolePages:
                 return await self._late(visit)
             case ("item",):
                 user, query = visit.session.user, visit.asked.query
-                seen = await self.turns.look(item_page.read_item_page, user, query)
+                seen = await self.turns.look(item_page.read_item_page, user, query, visit.now)
                 return self._page("item", visit, {"life": seen.life, "messages": seen.messages})
         raise refuse_as_absent()
 

@@ -4,6 +4,7 @@ Reads the journal. Does not know who may see it. The things of a business key ar
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -31,19 +32,19 @@ class ItemLife:
 
 
 def read_item_life(
-    tx: Transaction, unit: str, service: str, key: str, seen: Collection[str] | None = None
+    tx: Transaction, unit: str, service: str, key: str, now: datetime, seen: Collection[str] | None = None
 ) -> ItemLife | None:
     """Return what was told of *key* of *unit* in *service*; None if nothing was.
 
-    *unit*: its code, or another code of it. *seen*: the units that the reader may see; None: all. Raises `UnitUnknown`.
+    *unit*: its code, or another code that it has at *now*. *seen*: the units that the reader may see; None: all. Raises `UnitUnknown`.
     """
-    units = {each.code: each for each in unit_registry.list_unit_histories(tx)}
-    code = next((each.code for each in units.values() if unit in each.aliases), unit)
+    code = unit_registry.resolve_unit_code(tx, unit, find_local_day(now))
     if seen is not None and code not in seen:
         raise UnitUnknown(unit)
     found = fact_pages.read_histories(tx, service, {(code, key)}).get((code, key), [])
     if not found:
         return None
     found.sort(key=lambda fact: (dates.find_fact_day(fact), dates.make_fact_sort_key(fact)))
+    units = {each.code: each for each in unit_registry.list_unit_histories(tx)}
     name = units[code].at(find_local_day(found[-1].at)).name if code in units else ""
     return ItemLife(unit=code, name=name, service=service, key=key, facts=found[:MOST], more=max(0, len(found) - MOST))

@@ -1,5 +1,7 @@
 """`lienthong item`: all that was told of one document, dossier or work item. Contains the dialogue only."""
 
+from datetime import UTC, datetime
+
 import click
 
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
@@ -25,7 +27,7 @@ def show_item(screen: Screen, /, unit: str, key: str, service: str) -> None:
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
-        life = item_life.read_item_life(tx, unit, service, key)
+        life = item_life.read_item_life(tx, unit, service, key, datetime.now(UTC))
     if life is None:
         raise CommandStop(
             t("nothing was told of {key} of {unit} in {service}", key=key, unit=unit, service=service), NOT_FOUND

@@ -4,6 +4,7 @@ A user sees the things of its own units. Of a message of partners that it does n
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import attrs
 
@@ -27,14 +28,14 @@ class SeenLife:
     messages: Mapping[str, MessageName]  #: by the hub's id: those that the user sees
 
 
-def read_item_page(tx: Transaction, user: User, query: Mapping[str, str]) -> SeenLife:
+def read_item_page(tx: Transaction, user: User, query: Mapping[str, str], now: datetime) -> SeenLife:
     """Return the life of the thing that the address names by `unit`, `service` and `key`.
 
     Raises `RequestRefused` if there is none, or the user does not see its unit.
     """
     unit, service, key = (query.get(name, "")[:_LONGEST] for name in ("unit", "service", "key"))
     try:
-        life = item_life.read_item_life(tx, unit, service, key, users.read_visible_units(tx, user))
+        life = item_life.read_item_life(tx, unit, service, key, now, users.read_visible_units(tx, user))
     except UnitUnknown:
         life = None
     if life is None:
