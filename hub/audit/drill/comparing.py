@@ -20,7 +20,7 @@ NAMED = 20
 class DrillDifference:
     """One thing that is not as the inspector's list says."""
 
-    what: str  #: `answer`, `receipt`, `report`, `cell`, `row`, `due`, `total`
+    what: str  #: `answer`, `receipt`, `report`, `row`, `period`, `due`, `cell`, `total`
     place: str  #: form, unit and column; or the step
     expected: str
     found: str
@@ -121,8 +121,12 @@ def _compare_report(
             wanted_sum += expected.numbers[cell]
             steps += expected.behind.get(cell, ())
             if member in rows and rows[member].get(column) != expected.numbers[cell]:
-                yield _differs(
-                    plan, "cell", (form, member, column), expected.numbers[cell], rows[member].get(column), expected
+                yield DrillDifference(
+                    what="cell",
+                    place=" ".join(cell),
+                    expected=str(expected.numbers[cell]),
+                    found=str(rows[member].get(column)),
+                    messages=_name_messages(plan, expected.behind.get(cell, ())),
                 )
         if report.total.numbers.get(column) != wanted_sum:
             yield DrillDifference(
@@ -132,18 +136,6 @@ def _compare_report(
                 found=str(report.total.numbers.get(column)),
                 messages=_name_messages(plan, steps),
             )
-
-
-def _differs(
-    plan: DrillPlan, what: str, cell: tuple[str, str, str], wanted: int, found: object, expected: Expected
-) -> DrillDifference:
-    return DrillDifference(
-        what=what,
-        place=" ".join(cell),
-        expected=str(wanted),
-        found=str(found),
-        messages=_name_messages(plan, expected.behind.get(cell, ())),
-    )
 
 
 def _name_messages(plan: DrillPlan, steps: Sequence[int]) -> tuple[str, ...]:

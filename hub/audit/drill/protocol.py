@@ -22,7 +22,7 @@ from hub.audit.drill.plan import Does, DrillPlan, PlanUnreadable, list_traps, re
 from hub.audit.drill.sending import list_asked_reports
 from hub.audit.findings import MOST, AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
 from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open_sealed_document
-from hub.language.phrases import phrase
+from hub.language.phrases import Phrase, phrase
 from hub.report.counting import lines
 from hub.report.counting.counting import Report
 from hub.report.signed.sealed import read_sealed_report
@@ -190,7 +190,7 @@ def _audit_verdict(root: etree._Element, record: DrillRecord) -> Iterator[AuditF
     yield note_finding("drill", "Verdict", text)
 
 
-def say_difference(each: DrillDifference) -> Any:
+def say_difference(each: DrillDifference) -> Phrase:
     """Return the sentence about a difference."""
     return phrase(
         "expected {expected}, found {found}; messages: {messages}",
