@@ -111,10 +111,7 @@ def end_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> in
 
     Return how many.
     """
-    lives = sa.exists().where(node.c.name == table.c.node, node.c.until > now, node.c.stopped_at.is_(None))
-    lost = sa.or_(~lives, table.c.node == by) if own else ~lives
-    query = sa.select(table).where(table.c.state == AlertState.SENDING, lost)
-    rows = tx.execute(query).mappings().all()
+    rows = tx.execute(sa.select(table).where(_is_lost(by, now, own=own))).mappings().all()
     for row in rows:
         key = _read_key(row)
         values = {"state": str(AlertState.UNSURE), "upto": row["changed_at"], "changed_at": now}
@@ -125,12 +122,7 @@ def end_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> in
 
 def has_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> bool:
     """Tell whether `end_lost_alerts` finds any."""
-    lives = sa.exists().where(node.c.name == table.c.node, node.c.until > now, node.c.stopped_at.is_(None))
-    lost = sa.or_(~lives, table.c.node == by) if own else ~lives
-    return (
-        tx.execute(sa.select(table.c.unit).where(table.c.state == AlertState.SENDING, lost).limit(1)).first()
-        is not None
-    )
+    return tx.execute(sa.select(table.c.unit).where(_is_lost(by, now, own=own)).limit(1)).first() is not None
 
 
 def list_untouched(tx: Transaction, keys: Collection[AlertKey], now: datetime) -> list[AlertKey]:
@@ -162,6 +154,12 @@ def read_told_until(tx: Transaction, units: Sequence[str]) -> Mapping[str, datet
 def _read_key(row: sa.RowMapping) -> AlertKey:
     kind, _, about = row["kind"].partition(" ")
     return AlertKey(row["unit"], AlertKind(kind), row["day"], about)
+
+
+def _is_lost(by: str, now: datetime, *, own: bool) -> sa.ColumnElement[bool]:
+    lives = sa.exists().where(node.c.name == table.c.node, node.c.until > now, node.c.stopped_at.is_(None))
+    lost = sa.or_(~lives, table.c.node == by) if own else ~lives
+    return sa.and_(table.c.state == AlertState.SENDING, lost)
 
 
 def _is(key: AlertKey) -> sa.ColumnElement[bool]:
