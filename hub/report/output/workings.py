@@ -31,9 +31,8 @@ class Working:
 
     unit: str | None  #: None: of any
     column: str
-    says: (
-        str  #: beginning with the unit if the report has several: `Sở Một: (7) Số lượng = 100 × (3) / (2) = … = 77,42`
-    )
+    #: beginning with the unit if the report has several: `Sở Một: (7) Số lượng = 100 × (3) / (2) = … = 77,42`
+    says: str
 
 
 def write_workings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[Working, ...]:
