@@ -144,6 +144,7 @@ def test_an_order_of_a_limited_token_reaches_only_what_it_sees(town, stage):
     assert program.get(f"/replays/{plan}").status == 200
 
 
+@pytest.mark.slow
 def test_content_is_never_shown_without_its_scope_and_its_event(town, stage):
     scopes = [scope for scope in Permission if scope is not Permission.SEE_CONTENT]
     program = Program(town, *scopes)

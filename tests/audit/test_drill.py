@@ -149,6 +149,7 @@ def _journal(tmp_path) -> Iterator[sa.Engine]:
     made.dispose()
 
 
+@pytest.mark.slow
 def test_the_reports_say_what_the_inspector_expects(drilled: Drilled) -> None:
     found = drilled.reconcile()
     assert found.differences == ()
@@ -320,6 +321,7 @@ def test_a_drill_leaves_real_totals_as_they_were_to_the_octet(engine) -> None:
     assert hub.reconcile(sent).agrees
 
 
+@pytest.mark.slow
 def test_what_is_told_of_a_closed_month_counts_in_the_open_one(journal) -> None:
     hub = DrillHub(journal, drilling.draw(services=["dossiers"], usual=0))
     hub.send_real_messages()
@@ -343,6 +345,7 @@ def audited(content: bytes) -> list[tuple[bool | None, str, str]]:
     return [(each.holds, each.check, each.place) for each in audit_file(BytesIO(content), drilling.TRUST)]
 
 
+@pytest.mark.slow
 def test_the_protocol_is_verified_without_a_hub(protocol: bytes) -> None:
     found = audited(protocol)
     assert all(holds is not False for holds, _, _ in found), found
@@ -354,6 +357,7 @@ def test_a_protocol_of_another_signer_or_changed_is_false(protocol: bytes) -> No
     assert audited(protocol[:-300])[0][0] is False
 
 
+@pytest.mark.slow
 def test_an_inspector_cannot_invent_what_the_hub_said(drilled: Drilled) -> None:
     """A receipt and a report keep the hub's own seal: changed ones are false."""
     other = attrs.evolve(drilled.sent[0], receipt=drilled.sent[0].receipt.replace("K07-0001", "K07-0002"))
@@ -364,6 +368,7 @@ def test_an_inspector_cannot_invent_what_the_hub_said(drilled: Drilled) -> None:
     assert (False, "seal", "mail H55.K07") in found
 
 
+@pytest.mark.slow
 def test_an_inspector_cannot_leave_out_what_the_hub_said(drilled: Drilled) -> None:
     """Neither a report that would differ, nor the receipt of what was never sent."""
     first = attrs.evolve(drilled.sent[0], receipt="")
@@ -375,6 +380,7 @@ def test_an_inspector_cannot_leave_out_what_the_hub_said(drilled: Drilled) -> No
     assert (False, "receipt", drilled.hub.plan.steps[0].message_id) in audited(content)
 
 
+@pytest.mark.slow
 def test_a_failed_drill_is_a_true_protocol_of_what_differs(drilled: Drilled, monkeypatch: pytest.MonkeyPatch) -> None:
     without_order(monkeypatch)
     content, found = drilled.sign(reports=drilled.hub.octets("edoc"))

@@ -66,6 +66,7 @@ def _drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[drilling
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_an_interrupted_drill_goes_on_and_agrees(tmp_path: Path, drill: drilling.DrillHub, monkeypatch) -> None:
     way = [tmp_path / "d", "--url", "https://127.0.0.1:1", "--ca", tmp_path / "ca.crt"]
     call, done = drill.call, []
@@ -89,6 +90,7 @@ def test_an_interrupted_drill_goes_on_and_agrees(tmp_path: Path, drill: drilling
     assert verified.exit_code == 0, verified.output
 
 
+@pytest.mark.slow
 def test_a_difference_is_named_and_ends_with_1(tmp_path: Path, drill: drilling.DrillHub) -> None:
     way = [tmp_path / "d", "--url", "https://127.0.0.1:1", "--ca", tmp_path / "ca.crt"]
     run("send", *way)

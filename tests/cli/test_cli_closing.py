@@ -228,6 +228,7 @@ def test_a_month_that_is_closed_by_hand_has_what_the_nodes_saw_of_the_links_on_i
     assert (read_minutes(LAST.text), read_minutes(NEXT.text)) == ((4, 3), (0, 0))
 
 
+@pytest.mark.slow
 def test_an_import_of_units_changes_no_closed_report_and_closing_again_writes_nothing(
     home: Path, typed: Type, tmp_path: Path
 ):

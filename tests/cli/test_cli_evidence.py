@@ -96,6 +96,7 @@ def test_what_evidence_writes_verify_finds_true_and_says_so_in_vietnamese(typed:
     assert done.stdout.splitlines()[-1] == f"{file}: không có gì sai"
 
 
+@pytest.mark.slow
 def test_verify_needs_nothing_of_the_hub_but_its_ca(file: Path, home: Path, tmp_path: Path):
     lonely = tmp_path / "xa"
     lonely.mkdir()

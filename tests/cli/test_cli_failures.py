@@ -38,6 +38,7 @@ def rows(done: Result) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_failures_are_listed_by_cause_and_each_leads_to_its_own(type_):
     found = rows(type_("failures", "--json"))
     said = [(row["state"], row["partner"], row["count"], row["codes"]) for row in found]

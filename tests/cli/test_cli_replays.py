@@ -112,6 +112,7 @@ def account(home, name, role, partners):
             assert users.add_user(tx, user, "hash", by="x", now=LATER)
 
 
+@pytest.mark.slow
 def test_a_large_plan_awaits_another_person(home, type_, monkeypatch):
     with (home / "hub.toml").open("a") as file:
         file.write("\n[replay]\napprove-over = 2\n")

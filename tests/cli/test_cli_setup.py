@@ -638,6 +638,7 @@ def test_what_is_exported_can_be_imported_and_changes_nothing(home: Path, typed:
     )
 
 
+@pytest.mark.slow
 def test_the_made_up_province_is_printed_and_can_be_imported(home: Path, typed: Type, tmp_path: Path) -> None:
     listed = tmp_path / "seed.csv"
     (written,) = lines(typed("units", "seed", "-o", listed, "--json"))
@@ -808,6 +809,7 @@ def test_the_command_line_imports_nothing_heavy_to_start() -> None:
     assert out.strip() == ""
 
 
+@pytest.mark.slow
 def test_a_check_imports_nothing_of_the_network() -> None:
     words = (
         "import sys, hub.node.check; print(*{'twisted', 'structlog', 'rich', 'zeep', 'xmlschema'} & set(sys.modules))"

@@ -101,6 +101,7 @@ def test_from_the_first_look_to_the_government_s_door(typed: Type, tmp_path: Pat
     assert shown == file.read_bytes(), "the very octets that were signed"
 
 
+@pytest.mark.slow
 def test_a_signed_pdf_is_imported_like_a_signed_xml(typed: Type, tmp_path: Path) -> None:
     asked = ("report", "H55.13", PERIOD, "--form", "links")
     assert typed(*asked, "--format", "xml").exit_code == 0

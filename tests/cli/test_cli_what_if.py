@@ -62,6 +62,7 @@ def test_a_stricter_policy_would_refuse_what_is_tolerated(home, type_):
     assert written(home) == before
 
 
+@pytest.mark.slow
 def test_other_schemas_refuse_and_accept(home, type_, tmp_path):
     folder = shutil.copytree(ROOT / "xsd/qcvn102", tmp_path / "xsd")
     assert type_("what-if", "--schema", str(folder)).exit_code == 0, "they are the same"

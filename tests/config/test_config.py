@@ -69,6 +69,7 @@ def mistakes_of(home: Path) -> dict[str, Mistake]:
     return {mistake.path: mistake for mistake in caught.value.mistakes}
 
 
+@pytest.mark.slow
 def test_codes_of_a_merged_province_are_the_provinces_too(home: Path) -> None:
     """A code of the other province that is not imported is unknown, and no more sent upstream, nor taken from there."""
     units = [*init_province.make_sample_units(), Unit("H97", "Tỉnh cũ", "H55"), Unit("H97.1", "Sở cũ", "H97")]

@@ -313,6 +313,7 @@ def test_what_is_no_xml_is_shown_as_text(town, operator, content):
     assert operator.get(f"/messages/{message}/attachments/1").status == 404
 
 
+@pytest.mark.slow
 def test_who_may_open_what(town):
     """Every place of a message × every kind of user: content is never shown without the permission and an event."""
     message = packet(town, 1)

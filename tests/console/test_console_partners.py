@@ -99,6 +99,7 @@ def form_of(browser: Browser) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     op = office.visit("op")
     assert op.get("/partners").status == 200

@@ -332,6 +332,7 @@ def test_what_was_looked_up_is_open_to_operators_alone(town, an):
 
 
 @pytest.mark.usefixtures("_listed")
+@pytest.mark.slow
 def test_which_dossier_was_looked_up_is_told_to_operators_alone(town, an):
     """Neither by the evidence in a workbook, nor by the address of the next page."""
     operator = signed_in(town, "op", role=Role.OPERATOR)

@@ -15,6 +15,7 @@ from hub.language.sorting import fold_text
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))
+@pytest.mark.slow
 def test_an_address_leads_back_to_what_it_was_made_of(pieces):
     assert edge.read_path_pieces(layout.build_page_path(*pieces).encode("ascii")) == tuple(pieces)
 

@@ -338,6 +338,7 @@ def test_a_name_guessed_from_everywhere_waits_half_a_minute_at_most(town):
     assert Browser(town).sign_in("an").status == 303
 
 
+@pytest.mark.slow
 def test_strangers_at_many_addresses_who_take_each_turn_keep_nobody_out_who_signed_in_from_there_before(town):
     town.add("an", "H55.13")
     assert Browser(town).sign_in("an").status == 303

@@ -135,6 +135,7 @@ def test_the_page_says_who_stamped_a_signature_and_when(town, clerk):
     )
 
 
+@pytest.mark.slow
 def test_only_who_may_sign_gets_the_script_and_only_while_there_is_something_to_sign(town, clerk):
     assert clerk.get(PLACE).scripted
     script = re.search(r'<script src="(/console/signing.js[?][0-9a-f]{16})" defer></script>', clerk.page)
@@ -151,6 +152,7 @@ def test_only_who_may_sign_gets_the_script_and_only_while_there_is_something_to_
     assert "<script" not in clerk.page
 
 
+@pytest.mark.slow
 def test_the_paper_of_a_report_that_was_given_out_is_that_revision(town, clerk):
     before = paper(clerk)
     assert "Bản lần" not in before
@@ -216,6 +218,7 @@ def test_the_pdf_is_signed_where_a_tool_signs_only_pdf(town, clerk):
     assert standing(town)[0].state is ReportState.SUBMITTED
 
 
+@pytest.mark.slow
 def test_where_two_persons_sign_they_sign_the_xml(town, clerk):
     town.officials = TWO
     clerk.pages = town.pages()
@@ -320,6 +323,7 @@ def test_a_month_that_is_still_to_be_closed_is_named(town, clerk):
     assert b"<Report" in get(clerk)
 
 
+@pytest.mark.slow
 def test_another_revision_takes_a_reason_and_makes_the_old_one_worthless(town, clerk):
     old = get(clerk)
     town.take(2, at=INSIDE)

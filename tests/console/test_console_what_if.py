@@ -75,6 +75,7 @@ def count_rows(office: Office) -> list[int]:
         return [tx.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one() for name in ("message", "delivery")]
 
 
+@pytest.mark.slow
 def test_a_stricter_policy_and_another_schema_show_what_would_change(office: Office) -> None:
     before = count_rows(office)
     engineer = office.visit("ky-su", Role.ENGINEER)
@@ -235,6 +236,7 @@ def test_another_form_shows_the_cells_that_differ(office: Office) -> None:
     assert {each["form"] for each in office.town.told("rules-tried")} == {"edoc"}
 
 
+@pytest.mark.slow
 def test_the_api_does_the_same(office: Office) -> None:
     program = Program(office.town)
     order = {"policy": ["profile=strict"], "q": "m2"}

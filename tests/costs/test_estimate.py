@@ -88,6 +88,7 @@ def test_a_zip_with_many_entries_is_read_in_a_thread():
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.slow
 def test_what_is_estimated_below_the_threshold_costs_at_most_5_ms_more_than_an_honest_message(reader):
     module, estimate = READERS[reader]
     honest_form = {name: values[0] for name, values in module.FORMS.items()}

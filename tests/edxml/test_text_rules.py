@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -147,6 +148,7 @@ def read(schema: str) -> tuple[Any, Any]:
 
 @settings(max_examples=at_most(100), deadline=None)
 @given(simple_types(), simple_types())
+@pytest.mark.slow
 def test_what_fits_a_rule_of_two_types_both_allow(one: str, other: str) -> None:
     (first, kind), (second, kind2) = read(one), read(other)
     if kind is not None:

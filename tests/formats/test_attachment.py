@@ -74,6 +74,7 @@ def test_an_archive_that_would_burst_or_climb_is_unfit(content):
         base64_content.measure_base64(base64.b64encode(content).decode())
 
 
+@pytest.mark.slow
 def test_a_directory_of_many_names_is_read_however_small_the_slices():
     for entries in (9_000, 10_000, 10_001):
         content = zipped("n" * 60, entries=entries)

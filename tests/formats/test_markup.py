@@ -395,6 +395,7 @@ def test_what_stands_everywhere_costs_little(inner):
     assert drawing.seconds_of(safe_xml.scan_xml, crowded(inner))[0] < 1
 
 
+@pytest.mark.slow
 def test_comments_are_counted_as_elements_are():
     assert refusal(crowded(b"<!---->", 3_000_000))[0] == "too-deep"
 

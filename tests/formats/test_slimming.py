@@ -109,6 +109,7 @@ def test_canonical_forms_lines_and_values_are_those_of_the_whole(text, step, ope
 
 
 @given(documents())
+@pytest.mark.slow
 def test_a_document_in_utf_16_is_left_whole(text):
     content = text.encode("utf-16")
     root, loads = slim(content)

@@ -179,6 +179,7 @@ def addressed(name, others=""):
     }
 
 
+@pytest.mark.slow
 def test_a_form_is_kept_only_for_calls_that_come_again_and_again(desk):
     """Of a sender that makes forms of its own, at most one message in three brings one: less than three kept whole."""
     intake, engine = desk

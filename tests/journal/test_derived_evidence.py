@@ -82,6 +82,7 @@ def summary(files: dict[str, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("form", DERIVED)
+@pytest.mark.slow
 def test_the_evidence_of_a_form_that_takes_its_numbers_from_others_holds_down_to_the_octets(tx, form):
     fill_all(tx, keys=1)
     content = written(tx, form)
@@ -102,6 +103,7 @@ def test_its_numbers_are_not_all_nought_and_its_facts_are_listed(files):
         assert any(report.report.total.numbers.values()), form
 
 
+@pytest.mark.slow
 def test_what_is_inside_is_the_very_evidence_that_each_base_has_alone(tx):
     fill_all(tx, keys=1)
     parts = members(written(tx, "tonghop"))
@@ -257,6 +259,7 @@ def test_the_evidence_of_a_base_as_it_was_with_other_numbers_is_found_by_its_cel
     assert not [place for _, place in told if place.startswith("bases/")], "it holds, and is of this unit and period"
 
 
+@pytest.mark.slow
 def test_a_base_that_is_left_out_is_named(summary):
     for base in DERIVED["tonghop"].bases:
         place = f"bases/{base}.zip"
@@ -274,6 +277,7 @@ def test_a_base_that_the_form_does_not_take_from_is_named(summary, files):
     assert false(resealed(summary, {stray: b"x"})) == [("container", stray)], "no hash in the manifest covers it"
 
 
+@pytest.mark.slow
 def test_a_definition_that_takes_another_column_is_found(summary):
     def takes(other: str) -> bytes:
         def change(column: Column) -> Column:

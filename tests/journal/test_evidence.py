@@ -246,6 +246,7 @@ def test_no_octet_of_any_member_can_be_another_one_though_the_zip_is_made_again(
     assert false(packed(parts | {name: bytes(octets)}))
 
 
+@pytest.mark.slow
 def test_a_changed_member_is_named(edoc):
     parts = members(edoc)
     for name in ("facts/000001.jsonl", "events.jsonl", "messages.jsonl", "form.json", "rows.jsonl"):
@@ -316,6 +317,7 @@ def test_a_list_that_belongs_to_nothing_is_found(edoc):
     assert {("list", "facts/000099.jsonl"), ("column", "columns/nothing.jsonl")} <= set(told)
 
 
+@pytest.mark.slow
 def test_an_event_whose_text_hash_or_place_is_another_one_is_found(edoc):
     def edited(**words: object) -> Callable[[list[bytes]], list[bytes]]:
         def change(every: list[bytes]) -> list[bytes]:

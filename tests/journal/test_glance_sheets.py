@@ -39,6 +39,7 @@ def lived(engine: sa.Engine) -> sa.Engine:
 
 
 @pytest.mark.parametrize("period", ["2026-09", "2026-Q4", "2026"])
+@pytest.mark.slow
 def test_each_number_is_that_of_the_unit_s_own_report(lived, period):
     with transactions.read_transaction(lived) as tx:
         for form in FORMS:
@@ -52,6 +53,7 @@ def test_each_number_is_that_of_the_unit_s_own_report(lived, period):
             assert sheet.complete is (period == "2026-09")
 
 
+@pytest.mark.slow
 def test_counting_in_steps_of_one_unit_gives_the_same_sheet(lived, monkeypatch):
     monkeypatch.setattr(closing, "BUDGET", 0.0)
     for form in ("edoc", "tonghop"):
@@ -85,6 +87,7 @@ def test_a_month_that_is_closed_removes_the_sheets_of_all_periods_with_its_days(
         assert sorted(period for _, period in glance_rows.list_kept_sheets(tx)) == ["2026-10", "2026-12", "2026-Q3"]
 
 
+@pytest.mark.slow
 def test_a_sheet_that_was_counted_before_a_revision_is_not_kept_after_it(lived):
     with transactions.write_transaction(lived) as tx:
         sheet = glance_counting.count_sheet(tx, BOOK, "tonghop", "2026-Q3", NOW)
@@ -94,6 +97,7 @@ def test_a_sheet_that_was_counted_before_a_revision_is_not_kept_after_it(lived):
         assert glance_rows.list_kept_sheets(tx) == {}
 
 
+@pytest.mark.slow
 def test_closed_periods_are_counted_once_and_running_ones_again_after_each_night(lived):
     with transactions.write_transaction(lived) as tx:
         due = glance_counting.list_due_sheets(tx, BOOK, NOW)

@@ -41,6 +41,7 @@ def machine(journal_url: str) -> Iterator[Machine]:
 
 
 @pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
+@pytest.mark.slow
 def test_one_history(machine: Machine) -> None:
     machine.run_seeds(range(1))
 

@@ -245,6 +245,7 @@ def draw_history(random: Random, form: str, key: str) -> list[Fact]:
 
 
 @pytest.mark.parametrize("form", DRAWN)
+@pytest.mark.slow
 def test_what_is_late_is_what_the_form_counts_as_overdue(form):
     """The cells of the forms equal a second count from bytes (test_every_cell); here 2,000 drawn keys, one by one."""
     service, column, *_ = DRAWN[form]

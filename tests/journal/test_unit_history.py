@@ -67,6 +67,7 @@ def find_members(tx: Transaction, unit: str, period: str, now: datetime) -> tupl
     return unit_report.resolve_report_sources(tx, unit, period, "ii06a", BOOK, now=now).members
 
 
+@pytest.mark.slow
 def test_a_merger_imported_two_weeks_ahead_changes_no_report_and_no_closed_month(registry):
     closing.close_month(registry, BOOK, "ii06a", NOVEMBER, on("2026-11-15"), "an")
     periods = ("2026-11", "2026-12", "2026-Q4")

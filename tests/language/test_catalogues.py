@@ -19,6 +19,7 @@ def today() -> Catalog:
 
 
 @pytest.mark.parametrize("language", [*Language])
+@pytest.mark.slow
 def test_the_catalogues_hold_the_texts_of_today_and_no_others(today: Catalog, language: Language) -> None:
     kept = words.read(language)
     ids = {(message.context, message.id) for message in today if message.id}

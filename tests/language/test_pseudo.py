@@ -368,6 +368,7 @@ def report_of(form: Form, period: str) -> Report:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.id)
+@pytest.mark.slow
 def test_each_output_of_each_form(form: Form) -> None:
     milestone = min((one for column in form.columns for one in column.milestones | column.furthest), default="sent")
     fact = Fact(unit="H55.13", service=form.service or "documents", key="q7", milestone=milestone, at=NOW, message="7")

@@ -71,6 +71,7 @@ FIGURES = st.integers(0, 999_999_999_999) | st.none() | st.decimals(0, 10**6, pl
     TEXTS,
     TEXTS,
 )
+@pytest.mark.slow
 def test_what_is_written_is_what_is_read_and_keeps_the_contract(cells, by, note):
     cells.sort(key=lambda cell: cell.unit)
     said = Declaration(unit="H55.13", form="edoc", period="2026-11", cells=tuple(cells), by=by, note=note)

@@ -262,6 +262,7 @@ def test_a_long_table_of_fields_is_numbered_and_who_signs_has_no_page_alone(many
 
 
 @pytest.mark.parametrize(("many", "total"), [(2, "=SUM(F11,F13)"), (300, 300)])
+@pytest.mark.slow
 def test_the_total_of_a_workbook_is_a_formula_where_it_is_not_too_long(many: int, total: object) -> None:
     units = tuple(f"U{number}" for number in range(many))
     facts = [received("A", number, unit=unit) for number, unit in enumerate(units)]

@@ -215,6 +215,7 @@ def test_the_summary_the_indicators_and_the_health_take_their_numbers_from_other
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_what_a_form_takes_is_the_other_forms_number_and_nothing_where_it_has_none(data):
     for each in DERIVED:
         rows: dict[str, dict[str, dict[str, Number]]] = {}

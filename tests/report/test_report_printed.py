@@ -195,6 +195,7 @@ def test_a_ratio_has_two_decimals_and_none_is_a_dash():
     assert (row[4], row[7]) == ("1.234,50", "–")
 
 
+@pytest.mark.slow
 def test_charts_are_figures_with_words_for_who_does_not_see_them():
     report = example()
     months = [attrs.evolve(report, period=parse_period(text)) for text in ("2026-10", "2026-11")]
@@ -244,6 +245,7 @@ def test_paper_of_a_revision_names_it_its_state_and_who_signed():
 
 @pytest.mark.parametrize("notes", [True, False])
 @pytest.mark.parametrize("units", [8, 14, 20, 30])
+@pytest.mark.slow
 def test_who_signs_never_signs_a_page_of_its_own(units, notes):
     report = example(*(f"H55.{place}" for place in range(1, units)))
     form = EDOC if notes else attrs.evolve(EDOC, notes=())
@@ -285,6 +287,7 @@ def test_who_signs_a_revision_sees_a_change_on_the_same_page(units):
         "https://example.vn/?a=b&c=%20",
     ],
 )
+@pytest.mark.slow
 def test_a_name_stays_text_whatever_stands_in_it(name):
     content = write_pdf_report(example(), {"H55": name, "H55.1": name}, SHA, receiver=name)
     assert lines(content)[4][1].replace("\u200b", "") == f"{name} H55"
@@ -304,6 +307,7 @@ def test_a_word_without_end_is_broken_and_every_letter_of_it_stays():
     assert lines(content)[4][1].count("X") == 3000
 
 
+@pytest.mark.slow
 def test_every_letter_of_the_fonts_can_be_printed():
     letters = "".join(chr(code) for code in sorted(pdf._glyphs()) if chr(code).strip())
     words = " ".join(letters[place : place + 10] for place in range(0, len(letters), 10))
