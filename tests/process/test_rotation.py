@@ -38,6 +38,6 @@ def test_old_and_new_overlap_and_then_the_old_is_gone(hub):
         agree("gateway", "gateway")
         agree("soyte", "new", policy=["relay=gateway"])
         with hub.client("gateway") as gateway:
-            gateway._identity = new._identity  # the department signs, its gateway calls
+            gateway.identity = new.identity  # the department signs, its gateway calls
             assert gateway.send(document(to=unit), "m-1").receipt == first.receipt
     assert {row["partner"] for row in hub.cli("messages", "--state", "accepted", "--json")} == {"soyte"}

@@ -251,7 +251,7 @@ def test_garbage_is_answered_and_nothing_breaks(hub):
     hub.start()
     with hub.client("sotttt") as client:
         for body in (b"", b"garbage", b"<a/>", b"<!DOCTYPE a><a/>", os.urandom(1000), b"<a" * 10000):
-            answer = client._post(body, "")
+            answer = client._post("/soap/documents", body, "")
             assert (answer.status, b"Fault" in answer.body) == (500, True), body[:20]
         client.send(packet())
     refusals = {row["refusal"].split(":")[0] for row in hub.cli("messages", "--state", "refused", "--json")}
