@@ -71,6 +71,7 @@ def again(content: bytes, namespace: str = EDOC) -> bytes:
 
 @settings(max_examples=at_most(60), deadline=None)
 @given(DOCUMENTS, st.sampled_from((EDOC, QCVN)))
+@pytest.mark.slow
 def test_a_document_says_the_same_when_it_was_apart(content: bytes, namespace: str) -> None:
     before, after = said(content), said(again(content, namespace))
     assert after[0] == before[0]

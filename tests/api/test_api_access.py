@@ -97,6 +97,7 @@ def test_each_operation_is_done_with_one_of_its_scopes_and_with_no_other(town, s
                 assert program.said["code"] == "scope-missing"
 
 
+@pytest.mark.slow
 def test_a_token_of_other_units_finds_nothing_of_these(town, stage):
     """Neither what it is about nor that it exists."""
     program = Program(town, units=("H55.30",))

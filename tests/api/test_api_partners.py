@@ -49,6 +49,7 @@ def see(program: Program, code: str = "soyte") -> Any:
     return program.said
 
 
+@pytest.mark.slow
 def test_the_files_of_its_folder_are_listed_with_their_hashes(office: Office, program: Program) -> None:
     sha256 = give_mapping(office.home, b"<a/>")
     _ = office.reload()

@@ -54,6 +54,7 @@ def codes(program):
     return [each["name"] for each in program.said["problems"]]
 
 
+@pytest.mark.slow
 def test_from_the_closed_numbers_to_the_signed_report(town, program):
     program.get(f"{REPORT}/life")
     assert (program.said["step"], program.said["revisions"], program.said["drafted"]) == ("ready", [], False)

@@ -25,6 +25,7 @@ def test_every_attack_says_where_it_comes_from_and_what_acceptance_means():
     assert len({(attack.family, attack.name, attack.form, attack.role) for attack in attacks}) == len(attacks)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_sample():
     def chosen():
         return [attack.name for attack in attacker.sample(attacker.systematic(), 0.1, random.Random(5))]

@@ -95,6 +95,7 @@ def test_a_closing_moves_the_open_dossiers_of_a_unit_that_has_ended_first(home: 
     assert report["total"]["taken_over"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_unusual_is_told_before_a_month_is_closed_and_by_a_plan_that_closes_nothing(home: Path, typed: Type):
     months = [find_month_containing(LAST.start - timedelta(days=1))]
     while len(months) < 3:
@@ -127,6 +128,7 @@ def test_what_is_unusual_is_told_before_a_month_is_closed_and_by_a_plan_that_clo
     assert (again.exit_code, "is closed already" in again.stderr) == (0, True)
 
 
+@pytest.mark.slow
 def test_all_forms_are_closed_when_none_is_named_and_listed(home: Path, typed: Type):
     put(home, "1", LAST.first, LAST.start)
     closed = [json.loads(line) for line in typed("--json", "report", "close", LAST.text).stdout.splitlines()]
@@ -211,6 +213,7 @@ def test_a_late_fact_is_named_in_what_a_person_reads_of_the_month(home: Path, ty
     assert paper.exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_month_that_is_closed_by_hand_has_what_the_nodes_saw_of_the_links_on_its_last_day(home: Path, typed: Type):
     """No hub runs: the command itself writes the day that a node has stored, before it closes the first form."""
     put(home, "1", LAST.first, LAST.start)

@@ -212,6 +212,7 @@ def test_every_example_of_the_help_and_the_page_runs(type_):
         ("en", "“2026-01-05” does not have the form [0-9]{14}; write it so"),
     ],
 )
+@pytest.mark.slow
 def test_show_names_every_mistake_of_a_refused_batch_in_the_users_language(home, monkeypatch, language, said):
     """With the sentence of their code once; `trace`, which has a line for an event, names three."""
     name = refuse_batch(engine_of(home), NOW)

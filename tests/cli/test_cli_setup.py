@@ -790,6 +790,7 @@ def test_every_command_has_help_an_example_and_json(typed: Type) -> None:
         assert "--config" in shown.output
 
 
+@pytest.mark.slow
 def test_the_command_line_speaks_vietnamese_unless_lang_begins_with_en() -> None:
     def run(lang: str) -> str:
         environment = os.environ | {"LANG": lang}

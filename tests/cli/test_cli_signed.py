@@ -200,6 +200,7 @@ def test_a_certificate_that_signs_nothing_is_told_by_check_and_stops_nobody(type
     assert done.exit_code == 0
 
 
+@pytest.mark.slow
 def test_who_stamped_a_signature_and_when_is_shown(typed: Type, home: Path, tmp_path: Path) -> None:
     times = authority("Times of today", NOW)
     (home / "officials/tsa.crt").write_bytes(people.pem(times.certificate))

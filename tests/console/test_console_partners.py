@@ -185,6 +185,7 @@ def test_settings_are_changed_as_shown_and_every_other_word_stays(office: Office
     assert "mạng mới" in op.page
 
 
+@pytest.mark.slow
 def test_the_second_of_two_tabs_is_told_that_the_file_has_changed(office: Office) -> None:
     an, binh = office.visit("an"), office.visit("binh")
     for browser in (an, binh):
@@ -254,6 +255,7 @@ def fail(error: Exception, *_: object, **__: object) -> None:
     raise error
 
 
+@pytest.mark.slow
 def test_a_certificate_is_rotated(office: Office, tmp_path: Path) -> None:
     op = office.visit("op")
     old = office.live.config.partners["soyte"].certificates[0]

@@ -98,6 +98,7 @@ def test_a_double_click_and_two_tabs_make_one_plan_and_run_it_once(town, an):
     assert an.post("/replays", **said | {"reason": "khác"}).status == 422, "another order under the same key"
 
 
+@pytest.mark.slow
 def test_a_plan_is_paused_resumed_and_cancelled(town, an):
     answer, _ = make(town, an, again="1", rate="60/m")
     go_on(town)

@@ -109,6 +109,7 @@ def test_a_number_opens_to_facts_to_the_message_to_the_bytes(an, town):
     assert an.get(f"/messages/{message}/receipt").content == b"<receipt 2/>"
 
 
+@pytest.mark.slow
 def test_a_number_in_the_row_of_a_field_opens_to_the_dossiers_of_the_field(an, town):
     messages = [town.take(number, "H55.13.1") for number in (1, 2, 3)]
     told = zip(messages, ("HT", "ht", "ĐĐ|1"), strict=True)
@@ -273,6 +274,7 @@ def test_what_is_not_ours_looks_like_what_is_not_there(an, town, place):
     assert re.sub(r'href="[^"]*"', "", an.page) == nothing
 
 
+@pytest.mark.slow
 def test_a_unit_and_those_below_it_are_open_and_no_others(town, an):
     below = signed_in(town, "binh", "H55.13.1")
     everywhere = signed_in(town, "chi", "*")

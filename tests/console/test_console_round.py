@@ -67,6 +67,7 @@ def test_every_unit_is_on_the_page_with_its_step_and_its_ways_on(town, office):
     assert "Không có đơn vị nào khớp" in text(office)
 
 
+@pytest.mark.slow
 def test_a_user_sees_the_round_of_its_own_units_only(town, office):
     clerk = signed_in(town, "lan", Role.CLERK, "H55.13")
     clerk.get(PLACE)
@@ -150,6 +151,7 @@ def test_a_small_zip_that_unpacks_to_much_is_read_only_in_part(town, office, mon
     assert text(office).count("mọi tệp cộng lại lớn hơn 100000 byte") == 3, "nor of files that are too large"
 
 
+@pytest.mark.slow
 def test_the_certificate_of_nobody_is_refused_for_each_file_alone(town, office):
     given = files(office_zip(office, below="H55.13"))
     first, second = given

@@ -327,6 +327,7 @@ def test_a_stranger_who_guesses_locks_nobody_out(town):
     assert Browser(town).sign_in("an").status == 303
 
 
+@pytest.mark.slow
 def test_a_name_guessed_from_everywhere_waits_half_a_minute_at_most(town):
     town.add("an", "H55.13")
     for address in range(1, 80):

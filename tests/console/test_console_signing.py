@@ -81,6 +81,7 @@ def text(browser):
     return " ".join(browser.page.split())
 
 
+@pytest.mark.slow
 def test_from_the_closed_numbers_to_the_signed_report(town, clerk):
     clerk.get(REPORT)
     assert "Chưa ai lấy báo cáo này đi ký" in text(clerk)
@@ -108,6 +109,7 @@ def test_from_the_closed_numbers_to_the_signed_report(town, clerk):
     assert clerk.get(place).status == 200, "who may see the report may see what was signed"
 
 
+@pytest.mark.slow
 def test_the_page_says_who_stamped_a_signature_and_when(town, clerk):
     town.officials = attrs.evolve(officials(), stamping=trust(required=True))
     clerk = signed_in(town, "bich", Role.CLERK)
@@ -271,6 +273,7 @@ def test_two_persons_sign_one_after_the_other(town, clerk):
     ],
     ids=["unsigned", "another official", "changed", "in the future", "empty", "another PDF", "another format"],
 )
+@pytest.mark.slow
 def test_what_will_not_do_is_told_of_in_the_readers_language_and_leaves_its_hash_alone(town, clerk, made, code):
     document = made(get(clerk))
     assert hand_in(clerk, document).status == 422
@@ -311,6 +314,7 @@ def test_of_a_period_that_runs_nothing_is_given_out(town, clerk):
     assert town.told("report-closed") == []
 
 
+@pytest.mark.slow
 def test_a_month_that_is_still_to_be_closed_is_named(town, clerk):
     town.take(2, at=INSIDE - timedelta(days=40))
     close(town, "2026-10")
@@ -351,6 +355,7 @@ def test_a_reason_is_one_line_of_five_hundred_characters_whatever_a_browser_send
     assert second.reason == f"gói tin đến\ufffdmuộn\ufffd {'x' * 9000}"[:500]
 
 
+@pytest.mark.slow
 def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     old = get(clerk)
     assert hand_in(clerk, by_xmlsec(old)).status == 303

@@ -70,6 +70,7 @@ def confirm(op: Browser, place: str, reason: str, **form: Any) -> Any:
     return op.post(place, **sent | {"reason": reason, "packet": packet and Octets.of(packet.encode())} | form)
 
 
+@pytest.mark.slow
 def test_a_ca_is_shown_then_trusted_and_then_trusted_no_longer(office: Trusting, tmp_path: Path) -> None:
     op = office.visit("op")
     der = office.other.certificate.public_bytes(Encoding.DER)

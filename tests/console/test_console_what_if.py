@@ -107,6 +107,7 @@ def _trials(browser: Browser) -> list[str]:
     return [link for link in browser.links() if re.fullmatch(r"/what-if/[0-9a-f-]{36}", link)]
 
 
+@pytest.mark.slow
 def test_a_trial_is_its_makers_and_can_be_cancelled(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     engineer, other = office.visit("ky-su", Role.ENGINEER), office.visit("khac", Role.ENGINEER)
     other.pages = engineer.pages  # of the same node

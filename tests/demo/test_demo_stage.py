@@ -35,6 +35,7 @@ def test_while_the_hub_lives_what_broke_is_named(stage, tmp_path):
     assert str(stage.cause(broken.value)).startswith("vpub ended with 1")
 
 
+@pytest.mark.slow
 def test_partners_started_together_are_all_ready_in_the_end(tmp_path):
     with Stage.open(Site(tmp_path / "hub"), tmp_path) as stage:
         with stage.start_together():

@@ -362,6 +362,7 @@ ELEMENTS = len(list(plain(HONEST).iter()))
 
 @settings(max_examples=at_most(300), deadline=None)
 @given(st.integers(1, ELEMENTS - 1), st.integers(0, ELEMENTS - 1), st.booleans(), st.booleans())
+@pytest.mark.slow
 def test_an_element_moved_or_repeated_is_noticed_or_harmless(taken, target, repeated, inside):
     content = shuffled(HONEST, taken, target, repeated=repeated, inside=inside)
     if content is None or judged(content).standing is not VALID:

@@ -243,6 +243,7 @@ TEXTS = st.one_of(
 @settings(max_examples=at_most(40))
 @given(st.data())
 @pytest.mark.parametrize("name", ["document", "answer", "recall", "update", "replacement", "status", "two files"])
+@pytest.mark.slow
 def test_whatever_a_text_says_it_is_read_as_usual_or_not_at_all(name, data):
     known_packets._KNOWN.clear()
     content = FORMS[name]

@@ -424,6 +424,7 @@ def test_what_is_unpacked_and_too_large_uses_up_the_room_of_what_is_read():
     assert [each.content for each in found.attachments] == [b""] * 15 + [b"BEGIN"] + [b""] * 2
 
 
+@pytest.mark.slow
 def test_an_attachment_of_20_mb_passes():
     size = 20 * 1024 * 1024
     noise = hashlib.shake_128(b"20").digest(size)

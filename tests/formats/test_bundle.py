@@ -33,6 +33,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 
 @given(st.dictionaries(NAMES, st.binary(max_size=50), max_size=5))
+@pytest.mark.slow
 def test_what_is_packed_is_read_back_by_us_and_by_a_library_nobody_here_wrote(members):
     content = packed(members)
     assert unpacked(content) == members

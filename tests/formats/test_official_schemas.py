@@ -132,6 +132,7 @@ def test_a_file_of_such_schemas_that_is_missing_is_named(folder: Path) -> None:
         load_packet_schema("document", folder)
 
 
+@pytest.mark.slow
 def test_such_schemas_can_be_tried_as_a_zip(folder: Path, tmp_path: Path) -> None:
     packed = BytesIO()
     with ZipFile(packed, "w") as archive:

@@ -91,6 +91,7 @@ def documents(draw):
 
 
 @given(documents(), st.integers(1, 60), st.sampled_from(["", "\ufeff", '<?xml version="1.0" encoding="UTF-8"?>\n']))
+@pytest.mark.slow
 def test_canonical_forms_lines_and_values_are_those_of_the_whole(text, step, opening):
     content = (opening + text).encode()
     whole = safe_xml.parse_safe_xml(content)
@@ -160,6 +161,7 @@ def test_a_document_shorter_than_any_mark_is_refused_as_it_would_be_whole(conten
 
 
 @given(documents(), st.binary(max_size=12), st.integers(0, 400))
+@pytest.mark.slow
 def test_what_is_refused_whole_is_refused_slim_with_the_same_words(text, noise, at):
     content = text.encode()
     spoilt = content[:at] + noise + content[at:]

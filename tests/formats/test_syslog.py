@@ -92,6 +92,7 @@ MESSAGES = st.lists(st.binary(max_size=40).map(lambda tail: b"<1>1 " + tail.repl
 
 
 @given(st.data(), MESSAGES)
+@pytest.mark.slow
 def test_messages_framed_in_either_way_come_out_wherever_they_are_cut(data, messages):
     framed = b"".join(
         b"%d %s" % (len(each), each) if data.draw(st.booleans()) else each.removesuffix(b"\r") + b"\n"

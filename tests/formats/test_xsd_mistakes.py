@@ -168,6 +168,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("attack", HOSTILE)
+@pytest.mark.slow
 def test_a_megabyte_of_mistakes_costs_no_more_than_its_bound(attack: str) -> None:
     """And a half for what libxml2 and the paths take."""
     explained(batch(dossier(1, MaHoSo="")))  # the model is built once

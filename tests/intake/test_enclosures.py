@@ -133,6 +133,7 @@ def test_no_rule_is_followed_of_a_unit_that_the_sender_may_not_speak_for(send, m
     assert [(each["attachment"], each["code"]) for each in ignored] == [("moi-hop.ics", "sender-not-allowed")]
 
 
+@pytest.mark.slow
 def test_all_calendars_of_a_packet_share_what_they_may_bring(send):
     """Of these each has 2 × 330 facts and one: 4,000 are enough for six.  What says so tells what to do."""
     many = [ics(name=f"{number}.ics", uid=str(number), rule="FREQ=DAILY;COUNT=330") for number in range(7)]

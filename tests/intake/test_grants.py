@@ -244,6 +244,7 @@ def test_every_operation_has_an_example_and_every_kind_a_word_on_it():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_nothing_that_is_not_granted_is_done_told_or_counted(hub, kind):
     said, granted, counted = KINDS[kind]
     site = hub(**said)

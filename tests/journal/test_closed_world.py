@@ -75,6 +75,7 @@ def test_a_form_that_takes_from_others_stays_as_it_was(province):
     assert unit_report.resolve_report_sources(province, "H55", "2026-12", "tonghop", book).form.title.vi == "Tên khác"
 
 
+@pytest.mark.slow
 def test_a_form_with_other_rules_does_not_count_a_closed_period_anew(province):
     closing.close_month(province, BOOK, "ii06a", DECEMBER, on("2026-12-15"), "an")
     before = read_outputs(province, period="2026-Q4")

@@ -170,6 +170,7 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
     }
 
 
+@pytest.mark.slow
 def test_a_closed_month_is_compared_as_it_was_closed(tx):
     unit_registry.write_registry_units(tx, UNITS)
     begun, period = parse_period("2026-11").start, parse_period("2026-11")

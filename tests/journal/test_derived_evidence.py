@@ -96,6 +96,7 @@ def test_the_evidence_of_a_form_that_takes_its_numbers_from_others_holds_down_to
     assert written(tx, form) == content, "of the same journal at the same moment there is one file"
 
 
+@pytest.mark.slow
 def test_its_numbers_are_not_all_nought_and_its_facts_are_listed(files):
     for form in ("tonghop", "qd766"):
         report = read_sealed_report(members(files[form])["report.xml"])
@@ -150,6 +151,7 @@ def test_a_closed_month_whose_facts_are_no_longer_those_is_told_and_does_not_hol
     assert ("cell", EDOC) in {(check, place.partition(": ")[0]) for check, place in false(file.getvalue())}
 
 
+@pytest.mark.slow
 def test_the_revision_that_was_given_out_is_the_one_in_the_file(tx):
     fill_all(tx, keys=1)
     asked = unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, "tonghop")
@@ -230,6 +232,7 @@ def test_a_cell_that_is_not_that_of_the_form_it_is_taken_from_is_found_though_th
     assert not [place for _, place in told if place.startswith("bases/")]
 
 
+@pytest.mark.slow
 def test_points_that_do_not_follow_from_the_cells_taken_are_found_which_no_report_alone_shows(files):
     changed = with_cells(files["qd766"], [("H55.13", "online_score", "12.34")])
     assert false(changed) == [("cell", "H55.13 online_score")]
@@ -243,6 +246,7 @@ def test_points_that_do_not_follow_from_the_cells_taken_are_found_which_no_repor
     [("2026-10", "edoc H55.13 2026-10"), ("H55.13.1", "edoc H55.13.1 2026-11"), ("mail", "mail H55.13 2026-11")],
     ids=["of another period", "of another unit", "of another form"],
 )
+@pytest.mark.slow
 def test_evidence_of_another_report_in_place_of_a_bases_is_named(summary, files, instead, named):
     changed = resealed(summary, {EDOC: files[instead]})
     assert false(files[instead]) == [], "it holds alone"
@@ -252,6 +256,7 @@ def test_evidence_of_another_report_in_place_of_a_bases_is_named(summary, files,
     assert "edoc H55.13 2026-11" in str(one.text)
 
 
+@pytest.mark.slow
 def test_the_evidence_of_a_base_as_it_was_with_other_numbers_is_found_by_its_cells(summary, tx):
     fill_all(tx, ("edoc",), keys=2)
     told = false(resealed(summary, {EDOC: written(tx, "edoc")}))
@@ -270,6 +275,7 @@ def test_a_base_that_is_left_out_is_named(summary):
     assert false(left_out) == [("manifest", EDOC), ("base", EDOC)]
 
 
+@pytest.mark.slow
 def test_a_base_that_the_form_does_not_take_from_is_named(summary, files):
     more = "bases/links.zip"
     assert ("base", more) in false(resealed(summary, {more: files["links"]}))
@@ -292,6 +298,7 @@ def test_a_definition_that_takes_another_column_is_found(summary):
     assert {check for check, _ in told} == {"list"}, "as many were received as sent: the facts are others"
 
 
+@pytest.mark.slow
 def test_a_definition_with_another_formula_missing_column_or_own_count_is_found(summary):
     formula = next(column for column in DERIVED["tonghop"].columns if column.part)
 
@@ -354,6 +361,7 @@ def test_a_base_that_is_damaged_no_bundle_or_itself_takes_from_others_is_a_findi
     assert ("form", f"{EDOC}: form.json") in false(resealed(summary, {EDOC: resealed(disguised)}))
 
 
+@pytest.mark.slow
 def test_a_base_sealed_by_somebody_else_is_named(summary):
     inside = resealed(members(summary)[EDOC], identity=PARTNER)
     assert false(resealed(summary, {EDOC: inside})) == [("sealer", f"{EDOC}: manifest.xml")]

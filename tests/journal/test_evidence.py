@@ -111,6 +111,7 @@ def test_what_happened_since_changes_nothing_for_the_period(tx):
     assert written(tx, "edoc") == written(tx, "edoc"), "of the same journal at the same moment there is one file"
 
 
+@pytest.mark.slow
 def test_without_messages_it_says_so_and_holds_all_the_same(tx):
     fill(tx, FORMS["edoc"])
     content = written(tx, "edoc", octets=False)
@@ -154,6 +155,7 @@ def test_too_many_facts_for_one_file_are_said_to_be(tx, monkeypatch):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_each_column_lists_facts_that_add_up_to_its_cells(place, form):
     """By JSON and by hand: no rule of the form, nothing of the hub."""
     parts = members(made(form, place))
@@ -229,6 +231,7 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_and_does_not_hold(tx
 
 @settings(deadline=None, max_examples=at_most(60))
 @given(data=st.data())
+@pytest.mark.slow
 def test_no_octet_of_the_file_can_be_another_one(place, data):
     content = bytearray(made("links", place))
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
@@ -279,6 +282,7 @@ def test_a_total_that_is_not_that_of_the_rows_is_found_in_the_report_alone(edoc)
     assert set(told) == {("sum", "H55.13 sent"), ("sum", "H55.13 sent_inside")}
 
 
+@pytest.mark.slow
 def test_a_fact_taken_away_added_changed_or_moved_is_found(edoc):
     name = first(edoc, "facts")
     line = members(edoc)[name].splitlines(keepends=True)[0]
@@ -339,6 +343,7 @@ def test_an_event_whose_text_hash_or_place_is_another_one_is_found(edoc):
         assert "event" in {check for check, _ in told}, words
 
 
+@pytest.mark.slow
 def test_an_event_left_out_of_order_or_twice_is_found(edoc):
     for change in (
         lambda every: every[1:],
@@ -417,6 +422,7 @@ def test_another_form_than_the_reports_is_found(edoc):
 # --- whose seal it is ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_seal_of_a_partner_of_the_same_ca_is_somebody_elses(edoc):
     assert false(resealed(edoc, identity=PARTNER)) == [("sealer", "manifest.xml")]
     anyone = attrs.evolve(TRUST, hub=())

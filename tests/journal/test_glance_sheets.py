@@ -78,6 +78,7 @@ def test_counting_in_steps_of_one_unit_gives_the_same_sheet(lived, monkeypatch):
         assert count > len(UNITS)
 
 
+@pytest.mark.slow
 def test_a_month_that_is_closed_removes_the_sheets_of_all_periods_with_its_days(lived):
     with transactions.write_transaction(lived) as tx:
         for period in ("2026-10", "2026-11", "2026-12", "2026-Q3", "2026-Q4"):

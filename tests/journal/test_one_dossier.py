@@ -525,6 +525,7 @@ def journal(tmp_path_factory):
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
+@pytest.mark.slow
 def test_every_order_of_arrival_gives_the_same_counts(journal, calls):
     with journal.connect() as connection, connection.begin() as whole:
         books = Books(connection)

@@ -279,6 +279,7 @@ def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
 # --- Closing ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_month_is_closed_over_facts_that_were_received_before(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     after = MONTH.end + timedelta(hours=1)

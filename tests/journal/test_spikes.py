@@ -89,6 +89,7 @@ def test_nothing_is_compared_with_fewer_than_three_months_of_a_unit(tx):
     assert named(spikes.read_spikes(tx, "edoc", last.text)) == [("A", "sent_inside", 150, 3, 3)]
 
 
+@pytest.mark.slow
 def test_only_the_twelve_months_before_are_compared(tx):
     last = live(tx, {"A": 3_000}, *[{"A": 10}] * 12, {"A": 101})
     assert named(spikes.read_spikes(tx, "edoc", last.text)) == [("A", "sent_inside", 101, 120, 12)]

@@ -168,6 +168,7 @@ class TestAReportOfSuchAMonth:
         speak(silent, "motcua", "2026-11-17")
         assert write(silent, "xml", "H55.1") == before
 
+    @pytest.mark.slow
     def test_of_a_quarter_says_it_too(self, silent):
         asked = unit_report.resolve_report_sources(silent, "H55.1", "2026-Q4", "ii06a", BOOK)
         assert [each.period for each in asked.marks.silences] == ["2026-11"]

@@ -27,6 +27,7 @@ def test_the_catalogues_hold_the_texts_of_today_and_no_others(today: Catalog, la
 
 
 @pytest.mark.parametrize("language", [*Language])
+@pytest.mark.slow
 def test_every_text_is_translated(language: Language) -> None:
     assert words.untranslated(words.read(language)) == []
 

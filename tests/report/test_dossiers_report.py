@@ -246,6 +246,7 @@ def recount(facts: Sequence[Fact], period: Period, today: date) -> dict[str, int
 
 
 @given(HISTORIES, PERIODS, DAYS)
+@pytest.mark.slow
 def test_every_number_equals_a_plain_recount(facts, period, today):
     said = count_report(FORM, iter(facts), period, noon(today), ("A",)).total.numbers
     expected = recount(facts, period, today)
@@ -253,6 +254,7 @@ def test_every_number_equals_a_plain_recount(facts, period, today):
 
 
 @given(HISTORIES, PERIODS)
+@pytest.mark.slow
 def test_what_came_in_went_out_or_is_in_hand(facts, period):
     """3 = 7 + 11 of form II.06a, where no end comes before its receipt and nobody turns down what was received."""
     days = {(f.unit, f.key): f.day or f.at.date() for f in facts if f.milestone == "received"}

@@ -74,6 +74,7 @@ def compared(said, facts):
 
 @settings(deadline=None)
 @given(FACTS, st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_ten_planted_errors_come_back_as_exactly_those_ten_cells(facts, chance: random.Random):
     right = cells(counted(facts))
     planted = {cell: right[cell] + chance.randint(1, 9) for cell in chance.sample(sorted(right), 10)}

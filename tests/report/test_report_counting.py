@@ -452,6 +452,7 @@ def test_every_formula_holds_in_every_row(facts, period, now):
 
 
 @given(HISTORIES)
+@pytest.mark.slow
 def test_a_quarter_is_the_sum_of_its_months_and_ends_with_the_stocks_of_its_last(facts):
     earliest: dict[tuple[str, str], datetime] = {}
     for fact in sorted(facts, key=lambda f: f.at):

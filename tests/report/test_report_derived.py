@@ -125,6 +125,7 @@ def test_of_nothing_a_ratio_is_none_or_zero_as_the_form_says():
 
 
 @given(COUNTS, COUNTS)
+@pytest.mark.slow
 def test_every_ratio_and_score_is_what_decimal_arithmetic_says(a, b):
     found = row(a, b)
     assert found["all"] == a + b

@@ -130,6 +130,7 @@ def test_it_speaks_english_when_asked():
     assert "Page 1/" in text
 
 
+@pytest.mark.slow
 def test_a_receiver_that_nobody_knows_is_left_to_be_written():
     assert "Đơn vị nhận báo cáo: ....." in said(usual())
 
@@ -302,6 +303,7 @@ def test_letters_that_no_font_has_are_boxes_and_lines_and_other_forms_are_put_ri
     assert lines(content)[4][1] == "Sở □□ Tư pháp Ặ H55"
 
 
+@pytest.mark.slow
 def test_a_word_without_end_is_broken_and_every_letter_of_it_stays():
     content = write_pdf_report(example(), {"H55": "X" * 3000}, SHA)
     assert lines(content)[4][1].count("X") == 3000

@@ -77,6 +77,7 @@ def test_an_idle_thread_costs_its_waking():
 # --- sizing and its page --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_has_the_tables_of_the_kept_costs():
     """`./dev bench capacity --record` writes them."""
     text = page.PAGE.read_text("utf-8")
