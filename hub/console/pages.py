@@ -1041,7 +1041,7 @@ class ConsolePages:
         return attrs.evolve(page, status=422) if judged.wrong else page
 
     async def _validate(self, visit: Visit) -> ConsoleResponse:
-        judged = await validator_page.judge_file(self.turns, self.live.config.reports, visit.asked)
+        judged = await validator_page.judge_file(self.turns, visit.asked)
         return await self._validator(visit, judged)
 
     async def _signing(

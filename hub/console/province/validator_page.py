@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import attrs
 
-from hub.config.reports import ReportSettings
 from hub.console.request import ConsoleRequest
 from hub.console.turns import ReadingTurns
 from hub.domain.errors import Rejected, describe_problem
 from hub.formats.spool import Octets
 from hub.language.catalogues import translate
-from hub.report.form.book import read_book
+from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.output import schematron
 from hub.report.signed import validating
@@ -35,10 +34,11 @@ class JudgedFile:
 NOT_JUDGED = JudgedFile()
 
 
-async def judge_file(turns: ReadingTurns, reports: ReportSettings, asked: ConsoleRequest) -> JudgedFile:
+async def judge_file(turns: ReadingTurns, asked: ConsoleRequest) -> JudgedFile:
     """Return what the rules of its form say of the uploaded file. A large report takes 4 s of one worker thread."""
     try:
-        verdict = await turns.alone(_validate, asked.file, reports)
+        book = await turns.read_book()
+        verdict = await turns.alone(_validate, asked.file, book)
         return JudgedFile(verdict=verdict, rules=schematron.name_rule_files(verdict.form))
     except FormMissing as error:
         return JudgedFile(wrong=[translate(error.said, asked.language)])
@@ -46,5 +46,5 @@ async def judge_file(turns: ReadingTurns, reports: ReportSettings, asked: Consol
         return JudgedFile(wrong=[describe_problem(each, asked.language) for each in rejected.problems])
 
 
-def _validate(file: Octets | None, reports: ReportSettings) -> Verdict:
-    return validating.validate_report(file.read() if file else b"", read_book(reports).forms)
+def _validate(file: Octets | None, book: Book) -> Verdict:
+    return validating.validate_report(file.read() if file else b"", book.forms)
