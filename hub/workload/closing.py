@@ -247,16 +247,16 @@ def find_automatic_closing_time(book: Book, period: Period, *, waiting: bool = F
     return max(find_earliest_closing_time(period), by_itself + GRACE)
 
 
-def find_awaited_partners(tx: Transaction, book: Book, form: str, now: datetime) -> Sequence[Silence]:
-    """Return the partners for which the hub waits with the next closing of *form*; empty: for none, or not any longer."""
-    found = find_next_month_to_close(tx, book, form)
-    if found is None or now < find_automatic_closing_time(book, found[1]):
-        return ()
-    if now >= find_automatic_closing_time(book, found[1], waiting=True):
-        return ()
-    if month_world.find_first_closing(tx, found[1].text) is not None:
-        return ()  # the other forms follow at once
-    return find_silences(tx, book, found[1])
+def find_awaited_partners(tx: Transaction, book: Book, now: datetime) -> Sequence[Silence]:
+    """Return the partners for which the hub waits before it closes a month; empty: for none, or not any longer."""
+    found = (find_next_month_to_close(tx, book, form) for form in list_counting_forms(book.forms))
+    for month in {period.text: period for _, period in filter(None, found)}.values():
+        due, at_last = (find_automatic_closing_time(book, month, waiting=waits) for waits in (False, True))
+        if not due <= now < at_last or month_world.find_first_closing(tx, month.text) is not None:
+            continue  # where one form of the month is closed, the others follow at once
+        if silent := find_silences(tx, book, month):
+            return silent
+    return ()
 
 
 def find_silences(tx: Transaction, book: Book, period: Period) -> Sequence[Silence]:

@@ -113,18 +113,15 @@ class MonthEnd(PeriodicService):
 
     async def _close_forms(self) -> bool:
         """Do the day's work for each form. Return False if something is left for the next run."""
-        names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
-        if await self._waits(names):
+        if await self._waits():
             return False
+        names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
         return not [name for name in names if not await self._close_all(name)]
 
-    async def _waits(self, forms: Sequence[str]) -> bool:
+    async def _waits(self) -> bool:
         """Return whether the next month must not be closed yet, for partners that were not heard or not read."""
-        awaited: Sequence[Silence] = ()
-        for form in forms:
-            awaited = awaited or await self._journal.read(
-                closing.find_awaited_partners, self._book(), form, self._now()
-            )
+        # the step reads the book, so that the reactor does not
+        awaited = await self._journal.read(lambda tx: closing.find_awaited_partners(tx, self._book(), self._now()))
         if awaited and awaited != self._awaited:
             partners = " ".join(f"{each.partner}:{each.kind}" for each in awaited)
             log.warning("month-waits", period=awaited[0].period, partners=partners)

@@ -207,18 +207,18 @@ class TestTheHubWaits:
         ],
     )
     def test_until_noon_of_the_second_working_day(self, silent, at, waits):
-        assert bool(closing.find_awaited_partners(silent, BOOK, "ii06a", on(at))) is waits
+        assert bool(closing.find_awaited_partners(silent, BOOK, on(at))) is waits
 
     def test_until_it_is_heard(self, silent):
         speak(silent, "motcua", "2026-11-16")
-        assert not closing.find_awaited_partners(silent, BOOK, "ii06a", NOON)
+        assert not closing.find_awaited_partners(silent, BOOK, NOON)
 
     def test_for_no_other_form_once_one_is_closed(self, silent):
         closing.close_month(silent, BOOK, "mail", NOVEMBER, NOON, "an")
-        assert not closing.find_awaited_partners(silent, BOOK, "ii06a", NOON)
+        assert not closing.find_awaited_partners(silent, BOOK, NOON)
 
     def test_not_where_the_province_says_so(self, silent):
-        assert not closing.find_awaited_partners(silent, attrs.evolve(BOOK, wait_working_days=0), "ii06a", NOON)
+        assert not closing.find_awaited_partners(silent, attrs.evolve(BOOK, wait_working_days=0), NOON)
 
 
 class TestNothingHappened:
