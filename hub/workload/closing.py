@@ -254,12 +254,12 @@ def find_awaited_partners(tx: Transaction, book: Book, now: datetime) -> Sequenc
         due, at_last = (find_automatic_closing_time(book, month, waiting=waits) for waits in (False, True))
         if not due <= now < at_last or month_world.find_first_closing(tx, month.text) is not None:
             continue  # where one form of the month is closed, the others follow at once
-        if silent := find_silences(tx, book, month):
+        if silent := list_silences(tx, book, month):
             return silent
     return ()
 
 
-def find_silences(tx: Transaction, book: Book, period: Period) -> Sequence[Silence]:
+def list_silences(tx: Transaction, book: Book, period: Period) -> Sequence[Silence]:
     """Return the partners of whose messages some may be missing in *period*: as the first closing of the month found
     them, or as they are now.
     """

@@ -64,7 +64,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
         with transactions.read_transaction(engine) as tx:
             cuts = closing.keep_closed_workdays(tx, known).cuts
             for text in months:
-                _tell_silences(screen, closing.find_silences(tx, known, parse_period(text, cuts)))
+                _tell_silences(screen, closing.list_silences(tx, known, parse_period(text, cuts)))
         for name in _forms(form, known.forms):
             for month in (parse_period(text, cuts) for text in months):
                 try:
