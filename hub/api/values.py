@@ -670,6 +670,15 @@ class ApiPartnerStatus:
 
 
 @attrs.frozen(kw_only=True)
+class ApiPendingRestart:
+    """A node that must be restarted, because a changed setting takes effect only then."""
+
+    node: str
+    settings: Annotated[Sequence[str], phrase("keys of hub.toml")]
+    since: Annotated[datetime | None, phrase("when the first of them was changed")]
+
+
+@attrs.frozen(kw_only=True)
 class ApiStatus:
     """How the whole exchange stands."""
 
@@ -682,6 +691,7 @@ class ApiStatus:
     estimated: Annotated[bool, phrase("whether these three are projected")]
     strangers_refused_today: ApiCount
     concerns: Sequence[Concern]
+    restarts: Annotated[Sequence[ApiPendingRestart], phrase("nodes that must be restarted for a changed setting")]
     partners: Sequence[ApiPartnerStatus]
 
     @classmethod
@@ -697,6 +707,10 @@ class ApiStatus:
             estimated=found.accepted.estimated,
             strangers_refused_today=ApiCount.of(found.strangers),
             concerns=found.concerns,
+            restarts=[
+                ApiPendingRestart(node=name, settings=pending.settings, since=pending.since)
+                for name, pending in found.restarts.items()
+            ],
             partners=list(map(ApiPartnerStatus.of, found.partners)),
         )
 

@@ -1,6 +1,6 @@
 """The operator's configuration: `hub.toml`, `partners/*.toml`, `trust/`. All keys: docs/reference/configuration.md."""
 
-from hub.config.changes import describe_config_changes
+from hub.config.changes import describe_config_changes, list_restart_settings
 from hub.config.reading import is_partner_code, read_config, read_data_directory
 from hub.config.values import ANY, Broker, Config, Listen, Partner, RevocationSource
 
@@ -13,6 +13,7 @@ __all__ = [
     "RevocationSource",
     "describe_config_changes",
     "is_partner_code",
+    "list_restart_settings",
     "read_config",
     "read_data_directory",
 ]

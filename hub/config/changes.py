@@ -15,10 +15,14 @@ _AT_START = (
 _AT_ONCE = ("name", "province", "upstream", "incidents", "alerts", "links", "replay", "console", "units")
 
 
-def describe_config_changes(old: Config, new: Config) -> list[str]:
-    """Return one line per change: `+` new, `-` removed, `~` changed, `!` changed but effective only after a restart."""
+def describe_config_changes(old: Config, new: Config, started: Config | None = None) -> list[str]:
+    """Return one line per change: `+` new, `-` removed, `~` changed, `!` changed but effective only after a restart.
+
+    *started* is the configuration that the node was started with; without it, that is *old*. What needs a restart is
+    listed by each reload until the node was restarted, or the setting is again as it was.
+    """
     return [
-        *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
+        *(f"! {name}" for name in list_restart_settings(started or old, new)),
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
         *(["~ reports"] if _leave_countable(old) != _leave_countable(new) else []),
         *(["~ limits.free-disk"] if old.free_disk != new.free_disk else []),
@@ -29,6 +33,11 @@ def describe_config_changes(old: Config, new: Config) -> list[str]:
         *_partners(old, new),
         *_services(old, new),
     ]
+
+
+def list_restart_settings(started: Config, new: Config) -> list[str]:
+    """Return the settings of *new* that need a restart, because they are not as in *started*, by their key."""
+    return [_shown(name) for name in _AT_START if getattr(started, name) != getattr(new, name)]
 
 
 def _identity(old: Config, new: Config) -> Iterable[str]:

@@ -36,6 +36,14 @@ class Node:
     started_at: datetime  #: by its own clock
 
 
+@attrs.frozen(kw_only=True)
+class PendingRestart:
+    """The settings of a node that were changed by a reload, and take effect only when the node is restarted."""
+
+    settings: tuple[str, ...] = ()  #: keys of `hub.toml`
+    since: datetime | None = None  #: when the first of them was changed; None if there are none
+
+
 class NodeState(StrEnum):
     """The state of a node, by its last heartbeat."""
 
@@ -54,6 +62,7 @@ class SeenNode:
     until: datetime  #: end of the lease
     stopped_at: datetime | None
     holds: int  #: number of deliveries it is sending
+    pending: PendingRestart = attrs.field(factory=PendingRestart)  #: what waits for its restart
 
 
 def read_node_time(tx: Transaction, now: datetime) -> datetime:
@@ -64,10 +73,20 @@ def read_node_time(tx: Transaction, now: datetime) -> datetime:
     return found
 
 
-def record_heartbeat(tx: Transaction, node: Node, now: datetime) -> None:
-    """Extend the lease of *node* by `LIFE` from now. Creates its row if it is missing."""
+def record_heartbeat(tx: Transaction, node: Node, now: datetime, pending: PendingRestart | None = None) -> None:
+    """Extend the lease of *node* by `LIFE` from now, and record what waits for its restart.
+
+    Creates its row if it is missing.
+    """
     at = read_node_time(tx, now)
-    values = attrs.asdict(node) | {"seen_at": at, "until": at + LIFE, "stopped_at": None}
+    pending = pending or PendingRestart()
+    values = attrs.asdict(node) | {
+        "seen_at": at,
+        "until": at + LIFE,
+        "stopped_at": None,
+        "restart_settings": " ".join(pending.settings),
+        "restart_since": pending.since,
+    }
     if not tx.execute(sa.update(table).where(table.c.name == node.name).values(values)).rowcount:
         transactions.insert_missing_rows(tx, table, [values])
     # After a failover, the clock of the new primary may be behind. Leases in its future would keep dead nodes alive, so
@@ -78,7 +97,8 @@ def record_heartbeat(tx: Transaction, node: Node, now: datetime) -> None:
 def record_node_end(tx: Transaction, name: str, now: datetime) -> None:
     """Record the orderly stop of a node. Delete nodes without claims whose lease ended a month ago."""
     at = read_node_time(tx, now)
-    tx.execute(sa.update(table).where(table.c.name == name).values(stopped_at=at, until=at))
+    ended = {"stopped_at": at, "until": at, "restart_settings": "", "restart_since": None}
+    tx.execute(sa.update(table).where(table.c.name == name).values(ended))
     holds = sa.exists().where(delivery.c.state == DeliveryState.SENDING, delivery.c.holder == table.c.name)
     tx.execute(sa.delete(table).where(table.c.until < at - _FORGOTTEN, ~holds))
 
@@ -117,6 +137,7 @@ def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
             until=row["until"],
             stopped_at=row["stopped_at"],
             holds=row["holds"],
+            pending=PendingRestart(settings=tuple(row["restart_settings"].split()), since=row["restart_since"]),
         )
         for row in rows
     ]

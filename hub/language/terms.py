@@ -901,6 +901,7 @@ TERMS: Mapping[str, Term] = {
     ),
     "check/links": Term(phrase("links to partners"), phrase("The links of this node are up.")),
     "check/workers": Term(phrase("worker processes"), phrase("All worker processes serve the SOAP port.")),
+    "check/restart": Term(phrase("changed settings"), phrase("No changed setting waits for a restart of this node.")),
     "node/alive": Term(phrase("alive"), phrase("The node keeps saying that it runs.")),
     "node/lapsed": Term(phrase("lapsed"), phrase("The node has not been heard from for too long.")),
     "node/stopped": Term(phrase("stopped"), phrase("The node was stopped.")),
@@ -976,6 +977,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "concern/late": Term(
         phrase("a delivery is late"), phrase("A delivery has waited for more than an hour to be sent to the partner.")
+    ),
+    "concern/restart": Term(
+        phrase("a restart is pending"), phrase("A changed setting takes effect only when the node is restarted.")
     ),
     "concern/unconfigured": Term(
         phrase("not configured"), phrase("Deliveries wait for a partner that the configuration does not name.")

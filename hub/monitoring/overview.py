@@ -17,6 +17,7 @@ from hub.domain.ids import make_first_id
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import DeliveryState, Receive
 from hub.journal import event_index, nodes
+from hub.journal.nodes import NodeState, PendingRestart
 from hub.journal.queue import partner_state
 from hub.journal.queue.partner_state import PartnerStanding, Pause
 from hub.language.sorting import make_code_sort_key
@@ -61,6 +62,7 @@ class Concern(StrEnum):
     CERTIFICATE = "certificate"  #: its certificate has ended, or ends soon
     SUSPENDED = "suspended"  #: deliveries to it are suspended, and wait for a person
     LATE = "late"  #: a delivery to it has waited for more than `LATE`
+    RESTART = "restart"  #: a node must be restarted for a changed setting
     UNCONFIGURED = "unconfigured"  #: deliveries wait for it, and the configuration does not name it
 
 
@@ -132,11 +134,13 @@ class Overview:
     refused: ExchangeRate  #: messages
     delivered: ExchangeRate  #: deliveries
     nodes: int  #: nodes of the hub that run
+    restarts: Mapping[str, PendingRestart]  #: what waits for a restart of a node, by the node's name
 
     @property
     def concerns(self) -> tuple[Concern, ...]:
         """What needs a person's attention, of the hub and of every partner, each once."""
         own = [] if self.nodes else [Concern.NO_NODE]
+        own += [Concern.RESTART] if self.restarts else []
         return tuple(dict.fromkeys([*own, *(each for partner in self.partners for each in partner.concerns)]))
 
 
@@ -156,6 +160,7 @@ def measure_overview(tx: Transaction, partners: Mapping[str, Partner], now: date
         for code in (*sorted(partners, key=make_code_sort_key), *gone)
     ]
     accepted, refused, delivered = _measure_rates(tx, now)
+    alive = [each for each in nodes.list_nodes(tx, now) if each.state is NodeState.ALIVE]
     return Overview(
         at=now,
         day=day,
@@ -164,7 +169,8 @@ def measure_overview(tx: Transaction, partners: Mapping[str, Partner], now: date
         accepted=accepted,
         refused=refused,
         delivered=delivered,
-        nodes=len(nodes.list_live_nodes(tx, now)),
+        nodes=len(alive),
+        restarts={each.node.name: each.pending for each in alive if each.pending.settings},
     )
 
 

@@ -24,6 +24,7 @@ from hub.domain.node_counts import Counted, NodeCounts
 from hub.feed.publisher import Feed
 from hub.journal import events, metrics
 from hub.journal.metrics import Metric
+from hub.journal.nodes import PendingRestart
 from hub.language.catalogues import translate
 from hub.language.languages import choose_language
 from hub.language.phrases import phrase
@@ -63,6 +64,7 @@ CODES = {
     "revocation": "overdue",
     "links": "down",
     "workers": "ended",
+    "restart": "pending",
 }
 
 
@@ -137,12 +139,14 @@ async def measure_readiness(
     key_flaw: Callable[[], Awaitable[Detail]],
     links: Detail = "",
     workers: WorkerPool | None = None,
+    pending: PendingRestart | None = None,
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
     *key_flaw* returns why the hub's key cannot sign, or an empty text. *links* names the links that are down, or is
     empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
-    the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves.
+    the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves. *pending* is
+    what waits for a restart of the node, which serves meanwhile.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
@@ -177,7 +181,13 @@ async def measure_readiness(
         reasons["revocation"] = phrase(
             "{out} of {partners} partners are kept out: {why}", out=len(kept_out), partners=len(everyone), why=why
         )
-    borne = {"links"} if nobody else {"links", "revocation"}
+    if pending is not None and pending.since is not None:
+        reasons["restart"] = phrase(
+            "{settings}: changed {since}, in force after a restart",
+            settings=", ".join(pending.settings),
+            since=pending.since.isoformat(timespec="seconds"),
+        )
+    borne = {"links", "restart"} if nobody else {"links", "restart", "revocation"}
     if workers is not None:
         reasons["workers"] = workers.describe_missing_workers()
         borne |= {"workers"} if workers.ready else set()

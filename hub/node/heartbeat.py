@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import Unready
 from hub.journal import nodes
-from hub.journal.nodes import Node
+from hub.journal.nodes import Node, PendingRestart
 from hub.journal.queue import claims
 from hub.language.phrases import phrase
 from hub.runtime.periodic import PeriodicService
@@ -47,6 +47,8 @@ class Heartbeat(PeriodicService):
     _node: Node  #: what the heartbeat says of this node
     _alone: bool  #: no other node shares the journal, so none takes over its claims
     _rescued: Callable[[], None]  #: called when claims were released, or when this node may claim again
+    #: what waits for the restart of this node
+    pending: PendingRestart = attrs.field(factory=PendingRestart, init=False)
     _until: float | None = attrs.field(default=None, init=False)  #: end of the lease, by the steady clock
     _due: float = attrs.field(default=0.0, init=False)  #: time of the next heartbeat, by the steady clock
     _lapsed: bool = attrs.field(default=False, init=False)  #: whether the lapse was logged
@@ -63,13 +65,17 @@ class Heartbeat(PeriodicService):
         if not self._alone and (self._until is None or self._steady() > self._until):
             raise Unready("journal-unavailable", phrase("the heartbeat of this node has lapsed"), retry_after=1)
 
+    def tell_pending_restart(self, pending: PendingRestart) -> None:
+        """Write *pending* with the next heartbeat, within a second."""
+        self.pending, self._due = pending, 0.0
+
     async def run_once(self) -> None:
         """Write a heartbeat if one is due."""
         begun = self._steady()
         if begun < self._due:
             return
         try:
-            given_back = await self._journal.write(_beat, self._node, self._now())
+            given_back = await self._journal.write(_beat, self._node, self._now(), self.pending)
         except CancelledError:
             raise
         except Exception as error:
@@ -90,11 +96,11 @@ class Heartbeat(PeriodicService):
             self._rescued()
 
 
-def _beat(tx: Transaction, node: Node, now: datetime) -> int:
+def _beat(tx: Transaction, node: Node, now: datetime, pending: PendingRestart) -> int:
     if not schema_version.is_schema_supported(tx):
         raise Unready(
             "journal-unavailable",
             phrase("this program does not run on schema {schema}", schema=transactions.select_schema_version(tx)),
         )
-    nodes.record_heartbeat(tx, node, now)
+    nodes.record_heartbeat(tx, node, now, pending)
     return claims.release_lost_claims(tx, now)

@@ -18,13 +18,14 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from hub.config import Config, describe_config_changes
+from hub.config import Config, describe_config_changes, list_restart_settings
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.partner_adapters import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Event
 from hub.domain.node_counts import LocalCounts
 from hub.journal import events, unit_registry
+from hub.journal.nodes import PendingRestart
 from hub.language.phrases import phrase, verbatim
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
@@ -65,6 +66,7 @@ class Hub(OrderedServices):
         known: Sequence[RevocationAnswer] = (),
     ) -> None:
         super().__init__()
+        self._started = province.config  #: the configuration that ports, database and others were opened with
         self._data = province.config.data
         self._wall = wall
         live = self._live = Live(self._set_up(province))
@@ -119,6 +121,7 @@ class Hub(OrderedServices):
         if self._workers is not None:
             await self._workers.send_units()
         log.info("day-begun", day=today.isoformat())
+        self._warn_pending_restart()
 
     def _set_up(self, province: Province) -> Setup:
         """Build everything that follows from the configuration of *province*."""
@@ -136,12 +139,26 @@ class Hub(OrderedServices):
             self._record(Event("configuration-refused", self.now(), body={"mistakes": mistakes[:_TOLD]}))
             return pidfile.ReloadVerdict(ok=False, mistakes=found.mistakes)
         old, new = self._live.config, found.province.config
-        changed = tuple(describe_config_changes(old, new))
+        changed = tuple(describe_config_changes(old, new, self._started))
         self._live.setup = self._set_up(found.province)
         self._tell_parts(old, new, found.heard)
+        self._note_pending_restart(new)
         log.info("reloaded", changes=changed)
         self._record(Event("configuration-reloaded", self.now(), body={"changes": list(changed[:_TOLD])}))
         return pidfile.ReloadVerdict(ok=True, changes=changed)
+
+    def _note_pending_restart(self, new: Config) -> None:
+        """Remember which settings of *new* take effect only when the node is restarted, until it is."""
+        heartbeat = self._database.heartbeat
+        waiting = tuple(list_restart_settings(self._started, new))
+        since = (heartbeat.pending.since or self.now()) if waiting else None
+        heartbeat.tell_pending_restart(PendingRestart(settings=waiting, since=since))
+        self._warn_pending_restart()
+
+    def _warn_pending_restart(self) -> None:
+        pending = self._database.heartbeat.pending
+        if pending.since is not None:
+            log.warning("restart-pending", settings=list(pending.settings), since=pending.since.isoformat())
 
     def _record(self, said: Event) -> None:
         """Journal what became of a reload. The reload does not wait for it."""

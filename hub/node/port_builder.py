@@ -128,7 +128,14 @@ def _admin_site(
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
         return told.log_changes(
             await admin.measure_readiness(
-                journal, live.province, frame.now(), work, key_flaw, prober.describe_down_links(), workers
+                journal,
+                live.province,
+                frame.now(),
+                work,
+                key_flaw,
+                prober.describe_down_links(),
+                workers,
+                database.heartbeat.pending,
             )
         )
 

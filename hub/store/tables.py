@@ -731,6 +731,9 @@ node = sa.Table(
     sa.Column("seen_at", Instant, nullable=False),
     sa.Column("until", Instant, nullable=False),  # end of its lease; after that its claims are released
     sa.Column("stopped_at", Instant),
+    # settings that take effect only when the node is restarted, separated by spaces, and since when
+    sa.Column("restart_settings", sa.Text, nullable=False, server_default=""),
+    sa.Column("restart_since", Instant),
 )
 
 #: State of each link as each node sees it (hub/monitoring/link_rows.py).

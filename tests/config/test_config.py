@@ -309,6 +309,20 @@ def test_a_candidate_is_judged_with_the_partners_that_are_there(home: Path) -> N
     assert set(config_of(home).partners) == {"sotttt", "vpub", "vpcp"}
 
 
+def test_each_reload_tells_what_needs_a_restart_until_it_is_again_as_at_the_start(home: Path, rewrite: Rewrite) -> None:
+    started = config_of(home)
+    rewrite("hub.toml", "port = 8443", "port = 9443")
+    changed = config_of(home)
+    assert describe_config_changes(started, changed, started) == ["! soap"]
+    rewrite("hub.toml", 'upstream = "vpcp"', "")
+    again = config_of(home)
+    assert describe_config_changes(changed, again, started) == ["! soap", "~ upstream"], (
+        "the first one is not forgotten"
+    )
+    rewrite("hub.toml", "port = 9443", "port = 8443")
+    assert describe_config_changes(again, config_of(home), started) == []
+
+
 def test_a_reload_tells_what_changed(home: Path, rewrite: Rewrite) -> None:
     old = config_of(home)
     assert describe_config_changes(old, old) == []

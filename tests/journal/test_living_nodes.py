@@ -12,9 +12,11 @@ from hub.domain.errors import Unready
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages, nodes
-from hub.journal.nodes import LIFE, Node
+from hub.journal.nodes import LIFE, Node, PendingRestart
 from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
+from hub.monitoring import overview
+from hub.monitoring.overview import Concern
 from hub.node.heartbeat import BEAT, Heartbeat
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -58,6 +60,23 @@ def test_a_node_is_alive_until_it_is_not_seen_for_its_life_or_stops(tx):
     nodes.record_node_end(tx, "one", NOW)
     assert states(tx) == {"one": ("stopped", 0), "two": ("alive", 0)}
     assert [(each.name, each.version) for each in nodes.list_live_nodes(tx, NOW)] == [("two", "2")]
+
+
+def test_what_waits_for_the_restart_of_a_node_is_known_to_all_until_it_starts_again_or_ends(tx):
+    waiting = PendingRestart(settings=("soap", "workers"), since=NOW)
+    for name in ("one", "two"):
+        nodes.record_heartbeat(tx, node(name), NOW)
+    nodes.record_heartbeat(tx, node("one"), NOW, waiting)
+    assert {each.node.name: each.pending for each in nodes.list_nodes(tx, NOW)} == {
+        "one": waiting,
+        "two": PendingRestart(),
+    }
+    found = overview.measure_overview(tx, {}, NOW)
+    assert (found.restarts, found.concerns) == ({"one": waiting}, (Concern.RESTART,))
+    nodes.record_node_end(tx, "one", NOW)
+    assert overview.measure_overview(tx, {}, NOW).concerns == ()
+    nodes.record_heartbeat(tx, node("one"), NOW)
+    assert overview.measure_overview(tx, {}, NOW).concerns == ()
 
 
 def test_on_postgresql_the_nodes_own_clocks_do_not_count(tx):

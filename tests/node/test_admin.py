@@ -17,6 +17,7 @@ from hub.domain.model import Event
 from hub.domain.node_counts import Counted, LocalCounts
 from hub.feed.publisher import Feed
 from hub.journal import events
+from hub.journal.nodes import PendingRestart
 from hub.node import admin
 from hub.node.admin import CODES, SHARED, Readiness, SharedMeasurement, gather_metrics, measure_readiness
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
@@ -54,6 +55,7 @@ def told(
     free_disk=1,
     links="",
     workers=None,
+    pending=None,
 ):
     """Return whether the hub is ready, and the reasons that are not well."""
     certificate = SimpleNamespace(
@@ -70,7 +72,14 @@ def told(
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
     asked = measure_readiness(
-        journal or InlineDatabase(engine), province, now, run_at_once, lambda: succeed(key_flaw), links, workers
+        journal or InlineDatabase(engine),
+        province,
+        now,
+        run_at_once,
+        lambda: succeed(key_flaw),
+        links,
+        workers,
+        pending,
     )
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
@@ -105,6 +114,14 @@ def test_a_clock_that_went_back(engine, tmp_path):
 
 def test_a_certificate_that_ended(engine, tmp_path):
     assert "keys" in look(engine, tmp_path, NOW + timedelta(days=2))
+
+
+def test_a_setting_that_waits_for_a_restart_is_told_while_the_node_serves(engine, tmp_path):
+    pending = PendingRestart(settings=("soap", "workers"), since=NOW - timedelta(days=3))
+    ready, reasons = told(engine, tmp_path, pending=pending)
+    assert ready
+    assert str(reasons["restart"]).startswith("soap, workers: changed 2026-")
+    assert told(engine, tmp_path, pending=PendingRestart()) == (True, {})
 
 
 def test_a_key_that_cannot_sign(engine, tmp_path):

@@ -19,6 +19,7 @@ from hub.runtime import pidfile
 from hub.security import sample_pki
 from hub.security.certificates import Identity
 from tests.pki import pem
+from tests.running import until
 
 pytestmark = pytest.mark.slow
 
@@ -103,6 +104,28 @@ def test_a_bare_sighup_is_heard_and_answered_to_nobody(home: Path, hub: subproce
         assert time.monotonic() < until
         time.sleep(0.05)
     assert hub.poll() is None
+
+
+def test_a_restart_that_is_needed_is_told_until_the_setting_is_as_it_was(
+    home: Path, hub: subprocess.Popen[bytes]
+) -> None:
+    path = home / "hub.toml"
+    right = path.read_text("utf-8")
+    path.write_text(right.replace("[admin]", "[admin]\nmetrics = true"), "utf-8")
+    needed = {"change": "needs a restart", "what": "admin"}
+    for _ in range(2):  # the second reload changes nothing, and does not forget
+        assert json.loads(typed(home, "reload", "--json").stdout) == needed
+    until(lambda: _pending(home) == ["admin"], "the node to tell that it must be restarted")
+    assert "restart" in json.loads(typed(home, "status", "--json").stdout.splitlines()[0])["concerns"]
+    assert "must be restarted: admin changed" in typed(home, "status").stdout
+    path.write_text(right, "utf-8")
+    assert typed(home, "reload", "--json").stdout == ""
+    until(lambda: _pending(home) == [], "the node to tell that nothing waits")
+
+
+def _pending(home: Path) -> list[str]:
+    (found,) = map(json.loads, typed(home, "db", "nodes", "--json").stdout.splitlines())
+    return list(found["restart_settings"])
 
 
 def test_two_who_ask_at_once_are_both_answered(home: Path, hub: subprocess.Popen[bytes]) -> None:

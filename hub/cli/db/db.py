@@ -186,7 +186,9 @@ def list_hub_nodes(screen: Screen) -> None:
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         rows = [
-            attrs.asdict(seen.node) | attrs.asdict(seen, filter=lambda field, _value: field.name != "node")
+            attrs.asdict(seen.node)
+            | attrs.asdict(seen, filter=lambda field, _value: field.name not in {"node", "pending"})
+            | {"restart_settings": list(seen.pending.settings), "restart_since": seen.pending.since}
             for seen in nodes.list_nodes(tx, datetime.now(UTC))
         ]
     columns = {
@@ -197,9 +199,13 @@ def list_hub_nodes(screen: Screen) -> None:
         "schema": t("SCHEMA"),
         "started_at": t("STARTED"),
         "seen_at": t("LAST SEEN"),
+        "restart_settings": t("NEED A RESTART"),
     }
     if not screen.json:
-        rows = [row | {"state": say_word("node", row["state"])} for row in rows]
+        rows = [
+            row | {"state": say_word("node", row["state"]), "restart_settings": ", ".join(row["restart_settings"])}
+            for row in rows
+        ]
     if not screen.table(columns, rows):
         screen.note(t("There is no node yet."))
 

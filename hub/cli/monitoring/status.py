@@ -82,6 +82,8 @@ def _print(screen: Screen, config: "Config", found: "Overview") -> None:
             screen.row(fields, "")
         return
     click.echo(_say_hub(config, found))
+    for line in _list_pending_restarts(found):
+        click.echo(line)
     titles = {
         "code": t("partner"),
         **{key: say(title) for key, title in _COUNTED.items()},
@@ -115,6 +117,20 @@ def _say_hub(config: "Config", found: "Overview") -> str:
         refused=_say_rate(found.refused),
         delivered=_say_rate(found.delivered),
     )
+
+
+def _list_pending_restarts(found: "Overview") -> Iterator[str]:
+    """Yield a line for each node that must be restarted."""
+    from hub.report.output.words import write_moment
+
+    for name, pending in found.restarts.items():
+        assert pending.since is not None
+        yield t(
+            "{node} must be restarted: {settings} changed {since}",
+            node=name,
+            settings=", ".join(pending.settings),
+            since=write_moment(pending.since),
+        )
 
 
 def _say_rate(rate: "ExchangeRate") -> str:
@@ -175,6 +191,10 @@ def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, obje
         "strangers_refused_today": found.strangers.number,
         "more": ["strangers_refused_today"] if found.strangers.more else [],
         "concerns": list(found.concerns),
+        "restarts": [
+            {"node": name, "settings": list(pending.settings), "since": pending.since}
+            for name, pending in found.restarts.items()
+        ],
     }
     for partner in found.partners:
         yield _list_partner_fields(partner)

@@ -25,8 +25,10 @@ class LinkedCount:
 
 
 def limit_overview(found: Overview, user: User) -> Overview:
-    """Return the overview with the partners that *user* sees."""
-    return attrs.evolve(found, partners=[each for each in found.partners if user.sees_partner(each.code)])
+    """Return the overview with the partners that *user* sees, and what is to be done at nodes only if that is all."""
+    partners = [each for each in found.partners if user.sees_partner(each.code)]
+    restarts = found.restarts if user.visible_partners is None else {}
+    return attrs.evolve(found, partners=partners, restarts=restarts)
 
 
 def arrange_overview(found: Overview, *, limited: bool = False) -> dict[str, object]:
