@@ -29,8 +29,8 @@ BIN = Path(sys.executable).parent
 #: Modules that most programs need.  None of them may install a reactor: all forks would share its file descriptors.
 WANTED = (
     "hub.node.hub",
-    "hub.cli.init",
-    "hub.cli.check",
+    "hub.cli.setup.init",
+    "hub.cli.setup.check",
     "hub.cli.messages",
     "hub.cli.db.db",
     "hub.cli.report.report",

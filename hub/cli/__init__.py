@@ -11,8 +11,9 @@ from hub.language.phrases import phrase
 
 #: name -> (`module:attribute`, description), in the order in which a new operator needs them.
 COMMANDS = {
-    "init": ("hub.cli.init:init", phrase("Write a directory that runs as it is")),
-    "check": ("hub.cli.check:check_hub", phrase("Check everything before it runs")),
+    "init": ("hub.cli.setup.init:init", phrase("Write a directory that runs as it is")),
+    "enroll": ("hub.cli.setup.production:enroll", phrase("Take in the hub's first certificate")),
+    "check": ("hub.cli.setup.check:check_hub", phrase("Check everything before it runs")),
     "demo": (
         "hub.cli.demo.demo:demo",
         phrase("Run the whole hub with sample systems"),
@@ -55,7 +56,7 @@ COMMANDS = {
     "categories": ("hub.cli.categories:categories", phrase("Code lists from other systems")),
     "db": ("hub.cli.db.db:db", phrase("Database: version, upgrade")),
     "reload": (
-        "hub.cli.reload:reload",
+        "hub.cli.setup.reload:reload",
         phrase("Make the running hub reload its configuration"),
     ),
 }

@@ -94,6 +94,14 @@ def _pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_
     if not key_name or not certificate_name:
         return None
     key = files.read_key_file(home / key_name, partial(table.wrong, f"{kind}key"))
+    request = (home / key_name).with_suffix(".csr")
+    if request.exists() and not (home / certificate_name).exists():
+        table.wrong(
+            f"{kind}certificate",
+            phrase("has not come from the CA yet"),
+            phrase("what the CA issues for {request}: `lienthong enroll FILE` takes it in", request=request),
+        )
+        return None
     chain = files.read_certificate_file(home / certificate_name, partial(table.wrong, f"{kind}certificate"))
     if key is None or not chain:
         return None

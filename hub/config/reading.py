@@ -55,7 +55,7 @@ ADMIN_BODY_LIMIT = 64 * 1024
 MOST_WORKERS = 64
 BODY_LIMIT = 40_000_000  #: an attachment of 20 MB takes 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
-_PROVINCE = r"[A-Z][0-9]{2}"
+PROVINCE = r"[A-Z][0-9]{2}"
 PLAIN_SCHEMES = ("http", "https")  #: fetched content is signed; TLS would only hide what is fetched
 HTTPS_URL = phrase("an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents")
 PLAIN_URL = phrase("an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl")
@@ -95,7 +95,7 @@ def read_config(
     table = ConfigTable(content, path.name, mistakes, os.environ if environment is None else environment)
 
     name = table.text("name", "Liên Thông")
-    province = table.text("province", like=_PROVINCE, expected=phrase('the code of the province, such as "H55"'))
+    province = table.text("province", like=PROVINCE, expected=phrase('the code of the province, such as "H55"'))
     upstream = table.text("upstream", "", like=_CODE, expected=phrase("the code of a partner"))
     public_url, data = table.text("public-url", ""), home / table.text("data", "data")
     workers = table.number("workers", 1, least=1, most=MOST_WORKERS)
@@ -400,7 +400,7 @@ def _units(table: ConfigTable, province: str) -> UnitSettings:
     grace = table.number("grace-days", UnitSettings().grace_days, least=0, most=3660)
     merged = table.texts("merged-provinces", ())
     for code in merged:
-        if not re.fullmatch(_PROVINCE, code) or code == province:
+        if not re.fullmatch(PROVINCE, code) or code == province:
             expected = phrase('codes of other provinces, such as "H55"')
             table.wrong("merged-provinces", phrase("{code} does not fit", code=repr(code)), expected)
     table.close()

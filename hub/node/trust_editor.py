@@ -64,8 +64,36 @@ def plan_trust_addition(
 
     Raises ConfigurationFault.
     """
-    config, home = read_config(path), path.absolute().parent
-    mistakes = list(judge_authorities(authorities, crls, config.crls, now))
+    config = read_config(path)
+    edits, diff = plan_trust_files(path.absolute().parent, authorities, crls, crl_urls, ocsp_urls, now, config.crls)
+    after = _with(config, authorities, crls)
+    set_revocation_answers(config, load_revocation_answers(config, now))
+    set_revocation_answers(after, load_revocation_answers(after, now))
+    gained = _find_new(
+        (each for each, _ in find_partner_certificate_flaws(after, now)),
+        (each for each, _ in find_partner_certificate_flaws(config, now)),
+    )
+    return TrustEdit(
+        authorities=tuple(authorities),
+        files=tuple(edits),
+        diff=tuple(diff),
+        partners=_name_partners(each.path for each in gained),
+    )
+
+
+def plan_trust_files(
+    home: Path,
+    authorities: Sequence[x509.Certificate],
+    crls: Sequence[x509.CertificateRevocationList],
+    crl_urls: Sequence[str],
+    ocsp_urls: Sequence[str],
+    now: datetime,
+    known: Sequence[x509.CertificateRevocationList] = (),
+) -> tuple[list[FileEdit], list[str]]:
+    """Return the files in `trust/` of the directory *home* that make it trust *authorities*, and the difference of the
+    one that people write. *known*: the CRLs that are there. Raises ConfigurationFault.
+    """
+    mistakes = list(judge_authorities(authorities, crls, known, now))
     if not authorities:
         mistakes.append(Mistake("trust", phrase("there is no certificate in it"), phrase("certificates of CAs")))
     flaws = (find_url_flaw(url, PLAIN_SCHEMES) for url in (*crl_urls, *ocsp_urls))
@@ -83,20 +111,7 @@ def plan_trust_addition(
     if crl_urls or ocsp_urls:
         edit, diff = _plan_source(stem.with_suffix(".toml"), crl_urls, ocsp_urls)
         edits.append(edit)
-    edits = [each for each in edits if each.before != each.after]
-    after = _with(config, authorities, crls)
-    set_revocation_answers(config, load_revocation_answers(config, now))
-    set_revocation_answers(after, load_revocation_answers(after, now))
-    gained = _find_new(
-        (each for each, _ in find_partner_certificate_flaws(after, now)),
-        (each for each, _ in find_partner_certificate_flaws(config, now)),
-    )
-    return TrustEdit(
-        authorities=tuple(authorities),
-        files=tuple(edits),
-        diff=tuple(diff),
-        partners=_name_partners(each.path for each in gained),
-    )
+    return [each for each in edits if each.before != each.after], diff
 
 
 def _replace(path: Path, content: bytes) -> FileEdit:

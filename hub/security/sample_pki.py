@@ -51,12 +51,14 @@ class Authority:
 
     def issue(self, name: str, now: datetime, key_type: KeyType = KeyType.RSA) -> tuple[Key, x509.Certificate]:
         """Return a new key and its certificate: clientAuth and serverAuth, for 127.0.0.1, ::1 and localhost."""
-        key = _new_key(key_type)
+        key = make_key(key_type)
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
         builder = (
             _builder(_name(name), self.certificate.subject, key, now)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(digital_signature=True, key_encipherment=key_type is KeyType.RSA), critical=True)
+            .add_extension(
+                make_key_usage(digital_signature=True, key_encipherment=key_type is KeyType.RSA), critical=True
+            )
             .add_extension(usage, critical=False)
             .add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
             .add_extension(self._identifier(), critical=False)
@@ -89,7 +91,7 @@ def create_sample_ca(now: datetime) -> Authority:
     builder = (
         _builder(name, name, key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(make_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
     return Authority(key, builder.sign(key, hashes.SHA256()))
 
@@ -134,7 +136,8 @@ def _pair(stem: Path, key: Key, certificate: x509.Certificate) -> None:
     stem.with_name(f"{stem.name}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
-def _new_key(key_type: KeyType) -> Key:
+def make_key(key_type: KeyType) -> Key:
+    """Return a new key of that type."""
     if key_type is KeyType.EC_P256:
         return ec.generate_private_key(ec.SECP256R1())
     return make_rsa_key()
@@ -163,7 +166,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: Key, now: datetime) -> 
     )
 
 
-def _usage(**used: bool) -> x509.KeyUsage:
+def make_key_usage(**used: bool) -> x509.KeyUsage:
+    """Return a KeyUsage with only the usages that are named."""
     names = (
         "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
     )

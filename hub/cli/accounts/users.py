@@ -110,13 +110,13 @@ def add_console_user(
             with transactions.read_transaction(engine) as tx:
                 taken = people.find_user(tx, user.name) is not None
                 accounts.require_known_limits(tx, user.units, user.partners, config.partners)
-            password, hashed = ("", "") if taken else _choose_password(user.name, password_file, once=once)
+            password, hashed = ("", "") if taken else choose_password(user.name, password_file, once=once)
             user = attrs.evolve(user, must_change=once)
             with transactions.write_transaction(engine) as tx:
                 accounts.make_account(tx, user, hashed, configured=config.partners, by=by, now=now)
     except accounts.AccountRefused as refused:
         stop_refused(refused)
-    _show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
+    show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
 
 
 @command(
@@ -227,14 +227,14 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None, onc
     with open_journal(read_journal_config(screen)) as engine:
         with transactions.read_transaction(engine) as tx:
             _must_be(people.find_user(tx, name) is not None, name)
-        password, hashed = _choose_password(name, password_file, once=once)
+        password, hashed = choose_password(name, password_file, once=once)
         with transactions.write_transaction(engine) as tx:
             by, now = getpass.getuser(), datetime.now(UTC)
             _must_be(people.change_password(tx, name, hashed, by=by, now=now, must_change=once), name)
-    _show_password(screen, {"name": name}, t("Changed the password of {name}.", name=name), password)
+    show_password(screen, {"name": name}, t("Changed the password of {name}.", name=name), password)
 
 
-def _choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, str]:
+def choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, str]:
     """Return a new one-time password, or an empty text, and the hash of the password that is set."""
     from hub.console.sign_in import passwords
 
@@ -246,7 +246,7 @@ def _choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, 
     return password, passwords.hash_password(password, secrets.token_bytes(16))
 
 
-def _show_password(screen: Screen, row: "Mapping[str, object]", said: str, password: str) -> None:
+def show_password(screen: Screen, row: "Mapping[str, object]", said: str, password: str) -> None:
     """Print what was done, and a one-time password if one was made."""
     if not password:
         screen.row(row, said)

@@ -1,0 +1,127 @@
+"""`lienthong init`: creates the directory of a hub: a sample province that runs as it is, or a hub for production."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import click
+
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
+from hub.cli.setup.production import add_production_options, init_production, refuse_production_options
+
+_PORT = WholeNumber(0, 65535)
+
+
+@command(
+    "init",
+    t(
+        "Write into DIR everything that a hub needs: hub.toml, a sample PKI, three sample partners, "
+        "sample units, the database.\n\nDIR must be empty or absent. The hub listens on this machine only "
+        "(127.0.0.1).\n\n--production writes a hub for a province instead, with nothing that is made up: it asks for "
+        "all that it needs and was not told, makes a key and the request for its certificate, and says what comes next."
+    ),
+    "lienthong init tinh",
+    "lienthong init tinh --soap-port 0 --admin-port 0",
+    "lienthong init tinh --key-type ec-p256",
+    "lienthong init tinh --database postgresql://lienthong@/lienthong",
+    "twistd -n lienthong -c tinh/hub.toml",
+    "lienthong init /etc/lienthong --production",
+    "lienthong init /etc/lienthong --production --answers answers.toml",
+)
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--soap-port",
+    type=_PORT,
+    default=8443,
+    show_default=True,
+    help=t("The SOAP port; 0 picks a free one."),
+)
+@click.option(
+    "--admin-port",
+    type=_PORT,
+    default=8444,
+    show_default=True,
+    help=t("The admin port; 0 picks a free one."),
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help=t(
+        "An empty database for the journal; default: SQLite's hub.db in the data directory. PostgreSQL: "
+        "postgresql://USER@HOST/DATABASE.",
+    ),
+)
+@click.option(
+    "--key-type",
+    type=click.Choice(["rsa", "ec-p256"]),
+    default="rsa",
+    show_default=True,
+    help=t("The type of the hub's key; ec-p256 signs faster."),
+)
+@add_production_options
+@pass_screen
+def init(
+    screen: Screen,
+    /,
+    directory: Path,
+    soap_port: int,
+    admin_port: int,
+    database: str | None,
+    key_type: str,
+    production: bool,
+    **answers: Any,
+) -> None:
+    if soap_port and soap_port == admin_port:
+        raise click.UsageError(t("the two ports must differ"))
+    if production:
+        told = {"soap_port": soap_port, "admin_port": admin_port, "database": database, "key_type": key_type}
+        with _stopping(database):
+            init_production(screen, directory, answers | told)
+        return
+    refuse_production_options(answers)
+    from hub.node import init_province
+    from hub.security.sample_pki import KeyType
+
+    ports = init_province.choose_ports(soap_port, admin_port)
+    database = database or init_province.SQLITE
+    with _stopping(database):
+        try:
+            init_province.write_province(directory, ports, datetime.now(UTC), database, KeyType(key_type))
+        except FileExistsError:
+            raise CommandStop(t("{directory} is not empty", directory=directory)) from None
+        except init_province.DatabaseTaken:
+            raise CommandStop(t("the database {database} is not empty", database=database)) from None
+    config = directory / "hub.toml"
+    written = {
+        "config": str(config),
+        "soap_port": ports.soap,
+        "admin_port": ports.admin,
+        "partners": init_province.PARTNERS,
+    }
+    screen.row(written, t("Wrote {config}. Next:", config=config))
+    if not screen.json:
+        typed = quote(str(config))
+        click.echo(f"  lienthong -c {typed} check\n  twistd -n lienthong -c {typed}")
+
+
+@contextmanager
+def _stopping(database: str | None) -> Generator[None]:
+    """End the command with a sentence where the database or the disk is to blame."""
+    from sqlalchemy.exc import OperationalError
+
+    from hub.config.database import DatabaseUrlUnfit
+
+    try:
+        yield
+    except DatabaseUrlUnfit as unfit:
+        wrong, expected = unfit.args
+        raise click.UsageError(f"--database: {say(wrong)} ({say(expected)})") from unfit
+    except OperationalError as error:
+        raise CommandStop(t("{database}: {orig}", database=database, orig=error.orig), UNAVAILABLE) from error
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise CommandStop(t("{filename}: {strerror}", filename=error.filename, strerror=error.strerror)) from error

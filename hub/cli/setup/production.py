@@ -1,0 +1,349 @@
+"""`lienthong init --production` and `lienthong enroll`: a hub of a province, and its first certificate."""
+
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hub.cli.screen import (
+    CONFIGURATION,
+    CommandStop,
+    Screen,
+    command,
+    exit_command,
+    pass_screen,
+    say,
+    t,
+)
+
+if TYPE_CHECKING:
+    from hub.node.init_production import ProductionAnswers, TrustGiven
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+#: What has no default, in the order in which a person is asked.
+_NEEDED = ("province", "name", "organization", "dns", "administrator")
+#: What a person is asked beside that; each question has its default.
+_ASKED = ("data", "database", "soap_host", "admin_host", "ca", "units")
+#: Where the packages of Linux keep what changes (Filesystem Hierarchy Standard 3.0, 5.8), beside a directory in /etc.
+_SYSTEM, _SYSTEM_DATA = Path("/etc/lienthong"), "/var/lib/lienthong"
+
+_trust_options = (
+    click.option(
+        "--ca",
+        type=_FILE,
+        metavar=t("FILE"),
+        help=t("The certificate of the CA that issues the hub's certificate (PEM or DER); trusted from now on."),
+    ),
+    click.option("--crl", type=_FILE, metavar=t("FILE"), help=t("The revocation list of that CA.")),
+    click.option(
+        "--crl-url",
+        multiple=True,
+        metavar="URL",
+        help=t("URL from which the hub fetches the CRL by itself; repeatable."),
+    ),
+    click.option("--ocsp-url", multiple=True, metavar="URL", help=t("URL of the CA's OCSP responder; repeatable.")),
+)
+
+_options = (
+    click.option("--production", is_flag=True, help=t("A hub for production: nothing in it is a sample.")),
+    click.option(
+        "--answers",
+        type=_FILE,
+        metavar=t("FILE"),
+        is_eager=True,
+        expose_value=False,
+        callback=lambda context, _option, file: _take_answers(context, file),
+        help=t("TOML with the long options as keys; what it does not have is asked, on a terminal."),
+    ),
+    click.option("--province", metavar="CODE", help=t("The code of the province, such as H55.")),
+    click.option("--name", metavar=t("TEXT"), help=t("The name of the hub, for display.")),
+    click.option(
+        "--organization", metavar=t("TEXT"), help=t("The agency that answers for the hub; stands in its certificate.")
+    ),
+    click.option("--country", metavar="CODE", default="VN", show_default=True, help=t("Its country, two letters.")),
+    click.option(
+        "--dns",
+        multiple=True,
+        metavar="NAME",
+        help=t("A host name or IP address by which partners call the hub; repeatable, the first in the WSDLs."),
+    ),
+    click.option(
+        "--data", metavar="DIR", help=t("The data directory; default: data, for /etc/lienthong /var/lib/lienthong.")
+    ),
+    click.option(
+        "--database-password-file", type=_FILE, metavar=t("FILE"), help=t("PostgreSQL: holds the password, mode 0600.")
+    ),
+    click.option("--soap-host", metavar="IP", help=t("The address of the SOAP port; default 0.0.0.0.")),
+    click.option("--admin-host", metavar="IP", help=t("The address of the admin port; default 127.0.0.1.")),
+    click.option("--units", type=_FILE, metavar=t("FILE"), help=t("The units, a CSV file as for `units import`.")),
+    click.option("--administrator", metavar="NAME", help=t("The first user of the console; a password is made.")),
+    click.option(
+        "--password-file", type=_FILE, metavar=t("FILE"), help=t("That user's password, instead of one that is made.")
+    ),
+    *_trust_options,
+)
+
+
+def add_production_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `init --production` to a command."""
+    return reduce(lambda made, option: option(made), reversed(_options), function)
+
+
+def _add_trust_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    return reduce(lambda made, option: option(made), reversed(_trust_options), function)
+
+
+def _take_answers(context: click.Context, file: Path | None) -> None:
+    """Make the answers of *file* the defaults of the options."""
+    if file is None:
+        return
+    try:
+        found = tomllib.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise click.UsageError(t("{file}: is not TOML: {error}", file=file, error=error)) from None
+    known = {
+        option.name: option for option in context.command.params if option.name not in {"answers", "production", None}
+    }
+    values: dict[str, object] = {}
+    for key, value in found.items():
+        name = key.replace("-", "_")
+        if name not in known or not isinstance(known[name], click.Option):
+            raise click.UsageError(t("{file}: there is no option --{key}", file=file, key=key))
+        values[name] = [value] if known[name].multiple and isinstance(value, str) else value
+    context.default_map = {**(context.default_map or {}), **values}
+
+
+# --- init ------------------------------------------------------------------------------------------------------------
+
+
+def refuse_production_options(given: Mapping[str, Any]) -> None:
+    """End the command if an option of `--production` was given without it."""
+    for name, value in given.items():
+        if value and name != "country":
+            raise click.UsageError(t("--{option} goes with --production", option=name.replace("_", "-")))
+
+
+def init_production(screen: Screen, directory: Path, given: Mapping[str, Any]) -> None:
+    """Write a hub for production into *directory*, as *given* by options, the answers file and a person."""
+    from hub.cli.accounts.limits import stop_refused
+    from hub.cli.accounts.users import choose_password, show_password
+    from hub.cli.person import name_person
+    from hub.console.people.accounts import AccountRefused
+    from hub.node import init_production as writing
+
+    given = _ask(directory, given)
+    now = datetime.now(UTC)
+    password, hashed = choose_password(given["administrator"], given["password_file"], once=not given["password_file"])
+    try:
+        answers = _make_answers(given, hashed, now, must_change=not given["password_file"])
+        units = writing.write_production(directory, answers, now, name_person())
+    except writing.AlreadyThere as there:
+        raise CommandStop(say(there.args[0])) from None
+    except AccountRefused as refused:
+        stop_refused(refused)
+    config, request = directory / "hub.toml", directory / writing.REQUEST
+    row = {
+        "config": str(config),
+        "request": str(request),
+        "soap_port": answers.soap[1],
+        "admin_port": answers.admin[1],
+        "units": len(units),
+        "administrator": answers.administrator.name,
+    }
+    show_password(screen, row, t("Wrote {config}.", config=config), password)
+    for line in _list_next_steps(config, request, answers, units=len(units)):
+        screen.note(line)
+
+
+def _ask(directory: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given, completed by what a person types on a terminal and by defaults.
+
+    Ends the command if something is needed and nobody can be asked.
+    """
+    told = dict(given)
+    context = click.get_current_context()
+    prompts = sys.stdin.isatty() and sys.stderr.isatty()
+    missing = [name for name in _NEEDED if not told[name]]
+    if missing and not prompts:
+        names = ", ".join(f"--{name}" for name in missing)
+        raise click.UsageError(t("--production needs {names}, or a terminal on which to ask", names=names))
+    defaults: dict[str, Any] = {
+        "data": _SYSTEM_DATA if directory.absolute() == _SYSTEM else "data",
+        "soap_host": "0.0.0.0",  # noqa: S104 - the port for partners: every caller shows a certificate
+        "admin_host": "127.0.0.1",
+        "ca": None,
+        "units": None,
+    }
+    for name in (*_NEEDED, *_ASKED):
+        if told[name]:
+            continue
+        default = f"sqlite:///{told['data']}/hub.db" if name == "database" else defaults.get(name)
+        if not prompts or (name not in _NEEDED and context.default_map):
+            told[name] = default
+            continue
+        said = click.prompt(_say_question(name), default=default or ("" if name in {"ca", "units"} else None), err=True)
+        told[name] = tuple(said.replace(",", " ").split()) if name == "dns" else said
+        if name in {"ca", "units"}:
+            told[name] = _FILE.convert(said, None, context) if said else None
+    return told
+
+
+def _say_question(name: str) -> str:
+    return {
+        "province": t("Code of the province, such as H55"),
+        "name": t("Name of the hub, for display"),
+        "organization": t("Agency that answers for the hub"),
+        "dns": t("Host names by which partners call it, the public one first"),
+        "administrator": t("Name of the first administrator"),
+        "data": t("Data directory"),
+        "database": t("Database"),
+        "soap_host": t("Address of the SOAP port"),
+        "admin_host": t("Address of the admin port"),
+        "ca": t("File with the certificate of your CA (empty: later)"),
+        "units": t("CSV file of the units (empty: later)"),
+    }[name]
+
+
+def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_change: bool) -> "ProductionAnswers":
+    """Return the answers as values. Ends the command at the first that does not fit."""
+    import re
+    from ipaddress import ip_address
+
+    import attrs
+
+    from hub.config.reading import PROVINCE
+    from hub.console.people import desk
+    from hub.console.permissions import Role
+    from hub.node.init_production import ProductionAnswers
+    from hub.node.init_province import choose_ports
+    from hub.security.certificate_request import normalise_server_name
+    from hub.security.sample_pki import KeyType
+
+    if re.fullmatch(PROVINCE, given["province"]) is None:
+        raise click.UsageError(t("--province: {value} is not a code such as H55", value=repr(given["province"])))
+    if re.fullmatch("[A-Z]{2}", given["country"]) is None:
+        raise click.UsageError(t("--country: {value} is not two letters such as VN", value=repr(given["country"])))
+    try:
+        servers = tuple(dict.fromkeys(map(normalise_server_name, given["dns"])))
+    except ValueError as error:
+        raise click.UsageError(
+            t("--dns: {value} is neither a host name with a dot nor an IP address", value=repr(str(error)))
+        ) from None
+    for option in ("soap_host", "admin_host"):
+        try:
+            ip_address(given[option])
+        except ValueError:
+            name = option.replace("_", "-")
+            raise click.UsageError(
+                t("--{name}: {value} is not an IP address", name=name, value=given[option])
+            ) from None
+    ports = choose_ports(given["soap_port"], given["admin_port"])
+    user = desk.make_user(given["administrator"], Role.ADMINISTRATOR, (), (), now)
+    return ProductionAnswers(
+        name=given["name"],
+        province=given["province"],
+        organization=given["organization"],
+        country=given["country"],
+        servers=servers,
+        data=str(given["data"]),
+        soap=(given["soap_host"], ports.soap),
+        admin=(given["admin_host"], ports.admin),
+        database=given["database"],
+        password_file=given["database_password_file"],
+        key_type=KeyType(given["key_type"]),
+        trust=read_trust(given["ca"], given["crl"], given["crl_url"], given["ocsp_url"]),
+        units=(given["units"].name, given["units"].read_bytes()) if given["units"] else None,
+        administrator=attrs.evolve(user, must_change=must_change),
+        password=hashed,
+    )
+
+
+def _list_next_steps(config: Path, request: Path, answers: "ProductionAnswers", *, units: int) -> list[str]:
+    """Return what is still to be done, in order."""
+    typed = f"lienthong -c {quote(str(config))}"
+    steps = [
+        t("Send {request} to your CA. What it issues: {typed} enroll FILE", request=request, typed=typed)
+        if answers.trust.authorities
+        else t(
+            "Send {request} to your CA. What it issues, with the CA's own certificate: {typed} enroll FILE --ca FILE",
+            request=request,
+            typed=typed,
+        )
+    ]
+    if not units:
+        steps.append(t("Name the units: {typed} units import FILE, after that", typed=typed))
+    steps.append(t("{typed} check, then start the hub", typed=typed))
+    return [t("Next:"), *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+# --- enroll ----------------------------------------------------------------------------------------------------------
+
+
+def read_trust(
+    ca: Path | None, crl: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
+) -> "TrustGiven":
+    """Return what the options say of the CA. Ends the command with the mistakes in its files."""
+    from hub.config import files
+    from hub.domain.errors import ConfigurationFault, Mistake
+    from hub.language.phrases import Phrase
+    from hub.node.init_production import TrustGiven
+
+    mistakes: list[Mistake] = []
+
+    def wrong(what: Phrase, expected: Phrase) -> None:
+        mistakes.append(Mistake("trust", what, expected))
+
+    if ca is None and (crl or crl_urls or ocsp_urls):
+        raise click.UsageError(t("--crl, --crl-url and --ocsp-url go with --ca"))
+    authorities = files.read_certificate_file(ca, wrong) if ca else ()
+    crls = files.read_crl_file(crl, wrong) if crl else ()
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    return TrustGiven(authorities=authorities, crls=crls, crl_urls=crl_urls, ocsp_urls=ocsp_urls)
+
+
+@command(
+    "enroll",
+    t(
+        "Take in the first certificate of the hub, which the CA issued for pki/hub.csr, and with --ca the CA's own.\n\n"
+        "FILE is PEM, with the CAs between it and the anchor if there are any, or DER. A certificate that the hub could "
+        "not work with is refused, with every reason. Nothing is written then."
+    ),
+    "lienthong -c /etc/lienthong/hub.toml enroll hub.crt",
+    "lienthong -c /etc/lienthong/hub.toml enroll hub.crt --ca rootca.crt --crl-url http://crl.ca.example/root.crl",
+)
+@click.argument("file", type=_FILE)
+@_add_trust_options
+@pass_screen
+def enroll(
+    screen: Screen,
+    file: Path,
+    ca: Path | None,
+    crl: Path | None,
+    crl_url: tuple[str, ...],
+    ocsp_url: tuple[str, ...],
+) -> None:
+    from hub.node.check import check_config
+    from hub.node.init_production import take_certificate
+
+    now = datetime.now(UTC)
+    try:
+        taken = take_certificate(screen.config, file.read_bytes(), read_trust(ca, crl, crl_url, ocsp_url), now)
+    except OSError as error:
+        raise CommandStop(t("{filename}: {strerror}", filename=error.filename, strerror=error.strerror)) from error
+    name, ends = taken.subject.rfc4514_string(), taken.not_valid_after_utc
+    screen.row(
+        {"subject": name, "not_after": ends},
+        t("The hub is {name}, until {day}.", name=name, day=f"{ends:%Y-%m-%d}"),
+    )
+    if mistakes := check_config(screen.config, now).mistakes:
+        screen.note(t("Still to do:"))
+        screen.mistakes(mistakes)
+        exit_command(CONFIGURATION)
+    screen.note(t("Everything is right."))
