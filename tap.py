@@ -50,12 +50,14 @@ def makeService(options: Options) -> IService:
     from hub.domain.errors import ConfigurationFault
     from hub.node.hub import make_hub
     from hub.runtime import logs
+    from hub.runtime.service_manager import ManagerStart
 
     # Timers must not depend on changes of the machine's clock, so the reactor uses the monotonic clock.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # Twisted's own way to say so
     path = Path(options["config"] or os.environ.get("LIENTHONG_CONFIG") or "hub.toml")
     try:
-        hub = make_hub(path.absolute(), reactor, time.time)
+        started = ManagerStart.take(os.environ, os.getpid())
+        hub = make_hub(path.absolute(), reactor, time.time, started, LANGUAGE)
     except ConfigurationFault as fault:
         for mistake in fault.mistakes:
             wrong, expected = (translate(each, LANGUAGE) for each in (mistake.wrong, mistake.expected))

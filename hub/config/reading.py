@@ -56,6 +56,7 @@ MOST_WORKERS = 64
 BODY_LIMIT = 40_000_000  #: an attachment of 20 MB takes 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 PROVINCE = r"[A-Z][0-9]{2}"
+_ENDPOINT = r"systemd:domain=(INET|INET6):(index=[0-9]{1,3}|name=[A-Za-z0-9_.-]{1,255})"
 PLAIN_SCHEMES = ("http", "https")  #: fetched content is signed; TLS would only hide what is fetched
 HTTPS_URL = phrase("an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents")
 PLAIN_URL = phrase("an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl")
@@ -264,7 +265,11 @@ def _listen(table: ConfigTable, port: int, *, limited: bool, metrics: bool = Tru
         host = "127.0.0.1"
     body_limit = table.size("body-limit", BODY_LIMIT) if limited else ADMIN_BODY_LIMIT
     shown = metrics and not limited and table.flag("metrics", default=False)
-    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit, shown)
+    expected = phrase('such as "systemd:domain=INET:name=soap"')
+    endpoint = table.text("endpoint", "", like=_ENDPOINT, expected=expected)
+    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit, shown, endpoint)
+    if endpoint and (endpoint.split(":")[1] == "domain=INET6") != (":" in host):
+        table.wrong("endpoint", phrase("{value} does not fit", value=show_value(endpoint)), expected)
     table.close()
     return listen
 
@@ -591,6 +596,9 @@ def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str,
         if not isinstance(value, str) or not value:
             table.wrong(key, phrase("{value} does not fit", value=show_value(value)), phrase("text in quotes"))
         elif key.endswith("-file"):
+            value = table.place_credential(key, value)  # noqa: PLW2901 - the same file by its path
+            if not value:
+                continue
             try:
                 secrets[key.removesuffix("-file")] = (home / value).read_text("utf-8").rstrip("\r\n")
             except (OSError, ValueError) as error:

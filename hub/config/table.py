@@ -4,6 +4,7 @@ Every mistake is collected, and reading continues with a default, so that one ru
 builds something from the values must check the mistakes first.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -17,6 +18,9 @@ from hub.language.phrases import Phrase, phrase
 
 _REQUIRED: Any = object()
 _QUOTED = phrase("text in quotes")
+#: The folder in which systemd lays the credentials of a service (systemd.exec(5), LoadCredential=), at the beginning of a path.
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+_IN_CREDENTIALS = f"${{{CREDENTIALS}}}/"
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 
@@ -52,7 +56,24 @@ class ConfigTable:
         elif not re.fullmatch(like, value):
             self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
         else:
+            return self.place_credential(key, value)
+        return ""
+
+    def place_credential(self, key: str, value: str) -> str:
+        """Return *value*, with the folder of systemd's credentials in place of `${CREDENTIALS_DIRECTORY}` before a name.
+
+        Return "" after a mistake.
+        """
+        if not value.startswith(_IN_CREDENTIALS):
             return value
+        folder, name = os.environ.get(CREDENTIALS, ""), value.removeprefix(_IN_CREDENTIALS)
+        if not folder:
+            expected = phrase("a start by systemd with LoadCredential={name}:…", name=name)
+            self.wrong(key, phrase("{variable} is not set", variable=CREDENTIALS), expected)
+        elif "/" in name or name in {"", ".", ".."}:
+            self.wrong(key, phrase("{value} does not fit", value=show_value(value)), phrase("the name of a credential"))
+        else:
+            return f"{folder}/{name}"
         return ""
 
     def number(self, key: str, default: int = _REQUIRED, *, least: int, most: int) -> int:

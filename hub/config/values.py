@@ -39,6 +39,8 @@ class Listen:
     port: int
     body_limit: int
     metrics: bool = False  #: whether `/metrics` is served; only on the admin port
+    #: the listening socket at this address that systemd passes, as a Twisted endpoint; empty: the hub opens the port
+    endpoint: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,7 @@ import hub
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
+from hub.config.table import CREDENTIALS
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
@@ -191,7 +192,11 @@ def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
 
 
 def _secrets(config: Config) -> Iterable[Mistake]:
+    said = os.environ.get(CREDENTIALS)
+    folder = Path(said) if said else None
     for key, file in config.secrets:
+        if folder and file.parent == folder:
+            continue  # systemd gives the service's user alone a right to it, which shows as one of the group
         if file.stat().st_mode & 0o077:
             expected = phrase("a file that only its owner may read: chmod 600")
             yield Mistake(f"hub.toml: {key}", phrase("{file} may be read by others", file=file), expected)
@@ -208,6 +213,8 @@ def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
     if pid:
         return
     for key, listen in config.listens:
+        if listen.endpoint:
+            continue  # systemd holds it, and the start judges what it passes
         error = _port_error(listen)
         if error == errno.EADDRINUSE:
             wrong = phrase("{port} on {host} is held by another process", port=listen.port, host=listen.host)

@@ -26,6 +26,7 @@ from hub.domain.model import Event
 from hub.domain.node_counts import LocalCounts
 from hub.journal import events, unit_registry
 from hub.journal.nodes import PendingRestart
+from hub.language.languages import Language
 from hub.language.phrases import phrase, verbatim
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
@@ -33,6 +34,7 @@ from hub.node.port_builder import build_ports, build_workers
 from hub.node.soap_port import check_client
 from hub.runtime import pidfile
 from hub.runtime.ports import DirectoryLockService, OrderedServices, bind_port
+from hub.runtime.service_manager import ManagerNotices, ManagerStart, open_passed_socket
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
@@ -64,6 +66,8 @@ class Hub(OrderedServices):
         wall: Callable[[], float],
         ports: Mapping[str, socket.socket],
         known: Sequence[RevocationAnswer] = (),
+        started: ManagerStart = ManagerStart(),
+        language: Language = Language.VI,
     ) -> None:
         super().__init__()
         self._started = province.config  #: the configuration that ports, database and others were opened with
@@ -82,6 +86,8 @@ class Hub(OrderedServices):
             frame, self._database, self._exchange, self._reporting, self._workers, ports, self.reload_configuration
         )
         self._set_threshold()
+        ready = self._workers.wait_until_ready if self._workers is not None else lambda: succeed(None)
+        self._notices = ManagerNotices(started, reactor, language, ready)
         hold = DirectoryLockService(self._data, self.reload, reactor)
         for part in (
             hold,
@@ -89,6 +95,7 @@ class Hub(OrderedServices):
             *self._exchange.services,
             *self._reporting.services,
             *served,
+            self._notices,
         ):
             part.setServiceParent(self)
 
@@ -111,8 +118,14 @@ class Hub(OrderedServices):
         If anything is wrong, the old configuration stays in force. Open connections and conversations continue with the
         configuration that they started with.
         """
+        self._notices.begin_reload()
         asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
-        return asked.addCallback(self._take_up).addCallback(self._reload_workers).addErrback(_refuse)
+        judged = asked.addCallback(self._take_up).addCallback(self._reload_workers).addErrback(_refuse)
+        return judged.addCallback(self._end_reload)
+
+    def _end_reload(self, verdict: pidfile.ReloadVerdict) -> pidfile.ReloadVerdict:
+        self._notices.end_reload(ok=verdict.ok)
+        return verdict
 
     async def _turn_over(self, today: date) -> None:
         """Rebuild the province with the registry's unit codes as valid on *today*."""
@@ -193,11 +206,18 @@ class Hub(OrderedServices):
         check_client(self._live, self.now(), shown, above)
 
 
-def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) -> Hub:
+def make_hub(
+    path: Path,
+    reactor: Any,
+    wall: Callable[[], float] | None = None,
+    started: ManagerStart = ManagerStart(),
+    language: Language = Language.VI,
+) -> Hub:
     """Build the hub of the configuration file *path*, and bind its ports.
 
     *wall* is the wall clock in seconds since 1970, which may be set at any time. The clock of *reactor* only measures
-    durations. Without *wall*, the reactor's clock serves for both, as a `Clock` does in tests.
+    durations. Without *wall*, the reactor's clock serves for both, as a `Clock` does in tests. *started* is what systemd
+    passed, and *language* that of the status that it shows.
 
     Raises `ConfigurationFault` with every mistake that `lienthong check` reports, and with ports that cannot be bound.
     """
@@ -207,16 +227,19 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
         raise ConfigurationFault(found.mistakes)
     VAULT.close()  # twistd forks after this, and a token session belongs to the process that opened it
     config = found.province.config
-    ports, mistakes = {}, []
+    ports: dict[str, socket.socket] = {}
+    mistakes: list[Mistake] = []
     for name, listen in config.listens:
         try:
-            ports[name] = bind_port(listen)
+            ports[name] = open_passed_socket(reactor, name, listen) if listen.endpoint else bind_port(listen)
+        except ConfigurationFault as fault:
+            mistakes.extend(fault.mistakes)
         except OSError as error:
             wrong = verbatim(f"{listen.host}:{listen.port}: {error.strerror}")
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, phrase("a port that is free")))
     if mistakes:
         raise ConfigurationFault(mistakes)
-    return Hub(found.province, reactor, wall, ports, found.heard)
+    return Hub(found.province, reactor, wall, ports, found.heard, started, language)
 
 
 def _refuse(failure: Failure) -> pidfile.ReloadVerdict:

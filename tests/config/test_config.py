@@ -15,7 +15,7 @@ from hub.config import Config, describe_config_changes, read_config
 from hub.config.officials import SignaturePlace
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import Receive, Unit
-from hub.node import init_province
+from hub.node import check, init_province
 from hub.node.consistency import find_expiring_certificates
 from hub.security import sample_pki
 from hub.security.certificates import hash_certificate
@@ -143,6 +143,40 @@ def test_the_environment_overrides_hub_toml_but_not_the_partners(home: Path) -> 
     assert config.soap.port == 18443
     assert config.data == home / "elsewhere"
     assert config.partners["sotttt"].url is None
+
+
+@pytest.fixture
+def credentials(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keys as systemd passes them: a folder of the service, in which the group's bits are those of an access list."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    (home / "pki/hub.key").rename(folder / "hub.key").chmod(0o440)
+    return folder
+
+
+def test_a_key_may_be_one_of_systemds_credentials(home: Path, rewrite: Rewrite, credentials: Path) -> None:
+    rewrite("hub.toml", '"pki/hub.key"', '"${CREDENTIALS_DIRECTORY}/hub.key"')
+    assert ("pki.key", credentials / "hub.key") in config_of(home).secrets
+    assert check.check_config(home / "hub.toml", NOW).mistakes == ()
+
+
+def test_so_may_the_secret_of_an_adapter(home: Path, credentials: Path) -> None:
+    (credentials / "secret").write_text("mat khau\n", "utf-8")
+    append(home / "partners/vpub.toml", '\n[settings]\nsecret-file = "${CREDENTIALS_DIRECTORY}/secret"\n')
+    (home / "pki/hub.key").symlink_to(credentials / "hub.key")
+    assert config_of(home).partners["vpub"].secrets == {"secret": "mat khau"}
+
+
+def test_credentials_that_are_not_there_are_named(
+    home: Path, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite("hub.toml", '"pki/hub.key"', '"${CREDENTIALS_DIRECTORY}/hub.key"')
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert str(mistakes_of(home)["hub.toml: pki.key"].wrong) == "CREDENTIALS_DIRECTORY is not set"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(home))
+    rewrite("hub.toml", "}/hub.key", "}/pki/hub.key")
+    assert str(mistakes_of(home)["hub.toml: pki.key"].expected) == "the name of a credential"
 
 
 def test_every_mistake_is_named_at_once(home: Path, rewrite: Rewrite) -> None:

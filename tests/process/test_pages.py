@@ -59,8 +59,6 @@ BEFORE = {
 
 #: section of operate.md that is typed by itself: the hub's key goes into a token.
 TOKEN = "A key in a token"
-#: section of operate.md whose steps a test of the wheel takes (tests/test_project.py): they need a checkout, and write beside the system.
-INSTALL = "Install"
 
 #: Applies what the section shows of hub.toml, and sends a document past the key in the token.
 AFTER_TOKEN = """
@@ -90,7 +88,7 @@ echo end {section}
 def commands(page: Path, *titles: str) -> str:
     """Return the commands of these sections of a page, or of all but those that run a program."""
     sections = parts(page)
-    chosen = titles or tuple(title for title in sections if title not in {*PROGRAMS, TOKEN, INSTALL})
+    chosen = titles or tuple(title for title in sections if title not in {*PROGRAMS, TOKEN})
     return "\n".join(block for title in chosen for block in fenced(sections[title], "sh"))
 
 

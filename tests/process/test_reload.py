@@ -1,12 +1,19 @@
-"""A running hub is asked to read its configuration again, and answers what changed or why not."""
+"""A running hub is asked to read its configuration again, and answers what changed or why not.
+
+It is started as systemd starts it: with a socket for notices, a watchdog, and the SOAP port already open.
+"""
 
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,11 +35,58 @@ pytestmark = pytest.mark.slow
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("reload") / "tinh"
     init_province.write_province(made, init_province.choose_ports(0, 0), datetime.now(UTC))
+    file = made / "hub.toml"
+    passed = '[soap]\nendpoint = "systemd:domain=INET:name=soap"\n'
+    file.write_text(file.read_text("utf-8").replace("[soap]\n", passed), "utf-8")
     return made
 
 
+class Systemd:
+    """What systemd keeps of one service: the socket for its notices, and those that came."""
+
+    def __init__(self, place: Path) -> None:
+        self.address = place / "notify"
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._line.bind(str(self.address))
+        self._line.settimeout(20)
+
+    def wait_for(self, notice: str) -> list[str]:
+        """Return the lines of the next notice that begins with *notice*; those before it are dropped."""
+        while True:
+            lines = self._line.recv(4096).decode().split("\n")
+            if lines[0] == notice:
+                return lines
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self._line.close()
+
+    def forget(self) -> None:
+        """Drop what has come so far."""
+        self._line.setblocking(False)
+        with suppress(BlockingIOError):
+            while self._line.recv(4096):
+                pass
+        self._line.settimeout(20)
+
+
 @pytest.fixture(scope="module")
-def hub(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systemd]:
+    made = Systemd(tmp_path_factory.mktemp("systemd"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def port(home: Path) -> Iterator[socket.socket]:
+    """The SOAP port as a socket unit holds it."""
+    said = tomllib.loads((home / "hub.toml").read_text("utf-8"))["soap"]
+    with socket.create_server(("127.0.0.1", said["port"]), backlog=16) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def hub(home: Path, systemd: Systemd, port: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
     twistd = Path(sys.executable).with_name("twistd")
     words: list[str | Path] = [
         twistd,
@@ -43,7 +97,18 @@ def hub(home: Path) -> Iterator[subprocess.Popen[bytes]]:
         "-c",
         home / "hub.toml",
     ]
-    process = subprocess.Popen(words, cwd=home)
+    # This process becomes the hub's, so the pid that systemd names is right.
+    script = (
+        f"import os, sys; os.dup2({port.fileno()}, 3); os.environ['LISTEN_PID'] = os.environ['WATCHDOG_PID'] = "
+        "str(os.getpid()); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    passed = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "soap", "NOTIFY_SOCKET": str(systemd.address), "LANG": "en"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *words],
+        cwd=home,
+        env=os.environ | passed | {"WATCHDOG_USEC": "1000000"},
+        pass_fds=[port.fileno()],
+    )
     try:
         until = time.monotonic() + 30
         while not pidfile.find_live_pid(home / "data"):
@@ -134,8 +199,47 @@ def test_two_who_ask_at_once_are_both_answered(home: Path, hub: subprocess.Popen
     assert [one.wait(30) for one in asking] == [0, 0, 0]
 
 
+def test_systemd_hears_that_the_hub_serves(hub: subprocess.Popen[bytes], systemd: Systemd, port: socket.socket) -> None:
+    """The socket that systemd has opened is served by then, and the reactor says that it turns."""
+    assert systemd.wait_for("READY=1") == ["READY=1", "STATUS=Serving."]
+    context = ssl._create_unverified_context()
+    with socket.create_connection(port.getsockname(), 10) as line, context.wrap_socket(line) as spoken:
+        assert spoken.version() in {"TLSv1.2", "TLSv1.3"}
+    systemd.wait_for("WATCHDOG=1")
+
+
+def test_systemd_hears_the_beginning_and_the_end_of_a_reload(
+    hub: subprocess.Popen[bytes], systemd: Systemd, home: Path
+) -> None:
+    path = home / "partners/vpub.toml"
+    right = path.read_text("utf-8")
+    path.write_text(right + "colour = 1\n", "utf-8")
+    systemd.forget()
+    asked = time.monotonic_ns() // 1000
+    os.kill(hub.pid, signal.SIGHUP)
+    _, began = systemd.wait_for("RELOADING=1")
+    assert int(began.removeprefix("MONOTONIC_USEC=")) >= asked
+    _, status = systemd.wait_for("READY=1")
+    assert status.startswith("STATUS=The last reload was refused")
+    path.write_text(right, "utf-8")
+    os.kill(hub.pid, signal.SIGHUP)
+    assert systemd.wait_for("READY=1")[1] == "STATUS=Serving."
+
+
 def test_a_second_hub_in_the_same_directory_exits_78(home: Path, hub: subprocess.Popen[bytes]) -> None:
     twistd = Path(sys.executable).with_name("twistd")
     words: list[str | Path] = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", home / "hub.toml"]
     second = subprocess.run(words, cwd=home, capture_output=True, timeout=60, check=False)
     assert second.returncode == 78, second.stderr
+
+
+def test_systemd_hears_that_the_hub_stops_and_keeps_the_port(
+    hub: subprocess.Popen[bytes], systemd: Systemd, port: socket.socket
+) -> None:
+    """Whoever calls meanwhile waits for the next start."""
+    systemd.forget()
+    hub.terminate()
+    assert systemd.wait_for("STOPPING=1")[1].startswith("STATUS=Stopping")
+    assert hub.wait(30) == -signal.SIGTERM
+    with socket.create_connection(port.getsockname(), 10):
+        pass

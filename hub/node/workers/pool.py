@@ -104,6 +104,7 @@ class WorkerPool(Service):
     _routes: OrderedDict[int, Routes] = attrs.field(factory=OrderedDict, init=False)  #: the last ones, by version
     _version: int = attrs.field(default=0, init=False)  #: version of the routes in force
     _accepts: bool = attrs.field(default=False, init=False)  #: whether the reactor reads the port
+    _first: list[Deferred[None]] = attrs.field(factory=list, init=False)  #: who waits for the first that serves
     _watch: LoopingCall = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -138,6 +139,15 @@ class WorkerPool(Service):
     def _kill_all(self) -> None:
         for worker in self._workers:
             worker.kill()
+
+    def wait_until_ready(self) -> Deferred[None]:
+        """Return a Deferred that fires when a worker serves the port: now, or when the first one has become ready."""
+        done: Deferred[None] = Deferred()
+        if self.ready:
+            done.callback(None)
+        else:
+            self._first.append(done)
+        return done
 
     @property
     def ready(self) -> int:
@@ -232,6 +242,9 @@ class WorkerPool(Service):
     def note_ready(self) -> None:
         """A worker has become ready, or is not ready any more."""
         self._accept(wanted=bool(self.running and self.ready))
+        waits, self._first = (self._first, []) if self.ready else ([], self._first)
+        for each in waits:
+            each.callback(None)
 
     def note_ended(self, worker: "_WorkerProcess") -> None:
         """Take the counts of a process that has ended out of the node's."""
