@@ -2,10 +2,11 @@
 
 Knows octets and positions. Does not interpret members.
 
-No member is compressed or has attributes, and nothing stands between or beside the members. The same members always
-give the same file, and each octet is part of a member or follows from the members. So a reader has no choice, and
-nothing can be hidden or expand on unpacking. Source of the format: APPNOTE 6.3.9, 4.3.7 (local header), 4.3.12 (central
-directory), 4.3.14 to 4.3.16 (end records), 4.5.3 (ZIP64).
+No member has attributes, and nothing stands between or beside the members. Each octet is part of a member or follows
+from the members. So a reader has no choice, and nothing can be hidden. Where the reader does not allow it, no member is
+compressed: then the same members always give the same file, and nothing expands on unpacking. A compressed member expands
+to the size that its header states and no further. Source of the format: APPNOTE 6.3.9, 4.3.7 (local header), 4.3.12
+(central directory), 4.3.14 to 4.3.16 (end records), 4.4.5 (method 8: deflate, RFC 1951), 4.5.3 (ZIP64).
 """
 
 import io
@@ -15,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import IO, Any, BinaryIO, cast
-from zlib import crc32
+from zlib import DEFLATED, compressobj, crc32, decompressobj, error
 
 import attrs
 
@@ -28,7 +29,8 @@ _LONGEST = 200
 _LOCAL, _CENTRAL = struct.Struct("<4s5H3L2H"), struct.Struct("<4s6H3L5H2L")
 _END64, _PLACE64, _END = struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL"), struct.Struct("<4s4H2LH")
 _OPENS, _LISTS = b"PK\x03\x04", b"PK\x01\x02"
-_PLAIN, _WIDE = 10, 45  # the versions needed to extract: a stored member, ZIP64
+_PLAIN, _PACKED, _WIDE = 10, 20, 45  # the versions needed to extract: a stored member, a deflated one, ZIP64
+_DEFLATE, _RAW = 8, -15  # the method's number; a window of 32 KiB without the header of zlib
 _MADE_BY, _MODE = 3 << 8 | _WIDE, 0o100644 << 16  # Unix; a file that everyone may read
 _DATE = 1 << 5 | 1  # 1 January 1980, the first day that the format can express
 _NO16, _NO32 = 0xFFFF, 0xFFFFFFFF
@@ -50,13 +52,25 @@ class Member:
     start: int
     size: int
     crc: int
+    packed: int | None = None  #: octets that it takes in the file, deflated; None: it is stored as it is
+
+    @property
+    def method(self) -> tuple[int, int]:
+        """Return the version needed to extract it, and the number of its method."""
+        return (_PLAIN, 0) if self.packed is None else (_PACKED, _DEFLATE)
+
+    @property
+    def length(self) -> int:
+        """Return the number of octets that it takes in the file."""
+        return self.size if self.packed is None else self.packed
 
     @property
     def header(self) -> bytes:
         """Return the local header, which stands before the octets."""
         name = self.name.encode("ascii")
-        sizes = (self.crc, self.size, self.size, len(name), 0)
-        return _LOCAL.pack(_OPENS, _PLAIN, 0, 0, 0, _DATE, *sizes) + name
+        sizes = (self.crc, self.length, self.size, len(name), 0)
+        needed, method = self.method
+        return _LOCAL.pack(_OPENS, needed, 0, method, 0, _DATE, *sizes) + name
 
     @property
     def place(self) -> int:
@@ -72,20 +86,22 @@ class Packing:
     members: list[Member] = attrs.field(factory=list)
     digests: dict[str, str] = attrs.field(factory=dict)  #: SHA-256 of each member, by name
 
-    def put(self, name: str, octets: bytes) -> None:
+    def put(self, name: str, octets: bytes, *, deflated: bool = False) -> None:
         """Add a member whose octets are in memory."""
-        with self.writing(name) as write:
+        with self.writing(name, deflated=deflated) as write:
             write(octets)
 
     @contextmanager
-    def writing(self, name: str) -> Generator[Callable[[bytes], None]]:
-        """Add a member piece by piece, with the function that this context gives.
+    def writing(self, name: str, *, deflated: bool = False) -> Generator[Callable[[bytes], None]]:
+        """Add a member piece by piece, with the function that this context gives; compress it if *deflated*.
 
         Raises ValueError if the name is not allowed or already used. Raises OverflowError if the bundle or the member
         becomes too large.
         """
         place = self._begin(name)
+        start = self._file.tell()
         digest, crc, size = sha256(), 0, 0
+        packer = compressobj(method=DEFLATED, wbits=_RAW) if deflated else None
 
         def write(octets: bytes) -> None:
             nonlocal crc, size
@@ -94,10 +110,15 @@ class Packing:
                 raise OverflowError(f"{name}: more than {LARGEST} octets")
             digest.update(octets)
             crc = crc32(octets, crc)
-            self._file.write(octets)
+            self._file.write(octets if packer is None else packer.compress(octets))
 
         yield write
-        self._add(place, Member(name, self._file.tell() - size, size, crc), digest.hexdigest())
+        if packer is not None:
+            self._file.write(packer.flush())
+        packed = None if packer is None else self._file.tell() - start
+        if (packed or 0) > LARGEST:
+            raise OverflowError(f"{name}: more than {LARGEST} octets")
+        self._add(place, Member(name, start, size, crc, packed), digest.hexdigest())
 
     @contextmanager
     def embedding(self, name: str) -> Generator[BinaryIO]:
@@ -183,12 +204,19 @@ class _FilePart(io.RawIOBase):
 
 
 def open_member(file: IO[bytes], member: Member) -> BinaryIO:
-    """Return *member* of the bundle in *file* as a file of its own, to read. It uses *file*, which must stay open."""
+    """Return *member* of the bundle in *file* as a file of its own, to read. It uses *file*, which must stay open.
+
+    The member must be stored.
+    """
+    assert member.packed is None
     return cast("BinaryIO", _FilePart(file, member.start, member.size))
 
 
-def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
-    """Return the members of the bundle in *file*, in order. Does not read their octets. Raises Malformed."""
+def read_zip_members(file: IO[bytes], *, deflated: bool = False) -> tuple[Member, ...]:
+    """Return the members of the bundle in *file*, in order. Does not read their octets. Raises Malformed.
+
+    *deflated*: members may be compressed.
+    """
     size, at = file.seek(0, 2), 0
     found: list[Member] = []
     names: set[str] = set()
@@ -197,16 +225,16 @@ def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
         head = file.read(_LOCAL.size)
         if head[:4] != _OPENS:
             break
-        member = _member(file, head, at)
+        member = _member(file, head, at, deflated=deflated)
         if member.name in names:
             raise Malformed(member.name, "the name is used twice")
-        if member.start + member.size > size:
+        if member.start + member.length > size:
             raise Malformed(member.name, "the file ends inside this member")
         if len(found) >= MOST:
             raise Malformed(member.name, f"more than {MOST} members")
         names.add(member.name)
         found.append(member)
-        at = member.start + member.size
+        at = member.start + member.length
     file.seek(at)
     for piece in _directory(found, at):
         if file.read(len(piece)) != piece:
@@ -217,36 +245,72 @@ def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
 
 
 def read_member_pieces(file: IO[bytes], member: Member, *, judged: bool = True) -> Iterator[bytes]:
-    """Yield the octets of *member*. If *judged*, raises Malformed at the end when their CRC-32 does not match."""
-    at, end, crc = member.start, member.start + member.size, 0
+    """Yield the octets of *member*. If *judged*, raises Malformed at the end when their CRC-32 does not match.
+
+    Raises Malformed where a compressed member does not expand to exactly the size that its header states.
+    """
+    crc = 0
+    stored = _read_stored(file, member)
+    for piece in stored if member.packed is None else _expand(stored, member):
+        crc = crc32(piece, crc)
+        yield piece
+    if judged and crc != member.crc:
+        raise Malformed(member.name, "its CRC-32 does not match")
+
+
+def _read_stored(file: IO[bytes], member: Member) -> Iterator[bytes]:
+    at, end = member.start, member.start + member.length
     while at < end:
         file.seek(at)
         piece = file.read(min(PIECE, end - at))
         if not piece:
             raise Malformed(member.name, "the file ends inside this member")
-        crc = crc32(piece, crc)
         yield piece
         at += len(piece)
-    if judged and crc != member.crc:
-        raise Malformed(member.name, "its CRC-32 does not match")
+
+
+def _expand(stored: Iterator[bytes], member: Member) -> Iterator[bytes]:
+    """Yield the octets of a deflated member in pieces of at most `PIECE`, and never more than its size and one."""
+    unpacker, left = decompressobj(wbits=_RAW), member.size
+    for piece in stored:
+        if unpacker.eof:
+            raise Malformed(member.name, "there is data behind its compressed octets")
+        rest = piece
+        while not unpacker.eof:
+            try:
+                found = unpacker.decompress(rest, min(PIECE, left + 1))
+            except error:
+                raise Malformed(member.name, "its compressed octets are damaged") from None
+            left -= len(found)
+            if left < 0:
+                raise Malformed(member.name, "it expands to more than its size")
+            if found:
+                yield found
+            rest = unpacker.unconsumed_tail
+            if not rest and not found:
+                break
+        if unpacker.eof and unpacker.unused_data:
+            raise Malformed(member.name, "there is data behind its compressed octets")
+    if not unpacker.eof or left:
+        raise Malformed(member.name, "it expands to less than its size")
 
 
 def _fits(name: str) -> bool:
     return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
 
 
-def _member(file: IO[bytes], head: bytes, at: int) -> Member:
+def _member(file: IO[bytes], head: bytes, at: int, *, deflated: bool) -> Member:
     """Return the member whose local header begins at *at*."""
     if len(head) < _LOCAL.size:
         raise Malformed(f"octet {at}", "the file ends inside a header")
-    _, _, _, method, _, _, crc, _, size, length, _ = _LOCAL.unpack(head)
+    _, _, _, method, _, _, crc, packed, size, length, _ = _LOCAL.unpack(head)
     written = file.read(min(length, _LONGEST + 1))
     name = written.decode("ascii", "replace")
     if not _fits(name):
         raise Malformed(f"octet {at}", f"a member cannot have the name {name[:80]!r}")
-    if method:
+    if method and not (deflated and method == _DEFLATE):
         raise Malformed(name, "it is compressed, which this form of ZIP does not allow")
-    member = Member(name, at + _LOCAL.size + length, size, crc)
+    member = Member(name, at + _LOCAL.size + length, size, crc, packed if method else None)
     if member.header != head + written:
         raise Malformed(name, "its header does not have the fixed form")
     return member
@@ -258,10 +322,11 @@ def _directory(members: Sequence[Member], start: int) -> Iterator[bytes]:
     for member in members:
         name, far = member.name.encode("ascii"), member.place >= _NO32
         extra = struct.pack("<HHQ", 1, 8, member.place) if far else b""
-        needed = _WIDE if far else _PLAIN
-        sizes = (member.crc, member.size, member.size, len(name), len(extra), 0, 0, 0)
+        needed, method = member.method
+        needed = _WIDE if far else needed
+        sizes = (member.crc, member.length, member.size, len(name), len(extra), 0, 0, 0)
         place = _NO32 if far else member.place
-        piece = _CENTRAL.pack(_LISTS, _MADE_BY, needed, 0, 0, 0, _DATE, *sizes, _MODE, place) + name + extra
+        piece = _CENTRAL.pack(_LISTS, _MADE_BY, needed, 0, method, 0, _DATE, *sizes, _MODE, place) + name + extra
         size += len(piece)
         yield piece
     many = len(members)

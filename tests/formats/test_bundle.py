@@ -1,7 +1,9 @@
 """A bundle is a ZIP that any program opens, and of which each octet is as it must be."""
 
+import contextlib
 import io
 import zipfile
+import zlib
 
 import pytest
 from hypothesis import given
@@ -129,3 +131,67 @@ def test_a_bundle_within_a_bundle_is_to_the_octet_as_it_is_alone_and_reads_as_a_
         window.write(b"x")
     window.close()
     assert not outer.closed
+
+
+# --- with compressed members, where the reader allows them
+
+
+def deflated(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    packing = Packing(file)
+    for name, octets in members.items():
+        packing.put(name, octets, deflated=True)
+    packing.end()
+    return file.getvalue()
+
+
+def inflated(content: bytes) -> dict[str, bytes]:
+    file = io.BytesIO(content)
+    return {
+        member.name: b"".join(zip_archive.read_member_pieces(file, member))
+        for member in zip_archive.read_zip_members(file, deflated=True)
+    }
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=50), max_size=5))
+def test_what_is_deflated_is_read_back_by_us_and_by_a_library_nobody_here_wrote(members):
+    members |= {"long": b"0123456789" * 100_000}
+    content = deflated(members)
+    assert inflated(content) == members
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == members
+        assert archive.testzip() is None
+    with pytest.raises(Malformed, match="compressed"):
+        unpacked(content)
+
+
+def test_a_deflated_member_expands_to_the_size_of_its_header_and_no_further():
+    content = deflated({"bomb": b"\0" * (8 << 20)})
+    size = (8 << 20).to_bytes(4, "little")
+    for wrong in (100, (8 << 20) - 1, (8 << 20) + 1):
+        changed = content.replace(size, wrong.to_bytes(4, "little"))
+        file, seen = io.BytesIO(changed), list[bytes]()
+        (member,) = zip_archive.read_zip_members(file, deflated=True)
+        with pytest.raises(Malformed, match=r"than its size"):
+            seen.extend(zip_archive.read_member_pieces(file, member))
+        assert sum(map(len, seen)) <= wrong
+
+
+@given(st.data())
+def test_no_octet_of_a_deflated_one_can_be_another_one(data):
+    content = bytearray(deflated({"mimetype": b"a/b", "facts/1.jsonl": b"[1]\n[2]\n" * 9, "empty": b""}))
+    at, bit = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(1, 255))
+    content[at] ^= bit
+    with contextlib.suppress(Malformed):
+        assert inflated(bytes(content)) == {"mimetype": b"a/b", "facts/1.jsonl": b"[1]\n[2]\n" * 9, "empty": b""}
+
+
+def test_nothing_stands_behind_the_octets_of_a_deflated_member():
+    packer = zlib.compressobj(wbits=-15)
+    octets = packer.compress(b"x" * 100) + packer.flush()
+    for behind in (b"!", b"!" * zip_archive.PIECE):
+        file = io.BytesIO()
+        made = zip_archive.Member("a", 31, 100, zlib.crc32(b"x" * 100), len(octets + behind))
+        file.write(made.header + octets + behind)
+        with pytest.raises(Malformed, match="behind"):
+            list(zip_archive.read_member_pieces(file, made))
