@@ -5,11 +5,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -132,14 +132,15 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
 @command(
     "verify",
     t(
-        "Check, without a hub, an evidence file, a sealed report as XML, a receipt, or the protocol of a drill. Prints one line "
-        "for each check.\n\nHOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be "
+        "Check, without a hub, an evidence file, an archive file, a sealed report as XML, a receipt, or the protocol of a "
+        "drill. Prints one line for each check.\n\nHOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be "
         "checked here, or is information. Exit codes: 0 nothing is false · 1 something is false · 2 "
         "wrong usage."
     ),
     "lienthong verify evidence-edoc-H55.13-2026-11.zip",
     "lienthong verify baocao.xml --ca ca.crt --hub-certificate hub.crt",
     "lienthong verify bien-nhan.xml --ca ca.crt --json",
+    "lienthong verify archive-2026-08-0193….zip --ca ca.crt",
 )
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE…")
 @click.option(
@@ -162,13 +163,11 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
 )
 @pass_screen
 def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Path], hubs: Sequence[Path]) -> None:
-    from hub import audit
-
     trust, false = _trust(screen, anchors, hubs), 0
     for path in files:
         wrong = 0
         with path.open("rb") as file, progress_bar(t("Checking")) as tell:
-            found = list(audit.audit_file(file, trust, tell))
+            found = list(_audit(file, path, trust, tell))
         for finding in found:
             wrong += finding.holds is False
             _print(screen, path, finding)
@@ -176,6 +175,17 @@ def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Pat
         if not screen.json:
             _conclude(path, wrong)
     exit_command(FAILED if false else 0)
+
+
+def _audit(
+    file: BinaryIO, path: Path, trust: "AuditTrust", tell: Callable[[int, int], None]
+) -> "Iterator[AuditFinding]":
+    from hub import audit
+    from hub.archive import reading
+
+    archived = reading.is_archive(file.read(100))
+    file.seek(0)
+    return reading.audit_archive_file(file, path, trust, tell) if archived else audit.audit_file(file, trust, tell)
 
 
 def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "AuditTrust":

@@ -1,0 +1,21 @@
+"""Tells which messages of the journal are in an archive file exactly as they are now, so that their rows may go.
+
+Deletes nothing. A message may have changed since the file was written: a person sent it again, or looked at its content.
+"""
+
+from collections.abc import Sequence
+
+from hub.archive.reading import Archive
+from hub.archive.writing import read_message_lines
+from hub.store.transactions import Transaction
+
+
+def find_unchanged_messages(tx: Transaction, archive: Archive, ids: Sequence[str]) -> list[str]:
+    """Return those messages among *ids*, some hundreds, that are in *archive* with the very rows that *tx* sees.
+
+    Compared are the rows of the message, its deliveries, attempts and changes, the number of its events (they are only
+    added), and whether its octets are stored. To be called in the transaction that deletes. A message with an event that
+    has no number in the chain yet is left out. Raises NoArchive.
+    """
+    kept = archive.read_message_lines(ids)
+    return [each.id for each in read_message_lines(tx, ids) if kept.get(each.id) == each.line]
