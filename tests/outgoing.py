@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub.delivery.push_service import DeliveryService
+from hub.domain.measures import Measures
 from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
 from hub.journal import messages as written
 from hub.journal.queue import deliveries
@@ -80,6 +81,7 @@ class Desk:
     waiting: list[Silent] = attrs.field(factory=list)
     adapters: dict[str, Any] = attrs.field(factory=lambda: {"vpub": Asking(), "vpcp": Asking()})
     random: Callable[[], float] = lambda: 0.5
+    measures: Measures = attrs.field(factory=Measures)
     service: Any = None
 
     def start(self, node="node", *, alone=True, journal=None):
@@ -108,6 +110,7 @@ class Desk:
             random=self.random,
             node=node,
             alone=alone,
+            measures=self.measures,
         )
         self.service.startService()
         return self

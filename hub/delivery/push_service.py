@@ -24,7 +24,8 @@ from hub.config import Partner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
-from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
+from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES, Measures
+from hub.domain.model import Consignment, Conversation, DeliveryState, Outcome, Postponed, Reply, Request, Unavailable
 from hub.journal.queue import claims, consignments, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
@@ -103,6 +104,7 @@ class DeliveryService(Service):
     _alone: bool  #: no other node shares the journal, so a delivery that is `sending` at the start is lost
     _poll: Callable[[], float] = lambda: POLL  #: returns the poll interval in seconds
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
+    _measures: Measures = attrs.field(factory=Measures)  #: what this node counts
     #: running conversations and their claims
     _under_way: dict[Deferred[bool], Claim] = attrs.field(factory=dict, init=False)
     _flows: dict[str, PartnerFlow] = attrs.field(factory=dict, init=False)  #: by partner code
@@ -231,6 +233,7 @@ class DeliveryService(Service):
         self._rescued_at = steady
         if lost:
             log.warning("deliveries-rescued", count=lost)
+            self._measures.count(LEASES, by=lost)
         if overdue := await self._journal.write(pickup.record_unfetched_alarms, now, HELD_ALARM):
             log.warning("deliveries-overdue-held", count=overdue)
 
@@ -344,7 +347,8 @@ class DeliveryService(Service):
             finally:
                 flow.conversing -= 1
             answered = circuit_breaker.classify_outcome(outcome) is BreakerEvent.SUCCESS
-            flow.took = self._clock.seconds() - begun if answered else math.inf
+            took = self._clock.seconds() - begun
+            flow.took = took if answered else math.inf
             now, policy = self._now(), partner.policy
             wait = choose_delay(policy, claim.number, self._random())
             verdict = judge_outcome(
@@ -363,6 +367,10 @@ class DeliveryService(Service):
             settling = self._journal.write(_SETTLE, claim, name, verdict, exchange, now, heard)
             continues = self._go_on(partner.code, flow)
             settled = await settling
+            self._measures.count(ATTEMPTS, claim.partner, name if settled else "stale")
+            self._measures.observe(ATTEMPT_SECONDS, took, claim.partner)
+            if settled and verdict.state is DeliveryState.DELIVERED:
+                self._measures.observe(DELIVERED_SECONDS, (now - claim.since).total_seconds(), claim.partner)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
                 log_breaker_change(before, after)

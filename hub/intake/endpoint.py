@@ -15,6 +15,7 @@ from lxml import etree
 from hub.config import Partner
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import Owner
+from hub.domain.measures import MESSAGES, Measures, name_code
 from hub.domain.model import HUB, Event
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
@@ -108,6 +109,7 @@ class JournalAccess:
     on_accepted: Callable[[], None]  #: called after each commit that may have created deliveries
     #: waits until all earlier facts of these services are written, or raises `Unready`
     wait_for_facts: Callable[[Counted], Awaitable[None]] = _nothing_left
+    measures: Measures = attrs.field(factory=Measures)  #: what this process counts
 
     async def record(
         self, owner: Owner, entry: MessageEntry, routes: Routes, mark: ReplayMark | None = None
@@ -126,11 +128,15 @@ class JournalAccess:
                 )
         await store_large_octets(self.journal, owner, entry)
         taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
+        repeated = taken.id != entry.id
         if taken.problems:
+            result = name_code(taken.problems[0].code)
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
         else:
-            log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=taken.id != entry.id)
+            result = "repeated" if repeated else "accepted"
+            log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=repeated)
             self.on_accepted()
+        self.measures.count(MESSAGES, entry.partner, entry.service, result)
         return taken
 
     async def run_once(

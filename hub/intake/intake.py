@@ -4,6 +4,7 @@ The order of the steps is described in docs/explanation/architecture.md. Contain
 what each operation does.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from hub.config import Partner
 from hub.domain.errors import CallRefused, Rejected, Unready
 from hub.domain.fair_queue import STRANGERS, Owner
 from hub.domain.ids import make_id
+from hub.domain.measures import CALL_SECONDS, CALLS_ANSWERED, DROPPED, MESSAGES, OK, name_code
 from hub.domain.model import Event, Problem
 from hub.formats import xml_cost
 from hub.formats.canonical_xml import CanonicalElement
@@ -68,6 +70,7 @@ class Intake:
     _access: JournalAccess  #: access to the journal
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _throttle: Throttle  #: limits the calls of each partner
+    _seconds: Callable[[], float] = time.monotonic  #: a monotonic clock, for durations
 
     def enter(self, certificate: x509.Certificate) -> Callable[[], None]:
         """Take a place for a call on a connection with this client *certificate*. Return the function that releases it.
@@ -80,10 +83,11 @@ class Intake:
         try:
             self._throttle.enter(name, policy)
         except Unready as unready:
+            self._count(partner, unready.problem.code)
             if count := self._throttle.count_refusal(name):
                 detail = phrase("{reason}: {count} refused", reason=unready.problem.detail, count=count)
                 log.warning("calls-refused", partner=partner.code if partner else "", detail=str(detail))
-                self.record_refusal(Problem(unready.problem.code, detail), certificate)
+                self._journal_refusal(Problem(unready.problem.code, detail), certificate)
             raise
         return partial(self._throttle.leave, name)
 
@@ -100,11 +104,11 @@ class Intake:
         Large content is kept in *drawer*, and the response must be written from it, too. When the call is not *wanted*
         any more, no further work is begun and CancelledError is raised. What the journal has received stays.
         """
-        province, now, loads = self.live.province, self._now(), Loads()
+        province, now, loads, begun = self.live.province, self._now(), Loads(), self._seconds()
         partner = province.partner_with(certificate)
         owner = STRANGERS if partner is None else Owner(partner.code, wanted)
         tracking = make_id(now)
-        retry_after, fault, senders, logged, soap = None, True, False, False, manner.soap
+        retry_after, fault, senders, logged, soap, code = None, True, False, False, manner.soap, OK
         try:
             try:
                 child, logged = await self._serve(
@@ -115,36 +119,62 @@ class Intake:
                 )
                 fault = False
             except Rejected as rejected:
-                unsigned = self._fault(rejected.problems, tracking, soap)
+                unsigned, code = self._fault(rejected.problems, tracking, soap), rejected.problems[0].code
                 senders = envelope.is_sender_fault(rejected.problems)
         except CancelledError:
+            self._count(partner, DROPPED)
             log.info("call-dropped", partner=partner.code if partner else "", tracking=tracking)
             raise
         except Unready as unready:
             unsigned, retry_after = self._unready(unready, tracking, soap), unready.retry_after
+            code = unready.problem.code
         except Exception:
             log.exception("intake-failed", tracking=tracking)
+            code = "hub-error"
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
         identity, size = province.config.identity, len(unsigned) + loads.size
         try:
             packed = await self._access.work(
                 owner, size, attachments.pack_envelope, unsigned, loads, manner, identity, now
             )
+        except CancelledError:
+            self._count(partner, DROPPED)
+            raise
         except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
+            self._count(partner, unready.problem.code, self._seconds() - begun)
             plain = attachments.pack_plain_envelope(self._unready(unready, tracking, soap), soap)
             return SignedResponse(plain, fault=True, retry_after=unready.retry_after)
+        self._count(partner, code, self._seconds() - begun)
         return SignedResponse(packed, fault, retry_after, senders, logged)
+
+    def _count(
+        self, partner: Partner | None, code: str, seconds: float | None = None, service: str | None = None
+    ) -> None:
+        """Count a call by its answer, and by its duration in *seconds* if it was answered."""
+        who, measures = partner.code if partner else "", self._access.measures
+        name = self._endpoint.contract.name if service is None else service
+        measures.count(CALLS_ANSWERED, who, name, code if code in (OK, DROPPED) else name_code(code))
+        if seconds is not None:
+            measures.observe(CALL_SECONDS, seconds, who, name)
 
     def check_certificate(self, certificate: x509.Certificate) -> Problem | None:
         """Return the problem if *certificate* belongs to no partner, else None."""
         known = self.live.province.partner_with(certificate) is not None
         return None if known else Problem("certificate-unknown", hash_certificate(certificate))
 
-    def record_refusal(self, problem: Problem, certificate: x509.Certificate) -> None:
+    def record_refusal(self, problem: Problem, certificate: x509.Certificate, service: str | None = None) -> None:
         """Journal that a request with this *certificate* was refused before it was read.
 
-        The caller already has its answer.
+        The caller already has its answer. *service* is given where it is not the endpoint's: "" for an unknown one.
         """
+        self.count_unread(problem.code, certificate, service)
+        self._journal_refusal(problem, certificate)
+
+    def count_unread(self, code: str, certificate: x509.Certificate, service: str | None = None) -> None:
+        """Count a call that was answered before it was read. See `record_refusal`."""
+        self._count(self.live.province.partner_with(certificate), code, service=service)
+
+    def _journal_refusal(self, problem: Problem, certificate: x509.Certificate) -> None:
         partner = self.live.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": hash_certificate(certificate)}
         said = {**who, "code": problem.code, "detail": str(problem.detail)[:200]}
@@ -235,6 +265,8 @@ class Intake:
             )
             await store_large_octets(self._access.journal, owner, entry)
             await self._access.journal.admit(owner, record_message_once, entry, province.routes, rejected.mark)
+            code = name_code(rejected.problems[0].code)
+            self._access.measures.count(MESSAGES, partner.code, entry.service, code)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)

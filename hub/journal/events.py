@@ -6,6 +6,7 @@ runs once at a time, numbers the committed events and hashes each text with its 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 
@@ -42,6 +43,8 @@ UPDATE event SET number = link.number, hash = link.hash FROM link WHERE event.se
 )
 #: LIKE pattern for the text of an event of a fact, with any time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
+#: Where the name of an event begins in its text, and how that of a fact does.
+_NAME, _FACT = len('{"at":"') + 27 + len('","event":"'), 'fact-recorded"'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -131,23 +134,45 @@ def read_chained_events(tx: Transaction, number: int, limit: int) -> list[Chaine
     return [Chained(row.number, row.hash, row.text) for row in tx.execute(query.order_by(table.c.number).limit(limit))]
 
 
-def chain_events(tx: Transaction, limit: int = 2000) -> int:
-    """Number and hash up to *limit* committed events. Return how many; call again while it returns *limit*.
+@attrs.frozen
+class ChainedKinds:
+    """What a batch of events that were numbered is about."""
 
-    Returns 0 while another node is chaining.
+    count: int = 0  #: number of the events
+    names: Mapping[str, int] = attrs.field(factory=dict)  #: number by name
+    facts: Mapping[tuple[str, str], int] = attrs.field(factory=dict)  #: of facts: by service and milestone
+
+
+def chain_events(tx: Transaction, limit: int = 2000) -> int:
+    """See `chain_and_count_events`. Return how many."""
+    return chain_and_count_events(tx, limit).count
+
+
+def chain_and_count_events(tx: Transaction, limit: int = 2000) -> ChainedKinds:
+    """Number and hash up to *limit* committed events. Return what they are; call again while they are *limit*.
+
+    Returns none while another node is chaining.
     """
     if tx.dialect.name == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_CHAINER_LOCK))):
-        return 0
+        return ChainedKinds()
     unchained = _UNCHAINED.read(tx, {"most": limit})
     if not unchained:
-        return 0
+        return ChainedKinds()
     number, link = read_chain_head(tx)
     links = []
     for row in unchained:
         number, link = number + 1, _link(link, row.text)
         links.append((row.serial, number, link))
     _CHAIN.run(tx, links)
-    return len(links)
+    names = Counter(row.text[_NAME : _NAME + 64].partition('"')[0] for row in unchained)
+    facts = Counter(map(_find_fact, (row.text for row in unchained if row.text.startswith(_FACT, _NAME))))
+    return ChainedKinds(len(links), names, facts)
+
+
+def _find_fact(text: str) -> tuple[str, str]:
+    """Return service and milestone of a `fact-recorded` event: no string of JSON contains a quote without a backslash."""
+    service, milestone = (text.partition(f'"{name}":"')[2].partition('"')[0] for name in ("service", "milestone"))
+    return service, milestone
 
 
 def count_unchained_events(tx: Transaction) -> int:

@@ -1,51 +1,47 @@
-"""The metrics of the journal in the Prometheus text format 0.0.4. Does not know who reads them.
+"""The metrics of the journal, of the links and of the feed, as prometheus-client writes them. Does not know who reads them.
 
 Reading them takes a few queries that indexes answer. Quantities that grow without bound (messages, delivered
 deliveries) are not counted. `lienthong_events_total` only grows and shows the activity.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-import attrs
 import sqlalchemy as sa
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from hub.journal import duties, events, feed_cursor
-from hub.services.links.probes import Link, LinkStanding, LinkState, find_latency_quantile
+from hub.services.links.probes import Link, LinkStanding, LinkState
 from hub.store.tables import UNDELIVERED, delivery
 from hub.store.transactions import Transaction
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+#: Labels and value of each sample.
+Samples = Iterable[tuple[Mapping[str, str], float]]
 
 
-@attrs.frozen
-class Metric:
-    """One metric: a single value, or one value per set of labels."""
-
-    name: str
-    kind: str  #: gauge or counter
-    help: str  #: the HELP text
-    samples: tuple[tuple[Mapping[str, str], float], ...]  #: labels and value of each sample
+def make_gauge(name: str, help_: str, *samples: tuple[Mapping[str, str], float]) -> Metric:
+    """Return a gauge. All its *samples* have the same labels, in the same order."""
+    return _fill(GaugeMetricFamily(name, help_, labels=_labels(samples)), samples)
 
 
-def make_metric(name: str, kind: str, help_: str, value: float) -> Metric:
-    """Return a metric with a single value and no labels."""
-    return Metric(name, kind, help_, (({}, value),))
+def make_counter(name: str, help_: str, *samples: tuple[Mapping[str, str], float]) -> Metric:
+    """Return a counter. *name* is without `_total`, which its samples end with."""
+    return _fill(CounterMetricFamily(name, help_, labels=_labels(samples)), samples)
 
 
-def write_metrics(metrics: Iterable[Metric]) -> bytes:
-    """Return *metrics* in the Prometheus text format."""
-    lines: list[str] = []
-    for metric in metrics:
-        lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
-        for labels, value in metric.samples:
-            shown = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
-            lines.append(f"{metric.name}{'{' + shown + '}' if shown else ''} {value:.17g}")
-    return ("\n".join(lines) + "\n").encode()
+def make_value(name: str, help_: str, value: float) -> Metric:
+    """Return a gauge of one *value* without labels."""
+    return make_gauge(name, help_, ({}, value))
 
 
-def _escaped(label: str) -> str:
-    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _labels(samples: Sequence[tuple[Mapping[str, str], float]]) -> Sequence[str]:
+    return list(samples[0][0]) if samples else ()
+
+
+def _fill(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> Metric:
+    for labels, value in samples:
+        family.add_metric(list(labels.values()), value)
+    return family
 
 
 def measure_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]:
@@ -60,42 +56,30 @@ def measure_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Me
     named = [({"partner": row.partner, "state": row.state}, row) for row in rows]
     oldest, left = events.read_oldest_unchained(tx), duties.read_outstanding_duties(tx)
     metrics = [
-        Metric(
+        make_gauge(
             "lienthong_deliveries",
-            "gauge",
             "Deliveries that did not arrive yet, by partner and state.",
-            tuple((labels, row._mapping["count"]) for labels, row in named),  # noqa: SLF001 - `row.count` is a method of the row
+            *((labels, row._mapping["count"]) for labels, row in named),  # noqa: SLF001 - `row.count` is a method of the row
         ),
-        Metric(
+        make_gauge(
             "lienthong_deliveries_oldest_age_seconds",
-            "gauge",
             "How long the oldest of them has waited, since it was made or replayed.",
-            tuple((labels, _age(now, row.since)) for labels, row in named),
+            *((labels, _age(now, row.since)) for labels, row in named),
         ),
-        make_metric(
-            "lienthong_facts_outstanding", "gauge", "Facts of accepted messages that are not written yet.", left.facts
-        ),
-        make_metric(
+        make_value("lienthong_facts_outstanding", "Facts of accepted messages that are not written yet.", left.facts),
+        make_value(
             "lienthong_duties_outstanding_oldest_age_seconds",
-            "gauge",
             "How long ago the oldest message was received whose facts are not all written; 0 without any.",
             _age(now, left.since),
         ),
-        make_metric(
-            "lienthong_events_total",
-            "counter",
-            "Events that have their number in the chain.",
-            events.read_chain_head(tx)[0],
+        make_counter(
+            "lienthong_events", "Events that have their number in the chain.", ({}, events.read_chain_head(tx)[0])
         ),
-        make_metric(
-            "lienthong_events_unchained",
-            "gauge",
-            "Events that wait for their number.",
-            events.count_unchained_events(tx),
+        make_value(
+            "lienthong_events_unchained", "Events that wait for their number.", events.count_unchained_events(tx)
         ),
-        make_metric(
+        make_value(
             "lienthong_events_unchained_oldest_age_seconds",
-            "gauge",
             "How long the oldest of them has waited; 0 without any.",
             _age(now, None if oldest is None else datetime.fromisoformat(oldest)),
         ),
@@ -108,22 +92,16 @@ def measure_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
     if not standings:
         return []
     known = [({"link": link.name}, each) for link, each in standings.items()]
-    up = tuple((labels, float(each.state is LinkState.UP)) for labels, each in known)
-    latencies = tuple(
-        ({**labels, "quantile": f"{share:g}"}, found)
-        for labels, each in known
-        for share in (0.5, 0.95)
-        if (found := find_latency_quantile(each.latencies, share)) is not None
-    )
-    ends = tuple((labels, each.ends.timestamp()) for labels, each in known if each.ends is not None)
     return [
-        Metric("lienthong_link_up", "gauge", "1 where this node reaches the other side.", up),
-        Metric("lienthong_link_latency_seconds", "gauge", "Quantiles of the latency of the latest probes.", latencies),
-        Metric(
+        make_gauge(
+            "lienthong_link_up",
+            "1 where this node reaches the other side.",
+            *((labels, float(each.state is LinkState.UP)) for labels, each in known),
+        ),
+        make_gauge(
             "lienthong_link_certificate_expiry_timestamp_seconds",
-            "gauge",
             "Expiry time of the certificate that the other side shows.",
-            ends,
+            *((labels, each.ends.timestamp()) for labels, each in known if each.ends is not None),
         ),
     ]
 
@@ -131,13 +109,10 @@ def measure_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
 def _of_feed(tx: Transaction, now: datetime, feed: str) -> list[Metric]:
     lag = feed_cursor.read_feed_lag(tx, feed)
     return [
-        make_metric("lienthong_feed_published_total", "counter", "Events that the feed published.", lag.published),
-        make_metric(
-            "lienthong_feed_unpublished_events", "gauge", "Events that the feed has not published yet.", lag.events
-        ),
-        make_metric(
+        make_counter("lienthong_feed_published", "Events that the feed published.", ({}, lag.published)),
+        make_value("lienthong_feed_unpublished_events", "Events that the feed has not published yet.", lag.events),
+        make_value(
             "lienthong_feed_unpublished_oldest_age_seconds",
-            "gauge",
             "How long the oldest of them has waited; 0 without any.",
             _age(now, lag.oldest),
         ),

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from hub.config import ANY, Config
 from hub.domain import local_time
 from hub.domain.errors import Unready
+from hub.domain.measures import PROBES, UNREACHED, Measures
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import link_days, link_rows
 from hub.monitoring.link_rows import LinkChange
@@ -67,6 +68,7 @@ class LinkProber(Service):
     _clock: IReactorTime  #: the reactor, which times the rounds
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _node: str  #: the name of this node
+    _measures: Measures = attrs.field(factory=Measures)  #: what this node counts
     #: the state of each link, by this node's own probes
     _standings: dict[Link, LinkStanding] = attrs.field(factory=dict, init=False)
     #: the standings read from the database at the start, by name and place
@@ -156,6 +158,10 @@ class LinkProber(Service):
 
     async def _hear(self, link: Link, config: Config) -> None:
         probe = await self._probe_link(link, config)
+        if probe.latency is None:
+            self._measures.count(UNREACHED, link.name)
+        else:
+            self._measures.observe(PROBES, probe.latency, link.name)
         before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), LinkStanding())
         after = probes.advance_link_standing(before, probe)
         self._standings[link] = after

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import attrs
 import structlog
+from prometheus_client.core import Metric
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.web.resource import NoResource, Resource
@@ -23,7 +24,6 @@ from hub.domain.model import Detail
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.feed.publisher import Feed
 from hub.journal import events, metrics
-from hub.journal.metrics import Metric
 from hub.journal.nodes import PendingRestart
 from hub.language.catalogues import translate
 from hub.language.languages import choose_language
@@ -31,7 +31,7 @@ from hub.language.phrases import phrase
 from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
 from hub.node.workers.pool import WorkerPool
-from hub.runtime import disk_space
+from hub.runtime import disk_space, exposition
 from hub.runtime.thread_pool import Work
 from hub.services.links.probes import Link, LinkStanding
 from hub.soap import wsdl
@@ -217,48 +217,41 @@ async def gather_metrics(
     }
     last = {of: max(each.not_valid_after_utc for each in certificates) for of, certificates in shown.items()}
     ends = last | {"hub": min(own.certificate.not_valid_after_utc for _, own in config.own)}
+    disk = shutil.disk_usage(config.data)
     told = [
-        Metric(
+        metrics.make_gauge(
             "lienthong_ready",
-            "gauge",
             "1 if this check of /readyz passes, by check.",
-            tuple(({"reason": name}, float(not wrong)) for name, wrong in found.reasons.items()),
+            *(({"reason": name}, float(not wrong)) for name, wrong in found.reasons.items()),
         ),
-        Metric(
+        metrics.make_gauge(
             "lienthong_certificate_expiry_timestamp_seconds",
-            "gauge",
             "Expiry time of the certificate: the last one of a partner, the first one of the hub.",
-            tuple(({"of": of}, end.timestamp()) for of, end in ends.items()),
+            *(({"of": of}, end.timestamp()) for of, end in ends.items()),
         ),
-        metrics.make_metric(
-            "lienthong_disk_free_bytes",
-            "gauge",
-            "Free octets on the disk of `data`.",
-            shutil.disk_usage(config.data).free,
+        metrics.make_value("lienthong_disk_free_bytes", "Free octets on the disk of `data`.", disk.free),
+        metrics.make_value("lienthong_disk_size_bytes", "Octets that the disk of `data` has.", disk.total),
+        metrics.make_value(
+            "lienthong_disk_reserve_bytes", "Free octets below which the hub accepts nothing.", config.free_disk
         ),
     ]
     told += metrics.measure_links(standings or {})
     if counts is not None:
         answering = float(counts.total(Counted.ANSWERING))
         told.append(
-            metrics.make_metric(
-                "lienthong_calls_in_progress", "gauge", "SOAP calls that this node is answering.", answering
-            )
+            metrics.make_value("lienthong_calls_in_progress", "SOAP calls that this node is answering.", answering)
         )
     if workers is not None:
         told += _measure_workers(workers)
     if feed is not None:
         connected = float(feed.connected)
-        told.append(
-            metrics.make_metric("lienthong_feed_connected", "gauge", "1 on the node that publishes.", connected)
-        )
+        told.append(metrics.make_value("lienthong_feed_connected", "1 on the node that publishes.", connected))
     if heard is not None:
         told.append(
-            Metric(
-                "lienthong_syslog_total",
-                "counter",
+            metrics.make_counter(
+                "lienthong_syslog",
                 "Syslog messages received by this node since its start, by result; unframed: connections closed.",
-                tuple(({"became": word}, float(heard.get(word, 0))) for word in COUNTED),
+                *(({"became": word}, float(heard.get(word, 0))) for word in COUNTED),
             )
         )
     if not found.reasons["database"] and not found.reasons["schema"]:
@@ -268,20 +261,18 @@ async def gather_metrics(
 
 def _measure_workers(workers: WorkerPool) -> list[Metric]:
     return [
-        metrics.make_metric(
-            "lienthong_workers_ready", "gauge", "Worker processes that serve the SOAP port.", float(workers.ready)
+        metrics.make_value(
+            "lienthong_workers_ready", "Worker processes that serve the SOAP port.", float(workers.ready)
         ),
-        metrics.make_metric(
-            "lienthong_workers_ended_total",
-            "counter",
+        metrics.make_counter(
+            "lienthong_workers_ended",
             "Worker processes that ended unexpectedly since the start of this node.",
-            float(workers.ended),
+            ({}, float(workers.ended)),
         ),
-        Metric(
+        metrics.make_gauge(
             "lienthong_worker_connections",
-            "gauge",
             "Open connections of the SOAP port, by worker process.",
-            tuple(({"worker": name}, float(count)) for name, count in workers.count_connections().items()),
+            *(({"worker": name}, float(count)) for name, count in workers.count_connections().items()),
         ),
     ]
 
@@ -383,7 +374,7 @@ class _Metrics(Resource):
         async def answer() -> None:
             content = await self._tell()
             if not gone:
-                request.setHeader(b"Content-Type", metrics.CONTENT_TYPE.encode())
+                request.setHeader(b"Content-Type", exposition.CONTENT_TYPE.encode())
                 request.write(content)
                 request.finish()
 

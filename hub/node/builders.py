@@ -27,6 +27,7 @@ from hub.delivery.pull_service import CollectionService
 from hub.delivery.push_service import POLL, DeliveryService
 from hub.delivery.replay_service import ReplayService
 from hub.delivery.transports import list_carriers
+from hub.domain.measures import Measures
 from hub.domain.model import Reply, Request
 from hub.domain.node_counts import NodeCounts
 from hub.feed import cloudevents, publisher, rabbitmq
@@ -74,6 +75,7 @@ class NodeFrame:
     now: Callable[[], datetime]  #: aware and in UTC
     node: str  #: the node's name
     wake: Callable[[], None]  #: makes the delivery service look for due deliveries at once
+    measures: Measures = attrs.field(factory=Measures)  #: what this node counts, in all its processes
 
     @property
     def alone(self) -> bool:
@@ -125,7 +127,12 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     scheduler = WorkScheduler(reactor)
     gathers: list[Callable[[], bool]] = [lambda: scheduler.busy]
     journal = Database(
-        engine, reactor, apart, ReportPool(reactor, settings), more=lambda: any(each() for each in gathers)
+        engine,
+        reactor,
+        apart,
+        ReportPool(reactor, settings),
+        more=lambda: any(each() for each in gathers),
+        measures=frame.measures,
     )
     heartbeat = Heartbeat(
         journal=journal,
@@ -142,7 +149,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         journal,
         heartbeat,
         scheduler,
-        EventChainer(journal, reactor),
+        EventChainer(journal, reactor, frame.measures),
         SearchIndexer(journal, reactor),
         OpenWorkFollower(journal, reactor),
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
@@ -190,6 +197,7 @@ def build_exchange(
         alone=frame.alone,
         poll=lambda: SLOW_POLL if listener is not None and listener.is_listening else POLL,
         may_take=check,
+        measures=frame.measures,
     )
     database.gathers.append(lambda: delivery.is_flowing)
 
@@ -198,7 +206,7 @@ def build_exchange(
         await wait_for_facts(journal, reactor, services)
 
     disks = watch_disks(live, reactor)
-    access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait)
+    access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait, frame.measures)
     query_runner = PartnerQueryRunner(
         live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance
     )
@@ -247,7 +255,9 @@ def build_reporting(
 ) -> ReportingParts:
     """Build the parts that close months and probe links. *begin_day* is called with each new day in Hà Nội."""
     live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
-    prober = LinkProber(live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node)
+    prober = LinkProber(
+        live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node, frame.measures
+    )
     services = [
         DayChangeDetector(reactor, now, begin_day),
         MonthEnd(

@@ -5,6 +5,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
+from hub.domain.measures import EVENTS, FACTS, Measures
 from hub.journal import events
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
@@ -23,6 +24,7 @@ class EventChainer(PeriodicService):
 
     _journal: Journal  #: whose events are chained
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
+    _measures: Measures = attrs.field(factory=Measures)  #: what this node counts
 
     async def finish(self) -> None:
         """Chain the remaining events before the node stops."""
@@ -31,10 +33,18 @@ class EventChainer(PeriodicService):
     async def run_once(self) -> None:
         """Chain all unchained events, in batches of at most 2,000."""
         try:
-            while await self._journal.write(events.chain_events, _BATCH) == _BATCH:
+            while self._count(await self._journal.write(events.chain_and_count_events, _BATCH)) == _BATCH:
                 pass
         except CancelledError:
             raise
         except Exception:
             # the next round tries again; an error raised here would end the loop for ever
             log.exception("chaining-failed")
+
+    def _count(self, chained: events.ChainedKinds) -> int:
+        """Count the events *chained*, and return their number."""
+        for name, count in chained.names.items():
+            self._measures.count(EVENTS, name, by=count)
+        for fact, count in chained.facts.items():
+            self._measures.count(FACTS, *fact, by=count)
+        return chained.count

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from twisted.application.service import Service
@@ -24,7 +25,6 @@ from hub.console.sessions import find_address_network
 from hub.console.sign_in.openid_client import make_network_fetch
 from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import Detail, Problem
-from hub.journal import metrics
 from hub.language.phrases import phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
@@ -33,12 +33,14 @@ from hub.node.form_rules import FormRules
 from hub.node.partner_manager import PartnerManager, run_in_reactor_pool
 from hub.node.soap_port import make_bounded_site, make_soap_site, name_https_url, name_service_url
 from hub.node.workers.pool import WorkerPool
+from hub.runtime import exposition
 from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
 from hub.services.defined import DefinedService, load_defined_contract
 from hub.soap.wsdl import Contract
+from hub.store import transactions
 from hub.units.live import Live
 from hub.web import public_pages
 from hub.web.public_pages import Public
@@ -46,6 +48,8 @@ from hub.web.soap_listener import BoundedRequest
 
 #: Seconds that `/readyz` waits for a key in a token.
 KEY_PATIENCE = 5.0
+#: Cost estimate for the thread pool: writing one sample costs as much as parsing this many octets of XML.
+_LINE = 64
 
 
 def build_ports(
@@ -91,6 +95,7 @@ def build_workers(
         soap,
         frame.live.config.workers,
         database.journal.expect_steps,
+        measures=frame.measures,
     )
     exchange.revocation_fetcher.on_heard = pool.send_revocations
     return pool
@@ -151,19 +156,24 @@ def _admin_site(
 
     async def measured() -> bytes:
         found, standings = await measure(), prober.standings
-        return metrics.write_metrics(
-            await admin.gather_metrics(
-                found,
-                journal,
-                live.province,
-                frame.now(),
-                exchange.feed,
-                syslog,
-                standings,
-                exchange.intake.counts,
-                workers,
-            )
+        gathered = await admin.gather_metrics(
+            found,
+            journal,
+            live.province,
+            frame.now(),
+            exchange.feed,
+            syslog,
+            standings,
+            exchange.intake.counts,
+            workers,
         )
+        own = exposition.list_process_metrics(
+            version("lienthong"), transactions.read_latest_version(), workers.list_processes() if workers else {}
+        )
+        counted = exposition.list_measures(frame.measures)
+        all_of_them = [*own, *counted, *gathered]
+        size = _LINE * sum(len(each.samples) for each in all_of_them)
+        return await work(HUB, size, exposition.write_metrics, all_of_them)
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
     pages = _console_pages(frame, database, exchange, measure, reload)

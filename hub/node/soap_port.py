@@ -62,6 +62,7 @@ class DefinedIntakes:
     _access: JournalAccess
     _now: Callable[[], datetime]
     _throttle: Throttle
+    _seconds: Callable[[], float]  #: a monotonic clock
     _made: dict[str, tuple[DefinedService, Endpoint, Intake]] = attrs.field(factory=dict, init=False)
 
     def find(self, name: str) -> tuple[Endpoint, Intake] | None:
@@ -73,7 +74,11 @@ class DefinedIntakes:
         made = self._made.get(name)
         if made is None or (made[0] is not defined and made[0] != defined):
             endpoint = make_defined_endpoint(defined, self._access)
-            made = defined, endpoint, Intake(self._live, endpoint, self._access, self._now, self._throttle)
+            made = (
+                defined,
+                endpoint,
+                Intake(self._live, endpoint, self._access, self._now, self._throttle, self._seconds),
+            )
         self._made[name] = (defined, *made[1:])
         return made[1:]
 
@@ -120,8 +125,10 @@ def build_intake(
     throttle = Throttle(reactor.seconds, counts)
     return IntakeParts(
         endpoints=served,
-        intakes={name: Intake(live, endpoint, access, now, throttle) for name, endpoint in served.items()},
-        defined=DefinedIntakes(live, access, now, throttle),
+        intakes={
+            name: Intake(live, endpoint, access, now, throttle, reactor.seconds) for name, endpoint in served.items()
+        },
+        defined=DefinedIntakes(live, access, now, throttle, reactor.seconds),
         throttle=throttle,
         disk_space=disks,
         spool_room=SpoolReservations(lambda: disk_space.count_octets_left(live.config), counts),
@@ -155,7 +162,8 @@ def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int 
         services[b"/soap/%b" % name.encode()] = served
     site = make_bounded_site(root, live.config.soap.body_limit, live, reactor, parts)
     documents = parts.intakes[DOCUMENTS]
-    site.note, site.stranger = documents.record_refusal, documents.check_certificate
+    site.note, site.stranger = partial(documents.record_refusal, service=""), documents.check_certificate
+    site.count = partial(documents.count_unread, service="")
     site.share_of, site.services = partial(_share_of_partner, live), services
     site.divide_connections(processes, parts.counts)
     return site

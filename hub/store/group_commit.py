@@ -30,6 +30,7 @@ from twisted.python.threadpool import ThreadPool
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import FairQueue, Owner, is_crowding
+from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, Measures
 from hub.domain.model import Detail
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
@@ -62,6 +63,8 @@ SOON, SHORT = 0.01, 0.001
 MOST, OLDEST = 1024, 5.0
 #: A failed commit is reported as trouble for this time, in seconds.
 RECENT = 10.0
+#: Codes of a failure of the commit itself, not of a step.
+_NOT_COMMITTED = frozenset({"journal-unavailable", DAMAGED})
 #: Number of runs of a batch when the connection breaks or the database aborts it for a transient reason.
 _TRIES = 3
 
@@ -259,6 +262,7 @@ class Database(Service):
     #: tells whether more steps are about to come, because the reactor has work left that leads to them
     _more: Callable[[], bool] = lambda: False
     _steady: Callable[[], float] = time.monotonic  #: a monotonic clock in seconds, for `BUDGET`
+    _measures: Measures = attrs.field(factory=Measures)  #: what this process counts
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
@@ -271,6 +275,8 @@ class Database(Service):
     _passed_over: bool = attrs.field(default=False, init=False)
     _committing: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the running commit
     _began: float = attrs.field(default=0.0, init=False)  #: start of the running commit, by the reactor's clock
+    #: how long the last commit took, in seconds; set by the writer's thread, read when the reactor hears of its end
+    _took: float = attrs.field(default=0.0, init=False)
     #: fires for `stopService` after the last commit
     _drained: Deferred[None] | None = attrs.field(default=None, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)  #: the flush in the next turn of the reactor
@@ -470,10 +476,18 @@ class Database(Service):
             return
         self._began = self._reactor.seconds()
         steps = [waiting.step for waiting in batch]
-        work = threads.deferToThreadPool(self._reactor, self._writer, commit_steps, self._engine, steps, self._steady)
+        work = threads.deferToThreadPool(self._reactor, self._writer, self._commit, steps)
         self._wait_for(work)
         _ = work.addErrback(lambda failure: [failure] * len(batch))
         _ = work.addCallback(self._committed, batch)
+
+    def _commit(self, steps: list[Step]) -> list[object]:
+        """Run *steps* in the writer's thread."""
+        began = self._steady()
+        try:
+            return commit_steps(self._engine, steps, self._steady)
+        finally:
+            self._took = self._steady() - began
 
     def expect_steps(self) -> None:
         """Note that another process will bring more steps soon: the next commit waits for them `SOON` seconds."""
@@ -517,8 +531,17 @@ class Database(Service):
             else:
                 self._admitted.put_back(waiting.owner, waiting)
 
+    def _measure(self, results: list[object]) -> None:
+        """Count the commit that brought *results*."""
+        self._measures.observe(COMMIT_SECONDS, self._took)
+        self._measures.observe(COMMIT_STEPS, sum(result is not NOT_BEGUN for result in results))
+        first = results[0]
+        if isinstance(first, Failure) and isinstance(first.value, Unready):
+            self._measures.count(COMMITS_FAILED, by=first.value.problem.code in _NOT_COMMITTED)
+
     def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
         ended = list(zip(batch, results, strict=True))
+        self._measure(results)
         self._put_back([waiting for waiting, result in ended if result is NOT_BEGUN])
         begun = any(waiting.owner is not None and result is not NOT_BEGUN for waiting, result in ended)
         self._passed_over = bool(self._admitted) and not begun

@@ -252,6 +252,8 @@ class BoundedRequest(Request):
 
     def _refuse_unready(self, unready: Unready) -> None:
         log.warning("hub-unready", problem=unready.problem.code, detail=str(unready.problem.detail), tracking="")
+        if self.channel.site.count is not None:
+            self.channel.site.count(unready.problem.code, read_client_certificate(self.channel))
         self._refuse(unready.problem, b"503 Service Unavailable\r\nRetry-After: %d" % unready.retry_after, ours=True)
 
     def _refuse(self, problem: Problem, status: bytes, *, ours: bool) -> None:
@@ -313,6 +315,8 @@ class BoundedSite(Site):
     held = 0  #: octets of memory reserved for bodies of more than `SMALL` octets and what is decoded from them
     #: called with each refused body's problem and certificate
     note: Callable[[Problem, x509.Certificate], None] | None = None
+    #: called with the code and the certificate of each request that the hub had no room for
+    count: Callable[[str, x509.Certificate], None] | None = None
 
     def __init__(
         self, resource: Resource, body_limit: int, namespace: str, reactor: Any, spool: Path | None = None

@@ -18,6 +18,7 @@ from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
+from hub.runtime.exposition import write_metrics
 from hub.store import transactions
 from hub.store.tables import event
 from hub.workload import closing
@@ -271,9 +272,9 @@ def test_only_facts_of_the_services_that_are_counted_are_waited_for(engine):
 def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     with transactions.read_transaction(engine) as tx:
-        told = metrics.write_metrics(metrics.measure_journal(tx, NOW + timedelta(seconds=9), None)).decode()
-    assert "\nlienthong_facts_outstanding 4\n" in told
-    assert "\nlienthong_duties_outstanding_oldest_age_seconds 9\n" in told
+        told = write_metrics(metrics.measure_journal(tx, NOW + timedelta(seconds=9), None)).decode()
+    assert "\nlienthong_facts_outstanding 4.0\n" in told
+    assert "\nlienthong_duties_outstanding_oldest_age_seconds 9.0\n" in told
 
 
 # --- Closing ---------------------------------------------------------------------------------------------------------------

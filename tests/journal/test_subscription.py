@@ -130,12 +130,12 @@ def test_what_follows_is_in_the_order_of_the_numbers_and_no_more_than_asked_for(
 def test_the_metrics_count_what_did_not_arrive(tx):
     messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     found = {each.name: each.samples for each in metrics.measure_journal(tx, NOW + timedelta(seconds=5), "a")}
-    states = {(labels["partner"], labels["state"]): count for labels, count in found["lienthong_deliveries"]}
+    states = {(s.labels["partner"], s.labels["state"]): s.value for s in found["lienthong_deliveries"]}
     assert states == {("vpub", "waiting"): 1, ("vpcp", "waiting"): 1}
-    assert {age for _, age in found["lienthong_deliveries_oldest_age_seconds"]} == {5.0}
-    ((_, unpublished),) = found["lienthong_feed_unpublished_events"]
-    ((_, age),) = found["lienthong_feed_unpublished_oldest_age_seconds"]
-    assert (unpublished, age) == (feed_cursor.read_feed_lag(tx, "a").events, 5.0)
+    assert {s.value for s in found["lienthong_deliveries_oldest_age_seconds"]} == {5.0}
+    (unpublished,) = found["lienthong_feed_unpublished_events"]
+    (age,) = found["lienthong_feed_unpublished_oldest_age_seconds"]
+    assert (unpublished.value, age.value) == (feed_cursor.read_feed_lag(tx, "a").events, 5.0)
     assert not [each for each in metrics.measure_journal(tx, NOW, None) if "feed" in each.name]
 
 

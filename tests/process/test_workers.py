@@ -99,11 +99,16 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
         for _ in range(2):
             with pytest.raises(HubUnavailable):
                 client.send(document(6), "6")
+    each = {became: f'partner="sotttt",result="{became}",service="documents"' for became in ("accepted", "repeated")}
+    judged = {each["accepted"]: 6.0, each["repeated"]: 2.0}
+    until(lambda: metric(hub, "lienthong_intake_messages_total") == judged, "both workers' counts")
     first = workers(hub)[0]
     os.kill(first, signal.SIGKILL)
     until(lambda: metric(hub, "lienthong_workers_ended_total") == {"": 1.0}, "its end to be counted")
     until(lambda: metric(hub, "lienthong_workers_ready") == {"": 2.0}, "another one in its place")
     assert hub.get("/readyz")[0] == 200
+    assert metric(hub, "lienthong_intake_messages_total") == judged, "what it had counted stays"
+    assert set(metric(hub, "lienthong_worker_cpu_seconds_total")) == {'worker="0"', 'worker="1"'}
     with hub.client("sotttt") as client, pytest.raises(HubUnavailable):  # it has the limit of the reload, too
         client.send(document(7), "7")
     last = workers(hub)

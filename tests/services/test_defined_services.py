@@ -471,7 +471,7 @@ def test_a_call_meets_the_definition_that_is_in_force_and_a_changed_schema_judge
 
 def test_the_port_serves_what_the_configuration_in_force_defines(town):
     access = JournalAccess(InlineDatabase(town.engine), run_at_once, lambda: None, lambda: None)
-    intakes = DefinedIntakes(town.live, access, lambda: NOW, Throttle(lambda: 0.0))
+    intakes = DefinedIntakes(town.live, access, lambda: NOW, Throttle(lambda: 0.0), lambda: 0.0)
     found = intakes.find("phananh")
     assert found is not None
     assert intakes.find("phananh") == found, "made once"

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
+from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED
 from hub.journal import facts, messages, search
 from hub.journal.decisions import RecordedMessage
 from hub.journal.search import MessageFilter
@@ -427,3 +428,27 @@ def test_what_a_commit_had_no_time_for_is_not_begun(engine):
     assert isinstance(first, RecordedMessage)
     assert second is group_commit.NOT_BEGUN
     assert kept(engine) == ["m1"]
+
+
+def test_each_commit_is_counted_with_its_steps_and_its_duration(running, monkeypatch):
+    made, clock, queued = running
+    ticks = iter(range(100))
+    made._steady = lambda: next(ticks) / 1000
+    for number in (1, 2, 3):
+        made.write(take(number))
+    clock.advance(0)
+    queued.pop(0)()
+    assert made._measures.read(COMMIT_STEPS) == {(): [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3.0]}
+    (*classes, seconds) = made._measures.read(COMMIT_SECONDS)[()]
+    assert sum(classes) == 1
+    assert 0.001 <= seconds < 0.1
+    assert made._measures.read(COMMITS_FAILED) == {}
+    monkeypatch.setattr(group_commit, "commit_steps", not_committed)
+    made.write(take(4)).addErrback(lambda failure: failure.trap(Unready))
+    clock.advance(0)
+    queued.pop(0)()
+    assert made._measures.read(COMMITS_FAILED) == {(): [1]}
+
+
+def not_committed(_engine, steps, _steady):
+    return [Failure(Unready("journal-unavailable", "the disk is full"))] * len(steps)

@@ -14,6 +14,7 @@ import attrs
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from hub.domain.measures import Increments
 from hub.domain.model import Query
 from hub.units.unit_index import UnitIndex
 
@@ -126,6 +127,12 @@ class Ping(NamedTuple):
 
 class Pong(NamedTuple):
     """Worker: the answer to a `Ping`."""
+
+
+class CountedWork(NamedTuple):
+    """Worker: what it has counted since it said so last (`hub.domain.measures`)."""
+
+    increments: Increments
 
 
 class Stop(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import structlog
@@ -29,6 +29,7 @@ from zope.interface import implementer
 import hub
 from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.fair_queue import Owner
+from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted
 from hub.journal.decisions import RecordedMessage
 from hub.language.phrases import Phrase, phrase
@@ -36,6 +37,7 @@ from hub.lookup.partner_query import QueryRunner
 from hub.node.workers import channel
 from hub.node.workers.channel import (
     Channel,
+    CountedWork,
     InForce,
     NewProvince,
     NewRevocations,
@@ -99,6 +101,7 @@ class WorkerPool(Service):
     _expect_steps: Callable[[], None] = lambda: None  #: called when a busy worker will send further steps
     #: command that starts a worker, before the number of columns
     _command: Sequence[str] = (sys.executable, "-c", "import tap; tap.run_worker_process()")
+    measures: Measures = attrs.field(factory=Measures)  #: what this node counts, to which workers add
     ended: int = attrs.field(default=0, init=False)  #: workers that ended without being told to
     _workers: list["_WorkerProcess"] = attrs.field(factory=list, init=False)
     _routes: OrderedDict[int, Routes] = attrs.field(factory=OrderedDict, init=False)  #: the last ones, by version
@@ -167,6 +170,11 @@ class WorkerPool(Service):
     def count_connections(self) -> dict[str, int]:
         """Return the number of open connections of each worker, by its number."""
         return {worker.name: self._counts.count(Counted.HANDED, worker.name) for worker in self._workers}
+
+    def list_processes(self) -> dict[str, int]:
+        """Return the process id of each worker that runs, by its number."""
+        found = {worker.name: worker.process for worker in self._workers}
+        return {name: process for name, process in found.items() if process is not None}
 
     def send_province(self) -> Deferred[None]:
         """Send the province in force. The Deferred fires when every worker has it, or is being started again."""
@@ -342,6 +350,11 @@ class _WorkerProcess(ProcessProtocol):
         self._reactor: Any = pool._reactor  # noqa: SLF001 - the two are one
         self._delay = FIRST
 
+    @property
+    def process(self) -> int | None:
+        """Return the id of the process; None if it does not run."""
+        return cast("int | None", getattr(self.transport, "pid", None)) if self._alive else None
+
     def spawn(self) -> None:
         """Start the process."""
         self._later: IDelayedCall | None = None
@@ -441,6 +454,8 @@ class _WorkerProcess(ProcessProtocol):
         match message:
             case Pong():
                 pass
+            case CountedWork(increments):
+                self._pool.measures.add(increments)
             case InForce(version):
                 self._note_version(version)
             case Unwanted(number):

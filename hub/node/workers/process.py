@@ -20,12 +20,13 @@ from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLContextFactory, IReadDescriptor
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import globalLogBeginner
 from zope.interface import implementer
 
 from hub.config import revocation_cache
 from hub.delivery.partner_adapters import make_adapters
+from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
@@ -36,6 +37,7 @@ from hub.node.workers.channel import (
     CONNECTIONS,
     COUNTS,
     Channel,
+    CountedWork,
     InForce,
     NewProvince,
     NewRevocations,
@@ -64,6 +66,8 @@ log = structlog.get_logger()
 #: Seconds within which the calls in progress must end at a stop, and then the octets of their answers must be sent.
 FINISH, FLUSH = 10.0, 2.0
 _STEP = 0.02
+#: Interval at which the node's process is told what was counted, in seconds. Of a worker that is killed, so much is lost.
+TOLD = 1.0
 
 
 class CountingTlsFactory(DirectTlsFactory):
@@ -130,6 +134,7 @@ class Worker:
     _scheduler: WorkScheduler = attrs.field(init=False)
     _parts: IntakeParts = attrs.field(init=False)
     _factory: CountingTlsFactory = attrs.field(init=False)
+    _measures: Measures = attrs.field(factory=Measures, init=False)  #: not sent to the node's process yet
 
     def __attrs_post_init__(self) -> None:
         self.channel = Channel(self._take, partial(self._end, 1))
@@ -180,7 +185,9 @@ class Worker:
             await wait_for_facts(self._journal, reactor, services)
 
         disks = watch_disks(live, reactor)
-        access = JournalAccess(self._journal, self._scheduler.work, disks.require_space, _do_nothing, wait)
+        access = JournalAccess(
+            self._journal, self._scheduler.work, disks.require_space, _do_nothing, wait, self._measures
+        )
         runner = RemoteQueryRunner(live, self._requests)
         self._parts = build_intake(live, reactor, self.now, access, disks, runner, counts)
         site = make_soap_site(live, reactor, self._parts, said.processes)
@@ -191,6 +198,14 @@ class Worker:
         self._scheduler.startService()
         self._put_in_force(said.version)
         reactor.addReader(Inlet(self._inlet, self._serve))
+        telling = LoopingCall(self._tell_measures)
+        telling.clock = reactor
+        _ = telling.start(TOLD, now=False)
+
+    def _tell_measures(self) -> None:
+        """Send what was counted since the last time."""
+        if increments := self._measures.take():
+            self.channel.send(CountedWork(increments))
 
     def _set_up(self, province: Province) -> Setup:
         config = province.config
@@ -221,8 +236,10 @@ class Worker:
         throttle = self._parts.throttle
         throttle.close()
         await self._wait(lambda: throttle.is_empty, FINISH)
+        self._tell_measures()
         for each in list(self._factory.protocols):
             each.loseConnection()
+        await deferLater(self._reactor, _STEP)  # the channel writes in a later turn
         await self._wait(lambda: not self._factory.protocols, FLUSH)
         self._end(0)  # no thread has anything to finish
 
