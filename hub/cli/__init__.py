@@ -54,6 +54,7 @@ COMMANDS = {
     "what-if": ("hub.cli.message.what_if:show_what_if", phrase("What other rules would change")),
     "mail": ("hub.cli.mail:mail", phrase("Usage figures of the shared mail")),
     "categories": ("hub.cli.categories:categories", phrase("Code lists from other systems")),
+    "backup": ("hub.cli.db.backups:manage_backups", phrase("Back up, verify, restore")),
     "db": ("hub.cli.db.db:db", phrase("Database: version, upgrade")),
     "reload": (
         "hub.cli.setup.reload:reload",

@@ -19,6 +19,7 @@ import attrs
 from cryptography import x509
 
 from hub.config import alerts as alerting
+from hub.config import backup as backing
 from hub.config import database, files, identities, incidents, link_settings, officials, openid, service_files
 from hub.config import feed as feeds
 from hub.config import lookups as asking
@@ -112,12 +113,13 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    portal, units, replay, console, alerts = (
+    portal, units, replay, console, alerts, backup = (
         _portal(table.table("portal")),
         _units(table.table("units"), province),
         _replay(table.table("replay")),
         _console(table.table("console"), home),
         alerting.read_alert_settings(table.table("alerts"), home),
+        backing.read_backup_settings(table.table("backup"), home),
     )
     services, countable = service_files.read_services(table.table("services"), home, mistakes)
     reports, lookups = (
@@ -199,6 +201,7 @@ def read_config(
         syslog=syslog,
         incidents=told,
         alerts=alerts,
+        backup=backup,
         links=links,
         portal=portal,
         reports=attrs.evolve(reports, tellers=_list_tellers(partners)),

@@ -11,6 +11,7 @@ import attrs
 from cryptography import x509
 
 from hub.config.alerts import AlertSettings
+from hub.config.backup import BackupSettings
 from hub.config.feed import BrokerPlace
 from hub.config.incidents import IncidentSettings
 from hub.config.link_settings import LinkSettings
@@ -175,6 +176,7 @@ class Config:
     syslog: Listen | None = None  #: the port for syslog over TLS; None: syslog is not received
     incidents: IncidentSettings = attrs.field(factory=IncidentSettings)
     alerts: AlertSettings | None = None  #: mail to units about what is due soon or late; None: none is sent
+    backup: BackupSettings | None = None  #: how the hub is backed up; None: it makes no backup
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None
     reports: ReportSettings = attrs.field(factory=ReportSettings)

@@ -28,7 +28,7 @@ _STEPS = 10_000
 
 def describe_damage(found: Phrase) -> Mistake:
     """Return the mistake that reports a damaged journal."""
-    expected = phrase("replace it with a backup: docs/howto/operate.md, Restore")
+    expected = phrase("replace it with a backup: docs/howto/back-up.md")
     return Mistake("hub.toml: database.url", phrase("the journal is damaged: {found}", found=found), expected)
 
 

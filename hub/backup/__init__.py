@@ -1,0 +1,1 @@
+"""Backups of a hub: made, encrypted, tried, listed, restored. Works on files and databases; knows no reactor."""

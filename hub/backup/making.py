@@ -1,0 +1,144 @@
+"""Makes a backup: copies the journal, collects the files, encrypts them, tries the result, and only then names it.
+
+The trial decrypts the very file that is kept. The hub has no private key, so each backup is also encrypted to a key that
+is made for it, stays in memory and is forgotten. So what an operator decrypts is what was tried; that the operator
+still has a private key, only `lienthong backup verify --identity` shows.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import attrs
+
+from hub.backup import contents, package, shelf, trial
+from hub.backup.manifest import SQLITE, BackupManifest
+from hub.backup.package import BackupUnfit
+from hub.backup.shelf import BackupRecord
+from hub.config import Config
+from hub.config.backup import BackupSettings
+from hub.journal.upkeep import backup as copying
+from hub.language.phrases import phrase
+from hub.runtime import disk_space
+from hub.security.age_files import make_private_key
+
+#: The folder in the data directory in which backups are prepared and tried, and the lock of the one that runs.
+WORK, _LOCK = "backup.work", "backup.lock"
+_SQLITE = "sqlite:///"
+
+
+class BackupRuns(Exception):
+    """Another backup of this hub is being made or restored."""
+
+
+@attrs.frozen
+class MadeBackup:
+    """A backup that was made and tried."""
+
+    record: BackupRecord
+    removed: tuple[Path, ...]  #: older backups that were removed
+
+
+def make_backup(
+    config: Config,
+    settings: BackupSettings,
+    clock: Callable[[], datetime],
+    tell: trial.Tell = lambda _step, _count: None,
+) -> MadeBackup:
+    """Make a backup of the hub and try it. The hub may run. Return its record.
+
+    *tell* is called with the step (`copying`, `hashing`, `encrypting`, `restoring`, `verifying`) and the number of
+    octets of it that were done. Raises BackupRuns, BackupUnfit if the journal or the backup is damaged or the disk has
+    no room, OSError, sqlite3.Error, and Unready if the hub's key cannot be used now. Then there is no new backup, and
+    the older ones are all there.
+    """
+    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with hold_work_folder(config.data) as work:
+        shelf.remove_unfinished(settings.folder)
+        chosen = contents.choose_files(config, settings)
+        journal = Path(config.database_url.removeprefix(_SQLITE))
+        _require_room(config, journal.stat().st_size)
+        made_at = clock().astimezone(UTC).replace(microsecond=0)  # before the copy begins: what came earlier is in it
+        copied = copying.copy_journal(journal, work / SQLITE, lambda done, _all: tell("copying", done))
+        copied = copied.rename(work / SQLITE)
+        engine = trial.open_copy(copied)
+        try:
+            with engine.connect() as tx:
+                state = trial.read_journal_state(tx)
+        finally:
+            engine.dispose()
+        files = [(SQLITE, copied), *chosen.files]
+        manifest = BackupManifest(
+            hub=config.name,
+            config=config.path.name,
+            province=config.province,
+            made_at=made_at,
+            program=version("lienthong"),
+            schema=state.schema,
+            number=state.number,
+            hash=state.hash,
+            last=state.last,
+            messages=state.messages,
+            members=tuple(
+                package.describe_member(name, file, lambda count: tell("hashing", count)) for name, file in files
+            ),
+            left_out=chosen.left_out,
+        )
+        file = shelf.name_backup_file(settings.folder, manifest)
+        new, key = shelf.name_unfinished(file), make_private_key()
+        try:
+            written = package.write_package(
+                new,
+                manifest,
+                [each for _, each in files],
+                config.identity,
+                [*settings.recipients, key.recipient],
+                made_at,
+                lambda count: tell("encrypting", count),
+            )
+            copied.unlink()  # makes room for the trial
+            trial.try_backup(new, [key], [config.identity.certificate], work, tell)
+            os.link(new, file)  # fails if *file* exists: never overwrites
+        finally:
+            new.unlink(missing_ok=True)
+        record = shelf.write_record(file, written, manifest, clock())
+        return MadeBackup(record, tuple(shelf.remove_old_backups(settings.folder, settings.keep)))
+
+
+@contextmanager
+def hold_work_folder(data: Path) -> Generator[Path]:
+    """Yield an empty folder in the data directory, which is removed at the end. Raises BackupRuns, OSError."""
+    lock = os.open(data / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    work = data / WORK
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupRuns from None
+        shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+        work.mkdir(mode=0o700)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work)
+    finally:
+        os.close(lock)
+
+
+def _require_room(config: Config, journal: int) -> None:
+    """Refuse a backup that would leave the hub less room than it needs. Raises BackupUnfit."""
+    left = disk_space.count_octets_left(config)
+    if left < journal:
+        raise BackupUnfit(
+            phrase(
+                "the copy needs {journal} octets in {data}, and only {left} may be used",
+                journal=journal,
+                data=config.data,
+                left=max(0, left),
+            )
+        )

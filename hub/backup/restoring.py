@@ -1,0 +1,98 @@
+"""Restores a backup: verifies it whole in a work folder first, then moves the journal to its place. Starts no hub."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+
+from hub.backup import package, shelf, trial
+from hub.backup.making import hold_work_folder
+from hub.backup.manifest import HOME, BackupManifest, MemberEntry
+from hub.backup.package import BackupUnfit
+from hub.language.phrases import phrase
+from hub.security.age_files import PrivateKey
+
+_BESIDE = ("", "-wal", "-shm")
+
+
+@attrs.frozen
+class RestoredJournal:
+    """A journal that was put in its place."""
+
+    manifest: BackupManifest
+    moved: tuple[Path, ...]  #: where the files that were there lie now
+
+
+def restore_sqlite_journal(
+    file: Path,
+    keys: Sequence[PrivateKey],
+    signers: Sequence[x509.Certificate],
+    journal: Path,
+    data: Path,
+    now: datetime,
+    tell: trial.Tell = lambda _step, _count: None,
+) -> RestoredJournal:
+    """Restore the journal of the backup *file* to *journal*. The caller holds the lock of the data directory *data*.
+
+    The backup is decrypted, restored beside *journal* and verified as a trial is; only then the files that are there are
+    renamed, and the new one takes their place. Raises BackupUnfit, BackupRuns, OSError; then nothing has changed.
+    """
+    with hold_work_folder(data):
+        work = journal.parent / f".{journal.name}.restore"  # in the same file system, so that a rename is enough
+        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        work.mkdir(mode=0o700, exist_ok=True)
+        try:
+            for old in work.iterdir():
+                old.unlink()
+            manifest = trial.try_backup(file, keys, signers, work, tell)
+            if not manifest.is_sqlite:
+                raise BackupUnfit(phrase("its journal is PostgreSQL's, but database.url names SQLite"))
+            moved = _move_away(journal, now)
+            (work / manifest.journal.name).rename(journal)
+            shelf.sync_folder(journal.parent)
+        finally:
+            for left in work.iterdir():
+                left.unlink()
+            work.rmdir()
+    return RestoredJournal(manifest, moved)
+
+
+def _move_away(journal: Path, now: datetime) -> tuple[Path, ...]:
+    """Rename the files of the journal that is there, all together: its log belongs to it and to no other."""
+    mark = f".before-restore-{now:%Y%m%dT%H%M%SZ}"
+    moved = []
+    for end in reversed(_BESIDE):  # the database last: without its log it would look whole and be older
+        old, new = Path(f"{journal}{end}"), Path(f"{journal}{mark}{end}")
+        with suppress(FileNotFoundError):
+            os.link(old, new)  # fails if *new* exists: never overwrites
+            moved.append(new)
+    for end in _BESIDE:
+        Path(f"{journal}{end}").unlink(missing_ok=True)
+    return tuple(moved)
+
+
+def restore_files(
+    file: Path,
+    keys: Sequence[PrivateKey],
+    signers: Sequence[x509.Certificate],
+    to: Path,
+    tell: Callable[[int], None] = lambda _count: None,
+) -> BackupManifest:
+    """Write the configuration, and the keys if they are in it, of the backup *file* into the new folder *to*.
+
+    Raises BackupUnfit, OSError; FileExistsError if *to* exists and is not empty.
+    """
+    if to.exists() and any(to.iterdir()):
+        raise FileExistsError(to)
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def choose(manifest: BackupManifest) -> Callable[[MemberEntry], Path | None]:
+        if not any(each.name == f"{HOME}{manifest.config}" for each in manifest.members):
+            raise BackupUnfit(phrase("it has no configuration"))
+        return lambda said: to / said.name.removeprefix(HOME) if said.name.startswith(HOME) else None
+
+    return package.read_package(file, keys, signers, choose, tell)

@@ -1,0 +1,136 @@
+"""The folder in which backups lie: lists them, names the last good one, removes the oldest. Opens none.
+
+Beside each file `NAME.age` lies `NAME.age.json`, its record: the manifest of the backup, the SHA-256 of the encrypted
+file, and what the trial restore found. The record is written last, so a file without one is not a backup yet.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from hub.backup.manifest import BackupManifest, ManifestUnreadable
+from hub.backup.package import Written, describe_member
+
+SUFFIX, _RECORD = ".tar.gz.age", ".json"
+
+
+@attrs.frozen(kw_only=True)
+class BackupRecord:
+    """One backup in the folder."""
+
+    file: Path
+    octets: int
+    sha256: str  #: of the encrypted file
+    tried_at: datetime  #: when the trial restore of this very file ended well
+    manifest: BackupManifest
+
+    @property
+    def made_at(self) -> datetime:
+        """Return the moment of its journal."""
+        return self.manifest.made_at
+
+
+def name_backup_file(folder: Path, manifest: BackupManifest) -> Path:
+    """Return the path of the backup with *manifest*."""
+    return folder / f"lienthong-{manifest.province}-{manifest.made_at:%Y%m%dT%H%M%SZ}{SUFFIX}"
+
+
+def write_record(file: Path, written: Written, manifest: BackupManifest, tried_at: datetime) -> BackupRecord:
+    """Write the record of the backup *file*, which is in its place and was tried, and return it. Raises OSError."""
+    said = {
+        "octets": written.octets,
+        "sha256": written.sha256,
+        "tried_at": tried_at.isoformat(),
+        "manifest": json.loads(manifest.write()),
+    }
+    record = _name_record(file)
+    new = record.with_name(f".{record.name}.new")
+    with new.open("wb") as target:
+        target.write(json.dumps(said, ensure_ascii=False, indent=1).encode())
+        target.flush()
+        os.fsync(target.fileno())
+    new.replace(record)
+    sync_folder(file.parent)
+    return BackupRecord(file=file, octets=written.octets, sha256=written.sha256, tried_at=tried_at, manifest=manifest)
+
+
+def list_backups(folder: Path) -> list[BackupRecord]:
+    """Return the backups in *folder*, the oldest first. A record that cannot be read counts as none. Raises OSError."""
+    found = (_read_record(each) for each in folder.iterdir() if each.name.endswith(f"{SUFFIX}{_RECORD}"))
+    return sorted((each for each in found if each is not None), key=lambda each: (each.made_at, each.file.name))
+
+
+def find_last_backup(folder: Path) -> BackupRecord | None:
+    """Return the newest backup in *folder*, which was tried when it was made; None if there is none. Raises OSError."""
+    return max(list_backups(folder), key=lambda each: each.made_at, default=None)
+
+
+def find_record(file: Path) -> BackupRecord | None:
+    """Return the record beside the backup *file*, or None."""
+    return _read_record(_name_record(file))
+
+
+def is_unchanged(record: BackupRecord) -> bool:
+    """Tell whether the file has still the octets that were tried. Reads all of it. Raises OSError."""
+    found = describe_member(record.file.name, record.file)
+    return (found.octets, found.sha256) == (record.octets, record.sha256)
+
+
+def remove_old_backups(folder: Path, keep: int) -> list[Path]:
+    """Remove all but the newest *keep* backups of *folder*. Return the files removed. Raises OSError."""
+    old = [each.file for each in list_backups(folder)[:-keep]]
+    for each in old:
+        each.unlink(missing_ok=True)  # first: a record without its file is only a mark that something is missing
+        _name_record(each).unlink(missing_ok=True)
+    return old
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what an interrupted backup left. The caller holds the lock that keeps two from running. Raises OSError."""
+    for each in _list_unfinished(folder):
+        each.unlink()
+
+
+def name_unfinished(file: Path) -> Path:
+    """Return the path under which *file* is written until it was tried."""
+    return file.with_name(f".{file.name}.new")
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in *folder* are on the disk. Raises OSError."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _list_unfinished(folder: Path) -> Iterator[Path]:
+    return folder.glob(f".lienthong-*{SUFFIX}*.new")
+
+
+def _name_record(file: Path) -> Path:
+    return file.with_name(f"{file.name}{_RECORD}")
+
+
+def _read_record(record: Path) -> BackupRecord | None:
+    file = record.with_name(record.name.removesuffix(_RECORD))
+    try:
+        said: dict[str, Any] = json.loads(record.read_bytes())
+        manifest = BackupManifest.read(json.dumps(said["manifest"]).encode())
+        if not file.exists():
+            return None
+        return BackupRecord(
+            file=file,
+            octets=int(said["octets"]),
+            sha256=str(said["sha256"]),
+            tried_at=datetime.fromisoformat(said["tried_at"]),
+            manifest=manifest,
+        )
+    except (OSError, ValueError, TypeError, KeyError, ManifestUnreadable):
+        return None

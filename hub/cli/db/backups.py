@@ -1,0 +1,421 @@
+"""`lienthong backup`: makes backups of the hub, lists and verifies them, and restores one."""
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from cryptography import x509
+
+from hub.cli.screen import (
+    CONFIGURATION,
+    FAILED,
+    NOT_FOUND,
+    PARTLY,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    progress_bar,
+    say,
+    say_count,
+    t,
+)
+
+if TYPE_CHECKING:
+    from hub.backup.manifest import BackupManifest
+    from hub.backup.shelf import BackupRecord
+    from hub.backup.trial import Tell
+    from hub.config import Config
+    from hub.config.backup import BackupSettings
+    from hub.security.age_files import PrivateKey
+
+
+@command_group(
+    "backup",
+    t(
+        "Backups of the hub: its journal and, by choice, its configuration and keys; encrypted to public keys "
+        "(age), signed by the hub, each tried by restoring it. `[backup]` in hub.toml says where and when; "
+        "docs/howto/back-up.md says how."
+    ),
+    "lienthong backup run",
+    "lienthong backup list",
+    "lienthong backup restore /sao-luu/lienthong-H55-20261129T010000Z.tar.gz.age --identity khoa.txt",
+)
+def manage_backups() -> None:
+    pass
+
+
+@command(
+    "make-key",
+    t(
+        "Make a key pair: the private key into the new FILE, the public key on the screen, for `recipients` in "
+        "[backup]. Do this on another machine than the hub, and keep FILE there, twice. Without it no backup can be "
+        "read. It needs no hub; `age-keygen` makes the same."
+    ),
+    "lienthong backup make-key khoa-sao-luu.txt",
+)
+@click.argument("file", metavar=t("FILE"), type=click.Path(dir_okay=False, path_type=Path))
+@pass_screen
+def make_key(screen: Screen, file: Path) -> None:
+    import os
+
+    from hub.security.age_files import make_private_key
+
+    key = make_private_key()
+    try:
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as target:
+            target.write(f"# public key: {key.recipient.text}\n{key.text}\n")
+    except FileExistsError:
+        raise CommandStop(t("{file} already exists", file=file)) from None
+    except OSError as error:
+        raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from error
+    screen.row({"file": str(file), "recipient": key.recipient.text}, key.recipient.text)
+    screen.note(t("The private key is in {file}. Keep it on another machine than the hub.", file=file))
+
+
+@command(
+    "run",
+    t(
+        "Make a backup now, while the hub runs or not, and try it: it is decrypted, restored into a folder of its "
+        "own and checked whole. Only a backup that was tried is kept, and only then older ones are removed.\n\n"
+        "Exits 1 if there is no new backup, and says why."
+    ),
+    "lienthong backup run",
+)
+@pass_screen
+def run_backup(screen: Screen) -> None:
+    from hub.backup.making import make_backup
+    from hub.cli.journal import read_journal_config
+
+    config = read_journal_config(screen)
+    settings = _settings(config)
+    with _explained(), _telling() as tell:
+        made = make_backup(config, settings, lambda: datetime.now(UTC), tell)
+    record = made.record
+    screen.row(
+        {**_fields(record), "removed": [each.name for each in made.removed]},
+        t(
+            "{file}: {octets} octets, {messages} messages, up to {last}; restored on trial, undamaged.",
+            file=record.file,
+            octets=say_count(record.octets),
+            messages=say_count(record.manifest.messages),
+            last=record.manifest.last or t("nothing yet"),
+        ),
+    )
+    for each in made.removed:
+        screen.note(t("Removed, because {keep} are kept: {file}", keep=settings.keep, file=each.name))
+    if record.manifest.left_out:
+        screen.note(t("Not in it: {names}", names=", ".join(record.manifest.left_out)))
+
+
+@command(
+    "list",
+    t("The backups in the folder, the oldest first. Needs no private key. Exits 4 if there is none."),
+    "lienthong backup list --json",
+)
+@pass_screen
+def list_made_backups(screen: Screen) -> None:
+    from hub.backup import shelf
+    from hub.cli.journal import read_journal_config
+
+    settings = _settings(read_journal_config(screen))
+    with _explained():
+        found = shelf.list_backups(settings.folder)
+    columns = {
+        "file": t("FILE"),
+        "made_at": t("MADE"),
+        "octets": t("OCTETS"),
+        "messages": t("MESSAGES"),
+        "last": t("LAST EVENT"),
+        "tried_at": t("TRIED"),
+    }
+    if not screen.table(columns, [_fields(each) for each in found]):
+        raise CommandStop(t("{folder} holds no backup", folder=settings.folder), NOT_FOUND)
+
+
+_identity = click.option(
+    "--identity",
+    metavar=t("FILE"),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=t("The file with the private key, as `age-keygen` writes it."),
+)
+_signer = click.option(
+    "--signer",
+    metavar=t("FILE"),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=t("The certificate (PEM) of the hub that made the backup; default: pki.certificate of hub.toml."),
+)
+_file = click.argument("file", metavar=t("FILE"), type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@command(
+    "verify",
+    t(
+        "Verify a backup. With the private key it is decrypted, restored into a folder of its own and checked whole, "
+        "as at the trial; without it, the file is compared with the one that was tried.\n\nDo this now and then on "
+        "another machine: it shows that the private key is still there. Exits 1 if the backup is not good."
+    ),
+    "lienthong backup verify /sao-luu/lienthong-H55-20261129T010000Z.tar.gz.age --identity khoa.txt",
+    "lienthong backup verify FILE --identity khoa.txt --signer hub.crt",
+)
+@_file
+@_identity
+@_signer
+@pass_screen
+def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None) -> None:
+    from tempfile import TemporaryDirectory
+
+    from hub.backup import shelf, trial
+
+    if identity is None:
+        record = shelf.find_record(file)
+        if record is None:
+            raise CommandStop(t("{file} has no record beside it; give --identity", file=file.name))
+        with _explained():
+            unchanged = shelf.is_unchanged(record)
+        if not unchanged:
+            raise CommandStop(t("{file} is not the file that was tried: it was changed", file=file.name))
+        screen.row(
+            {**_fields(record), "verified": "unchanged"},
+            t("{file}: unchanged since it was tried.", file=file.name),
+        )
+        return
+    with (
+        _explained(),
+        TemporaryDirectory(prefix="lienthong-verify-", dir=file.parent) as work,
+        _telling() as tell,
+    ):
+        manifest = trial.try_backup(file, _keys(identity), _signers(screen, signer), Path(work), tell)
+    screen.row(
+        {"file": str(file), **_said(manifest), "verified": "restored"},
+        t(
+            "{file}: of {made_at}, {messages} messages, up to {last}; restored on trial, undamaged.",
+            file=file.name,
+            made_at=manifest.made_at.isoformat(),
+            messages=say_count(manifest.messages),
+            last=manifest.last or t("nothing yet"),
+        ),
+    )
+
+
+@command(
+    "restore",
+    t(
+        "Restore the journal of a backup, for the hub of hub.toml, which must be stopped. The backup is verified "
+        "whole first; files that are in the place of the journal are renamed, never overwritten.\n\nOn a new machine, "
+        "--configuration-to writes the configuration of the backup into an empty folder first. If keys are missing "
+        "there, put them in their places and restore the journal by a second command, which is printed.\n\nMessages "
+        "received after the moment of the backup are not in it: docs/howto/back-up.md says what to do."
+    ),
+    "lienthong backup restore /sao-luu/lienthong-H55-20261129T010000Z.tar.gz.age --identity khoa.txt",
+    "lienthong backup restore FILE --identity khoa.txt --signer hub.crt --configuration-to /etc/lienthong",
+)
+@_file
+@_identity
+@_signer
+@click.option(
+    "--configuration-to",
+    "home",
+    metavar=t("DIR"),
+    type=click.Path(file_okay=False, path_type=Path),
+    help=t("An empty or new folder for the configuration of the backup."),
+)
+@pass_screen
+def restore_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None, home: Path | None) -> None:
+    if identity is None:
+        raise click.UsageError(t("--identity is missing: a backup is read with the private key only"))
+    keys = _keys(identity)
+    signers = _signers(screen, signer)
+    if home is not None:
+        _restore_home(screen, file, keys, signers, home)
+    again = f"{file} --identity {identity}" + (f" --signer {signer}" if signer else "")
+    _restore_journal(screen, file, keys, signers, again=again)
+
+
+def _restore_home(
+    screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], home: Path
+) -> None:
+    from hub.backup import restoring
+
+    try:
+        with _explained(), _telling() as tell:
+            manifest = restoring.restore_files(file, keys, signers, home, lambda count: tell("restoring", count))
+    except FileExistsError:
+        raise CommandStop(t("{home} is not empty", home=home)) from None
+    screen.config = home / manifest.config
+    screen.row(
+        {"action": "configuration", "to": str(home), "left_out": list(manifest.left_out)},
+        t("Configuration written to {home}.", home=home),
+    )
+    if manifest.left_out:
+        screen.note(t("Not in the backup: {names}", names=", ".join(manifest.left_out)))
+
+
+def _restore_journal(
+    screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], *, again: str
+) -> None:
+    from hub.backup import restoring
+    from hub.cli.journal import read_journal_config
+    from hub.domain.errors import ConfigurationFault
+
+    try:
+        config = read_journal_config(screen)
+    except ConfigurationFault as fault:
+        screen.mistakes(fault.mistakes)
+        command_line = f"lienthong -c {screen.config} backup restore {again}"
+        screen.note(t("Correct this, then restore the journal: {command_line}", command_line=command_line))
+        exit_command(PARTLY)
+    if not config.database_url.startswith("sqlite"):
+        raise CommandStop(t("database.url names PostgreSQL, and the backup is of SQLite"), CONFIGURATION)
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    journal = Path(config.database_url.removeprefix("sqlite:///"))
+    with _alone(config), _explained(), _telling() as tell:
+        done = restoring.restore_sqlite_journal(file, keys, signers, journal, config.data, datetime.now(UTC), tell)
+    screen.row(
+        {"action": "restored", "to": str(journal), **_said(done.manifest), "moved": [str(each) for each in done.moved]},
+        t(
+            "Restored {journal}: the journal of {made_at}, {messages} messages, up to {last}.",
+            journal=journal,
+            made_at=done.manifest.made_at.isoformat(),
+            messages=say_count(done.manifest.messages),
+            last=done.manifest.last or t("nothing yet"),
+        ),
+    )
+    for each in done.moved:
+        screen.note(t("What was there is now {file}", file=each))
+    screen.note(
+        t(
+            "Messages that got a receipt after {last} are not in it. Ask every partner to send again all since then, "
+            "with the same message ids, before anything new: docs/howto/back-up.md.",
+            last=done.manifest.last or t("the beginning"),
+        )
+    )
+
+
+def _settings(config: "Config") -> "BackupSettings":
+    if config.backup is None:
+        raise CommandStop(t("hub.toml has no [backup]: docs/howto/back-up.md shows one"), CONFIGURATION)
+    return config.backup
+
+
+def _keys(identity: Path) -> "tuple[PrivateKey, ...]":
+    from hub.security.age_files import read_private_keys
+
+    try:
+        return read_private_keys(identity)
+    except (OSError, ValueError) as error:
+        raise CommandStop(t("{file}: {error}", file=identity, error=error)) from error
+
+
+def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
+    """Return the certificates one of which must have signed the backup."""
+    from hub.cli.journal import read_journal_config
+    from hub.domain.errors import ConfigurationFault
+
+    if signer is not None:
+        try:
+            return x509.load_pem_x509_certificates(signer.read_bytes())[:1]
+        except (OSError, ValueError) as error:
+            raise CommandStop(t("{file}: {error}", file=signer, error=error)) from error
+    try:
+        return [read_journal_config(screen).identity.certificate]
+    except ConfigurationFault as fault:
+        screen.mistakes(fault.mistakes)
+        raise CommandStop(
+            t("the hub's certificate cannot be read from {config}; give it by --signer", config=screen.config),
+            CONFIGURATION,
+        ) from None
+
+
+@contextmanager
+def _alone(config: "Config") -> Generator[None]:
+    """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
+    from hub.runtime import pidfile
+
+    try:
+        hold = pidfile.PidFileLock.acquire(config.data)
+    except pidfile.Held as held:
+        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
+    except OSError as error:
+        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=error.strerror)) from error
+    try:
+        yield
+    finally:
+        hold.release()
+
+
+@contextmanager
+def _explained() -> Generator[None]:
+    """Turn what can fail with a backup into a `CommandStop` that says what."""
+    from hub.backup.making import BackupRuns
+    from hub.backup.package import BackupUnfit
+    from hub.domain.errors import Unready
+
+    try:
+        yield
+    except BackupUnfit as unfit:
+        raise CommandStop(say(unfit.why), FAILED) from unfit
+    except BackupRuns:
+        raise CommandStop(t("another backup of this hub is being made or restored"), UNAVAILABLE) from None
+    except Unready as unready:
+        raise CommandStop(str(unready), UNAVAILABLE) from unready
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise CommandStop(t("{file}: {strerror}", file=error.filename or "", strerror=error.strerror)) from error
+    except sqlite3.Error as error:
+        raise CommandStop(str(error), FAILED) from error
+
+
+@contextmanager
+def _telling() -> "Generator[Tell]":
+    """Show the octets that each step has done, on a terminal."""
+    with progress_bar(t("Backup")) as bar:
+        total, step = 0, ""
+
+        def tell(now: str, count: int) -> None:
+            nonlocal total, step
+            total = count if now != step or now == "copying" else total + count
+            step = now
+            bar(total, max(total, 1))
+
+        yield tell
+
+
+def _said(manifest: "BackupManifest") -> dict[str, object]:
+    return {
+        "made_at": manifest.made_at,
+        "hub": manifest.hub,
+        "province": manifest.province,
+        "program": manifest.program,
+        "schema": manifest.schema,
+        "number": manifest.number,
+        "hash": manifest.hash,
+        "last": manifest.last,
+        "messages": manifest.messages,
+        "left_out": list(manifest.left_out),
+    }
+
+
+def _fields(record: "BackupRecord") -> dict[str, object]:
+    return {
+        "file": str(record.file),
+        "octets": record.octets,
+        "sha256": record.sha256,
+        "tried_at": record.tried_at,
+        **_said(record.manifest),
+    }
+
+
+manage_backups.add_command(make_key)
+manage_backups.add_command(run_backup)
+manage_backups.add_command(list_made_backups)
+manage_backups.add_command(verify_backup)
+manage_backups.add_command(restore_backup)

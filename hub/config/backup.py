@@ -1,0 +1,74 @@
+"""Reads `[backup]`: where backups are written, to whose public keys, and what is in them. Opens no backup."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from hub.config.table import ConfigTable
+from hub.language.phrases import phrase
+from hub.security.age_files import Recipient, parse_recipient
+
+_KEEP, _MOST_KEPT = 14, 10_000
+_RECIPIENT_EXPECTED = phrase("public keys as `age-keygen -y` prints them: age1…")
+
+
+@attrs.frozen(kw_only=True)
+class BackupSettings:
+    """How the hub is backed up."""
+
+    folder: Path  #: where the backups lie
+    recipients: tuple[Recipient, ...]  #: the public keys to which each is encrypted
+    keep: int  #: backups that are kept; older ones are removed
+    configuration: bool  #: whether the files beside hub.toml are in it
+    keys: bool  #: whether private keys and password files are in it
+
+
+def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | None:
+    """Return the settings of `[backup]`; None without `folder`. Paths are relative to *home*."""
+    folder = table.text("folder", "")
+    names = table.texts("recipients", ())
+    keep = table.number("keep", _KEEP, least=1, most=_MOST_KEPT)
+    configuration = table.flag("configuration", default=True)
+    keys = table.flag("keys", default=False)
+    table.close()
+    recipients = []
+    for name in names:
+        try:
+            recipients.append(parse_recipient(name))
+        except ValueError as error:
+            table.wrong(
+                "recipients",
+                phrase("{name} does not fit: {error}", name=f"{name[:16]}…", error=error),
+                _RECIPIENT_EXPECTED,
+            )
+    if not folder:
+        if names and not table.given("folder"):
+            table.wrong("folder", phrase("is missing"), phrase("the folder in which backups are written"))
+        return None
+    if not names:
+        table.wrong("recipients", phrase("is missing"), _RECIPIENT_EXPECTED)
+    if keys and not configuration:
+        table.wrong("keys", phrase("is set although configuration = false"), phrase("keys = false"))
+    return BackupSettings(
+        folder=(home / folder).resolve(),
+        recipients=tuple(recipients),
+        keep=keep,
+        configuration=configuration,
+        keys=keys,
+    )
+
+
+def list_secret_files(home: Path, content: Mapping[str, object]) -> set[Path]:
+    """Return the files that the tables of *content*, a TOML file, name by keys that mean a secret: `key`, `*-file`."""
+    found: set[Path] = set()
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            found |= list_secret_files(home, value)
+        elif isinstance(value, list):
+            for each in value:
+                if isinstance(each, Mapping):
+                    found |= list_secret_files(home, each)
+        elif isinstance(value, str) and (key in {"key", "tls-key"} or key.endswith("-file")):
+            found.add((home / value).resolve())
+    return found
