@@ -5,6 +5,7 @@ its claims. Clocks of nodes may differ, so on PostgreSQL only the database's clo
 its own clock.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -111,6 +112,15 @@ def select_ended_nodes(at: datetime) -> sa.Select[tuple[str]]:
 def select_node_names() -> sa.Select[tuple[str]]:
     """Return the query for the names of all nodes with a row."""
     return sa.select(table.c.name)
+
+
+def choose_leading_node(seen: Iterable[SeenNode]) -> str | None:
+    """Return the name of the node that does what one node does for all: the live one that started first. None: none lives.
+
+    For work that may be done twice without harm: for a moment two nodes may take themselves for it.
+    """
+    live = [each.node for each in seen if each.state is NodeState.ALIVE]
+    return min(live, key=lambda each: (each.started_at, each.name)).name if live else None
 
 
 def list_live_nodes(tx: Transaction, now: datetime) -> list[Node]:

@@ -12,6 +12,7 @@ from hub.language.terms import Term, find_term
 
 #: What a field of a message, a delivery or an event is called.
 FIELDS: Mapping[str, Phrase] = {
+    "about": phrase("about"),
     "added": phrase("units added"),
     "address": phrase("address"),
     "alert": phrase("alert"),
@@ -31,6 +32,7 @@ FIELDS: Mapping[str, Phrase] = {
     "chosen": phrase("chosen"),
     "claim": phrase("claim of the token"),
     "code": phrase("code"),
+    "condition": phrase("condition"),
     "content": phrase("content"),
     "corrected": phrase("corrected message"),
     "counterpart": phrase("counterpart"),
@@ -117,6 +119,7 @@ FIELDS: Mapping[str, Phrase] = {
     "service": phrase("service"),
     "sessions": phrase("sessions"),
     "sha256": phrase("SHA-256"),
+    "severity": phrase("severity"),
     "signature": phrase("the packet's own signature"),
     "signed-at": phrase("signed at"),
     "silences": phrase("partners that may have told a part only"),
@@ -135,6 +138,7 @@ FIELDS: Mapping[str, Phrase] = {
     "successors": phrase("successors"),
     "token": phrase("token"),
     "tracking": phrase("tracking id"),
+    "transition": phrase("change"),
     "unit": phrase("unit"),
     "units": phrase("units"),
     "until": phrase("until"),
@@ -150,14 +154,17 @@ _SCOPES = {
     "alert": "alert",
     "sending": "alert",
     "answer": "status",
+    "condition": "condition",
     "content": "content",
     "outcome": "attempt",
     "plan_state": "plan",
     "role": "role",
     "service": "service",
+    "severity": "severity",
     "signature": "signature",
     "state": "delivery",
     "status": "status",
+    "transition": "transition",
     "was": "delivery",
 }
 _OF_SERVICE = {"kind", "milestone", "outcome"}  #: fields whose words are first of all those of a service

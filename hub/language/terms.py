@@ -307,6 +307,13 @@ TERMS: Mapping[str, Term] = {
         phrase("an alert to a unit ended"),
         phrase("A unit was sent mail about what is due soon or late, or it could not be sent."),
     ),
+    "event/hub-alert": Term(
+        phrase("an alert to operators"),
+        phrase("A condition of the hub began, grew worse, was told of again, or ended."),
+    ),
+    "event/hub-alert-acknowledged": Term(
+        phrase("an alert to operators was acknowledged"), phrase("A person knows of the condition and sees to it.")
+    ),
     "event/report-row-revised": Term(
         phrase("a row of a closed month was revised"),
         phrase("A unit's row of a closed month was different when it was counted again."),
@@ -957,6 +964,46 @@ TERMS: Mapping[str, Term] = {
     "alert/unsure": Term(
         phrase("perhaps sent"), phrase("Nobody knows whether the mail arrived. It is not sent again.")
     ),
+    "condition/partner-down": Term(
+        phrase("partner cannot be reached"), phrase("The hub cannot bring messages to the partner.")
+    ),
+    "condition/link-down": Term(
+        phrase("host cannot be reached"), phrase("A host of `[links]` that is no partner does not answer.")
+    ),
+    "condition/dead-letters": Term(
+        phrase("dead letters"), phrase("Deliveries to the partner are not sent any more unless a person acts.")
+    ),
+    "condition/suspended-deliveries": Term(
+        phrase("suspended deliveries"), phrase("Deliveries to the partner wait for a person's decision.")
+    ),
+    "condition/waiting-long": Term(
+        phrase("deliveries wait too long"), phrase("The oldest delivery to the partner has waited too long.")
+    ),
+    "condition/certificate": Term(
+        phrase("certificate ends"), phrase("A certificate ends within 30 days, or has ended.")
+    ),
+    "condition/crl-stale": Term(
+        phrase("revocation list overdue"), phrase("The revocation data of a CA are overdue: nothing of it is trusted.")
+    ),
+    "condition/disk-low": Term(phrase("little disk space"), phrase("A disk that the hub writes to has little room.")),
+    "condition/returned-reports": Term(
+        phrase("returned reports before a closing"),
+        phrase("The next month is about to close, and reports of the last closed month are returned."),
+    ),
+    "condition/chain-behind": Term(
+        phrase("chain of events behind"), phrase("Events wait for their number and hash for too long.")
+    ),
+    "condition/node-lost": Term(
+        phrase("node lost"), phrase("A node writes no heartbeat any more, and was not stopped.")
+    ),
+    "severity/warning": Term(phrase("warning"), phrase("Somebody should see to it in the next days.")),
+    "severity/error": Term(phrase("error"), phrase("Something does not work, and somebody should see to it today.")),
+    "severity/critical": Term(phrase("critical"), phrase("The hub works no more, or soon will not: act now.")),
+    "transition/raised": Term(phrase("began"), phrase("The condition is met since now.")),
+    "transition/worse": Term(phrase("worse"), phrase("The condition is graver than it was.")),
+    "transition/more": Term(phrase("more"), phrase("Something was added after the alert had been acknowledged.")),
+    "transition/ended": Term(phrase("ended"), phrase("The condition is not met any more.")),
+    "transition/reminder": Term(phrase("still"), phrase("The condition goes on, and nobody has acknowledged it.")),
     "breaker/closed": Term(phrase("connected"), phrase("Messages are sent to the partner.")),
     "breaker/open": Term(phrase("cut off"), phrase("Nothing is sent to the partner for a time.")),
     "breaker/half-open": Term(phrase("being probed"), phrase("One message is sent to the partner, as a probe.")),

@@ -9,7 +9,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -39,6 +39,7 @@ from hub.journal.nodes import Node
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
+from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
 from hub.monitoring.late_alerts import LateAlerts
 from hub.monitoring.link_prober import LinkProber
 from hub.node.clock_steps import ClockStepDetector
@@ -50,6 +51,7 @@ from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
 from hub.node.search_indexer import SearchIndexer
 from hub.node.soap_port import IntakeParts, build_intake, watch_disks
 from hub.report.form import book
+from hub.report.output.reminder import ReturnedReports
 from hub.runtime.thread_pool import WorkScheduler
 from hub.store import transactions
 from hub.store.group_commit import Database
@@ -57,9 +59,10 @@ from hub.store.leader_lock import LeaderLock
 from hub.store.notify import NotifyListener
 from hub.store.report_pool import ReportPool
 from hub.store.report_worker import WorkerSettings
+from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload.glance_refresh import GlanceRefresh
-from hub.workload.many import reminders
+from hub.workload.many import reminders, returned_reports
 from hub.workload.month_end import MonthEnd
 
 #: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
@@ -255,6 +258,10 @@ def build_reporting(
 ) -> ReportingParts:
     """Build the parts that close months and probe links. *begin_day* is called with each new day in Hà Nội."""
     live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
+
+    def read_returned(tx: Transaction, within: timedelta, at: datetime) -> Sequence[ReturnedReports]:
+        return returned_reports.read_returned_reports(tx, book.read_book(live.config.reports), within, at)
+
     prober = LinkProber(
         live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node, frame.measures
     )
@@ -270,6 +277,7 @@ def build_reporting(
         ),
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         prober,
+        AlertEvaluator(journal, live, reactor, now, frame.node, read_returned),
     ]
     return ReportingParts(prober=prober, services=services)
 

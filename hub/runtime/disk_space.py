@@ -32,7 +32,7 @@ _SQLITE = "sqlite:///"
 
 def describe_lacking_space(config: Config) -> Phrase | None:
     """Return the directories with less free space than `[limits] free-disk` demands, and how much; None if none."""
-    found = ((str(place), shutil.disk_usage(place).free) for place in _places(config))
+    found = ((str(place), shutil.disk_usage(place).free) for place in list_places(config))
     lacking = [
         phrase("{place}: {free} octets free, {needed} needed", place=place, free=free, needed=config.free_disk)
         for place, free in found
@@ -41,10 +41,16 @@ def describe_lacking_space(config: Config) -> Phrase | None:
     return reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), lacking) if lacking else None
 
 
-def _places(config: Config) -> Iterable[Path]:
+def list_places(config: Config) -> Iterable[Path]:
+    """Yield each directory that the hub writes to: `data`, and that of SQLite's file."""
     yield config.data
     if config.database_url.startswith(_SQLITE):
         yield Path(config.database_url.removeprefix(_SQLITE)).parent
+
+
+def read_free_octets(place: Path) -> int:
+    """Return how many octets the file system of *place* has left for the hub's user."""
+    return shutil.disk_usage(place).free
 
 
 @attrs.define(eq=False)
@@ -66,7 +72,7 @@ class DiskSpace:
 
 def count_octets_left(config: Config) -> int:
     """Return how many octets may still be written before less is free than `[limits] free-disk` demands."""
-    return min(shutil.disk_usage(place).free for place in _places(config)) - config.free_disk
+    return min(shutil.disk_usage(place).free for place in list_places(config)) - config.free_disk
 
 
 @attrs.define

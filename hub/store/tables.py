@@ -944,6 +944,56 @@ alert = sa.Table(
 sa.Index("ix_alert_day", alert.c.day)
 _partial("ix_alert_sending", alert.c.node, where=alert.c.state == sa.literal("sending", sa.Text, literal_execute=True))
 
+#: The alerts to operators: one row for each condition and what it is about (hub/journal/upkeep/hub_alerts.py).
+hub_alert = sa.Table(
+    "hub_alert",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("about", sa.Text, primary_key=True),  # a partner, a certificate, a form …; empty: the hub
+    sa.Column("node", sa.Text, primary_key=True),  # that has the condition; empty: all
+    sa.Column("severity", sa.Text, nullable=False),  # warning · error · critical
+    sa.Column("values", sa.Text, nullable=False),  # JSON object: what its sentence says
+    sa.Column("mark", sa.Text, nullable=False),  # grows when something of the same kind is added
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("absent_since", Instant),  # since when the condition has not been met
+    sa.Column("ended_at", Instant),  # null: it is raised
+    sa.Column("reminded_at", Instant),
+    sa.Column("acknowledged_at", Instant),
+    sa.Column("acknowledged_by", sa.Text, nullable=False),
+    sa.Column("acknowledged_note", sa.Text, nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+)
+
+#: What is to be told of them through each channel (hub/journal/upkeep/alert_notices.py).
+hub_alert_notice = sa.Table(
+    "hub_alert_notice",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("channel", sa.Text, nullable=False),  # mail · webhook · syslog
+    sa.Column("change", sa.Text, nullable=False),  # raised · worse · more · ended · reminder · test
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("alert_node", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("values", sa.Text, nullable=False),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("due", Instant, nullable=False),  # not sent before, as in quiet hours
+    sa.Column("state", sa.Text, nullable=False),  # waiting · sending · sent · failed
+    sa.Column("batch", sa.String(36)),  # notices that are sent together: the same at each try
+    sa.Column("node", sa.Text, nullable=False),  # that sends it
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),  # why the last attempt failed
+    sa.Column("changed_at", Instant, nullable=False),
+)
+_partial(
+    "ix_hub_alert_notice_unsent",
+    hub_alert_notice.c.due,
+    where=hub_alert_notice.c.state.in_(
+        [sa.literal(state, sa.Text, literal_execute=True) for state in ("waiting", "sending")]
+    ),
+)
+
 #: Searches that users of the console saved (hub/console/saved_searches.py).
 saved_search = sa.Table(
     "saved_search",

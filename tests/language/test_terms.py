@@ -12,6 +12,7 @@ from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Permission, Role
 from hub.console.visible_messages import OpenedContent
 from hub.domain import lifecycle
+from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import (
     DOCUMENTS,
     DeliveryState,
@@ -34,9 +35,11 @@ from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
 from hub.journal.queue import replay_rules
 from hub.journal.sequels.open_work.alerts import AlertKind, AlertState
+from hub.journal.upkeep.hub_alerts import AlertTransition
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
 from hub.language.terms import TERMS, describe_reason, find_term, name_word
+from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.monitoring.overview import Concern
 from hub.node import admin
 from hub.partner.circuit_breaker import BreakerPosition
@@ -120,6 +123,9 @@ def words() -> Iterator[tuple[str, str]]:
         "link": LinkState,
         "breaker": BreakerPosition,
         "alert": AlertKind,
+        "condition": ConditionKind,
+        "severity": AlertSeverity,
+        "transition": AlertTransition,
         "duty": DutyKind,
         "concern": Concern,
         "effect": changes.Effect,

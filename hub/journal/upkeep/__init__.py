@@ -1,3 +1,3 @@
-"""Work on the journal beside its traffic: copying it, checking it for damage, moving it to another database, and recording
-which units continue the work of units that end.
+"""Work on the journal beside its traffic: copying it, checking it for damage, moving it to another database, recording
+which units continue the work of units that end, and keeping the alerts to operators.
 """

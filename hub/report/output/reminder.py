@@ -44,6 +44,16 @@ class ReportReminder:
     count: int  #: of all of them
 
 
+@attrs.frozen(kw_only=True)
+class ReturnedReports:
+    """Reports of a closed month that partners have returned, while the next month of the form is about to close."""
+
+    form: str
+    period: str  #: of the returned reports, such as `2026-10`
+    count: int
+    closes_at: datetime  #: of the next month
+
+
 def write_reminder_subject(reminder: ReportReminder) -> str:
     """Return the subject."""
     words = {"unit": reminder.unit, "form": reminder.form.called, "period": reminder.period.text}

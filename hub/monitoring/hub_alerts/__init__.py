@@ -1,0 +1,1 @@
+"""What the hub itself tells operators: conditions, and the ways of telling them."""

@@ -1,0 +1,271 @@
+"""The conditions of which the hub tells operators. Each is a pure function of values that were read.
+
+Reads nothing and tells nobody: `readings` reads the values, `hub.journal.upkeep.hub_alerts` keeps what is raised.
+
+A sentence about a condition has codes, numbers and times only: no text of a partner, no name of a person.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import attrs
+
+from hub.config.operator_alerts import AlertLimits
+from hub.domain.alert_severity import AlertSeverity
+from hub.journal.upkeep.hub_alerts import HubAlertKey, MetCondition
+from hub.partner.circuit_breaker import Breaker, BreakerPosition
+from hub.report.output.reminder import ReturnedReports
+from hub.services.links.probes import LinkState
+
+#: What the sentence about a condition says.
+ConditionValues = dict[str, str | int]
+
+
+class ConditionKind(StrEnum):
+    """What a condition is about."""
+
+    PARTNER_DOWN = "partner-down"  #: the hub cannot bring messages to a partner
+    LINK_DOWN = "link-down"  #: a probed host that is no partner does not answer
+    DEAD_LETTERS = "dead-letters"  #: deliveries to a partner will not be tried again unless a person acts
+    SUSPENDED = "suspended-deliveries"  #: deliveries to a partner wait for a person's decision
+    WAITING = "waiting-long"  #: the oldest delivery to a partner waits too long
+    CERTIFICATE = "certificate"  #: a certificate ends soon, or has ended
+    CRL = "crl-stale"  #: the revocation list of a CA is overdue
+    DISK = "disk-low"  #: a disk that the hub writes to has little room
+    RETURNED = "returned-reports"  #: the next month is about to close, and reports of the last one are returned
+    CHAIN = "chain-behind"  #: events wait for their number and hash
+    NODE = "node-lost"  #: a node writes no heartbeat, and was not stopped
+
+
+@attrs.frozen(kw_only=True)
+class LinkReading:
+    """A link as one node sees it."""
+
+    name: str
+    state: str  #: up · down · silent
+    since: datetime
+
+
+@attrs.frozen(kw_only=True)
+class WaitingReading:
+    """The undelivered deliveries to one partner."""
+
+    waiting: int = 0  #: deliveries that are to be pushed
+    oldest: datetime | None = None  #: of these
+    dead: int = 0
+    suspended: int = 0
+    more: bool = False  #: there are more than were counted
+
+
+@attrs.frozen(kw_only=True)
+class CertificateReading:
+    """A certificate that must be renewed in time."""
+
+    owner: str  #: hub · partner · authority
+    name: str  #: the key of `hub.toml`, the code of the partner, or the name of the CA
+    end: datetime
+
+
+@attrs.frozen(kw_only=True)
+class DiskReading:
+    """One file system that the node writes to."""
+
+    place: str
+    free: int  #: octets
+    needed: int  #: below this the hub accepts nothing
+
+
+@attrs.frozen(kw_only=True)
+class SharedReadings:
+    """What is the same for all nodes: read by the one that leads."""
+
+    partners: frozenset[str]  #: codes of the configuration
+    breakers: Mapping[str, Breaker]  #: by partner
+    paused: frozenset[str]  #: partners to which sending is paused
+    links: Sequence[LinkReading]
+    deliveries: Mapping[str, WaitingReading]  #: by partner
+    last_dead: Mapping[str, datetime]  #: when the last delivery to each partner died
+    last_suspended: Mapping[str, datetime]
+    certificates: Sequence[CertificateReading]  #: of partners and CAs
+    returned: Sequence[ReturnedReports] | None  #: None: not read this time
+    unchained_since: datetime | None  #: the time of the oldest event without a number
+    lost_nodes: Mapping[str, datetime]  #: when each node that was not stopped was seen last
+
+
+@attrs.frozen(kw_only=True)
+class NodeReadings:
+    """What each node has for itself."""
+
+    node: str
+    certificates: Sequence[CertificateReading]  #: the hub's own, as this node has them
+    stale_issuers: Sequence[str]  #: CAs whose revocation data are overdue
+    disks: Sequence[DiskReading]
+
+
+#: Days before its end at which a certificate is told of, and how grave that is.
+CERTIFICATE_DAYS = ((1, AlertSeverity.CRITICAL), (7, AlertSeverity.ERROR), (30, AlertSeverity.WARNING))
+#: Consecutive openings of a breaker after which its partner is down: the first, and the probe after it that failed.
+_OPENINGS = 2
+
+
+def find_partners_down(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each partner that messages cannot be brought to: a probe of its breaker failed too, or its link is down."""
+    broken = {
+        code
+        for code, each in found.breakers.items()
+        if each.position is not BreakerPosition.CLOSED and each.opened >= _OPENINGS
+    }
+    down = {name for name in _list_links_down(found, limits, now) if name in found.partners}
+    for code in sorted((broken & found.partners) | down):
+        yield _meet(ConditionKind.PARTNER_DOWN, code, AlertSeverity.ERROR, {"partner": code})
+
+
+def find_links_down(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each probed host that is no partner and that no node reaches."""
+    for name in sorted(_list_links_down(found, limits, now)):
+        if name not in found.partners:
+            yield _meet(ConditionKind.LINK_DOWN, name, AlertSeverity.WARNING, {"link": name})
+
+
+def _list_links_down(found: SharedReadings, limits: AlertLimits, now: datetime) -> set[str]:
+    """Return the links that every node which reports them has seen down for long enough."""
+    seen: dict[str, bool] = {}
+    for each in found.links:
+        if each.state in {LinkState.UP, LinkState.DOWN}:
+            down = each.state == LinkState.DOWN and now - each.since >= limits.link_down
+            seen[each.name] = seen.get(each.name, True) and down
+    return {name for name, down in seen.items() if down}
+
+
+def find_dead_letters(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each partner with dead letters. One that died after the acknowledgement is told of again."""
+    del limits, now
+    for code, last in sorted(found.last_dead.items()):
+        count = found.deliveries.get(code, WaitingReading())
+        values: ConditionValues = {"partner": code, "count": count.dead, "more": int(count.more)}
+        yield _meet(ConditionKind.DEAD_LETTERS, code, AlertSeverity.ERROR, values, mark=_instant(last))
+
+
+def find_suspended_deliveries(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each partner with deliveries that wait for a person's decision."""
+    del limits, now
+    for code, last in sorted(found.last_suspended.items()):
+        count = found.deliveries.get(code, WaitingReading())
+        values: ConditionValues = {"partner": code, "count": count.suspended, "more": int(count.more)}
+        yield _meet(ConditionKind.SUSPENDED, code, AlertSeverity.WARNING, values, mark=_instant(last))
+
+
+def find_long_waiting(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each partner whose oldest delivery has waited too long. Graver when it has waited a day."""
+    for code, each in sorted(found.deliveries.items()):
+        if each.oldest is None or now - each.oldest < limits.waiting:
+            continue
+        grave = now - each.oldest >= max(timedelta(days=1), 2 * limits.waiting)
+        severity = AlertSeverity.ERROR if grave else AlertSeverity.WARNING
+        values: ConditionValues = {
+            "partner": code,
+            "count": each.waiting,
+            "more": int(each.more),
+            "oldest": _instant(each.oldest),
+        }
+        values["paused"] = int(code in found.paused)
+        yield _meet(ConditionKind.WAITING, code, severity, values)
+
+
+def find_ending_certificates(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each certificate of a partner or CA that ends within 30 days: graver at 7 days, and at 1 day or later."""
+    del limits
+    yield from _find_ending(found.certificates, "", now)
+
+
+def find_ending_own_certificates(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each of the hub's own certificates that ends within 30 days, as this node has them."""
+    del limits
+    yield from _find_ending(found.certificates, found.node, now)
+
+
+def _find_ending(certificates: Sequence[CertificateReading], node: str, now: datetime) -> Iterator[MetCondition]:
+    for each in certificates:
+        for days, severity in CERTIFICATE_DAYS:
+            if each.end - now <= timedelta(days=days):
+                kind, about = ConditionKind.CERTIFICATE, f"{each.owner} {each.name}"
+                values: ConditionValues = {"owner": each.owner, "name": each.name, "end": _instant(each.end)}
+                yield _meet(kind, about, severity, values, node=node)
+                break
+
+
+def find_returned_reports(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each form whose next month is about to close while reports of the last closed one are returned."""
+    for each in found.returned or ():
+        if each.count and now >= each.closes_at - limits.closing:
+            values: ConditionValues = {
+                "form": each.form,
+                "period": each.period,
+                "count": each.count,
+                "closes": _instant(each.closes_at),
+            }
+            yield _meet(ConditionKind.RETURNED, f"{each.form} {each.period}", AlertSeverity.WARNING, values)
+
+
+def find_chain_lag(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if the oldest event without a number has waited too long."""
+    oldest = found.unchained_since
+    if oldest is not None and now - oldest >= limits.chain:
+        yield _meet(ConditionKind.CHAIN, "", AlertSeverity.ERROR, {"oldest": _instant(oldest)})
+
+
+def find_lost_nodes(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each node that has written no heartbeat for too long without having been stopped."""
+    for name, seen in sorted(found.lost_nodes.items()):
+        if now - seen >= limits.node_lost:
+            yield _meet(ConditionKind.NODE, name, AlertSeverity.ERROR, {"name": name, "seen": _instant(seen)})
+
+
+def find_stale_crls(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each CA whose revocation data are overdue on this node: nothing of it is trusted until there are newer ones."""
+    del limits, now
+    for name in sorted(set(found.stale_issuers)):
+        yield _meet(ConditionKind.CRL, name, AlertSeverity.ERROR, {"issuer": name}, node=found.node)
+
+
+def find_low_disks(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each disk of this node with little room: critical when the hub accepts nothing because of it."""
+    del now
+    for each in found.disks:
+        if each.free < max(limits.disk, each.needed):
+            severity = AlertSeverity.CRITICAL if each.free < each.needed else AlertSeverity.WARNING
+            values: ConditionValues = {"place": each.place, "mebibytes": each.free >> 20}
+            yield _meet(ConditionKind.DISK, each.place, severity, values, node=found.node)
+
+
+SharedFinder = Callable[[SharedReadings, AlertLimits, datetime], Iterator[MetCondition]]
+NodeFinder = Callable[[NodeReadings, AlertLimits, datetime], Iterator[MetCondition]]
+#: The conditions of all nodes, and of each node, by kind.
+SHARED_CONDITIONS: Mapping[ConditionKind, SharedFinder] = {
+    ConditionKind.PARTNER_DOWN: find_partners_down,
+    ConditionKind.LINK_DOWN: find_links_down,
+    ConditionKind.DEAD_LETTERS: find_dead_letters,
+    ConditionKind.SUSPENDED: find_suspended_deliveries,
+    ConditionKind.WAITING: find_long_waiting,
+    ConditionKind.CERTIFICATE: find_ending_certificates,
+    ConditionKind.RETURNED: find_returned_reports,
+    ConditionKind.CHAIN: find_chain_lag,
+    ConditionKind.NODE: find_lost_nodes,
+}
+NODE_CONDITIONS: Mapping[ConditionKind, NodeFinder] = {
+    ConditionKind.CERTIFICATE: find_ending_own_certificates,
+    ConditionKind.CRL: find_stale_crls,
+    ConditionKind.DISK: find_low_disks,
+}
+
+
+def _meet(
+    kind: ConditionKind, about: str, severity: AlertSeverity, values: ConditionValues, *, node: str = "", mark: str = ""
+) -> MetCondition:
+    key = HubAlertKey(str(kind), about, node)
+    return MetCondition(key=key, severity=severity, values=values, mark=mark)
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,84 @@
+"""Looks at the conditions of the hub all the time, and keeps which alerts are raised.
+
+Each node judges itself, and the leading node what all share. A look reads first, and writes only when there is a step
+to write (`hub.journal.upkeep.hub_alerts`), so an untroubled hub writes nothing. What the journal itself cannot take is only
+logged: a hub whose database is away can keep no alert. Watch `/readyz` or the metrics from outside too.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+
+from hub.config.operator_alerts import AlertLimits
+from hub.domain.errors import Unready
+from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep.hub_alerts import AlertTransition, TransitionRules
+from hub.monitoring.hub_alerts import readings
+from hub.monitoring.hub_alerts.readings import ReadReturned
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+
+log = structlog.get_logger()
+
+#: Returned reports are read at most so often, and old alerts are deleted.
+_SELDOM = timedelta(minutes=10)
+
+
+@attrs.define(eq=False)
+class AlertEvaluator(PeriodicService):
+    """The evaluator of one node."""
+
+    every, at_once = 15.0, False
+
+    _journal: Journal  #: where the values stand and the alerts are kept
+    _live: Live  #: the configuration in force
+    _clock: IReactorTime  #: the reactor, which times the looks
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _node: str  #: the node's name
+    _read_returned: ReadReturned | None = None  #: finds returned reports
+    _seldom_at: datetime | None = attrs.field(default=None, init=False)  #: when what is done seldom was done last
+
+    async def run_once(self) -> None:
+        """Look once."""
+        try:
+            await self._look()
+        except CancelledError:
+            raise
+        except Unready as unready:
+            log.warning("conditions-not-judged", problem=unready.problem.code)
+        except Exception:
+            # the next look tries again; an error raised here would end the loop for ever
+            log.exception("conditions-not-judged")
+
+    async def _look(self) -> None:
+        now, limits, rules = self._now(), AlertLimits(), TransitionRules()
+        seldom = self._seldom_at is None or not timedelta() <= now - self._seldom_at < _SELDOM
+        found = await self._journal.read(
+            readings.read_round,
+            self._live.config,
+            self._node,
+            limits,
+            now,
+            self._read_returned if seldom else None,
+        )
+        if seldom:
+            self._seldom_at = now
+            if found.shared:
+                await self._journal.write(hub_alerts.delete_old_alerts, now)
+        if not await self._journal.read(hub_alerts.would_step, found, now, rules):
+            return
+        for step in await self._journal.write(hub_alerts.write_steps, found, now, rules):
+            said = {
+                "condition": step.alert.key.kind,
+                "about": step.alert.key.about,
+                "severity": str(step.alert.severity),
+            }
+            if step.transition is AlertTransition.ENDED:
+                log.info("hub-alert", transition=str(step.transition), **said)
+            elif step.transition is not None:
+                log.warning("hub-alert", transition=str(step.transition), **said)

@@ -1,0 +1,133 @@
+"""Reads the values that conditions are decided from, and decides them. Knows where each value stands; tells nobody."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from hub.config import Config
+from hub.config.operator_alerts import AlertLimits
+from hub.domain.model import DeliveryState
+from hub.journal import events, nodes
+from hub.journal.nodes import NodeState
+from hub.journal.queue import partner_state
+from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep.hub_alerts import ConditionRound
+from hub.monitoring import failures, link_rows, overview
+from hub.monitoring.failures import FailureKind
+from hub.monitoring.hub_alerts.conditions import (
+    NODE_CONDITIONS,
+    SHARED_CONDITIONS,
+    CertificateReading,
+    ConditionKind,
+    DiskReading,
+    LinkReading,
+    NodeReadings,
+    SharedReadings,
+    WaitingReading,
+)
+from hub.report.output.reminder import ReturnedReports
+from hub.runtime import disk_space
+from hub.security.certificates import describe_owner
+from hub.store.transactions import Transaction
+
+#: Finds returned reports; the time is that within which the next month closes.
+ReadReturned = Callable[[Transaction, timedelta, datetime], Sequence[ReturnedReports]]
+
+
+def read_round(
+    tx: Transaction,
+    config: Config,
+    node: str,
+    limits: AlertLimits,
+    now: datetime,
+    read_returned: ReadReturned | None = None,
+) -> ConditionRound:
+    """Look at what the node *node* judges: itself and, if it leads, what all nodes share.
+
+    Without *read_returned*, returned reports are not judged this time.
+    """
+    seen = nodes.list_nodes(tx, now)
+    leads = nodes.choose_leading_node(seen) == node
+    own = read_node(config, node, now)
+    met = [each for find in NODE_CONDITIONS.values() for each in find(own, limits, now)]
+    judged = {str(kind) for kind in NODE_CONDITIONS}
+    if leads:
+        shared = read_shared(tx, config, limits, now, read_returned)
+        met += [each for find in SHARED_CONDITIONS.values() for each in find(shared, limits, now)]
+        judged |= {str(kind) for kind in SHARED_CONDITIONS}
+        if read_returned is None:
+            judged.discard(str(ConditionKind.RETURNED))
+    alive = {each.node.name for each in seen if each.state is NodeState.ALIVE}
+    raised = {each.key.node for each in hub_alerts.read_alerts(tx, ended=False)} - {""}
+    return ConditionRound(met=met, judged=judged, node=node, shared=leads, gone=raised - alive - {node})
+
+
+def read_node(config: Config, node: str, now: datetime) -> NodeReadings:
+    """Return what the node *node* has for itself."""
+    return NodeReadings(
+        node=node,
+        certificates=[
+            CertificateReading(owner="hub", name=key, end=own.certificate.not_valid_after_utc)
+            for key, own in config.own
+        ],
+        stale_issuers=[name.rfc4514_string() for name in config.anchors.overdue(now)],
+        disks=[
+            DiskReading(place=str(place), free=disk_space.read_free_octets(place), needed=config.free_disk)
+            for place in dict.fromkeys(disk_space.list_places(config))
+        ],
+    )
+
+
+def read_shared(
+    tx: Transaction, config: Config, limits: AlertLimits, now: datetime, read_returned: ReadReturned | None
+) -> SharedReadings:
+    """Return what is the same for all nodes."""
+    standings = partner_state.read_partner_standings(tx)
+    oldest = events.read_oldest_unchained(tx)
+    return SharedReadings(
+        partners=frozenset(config.partners),
+        breakers={code: each.breaker for code, each in standings.items()},
+        paused=frozenset(code for code, each in standings.items() if each.pause is not None),
+        links=[
+            LinkReading(name=each.name, state=each.state, since=each.since)
+            for each in link_rows.list_seen_links(tx, now)
+        ],
+        deliveries=_read_deliveries(tx),
+        last_dead=failures.read_last_failures(tx, FailureKind.DEAD),
+        last_suspended=failures.read_last_failures(tx, FailureKind.SUSPENDED),
+        certificates=_list_certificates(config),
+        returned=None if read_returned is None else read_returned(tx, limits.closing, now),
+        unchained_since=None if oldest is None else datetime.fromisoformat(oldest),
+        lost_nodes={
+            each.node.name: each.seen_at for each in nodes.list_nodes(tx, now) if each.state is NodeState.LAPSED
+        },
+    )
+
+
+def _read_deliveries(tx: Transaction) -> dict[str, WaitingReading]:
+    found: dict[str, WaitingReading] = {}
+    for (state, partner), each in overview.count_undelivered(tx).items():
+        before, number = found.get(partner, WaitingReading()), each.count.number
+        more = before.more or each.count.more
+        if state in {DeliveryState.WAITING, DeliveryState.SENDING}:
+            oldest = min((at for at in (before.oldest, each.since) if at is not None), default=None)
+            found[partner] = attrs.evolve(before, waiting=before.waiting + number, oldest=oldest, more=more)
+        elif state is DeliveryState.DEAD:
+            found[partner] = attrs.evolve(before, dead=number, more=more)
+        elif state is DeliveryState.SUSPENDED:
+            found[partner] = attrs.evolve(before, suspended=number, more=more)
+    return found
+
+
+def _list_certificates(config: Config) -> list[CertificateReading]:
+    """Return the certificates of partners and CAs: of several of one owner, the one that ends last."""
+    ends: dict[tuple[str, str], datetime] = {}
+    for partner in config.partners.values():
+        for certificate in partner.certificates:
+            key, end = ("partner", partner.code), certificate.not_valid_after_utc
+            ends[key] = max(ends.get(key, end), end)
+    for authority in config.authorities:
+        key, end = ("authority", describe_owner(authority)), authority.not_valid_after_utc
+        ends[key] = max(ends.get(key, end), end)
+    return [CertificateReading(owner=owner, name=name, end=end) for (owner, name), end in ends.items()]

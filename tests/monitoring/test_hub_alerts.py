@@ -1,0 +1,308 @@
+"""The hub tells operators of each condition when it begins and when it ends: once, whatever node or restart."""
+
+from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from hub import config
+from hub.domain.alert_severity import AlertSeverity
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
+from hub.domain.model import DeliveryState, Event, Receive, Unavailable
+from hub.journal import events, messages, nodes
+from hub.journal.queue import claims, partner_state
+from hub.journal.queue.claims import AttemptExchange
+from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, TransitionRules
+from hub.monitoring import link_rows
+from hub.monitoring.hub_alerts import conditions
+from hub.monitoring.hub_alerts.conditions import ConditionKind
+from hub.partner import circuit_breaker
+from hub.partner.policy import Policy
+from hub.runtime import disk_space
+from hub.security.certificates import Anchors
+from hub.services.links.probes import Link, LinkStanding, LinkState
+from tests import pki
+from tests.monitoring.test_failures import die
+from tests.province import NOW, ROUTES, document, entry
+from tests.watching import WatchedHub
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def watched(engine):
+    return WatchedHub(engine).open()
+
+
+def fail(watched, times, partner="vpub"):
+    """Let calls of the partner fail, so that its breaker moves."""
+    step = partial(
+        circuit_breaker.record_breaker_failure,
+        policy=Policy(),
+        now=watched.now,
+        random=0.5,
+        outcome=Unavailable("refused"),
+    )
+    for _ in range(times):
+        watched.write(partner_state.move_breaker, partner, step, watched.now)
+
+
+def probe(watched):
+    """Let the open breaker probe, and the probe fail."""
+    watched.write(partner_state.move_breaker, "vpub", circuit_breaker.record_breaker_claims, watched.now)
+    fail(watched, 1)
+
+
+def take(watched, number, at):
+    made = entry(document("H55.13", "H55.01", document_id=f"D{number}"), number, at=at)
+    watched.write(messages.record_message, made, ROUTES)
+
+
+# --- each condition ---
+
+
+def test_a_partner_is_down_when_a_probe_failed_too_and_up_after_the_first_answer(watched):
+    fail(watched, circuit_breaker.FAILURES)
+    assert watched.look() == []
+    probe(watched)
+    assert watched.look() == ["raised partner-down vpub"]
+    success = partial(circuit_breaker.record_breaker_success, policy=Policy())
+    watched.write(partner_state.move_breaker, "vpub", circuit_breaker.record_breaker_claims, watched.now)
+    watched.write(partner_state.move_breaker, "vpub", success, watched.now)
+    assert watched.settle() == ["ended partner-down vpub"]
+
+
+def tell_link(watched, name, *seen):
+    link = Link(name=name, host="127.0.0.1", port=1, tls=True)
+    for node, state, since in seen:
+        standing = LinkStanding(state=state, since=since, seen_at=watched.now)
+        watched.write(link_rows.record_link_standings, node, {link: standing}, {}, (), HOUR, watched.now)
+
+
+def test_a_link_is_down_when_no_node_reaches_it_any_more_for_two_minutes(watched):
+    begun = watched.now
+    tell_link(watched, "máy-in", ("a", LinkState.DOWN, begun), ("b", LinkState.UP, begun))
+    assert watched.look(3 * MINUTE) == []
+    tell_link(watched, "máy-in", ("a", LinkState.DOWN, begun), ("b", LinkState.DOWN, watched.now))
+    assert watched.look(MINUTE) == []
+    assert watched.look(MINUTE) == ["raised link-down máy-in"]
+    tell_link(watched, "máy-in", ("b", LinkState.UP, watched.now))
+    assert watched.settle() == ["ended link-down máy-in"]
+
+
+def test_the_link_of_a_partner_is_told_of_as_the_partner(watched):
+    tell_link(watched, "vpub", ("a", LinkState.DOWN, watched.now))
+    assert watched.look(3 * MINUTE) == ["raised partner-down vpub"]
+
+
+def test_dead_letters_are_told_of_once_and_again_only_for_what_died_after_the_acknowledgement(watched):
+    watched.write(die, 1, "refused: E05", at=watched.now)
+    assert watched.look() == ["raised dead-letters vpub"]
+    watched.write(die, 2, "refused: E05", at=watched.now + MINUTE)
+    assert watched.look(2 * MINUTE) == []
+    (known,) = watched.write(hub_alerts.acknowledge_alerts, None, by="chi", note="gọi vpub", now=watched.now)
+    assert (known.key.about, known.acknowledged_by) == ("vpub", "chi")
+    assert watched.look(10 * MINUTE) == []
+    watched.write(die, 3, "refused: E05", at=watched.now)
+    assert watched.look() == ["more dead-letters vpub"]
+    assert watched.raised()[0].acknowledged_at is None
+    assert watched.raised()[0].values == {"partner": "vpub", "count": 3, "more": 0}
+
+
+def test_deliveries_that_wait_for_a_person_are_told_of(watched):
+    take(watched, 1, watched.now)
+    (claim,) = watched.write(claims.claim_deliveries, "vpub", watched.now, limit=1, holder="n", lease=MINUTE)
+    verdict = AttemptVerdict(DeliveryState.SUSPENDED, "suspended: HTTP 503")
+    assert watched.write(claims.settle_claim, claim, DeliveryEvent.UNAVAILABLE, verdict, AttemptExchange(), watched.now)
+    assert watched.look() == ["raised suspended-deliveries vpub"]
+
+
+def test_the_oldest_delivery_that_waits_is_told_of_after_an_hour_and_again_after_a_day(watched):
+    take(watched, 1, watched.now)
+    assert watched.look(59 * MINUTE) == []
+    assert watched.look(MINUTE) == ["raised waiting-long vpub"]
+    assert watched.look(23 * HOUR) == ["worse waiting-long vpub"]
+    watched.write(claims.claim_deliveries, "vpub", watched.now, limit=1, holder="một", lease=MINUTE)
+    watched.write(settle_delivered, watched.now)
+    assert watched.settle() == ["ended waiting-long vpub"]
+
+
+def settle_delivered(tx, now):
+    claims.release_lost_claims(tx, now, holder="một")
+    (claim,) = claims.claim_deliveries(tx, "vpub", now, limit=1, holder="một", lease=MINUTE)
+    claims.settle_claim(
+        tx, claim, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED, None), AttemptExchange(), now
+    )
+
+
+def test_a_certificate_is_told_of_thirty_days_seven_days_and_one_day_before_its_end(engine):
+    own = SimpleNamespace(certificate=pki.authority("Hub").issue("hub").certificate)
+    end = own.certificate.not_valid_after_utc
+    watched = WatchedHub(engine, now=end - timedelta(days=30, minutes=1)).open(
+        own=(("pki.certificate", own),), partners={}
+    )
+    assert watched.look() == []
+    about = "certificate hub pki.certificate"
+    assert watched.look(2 * MINUTE) == [f"raised {about}"]
+    assert watched.look(20 * DAY) == [f"reminder {about}"]
+    assert watched.look(3 * DAY) == [f"worse {about}"]
+    assert watched.raised()[0].severity is AlertSeverity.ERROR
+    assert watched.look(6 * DAY) == [f"reminder {about}", f"worse {about}"][1:]
+    assert watched.raised()[0].severity is AlertSeverity.CRITICAL
+
+
+def test_of_several_certificates_of_a_partner_the_last_one_counts_and_its_ca_is_told_of_too(engine):
+    ca = pki.authority("Old CA", ends=NOW + 10 * DAY)
+    partner = config.Partner(
+        code="vpub",
+        name="",
+        certificates=(ca.issue("a", ends=NOW + 2 * DAY).certificate, ca.issue("b", ends=NOW + 20 * DAY).certificate),
+        receive=Receive.PUSH,
+    )
+    watched = WatchedHub(engine, now=NOW + DAY).open(partners={"vpub": partner}, authorities=(ca.certificate,))
+    name = ca.certificate.subject.rfc4514_string()
+    assert watched.look() == [f"raised certificate authority {name}", "raised certificate partner vpub"]
+    assert {each.key.about: each.severity for each in watched.raised()}["partner vpub"] is AlertSeverity.WARNING
+
+
+def test_a_ca_whose_revocation_list_is_overdue_is_told_of(engine):
+    ca = pki.authority()
+    anchors = Anchors((ca.certificate,), (ca.crl(),))
+    watched = WatchedHub(engine, now=NOW).open(anchors=anchors, partners={})
+    assert watched.look() == []
+    watched.now = NOW + 25 * DAY
+    assert watched.look() == [f"raised crl-stale {ca.certificate.subject.rfc4514_string()}"]
+
+
+def test_a_disk_with_little_room_is_told_of_and_graver_when_the_hub_accepts_nothing(watched, monkeypatch):
+    free = 3 << 30
+    monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: free)
+    watched.config.free_disk = 1 << 28
+    assert watched.look() == []
+    free = 1 << 30
+    assert watched.look() == ["raised disk-low /"]
+    free = 1 << 20
+    assert watched.look() == ["worse disk-low /"]
+    free = 3 << 30
+    assert watched.settle() == ["ended disk-low /"]
+
+
+def test_events_that_wait_for_their_number_are_told_of(watched, monkeypatch):
+    watched.write(events.append_events, Event("partner-paused", watched.now, body={"partner": "vpub"}))
+    monkeypatch.setattr(events, "chain_events", lambda _tx: 0)
+    assert watched.look() == []
+    assert watched.look(2 * MINUTE) == ["raised chain-behind"]
+
+
+def test_a_node_that_fell_silent_is_told_of_and_one_that_was_stopped_is_not(engine):
+    if engine.dialect.name == "postgresql":
+        return  # leases follow the database's own clock there; the rule is the same
+    watched = WatchedHub(engine).open()
+    watched.beat("hai")
+    watched.beat("ba")
+    watched.write(nodes.record_node_end, "ba", watched.now)
+    assert watched.look(30 * timedelta(seconds=1)) == []
+    assert watched.look(2 * MINUTE) == ["raised node-lost hai"]
+    watched.start("hai")
+    assert watched.settle() == ["ended node-lost hai"]
+
+
+# --- once, whatever happens ---
+
+
+def test_a_restart_tells_nothing_again(watched):
+    watched.write(die, 1, "refused: E05", at=watched.now)
+    assert watched.look() == ["raised dead-letters vpub"]
+    watched.start("một")
+    assert watched.look(MINUTE) == []
+
+
+def test_of_two_nodes_one_judges_what_they_share_and_each_its_own_disk(watched, monkeypatch):
+    watched.look()
+    watched.start("hai")
+    watched.write(die, 1, "refused: E05", at=watched.now)
+    assert watched.look(timedelta(seconds=1)) == ["raised dead-letters vpub"]
+    monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: 1 << 20)
+    assert watched.look() == ["raised disk-low /", "raised disk-low /"]
+    assert {each.key.node for each in watched.raised()} == {"", "một", "hai"}
+
+
+def test_two_nodes_that_both_take_themselves_for_the_leading_one_tell_once(watched):
+    met = conditions._meet(ConditionKind.CHAIN, "", AlertSeverity.ERROR, {})
+    found = ConditionRound(met=(met,), judged={"chain-behind"}, node="một", shared=True)
+    steps = [watched.write(hub_alerts.write_steps, found, watched.now, TransitionRules()) for _ in range(2)]
+    assert [len(each) for each in steps] == [1, 0]
+
+
+def test_what_flickers_does_not_end_in_between(watched, monkeypatch):
+    free = 0
+    monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: free)
+    assert watched.look() == ["raised disk-low /"]
+    for _ in range(10):
+        free = 3 << 30
+        assert watched.look(MINUTE) == []
+        free = 0
+        assert watched.look(MINUTE) == []
+
+
+def test_the_alerts_of_a_node_that_has_ended_end_with_it(engine, monkeypatch):
+    if engine.dialect.name == "postgresql":
+        return  # leases follow the database's own clock there; the rule is the same
+    monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: 0)
+    watched = WatchedHub(engine).open()
+    watched.start("hai")
+    assert watched.look() == ["raised disk-low /", "raised disk-low /"]
+    del watched.nodes["hai"]
+    watched.write(nodes.record_node_end, "hai", watched.now)
+    assert watched.look(timedelta(seconds=1)) == ["ended disk-low /"]
+
+
+def test_what_nobody_acknowledges_is_told_again_once(watched):
+    watched.write(die, 1, "refused: E05", at=watched.now)
+    assert watched.look() == ["raised dead-letters vpub"]
+    assert watched.look(23 * HOUR) == []
+    assert watched.look(HOUR) == ["reminder dead-letters vpub"]
+    assert watched.look(48 * HOUR) == []
+
+
+def test_what_was_acknowledged_is_not_reminded_of(watched):
+    watched.write(die, 1, "refused: E05", at=watched.now)
+    watched.look()
+    key = HubAlertKey("dead-letters", "vpub")
+    assert len(watched.write(hub_alerts.acknowledge_alerts, {key}, by="chi", note="", now=watched.now)) == 1
+    assert watched.write(hub_alerts.acknowledge_alerts, {key}, by="chi", note="", now=watched.now) == []
+    assert watched.look(48 * HOUR) == []
+
+
+def test_what_was_not_read_this_time_does_not_end(watched):
+    met = conditions._meet(ConditionKind.RETURNED, "edoc 2026-10", AlertSeverity.WARNING, {})
+    found = ConditionRound(met=(met,), judged={"returned-reports"}, node="một", shared=True)
+    watched.write(hub_alerts.write_steps, found, watched.now, TransitionRules())
+    assert watched.settle() == []
+    assert [each.key.kind for each in watched.raised()] == ["returned-reports"]
+
+
+def test_an_alert_that_ended_long_ago_is_forgotten(watched, monkeypatch):
+    free = 0
+    monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: free)
+    watched.look()
+    free = 3 << 30
+    watched.settle()
+    watched.look(timedelta(days=89))
+    assert len(watched.write(hub_alerts.read_alerts)) == 1
+    watched.look(timedelta(days=2))
+    assert watched.write(hub_alerts.read_alerts) == []
+
+
+def test_a_node_that_fell_silent_says_nothing_of_a_link(watched):
+    tell_link(watched, "máy-in", ("a", LinkState.DOWN, watched.now))
+    assert watched.look(2 * HOUR) == []
+
+
+def test_an_untroubled_hub_writes_nothing(watched):
+    watched.look()
+    before = watched._serial()
+    assert watched.look(HOUR) == []
+    assert watched._serial() == before
