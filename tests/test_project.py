@@ -1,6 +1,7 @@
 """The project as a whole: how it is laid out, packed and found."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -282,3 +283,34 @@ def test_an_installed_wheel_is_a_hub_without_the_libraries_of_sample_partners(wh
     shown = lienthong("-c", "tinh/hub.toml", "report", "H55", "2026-11", "--format", "json")
     assert shown.returncode == 0, shown.stderr
     assert lienthong("demo").returncode == 69
+
+
+@pytest.mark.slow
+def test_the_doctor_names_a_distribution_that_has_overwritten_the_hub(wheel, tmp_path):
+    """As `pip install adapters` does: another distribution has a package of that name."""
+    python = node_environment(wheel, tmp_path / "environment")
+    [packages] = (tmp_path / "environment").glob("lib/python*/site-packages")
+
+    def doctor() -> tuple[int, dict[str, list[dict[str, str]]]]:
+        command = [str(python), "-m", "hub.cli", "-c", "none.toml", "doctor", "--json"]
+        quiet = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LIENTHONG"))}
+        ran = subprocess.run(command, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=False)
+        rows: dict[str, list[dict[str, str]]] = {}
+        for line in ran.stdout.splitlines():
+            rows.setdefault(json.loads(line)["check"], []).append(json.loads(line))
+        return ran.returncode, rows
+
+    _, rows = doctor()
+    assert [row["verdict"] for row in rows["distribution"]] == ["ok"]
+    assert [row["verdict"] for row in rows["libraries"]] == ["ok"]
+    (packages / "adapters-1.3.0.dist-info").mkdir()
+    (packages / "adapters-1.3.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: adapters\nVersion: 1.3.0\n"
+    )
+    (packages / "adapters-1.3.0.dist-info/RECORD").write_text("adapters/__init__.py,,\nadapters/trainer.py,,\n")
+    (packages / "adapters/__init__.py").write_text("import transformers\n")
+    (packages / "adapters/trainer.py").write_text("")
+    code, rows = doctor()
+    assert code == 1
+    assert "adapters" in rows["distribution"][0]["found"]
+    assert "adapters/__init__.py, adapters/trainer.py" in rows["distribution"][1]["found"]

@@ -14,6 +14,7 @@ COMMANDS = {
     "init": ("hub.cli.setup.init:init", phrase("Write a directory that runs as it is")),
     "enroll": ("hub.cli.setup.production:enroll", phrase("Take in the hub's first certificate")),
     "check": ("hub.cli.setup.check:check_hub", phrase("Check everything before it runs")),
+    "doctor": ("hub.cli.setup.doctor:doctor", phrase("Examine installation, machine and running hub")),
     "demo": (
         "hub.cli.demo.demo:demo",
         phrase("Run the whole hub with sample systems"),

@@ -278,7 +278,7 @@ def _list_next_steps(config: Path, request: Path, answers: "ProductionAnswers", 
     ]
     if not units:
         steps.append(t("Name the units: {typed} units import FILE, after that", typed=typed))
-    steps.append(t("{typed} check, then start the hub", typed=typed))
+    steps.append(t("{typed} doctor, then start the hub", typed=typed))
     return [t("Next:"), *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
 
 

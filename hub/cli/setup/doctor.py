@@ -1,0 +1,77 @@
+"""`lienthong doctor`: looks at everything that breaks hubs, and says what to do."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import FAILED, Screen, command, exit_command, pass_screen, say, t
+from hub.domain.sanitize import replace_controls
+
+if TYPE_CHECKING:
+    from hub.node.doctor.diagnosis import Diagnosis
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": None}
+
+
+@command(
+    "doctor",
+    t(
+        "Examine everything that breaks hubs: whether another distribution has overwritten the program, libraries, "
+        "configuration, files and their owner, clock, disk, memory, certificates, database, the running hub and its "
+        "ports, the service.\n\nOne line a check, and what to do where something is wrong. Nothing is changed, apart "
+        "from a small file that is written into the data directory and taken away again.\n\n"
+        "Exits 0 if nothing failed (warnings are no failure), 1 if something did."
+    ),
+    "lienthong doctor",
+    "sudo -u lienthong lienthong -c /etc/lienthong/hub.toml doctor",
+    "lienthong doctor --json | jq 'select(.verdict != \"ok\")'",
+)
+@pass_screen
+def doctor(screen: Screen) -> None:
+    counts: Counter[str] = Counter()
+    for found in _examine(screen):
+        counts[found.verdict.value] += 1
+        _print(screen, found)
+    said = t(
+        "{ok} ok, {warning} warnings, {failed} failed, {unknown} unknown",
+        **{name: counts[name] for name in _COLOURS},
+    )
+    screen.note(said)
+    if counts["failed"]:
+        exit_command(FAILED)
+
+
+def _examine(screen: Screen) -> "Iterator[Diagnosis]":
+    """Yield every finding. The program itself comes first: with foreign files in it, the rest would say nothing."""
+    from hub.language.phrases import phrase
+    from hub.node.doctor import installation
+    from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
+
+    broken = False
+    for found in (*installation.examine_distribution(), *installation.examine_libraries()):
+        broken = broken or found.verdict is DiagnosisState.FAILED
+        yield found
+    if broken:
+        rest = phrase("the rest is not examined before the program is whole")
+        yield Diagnosis("program", DiagnosisState.FAILED, rest, phrase("install lienthong anew"))
+        return
+    from hub.node.doctor.examination import examine_hub
+
+    yield from examine_hub(screen.config, lambda: datetime.now(UTC), os.environ)
+
+
+def _print(screen: Screen, found: "Diagnosis") -> None:
+    verdict, advice = found.verdict.value, say(found.advice) if found.advice else None
+    row = {"check": found.check, "verdict": verdict, "found": say(found.found), "advice": advice}
+    mark = click.style(
+        {"ok": t("ok"), "warning": t("WARN"), "failed": t("FAIL"), "unknown": "?"}[verdict].ljust(5),
+        fg=_COLOURS[verdict],
+    )
+    text = f"{mark} {found.check.ljust(14)} {replace_controls(str(row['found']))}"
+    if advice:
+        text += f"\n      → {replace_controls(advice)}"
+    screen.row(row, text)

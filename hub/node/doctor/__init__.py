@@ -1,0 +1,1 @@
+"""Examines an installation: program, machine, configuration, database, the hub that runs. Changes nothing."""

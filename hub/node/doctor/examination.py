@@ -1,0 +1,241 @@
+"""Examines a hub from its configuration to the running process, in the order in which one thing needs the other."""
+
+import os
+import pwd
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from ssl import OPENSSL_VERSION
+from urllib.parse import urlsplit
+
+import attrs
+import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.backends.openssl import backend
+from lxml import etree
+from sqlalchemy.exc import SQLAlchemyError
+
+from hub.config import Config, read_config
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.journal import nodes
+from hub.journal.nodes import SeenNode
+from hub.language.phrases import phrase, verbatim
+from hub.node.check import Findings, check_config
+from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
+from hub.node.doctor.machine import examine_machine, examine_service
+from hub.node.doctor.running import examine_running
+from hub.security.certificate_request import list_server_names
+from hub.store import transactions
+
+#: How far the clocks of this machine and of the database server may be apart.
+_APART = timedelta(seconds=1)
+#: Files that `check` finds wrong are named there; here each file that the account cannot use is.
+_NAMED = 3
+
+
+def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Yield every finding about the hub that the file *path* configures. *clock* returns the time, aware and in UTC."""
+    now = clock()
+    yield Diagnosis("native", DiagnosisState.OK, verbatim(_list_native_versions()))
+    findings = check_config(path, now)
+    config = _read(path)
+    yield from judge_configuration(findings)
+    yield from judge_overrides(environment)
+    yield from examine_machine(config, now)
+    if config is not None:
+        yield judge_files(_list_files(config), _stat_or_none(config.data), os.geteuid())
+        yield judge_certificate(config, now)
+        found, seen = examine_database(config, clock)
+        yield from found
+        yield from examine_running(config, seen)
+    yield examine_service()
+
+
+def _list_native_versions() -> str:
+    xml = ".".join(map(str, etree.LIBXML_VERSION))
+    return f"{backend.openssl_version_text()}; ssl: {OPENSSL_VERSION}; libxml2 {xml}"
+
+
+def _read(path: Path) -> Config | None:
+    """Return the configuration without the partners whose files have mistakes; None if the rest has some too."""
+    try:
+        return read_config(path, set_aside=lambda _mistakes: None)
+    except ConfigurationFault:
+        return None
+
+
+def judge_configuration(findings: Findings) -> Iterator[Diagnosis]:
+    """Yield what `check` found, one diagnosis for each mistake and warning."""
+
+    def tell(mistakes: Sequence[Mistake], verdict: DiagnosisState) -> Iterator[Diagnosis]:
+        for each in mistakes:
+            found = phrase("{path}: {wrong}", path=each.path, wrong=each.wrong)
+            yield Diagnosis("configuration", verdict, found, phrase("expected: {expected}", expected=each.expected))
+
+    yield from tell(findings.mistakes, DiagnosisState.FAILED)
+    yield from tell(findings.warnings, DiagnosisState.WARNING)
+    if not findings.mistakes and not findings.warnings:
+        yield Diagnosis("configuration", DiagnosisState.OK, phrase("`check` finds everything right"))
+
+
+def judge_overrides(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Yield a warning for variables that change the configuration here, and perhaps not for the service."""
+    names = sorted(name for name in environment if name.startswith("LIENTHONG_") and name != "LIENTHONG_CONFIG")
+    if names:
+        found = phrase("the environment overrides hub.toml: {names}", names=", ".join(names))
+        yield Diagnosis("environment", DiagnosisState.WARNING, found, phrase("make sure that the service has the same"))
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class FileState:
+    """A file that the hub needs."""
+
+    path: Path
+    uid: int
+    gid: int
+    mode: int
+    written: bool  #: the hub writes it, too
+
+
+def judge_files(files: Iterable[FileState], data: os.stat_result | None, uid: int) -> Diagnosis:
+    """Judge whether the account of the hub, the owner of its data directory, may use its *files*.
+
+    *uid*: the account that asks. Groups beside the owner's own are not looked up.
+    """
+    if data is None:
+        found = phrase("the data directory is missing")
+        return Diagnosis(
+            "files", DiagnosisState.FAILED, found, phrase("make it, and give it to the account of the hub")
+        )
+    owner = _name_account(data.st_uid)
+    unusable = [each.path for each in files if not _may(each, data)]
+    if unusable:
+        named = ", ".join(map(str, unusable[:_NAMED])) + (" …" if len(unusable) > _NAMED else "")
+        found = phrase("{owner}, who owns the data, may not use {named}", owner=owner, named=named)
+        return Diagnosis("files", DiagnosisState.FAILED, found, phrase("chown {owner} these files", owner=owner))
+    if uid not in {0, data.st_uid}:
+        found = phrase("the data belong to {owner}, not to {account}", owner=owner, account=_name_account(uid))
+        return Diagnosis("files", DiagnosisState.FAILED, found, phrase("type the commands as {owner}", owner=owner))
+    if data.st_mode & 0o077:
+        found = phrase("others may look into the data directory")
+        return Diagnosis("files", DiagnosisState.WARNING, found, phrase("chmod 700"))
+    if data.st_uid == 0:
+        found = phrase("the data belong to root, so the hub runs as root")
+        return Diagnosis(
+            "files", DiagnosisState.WARNING, found, phrase("an account of its own: docs/howto/operate.md, Install")
+        )
+    return Diagnosis("files", DiagnosisState.OK, phrase("all files can be used by {owner}", owner=owner))
+
+
+def _may(file: FileState, account: os.stat_result) -> bool:
+    if account.st_uid == 0:
+        return True
+    wanted = 0o6 if file.written else 0o4
+    shift = 6 if file.uid == account.st_uid else 3 if file.gid == account.st_gid else 0
+    return (file.mode >> shift) & wanted == wanted
+
+
+def _list_files(config: Config) -> Iterator[FileState]:
+    home = config.path.parent
+    read = [config.path, *(path for _, path in config.secrets)]
+    for folder in ("partners", "officials", "trust"):
+        read += sorted(path for path in (home / folder).glob("*") if path.is_file())
+    written = [path for path in config.data.glob("*") if path.is_file()]
+    if config.database_url.startswith("sqlite"):
+        written += [Path(config.database_url.removeprefix("sqlite:///") + end) for end in ("", "-wal", "-shm")]
+    for path in dict.fromkeys([*read, *written]):
+        found = _stat_or_none(path)
+        if found is not None:
+            yield FileState(path, found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), written=path in written)
+
+
+def _stat_or_none(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _name_account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+# --- certificate -----------------------------------------------------------------------------------------------------
+
+
+def judge_certificate(config: Config, now: datetime) -> Diagnosis:
+    """Judge the name and the days of the certificate by which partners know the hub."""
+    certificate = config.tls.certificate
+    days = (certificate.not_valid_after_utc - now).days
+    host = (urlsplit(config.public_url or "").hostname or "").lower()
+    if host and not names_host(certificate, host):
+        found = phrase("the certificate does not name {host}, the host of public-url", host=host)
+        advice = phrase("a certificate with this name, or another public-url: partners refuse the connection")
+        return Diagnosis(
+            "certificate", DiagnosisState.WARNING if config.sample else DiagnosisState.FAILED, found, advice
+        )
+    found = phrase("the certificate of the hub is valid for {days} days", days=days)
+    if days < 30:
+        return Diagnosis("certificate", DiagnosisState.WARNING, found, phrase("ask the CA for the next one now"))
+    return Diagnosis("certificate", DiagnosisState.OK, found)
+
+
+def names_host(certificate: x509.Certificate, host: str) -> bool:
+    """Tell whether *certificate* names *host*, a wildcard for the first label included (RFC 9525, 6.3)."""
+    names = list_server_names(certificate)
+    return host in names or f"*.{host.partition('.')[2]}" in names
+
+
+# --- database --------------------------------------------------------------------------------------------------------
+
+
+def examine_database(config: Config, clock: Callable[[], datetime]) -> tuple[list[Diagnosis], list[SeenNode] | None]:
+    """Return the findings about the database, and the nodes in it; None if they cannot be read.
+
+    A mistake that `check` names is not repeated here.
+    """
+    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
+    try:
+        if engine.dialect.name == "sqlite" and not Path(config.database_url.removeprefix("sqlite:///")).exists():
+            return [], None
+        with transactions.read_transaction(engine) as tx:
+            here, there = clock(), nodes.read_node_time(tx, clock())
+            found = [_describe_database(tx), *judge_server_clock(there - here)]
+            return found, nodes.list_nodes(tx, here)
+    except SQLAlchemyError as error:
+        told = getattr(error, "orig", None) or error
+        found = [
+            Diagnosis("database", DiagnosisState.FAILED, phrase("it does not answer: {error}", error=told), _DATABASE)
+        ]
+        return found, None
+    finally:
+        engine.dispose()
+
+
+_DATABASE = phrase("docs/howto/incident-book.md, The database server is away")
+
+
+def _describe_database(tx: sa.Connection) -> Diagnosis:
+    name = "SQLite" if tx.dialect.name == "sqlite" else "PostgreSQL"
+    query = "SELECT sqlite_version()" if tx.dialect.name == "sqlite" else "SHOW server_version"
+    server = str(tx.exec_driver_sql(query).scalar()).split(" ")[0]
+    schema = transactions.select_schema_version(tx) or "–"
+    return Diagnosis(
+        "database",
+        DiagnosisState.OK,
+        phrase("{name} {server}, schema {schema}", name=name, server=server, schema=schema),
+    )
+
+
+def judge_server_clock(ahead: timedelta) -> Iterator[Diagnosis]:
+    """Yield a warning if the database server's clock is ahead or behind."""
+    if abs(ahead) > _APART:
+        found = phrase("the clock of the database server is {seconds} s apart", seconds=f"{ahead.total_seconds():+.1f}")
+        yield Diagnosis("clock", DiagnosisState.WARNING, found, phrase("a time service on both machines"))
