@@ -161,7 +161,7 @@ WHERE delivery.partner = ? AND delivery.free = 1 AND delivery.urgency = ? AND de
  LIMIT ? OFFSET ?) AS anon_5;
 
 -- claims: their deliveries
-SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id
+SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id, delivery.given_up
 FROM delivery
 WHERE delivery.message IN (?, ?) AND coalesce(delivery.partner, ?) = ? AND coalesce(delivery.free, 0) = 1 AND delivery.due <= ? ORDER BY delivery.id;
 
@@ -237,13 +237,13 @@ FROM delivery AS under_way
 WHERE under_way.lane = ? AND under_way.recipient = ? AND under_way.state = ?));
 
 -- a set of rows of `message`
-INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope, archive) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `content`
 INSERT INTO content (sha256, part, octets) VALUES (?, ?, ?), (?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `delivery`
-INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id, given_up) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- a set of rows of `fact`
 INSERT INTO fact (unit, service, "key", milestone, at, message, counterpart, outside, document_type, paper, signature, due, day, amount, attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
@@ -413,7 +413,7 @@ WHERE delivery.partner = %(code)s::VARCHAR AND delivery.free AND delivery.urgenc
  LIMIT %(most)s::INTEGER) AS anon_5;
 
 -- claims: their deliveries
-SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id
+SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id, delivery.given_up
 FROM delivery
 WHERE delivery.message IN (%(messages_1)s::VARCHAR, %(messages_2)s::VARCHAR) AND coalesce(delivery.partner, %(coalesce_1)s::VARCHAR) = %(code)s::VARCHAR AND coalesce(delivery.free, false) AND delivery.due <= %(now)s::VARCHAR ORDER BY delivery.id FOR UPDATE SKIP LOCKED;
 
@@ -489,13 +489,13 @@ FROM delivery AS under_way
 WHERE under_way.lane = %(in_lane)s::VARCHAR AND under_way.recipient = %(to_recipient)s::VARCHAR AND under_way.state = %(state_2)s::VARCHAR));
 
 -- a set of rows of `message`
-INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope, archive) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `content`
 INSERT INTO content (sha256, part, octets) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `delivery`
-INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id, given_up) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- a set of rows of `fact`
 INSERT INTO fact (unit, service, key, milestone, at, message, counterpart, outside, document_type, paper, signature, due, day, amount, attributes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;

@@ -78,9 +78,10 @@ async def correct_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 
 def _read_packet(tx: Transaction, message: str) -> bytes:
-    """Return the octets of a message; none of one that is too large for its attachments to be put back."""
+    """Return the octets of a message; none of one that is too large for its attachments to be put back, or not here."""
     found = search.read_message(tx, message)
-    return blobs.read_blob(tx, found.sha256) if found.size <= readable.LARGEST else b""
+    here = found.size <= readable.LARGEST and blobs.read_blob_size(tx, found.sha256) == found.size
+    return blobs.read_blob(tx, found.sha256) if here else b""
 
 
 OPERATIONS = (

@@ -375,22 +375,13 @@ def _write_other_events(tx: Transaction, packing: Packing, serials: Iterable[int
 def _make_event_lines(
     tx: Transaction, rows: Sequence[sa.Row[Any]], found: _Gathering
 ) -> Iterator[tuple[sa.Row[Any], dict[str, object]]]:
-    before = read_hashes(tx, [row.number - 1 for row in rows])
+    before = events.read_link_hashes(tx, [row.number - 1 for row in rows])
     for row in rows:
         low, high = found.numbers
         found.numbers = (min(low or row.number, row.number), max(high, row.number))
         previous = before.get(row.number - 1)
         links = {"number": row.number, "previous": previous, "hash": row.hash}
         yield row, {"serial": row.serial, "message": row.message, "delivery": row.delivery, **links, "text": row.text}
-
-
-def read_hashes(tx: Transaction, numbers: Iterable[int]) -> dict[int, str]:
-    """Return the hashes of those events among *numbers* that the journal has. Number 0 is the origin of the chain."""
-    found = {0: events.ORIGIN}
-    for some in _batch(sorted(set(numbers)), 500):
-        rows = tx.execute(sa.select(event.c.number, event.c.hash).where(event.c.number.in_(some)))
-        found |= {row.number: row.hash for row in rows}
-    return found
 
 
 def _write_shared(tx: Transaction, packing: Packing, folder: str, table: sa.Table, hashes: Iterable[str]) -> None:

@@ -15,6 +15,11 @@ def find_local_day(now: datetime) -> date:
     return now.astimezone(HANOI).date()
 
 
+def find_local_midnight(day: date) -> datetime:
+    """Return the first instant of *day* in Hà Nội, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=HANOI).astimezone(UTC)
+
+
 #: `27/11/2026`, `27/11/2026 8:00`, `8:00 27/11/2026` with or without seconds.
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(:(?P<second>\d{2}))?"
 _DAY = r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})"

@@ -13,6 +13,7 @@ from hub.journal import blobs, documents, duties, events, facts, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
 from hub.journal.queue import deliveries
 from hub.journal.sequels import dossier_owners, incident_durations
+from hub.journal.upkeep.retention import receipts
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, change
@@ -65,7 +66,10 @@ def _read_twin(tx: Transaction, entry: MessageEntry) -> Twin | None:
     if entry.message_id is None:
         return None
     row = _TWIN.first(tx, {"by": entry.partner, "named": entry.message_id})
-    return None if row is None else Twin(*row)
+    if row is None:
+        return None
+    receipt = row.receipt if row.receipt is not None else receipts.read_kept_receipt(tx, row.id)
+    return Twin(row.id, row.sha256, receipt)
 
 
 def _read_for_record(tx: Transaction, entry: MessageEntry, record: Record, known: Known) -> Known:

@@ -24,6 +24,7 @@ from hub.domain.model import Delivery, DeliveryState, Message, MessageState
 from hub.journal import events, search_index
 from hub.journal.queue import deliveries
 from hub.journal.search_index import TermIndex
+from hub.journal.upkeep.retention import receipts
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery
 from hub.store.tables import message as table
@@ -719,7 +720,8 @@ def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[
 
 def read_stored_receipt(tx: Transaction, message_id: str) -> bytes | None:
     """Return the stored receipt of a message, or None for a refused one."""
-    return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
+    stored = tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
+    return receipts.read_kept_receipt(tx, message_id) if stored is None else stored
 
 
 def find_deliveries_in_state(

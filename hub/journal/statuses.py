@@ -327,6 +327,8 @@ def read_status_traces(
 ) -> Sequence[StatusTrace]:
     """Return the statuses addressed to *unit*, or to one of its *forebears*, in order of arrival, optionally restricted.
 
+    Those whose bytes have gone into an archive are left out.
+
     *document*: only about it, its changes, and the message that was sent in its place. *since*: only received from then on. *carried_by*: only about documents that this partner
     sent.
     """
@@ -336,7 +338,7 @@ def read_status_traces(
     brought = sa.select(delivery.c.message).where(delivery.c.recipient.in_(units), TO_UNIT)
     query = (
         sa.select(table.c.answers, table.c.sha256, table.c.size)
-        .where(table.c.kind == PacketKind.STATUS, table.c.state == MessageState.ACCEPTED)
+        .where(table.c.kind == PacketKind.STATUS, table.c.state == MessageState.ACCEPTED, table.c.archive.is_(None))
         .where(table.c.id.in_(sa.union(answering, brought)))
         .order_by(table.c.received_at, table.c.id)
         .limit(limit)

@@ -128,6 +128,9 @@ message = sa.Table(
     sa.Column("cause", sa.String(16)),  # digest of the cause of a refusal (hub/domain/failure_causes.py)
     # the signed parts of the call that brought it (hub/security/kept_envelopes.py); null: it had no signature
     sa.Column("envelope", sa.LargeBinary),
+    # number of the part that has gone into an archive with its bytes, events and attempts (`retention_part`); null: they
+    # are here
+    sa.Column("archive", sa.Integer),
 )
 #: Certificates that signed calls, each once for all its messages (hub/journal/blobs.py).
 signer = sa.Table(
@@ -142,6 +145,37 @@ envelope_form = sa.Table(
     metadata,
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("packed", sa.LargeBinary, nullable=False),
+)
+#: What receipts of one kind have in common, each once (hub/journal/upkeep/retention/receipts.py).
+receipt_form = sa.Table(
+    "receipt_form",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("octets", sa.LargeBinary, nullable=False),
+)
+#: The receipts of messages whose bytes have gone into an archive, packed. A repetition gets the same octets.
+kept_receipt = sa.Table(
+    "kept_receipt",
+    metadata,
+    sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), primary_key=True),
+    sa.Column("form", sa.String(64), sa.ForeignKey("receipt_form.sha256"), nullable=False),
+    sa.Column("packed", sa.LargeBinary, nullable=False),
+)
+#: Parts of months that are announced to go into an archive, are going or have gone (hub/journal/upkeep/retention/parts.py).
+retention_part = sa.Table(
+    "retention_part",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("month", sa.String(7), nullable=False),  # of the receipt of its messages, in Hà Nội
+    sa.Column("state", sa.Text, nullable=False),  # announced · archived · gone
+    sa.Column("archive", sa.String(36)),  # id of the archive file (hub/archive)
+    sa.Column("announced_at", Instant, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),  # not before then
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),  # why it did not go on; empty: it does
 )
 delivery = sa.Table(
     "delivery",
@@ -182,6 +216,8 @@ delivery = sa.Table(
     # it was dead, and counted as failed, and has not been delivered since
     sa.Column("failed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("their_id", sa.Text),  # the id of a partner that can be asked later what became of it
+    # a person gave it up, so it is handled although it is dead
+    sa.Column("given_up", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("message", "recipient"),
 )
 
@@ -426,6 +462,16 @@ sa.Index(
     event.c.serial,
     sqlite_where=event.c.number.is_(None),
     postgresql_where=event.c.number.is_(None),
+)
+
+#: Ranges of events that have gone into archives, each with the hash of its last event, so that the hash of the next one
+#: can be computed (hub/journal/events.py). Two ranges never touch.
+chain_gap = sa.Table(
+    "chain_gap",
+    metadata,
+    sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),  # number of its first event
+    sa.Column("last", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("hash", sa.String(64), nullable=False),
 )
 
 #: The events that no message leads to, and the messages whose content a person looked at (hub/journal/event_index.py).

@@ -373,7 +373,7 @@ def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: C
         for some in _some(ids):
             query = sa.select(table.c.message, table.c.number, table.c.hash, table.c.text)
             rows = tx.execute(query.where(table.c.message.in_(some)).order_by(table.c.serial)).all()
-            before = _hashes(tx, [row.number - 1 for row in rows if row.number])
+            before = events.read_link_hashes(tx, [row.number - 1 for row in rows if row.number])
             for row in sorted(rows, key=lambda row: str(row.message)):
                 previous = before.get(row.number - 1) if row.number else None
                 put(
@@ -387,17 +387,6 @@ def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: C
             done += len(some)
             tell(done)
     return many
-
-
-def _hashes(tx: Transaction, numbers: Iterable[int]) -> dict[int, str]:
-    """Return the hashes of those events among *numbers* that exist. The hash before the first event (number 0) is the
-    origin.
-    """
-    found, table = {0: events.ORIGIN}, event_table
-    for some in _some(sorted(set(numbers))):
-        rows = tx.execute(sa.select(table.c.number, table.c.hash).where(table.c.number.in_(some)))
-        found |= {row.number: row.hash for row in rows}
-    return found
 
 
 def _some(every: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -58,9 +58,11 @@ _REVIVE = HotStatement(
     .where(table.c.since == sa.bindparam("old", type_=Instant), table.c.stopped.is_(None)),
     keys=(
         *("state", "again", "due", "since", "changed_at", "alarmed_at", "crashes", "reason", "cause", "part"),
-        *("holder", "lease_until"),
+        *("holder", "lease_until", "given_up"),
     ),
 )
+#: How the reason of a delivery begins that a person gave up.
+_GIVEN_UP = "given up by "
 _FAILED = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("failed",))
 _CAUSE = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("cause",))
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
@@ -314,7 +316,7 @@ def revive_deliveries(
     name = "delivery-resumed" if what is DeliveryEvent.RESUME else "delivery-replayed"
     lanes.lock_all_lanes(tx, {(each.lane, each.recipient) for each, state in asked if state is DeliveryState.WAITING})
     fresh = {"due": now, "since": now, "changed_at": now, "alarmed_at": None, "crashes": 0, "reason": None}
-    fresh |= {"cause": None, "part": None, "holder": None, "lease_until": None}
+    fresh |= {"cause": None, "part": None, "holder": None, "lease_until": None, "given_up": False}
     moved: list[Delivery] = []
     places: dict[tuple[str, str], None] = {}
     told = []
@@ -385,11 +387,17 @@ def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str
     if (waiting.state, DeliveryEvent.GIVE_UP) not in DELIVER:
         return False
     lanes.lock_lanes(tx, waiting.lane, [waiting.recipient])
-    said = f"given up by {by}: {reason}"
+    said = f"{_GIVEN_UP}{by}: {reason}"
     moved = tx.execute(
         sa.update(table)
         .where(table.c.id == waiting.id, table.c.state == waiting.state)
-        .values(state=move_delivery(waiting.state, DeliveryEvent.GIVE_UP), free=False, reason=said, changed_at=now)
+        .values(
+            state=move_delivery(waiting.state, DeliveryEvent.GIVE_UP),
+            free=False,
+            reason=said,
+            changed_at=now,
+            given_up=True,
+        )
     ).rowcount
     if moved:
         record_delivery_end(
@@ -405,6 +413,14 @@ def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str
         )
         lanes.free_next_in_lane(tx, [(waiting.lane, waiting.recipient)])
     return bool(moved)
+
+
+def is_given_up(row: Row) -> bool:
+    """Tell whether a person gave a dead delivery up, by the columns `given_up` and `reason` of its *row*.
+
+    An earlier version of the program does not clear the column when it sends the delivery again.
+    """
+    return bool(row.given_up) and (row.reason or "").startswith(_GIVEN_UP)
 
 
 def expire_deliveries(

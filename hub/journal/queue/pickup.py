@@ -46,8 +46,8 @@ def fetch_message(
 ) -> dict[str, Any]:
     """Return the message row for *partner* and mark its held deliveries of that message as `fetched`.
 
-    Raises `Rejected` (`document-not-found`) when *partner* has no live delivery of the message, or its hour has not
-    come. Raises `refuse_replayed_call` when the call is not *fresh* and one of the deliveries is still held.
+    Raises `Rejected` (`document-not-found`) when *partner* has no live delivery of the message, its hour has not come,
+    or it was delivered and its bytes have gone into an archive. Raises `refuse_replayed_call` when the call is not *fresh* and one of the deliveries is still held.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if row.state != DeliveryState.HELD or row.due <= now]
     if not rows:
@@ -64,6 +64,8 @@ def fetch_message(
             body = {"recipient": row.recipient, "partner": partner}
             events.append_events(tx, Event("delivery-fetched", now, message_id, row.id, body))
     found = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    if found["archive"] is not None:
+        raise Rejected(Problem("document-not-found", message_id))
     return {str(name): value for name, value in found.items()}
 
 

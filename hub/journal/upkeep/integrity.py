@@ -77,7 +77,7 @@ def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _c
     if name and hashed.hexdigest() != name and _named(tx, name):
         yield phrase("the octets of {name} do not match this hash", name=name)
     kept = sa.exists().where(content.c.sha256 == message.c.sha256)
-    lost = sa.select(message.c.id).where(message.c.state == MessageState.ACCEPTED, ~kept)
+    lost = sa.select(message.c.id).where(message.c.state == MessageState.ACCEPTED, message.c.archive.is_(None), ~kept)
     yield from (phrase("the octets of message {each} are missing", each=each) for each in tx.scalars(lost))
 
 

@@ -87,6 +87,11 @@ def write_step(tx: Transaction, step: OpenWorkStep) -> bool:
     return True
 
 
+def read_progress(tx: Transaction) -> int:
+    """Return the number of the last event that is in the list; 0: none, or the list is being made anew."""
+    return max(_read_kept(tx).values(), default=0)
+
+
 def count_unread(tx: Transaction) -> int:
     """Return the number of events that are not in the list yet."""
     return max(0, _read_last(tx) - (_read_kept(tx).get(_name()) or 0))

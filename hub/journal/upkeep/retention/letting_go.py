@@ -1,0 +1,222 @@
+"""Takes messages that are in a verified archive file out of the journal, in short transactions.
+
+Knows the rows of a message: what stays (its head, its receipt in the compact form, its deliveries, changes and facts) and
+what goes (its bytes, its events, its attempts with what they kept). A refused message goes with its head. Each transaction
+judges its messages again and takes only those whose events are all in the archive. Does not know how an archive is
+written, nor when anything is to go.
+
+Octets and exchanges are shared. What nothing refers to any more is found by one pass over what is left (`find_unshared`)
+and deleted apart (`remove_octets`, `remove_exchanges`). On PostgreSQL that transaction holds the table for some
+milliseconds, so that no message that is being written can rely on octets that go.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.ids import make_first_id
+from hub.domain.model import MessageState
+from hub.journal.upkeep.retention import chain_gaps, choosing, receipts
+from hub.journal.upkeep.retention.choosing import MonthSurroundings, RetentionSetting, cut_values
+from hub.journal.upkeep.retention.receipts import ReceiptToPack
+from hub.store.tables import attempt, content, event, event_index, exchange, message, replay_plan, upgrade
+from hub.store.transactions import Transaction
+
+#: Messages of one transaction, and octets of content that one transaction deletes.
+BATCH, MOST_OCTETS = 100, 8 << 20
+#: The migration that programs must know from the first deletion on (`mark_first_deletion`).
+_SCHEMA, _AFTER = "0053", "after"
+#: Rows of one step of the pass over what is left.
+_PASS = 5_000
+#: PostgreSQL: how long the deletion of shared rows waits for their table. Others wait behind it as long, so it is short.
+_WAIT = "SET LOCAL lock_timeout = '200ms'"
+
+
+@attrs.frozen
+class ArchivedHead:
+    """What an archive file holds of one message, as it was read back from there."""
+
+    id: str  #: hub id
+    sha256: str  #: of its bytes
+    events: int  #: number of its events
+    last_event: int  #: number of the last of them in the chain
+    exchanges: tuple[str, ...] = ()  #: keys of what its attempts kept
+
+
+@attrs.frozen
+class LetGo:
+    """What one transaction took out."""
+
+    messages: int = 0
+    events: int = 0
+    #: messages that stay: they changed since they were archived, or something is to be done for them again
+    stayed: tuple[str, ...] = ()
+
+    def plus(self, other: "LetGo") -> "LetGo":
+        """Return both together."""
+        return LetGo(self.messages + other.messages, self.events + other.events, self.stayed + other.stayed)
+
+
+def mark_first_deletion(tx: Transaction) -> None:
+    """Record that only programs that know the compact forms may serve this journal from now on.
+
+    An older one would answer a repetition of an archived message without its receipt.
+    """
+    mark = {"version": _SCHEMA, "part": _AFTER}
+    if not tx.execute(sa.update(upgrade).where(upgrade.c.version == _SCHEMA).values(mark)).rowcount:
+        tx.execute(sa.insert(upgrade), [mark])
+
+
+def let_messages_go(
+    tx: Transaction,
+    part: int,
+    archived: Sequence[ArchivedHead],
+    around: MonthSurroundings,
+    setting: RetentionSetting,
+    now: datetime,
+) -> LetGo:
+    """Take the messages *archived*, at most `BATCH`, out of the journal as those of the part number *part*.
+
+    Those that have gone before are left out. Octets and exchanges stay.
+    """
+    known = {each.id: each for each in archived}
+    judged = choosing.judge_messages(tx, list(known), around, setting, now, lock=True)
+    free = [each.id for each in judged if each.why is None]
+    events = _read_events(tx, free)
+    whole = [name for name in free if _is_whole(events[name], known[name])]
+    stayed = tuple(each.id for each in judged if each.id not in set(whole))
+    if not whole:
+        return LetGo(stayed=stayed)
+    mark_first_deletion(tx)
+    _keep_heads(tx, part, whole)
+    tx.execute(sa.delete(attempt).where(attempt.c.message.in_(whole)))
+    gone = chain_gaps.remove_chained_events(tx, [serial for name in whole for serial, _ in events[name]])
+    return LetGo(len(whole), gone, stayed)
+
+
+def _is_whole(here: Sequence[tuple[int, int | None]], there: ArchivedHead) -> bool:
+    """Tell whether the events *here* (serial and number) are exactly those in the archive."""
+    numbers = [number for _, number in here]
+    return len(here) == there.events and None not in numbers and max(numbers, default=0) == there.last_event  # type: ignore[type-var]
+
+
+def _read_events(tx: Transaction, ids: Sequence[str]) -> dict[str, list[tuple[int, int | None]]]:
+    found: dict[str, list[tuple[int, int | None]]] = {name: [] for name in ids}
+    query = sa.select(event.c.message, event.c.serial, event.c.number).where(event.c.message.in_(ids))
+    for row in tx.execute(query.order_by(event.c.serial)):
+        found[row.message].append((row.serial, row.number))
+    return found
+
+
+def _keep_heads(tx: Transaction, part: int, ids: Sequence[str]) -> None:
+    """Keep of accepted messages the head and the receipt; delete the rows of refused ones."""
+    columns = (message.c[name] for name in ("id", "state", "receipt", "message_id", "document_id", "sha256"))
+    rows = tx.execute(sa.select(*columns).where(message.c.id.in_(ids))).all()
+    accepted = [row for row in rows if row.state == MessageState.ACCEPTED]
+    receipts.keep_receipts(
+        tx,
+        [
+            ReceiptToPack(row.id, bytes(row.receipt), row.message_id, row.document_id, row.sha256)
+            for row in accepted
+            if row.receipt is not None
+        ],
+    )
+    head = {"archive": part, "receipt": None, "envelope": None, "subject": None}
+    tx.execute(sa.update(message).where(message.c.id.in_([row.id for row in accepted])).values(head))
+    refused = [row.id for row in rows if row.state == MessageState.REFUSED]
+    if refused:
+        tx.execute(sa.delete(message).where(message.c.id.in_(refused)))
+
+
+def let_calls_go(tx: Transaction, serials: Sequence[int]) -> int:
+    """Delete the events of no message with these *serials*, which are in an archive file. Return how many there were."""
+    listed = sa.select(event_index.c.serial).where(event_index.c.serial.in_(serials))
+    return chain_gaps.remove_chained_events(tx, list(tx.scalars(listed)))
+
+
+# --- what several messages share
+
+
+@attrs.frozen(eq=False)
+class Shared:
+    """Octets (by SHA-256) and exchanges (by key) that messages of an archive have, and may share with others."""
+
+    octets: frozenset[str]
+    exchanges: frozenset[str]
+
+
+def pass_messages(tx: Transaction, shared: Collection[str], after: str) -> tuple[set[str], str]:
+    """Return which of the octets *shared* the next whole messages behind the hub id *after* have, and the last of them.
+
+    The id is empty when there are no more.
+    """
+    query = sa.select(message.c.id, message.c.sha256).where(message.c.id > after, message.c.archive.is_(None))
+    rows = tx.execute(query.order_by(message.c.id).limit(_PASS)).all()
+    return {row.sha256 for row in rows if row.sha256 in shared}, rows[-1].id if len(rows) == _PASS else ""
+
+
+def pass_attempts(tx: Transaction, shared: Collection[str], after: str) -> tuple[set[str], str]:
+    """Return which of the exchanges *shared* the next attempts behind the id *after* have, and the last of them.
+
+    The id is empty when there are no more.
+    """
+    query = sa.select(attempt.c.id, attempt.c.exchange).where(attempt.c.id > after)
+    rows = tx.execute(query.order_by(attempt.c.id).limit(_PASS)).all()
+    return {row.exchange for row in rows if row.exchange in shared}, rows[-1].id if len(rows) == _PASS else ""
+
+
+def list_planned_octets(tx: Transaction) -> set[str]:
+    """Return the SHA-256 of all octets that corrections name."""
+    rows = tx.execute(sa.select(replay_plan.c.given, replay_plan.c.packet).where(replay_plan.c.corrects.is_not(None)))
+    return {name for row in rows for name in row if name}
+
+
+def measure_octets(tx: Transaction, names: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the *names* of octets that are here, in batches of at most `MOST_OCTETS` octets."""
+    batch: list[str] = []
+    size = 0
+    for some in cut_values(sorted(names)):
+        query = sa.select(content.c.sha256, sa.func.sum(sa.func.length(content.c.octets)).label("size"))
+        for row in tx.execute(query.where(content.c.sha256.in_(some)).group_by(content.c.sha256)):
+            if batch and (size + row.size > MOST_OCTETS or len(batch) == choosing.PAGE):
+                yield batch
+                batch, size = [], 0
+            batch.append(row.sha256)
+            size += row.size
+    if batch:
+        yield batch
+
+
+def remove_octets(tx: Transaction, names: Sequence[str], passed_until: datetime) -> int:
+    """Delete the octets *names*, of which the pass found no use. Return the number of contents deleted.
+
+    *passed_until*: the time before the pass began; messages that came later are looked at here.
+    """
+    _hold(tx, content)
+    later = sa.and_(message.c.id >= make_first_id(passed_until), message.c.archive.is_(None))
+    used = set(tx.scalars(sa.select(message.c.sha256).where(later, message.c.sha256.in_(names))))
+    used |= list_planned_octets(tx)
+    gone = [name for name in names if name not in used]
+    tx.execute(sa.delete(content).where(content.c.sha256.in_(gone)))
+    return len(gone)
+
+
+def remove_exchanges(tx: Transaction, keys: Sequence[str], passed_until: datetime) -> int:
+    """Delete the exchanges *keys*, of which the pass found no use. Return how many were deleted.
+
+    *passed_until*: a time before which every attempt had ended when the pass began.
+    """
+    _hold(tx, exchange)
+    later = attempt.c.id >= make_first_id(passed_until)
+    used = set(tx.scalars(sa.select(attempt.c.exchange).where(later, attempt.c.exchange.in_(keys))))
+    gone = [key for key in keys if key not in used]
+    tx.execute(sa.delete(exchange).where(exchange.c.sha256.in_(gone)))
+    return len(gone)
+
+
+def _hold(tx: Transaction, table: sa.Table) -> None:
+    """Let no other transaction use *table* until *tx* ends. Raises SQLAlchemy's error if it is not free soon."""
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql(f"{_WAIT}; LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE")
