@@ -128,6 +128,16 @@ def list_live_nodes(tx: Transaction, now: datetime) -> list[Node]:
     return [each.node for each in list_nodes(tx, now) if each.state is NodeState.ALIVE]
 
 
+def read_live_schemas(tx: Transaction, now: datetime) -> dict[str, str]:
+    """Return the schema version that the program of each live node knows, by the node's name.
+
+    Reads only columns that the table has had from the beginning: it is asked before an upgrade.
+    """
+    at = read_node_time(tx, now)
+    query = sa.select(table.c.name, table.c.schema).where(table.c.until >= at, table.c.stopped_at.is_(None))
+    return {row.name: row.schema for row in tx.execute(query)}
+
+
 def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
     """Return every node, the last started first."""
     at = read_node_time(tx, now)

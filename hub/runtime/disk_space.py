@@ -41,6 +41,14 @@ def describe_lacking_space(config: Config) -> Phrase | None:
     return reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), lacking) if lacking else None
 
 
+def describe_lacking_room(place: Path, octets: int) -> Phrase | None:
+    """Say that the disk of the directory *place* has less than *octets* free; None if it has."""
+    free = shutil.disk_usage(place).free
+    if free >= octets:
+        return None
+    return phrase("{place}: {free} octets free, {needed} needed", place=str(place), free=free, needed=octets)
+
+
 def list_places(config: Config) -> Iterable[Path]:
     """Yield each directory that the hub writes to: `data`, and that of SQLite's file."""
     yield config.data

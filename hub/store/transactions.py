@@ -460,13 +460,18 @@ def select_schema_version(tx: Transaction) -> str | None:
 
 def upgrade_schema(engine: sa.Engine, target: str = "head") -> None:
     """Upgrade the database to the latest schema version, or to *target*. Does nothing when it is already there."""
+    with write_transaction(engine) as tx:
+        migrate_schema(tx, target)
+
+
+def migrate_schema(tx: Transaction, target: str = "head") -> None:
+    """Upgrade the database in the write transaction *tx*, as `upgrade_schema`: a rollback undoes it on both databases."""
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes long
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
     config = _alembic()
-    with write_transaction(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes long
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
-        config.attributes["connection"] = connection
-        command.upgrade(config, target)
+    config.attributes["connection"] = tx
+    command.upgrade(config, target)
 
 
 def _alembic() -> AlembicConfig:

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.screen import FAILED, CommandStop, Screen, command, command_group, exit_command, pass_screen, say_count, t
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    CommandStop,
+    Screen,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    progress_bar,
+    say,
+    say_count,
+    t,
+)
 from hub.language.phrases import phrase
 
 COMMANDS = {
@@ -109,11 +122,16 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
 @command(
     "upgrade",
     t(
-        "Upgrade the database to the version this program needs, or create it. Refused while nodes of "
-        "the old version run, except with --before."
+        "Upgrade the journal to the version this program needs, or create it. The upgrade is rehearsed on a "
+        "copy first, and it is not committed if it would change a message, a delivery, a fact or the chain of "
+        "events. Refused while nodes of the old version run, except with --before.\n\n"
+        "The way back: if the older program runs on the new version too, start it again. If not, the copy of "
+        "before the upgrade is kept, and --undo puts it back, as long as no message has come since."
     ),
+    "lienthong db upgrade --rehearse",
     "lienthong db upgrade",
     "lienthong db upgrade --before",
+    "lienthong db upgrade --undo",
 )
 @click.option(
     "--before",
@@ -127,28 +145,130 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
     flag_value="after",
     help=t("The rest, once no node of the old version is left."),
 )
+@click.option("--rehearse", is_flag=True, help=t("Only try it on a copy, and say how long it takes."))
+@click.option("--no-copy", is_flag=True, help=t("Make no copy: no rehearsal, and no way back but a backup."))
+@click.option("--undo", is_flag=True, help=t("Put the copy of before the upgrade back. The hub must be stopped."))
 @pass_screen
-def upgrade_hub_database(screen: Screen, part: str | None) -> None:
+def upgrade_hub_database(screen: Screen, part: str | None, rehearse: bool, no_copy: bool, undo: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.store import schema_version, transactions
 
+    if undo + rehearse + no_copy > 1 or (undo and part):
+        raise click.UsageError(t("--undo, --rehearse and --no-copy are used alone"))
     config = read_journal_config(screen)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.database_url.startswith("sqlite"):
         Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open_journal(config, any_version=True) as engine:
+        if undo:
+            _undo_upgrade(screen, config, engine)
+            return
         before = transactions.read_schema_version(engine)
         target = schema_version.choose_target_version(schema_version.list_migration_steps(), before, part)
-        if target is not None:
-            _refuse_beside_others(config, engine, before, target)
+        kept = None
+        if target is not None and before is None:
             transactions.upgrade_schema(engine, target)
+        elif target is not None and before is not None:
+            sqlite = config.database_url.startswith("sqlite")
+            used = False if rehearse else _refuse_beside_others(config, engine, before, target)
+            copies = not no_copy and (sqlite or not used)  # a server copies no database that is in use
+            kept = _upgrade(screen, config, engine, before, target, copies=copies, rehearses=rehearse)
         after = transactions.read_schema_version(engine)
     said = t("nothing to do") if before == after else f"{before or '-'} → {after}"
-    screen.row({"before": before, "after": after}, said)
+    if rehearse and target is not None:
+        said = t("rehearsed only; the journal is as it was")
+    screen.row({"before": before, "after": after, "copy": kept}, said)
 
 
-def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None, target: str) -> None:
-    """Refuse an upgrade that would remove what a running node still uses. Raises `CommandStop`."""
+def _upgrade(
+    screen: Screen, config: "Config", engine: "Engine", before: str, target: str, *, copies: bool, rehearses: bool
+) -> str | None:
+    """Upgrade the journal, and return the name of the copy that is kept as the way back. Raises `CommandStop`."""
+    from hub.journal.upkeep import upgrade
+    from hub.store import schema_version
+
+    steps = schema_version.list_migration_steps()
+    removes = schema_version.applies_after_part(steps, before, target)
+    copy = upgrade.JournalCopy(config.database_url, before, config.password_file)
+    done = False
+    try:
+        if copies:
+            if config.database_url.startswith("sqlite"):
+                _refuse_without_room(config)
+            with progress_bar(t("Copying")) as tell:
+                copy.make(tell)
+            rehearsed = copy.open()
+            seconds = upgrade.upgrade_journal(rehearsed, target, commit=False)
+            rehearsed.dispose()
+            screen.note(t("Rehearsed on a copy: {seconds} s, nothing lost.", seconds=say_count(round(seconds))))
+        if not rehearses:
+            upgrade.upgrade_journal(engine, target)
+            done = True
+    except (upgrade.Uncopied, upgrade.Altered) as error:
+        raise CommandStop(say(error.args[0])) from error
+    finally:
+        if copies and not (done and removes):
+            copy.remove()
+    if rehearses:
+        return None
+    if not removes:
+        screen.note(t("The way back: the older program runs on this version too. Start it again; nothing is lost."))
+        return None
+    if not copies:
+        screen.note(t("There is no way back but a backup."))
+        return None
+    screen.note(
+        t("The way back: `lienthong db upgrade --undo`, with {name}. Remove it when it is not needed.", name=copy.name)
+    )
+    return copy.name
+
+
+def _refuse_without_room(config: "Config") -> None:
+    """Refuse a copy of SQLite's file for which its disk has no room. Raises `CommandStop`."""
+    from hub.runtime.disk_space import describe_lacking_room
+
+    file = Path(config.database_url.removeprefix("sqlite:///"))
+    # once for the copy, once for what the migrations write before they are undone there
+    if lacking := describe_lacking_room(file.parent, 2 * file.stat().st_size):
+        raise CommandStop(say(lacking))
+
+
+def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine") -> None:
+    """Put the copy of before the upgrade back. Raises `CommandStop`."""
+    from hub.journal.upkeep import upgrade
+    from hub.runtime import pidfile
+    from hub.store import schema_version, transactions
+
+    if pid := pidfile.find_live_pid(config.data):
+        raise CommandStop(t("the hub is running (pid {pid}); stop it first", pid=pid))
+    now = transactions.read_schema_version(engine)
+    earlier = [step.version for step in schema_version.list_migration_steps() if now is None or step.version < now]
+    copies = (upgrade.JournalCopy(config.database_url, version, config.password_file) for version in reversed(earlier))
+    found = next((copy for copy in copies if copy.exists()), None)
+    if found is None:
+        raise CommandStop(t("there is no copy of before an upgrade"), NOT_FOUND)
+    try:
+        found.put_back(engine)
+    except upgrade.Unreturnable as error:
+        raise CommandStop(
+            say(error.args[0]) + t(". Restore a backup instead: docs/howto/operate.md, Restore"),
+        ) from error
+    screen.row(
+        {"before": now, "after": found.version, "aside": found.aside},
+        t(
+            "{now} → {version}. Start the older program. The upgraded journal is {aside}.",
+            now=now,
+            version=found.version,
+            aside=found.aside,
+        ),
+    )
+
+
+def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None, target: str) -> bool:
+    """Refuse an upgrade that would remove what a running node still uses. Raises `CommandStop`.
+
+    Tells whether nodes run, which is allowed while an upgrade only adds.
+    """
     from datetime import UTC, datetime
 
     from hub.journal import nodes
@@ -158,7 +278,7 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
     pid, mine = pidfile.find_live_pid(config.data), pidfile.name_node(config.data, datetime.now(UTC))
     with transactions.read_transaction(engine) as tx:
         told = schema_version.read_least_version(tx) is not None  # otherwise the database is older than this table
-        alive = {each.name: each.schema for each in nodes.list_live_nodes(tx, datetime.now(UTC))} if told else {}
+        alive = nodes.read_live_schemas(tx, datetime.now(UTC)) if told else {}
     old = [name for name, schema in alive.items() if schema < target]
     if schema_version.applies_after_part(schema_version.list_migration_steps(), found, target) and old:
         raise CommandStop(
@@ -166,6 +286,7 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
         )
     if pid and mine not in alive:
         raise CommandStop(t("the hub is running (pid {pid}); stop it first", pid=pid))
+    return bool(alive)
 
 
 @command(

@@ -1,0 +1,207 @@
+"""Upgrades a journal: rehearsed on a copy, checked before its commit, and the copy is the way back.
+
+What an upgrade must leave as it is (messages, deliveries, facts, the chain of events) is counted before and after it in
+one transaction, which is rolled back if the two differ. Both databases undo changes of tables with a transaction.
+Knows tables and their rows; which migrations there are, and who may run beside them, is known by
+`hub.store.schema_version`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic
+
+import attrs
+import sqlalchemy as sa
+
+from hub.journal import events
+from hub.journal.upkeep import backup
+from hub.language.phrases import phrase
+from hub.store import transactions
+from hub.store.transactions import Transaction
+
+#: Where on a PostgreSQL server one is connected while a database is copied or renamed.
+_APART = "postgres"
+#: What is counted, by what. Every version of the schema has these columns.
+_COUNTED = {"message": ("state", "service"), "delivery": ("state",), "fact": ("service", "milestone"), "unit": ()}
+_SQLITE = "sqlite:///"
+
+#: What is counted: `message accepted documents` and so on; and its number.
+Figures = Mapping[str, int | str]
+
+
+class Uncopied(Exception):
+    """The journal could not be copied; the argument, a `Phrase`, says why and what to do."""
+
+
+class Altered(Exception):
+    """The upgrade would change what it must keep, and was rolled back; the argument, a `Phrase`, says what."""
+
+
+class Unreturnable(Exception):
+    """The journal cannot be put back as it was; the argument, a `Phrase`, says why."""
+
+
+def read_figures(tx: Transaction) -> Figures:
+    """Count what an upgrade must leave as it is. Reads each row of four tables, and needs no version of the schema."""
+    found: dict[str, int | str] = {}
+    for name, by in _COUNTED.items():
+        columns: list[sa.ColumnElement[object]] = [sa.column(each) for each in by]
+        query = sa.select(*columns, sa.func.count()).select_from(sa.table(name)).group_by(*columns)
+        for *values, count in tx.execute(query):
+            found[" ".join([name, *(str(value) for value in values)])] = count
+    number, head = events.read_chain_head(tx)
+    return {**found, "event": number, "chain": head}
+
+
+def find_changes(before: Figures, after: Figures) -> list[str]:
+    """Return each figure that differs, as `NAME: BEFORE → AFTER`."""
+    names = sorted({*before, *after})
+    return [
+        f"{name}: {before.get(name, 0)} → {after.get(name, 0)}" for name in names if before.get(name) != after.get(name)
+    ]
+
+
+def upgrade_journal(engine: sa.Engine, target: str, *, commit: bool = True) -> float:
+    """Upgrade the journal to *target* in one transaction, and return the seconds that it took.
+
+    Raises `Altered`, and leaves everything as it was, if a figure changes. Without *commit* all is undone at the end.
+    """
+    began = monotonic()
+    with engine.connect().execution_options(writes=True) as connection, connection.begin() as transaction:
+        before = read_figures(connection)
+        transactions.migrate_schema(connection, target)
+        if changed := find_changes(before, read_figures(connection)):
+            raise Altered(phrase("the upgrade would change {changed}", changed="; ".join(changed)))
+        if not commit:
+            transaction.rollback()
+    return monotonic() - began
+
+
+@attrs.frozen
+class JournalCopy:
+    """Where the copy of one journal lies that is made before an upgrade: a file beside SQLite's, a database on the server."""
+
+    url: str  #: of the journal
+    version: str  #: of its schema, before the upgrade
+    password_file: Path | None = None  #: for PostgreSQL
+
+    @property
+    def name(self) -> str:
+        """Return the path of the file, or the name of the database."""
+        if self.url.startswith(_SQLITE):
+            return f"{self._file}.before-upgrade-{self.version}"
+        return f"{self._database}_before_upgrade_{self.version}"
+
+    @property
+    def aside(self) -> str:
+        """Return where the upgraded journal lies after `put_back`."""
+        return self.name.replace("before", "after", 1) if self._server else f"{self._file}.after-upgrade-{self.version}"
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.url.removeprefix(_SQLITE))
+
+    @property
+    def _server(self) -> bool:
+        return not self.url.startswith(_SQLITE)
+
+    @property
+    def _database(self) -> str:
+        return str(sa.make_url(self.url).database)
+
+    def exists(self) -> bool:
+        """Tell whether it was made."""
+        return self._is_there(self.name)
+
+    def _is_there(self, name: str) -> bool:
+        if not self._server:
+            return Path(name).exists()
+        with self._administer() as connection:
+            query = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
+            return connection.execute(query, {"name": name}).first() is not None
+
+    def make(self, tell: Callable[[int, int], None] = lambda _done, _all: None) -> None:
+        """Copy the journal, in place of an earlier copy. Raises `Uncopied`.
+
+        On PostgreSQL the server copies the database, to which nobody else may be connected.
+        """
+        self.remove()
+        if not self._server:
+            try:
+                backup.name_backup(backup.copy_journal(self._file, Path(self.name), tell), Path(self.name))
+            except OSError as error:
+                raise Uncopied(phrase("{file}: {error}", file=self.name, error=error.strerror)) from error
+            return
+        try:
+            self._run(f"CREATE DATABASE {_quote(self.name)} TEMPLATE {_quote(self._database)}")
+        except sa.exc.DBAPIError as error:
+            raise Uncopied(
+                phrase(
+                    "the server does not copy the database: {error} Stop every node, and let its role make databases "
+                    "(ALTER ROLE … CREATEDB).",
+                    error=str(error.orig).strip().rstrip(".") + ".",
+                )
+            ) from error
+
+    def open(self) -> sa.Engine:
+        """Return an engine of the copy."""
+        if not self._server:
+            return transactions.open_journal(f"{_SQLITE}{self.name}", pooled=False)
+        url = sa.make_url(self.url).set(database=self.name).render_as_string(hide_password=False)
+        return transactions.open_journal(url, password_file=self.password_file, pooled=False)
+
+    def remove(self) -> None:
+        """Remove the copy, if there is one."""
+        if self._server:
+            if self.exists():
+                self._run(f"DROP DATABASE {_quote(self.name)}")
+            return
+        for left in ("", "-wal", "-shm"):
+            Path(f"{self.name}{left}").unlink(missing_ok=True)
+
+    def put_back(self, journal: sa.Engine) -> None:
+        """Make the copy the journal again, and keep the upgraded one as `aside`. No hub may run.
+
+        Raises `Unreturnable` if a message came since the copy was made, which would be lost, or if there is an `aside`.
+        """
+        if self._is_there(self.aside):
+            raise Unreturnable(phrase("{name} exists already", name=self.aside))
+        copied = self.open()
+        with transactions.read_transaction(journal) as tx, transactions.read_transaction(copied) as before:
+            since = _count_messages(tx) - _count_messages(before)
+            if since:
+                raise Unreturnable(
+                    phrase("{since} messages came since the upgrade; the copy does not have them", since=since)
+                )
+        copied.dispose()
+        if self._server:
+            journal.dispose()
+            self._run(  # as one statement: both or neither
+                f"ALTER DATABASE {_quote(self._database)} RENAME TO {_quote(self.aside)}; "
+                f"ALTER DATABASE {_quote(self.name)} RENAME TO {_quote(self._database)}"
+            )
+            return
+        for engine in (journal, copied):
+            with engine.connect() as connection:  # one file each, without WAL
+                connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
+            engine.dispose()
+        Path(self.aside).hardlink_to(self._file)  # there is a journal at every moment
+        Path(self.name).replace(self._file)
+
+    def _run(self, statement: str) -> None:
+        with self._administer() as connection:
+            connection.exec_driver_sql(statement)
+
+    def _administer(self) -> sa.Connection:
+        """Return a connection to the server's own database, as the journal's role."""
+        url = sa.make_url(self.url).set(database=_APART).render_as_string(hide_password=False)
+        engine = transactions.open_journal(url, password_file=self.password_file, pooled=False)
+        return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _count_messages(tx: Transaction) -> int:
+    return int(tx.execute(sa.select(sa.func.count()).select_from(sa.table("message"))).scalar_one())
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

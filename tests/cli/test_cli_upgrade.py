@@ -1,0 +1,158 @@
+"""`lienthong db upgrade`: rehearsed on a copy, checked before its commit, and with a way back; on both databases."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import Result
+
+from hub.config import read_config
+from hub.journal.upkeep import upgrade
+from hub.store import transactions
+from tests import homes
+from tests.conftest import DATABASES
+
+#: Versions of earlier releases: what follows them removes something (`removing`), or only adds.
+REMOVED, ADDED = "0042", "0046"
+#: A message as every version of the schema has it.
+MESSAGE = """
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size)
+VALUES ('{}', 'sotttt', 'm{}', 'documents', 'unknown', 'refused', '2026-11-24T08:00:01.000000Z', 'aa', 5)
+"""
+
+
+class Town:
+    """The directory of a hub whose journal has an earlier version."""
+
+    def __init__(self, home: Path) -> None:
+        self.type = homes.typing(home)
+        config = read_config(home / "hub.toml")
+        self.url = config.database_url
+
+    def make(self, version: str) -> None:
+        """Make its journal, of *version*, with a message."""
+        Path(self.url.removeprefix("sqlite:///")).unlink(missing_ok=True)
+        engine = transactions.open_journal(self.url, pooled=False)
+        transactions.upgrade_schema(engine, version)
+        engine.dispose()
+        self.receive(1)
+
+    def receive(self, number: int) -> None:
+        """Write a message into it."""
+        with self.reading(writes=True) as tx:
+            tx.exec_driver_sql(MESSAGE.format(number, number))
+
+    def reading(self, *, writes: bool = False):
+        """Open a transaction."""
+        engine = transactions.open_journal(self.url, pooled=False)
+        return transactions.write_transaction(engine) if writes else transactions.read_transaction(engine)
+
+    @property
+    def version(self) -> str | None:
+        """Its version."""
+        with self.reading() as tx:
+            return transactions.select_schema_version(tx)
+
+    @property
+    def messages(self) -> int:
+        """How many it has."""
+        with self.reading() as tx:
+            return int(tx.exec_driver_sql("SELECT count(*) FROM message").scalar_one())
+
+    def copies(self, version: str) -> bool:
+        """Tell whether a copy of *version* is kept."""
+        return upgrade.JournalCopy(self.url, version).exists()
+
+
+@pytest.fixture(params=DATABASES)
+def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
+    """A hub's directory on each database, without a journal."""
+    home = homes.begin(tmp_path / "tinh")
+    if request.param == "sqlite":
+        yield Town(home)
+        return
+    server = request.getfixturevalue("postgresql")
+    with server.database(empty=True) as url:
+        plain = url.replace("+psycopg", "")
+        config = home / "hub.toml"
+        config.write_text(re.sub('^url = "sqlite.*"', f'url = "{plain}"', config.read_text(), flags=re.MULTILINE))
+        made = Town(home)
+        yield made
+        for version in (REMOVED, ADDED):
+            copy = upgrade.JournalCopy(made.url, version)
+            for name in (copy.name, copy.aside):
+                server._do(f'DROP DATABASE IF EXISTS "{name}"')
+
+
+@pytest.fixture
+def removing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the migration after `REMOVED` be one that removes what older programs need."""
+    found = tuple((version, "after" if version == "0043" else part) for version, part in transactions.list_migrations())
+    monkeypatch.setattr(transactions, "list_migrations", lambda: found)
+
+
+def ok(done: Result) -> str:
+    """Return what a command said, which must have succeeded."""
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(town: Town) -> None:
+    town.make(REMOVED)
+    said = ok(town.type("db", "upgrade", "--rehearse"))
+    assert "Rehearsed on a copy" in said
+    assert "as it was" in said
+    assert town.version == REMOVED
+    assert not town.copies(REMOVED)
+
+
+def test_after_an_upgrade_that_removes_something_the_copy_is_the_way_back(town: Town, removing: None) -> None:
+    town.make(REMOVED)
+    assert "--undo" in ok(town.type("db", "upgrade"))
+    assert town.version == transactions.read_latest_version()
+    assert town.copies(REMOVED)
+    assert f"→ {REMOVED}" in ok(town.type("db", "upgrade", "--undo"))
+    assert (town.version, town.messages) == (REMOVED, 1)
+    ok(town.type("db", "upgrade"))  # and forward again
+    assert (town.version, town.messages) == (transactions.read_latest_version(), 1)
+
+
+def test_there_is_no_way_back_over_a_message_that_came_since(town: Town, removing: None) -> None:
+    town.make(REMOVED)
+    ok(town.type("db", "upgrade"))
+    town.receive(2)
+    refused = town.type("db", "upgrade", "--undo")
+    assert refused.exit_code == 1
+    assert "1 messages came since" in refused.output
+    assert town.messages == 2
+
+
+def test_after_an_upgrade_that_only_adds_the_older_program_is_the_way_back(town: Town) -> None:
+    town.make(ADDED)
+    assert "older program runs on this version too" in ok(town.type("db", "upgrade"))
+    assert not town.copies(ADDED)
+    assert town.type("db", "upgrade", "--undo").exit_code == 4
+
+
+def test_an_upgrade_that_would_lose_a_message_is_not_committed(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.make(REMOVED)
+    migrate: Callable[[sa.Connection, str], None] = transactions.migrate_schema
+
+    def lose(tx: sa.Connection, target: str = "head") -> None:
+        migrate(tx, target)
+        tx.exec_driver_sql("DELETE FROM message")
+
+    monkeypatch.setattr(transactions, "migrate_schema", lose)
+    for options in ([], ["--no-copy"]):
+        refused = town.type("db", "upgrade", *options)
+        assert refused.exit_code == 1
+        assert "message refused documents: 1 → 0" in refused.output
+        assert (town.version, town.messages) == (REMOVED, 1)
+        assert not town.copies(REMOVED)
+
+
+def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    refused = homes.typing(homes.begin(tmp_path / "tinh"))("db", "upgrade", "--undo", "--before")
+    assert refused.exit_code == 2
