@@ -16,20 +16,18 @@ from pathlib import Path
 
 import attrs
 
-from hub.backup import contents, package, shelf, trial
-from hub.backup.manifest import SQLITE, BackupManifest
+from hub.backup import contents, journal_copy, package, shelf, trial
+from hub.backup.manifest import BackupManifest
 from hub.backup.package import BackupUnfit
 from hub.backup.shelf import BackupRecord
 from hub.config import Config
 from hub.config.backup import BackupSettings
-from hub.journal.upkeep import backup as copying
 from hub.language.phrases import phrase
 from hub.runtime import disk_space
 from hub.security.age_files import make_private_key
 
 #: The folder in the data directory in which backups are prepared and tried, and the lock of the one that runs.
 WORK, _LOCK = "backup.work", "backup.lock"
-_SQLITE = "sqlite:///"
 
 
 class BackupRuns(Exception):
@@ -48,31 +46,24 @@ def make_backup(
     config: Config,
     settings: BackupSettings,
     clock: Callable[[], datetime],
-    tell: trial.Tell = lambda _step, _count: None,
+    tell: journal_copy.Tell = lambda _step, _count: None,
 ) -> MadeBackup:
     """Make a backup of the hub and try it. The hub may run. Return its record.
 
     *tell* is called with the step (`copying`, `hashing`, `encrypting`, `restoring`, `verifying`) and the number of
     octets of it that were done. Raises BackupRuns, BackupUnfit if the journal or the backup is damaged or the disk has
-    no room, OSError, sqlite3.Error, and Unready if the hub's key cannot be used now. Then there is no new backup, and
-    the older ones are all there.
+    no room, OSError, sqlite3.Error, SQLAlchemy's errors if a server does not answer, and Unready if the hub's key
+    cannot be used now. Then there is no new backup, and the older ones are all there.
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold_work_folder(config.data) as work:
         shelf.remove_unfinished(settings.folder)
         chosen = contents.choose_files(config, settings)
-        journal = Path(config.database_url.removeprefix(_SQLITE))
-        _require_room(config, journal.stat().st_size)
+        _require_room(config, journal_copy.measure_journal(config, settings))
         made_at = clock().astimezone(UTC).replace(microsecond=0)  # before the copy begins: what came earlier is in it
-        copied = copying.copy_journal(journal, work / SQLITE, lambda done, _all: tell("copying", done))
-        copied = copied.rename(work / SQLITE)
-        engine = trial.open_copy(copied)
-        try:
-            with engine.connect() as tx:
-                state = trial.read_journal_state(tx)
-        finally:
-            engine.dispose()
-        files = [(SQLITE, copied), *chosen.files]
+        copied = journal_copy.copy_journal(config, settings, work, tell)
+        state = copied.state
+        files = [(copied.name, copied.file), *chosen.files]
         manifest = BackupManifest(
             hub=config.name,
             config=config.path.name,
@@ -101,12 +92,14 @@ def make_backup(
                 made_at,
                 lambda count: tell("encrypting", count),
             )
-            copied.unlink()  # makes room for the trial
-            trial.try_backup(new, [key], [config.identity.certificate], work, tell)
+            copied.file.unlink()  # makes room for the trial
+            tried = trial.try_backup(
+                new, [key], [config.identity.certificate], work, journal_copy.place_trial(config, settings), tell
+            )
             os.link(new, file)  # fails if *file* exists: never overwrites
         finally:
             new.unlink(missing_ok=True)
-        record = shelf.write_record(file, written, manifest, clock())
+        record = shelf.write_record(file, written, manifest, clock(), restored=tried.restored)
         return MadeBackup(record, tuple(shelf.remove_old_backups(settings.folder, settings.keep)))
 
 

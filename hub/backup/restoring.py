@@ -9,12 +9,15 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.backup import package, shelf, trial
+from hub.backup import journal_copy, package, shelf, trial
+from hub.backup.journal_copy import Tell
 from hub.backup.making import hold_work_folder
 from hub.backup.manifest import HOME, BackupManifest, MemberEntry
 from hub.backup.package import BackupUnfit
+from hub.backup.postgresql import PostgresqlPlace
 from hub.language.phrases import phrase
 from hub.security.age_files import PrivateKey
+from hub.store import transactions
 
 _BESIDE = ("", "-wal", "-shm")
 
@@ -34,7 +37,7 @@ def restore_sqlite_journal(
     journal: Path,
     data: Path,
     now: datetime,
-    tell: trial.Tell = lambda _step, _count: None,
+    tell: Tell = lambda _step, _count: None,
 ) -> RestoredJournal:
     """Restore the journal of the backup *file* to *journal*. The caller holds the lock of the data directory *data*.
 
@@ -48,17 +51,44 @@ def restore_sqlite_journal(
         try:
             for old in work.iterdir():
                 old.unlink()
-            manifest = trial.try_backup(file, keys, signers, work, tell)
-            if not manifest.is_sqlite:
+            tried = trial.try_backup(file, keys, signers, work, journal_copy.NOWHERE, tell)
+            if not tried.manifest.is_sqlite:
                 raise BackupUnfit(phrase("its journal is PostgreSQL's, but database.url names SQLite"))
             moved = _move_away(journal, now)
-            (work / manifest.journal.name).rename(journal)
+            tried.journal.rename(journal)
             shelf.sync_folder(journal.parent)
         finally:
             for left in work.iterdir():
                 left.unlink()
             work.rmdir()
-    return RestoredJournal(manifest, moved)
+    return RestoredJournal(tried.manifest, moved)
+
+
+def restore_postgresql_journal(
+    file: Path,
+    keys: Sequence[PrivateKey],
+    signers: Sequence[x509.Certificate],
+    place: PostgresqlPlace,
+    data: Path,
+    tell: Tell = lambda _step, _count: None,
+) -> RestoredJournal:
+    """Restore the journal of the backup *file* into the empty database *place*, in one transaction, and verify it there.
+
+    Raises BackupUnfit, BackupRuns, OSError, and SQLAlchemy's errors if the server does not answer. Then the database is
+    empty, or, if only the last check fails, holds what was restored.
+    """
+    with hold_work_folder(data) as work:
+        place.require_empty()
+        read_only = attrs.evolve(place, url="")
+        tried = trial.try_backup(file, keys, signers, work, read_only, tell)
+        if tried.manifest.is_sqlite:
+            raise BackupUnfit(phrase("its journal is SQLite's, but database.url names PostgreSQL"))
+        place.restore(tried.journal)
+        engine = place.open_engine()
+        with transactions.read_transaction(engine) as tx:
+            for problem in journal_copy.judge_journal(tried.manifest, tx, tell):
+                raise BackupUnfit(problem)
+    return RestoredJournal(tried.manifest, ())
 
 
 def _move_away(journal: Path, now: datetime) -> tuple[Path, ...]:

@@ -26,7 +26,8 @@ class BackupRecord:
     file: Path
     octets: int
     sha256: str  #: of the encrypted file
-    tried_at: datetime  #: when the trial restore of this very file ended well
+    tried_at: datetime  #: when the trial of this very file ended well
+    restored: bool  #: whether the trial restored its journal; False: it only read it whole (`trial.TriedBackup`)
     manifest: BackupManifest
 
     @property
@@ -40,12 +41,15 @@ def name_backup_file(folder: Path, manifest: BackupManifest) -> Path:
     return folder / f"lienthong-{manifest.province}-{manifest.made_at:%Y%m%dT%H%M%SZ}{SUFFIX}"
 
 
-def write_record(file: Path, written: Written, manifest: BackupManifest, tried_at: datetime) -> BackupRecord:
+def write_record(
+    file: Path, written: Written, manifest: BackupManifest, tried_at: datetime, *, restored: bool
+) -> BackupRecord:
     """Write the record of the backup *file*, which is in its place and was tried, and return it. Raises OSError."""
     said = {
         "octets": written.octets,
         "sha256": written.sha256,
         "tried_at": tried_at.isoformat(),
+        "restored": restored,
         "manifest": json.loads(manifest.write()),
     }
     record = _name_record(file)
@@ -56,7 +60,9 @@ def write_record(file: Path, written: Written, manifest: BackupManifest, tried_a
         os.fsync(target.fileno())
     new.replace(record)
     sync_folder(file.parent)
-    return BackupRecord(file=file, octets=written.octets, sha256=written.sha256, tried_at=tried_at, manifest=manifest)
+    return BackupRecord(
+        file=file, octets=written.octets, sha256=written.sha256, tried_at=tried_at, restored=restored, manifest=manifest
+    )
 
 
 def list_backups(folder: Path) -> list[BackupRecord]:
@@ -130,6 +136,7 @@ def _read_record(record: Path) -> BackupRecord | None:
             octets=int(said["octets"]),
             sha256=str(said["sha256"]),
             tried_at=datetime.fromisoformat(said["tried_at"]),
+            restored=bool(said["restored"]),
             manifest=manifest,
         )
     except (OSError, ValueError, TypeError, KeyError, ManifestUnreadable):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import attrs
 
+from hub.config import database
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 from hub.security.age_files import Recipient, parse_recipient
@@ -22,6 +23,8 @@ class BackupSettings:
     keep: int  #: backups that are kept; older ones are removed
     configuration: bool  #: whether the files beside hub.toml are in it
     keys: bool  #: whether private keys and password files are in it
+    trial_url: str | None = None  #: PostgreSQL: the database into which a backup is restored to try it
+    programs: Path | None = None  #: PostgreSQL: the folder of pg_dump and pg_restore; None: the system's newest
 
 
 def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | None:
@@ -31,6 +34,7 @@ def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | Non
     keep = table.number("keep", _KEEP, least=1, most=_MOST_KEPT)
     configuration = table.flag("configuration", default=True)
     keys = table.flag("keys", default=False)
+    trial, programs = table.text("trial-database", ""), table.text("programs", "")
     table.close()
     recipients = []
     for name in names:
@@ -50,12 +54,22 @@ def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | Non
         table.wrong("recipients", phrase("is missing"), _RECIPIENT_EXPECTED)
     if keys and not configuration:
         table.wrong("keys", phrase("is set although configuration = false"), phrase("keys = false"))
+    trial_url = None
+    if trial:
+        try:
+            trial_url = database.parse_database_url(trial, home)
+        except database.DatabaseUrlUnfit as unfit:
+            table.wrong("trial-database", *unfit.args)
+        if trial_url and trial_url.startswith("sqlite"):
+            table.wrong("trial-database", phrase("it is not PostgreSQL"), phrase("postgresql://…, a database to try"))
     return BackupSettings(
         folder=(home / folder).resolve(),
         recipients=tuple(recipients),
         keep=keep,
         configuration=configuration,
         keys=keys,
+        trial_url=trial_url,
+        programs=home / programs if programs else None,
     )
 
 

@@ -16,7 +16,7 @@ import attrs
 import pytest
 from click.testing import Result
 
-from hub.backup import making, package, shelf, trial
+from hub.backup import journal_copy, making, package, shelf
 from hub.backup.manifest import BackupManifest, MemberEntry
 from hub.config import read_config
 from hub.domain.errors import ConfigurationFault
@@ -369,7 +369,7 @@ def test_without_the_keys_the_configuration_is_written_and_the_rest_is_said(back
 def test_a_restore_that_fails_changes_nothing(backed: Backed, monkeypatch: pytest.MonkeyPatch) -> None:
     file = backed.back_up()
     backed.record(4)
-    monkeypatch.setattr(trial, "find_difference", lambda *_: iter([phrase("another")]))
+    monkeypatch.setattr(journal_copy, "_find_difference", lambda *_: iter([phrase("another")]))
     assert backed.typed("restore", file, "--identity", backed.identity).exit_code == 1
     assert backed.messages() == {"m1", "m2", "m3", "m4"}
     assert sorted(each.name for each in (backed.home / "data").glob("*restore*")) == []
@@ -399,6 +399,8 @@ def test_a_key_pair_is_made_and_what_is_printed_is_what_hub_toml_takes(backed: B
         ({"folder": '""'}, "backup.folder"),
         ({"keep": "0"}, "backup.keep"),
         ({"keys": "true", "configuration": "false"}, "backup.keys"),
+        ({"trial_database": '"sqlite:///x.db"'}, "backup.trial-database"),
+        ({"trial_database": '"postgresql://a:b@c/d"'}, "backup.trial-database"),
         ({"where": '"x"'}, "backup.where"),
     ],
 )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 from cryptography import x509
+from sqlalchemy.exc import DBAPIError
 
 from hub.cli.screen import (
     CONFIGURATION,
-    FAILED,
     NOT_FOUND,
     PARTLY,
     UNAVAILABLE,
@@ -29,9 +29,9 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
+    from hub.backup.journal_copy import Tell
     from hub.backup.manifest import BackupManifest
     from hub.backup.shelf import BackupRecord
-    from hub.backup.trial import Tell
     from hub.config import Config
     from hub.config.backup import BackupSettings
     from hub.security.age_files import PrivateKey
@@ -102,8 +102,9 @@ def run_backup(screen: Screen) -> None:
     screen.row(
         {**_fields(record), "removed": [each.name for each in made.removed]},
         t(
-            "{file}: {octets} octets, {messages} messages, up to {last}; restored on trial, undamaged.",
+            "{file}: {octets} octets, {messages} messages, up to {last}; {verified}.",
             file=record.file,
+            verified=_say_tried(record.restored),
             octets=say_count(record.octets),
             messages=say_count(record.manifest.messages),
             last=record.manifest.last or t("nothing yet"),
@@ -135,6 +136,7 @@ def list_made_backups(screen: Screen) -> None:
         "messages": t("MESSAGES"),
         "last": t("LAST EVENT"),
         "tried_at": t("TRIED"),
+        "restored": t("RESTORED ON TRIAL"),
     }
     if not screen.table(columns, [_fields(each) for each in found]):
         raise CommandStop(t("{folder} holds no backup", folder=settings.folder), NOT_FOUND)
@@ -170,9 +172,7 @@ _file = click.argument("file", metavar=t("FILE"), type=click.Path(exists=True, d
 @_signer
 @pass_screen
 def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None) -> None:
-    from tempfile import TemporaryDirectory
-
-    from hub.backup import shelf, trial
+    from hub.backup import shelf
 
     if identity is None:
         record = shelf.find_record(file)
@@ -187,21 +187,46 @@ def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Pat
             t("{file}: unchanged since it was tried.", file=file.name),
         )
         return
+    _try_whole(screen, file, _keys(identity), signer)
+
+
+def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer: Path | None) -> None:
+    """Decrypt, restore and check a backup in a folder beside it, and say what it is."""
+    from tempfile import TemporaryDirectory
+
+    from hub.backup import journal_copy, trial
+    from hub.cli.journal import read_journal_config
+    from hub.domain.errors import ConfigurationFault
+
+    signers, place = _signers(screen, signer), journal_copy.NOWHERE
+    try:
+        config = read_journal_config(screen)
+        place = journal_copy.place_trial(config, config.backup)
+    except ConfigurationFault:
+        pass  # away from the hub: then a dump of PostgreSQL is only read
     with (
         _explained(),
         TemporaryDirectory(prefix="lienthong-verify-", dir=file.parent) as work,
         _telling() as tell,
     ):
-        manifest = trial.try_backup(file, _keys(identity), _signers(screen, signer), Path(work), tell)
+        tried = trial.try_backup(file, keys, signers, Path(work), place, tell)
+    manifest = tried.manifest
     screen.row(
-        {"file": str(file), **_said(manifest), "verified": "restored"},
+        {"file": str(file), **_said(manifest), "verified": "restored" if tried.restored else "read"},
         t(
-            "{file}: of {made_at}, {messages} messages, up to {last}; restored on trial, undamaged.",
+            "{file}: of {made_at}, {messages} messages, up to {last}; {verified}.",
             file=file.name,
             made_at=manifest.made_at.isoformat(),
             messages=say_count(manifest.messages),
             last=manifest.last or t("nothing yet"),
+            verified=_say_tried(tried.restored),
         ),
+    )
+
+
+def _say_tried(restored: bool) -> str:
+    return (
+        t("restored on trial, undamaged") if restored else t("read whole, but not restored: there is no trial-database")
     )
 
 
@@ -261,7 +286,7 @@ def _restore_home(
 def _restore_journal(
     screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], *, again: str
 ) -> None:
-    from hub.backup import restoring
+    from hub.backup import journal_copy, restoring
     from hub.cli.journal import read_journal_config
     from hub.domain.errors import ConfigurationFault
 
@@ -272,12 +297,16 @@ def _restore_journal(
         command_line = f"lienthong -c {screen.config} backup restore {again}"
         screen.note(t("Correct this, then restore the journal: {command_line}", command_line=command_line))
         exit_command(PARTLY)
-    if not config.database_url.startswith("sqlite"):
-        raise CommandStop(t("database.url names PostgreSQL, and the backup is of SQLite"), CONFIGURATION)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    journal = Path(config.database_url.removeprefix("sqlite:///"))
     with _alone(config), _explained(), _telling() as tell:
-        done = restoring.restore_sqlite_journal(file, keys, signers, journal, config.data, datetime.now(UTC), tell)
+        if journal_copy.is_sqlite(config):
+            path = journal_copy.find_sqlite_file(config)
+            journal: object = path
+            done = restoring.restore_sqlite_journal(file, keys, signers, path, config.data, datetime.now(UTC), tell)
+        else:
+            place = journal_copy.place_postgresql(config, config.backup)
+            journal = config.database_url
+            done = restoring.restore_postgresql_journal(file, keys, signers, place, config.data, tell)
     screen.row(
         {"action": "restored", "to": str(journal), **_said(done.manifest), "moved": [str(each) for each in done.moved]},
         t(
@@ -361,7 +390,7 @@ def _explained() -> Generator[None]:
     try:
         yield
     except BackupUnfit as unfit:
-        raise CommandStop(say(unfit.why), FAILED) from unfit
+        raise CommandStop(say(unfit.why)) from unfit
     except BackupRuns:
         raise CommandStop(t("another backup of this hub is being made or restored"), UNAVAILABLE) from None
     except Unready as unready:
@@ -371,7 +400,9 @@ def _explained() -> Generator[None]:
     except OSError as error:
         raise CommandStop(t("{file}: {strerror}", file=error.filename or "", strerror=error.strerror)) from error
     except sqlite3.Error as error:
-        raise CommandStop(str(error), FAILED) from error
+        raise CommandStop(str(error)) from error
+    except DBAPIError as error:
+        raise CommandStop(str(error.orig).strip(), UNAVAILABLE) from error
 
 
 @contextmanager
@@ -410,6 +441,7 @@ def _fields(record: "BackupRecord") -> dict[str, object]:
         "octets": record.octets,
         "sha256": record.sha256,
         "tried_at": record.tried_at,
+        "restored": record.restored,
         **_said(record.manifest),
     }
 

@@ -1,0 +1,163 @@
+"""Copies the journal of a hub as of one moment, from either database, and tries a copy. Knows nothing of encryption."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.backup import postgresql
+from hub.backup.manifest import POSTGRESQL, SQLITE, BackupManifest
+from hub.backup.postgresql import PostgresqlPlace
+from hub.config import Config
+from hub.config.backup import BackupSettings
+from hub.journal import events
+from hub.journal.upkeep import backup as copying
+from hub.journal.upkeep import integrity
+from hub.language.phrases import Phrase, phrase, verbatim
+from hub.store import transactions
+from hub.store.tables import message
+
+Tell = Callable[[str, int], None]
+_SQLITE_URL = "sqlite:///"
+#: No database to try a dump in.
+NOWHERE = PostgresqlPlace("")
+
+
+@attrs.frozen
+class JournalState:
+    """What a journal contains, in short."""
+
+    number: int  #: of the last numbered event
+    hash: str
+    last: str | None  #: time of the last event
+    messages: int
+    schema: str
+
+
+@attrs.frozen
+class JournalCopy:
+    """A copy of a journal: its name in a backup, the file, and what it contains."""
+
+    name: str
+    file: Path
+    state: JournalState
+
+
+def read_journal_state(tx: transactions.Transaction) -> JournalState:
+    """Return the state of a journal."""
+    number, head = events.read_chain_head(tx)
+    messages = tx.scalar(sa.select(sa.func.count()).select_from(message)) or 0
+    schema = transactions.select_schema_version(tx) or ""
+    return JournalState(number, head, events.read_last_event_time(tx), messages, schema)
+
+
+def is_sqlite(config: Config) -> bool:
+    """Tell whether the journal is SQLite's."""
+    return config.database_url.startswith(_SQLITE_URL)
+
+
+def find_sqlite_file(config: Config) -> Path:
+    """Return the file of the journal on SQLite."""
+    return Path(config.database_url.removeprefix(_SQLITE_URL))
+
+
+def place_postgresql(config: Config, settings: BackupSettings | None) -> PostgresqlPlace:
+    """Return the journal's database on PostgreSQL."""
+    return PostgresqlPlace(config.database_url, config.password_file, settings.programs if settings else None)
+
+
+def place_trial(config: Config, settings: BackupSettings | None) -> PostgresqlPlace:
+    """Return the database into which a backup of PostgreSQL is restored to try it; with an empty URL if there is none."""
+    if settings is None:
+        return NOWHERE
+    return PostgresqlPlace(settings.trial_url or "", config.password_file, settings.programs)
+
+
+def measure_journal(config: Config, settings: BackupSettings) -> int:
+    """Return the number of octets that a copy of the journal takes, about. Raises OSError."""
+    if is_sqlite(config):
+        return find_sqlite_file(config).stat().st_size
+    return place_postgresql(config, settings).measure_size()
+
+
+def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> JournalCopy:
+    """Copy the journal into the folder *work*. Raises OSError, sqlite3.Error, BackupUnfit."""
+    if is_sqlite(config):
+        new = copying.copy_journal(find_sqlite_file(config), work / SQLITE, lambda done, _all: tell("copying", done))
+        copied = new.rename(work / SQLITE)
+        engine = _open_copy(copied)
+        try:
+            with engine.connect() as tx:
+                return JournalCopy(SQLITE, copied, read_journal_state(tx))
+        finally:
+            engine.dispose()
+    place, copied = place_postgresql(config, settings), work / POSTGRESQL
+    with place.open_snapshot() as (tx, snapshot):
+        state = read_journal_state(tx)
+        place.dump(snapshot, copied, lambda done: tell("copying", done))
+    return JournalCopy(POSTGRESQL, copied, state)
+
+
+def find_problems(manifest: BackupManifest, copied: Path, trial: PostgresqlPlace, tell: Tell) -> Iterator[Phrase]:
+    """Yield what is wrong with the journal *copied*, which was taken out of a backup with *manifest*.
+
+    A dump of PostgreSQL is restored into *trial*, which is emptied before and afterwards; if that has no URL, the dump
+    is only read whole.
+    """
+    if manifest.is_sqlite:
+        engine = _open_copy(copied)
+        try:
+            with engine.connect() as tx:
+                yield from judge_journal(manifest, tx, tell)
+        except sa.exc.DBAPIError as error:
+            yield verbatim(error.orig)
+        finally:
+            engine.dispose()
+        return
+    if not trial.url:
+        postgresql.read_dump(copied, trial.programs)
+        return
+    trial.prepare_trial()
+    try:
+        trial.restore(copied)
+        engine = trial.open_engine()
+        with transactions.read_transaction(engine) as tx:
+            yield from judge_journal(manifest, tx, tell)
+    finally:
+        trial.prepare_trial()
+
+
+def judge_journal(manifest: BackupManifest, tx: Any, tell: Tell) -> Iterator[Phrase]:
+    """Yield what is wrong with the journal of *tx*, which should be the one of *manifest*."""
+    yield from find_journal_damage(tx, lambda count: tell("verifying", count))
+    yield from _find_difference(manifest, read_journal_state(tx))
+
+
+def find_journal_damage(tx: Any, tell: Callable[[int], None]) -> Iterator[Phrase]:
+    """Yield each damage of a journal: of its file, of the hash chain, of the octets of messages."""
+    found = integrity.find_file_damage(tx)
+    yield from found
+    if found:
+        return  # the later checks would read damaged pages
+    yield from integrity.find_chain_damage(tx)
+    done = 0
+
+    def step(read: int) -> None:
+        nonlocal done
+        tell(read - done)
+        done = read
+
+    yield from integrity.find_content_damage(tx, step)
+
+
+def _find_difference(manifest: BackupManifest, state: JournalState) -> Iterator[Phrase]:
+    said = JournalState(manifest.number, manifest.hash, manifest.last, manifest.messages, manifest.schema)
+    if state != said:
+        yield phrase("the restored journal is another one: {state}, not {said}", state=str(state), said=str(said))
+
+
+def _open_copy(file: Path) -> sa.Engine:
+    """Return an engine for a SQLite file that is a copy. The store's own engine would make it two files, by WAL."""
+    return sa.create_engine(f"sqlite:///{file}", poolclass=sa.NullPool)
