@@ -44,6 +44,7 @@ COMMANDS = {
         "hub.cli.audit.evidence:verify_evidence",
         phrase("Check evidence, reports, receipts; needs no hub"),
     ),
+    "archive": ("hub.cli.audit.archive:archive", phrase("Archive files: list, verify, show, extract")),
     "audit": ("hub.cli.audit.audit:audit", phrase("An inspector's drill: plan, send, reconcile")),
     "call": ("hub.cli.partner.call:call_operation", phrase("Call an operation of a partner by hand")),
     "partners": ("hub.cli.partner.partners:partners", phrase("Partners")),

@@ -113,7 +113,8 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    portal, units, replay, console, alerts, backup = (
+    archive, portal, units, replay, console, alerts, backup = (
+        _archive(table.table("archive"), home, data),
         _portal(table.table("portal")),
         _units(table.table("units"), province),
         _replay(table.table("replay")),
@@ -195,6 +196,7 @@ def read_config(
             ),
         ),
         data=data,
+        archive=archive,
         workers=workers,
         free_disk=free_disk,
         feed=feed,
@@ -393,6 +395,13 @@ def _portal(table: ConfigTable) -> PortalSettings | None:
         _check_url(table, "url", url, PLAIN_SCHEMES)
     table.close()
     return PortalSettings(url.rstrip("/")) if publish else None
+
+
+def _archive(table: ConfigTable, home: Path, data: Path) -> Path:
+    """Return the folder of archive files."""
+    folder = home / table.text("folder", str(data / "archive"))
+    table.close()
+    return folder
 
 
 def _replay(table: ConfigTable) -> ReplaySettings:

@@ -170,6 +170,7 @@ class Config:
     password_file: Path | None = None  #: file with the database's password
     secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with its configuration key
     data: Path
+    archive: Path  #: the folder of archive files
     workers: int = 1  #: processes that serve the SOAP port; 1: the node's own process serves it
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     feed: Broker | None = None

@@ -601,6 +601,33 @@ closed_month = sa.Table(
     sa.Column("world", sa.Text, nullable=False),  # JSON (hub/workload/month_world.py)
 )
 
+#: Archive files that were written and read back (hub/archive/catalogue.py). A row stays when its file is moved away.
+archive = sa.Table(
+    "archive",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("period", sa.String(7), nullable=False),  # the month of receipt of its messages, such as 2026-08
+    sa.Column("path", sa.Text, nullable=False),  # where it was written
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the whole file
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),  # contents with octets of messages
+    # the first and the last hub id; null: there is no message
+    sa.Column("first_message", sa.String(36)),
+    sa.Column("last_message", sa.String(36)),
+    # the lowest and the highest number of an event; null: there is none
+    sa.Column("first_number", sa.BigInteger),
+    sa.Column("last_number", sa.BigInteger),
+)
+sa.Index("ix_archive_period", archive.c.period, archive.c.id)
+_partial(
+    "ix_archive_messages",
+    *(archive.c.first_message, archive.c.last_message),
+    where=archive.c.first_message.is_not(None),
+)
+
 #: The numbers of every unit, each with all units below it, for a form and a period (hub/workload/glance_sheets.py). What
 #: pages about the whole province read; made again from closed rows and facts at any time.
 glance_sheet = sa.Table(

@@ -1,1 +1,1 @@
-"""`lienthong audit`, `evidence` and `verify`: an inspector's drill, and evidence that is checked without a hub."""
+"""`lienthong audit`, `evidence`, `verify` and `archive`: an inspector's drill, evidence that is checked without a hub, archives."""

@@ -1,0 +1,305 @@
+"""`lienthong archive`: lists the archive files, verifies them, and shows and extracts the messages in them.
+
+Contains the wording only. `hub.archive` reads the files.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    OK,
+    CommandStop,
+    Screen,
+    WholeNumber,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    progress_bar,
+    say_count,
+    t,
+)
+
+if TYPE_CHECKING:
+    from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
+    from hub.archive.reading import Archive
+    from hub.config import Config
+    from hub.store.transactions import Transaction
+
+_name = click.argument("archive", metavar="ARCHIVE")
+
+
+@command_group(
+    "archive",
+    t(
+        "Archive files: what the hub has let go of, month by month, in sealed files.\n\nARCHIVE is the id or the name of a "
+        "file, as `lienthong archive list` shows it. A file may be moved away; put it back into the folder of [archive] to "
+        "read it."
+    ),
+    "lienthong archive list",
+    "lienthong archive verify",
+)
+def archive() -> None:
+    pass
+
+
+@command(
+    "list",
+    t("List the archive files, newest first: their month, what is in them, and whether they are there."),
+    "lienthong archive list",
+    "lienthong archive list --json",
+)
+@click.option("--limit", type=WholeNumber(1), default=50, show_default=True, help=t("Maximum number."))
+@click.option("--before", metavar="ID", help=t("Continue behind the archive with this id, the last one of a page."))
+@pass_screen
+def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
+    from hub.archive import catalogue
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        found = catalogue.list_archives(tx, limit, before)
+    rows = [_write_entry(each, config) for each in found]
+    columns = {
+        "id": t("id"),
+        "period": t("month"),
+        "messages": t("messages"),
+        "events": t("events"),
+        "size": t("octets"),
+        "made_at": t("made"),
+        "file": t("file"),
+    }
+    if not screen.json:
+        rows = [row | {"file": row["file"] or t("absent: {name}", name=row["name"])} for row in rows]
+    if not screen.table(columns, rows) and not screen.json:
+        screen.note(t("There is no archive file yet."))
+
+
+def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
+    place = entry.find_file(config.archive)
+    return attrs.asdict(entry) | {"name": entry.name, "file": None if place is None else str(place)}
+
+
+@command(
+    "verify",
+    t(
+        "Verify archive files: whether each is the one that was written, is sealed by the hub, and whole. Without ARCHIVE: "
+        "all of them.\n\nExits 1 if a file is absent, is another one, or anything in it is false. `lienthong verify FILE` "
+        "does the same without the hub."
+    ),
+    "lienthong archive verify",
+    "lienthong archive verify archive-2026-08-0193….zip",
+)
+@click.argument("archives", nargs=-1, metavar="[ARCHIVE]...")
+@pass_screen
+def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
+    from hub.archive import catalogue
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        found = [_find_entry(tx, name) for name in archives] if archives else catalogue.list_archives(tx)
+    wrong = 0
+    for entry in found:
+        problems = list(_find_problems(entry, config))
+        wrong += bool(problems)
+        fields = {"id": entry.id, "name": entry.name, "holds": not problems, "problems": problems}
+        word = click.style(t("FALSE"), fg="red") if problems else click.style(t("HOLDS"), fg="green")
+        screen.row(fields, "\n".join([f"{word}  {entry.name}", *(f"       {each}" for each in problems)]))
+    if not screen.json:
+        screen.note(t("{count} archive files, {wrong} wrong", count=say_count(len(found)), wrong=say_count(wrong)))
+    exit_command(FAILED if wrong else OK)
+
+
+def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
+    """Yield what is wrong with the file of *entry*: it is absent, it is not the one that was written, or it is not whole."""
+    from hashlib import file_digest
+
+    from hub.archive.reading import audit_archive_file
+    from hub.audit import AuditTrust
+    from hub.cli.screen import say
+
+    path = entry.find_file(config.archive)
+    if path is None:
+        yield t("the file is absent")
+        return
+    trust = AuditTrust(anchors=config.anchors, now=datetime.now(UTC))
+    try:
+        with path.open("rb") as file, progress_bar(t("Checking")) as tell:
+            if file_digest(file, "sha256").hexdigest() != entry.sha256:
+                yield t("its SHA-256 is not that of the file that was written")
+            file.seek(0)
+            for each in audit_archive_file(file, path, trust, tell):
+                if each.holds is False:
+                    yield f"{each.check}: {each.place}: {say(each.text)}"
+    except OSError as error:
+        yield str(error)
+
+
+@command(
+    "show",
+    t("Show what is in an archive file: its manifest, and with --messages a line for each message."),
+    "lienthong archive show archive-2026-08-0193….zip",
+    "lienthong archive show 0193… --messages --json",
+)
+@_name
+@click.option("--messages", "listed", is_flag=True, help=t("Also each message."))
+@pass_screen
+def show_archive_file(screen: Screen, archive: str, listed: bool) -> None:
+    with _opened(screen, archive) as found:
+        said = found.manifest
+        fields = {
+            "id": said.id,
+            "period": said.period,
+            "made_at": said.made_at,
+            "schema": said.version,
+            **attrs.asdict(said.counts),
+            "first_message": said.messages[0] or None,
+            "last_message": said.messages[1] or None,
+            "first_number": said.numbers[0] or None,
+            "last_number": said.numbers[1] or None,
+            "file": str(found.path),
+        }
+        screen.row(fields, "" if screen.json else _say_fields(fields))
+        if listed:
+            columns = {
+                "id": t("id"),
+                "received_at": t("received"),
+                "partner": t("partner"),
+                "message_id": t("message id"),
+                "state": t("state"),
+                "subject": t("subject"),
+            }
+            _ = screen.table(columns, _list_messages(found))
+
+
+def _say_fields(fields: dict[str, object]) -> str:
+    from hub.cli.words import say_field, say_value
+
+    lines = [(say_field(key), say_value(key, value)) for key, value in fields.items() if value is not None]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines)
+
+
+def _list_messages(found: "Archive") -> Iterator[dict[str, object]]:
+    names = ("id", "received_at", "partner", "message_id", "service", "kind", "state", "sender", "subject", "sha256")
+    for each in found.messages():
+        yield {name: each.row[name] for name in names} | {"size": each.row["size"], "octets": each.has_octets}
+
+
+@command(
+    "extract",
+    t(
+        "Write one message of an archive file into the folder DIR: its octets as they arrived, its receipt, and its line "
+        "with all rows and events as JSON. MESSAGE is the hub's id."
+    ),
+    "lienthong archive extract archive-2026-08-0193….zip 0193… thu-muc",
+)
+@_name
+@click.argument("message", metavar="MESSAGE")
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@pass_screen
+def extract_message(screen: Screen, archive: str, message: str, directory: Path) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.person import record_openings
+    from hub.console.visible_messages import OpenedContent
+
+    with _opened(screen, archive) as found:
+        try:
+            one = found.read_message(message)
+        except KeyError:
+            raise CommandStop(
+                t("no message {message} in {path}", message=message, path=found.path), NOT_FOUND
+            ) from None
+        with open_journal(read_journal_config(screen)) as engine:
+            record_openings(engine, [(one.id, OpenedContent.BYTES, "")])
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            written = list(_extract(found, message, directory))
+        except OSError as error:
+            raise CommandStop(t("cannot write {place}: {strerror}", place=directory, strerror=error.strerror)) from None
+    screen.row({"id": one.id, "files": [str(each) for each in written]}, "\n".join(map(str, written)))
+
+
+def _extract(found: "Archive", message: str, directory: Path) -> Iterator[Path]:
+    """Write the files of one message, each only if there is no such file. Yield each."""
+    from hub.report.counting.lines import write_compact_json
+
+    one, line = found.read_message(message), found.read_message_lines([message])[message]
+    with _new_file(directory / f"{message}.json") as (path, write):
+        write(write_compact_json({**line, "events": [attrs.asdict(each) for each in found.read_events(message)]}))
+    yield path
+    if one.has_octets:
+        with _new_file(directory / f"{message}.octets") as (path, write):
+            for piece in found.read_octets(one.row["sha256"]):
+                write(piece)
+        yield path
+    if one.row["receipt"] is not None:
+        with _new_file(directory / f"{message}.receipt.xml") as (path, write):
+            write(one.row["receipt"])
+        yield path
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[tuple[Path, Callable[[bytes], object]]]:
+    """Yield the new file *path*, which only this user can read, and the function that writes to it."""
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        yield path, file.write
+
+
+@contextmanager
+def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
+    """Yield the open archive *name*. Raises `CommandStop` 4 if it is not known, 1 if its file is absent or damaged."""
+    from hub.archive import catalogue
+    from hub.archive.reading import NoArchive
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        entry = _find_entry(tx, name)
+    try:
+        with catalogue.open_entry(entry, config.archive) as found:
+            yield found
+    except catalogue.ArchiveAbsent as absent:
+        raise CommandStop(say_absent(absent, config)) from None
+    except NoArchive as damaged:
+        raise CommandStop(t("the archive file is damaged: {error}", error=str(damaged))) from None
+
+
+def say_absent(absent: "ArchiveAbsent", config: "Config") -> str:
+    """Return what to do when an archive file is needed and not there, or cannot be read."""
+    if absent.why:
+        return t("the archive file {name} cannot be read: {why}", name=absent.entry.name, why=absent.why)
+    return t(
+        "the archive file {name} is not there; put it into {folder} (its SHA-256: {sha256})",
+        name=absent.entry.name,
+        folder=config.archive,
+        sha256=absent.entry.sha256,
+    )
+
+
+def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
+    from hub.archive import catalogue
+
+    try:
+        return catalogue.read_archive_entry(tx, name)
+    except KeyError:
+        raise CommandStop(
+            t("there is no archive file {name}; `lienthong archive list` shows all", name=name), NOT_FOUND
+        ) from None
+
+
+for each in (list_archive_files, verify_archive_files, show_archive_file, extract_message):
+    archive.add_command(each)

@@ -1,0 +1,108 @@
+"""`lienthong archive`: what a person types to see what was let go of, on a journal with one archive file."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hub.archive import catalogue
+from hub.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
+from hub.cli import lienthong
+from hub.config import read_config
+from hub.journal import events
+from hub.store import transactions
+from tests import homes
+from tests.archiving import live
+
+Type = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ArchiveRecord]:
+    """A hub with three delivered messages, two of them in an archive file."""
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
+    config = read_config(home / "hub.toml")
+    engine = transactions.open_journal(config.database_url, pooled=False)
+    ids = live(engine, 3)
+    config.archive.mkdir()
+    with transactions.read_transaction(engine) as tx:
+        chosen = ArchiveChoice(period="2026-11", messages=ids[:2])
+        record = write_archive(tx, chosen, config.archive, config.identity, datetime.now(UTC))
+    assert record is not None
+    with transactions.write_transaction(engine) as tx:
+        catalogue.record_archive(tx, record)
+    return home, record
+
+
+@pytest.fixture
+def home(made: tuple[Path, ArchiveRecord], tmp_path: Path) -> Path:
+    shutil.copytree(made[0], tmp_path / "tinh")
+    return tmp_path / "tinh"
+
+
+@pytest.fixture
+def record(made: tuple[Path, ArchiveRecord]) -> ArchiveRecord:
+    return made[1]
+
+
+@pytest.fixture
+def typed(home: Path) -> Type:
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(lienthong, ["archive", *map(str, words), "-c", str(home / "hub.toml")])
+
+    return run
+
+
+def said(done: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+
+
+def test_the_list_says_what_is_in_each_file_and_whether_it_is_there(typed, home, record):
+    (row,) = said(typed("list", "--json"))
+    assert (row["id"], row["period"], row["messages"], row["sha256"]) == (record.id, "2026-11", 2, record.sha256)
+    assert row["file"] == str(home / "data/archive" / record.path.name)
+    Path(str(row["file"])).unlink()
+    record_file = record.path  # where it was written: a second place where it may lie
+    hidden = record_file.rename(record_file.with_suffix(".away"))
+    try:
+        assert said(typed("list", "--json"))[0]["file"] is None
+        assert record.path.name in typed("list").output
+        done = typed("show", record.id)
+        assert done.exit_code == 1
+        assert record.path.name in done.output
+        assert str(home / "data/archive") in done.output
+    finally:
+        hidden.rename(record_file)
+
+
+def test_verify_finds_a_changed_file(typed, home, record):
+    done = typed("verify")
+    assert done.exit_code == 0, done.output
+    path = home / "data/archive" / record.path.name
+    path.write_bytes(path.read_bytes().replace(b"PK", b"PL", 1))
+    done = typed("verify", record.path.name, "--json")
+    assert done.exit_code == 1
+    assert len(said(done)[0]["problems"]) == 2  # type: ignore[arg-type]
+
+
+def test_show_lists_the_messages_and_extract_writes_one(typed, home, record, tmp_path):
+    manifest, *rows = said(typed("show", record.path.name, "--messages", "--json"))
+    assert manifest["messages"] == 2
+    assert [row["id"] for row in rows] == list(record.messages)
+    done = typed("extract", record.id, rows[0]["id"], tmp_path / "ra", "--json")
+    assert done.exit_code == 0, done.output
+    line, octets, receipt = (Path(str(each)).read_bytes() for each in said(done)[0]["files"])  # type: ignore[attr-defined]
+    assert octets.startswith("<packet số='0'/>".encode())
+    assert b"<MessageId>m0</MessageId>" in receipt
+    assert [each["number"] for each in json.loads(line)["events"]]
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
+    with transactions.read_transaction(engine) as tx:
+        told = events.read_message_events(tx, str(rows[0]["id"]))
+    assert told[-1]["event"] == "content-opened", "who took it out is recorded"
+    assert typed("extract", record.id, rows[0]["id"], tmp_path / "ra").exit_code == 1, "nothing is written over"
+    assert typed("extract", record.id, "0" * 36, tmp_path / "ra").exit_code == 4
+    assert typed("show", "archive-none.zip").exit_code == 4
