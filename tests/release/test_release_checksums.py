@@ -1,0 +1,68 @@
+"""Whoever has the releaser's public key can tell whether a file is the one that was released."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.release import __main__ as release
+from tests.release import checksums
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Path:
+    key = tmp_path / "key.pem"
+    command = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]
+    subprocess.run([*map(str, command)], check=True, capture_output=True)
+    to = tmp_path / "2026.12.0"
+    to.mkdir()
+    (to / "lienthong.whl").write_bytes(b"code")
+    checksums.sign_checksums(checksums.write_checksums(to.iterdir(), to), key)
+    return to
+
+
+def verify(folder: Path) -> int:
+    """Do what docs/howto/install.md says."""
+    script = (
+        "openssl dgst -sha256 -verify release.pub -signature SHA256SUMS.sig SHA256SUMS && sha256sum --check SHA256SUMS"
+    )
+    return subprocess.run(["sh", "-c", script], cwd=folder, check=False, capture_output=True).returncode
+
+
+def test_what_was_released_verifies(signed: Path) -> None:
+    assert verify(signed) == 0
+
+
+@pytest.mark.parametrize("name", ["lienthong.whl", "SHA256SUMS"])
+def test_what_was_changed_does_not(signed: Path, name: str) -> None:
+    (signed / name).write_bytes((signed / name).read_bytes() + b"\n# more")
+    assert verify(signed) == 1
+
+
+def test_a_version_is_a_year_a_month_and_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="no version"):
+        release.prepare_release("v2")
+
+
+def test_a_release_needs_a_checkout_without_changes_and_a_changelog(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    status = ["M hub/__init__.py", ""]
+    monkeypatch.setattr(release, "git", lambda *_: status.pop(0))
+    with pytest.raises(SystemExit, match="made from a commit"):
+        release.refuse_unfinished("2026.12.0")
+    (tmp_path / "newsfragments").mkdir()
+    (tmp_path / "newsfragments/+one.feature.md").write_text("One.")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="1 fragments are in no changelog"):
+        release.refuse_unfinished("2026.12.0")
+
+
+def test_the_changelog_of_a_version_is_its_section(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "CHANGELOG.md").write_text(
+        "# What\n\n## 2026.12.1 (x)\nnew\n\n## 2026.12.0 (y)\nold\n\n## 2026.11.0 (z)\n"
+    )
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    assert release.read_changes("2026.12.0") == "## 2026.12.0 (y)\nold\n\n"
+    with pytest.raises(SystemExit, match="says nothing of 2027"):
+        release.read_changes("2027.1.0")
