@@ -20,6 +20,7 @@ from tests.interop import building
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.pages import DOCS, fenced, parts, quoted, rows, sections
 from tests.warm import BIN
+from tests.warm_shell import open_programs
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +53,7 @@ BEFORE = {
     "README.md": "",
     "docs/tutorial.md": "",
     "docs/howto/operate.md": INIT + A_CA,
+    "docs/howto/first-partner.md": "",
     "docs/vi/howto/connect-a-partner.md": INIT + START,
     "docs/vi/howto/replay.md": INIT + START + A_DEAD_LETTER,
 }
@@ -109,23 +111,23 @@ def play(script: str, place: Path, lang: str = "en_US.UTF-8") -> str:
             cannot_be_had(tool, "it is not installed")
     (place / "docs").symlink_to(DOCS)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIENTHONG_")}
-    environment |= {"PATH": f"{BIN}:{os.environ['PATH']}", "LANG": lang}
-    process = subprocess.Popen(
-        ["bash", "-eux"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=place,
-        env=environment,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        printed, _ = process.communicate(script, timeout=300)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        printed, _ = process.communicate()
-        pytest.fail(printed)
+    with open_programs(environment | {"LANG": lang}) as env:
+        process = subprocess.Popen(
+            ["bash", "-eux"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=place,
+            env=env,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            printed, _ = process.communicate(script, timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            printed, _ = process.communicate()
+            pytest.fail(printed)
     assert process.returncode == 0, printed
     return printed
 
@@ -142,6 +144,7 @@ EXPECTED = {
     "README.md": ["Everything is right.", "Accepted: ", "1 messages into den", "Wrote bao-cao.html."],
     "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "new status", "delivery: delivered", "taken on"],
     "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Undamaged: "],
+    "docs/howto/first-partner.md": ["Everything is right.", "0 failed", "Accepted: ", "1 messages into den"],
     "docs/vi/howto/connect-a-partner.md": ["partners/sotc", "1 thông điệp vào den"],
     "docs/vi/howto/replay.md": ["thôi gửi: ", "Kế hoạch: 1 lượt chuyển", "Đã xếp hàng 1 lượt chuyển."],
 }

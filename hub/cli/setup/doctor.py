@@ -65,13 +65,15 @@ def _examine(screen: Screen) -> "Iterator[Diagnosis]":
 
 
 def _print(screen: Screen, found: "Diagnosis") -> None:
-    verdict, advice = found.verdict.value, say(found.advice) if found.advice else None
-    row = {"check": found.check, "verdict": verdict, "found": say(found.found), "advice": advice}
-    mark = click.style(
-        {"ok": t("ok"), "warning": t("WARN"), "failed": t("FAIL"), "unknown": "?"}[verdict].ljust(5),
-        fg=_COLOURS[verdict],
+    if screen.json:
+        advice = str(found.advice) if found.advice else None
+        row = {"check": found.check, "verdict": found.verdict.value, "found": str(found.found), "advice": advice}
+        screen.row(row, "")
+        return
+    mark = {"ok": t("ok"), "warning": t("WARN"), "failed": t("FAIL"), "unknown": "?"}[found.verdict.value]
+    click.echo(
+        f"{click.style(mark.ljust(5), fg=_COLOURS[found.verdict.value])} {found.check.ljust(14)} "
+        f"{replace_controls(say(found.found))}"
     )
-    text = f"{mark} {found.check.ljust(14)} {replace_controls(str(row['found']))}"
-    if advice:
-        text += f"\n      → {replace_controls(advice)}"
-    screen.row(row, text)
+    if found.advice:
+        click.echo(f"      → {replace_controls(say(found.advice))}")
