@@ -30,7 +30,7 @@ from hub.formats import mime
 from hub.formats.spool import Octets
 from hub.journal import blobs
 from hub.language.catalogues import say_both
-from hub.security.tls import MOST_LINKS
+from hub.runtime.peer_check import read_peer_certificates
 from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
@@ -225,16 +225,7 @@ def _read(request: Any) -> ConsoleRequest:
 
 def _read_certificates(request: Any) -> Sequence[x509.Certificate]:
     """Return the certificate that the client showed in its handshake, and what it sent above it; none are checked."""
-    transport = request.channel.transport
-    peer = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None
-    if peer is None:
-        return ()
-    try:
-        own = peer.to_cryptography()
-        above = transport.getHandle().get_peer_cert_chain(as_cryptography=True) or ()
-    except (ValueError, x509.InvalidVersion):
-        return ()  # a certificate that cannot be read counts as not shown
-    return (own, *[each for each in above if each != own][:MOST_LINKS])
+    return read_peer_certificates(request.channel.transport)
 
 
 def read_path_pieces(path: bytes) -> tuple[str, ...]:

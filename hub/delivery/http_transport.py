@@ -6,8 +6,10 @@ and the anchors. Under `plain` nothing is checked. No redirect is followed, no p
 used, and an answer is read up to a limit. Does not know the meaning of requests and replies.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +19,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from hub.config import Config, Partner
+from hub.domain.errors import Rejected
 from hub.domain.model import Reply, Request
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client
-from hub.runtime.http_client import HttpClient, Unreachable
+from hub.runtime.http_client import HttpClient, HttpConnection, OutdatedConnection, Unreachable
 from hub.runtime.peer_check import make_peer_checks
+from hub.runtime.trust_sweep import WatchedPeer
 from hub.security import tls
+from hub.security.certificates import Identity, hash_certificate
 from hub.units.live import Live
 
 log = structlog.get_logger()
@@ -43,8 +48,10 @@ class Sender:
     _reactor: SenderReactor  #: for connections and timeouts
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: transports of other schemes, by URL scheme
-    #: HTTP client by partner code, with the configuration and the partner it was made from
-    _clients: dict[str, tuple[Config, Partner, HttpClient]] = attrs.field(factory=dict, init=False)
+    _clients: dict[str, "_PartnerClient"] = attrs.field(factory=dict, init=False)  #: by partner code
+    #: whether `note_trust_change` was called: connections are then judged by the partner's configuration in force
+    _follows: bool = attrs.field(default=False, init=False)
+    _gone: set[str] = attrs.field(factory=set, init=False)  #: partners that were called and removed since
 
     async def send(self, request: Request, partner: Partner) -> Reply:
         """Send *request* to *partner* and return the reply. Raises `Unreachable` when no reply comes in time."""
@@ -65,28 +72,96 @@ class Sender:
             raise Unreachable(http_client.describe_connection_error(error), unsent=unsent) from error
 
     async def _over_http(self, request: Request, partner: Partner) -> Reply:
-        answer = await self._client(partner).exchange(
-            request.method, request.url, request.headers, request.body, request.reply_limit
-        )
+        said = request.method, request.url, request.headers, request.body, request.reply_limit
+        answer = None
+        while answer is None:
+            with suppress(OutdatedConnection):  # a reload came while it was being opened
+                answer = await self._client(partner).exchange(*said)
         return Reply(answer.status, answer.body, answer.headers, self._now())
 
     async def close(self) -> None:
         """Close every idle connection."""
-        for _, _, client in self._clients.values():
-            await client.close()
+        for held in self._clients.values():
+            await held.client.close()
         self._clients.clear()
 
+    def note_trust_change(self) -> None:
+        """Another configuration is in force, or a CA gave news of revocations.
+
+        From now on no request goes over a connection that the new state does not trust, not even one of a conversation
+        that began before.
+        """
+        self._follows, known = True, self._live.config.partners
+        self._gone = {code for code in (*self._gone, *self._clients) if code not in known}
+        for held in self._clients.values():
+            held.judged = False
+            held.client.outdate()
+
+    def list_peers(self) -> Iterator[WatchedPeer]:
+        """Yield every open connection to a partner, with its judgement."""
+        for code, held in self._clients.items():
+            for connection in held.client.list_open():
+                peer = connection.read_peer()
+                mark = hash_certificate(peer[0]) if peer else ""
+                yield WatchedPeer(code, mark, partial(self._find_flaw, code, held, connection), connection.part)
+
+    def _find_flaw(self, code: str, held: "_PartnerClient", connection: HttpConnection) -> str:
+        """Return the code of why no further request may go over *connection*; an empty text if one may."""
+        config, peer = self._live.config, connection.read_peer()
+        partner = config.partners.get(code)
+        if partner is None:
+            return "certificate-unknown" if code in self._gone else ""
+        if held.shown is not None and _mark(held.shown) != _mark(config.tls):
+            return "certificate-replaced"  # the hub's own, which it showed
+        if not peer:
+            return ""  # without TLS, nobody showed a certificate
+        check, _ = make_peer_checks(partner, config.anchors, self._now, _find_host(partner))
+        try:
+            check(peer[0], peer[1:])
+        except Rejected as rejected:
+            return str(rejected.problems[0].code)
+        return ""
+
     def _client(self, partner: Partner) -> HttpClient:
-        config, held = self._live.config, self._clients.get(partner.code)
-        if held is not None and held[0] is config and held[1] is partner:
-            return held[2]
-        if held is not None:
-            _ = Deferred.fromCoroutine(held[2].close())
+        config, code = self._live.config, partner.code
+        if code in self._gone:
+            raise Unreachable(f"{code} is not a partner any more", unsent=True)
+        if self._follows:
+            partner = config.partners.get(code, partner)
+        held = self._clients.get(code)
+        if held is not None and held.judged and held.config is config and held.partner is partner:
+            return held.client
         shown = config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
-        host = urlsplit(partner.url or "").hostname or ""
-        check, stapled = make_peer_checks(partner, config.anchors, self._now, host)
+        check, stapled = make_peer_checks(partner, config.anchors, self._now, _find_host(partner))
         context = http_client.SharedTlsContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
-        patience = partner.policy.timeout.total_seconds()
-        client = HttpClient(self._reactor, context, patience, kept=partner.policy.concurrency)
-        self._clients[partner.code] = (config, partner, client)
+        limits = partner.policy.timeout.total_seconds(), partner.policy.concurrency
+        if held is None:
+            client = HttpClient(self._reactor, context, limits[0], kept=limits[1])
+        else:
+            client = held.client
+            client.renew(context, *limits)
+            other = _mark(shown) != _mark(held.shown)
+            for connection in client.list_open():
+                if other or self._find_flaw(code, held, connection):
+                    connection.part()
+        self._clients[code] = _PartnerClient(config, partner, shown, client)
         return client
+
+
+@attrs.define(eq=False)
+class _PartnerClient:
+    """The HTTP client of one partner, and what it was made from."""
+
+    config: Config
+    partner: Partner
+    shown: Identity | None  #: what the hub shows on its connections
+    client: HttpClient
+    judged: bool = True  #: whether its connections were judged since the last change of trust
+
+
+def _mark(shown: Identity | None) -> str:
+    return "" if shown is None else hash_certificate(shown.certificate)
+
+
+def _find_host(partner: Partner) -> str:
+    return urlsplit(partner.url or "").hostname or ""

@@ -40,6 +40,7 @@ from hub.intake.grants import is_granted, refuse_ungranted
 from hub.journal import events, messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.sequels import incident_durations
+from hub.runtime.peer_check import read_peer_certificates
 from hub.security.certificates import Purpose, hash_certificate
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, parse_incident_line, read_incident
 from hub.store.transactions import Transaction
@@ -112,6 +113,10 @@ class SyslogListener(Service):
     def forget(self, connection: "SyslogConnection") -> None:
         """Forget a connection that is closed and has no lines left to process."""
         self._connections.pop(connection, None)
+
+    def list_connections(self) -> "list[SyslogConnection]":
+        """Return every open connection."""
+        return list(self._connections)
 
     def identify_partner(self, shown: x509.Certificate) -> Partner | None:
         """Return the partner that owns the certificate *shown*.
@@ -257,6 +262,14 @@ class SyslogConnection(Protocol):
         unknown sender.
         """
         return self._shown is None and self._working is None
+
+    def read_peer(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificate that the sender showed, and what it sent above it. Nothing before the handshake."""
+        return read_peer_certificates(self.transport)
+
+    def part(self) -> None:
+        """Read no further line, and close the connection. Lines that were read are processed."""
+        self._abort()
 
     def connectionMade(self) -> None:
         """Wait for the handshake, at most `GREETING` seconds."""

@@ -108,6 +108,8 @@ class ExchangeParts:
     delivery: DeliveryService
     collection: CollectionService
     mail_watch: MailWatch
+    sender: Sender
+    mail: MailConnector
     revocation_fetcher: RevocationFetcher
     feed: Feed | None
     services: Sequence[Service]
@@ -247,6 +249,8 @@ def build_exchange(
         delivery=delivery,
         collection=collection,
         mail_watch=watch,
+        sender=sender,
+        mail=post,
         revocation_fetcher=revocation_fetcher,
         feed=feed,
         services=services,

@@ -82,9 +82,10 @@ class Hub(OrderedServices):
         self._exchange = builders.build_exchange(frame, self._database, known, counts)
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
         self._workers = build_workers(frame, self._database, self._exchange, ports["soap"])
-        served = build_ports(
+        served, self._sweep = build_ports(
             frame, self._database, self._exchange, self._reporting, self._workers, ports, self.reload_configuration
         )
+        self._exchange.revocation_fetcher.on_heard = self._note_revocations
         self._set_threshold()
         ready = self._workers.wait_until_ready if self._workers is not None else lambda: succeed(None)
         self._notices = ManagerNotices(started, reactor, language, ready)
@@ -115,8 +116,8 @@ class Hub(OrderedServices):
     def reload_configuration(self) -> Deferred[pidfile.ReloadVerdict]:
         """Read configuration, registry, certificates and CRLs again, and return the verdict.
 
-        If anything is wrong, the old configuration stays in force. Open connections and conversations continue with the
-        configuration that they started with.
+        If anything is wrong, the old configuration stays in force. Conversations continue with the configuration that
+        they started with, but not over connections whose certificate the new one does not trust: these are closed.
         """
         self._notices.begin_reload()
         asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
@@ -153,8 +154,10 @@ class Hub(OrderedServices):
             return pidfile.ReloadVerdict(ok=False, mistakes=found.mistakes)
         old, new = self._live.config, found.province.config
         changed = tuple(describe_config_changes(old, new, self._started))
+        before = self._live.province
         self._live.setup = self._set_up(found.province)
         self._tell_parts(old, new, found.heard)
+        self._sweep.begin(before)
         self._note_pending_restart(new)
         log.info("reloaded", changes=changed)
         self._record(Event("configuration-reloaded", self.now(), body={"changes": list(changed[:_TOLD])}))
@@ -191,6 +194,7 @@ class Hub(OrderedServices):
         """
         self._set_threshold()
         self._exchange.revocation_fetcher.reconfigure(heard)
+        self._exchange.sender.note_trust_change()
         self._exchange.mail_watch.reconfigure()
         self._reporting.prober.reconfigure()
         self._exchange.delivery.wake()
@@ -198,6 +202,13 @@ class Hub(OrderedServices):
             if partner.policy.collect is not None and partner != old.partners.get(code):
                 # the change may correct a secret, so do not wait up to `max-retry`
                 self._exchange.collection.wake(code)
+
+    def _note_revocations(self, heard: Sequence[RevocationAnswer]) -> None:
+        """A CA gave news of revocations: tell the workers, and judge the open connections again."""
+        if self._workers is not None:
+            self._workers.send_revocations(heard)
+        self._exchange.sender.note_trust_change()
+        self._sweep.begin()
 
     def _set_threshold(self) -> None:
         self._database.scheduler.threshold = 0 if self._live.config.identity.waits else THRESHOLD

@@ -5,16 +5,17 @@ Maps the paths of the admin port to parts, and each of its connections to a shar
 
 import secrets
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from cryptography import x509
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from hub.api.edge import ApiResource, write_early_problem
 from hub.api.operation import ApiParts
@@ -23,28 +24,39 @@ from hub.console import edge
 from hub.console.pages import ConsolePages
 from hub.console.sessions import find_address_network
 from hub.console.sign_in.openid_client import make_network_fetch
+from hub.domain.errors import Rejected
 from hub.domain.fair_queue import HUB, PortShare
-from hub.domain.model import Detail, Problem
+from hub.domain.model import Detail, Problem, RevocationRule
 from hub.language.phrases import phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.node.form_rules import FormRules
 from hub.node.partner_manager import PartnerManager, run_in_reactor_pool
-from hub.node.soap_port import make_bounded_site, make_soap_site, name_https_url, name_service_url
+from hub.node.soap_port import (
+    find_client_flaw,
+    list_soap_peers,
+    make_bounded_site,
+    make_soap_site,
+    name_https_url,
+    name_service_url,
+)
 from hub.node.workers.pool import WorkerPool
 from hub.runtime import exposition
 from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
+from hub.runtime.trust_sweep import TrustSweep, WatchedPeer
+from hub.security.certificates import Purpose, hash_certificate
 from hub.services.defined import DefinedService, load_defined_contract
 from hub.soap.wsdl import Contract
 from hub.store import transactions
 from hub.units.live import Live
+from hub.units.province import Province
 from hub.web import public_pages
 from hub.web.public_pages import Public
-from hub.web.soap_listener import BoundedRequest
+from hub.web.soap_listener import BoundedRequest, BoundedSite
 
 #: Seconds that `/readyz` waits for a key in a token.
 KEY_PATIENCE = 5.0
@@ -60,8 +72,9 @@ def build_ports(
     workers: WorkerPool | None,
     sockets: Mapping[str, socket.socket],
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
-) -> Sequence[Service]:
-    """Return the services that listen on *sockets* (by section of `hub.toml`), in start order.
+) -> tuple[Sequence[Service], TrustSweep]:
+    """Return the services that listen on *sockets* (by section of `hub.toml`), in start order; and what judges all open
+    connections of this process after a change of trust.
 
     *workers* serve the SOAP port; None: this process serves it. *reload* reloads the configuration.
     """
@@ -73,9 +86,57 @@ def build_ports(
 
     counts = listener.counts if heard else None
     admin_site = _admin_site(frame, database, exchange, reporting, workers, counts, reload)
-    soap = workers or port("soap", make_soap_site(live, frame.reactor, exchange.intake), DirectTlsFactory)
+    groups: list[Callable[[Any], Iterator[WatchedPeer]]] = [
+        partial(_list_admin_peers, admin_site, live, frame.now),
+        partial(_list_syslog_peers, listener, live, frame.now),
+        lambda _before: exchange.sender.list_peers(),
+        lambda _before: exchange.mail.list_peers(),
+    ]
+    soap: Service
+    if workers is None:
+        site = make_soap_site(live, frame.reactor, exchange.intake)
+        soap = port("soap", site, DirectTlsFactory)
+        groups.append(partial(list_soap_peers, site, live, frame.now))
+    else:
+        soap = workers
     syslog = [port("syslog", listener.factory())] if heard else []
-    return [port("admin", admin_site), soap, listener, *syslog]
+    return [port("admin", admin_site), soap, listener, *syslog], TrustSweep(frame.reactor, tuple(groups))
+
+
+def _list_admin_peers(
+    site: BoundedSite, live: Live, now: Callable[[], datetime], before: Province | None
+) -> Iterator[WatchedPeer]:
+    """Yield every open connection of the admin port whose client has shown a certificate, with its judgement.
+
+    There a client may show any certificate, so only one that was trusted *before*, or that is revoked, counts.
+    """
+
+    def find_flaw(peer: Sequence[x509.Certificate]) -> str:
+        flaw = find_client_flaw(live, None, now(), peer)
+        if not flaw or before is None:
+            return flaw if flaw == "certificate-revoked" else ""
+        try:
+            before.config.anchors.check(peer[0], now(), peer[1:], purpose=Purpose.CLIENT, unknown=RevocationRule.ALLOW)
+        except Rejected:
+            return ""
+        return flaw
+
+    for channel in site.list_connections():
+        peer = channel.read_peer()
+        if peer:
+            yield WatchedPeer("", hash_certificate(peer[0]), partial(find_flaw, peer), channel.part)
+
+
+def _list_syslog_peers(
+    listener: SyslogListener, live: Live, now: Callable[[], datetime], before: Province | None
+) -> Iterator[WatchedPeer]:
+    for connection in listener.list_connections():
+        peer = connection.read_peer()
+        if peer:
+            partner = live.province.partner_with(peer[0]) or (before and before.partner_with(peer[0]))
+            find_flaw = partial(find_client_flaw, live, before, now(), peer)
+            owner = partner.code if partner else ""
+            yield WatchedPeer(owner, hash_certificate(peer[0]), find_flaw, connection.part)
 
 
 def build_workers(
@@ -85,7 +146,7 @@ def build_workers(
     counts = exchange.intake.counts
     if not isinstance(counts, SharedCounts):
         return None
-    pool = WorkerPool(
+    return WorkerPool(
         frame.reactor,
         frame.live,
         database.journal,
@@ -97,8 +158,6 @@ def build_workers(
         database.journal.expect_steps,
         measures=frame.measures,
     )
-    exchange.revocation_fetcher.on_heard = pool.send_revocations
-    return pool
 
 
 async def find_key_flaw(live: Live, work: Work, clock: Any) -> Detail:
@@ -121,7 +180,7 @@ def _admin_site(
     workers: WorkerPool | None,
     syslog: Mapping[LineOutcome, int] | None,
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
-) -> Site:
+) -> BoundedSite:
     """Return the site of the admin port, which also serves the console.
 
     *syslog* counts syslog messages; None without that port.

@@ -3,7 +3,7 @@
 Maps paths to services, and each connection to its share of the port. Does not answer requests itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,11 +26,13 @@ from hub.lookup.partner_query import QueryRunner
 from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
 from hub.runtime.disk_space import DiskSpace, SpoolReservations
+from hub.runtime.trust_sweep import WatchedPeer
 from hub.security.certificates import Purpose, hash_certificate
 from hub.services.defined import DefinedService
 from hub.services.lookups import operations
 from hub.soap import wsdl
 from hub.units.live import Live
+from hub.units.province import Province
 from hub.web.endpoints import list_endpoints, make_defined_endpoint
 from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
 
@@ -149,6 +151,48 @@ def check_client(live: Live, now: datetime, shown: x509.Certificate, above: Sequ
         subject = shown.subject.rfc4514_string()[:200]
         log.warning("client-refused", subject=subject, certificate=hash_certificate(shown), reason=str(rejected))
         raise
+
+
+def find_client_flaw(live: Live, before: Province | None, now: datetime, peer: Sequence[x509.Certificate]) -> str:
+    """Return the code of why a client of an open connection is not trusted any more; an empty text if it is.
+
+    *peer* is the certificate that it showed, and what it sent above it. *before* is the province before the change;
+    None if it is the same. A certificate of which it is not known whether it is revoked stays: its calls are refused
+    until the CA has answered, and then go on.
+    """
+    shown, province = peer[0], live.province
+    partner, owner = province.partner_with(shown), before and before.partner_with(shown)
+    if owner and (partner is None or partner.code != owner.code):
+        return "certificate-unknown"
+    rule = partner.policy.revocation if partner is not None else RevocationRule.CONFIGURED
+    try:
+        live.config.anchors.check(shown, now, peer[1:], purpose=Purpose.CLIENT, unknown=rule)
+    except Rejected as rejected:
+        code = str(rejected.problems[0].code)
+        return "" if code == "revocation-unknown" else code
+    return ""
+
+
+def list_soap_peers(
+    site: BoundedSite, live: Live, now: Callable[[], datetime], before: Province | None
+) -> Iterator[WatchedPeer]:
+    """Yield every open connection of the SOAP port in this process, with its judgement after a change.
+
+    *before* as of `find_client_flaw`. A connection without a certificate is still in its handshake, in which it is
+    judged by what is trusted then.
+    """
+    known: dict[x509.Certificate, str] = {}
+
+    def find_flaw(peer: Sequence[x509.Certificate]) -> str:
+        if peer[0] not in known:
+            known[peer[0]] = find_client_flaw(live, before, now(), peer)
+        return known[peer[0]]
+
+    for channel in site.list_connections():
+        peer = channel.read_peer()
+        if peer:
+            owner = channel.share.key if channel.share is not None else ""
+            yield WatchedPeer(owner, hash_certificate(peer[0]), partial(find_flaw, peer), channel.part)
 
 
 def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int = 1) -> BoundedSite:

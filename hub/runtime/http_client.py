@@ -11,11 +11,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
+from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IPullProducer, ITCPTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IOpenSSLClientConnectionCreator,
+    IPullProducer,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -23,6 +29,8 @@ from zope.interface import implementer
 
 from hub.runtime.http_answer import AnswerBroken, AnswerReader, BodyTooLong, CompleteAnswer
 from hub.runtime.lazy_timer import LazyTimer
+from hub.runtime.peer_check import read_peer_certificates
+from hub.runtime.trust_sweep import PARTING
 
 #: Seconds for which an idle connection is kept.
 IDLE = 30.0
@@ -39,6 +47,10 @@ class Unreachable(ConnectionError):
     def __init__(self, *told: object, unsent: bool = False) -> None:
         super().__init__(*told)
         self.unsent = unsent  #: there was no connection, so nothing of the request can have arrived
+
+
+class OutdatedConnection(Exception):
+    """The client was told to judge its connections anew while this one was being opened. Nothing was sent."""
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -86,28 +98,55 @@ class HttpServer:
 class HttpClient:
     """Calls servers, and keeps the connections that are idle."""
 
-    _reactor: Any  #: for connections and timers
+    reactor: Any  #: for connections and timers
     _tls: SharedTlsContext
     _patience: float  #: seconds within which a connection must be open
     _kept: int = 0  #: connections to one server that are kept while they are idle
     _idle: dict[HttpServer, list["HttpConnection"]] = attrs.field(factory=dict, init=False)
+    _open: dict["HttpConnection", None] = attrs.field(factory=dict, init=False)  #: every open connection
     _closed: bool = attrs.field(default=False, init=False)
+    _epoch: int = attrs.field(default=0, init=False)  #: number of calls of `outdate`
 
     async def exchange(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit: int
     ) -> CompleteAnswer:
         """Send a request to *url*, which is http or https, and return the answer, whose body has at most *limit* octets.
 
-        Raises ValueError for a request that HTTP cannot express, and any error of the connection. Cancelling it ends
-        the connection.
+        Raises ValueError for a request that HTTP cannot express, `OutdatedConnection`, and any error of the connection.
+        Cancelling it ends the connection.
         """
         server, path, host = split_http_url(url)
         lasts = self._kept > 0
         head = write_request_head(method, path, host, headers, len(body), lasts=lasts)
         idle = self._idle.get(server)
+        epoch = self._epoch
         connection = idle.pop() if idle else await self._connect(server)
+        if epoch != self._epoch:
+            _ = connection.abort()
+            raise OutdatedConnection
         asked = connection.exchange(head, body, AnswerReader(limit, method == "HEAD"))
         return await asked
+
+    def renew(self, tls: SharedTlsContext, patience: float, kept: int) -> None:
+        """Use another TLS context for new connections, and other limits. Open connections go on."""
+        self._tls, self._patience, self._kept = tls, patience, kept
+
+    def outdate(self) -> None:
+        """Use no connection that is being opened now: its server was judged by what was trusted before."""
+        self._epoch += 1
+
+    def list_open(self) -> "list[HttpConnection]":
+        """Return every open connection, idle or not."""
+        return list(self._open)
+
+    def note_open(self, connection: "HttpConnection") -> None:
+        """A connection has been opened."""
+        self._open[connection] = None
+
+    def note_lost(self, connection: "HttpConnection", server: HttpServer) -> None:
+        """A connection has ended."""
+        self._open.pop(connection, None)
+        self.forget(connection, server)
 
     async def close(self) -> None:
         """Close every idle connection, and each of the others after its answer."""
@@ -131,10 +170,10 @@ class HttpClient:
             idle.remove(connection)
 
     async def _connect(self, server: HttpServer) -> "HttpConnection":
-        endpoint: Any = HostnameEndpoint(self._reactor, server.host, server.port, timeout=self._patience)
+        endpoint: Any = HostnameEndpoint(self.reactor, server.host, server.port, timeout=self._patience)
         if server.secure:
             endpoint = wrapClientTLS(self._tls.creatorForNetloc(server.host.encode("ascii"), server.port), endpoint)
-        timer = LazyTimer(self._reactor.seconds, self._reactor.callLater)
+        timer = LazyTimer(self.reactor.seconds, self.reactor.callLater)
         connection: HttpConnection = await endpoint.connect(_Connecting(HttpConnection(self, server, timer)))
         return connection
 
@@ -196,6 +235,7 @@ class HttpConnection(Protocol):
         self._reader: AnswerReader | None = None
         self._asked: Deferred[CompleteAnswer] | None = None
         self._sending: _Sending | None = None
+        self._parting: IDelayedCall | None = None  #: set when no further request may be sent
         self._lost: Deferred[None] = Deferred()  #: fires when the connection has ended
 
     def connectionMade(self) -> None:
@@ -203,6 +243,20 @@ class HttpConnection(Protocol):
         transport: Any = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
+        self._client.note_open(self)
+
+    def read_peer(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificate that the server showed, and what it sent above it. Nothing without TLS."""
+        return read_peer_certificates(self.transport)
+
+    def part(self) -> None:
+        """Send no further request, and end the connection within `PARTING` seconds, after an answer in progress."""
+        if self._parting is not None:
+            return
+        if self._asked is None:
+            self._abort()
+        else:
+            self._parting = self._client.reactor.callLater(PARTING, self._abort)
 
     def exchange(self, head: bytes, body: bytes, reader: AnswerReader) -> Deferred[CompleteAnswer]:
         """Send a request and return the answer that *reader* reads. There must be no other under way."""
@@ -239,7 +293,7 @@ class HttpConnection(Protocol):
         self._asked = self._reader = self._sending = None
         if not sent:
             self._abort()
-        elif reader.reusable and self._client.keep(self, self._server):
+        elif reader.reusable and self._parting is None and self._client.keep(self, self._server):
             self._timer.set(IDLE, self._close)
         else:
             self._close()
@@ -249,7 +303,9 @@ class HttpConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See `Protocol`."""
         self._timer.cancel()
-        self._client.forget(self, self._server)
+        if self._parting is not None and self._parting.active():
+            self._parting.cancel()
+        self._client.note_lost(self, self._server)
         self._fail(Failure(AnswerBroken(f"connection broke: {reason.getErrorMessage()}")))
         self._lost.callback(None)
 

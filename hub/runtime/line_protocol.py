@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import attrs
+from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -17,6 +18,8 @@ from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupErro
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+
+from hub.runtime.peer_check import read_peer_certificates
 
 _LINE = 16 * 1024  #: maximum octets of one line
 
@@ -60,6 +63,13 @@ class LineConnection(Protocol):
             raise ConnectionBroken("it sends something before TLS begins, which would count as sent under TLS")
         assert self.transport is not None
         self.transport.startTLS(creator)  # type: ignore[attr-defined]  # ITLSTransport
+
+    def read_peer(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificate that the server showed, and what it sent above it.
+
+        Nothing without TLS, and when the connection has ended.
+        """
+        return read_peer_certificates(self.transport) if self._lost is None else ()
 
     def local_address(self) -> str:
         """Return the local address of this connection."""

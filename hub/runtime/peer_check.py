@@ -5,6 +5,7 @@ Knows certificates and the partner's policy, no protocol above TLS.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 from cryptography import x509
@@ -17,6 +18,22 @@ from hub.security.certificates import Anchors, Purpose, hash_certificate
 from hub.security.crl_ocsp import RevocationUnusable
 
 log = structlog.get_logger()
+
+
+def read_peer_certificates(transport: Any) -> tuple[x509.Certificate, ...]:
+    """Return the certificate that the peer of *transport* showed, and at most `tls.MOST_LINKS` that it sent above it.
+
+    Return nothing without TLS, before the handshake, and for a certificate that cannot be read.
+    """
+    peer = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None
+    if peer is None:
+        return ()
+    try:
+        own = peer.to_cryptography()
+        above = transport.getHandle().get_peer_cert_chain(as_cryptography=True) or ()
+    except (ValueError, x509.InvalidVersion):
+        return ()
+    return (own, *[each for each in above if each != own][: tls.MOST_LINKS])
 
 
 def make_peer_checks(

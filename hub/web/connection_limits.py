@@ -37,6 +37,8 @@ from twisted.web.http import HTTPChannel, _IdentityTransferDecoder
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
 from hub.runtime.lazy_timer import LazyTimer
+from hub.runtime.peer_check import read_peer_certificates
+from hub.runtime.trust_sweep import PARTING
 from hub.web.chunked_body import ChunkedDecoder, Misframed
 from hub.web.plain_head import HOST, PlainHead, read_plain_head
 
@@ -106,6 +108,7 @@ class BoundedChannel(HTTPChannel):
     _coming: int | None = None  #: seconds since the current body began; None without a body
     _turn: Any = None  #: the delayed call that lets the next request be read
     _host: Any = None  #: the address of this end, once it was asked for
+    _parting: Any = None  #: the delayed call that aborts a connection whose certificate is not trusted any more
     _between = True  #: whether nothing of the next request has been read
 
     def connectionMade(self) -> None:
@@ -299,6 +302,8 @@ class BoundedChannel(HTTPChannel):
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
+        if self._parting is not None and self._parting.active():
+            self._parting.cancel()
         self.connections.forget(self)
         super().connectionLost(reason)
         self._limit.cancel()
@@ -309,6 +314,23 @@ class BoundedChannel(HTTPChannel):
         self.connections.forget(self)
         self._limit.cancel()
         cast("Any", self.transport).abortConnection()
+
+    def read_peer(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificate that the client showed, and what it sent above it. Nothing before the handshake."""
+        return read_peer_certificates(self.transport)
+
+    def part(self) -> None:
+        """Take no further request, and close the connection within `PARTING` seconds.
+
+        An answer in progress may end within this time. A request that is still arriving is not served.
+        """
+        if self.queue is None or self._parting is not None:
+            return
+        self._parting = cast("Any", self).site.reactor.callLater(PARTING, self.abort)
+        if self.queue is self.connections.answering:
+            self.persistent = False
+        else:
+            self.loseConnection()
 
     def _begin(self) -> None:
         """Mark the connection as asking, limit the time for the header fields, and count it in its owner's share."""
@@ -383,6 +405,10 @@ class Connections:
 
     def __len__(self) -> int:
         return sum(map(len, self._queues()))
+
+    def list_open(self) -> list[BoundedChannel]:
+        """Return every open connection."""
+        return [channel for queue in self._queues() for channel in queue]
 
     def add(self, channel: BoundedChannel) -> None:
         """Register the new *channel* as a stranger."""

@@ -337,6 +337,10 @@ class BoundedSite(Site):
         self.reactor = reactor
         self.displayTracebacks = False
 
+    def list_connections(self) -> list[BoundedChannel]:
+        """Return every open connection of the port in this process."""
+        return self._connections.list_open()
+
     def let_go(self, octets: int) -> None:
         """Release *octets* of memory that a body has reserved."""
         self.held -= octets

@@ -14,6 +14,7 @@ from hub.runtime.http_answer import AnswerReader, BodyTooLong, CompleteAnswer
 from hub.runtime.http_client import IDLE, HttpClient, HttpConnection, HttpServer, SharedTlsContext
 from hub.runtime.lazy_timer import LazyTimer
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection
+from hub.runtime.trust_sweep import PARTING
 from tests.web.test_connections import Line
 
 SERVER = HttpServer(secure=False, host="x", port=80)
@@ -109,6 +110,27 @@ def test_an_answer_whose_status_no_journal_keeps_is_none(status):
     call.connection.dataReceived(f"HTTP/1.1 {status} OK\r\nContent-Length: 0\r\n\r\n".encode())
     assert http_client.describe_connection_error(call.failure) == "the answer has no valid HTTP status"
     assert call.line.gone
+
+
+def test_a_connection_to_a_server_that_is_not_trusted_any_more_ends_after_the_answer_in_progress():
+    call = Call()
+    _ = call.ask()
+    call.connection.part()
+    assert not call.line.gone
+    call.connection.dataReceived(WHOLE)
+    assert [each.body for each in call.ended] == [b"ok"]
+    assert call.line.gone
+    assert not call.is_kept
+
+
+def test_such_a_connection_ends_at_once_without_a_request_and_soon_without_an_answer():
+    idle, slow = Call(), Call()
+    idle.connection.part()
+    assert idle.line.aborted
+    _ = slow.ask()
+    slow.connection.part()
+    slow.clock.advance(PARTING)
+    assert slow.line.aborted
 
 
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

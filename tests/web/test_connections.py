@@ -15,6 +15,7 @@ from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted
 from hub.runtime.disk_space import SpoolReservations
+from hub.runtime.trust_sweep import PARTING
 from hub.web import connection_limits
 from hub.web.chunked_body import ChunkedDecoder, Misframed
 from hub.web.connection_limits import (
@@ -195,6 +196,27 @@ def test_half_a_request_goes_when_nobody_rests_and_what_is_being_answered_never(
         request.write(b"late")
         request.finish()
     assert all(b"late" in line.heard for line in asked)
+
+
+def test_a_connection_that_is_not_trusted_any_more_takes_no_further_request():
+    port = Port(most=9)
+    resting, half, stubborn = port.call(CALL), port.call(CALL[:-2]), port.call(CALL, line=Stubborn())
+    port.page.waits = True
+    answered, slow = (port.call(CALL) for _ in range(2))
+    lines = (resting, half, stubborn, answered, slow)
+    for line in lines:
+        line.protocol.part()
+    assert gone(*lines) == [True, True, False, False, False]
+    stubborn.protocol.dataReceived(CALL)
+    assert stubborn.heard.count(b"200 OK") == 1, "it is not served, though it does not close"
+    request = port.page.waiting[0]
+    request.write(b"late")
+    request.finish()
+    assert b"late" in answered.heard, "the answer in progress is sent"
+    assert gone(*lines) == [True, True, False, True, False]
+    port.clock.advance(PARTING)
+    assert gone(*lines) == [True] * 5
+    assert len(port.site.list_connections()) == 0
 
 
 def test_half_requests_that_take_all_the_room_leave_some_for_handshakes():

@@ -31,7 +31,7 @@ from hub.domain.node_counts import Counted, NodeCounts
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
-from hub.node.soap_port import IntakeParts, build_intake, check_client, make_soap_site, watch_disks
+from hub.node.soap_port import IntakeParts, build_intake, check_client, list_soap_peers, make_soap_site, watch_disks
 from hub.node.workers.channel import (
     CHANNEL,
     CONNECTIONS,
@@ -55,6 +55,7 @@ from hub.runtime import logs
 from hub.runtime.ports import ACCEPTS, DirectTlsFactory
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
+from hub.runtime.trust_sweep import TrustSweep
 from hub.security import tls
 from hub.store import transactions
 from hub.store.group_commit import Database
@@ -135,6 +136,7 @@ class Worker:
     _parts: IntakeParts = attrs.field(init=False)
     _factory: CountingTlsFactory = attrs.field(init=False)
     _measures: Measures = attrs.field(factory=Measures, init=False)  #: not sent to the node's process yet
+    _sweep: TrustSweep = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.channel = Channel(self._take, partial(self._end, 1))
@@ -159,14 +161,17 @@ class Worker:
                 case WorkerStart():
                     self._start(message)
                 case NewProvince(version, packed):
+                    before = self._live.province
                     self._live.setup = self._set_up(unpack_config(packed))
                     self._put_in_force(version)
+                    self._sweep.begin(before)
                 case NewUnits(version, units):
                     province = Province.of(self._live.config, units)
                     self._live.setup = attrs.evolve(self._live.setup, province=province)
                     self._put_in_force(version)
                 case NewRevocations(heard):
                     revocation_cache.set_revocation_answers(self._live.config, unpack_config(heard))
+                    self._sweep.begin()
                 case Stop():
                     _ = Deferred.fromCoroutine(self._stop())
         except Exception:
@@ -191,6 +196,7 @@ class Worker:
         runner = RemoteQueryRunner(live, self._requests)
         self._parts = build_intake(live, reactor, self.now, access, disks, runner, counts)
         site = make_soap_site(live, reactor, self._parts, said.processes)
+        self._sweep = TrustSweep(reactor, (partial(list_soap_peers, site, live, self.now),))
         factory = self._factory = CountingTlsFactory(self, False, site)
         factory.counts, factory.name = counts, str(said.worker)
         factory.doStart()
