@@ -8,9 +8,11 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
+from hub.archive import catalogue
 from hub.archive.reading import Archive, open_archive
 from hub.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.audit import AuditFinding, AuditTrust
+from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Reply, Request
 from hub.journal import events, messages
@@ -21,10 +23,11 @@ from hub.security import signing
 from hub.security.certificates import Anchors
 from hub.soap import documents_responses
 from hub.store import tables, transactions
-from tests import evidencing
+from tests import evidencing, letting_go
 from tests.province import NOW, ROUTES, document, entry
 
 HUB = evidencing.HUB
+THEN = NOW.replace(year=2028)
 LATER = NOW + timedelta(days=200)
 TRUST = AuditTrust(anchors=Anchors([evidencing.CA.certificate]), now=LATER, hub=(HUB.certificate,))
 ASKED = Request("https://vpub.example/edoc", b"<packet/>", (("SOAPAction", "Send"),))
@@ -37,7 +40,8 @@ def live(engine: sa.Engine, many: int, first: int = 0, content: Callable[[int], 
         for number in range(first, first + many):
             packet = attrs.evolve(document(document_id=f"D{number}"), code=f"{number}/VPUB")
             octets = content(number) if content else f"<packet số='{number}'/>".encode() * 40
-            made = entry(packet, number, content=octets)
+            at = NOW + timedelta(seconds=number)
+            made = entry(packet, number, content=octets, at=at, id=make_id(at))
             said = documents_responses.Receipt(
                 document_id=made.id, message_id=f"m{number}", sha256=made.sha256, time=made.received_at
             )
@@ -83,6 +87,23 @@ def archived(
     with transactions.read_transaction(engine) as tx:
         record = write_archive(tx, chosen, folder, HUB, LATER, **options)
     assert record is not None
+    return record
+
+
+def forgotten(engine: sa.Engine, folder: Path, part: int = 1) -> ArchiveRecord:
+    """Archive all that retention lets go, and let it go. Return the record of the file."""
+    with transactions.write_transaction(engine) as tx:
+        letting_go.close_year(tx, 2026, NOW.replace(year=2027, month=1))
+    letting_go.read_all_events(engine, THEN)
+    ids = [each.id for each in letting_go.judge(engine, THEN) if each.why is None]
+    folder.mkdir(exist_ok=True)
+    record = archived(engine, folder, ids)
+    row = {"number": part, "month": "2026-11", "state": "gone", "archive": record.id, "messages": len(ids), "octets": 0}
+    times = dict.fromkeys(("announced_at", "due_at", "changed_at"), THEN)
+    with transactions.write_transaction(engine) as tx:
+        catalogue.record_archive(tx, record)
+        tx.execute(sa.insert(tables.retention_part).values(row | times))
+    assert letting_go.let_go(engine, THEN, part=part) == ids
     return record
 
 

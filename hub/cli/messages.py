@@ -347,15 +347,22 @@ def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
     return None if search.find_messages_by_name(tx, name) else _refused_call(tx, name)
 
 
-def find_one_message(tx: "Transaction", name: str) -> "Message":
+def find_one_message(tx: "Transaction", name: str, config: "Config | None" = None) -> "Message":
     """Return the message with the hub id or message id *name*; of several the newest, accepted ones first.
 
-    Raises `CommandStop` 4 if there is none.
+    With *config* one whose rows are all in an archive file is found, too, by the hub id. Raises `CommandStop` 4 if there is
+    none; 1 if the archive file that may have it is not there.
     """
+    from hub.archive import opening
+    from hub.cli.audit.archive import stop_without_archive
     from hub.domain.model import MessageState
     from hub.journal import search
 
     found = search.find_messages_by_name(tx, name)
+    if not found and config is not None:
+        with stop_without_archive(config):
+            archived = opening.find_archived_message(tx, name, config.archive)
+        found = [] if archived is None else [archived]
     if not found:
         raise CommandStop(
             t(
@@ -385,6 +392,8 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
 @click.option("--attempts", is_flag=True, help=t("Each attempt to deliver it, with request and reply."))
 @pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
+    from hub.archive import opening
+    from hub.cli.audit.archive import open_kept_rows
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.message import life
     from hub.cli.message.signatures import list_kept_signatures
@@ -399,42 +408,52 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
             if not raw and not signature and not attempts and (call := _only_call(tx, name)) is not None:
                 screen.row(call, _listed(call, ()))
                 return
-            message = find_one_message(tx, name)
-            opened = _find_opened(tx, message, raw=raw, attempts=attempts or (screen.json and not signature))
+            message = find_one_message(tx, name, config)
+            archives = [each.name for each in opening.find_archives_of(tx, message.id, config.archive)]
+            with open_kept_rows(tx, message, config) as kept:
+                shows_replies = attempts or (screen.json and not signature)
+                opened = _find_opened(kept, message, raw=raw, attempts=shows_replies, archived=bool(archives))
         if opened is not None:
             record_openings(engine, [(message.id, opened, "")])
         with transactions.read_transaction(engine) as tx:
             if raw:
-                for octets in _pieces(tx, message):
+                for octets in _pieces(tx, message, config):
                     sys.stdout.buffer.write(octets)
                 sys.stdout.buffer.flush()
                 return
-            if signature:
-                for fields, text in list_kept_signatures(tx, message, config):
-                    screen.row(fields, text)
-                return
-            if attempts:
-                for fields, text in life.list_attempts(tx, message):
-                    screen.row(fields, text)
-                return
-            made = deliveries.read_message_deliveries(tx, message.id)
-            receipt = search.read_stored_receipt(tx, message.id)
-            lived = life.read_message_life(tx, message, made)
-    fields = attrs.asdict(message)
+            with open_kept_rows(tx, message, config, octets=signature) as kept:
+                if signature:
+                    for fields, text in list_kept_signatures(kept, message, config):
+                        screen.row(fields, text)
+                    return
+                if attempts:
+                    for fields, text in life.list_attempts(kept, message):
+                        screen.row(fields, text)
+                    return
+                made = deliveries.read_message_deliveries(kept, message.id)
+                receipt = search.read_stored_receipt(kept, message.id)
+                lived = life.read_message_life(tx, message, made, kept)
+                message = search.read_message(kept, message.id)
+    fields = attrs.asdict(message) | {"archives": archives}
     shown = [_delivery(delivery) for delivery in made]
     text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown, lived.problems), lived.text())))
     said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **lived.fields()}
     screen.row(fields | said, text)
 
 
-def _find_opened(tx: "Transaction", message: "Message", *, raw: bool, attempts: bool) -> "OpenedContent | None":
-    """Return what of *message* the command is going to show: its bytes, or the exchanges of its attempts, or nothing."""
+def _find_opened(
+    tx: "Transaction", message: "Message", *, raw: bool, attempts: bool, archived: bool
+) -> "OpenedContent | None":
+    """Return what of *message* the command is going to show: its bytes, or the exchanges of its attempts, or nothing.
+
+    *tx* is where its rows are read. *archived*: some of them are in an archive file.
+    """
     from hub.console.visible_messages import OpenedContent
     from hub.journal import blobs
     from hub.journal.queue import exchanges
 
     if raw:
-        return None if blobs.read_blob_size(tx, message.sha256) is None else OpenedContent.BYTES
+        return OpenedContent.BYTES if archived or blobs.read_blob_size(tx, message.sha256) is not None else None
     kept = attempts and any(each.head is not None for each in exchanges.read_attempts(tx, message.id))
     return OpenedContent.REPLY if kept else None
 
@@ -489,11 +508,13 @@ def _explain_refusal(refusal: str | None) -> str:
     return "; ".join(each if sentence is None else f"{each} ({say(sentence)})" for each, sentence in found)
 
 
-def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
-    from hub.journal import blobs
+def _pieces(tx: "Transaction", message: "Message", config: "Config") -> Iterator[bytes]:
+    from hub.archive import opening
+    from hub.cli.audit.archive import stop_without_archive
 
     try:
-        yield from blobs.read_blob_pieces(tx, message.sha256)
+        with stop_without_archive(config):
+            yield from opening.read_kept_octets(tx, message.id, message.sha256, config.archive)
     except KeyError:
         raise CommandStop(
             t("the bytes of {id_} are not stored: {refusal}", id_=message.id, refusal=message.refusal),
@@ -527,20 +548,23 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
 @pass_screen
 def trace(screen: Screen, name: str) -> None:
+    from hub.cli.audit.archive import open_kept_rows
     from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import events
     from hub.journal.queue import deliveries
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         if _only_call(tx, name) is not None:
             message, happened, made = None, events.read_call_events(tx, name), []
         else:
-            message = find_one_message(tx, name)
-            happened, made = (
-                events.read_message_events(tx, message.id),
-                deliveries.read_message_deliveries(tx, message.id),
-            )
+            message = find_one_message(tx, name, config)
+            with open_kept_rows(tx, message, config) as kept:
+                happened, made = (
+                    events.read_message_events(kept, message.id),
+                    deliveries.read_message_deliveries(kept, message.id),
+                )
     states = [(_write_instant(each.changed_at), _delivery(each)) for each in made]
     if screen.json:
         for event in happened:

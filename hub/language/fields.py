@@ -21,6 +21,8 @@ FIELDS: Mapping[str, Phrase] = {
     "answer": phrase("answer"),
     "answers": phrase("answered message"),
     "approved_by": phrase("approved by"),
+    "archive": phrase("archive file"),
+    "archives": phrase("archive files"),
     "attachment": phrase("attachment"),
     "attempts": phrase("attempts"),
     "attributes": phrase("attributes"),

@@ -1,5 +1,6 @@
 """`lienthong archive`: what a person types to see what was let go of, on a journal with one archive file."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hub.config import read_config
 from hub.journal import events
 from hub.store import transactions
 from tests import homes
-from tests.archiving import live
+from tests.archiving import forgotten, live
 
 Type = Callable[..., Result]
 
@@ -106,3 +107,54 @@ def test_show_lists_the_messages_and_extract_writes_one(typed, home, record, tmp
     assert typed("extract", record.id, rows[0]["id"], tmp_path / "ra").exit_code == 1, "nothing is written over"
     assert typed("extract", record.id, "0" * 36, tmp_path / "ra").exit_code == 4
     assert typed("show", "archive-none.zip").exit_code == 4
+
+
+# --- a message whose rows are gone
+
+
+@pytest.fixture(scope="module")
+def emptied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub that has let two delivered messages go."""
+    home = homes.begin(tmp_path_factory.mktemp("emptied") / "tinh")
+    config = read_config(home / "hub.toml")
+    engine = transactions.open_journal(config.database_url, pooled=False)
+    live(engine, 2)
+    forgotten(engine, config.archive)
+    return home
+
+
+def read(home: Path, *words: str) -> Result:
+    return CliRunner().invoke(lienthong, [*words, "-c", str(home / "hub.toml")])
+
+
+def test_show_and_trace_read_it_from_its_file_and_raw_writes_its_bytes(emptied):
+    (row, _) = said(read(emptied, "messages", "--json"))
+    (name,) = {str(path.name) for path in (emptied / "data/archive").iterdir()}
+    (shown,) = said(read(emptied, "show", str(row["id"]), "--json"))
+    assert shown["archives"] == [name]
+    assert shown["subject"] == "V/v kết nối"
+    assert len(shown["attempts"]) == 2  # type: ignore[arg-type]
+    assert "<MessageId>" in str(shown["receipt"])
+    assert name in read(emptied, "show", str(row["id"])).output
+    raw = read(emptied, "show", str(row["message_id"]), "--raw")
+    assert hashlib.sha256(raw.stdout_bytes).hexdigest() == shown["sha256"]
+    told = [each["event"] for each in said(read(emptied, "trace", str(row["id"]), "--json"))]
+    assert told[0] == "message-accepted"
+    assert "content-opened" in told, "what happened since it went is there, too"
+    assert len(said(read(emptied, "show", str(row["id"]), "--attempts", "--json"))) == 2
+    calls = {each["what"]: each for each in said(read(emptied, "show", str(row["id"]), "--signature", "--json"))}
+    assert calls["packet"]["over"] == shown["sha256"]
+
+
+def test_a_file_that_is_needed_and_away_is_named(emptied):
+    (row, _) = said(read(emptied, "messages", "--json"))
+    (path,) = (emptied / "data/archive").iterdir()
+    away = path.rename(emptied / "away.zip")
+    try:
+        for words in (("show",), ("show", "--raw"), ("trace",)):
+            done = read(emptied, words[0], str(row["id"]), *words[1:])
+            assert done.exit_code == 1
+            assert path.name in done.output
+            assert str(emptied / "data/archive") in done.output
+    finally:
+        away.rename(path)

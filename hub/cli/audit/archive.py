@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
     from hub.archive.reading import Archive
     from hub.config import Config
+    from hub.domain.model import Message
     from hub.store.transactions import Transaction
 
 _name = click.argument("archive", metavar="ARCHIVE")
@@ -43,7 +44,7 @@ _name = click.argument("archive", metavar="ARCHIVE")
     t(
         "Archive files: what the hub has let go of, month by month, in sealed files.\n\nARCHIVE is the id or the name of a "
         "file, as `lienthong archive list` shows it. A file may be moved away; put it back into the folder of [archive] to "
-        "read it."
+        "read it. `lienthong show`, `trace` and `compare` read it by themselves."
     ),
     "lienthong archive list",
     "lienthong archive verify",
@@ -185,9 +186,26 @@ def show_archive_file(screen: Screen, archive: str, listed: bool) -> None:
 
 
 def _say_fields(fields: dict[str, object]) -> str:
-    from hub.cli.words import say_field, say_value
+    from hub.cli.words import say_value
 
-    lines = [(say_field(key), say_value(key, value)) for key, value in fields.items() if value is not None]
+    titles = {
+        "id": t("id"),
+        "period": t("month"),
+        "made_at": t("made"),
+        "schema": t("version of the tables"),
+        "messages": t("messages"),
+        "deliveries": t("deliveries"),
+        "attempts": t("attempts"),
+        "events": t("events"),
+        "others": t("events of no message in it"),
+        "octets": t("contents"),
+        "first_message": t("first message"),
+        "last_message": t("last message"),
+        "first_number": t("lowest number of an event"),
+        "last_number": t("highest number of an event"),
+        "file": t("file"),
+    }
+    lines = [(titles[key], say_value(key, value)) for key, value in fields.items() if value is not None]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines)
 
@@ -276,6 +294,34 @@ def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
         raise CommandStop(say_absent(absent, config)) from None
     except NoArchive as damaged:
         raise CommandStop(t("the archive file is damaged: {error}", error=str(damaged))) from None
+
+
+@contextmanager
+def stop_without_archive(config: "Config") -> Iterator[None]:
+    """Raise `CommandStop` 1, which names the file, if the block needs an archive file that is not there or damaged."""
+    from hub.archive.catalogue import ArchiveAbsent
+
+    try:
+        yield
+    except ArchiveAbsent as absent:
+        raise CommandStop(say_absent(absent, config)) from None
+
+
+@contextmanager
+def open_kept_rows(
+    tx: "Transaction", message: "Message", config: "Config", *, octets: bool = False
+) -> "Iterator[Transaction]":
+    """Yield where the rows of *message* are read: the journal, or what it and archive files have together.
+
+    *octets*: its bytes, too, if they are not very large. Raises `CommandStop` 1.
+    """
+    from hub.archive import opening
+
+    with (
+        stop_without_archive(config),
+        opening.open_kept_message(tx, message.id, config.archive, octets=octets) as kept,
+    ):
+        yield kept
 
 
 def say_absent(absent: "ArchiveAbsent", config: "Config") -> str:

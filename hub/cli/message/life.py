@@ -17,6 +17,7 @@ from hub.domain.sanitize import replace_controls
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from hub.config import Config
     from hub.console.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message, Problem
     from hub.journal.lineage import MessageLink
@@ -77,14 +78,16 @@ class MessageLife:
             yield f"    {_write_time(stage.begin)}  " + ", ".join(filter(None, said))
 
 
-def read_message_life(tx: "Transaction", message: "Message", made: "Sequence[Delivery]") -> MessageLife:
-    """Return the life of *message*, whose deliveries were *made*."""
+def read_message_life(
+    tx: "Transaction", message: "Message", made: "Sequence[Delivery]", kept: "Transaction"
+) -> MessageLife:
+    """Return the life of *message*, whose deliveries were *made*. *kept*: where its own rows are read."""
     from hub.journal import events, lineage
     from hub.journal.queue import exchanges
     from hub.journal.queue.timeline import list_delivery_stages
 
-    told = events.read_message_events(tx, message.id)
-    attempts = exchanges.read_attempts(tx, message.id)
+    told = events.read_message_events(kept, message.id)
+    attempts = exchanges.read_attempts(kept, message.id)
     return MessageLife(
         deliveries=made,
         stages={each.id: list_delivery_stages(each, told, attempts) for each in made},
@@ -190,9 +193,10 @@ def compare(screen: Screen, one: str, other: str) -> None:
     from hub.formats.line_difference import compare_lines
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine:
+    config = read_journal_config(screen)
+    with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            (opened, first), (also_opened, second) = _read_lines(tx, one), _read_lines(tx, other)
+            (opened, first), (also_opened, second) = (_read_lines(tx, each, config) for each in (one, other))
         if first.keys() != second.keys():
             raise CommandStop(t("one of both is a message and the other an attempt"), USAGE)
         record_openings(engine, (opened, also_opened))
@@ -210,11 +214,14 @@ def compare(screen: Screen, one: str, other: str) -> None:
     exit_command(int(differs))
 
 
-def _read_lines(tx: "Transaction", name: str) -> "tuple[tuple[str, OpenedContent, str], dict[str, list[str]]]":
+def _read_lines(
+    tx: "Transaction", name: str, config: "Config"
+) -> "tuple[tuple[str, OpenedContent, str], dict[str, list[str]]]":
     """Return what of the attempt or the message *name* is opened, and the lines to compare, by part.
 
-    Raises `CommandStop` 4.
+    Raises `CommandStop` 4; 1 if its archive file is not there.
     """
+    from hub.cli.audit.archive import open_kept_rows
     from hub.cli.messages import find_one_message
     from hub.console.visible_messages import OpenedContent
     from hub.edxml import readable
@@ -226,10 +233,11 @@ def _read_lines(tx: "Transaction", name: str) -> "tuple[tuple[str, OpenedContent
         body = b"" if attempt.exchange is None else exchanges.read_reply_body(tx, attempt.exchange) or b""
         opened = (attempt.message, OpenedContent.REPLY, f"{attempt.partner} {attempt.number}")
         return opened, {"request": attempt.write_request_lines(), "reply": attempt.write_reply_lines(body)}
-    message = find_one_message(tx, name)
-    if not 0 < (blobs.read_blob_size(tx, message.sha256) or 0) <= readable.LARGEST:
-        raise CommandStop(
-            t("the bytes of {id_} are not stored, or too large to be compared", id_=message.id), NOT_FOUND
-        )
-    lines = readable.write_packet_lines(blobs.read_blob(tx, message.sha256))
+    message = find_one_message(tx, name, config)
+    with open_kept_rows(tx, message, config, octets=True) as kept:
+        if not 0 < (blobs.read_blob_size(kept, message.sha256) or 0) <= readable.LARGEST:
+            raise CommandStop(
+                t("the bytes of {id_} are not stored, or too large to be compared", id_=message.id), NOT_FOUND
+            )
+        lines = readable.write_packet_lines(blobs.read_blob(kept, message.sha256))
     return (message.id, OpenedContent.PACKET, ""), {"packet": lines}
