@@ -278,6 +278,7 @@ def test_commands_are_typed_as_the_account_of_the_hub() -> None:
     assert examination.judge_files([], owned(105), 1000).verdict is FAILED
     assert examination.judge_files([], owned(105), 105).verdict is OK
     assert examination.judge_files([], owned(105, 0o755), 105).verdict is WARNING
+    assert examination.judge_files([], owned(105, 0o750), 105).verdict is OK
     assert examination.judge_files([], owned(0), 0).verdict is WARNING
     assert examination.judge_files([], None, 0).verdict is FAILED
 
@@ -317,6 +318,20 @@ def test_the_certificate_must_name_the_hub_and_have_days_left(
         read_config(home / "hub.toml", {}), public_url="https://truc.example:8443", tls=identity, sample=False
     )
     assert examination.judge_certificate(config, NOW).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("age", "wanted", "verdict"),
+    [
+        (timedelta(hours=30), True, OK),
+        (timedelta(days=3), True, WARNING),
+        (None, True, WARNING),
+        (None, False, WARNING),
+    ],
+    ids=["of yesterday", "too old", "none yet", "not set up"],
+)
+def test_the_age_of_the_newest_backup_is_judged(age: timedelta | None, wanted: bool, verdict: DiagnosisState) -> None:
+    assert examination.judge_backup(None if age is None else NOW - age, NOW, wanted=wanted).verdict is verdict
 
 
 def test_a_database_server_of_another_time_is_named() -> None:

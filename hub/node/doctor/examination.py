@@ -16,6 +16,7 @@ from cryptography.hazmat.backends.openssl import backend
 from lxml import etree
 from sqlalchemy.exc import SQLAlchemyError
 
+from hub.backup.shelf import find_last_backup
 from hub.config import Config, read_config
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.journal import nodes
@@ -30,6 +31,8 @@ from hub.store import transactions
 
 #: How far the clocks of this machine and of the database server may be apart.
 _APART = timedelta(seconds=1)
+#: The age of the newest backup from which on more would be lost than a person expects.
+_OLD = timedelta(days=2)
 #: Files that `check` finds wrong are named there; here each file that the account cannot use is.
 _NAMED = 3
 
@@ -49,6 +52,7 @@ def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[
         found, seen = examine_database(config, clock)
         yield from found
         yield from examine_running(config, seen)
+        yield judge_backup(_find_last_backup(config), now, wanted=config.backup is not None)
     yield examine_service()
 
 
@@ -120,14 +124,12 @@ def judge_files(files: Iterable[FileState], data: os.stat_result | None, uid: in
     if uid not in {0, data.st_uid}:
         found = phrase("the data belong to {owner}, not to {account}", owner=owner, account=_name_account(uid))
         return Diagnosis("files", DiagnosisState.FAILED, found, phrase("type the commands as {owner}", owner=owner))
-    if data.st_mode & 0o077:
+    if data.st_mode & 0o007:
         found = phrase("others may look into the data directory")
         return Diagnosis("files", DiagnosisState.WARNING, found, phrase("chmod 700"))
     if data.st_uid == 0:
         found = phrase("the data belong to root, so the hub runs as root")
-        return Diagnosis(
-            "files", DiagnosisState.WARNING, found, phrase("an account of its own: docs/howto/operate.md, Install")
-        )
+        return Diagnosis("files", DiagnosisState.WARNING, found, phrase("an account of its own: docs/howto/install.md"))
     return Diagnosis("files", DiagnosisState.OK, phrase("all files can be used by {owner}", owner=owner))
 
 
@@ -191,6 +193,33 @@ def names_host(certificate: x509.Certificate, host: str) -> bool:
     """Tell whether *certificate* names *host*, a wildcard for the first label included (RFC 9525, 6.3)."""
     names = list_server_names(certificate)
     return host in names or f"*.{host.partition('.')[2]}" in names
+
+
+# --- backup ----------------------------------------------------------------------------------------------------------
+
+
+def judge_backup(last: datetime | None, now: datetime, *, wanted: bool) -> Diagnosis:
+    """Judge the moment of the newest backup that was tried; None: there is none. *wanted*: whether `[backup]` is set."""
+    if not wanted:
+        return Diagnosis("backup", DiagnosisState.WARNING, phrase("no backup is set up here ([backup])"), _BACKUP)
+    if last is None:
+        return Diagnosis("backup", DiagnosisState.WARNING, phrase("there is no backup yet"), _BACKUP)
+    found = phrase("the newest backup is of {at}", at=f"{last:%Y-%m-%d %H:%M}")
+    if now - last > _OLD:
+        return Diagnosis("backup", DiagnosisState.WARNING, found, _BACKUP)
+    return Diagnosis("backup", DiagnosisState.OK, found)
+
+
+_BACKUP = phrase("docs/howto/back-up.md")
+
+
+def _find_last_backup(config: Config) -> datetime | None:
+    """Return the moment of the newest backup. Return None if there is none, or its folder cannot be read."""
+    try:
+        found = find_last_backup(config.backup.folder) if config.backup is not None else None
+    except OSError:
+        return None
+    return found.made_at if found is not None else None
 
 
 # --- database --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ _OWN_PLACES = re.compile(r"(hub|adapters)/|tap\.py$|twisted/plugins/lienthong_pl
 #: Files that a finding names; the rest is counted.
 _NAMED = 3
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==([^ ;\\]+)( *;)?")
-_APART = phrase("install lienthong in an environment of its own: docs/howto/operate.md, Install")
+_APART = phrase("install lienthong in an environment of its own: docs/howto/install.md")
 
 
 def examine_distribution(path: Sequence[str] | None = None) -> Iterator[Diagnosis]:

@@ -247,4 +247,4 @@ def judge_service(unit: Mapping[str, str]) -> Diagnosis:
     return Diagnosis("service", DiagnosisState.OK, phrase("the unit is enabled and active"))
 
 
-_UNIT_ADVICE = phrase("docs/howto/operate.md, Under systemd")
+_UNIT_ADVICE = phrase("docs/howto/install.md, Under systemd")
