@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, settings
 from hub.console.sign_in import passwords
 from hub.delivery.push_service import DRAIN
 from hub.demo.run.postgres import Absent
+from hub.domain.errors import Unready
+from hub.journal.waiting_counts import find_wrong_counts
 from hub.store import transactions
 from tests import databases, pki
 from tests.console_town import NOBODY, Town
@@ -154,7 +156,18 @@ def engine(journal_url: str) -> Iterator[sa.Engine]:
     """An empty journal of the latest version, on each database."""
     made = transactions.open_journal(journal_url)
     yield made
+    assert_counts_are_right(made)
     made.dispose()
+
+
+def assert_counts_are_right(journal: sa.Engine) -> None:
+    """Whatever a test did to a journal: what the triggers count is what there is, unless there is no journal any more."""
+    try:
+        with transactions.read_transaction(journal) as reading:
+            wrong = find_wrong_counts(reading)
+    except (Unready, sa.exc.DBAPIError):
+        return
+    assert wrong == {}
 
 
 @pytest.fixture
@@ -173,6 +186,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     if made.service is not None and made.service.running:
         made.service.stopService()
         made.clock.advance(DRAIN)
+    assert_counts_are_right(engine)
     engine.dispose()
 
 

@@ -23,11 +23,12 @@ from hub.domain.fair_queue import HUB
 from hub.domain.model import Detail
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.feed.publisher import Feed
-from hub.journal import events, metrics
+from hub.journal import events
 from hub.journal.nodes import PendingRestart
 from hub.language.catalogues import translate
 from hub.language.languages import choose_language
 from hub.language.phrases import phrase
+from hub.monitoring import metrics
 from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
 from hub.node.workers.pool import WorkerPool

@@ -43,6 +43,7 @@ from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
 from hub.monitoring.late_alerts import LateAlerts
 from hub.monitoring.link_prober import LinkProber
 from hub.node.clock_steps import ClockStepDetector
+from hub.node.count_folder import CountFolder
 from hub.node.day_change import DayChangeDetector
 from hub.node.event_chain import EventChainer
 from hub.node.heartbeat import Heartbeat
@@ -147,6 +148,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         node=_node(frame),
         alone=frame.alone,
         rescued=frame.wake,
+        measures=frame.measures,
     )
     leader_lock = LeaderLock(engine, publisher.LOCK, reactor)
     services = [
@@ -157,6 +159,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         EventChainer(journal, reactor, frame.measures),
         SearchIndexer(journal, reactor),
         OpenWorkFollower(journal, reactor),
+        *([] if frame.alone else [CountFolder(journal, reactor)]),
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
     ]
     return DatabaseParts(

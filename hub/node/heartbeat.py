@@ -17,6 +17,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import Unready
+from hub.domain.measures import LEASES, Measures
 from hub.journal import nodes
 from hub.journal.nodes import Node, PendingRestart
 from hub.journal.queue import claims
@@ -47,6 +48,7 @@ class Heartbeat(PeriodicService):
     _node: Node  #: what the heartbeat says of this node
     _alone: bool  #: no other node shares the journal, so none takes over its claims
     _rescued: Callable[[], None]  #: called when claims were released, or when this node may claim again
+    _measures: Measures = attrs.field(factory=Measures)  #: what this node counts
     #: what waits for the restart of this node
     pending: PendingRestart = attrs.field(factory=PendingRestart, init=False)
     _until: float | None = attrs.field(default=None, init=False)  #: end of the lease, by the steady clock
@@ -92,6 +94,7 @@ class Heartbeat(PeriodicService):
         self._lapsed, self._until, self._due = False, begun + nodes.LIFE.total_seconds(), begun + BEAT
         if given_back:
             log.warning("deliveries-rescued", count=given_back)
+            self._measures.count(LEASES, by=given_back)
         if given_back or fresh:
             self._rescued()
 

@@ -314,6 +314,17 @@ _partial("ix_delivery_their_id", delivery.c.partner, delivery.c.their_id, where=
 _partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
 _partial("ix_delivery_to_partner", delivery.c.partner, delivery.c.message, where=TO_PARTNER)
 
+#: How many deliveries did not arrive, kept by triggers of the database (migration 0055, hub/journal/waiting_counts.py).
+#: The count of a partner and state is the sum of its rows: one on SQLite, one for each statement on PostgreSQL.
+waiting_count = sa.Table(
+    "waiting_count",
+    metadata,
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("serial", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+
 #: State of each partner that the hub pushes to (hub/journal/queue/partner_state.py). No row means that nothing has
 #: happened yet.
 partner_state = sa.Table(

@@ -1,7 +1,7 @@
 """How long a claim takes beside 1,000 deliveries that wait and beside 1,000,000, on both databases: `./dev bench --waiting 1000000`.
 
-What is measured is a look at the queue, a claim of four messages and their settling, each in a transaction of its own, as the
-daemon does them; the ratio of the two sizes is what counts (done when: at most 2).
+What is measured is a look at the queue, a claim of four messages, their settling, and the counts of what waits that /metrics
+tells, each in a transaction of its own, as the daemon does them; the ratio of the two sizes is what counts (done when: at most 2).
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, queue_view
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.waiting_counts import read_waiting
 from hub.store import transactions
 from tests.bench.backlog import SHAPES, fill, settle_down
 
@@ -27,8 +28,8 @@ START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
 
 
-def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
-    """Look, claim four messages and settle them; return the milliseconds each took."""
+def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float, float]:
+    """Look, claim four messages, settle them and count what waits; return the milliseconds each took."""
     took = []
     begun = time.perf_counter()
     with transactions.read_transaction(engine) as tx:
@@ -46,17 +47,21 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
                 tx, each, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now
             )
     took.append(time.perf_counter() - begun)
-    look, claim, settle = (1e3 * seconds for seconds in took)
-    return look, claim, settle
+    begun = time.perf_counter()
+    with transactions.read_transaction(engine) as tx:
+        assert [found.partner for found in read_waiting(tx, now)] == ["vpub"]
+    took.append(time.perf_counter() - begun)
+    look, claim, settle, count = (1e3 * seconds for seconds in took)
+    return look, claim, settle, count
 
 
 def measure(engines: Sequence[sa.Engine], rounds: int = 60) -> list[dict[str, float]]:
     """Return the median milliseconds of each step on each of *engines*, which take turns: what else the machine does hits all."""
-    found: list[list[tuple[float, float, float]]] = [[] for _ in engines]
+    found: list[list[tuple[float, float, float, float]]] = [[] for _ in engines]
     for number in range(rounds + 5):
         for engine, took in zip(engines, found, strict=True):
             took.append(once(engine, START + timedelta(seconds=number + 1)))
-    steps = ("look", "claim", "settle")
+    steps = ("look", "claim", "settle", "count")
     return [dict(zip(steps, map(statistics.median, zip(*took[5:], strict=True)), strict=True)) for took in found]
 
 
@@ -98,6 +103,6 @@ def show(most: int, *, as_json: bool) -> None:
             continue
         steps = "   ".join(
             f"{step} {row['few_ms'][step]:.2f} → {row['many_ms'][step]:.2f} ms (× {row['ratio'][step]})"  # type: ignore[index]
-            for step in ("look", "claim", "settle")
+            for step in ("look", "claim", "settle", "count")
         )
         print(f"{row['database']:10} {row['shape']:9} {most:>9,} waiting   {steps}", flush=True)

@@ -15,9 +15,9 @@ from hub.journal import blobs, events, facts, messages, replay_guard, search, un
 from hub.journal.queue import claims
 from hub.journal.search import MessageFilter
 from hub.journal.upkeep import move as journal_move
-from hub.journal.upkeep.move import JournalMove, Unmovable
+from hub.journal.upkeep.move import JournalMove, Unmovable, list_moved_tables
+from hub.journal.waiting_counts import find_wrong_counts
 from hub.store import move_marks, transactions
-from hub.store.tables import metadata
 from tests import databases
 from tests.province import NOW, ROUTES, UNITS, document, entry
 
@@ -92,7 +92,7 @@ def rows(engine, table):
 
 def assert_moved(source, target, *, but=1):
     """The two hold the same; the new one has told of the move by *but* event, which is listed, too."""
-    for table in metadata.sorted_tables:
+    for table in list_moved_tables():
         theirs, ours = rows(source, table), rows(target, table)
         if table.name in {"event", "event_index"}:
             assert len(ours[0]) == len(theirs[0]) + but
@@ -100,6 +100,7 @@ def assert_moved(source, target, *, but=1):
         else:
             assert theirs == ours, table.name
     with transactions.read_transaction(target) as tx:
+        assert find_wrong_counts(tx) == {}
         assert move_marks.find_move_mark(tx) is None
         assert transactions.select_schema_version(tx) == transactions.read_latest_version()
     with transactions.read_transaction(source) as tx:

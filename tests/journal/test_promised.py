@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.domain.model import Attachment, Fact, Record
-from hub.journal import duties, events, messages, metrics
+from hub.journal import duties, events, messages
 from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry
+from hub.monitoring import metrics
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.runtime.exposition import write_metrics

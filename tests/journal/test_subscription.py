@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Fact
 from hub.feed import publisher
-from hub.journal import events, facts, feed_cursor, messages, metrics
+from hub.journal import events, facts, feed_cursor, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
+from hub.monitoring import metrics
 from hub.store import transactions
 from hub.store.leader_lock import LeaderLock
 from hub.store.tables import event as table

@@ -2,10 +2,11 @@
 
 import pytest
 
-from hub.journal import metrics, search
+from hub.journal import search
 from hub.journal.queue import replay
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.search import MessageFilter
+from hub.monitoring import metrics
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES
 

@@ -5,7 +5,7 @@ import os
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.domain.measures import CALL_SECONDS, CALLS_ANSWERED, Measures
-from hub.journal.metrics import make_counter, make_gauge, make_value
+from hub.monitoring.metrics import make_counter, make_gauge, make_value
 from hub.runtime.exposition import CONTENT_TYPE, list_measures, list_process_metrics, write_metrics
 
 

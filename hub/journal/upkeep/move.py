@@ -23,6 +23,8 @@ from hub.store import move_marks, transactions
 from hub.store.tables import metadata
 from hub.store.transactions import Transaction
 
+#: Tables that the new journal fills by itself: its triggers count the deliveries as they arrive.
+DERIVED = frozenset({"waiting_count"})
 #: Limits of a chunk: rows, and octets.
 ROWS, OCTETS = 5000, 4 << 20
 #: Rows fetched at a time: from a table that may hold large values, and from a table of small rows.
@@ -94,7 +96,7 @@ class JournalMove:
         with transactions.read_transaction(self.source) as there, transactions.read_transaction(self.target) as tx:
             self._judge_source(there)
             before = self._judge_target(tx)
-            return {table.name: (_count(there, table), before.get(table.name, 0)) for table in metadata.sorted_tables}
+            return {table.name: (_count(there, table), before.get(table.name, 0)) for table in list_moved_tables()}
 
     def run(self, now: datetime) -> list[MovedTable]:
         """Move and verify what is not moved yet, and mark both sides. Raises `Unmovable`.
@@ -109,10 +111,10 @@ class JournalMove:
                 raise Unmovable("chain-broken", f"{self.origin}: {broken}")
             self._begin()
             try:
-                moved = [self._move(there, table) for table in metadata.sorted_tables]
+                moved = [self._move(there, table) for table in list_moved_tables()]
             except _Changed:
                 self._begin_anew()
-                moved = [self._move(there, table) for table in metadata.sorted_tables]
+                moved = [self._move(there, table) for table in list_moved_tables()]
             self._compare_chains(there)
             if not gone:
                 move_marks.mark_journal_moved(there, self.destination, now)
@@ -162,13 +164,13 @@ class JournalMove:
             self._judge_target(tx)
             if transactions.select_schema_version(tx) != move_marks.MoveMark.MOVING:
                 _empty(tx)  # removes the rows that the migrations inserted
-                move_marks.mark_journal_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
+                move_marks.mark_journal_moving(tx, self.origin, [table.name for table in list_moved_tables()])
 
     def _begin_anew(self) -> None:
         with transactions.write_transaction(self.target) as tx:
             _empty(tx)
             move_marks.unmark_journal_moving(tx)
-            move_marks.mark_journal_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
+            move_marks.mark_journal_moving(tx, self.origin, [table.name for table in list_moved_tables()])
 
     def _move(self, there: Transaction, table: sa.Table) -> MovedTable:
         """Copy the rows of one table that are missing on the target, and verify all rows. Raises `_Changed`."""
@@ -218,6 +220,11 @@ class JournalMove:
             said = {"from": self.origin, "rows": rows, "number": number, "hash": head}
             events.append_events(tx, Event("journal-moved", now, None, None, said))
             move_marks.unmark_journal_moving(tx)
+
+
+def list_moved_tables() -> list[sa.Table]:
+    """Return the tables whose rows are moved, each behind those that its rows refer to."""
+    return [table for table in metadata.sorted_tables if table.name not in DERIVED]
 
 
 def _whither(there: Transaction) -> str:

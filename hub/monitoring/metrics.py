@@ -1,18 +1,17 @@
 """The metrics of the journal, of the links and of the feed, as prometheus-client writes them. Does not know who reads them.
 
-Reading them takes a few queries that indexes answer. Quantities that grow without bound (messages, delivered
+Reading them takes a few queries, which cost the same however much waits. Quantities that grow without bound (messages, delivered
 deliveries) are not counted. `lienthong_events_total` only grows and shows the activity.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-import sqlalchemy as sa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from hub.journal import duties, events, feed_cursor
+from hub.journal.waiting_counts import read_waiting
 from hub.services.links.probes import Link, LinkStanding, LinkState
-from hub.store.tables import UNDELIVERED, delivery
 from hub.store.transactions import Transaction
 
 #: Labels and value of each sample.
@@ -46,25 +45,18 @@ def _fill(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> 
 
 def measure_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]:
     """Return the metrics of the journal, and those of the subscription *feed* unless it is None."""
-    count, since = sa.func.count(), sa.func.min(delivery.c.since)
-    rows = tx.execute(
-        sa.select(delivery.c.partner, delivery.c.state, count.label("count"), since.label("since"))
-        .where(UNDELIVERED)
-        .group_by(delivery.c.state, delivery.c.partner)
-        .order_by(delivery.c.partner, delivery.c.state)
-    ).all()
-    named = [({"partner": row.partner, "state": row.state}, row) for row in rows]
+    waiting = [({"partner": each.partner, "state": each.state.value}, each) for each in read_waiting(tx, now)]
     oldest, left = events.read_oldest_unchained(tx), duties.read_outstanding_duties(tx)
     metrics = [
         make_gauge(
             "lienthong_deliveries",
             "Deliveries that did not arrive yet, by partner and state.",
-            *((labels, row._mapping["count"]) for labels, row in named),  # noqa: SLF001 - `row.count` is a method of the row
+            *((labels, each.count) for labels, each in waiting),
         ),
         make_gauge(
             "lienthong_deliveries_oldest_age_seconds",
             "How long the oldest of them has waited, since it was made or replayed.",
-            *((labels, _age(now, row.since)) for labels, row in named),
+            *((labels, each.age.total_seconds()) for labels, each in waiting),
         ),
         make_value("lienthong_facts_outstanding", "Facts of accepted messages that are not written yet.", left.facts),
         make_value(

@@ -1,0 +1,114 @@
+"""How many deliveries wait, by partner and state, and since when: at the same cost however many they are.
+
+Triggers of the database keep the counts (migration 0055), in the transaction of each change: they are exact after a
+crash, and also what an earlier program or the command line moves is counted. On PostgreSQL each statement leaves rows of
+its own; `fold_waiting_counts` sums them up. Changes no delivery.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import DeliveryState
+from hub.store.tables import UNDELIVERED, Instant, delivery
+from hub.store.tables import waiting_count as table
+from hub.store.transactions import Transaction
+
+#: Deliveries among which the oldest of a partner and state is looked for: the first in the order of their messages.
+#: Each waits at least since its message was received, so the first is the oldest, unless people have sent more than so
+#: many again, whose time begins anew.
+FIRST = 100
+#: PostgreSQL: rows of the counts from which they are summed up.
+MANY = 500
+
+
+@attrs.frozen(kw_only=True)
+class WaitingCount:
+    """The deliveries to one partner in one state that did not arrive."""
+
+    partner: str
+    state: DeliveryState
+    count: int  #: at least 1
+    since: datetime  #: since when the oldest waits: it was made then, or replayed
+    age: timedelta  #: how long that is; never negative
+
+
+def _counted() -> sa.Select[Any]:
+    first = (
+        sa.select(delivery.c.since)
+        .where(UNDELIVERED, delivery.c.state == table.c.state, delivery.c.partner == table.c.partner)
+        .order_by(delivery.c.message)
+        .limit(FIRST)
+        .correlate(table)
+        .subquery()
+    )
+    oldest = sa.select(sa.func.min(first.c.since, type_=Instant)).scalar_subquery()
+    number = sa.func.sum(table.c.count)
+    return (
+        sa.select(table.c.partner, table.c.state, sa.cast(number, sa.BigInteger), oldest)
+        .group_by(table.c.partner, table.c.state)
+        .having(number > 0)
+        .order_by(table.c.partner, table.c.state)
+    )
+
+
+_COUNTED = _counted()
+_RECOUNTED = sa.select(delivery.c.partner, delivery.c.state, sa.func.count()).where(UNDELIVERED)
+_RECOUNTED = _RECOUNTED.group_by(delivery.c.partner, delivery.c.state)
+_FOLD = sa.text(
+    "WITH gone AS (DELETE FROM waiting_count RETURNING partner, state, count) "
+    "INSERT INTO waiting_count (partner, state, serial, count) "
+    "SELECT partner, state, nextval('waiting_count_serial'), sum(count) FROM gone GROUP BY partner, state "
+    "HAVING sum(count) <> 0"
+)
+
+
+def read_waiting(tx: Transaction, now: datetime) -> list[WaitingCount]:
+    """Return what waits at *now*, in the order of partner and state; nothing where nothing does.
+
+    Reads a few rows for each partner and state. `since` is exact unless more than `FIRST` deliveries were replayed: then
+    it may be that of the replay, though another one waits for longer.
+    """
+    return [
+        WaitingCount(
+            partner=partner,
+            state=DeliveryState(state),
+            count=count,
+            since=since,
+            age=max(timedelta(), now - since),
+        )
+        for partner, state, count, since in tx.execute(_COUNTED)
+        if since is not None
+    ]
+
+
+def are_many_counts(tx: Transaction) -> bool:
+    """Tell whether the counts have so many rows that `fold_waiting_counts` should sum them up. Never on SQLite."""
+    some = sa.select(table.c.serial).limit(MANY).subquery()
+    number = tx.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+    return tx.dialect.name == "postgresql" and number >= MANY
+
+
+def fold_waiting_counts(tx: Transaction) -> None:
+    """Sum up the rows of the counts on PostgreSQL.
+
+    Rows that other transactions have not committed stay. Of two nodes that do it at the same time, each sums up what
+    the other has left.
+    """
+    tx.execute(_FOLD)
+
+
+def find_wrong_counts(tx: Transaction) -> dict[tuple[str, str], tuple[int, int]]:
+    """Count every delivery that did not arrive. Return, by partner and state, what is kept and what there is, where they differ.
+
+    Takes seconds with a million of them.
+    """
+    kept = {(row[0], row[1]): int(row[2]) for row in tx.execute(_KEPT)}
+    there = {(row[0], row[1]): int(row[2]) for row in tx.execute(_RECOUNTED)}
+    both = {pair: (kept.get(pair, 0), there.get(pair, 0)) for pair in sorted(kept.keys() | there.keys())}
+    return {pair: counts for pair, counts in both.items() if counts[0] != counts[1]}
+
+
+_KEPT = sa.select(table.c.partner, table.c.state, sa.func.sum(table.c.count)).group_by(table.c.partner, table.c.state)
