@@ -1,0 +1,180 @@
+"""A release is built, installed on a clean Debian under a booted systemd, used, upgraded, removed and purged.
+
+Takes some minutes, and the package registries: only `./dev soak` runs it.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, cannot_be_had
+from tests.release.machine import PACKAGES, BootedMachine, wait_until
+
+pytestmark = pytest.mark.soak
+
+READY = "curl -sS --cacert /etc/lienthong/pki/ca.crt https://127.0.0.1:8444/readyz"
+#: A call each 0.2 s, and how it ended.
+CALLS = """
+for turn in $(seq 600); do
+    [ ! -e /tmp/enough ] || break
+    curl -sS -o /dev/null -w '%{http_code}\\n' --max-time 200 --cacert /etc/lienthong/pki/ca.crt https://127.0.0.1:8444/healthz
+    sleep 0.2
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two packages of this checkout: `one.deb`, and `two.deb` with a later version."""
+    made = tmp_path_factory.mktemp("release")
+    command = [ROOT / "dev", "release", "--draft", "--to", made / "dist"]
+    subprocess.run([str(word) for word in command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    [built] = made.glob("dist/*/*.deb")
+    folder = made / "packages"
+    folder.mkdir()
+    shutil.copy(built, folder / "one.deb")
+    raw = made / "raw"
+    subprocess.run(["dpkg-deb", "--raw-extract", built, raw], check=True)
+    control = raw / "DEBIAN/control"
+    control.write_text(re.sub(r"^Version: (.*)$", r"Version: \1.1", control.read_text(), flags=re.MULTILINE))
+    subprocess.run(["dpkg-deb", "-Zzstd", "-z1", "--build", raw, folder / "two.deb"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[BootedMachine]:
+    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        cannot_be_had("a clean Debian", "it needs root and mmdebstrap; Debian: apt-get install mmdebstrap")
+    place = tmp_path_factory.mktemp("machine")
+    command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(place / "base")]
+    subprocess.run(command, check=True, capture_output=True, timeout=900)
+    made = BootedMachine(place / "base", place / "machine", packages)
+    yield made
+    made.close()
+
+
+def show(machine: BootedMachine, name: str) -> str:
+    return machine.run(f"systemctl show --value -p {name} lienthong").strip()
+
+
+def test_the_package_installs_and_waits_for_its_configuration(machine: BootedMachine) -> None:
+    said = machine.run("dpkg -i /packages/one.deb 2>&1")
+    assert "Next:  lienthong init /etc/lienthong --production" in said
+    assert machine.run("systemctl is-enabled lienthong") == "enabled\n"
+    assert show(machine, "ActiveState") == "inactive"
+
+
+def test_systemd_there_finds_nothing_wrong_and_an_exposure_under_two(machine: BootedMachine) -> None:
+    machine.run("systemd-analyze verify lienthong.service lienthong-soap.socket lienthong-admin.socket")
+    machine.run("systemd-analyze security --threshold=19 lienthong.service")
+
+
+def test_the_hub_starts_under_its_own_account_and_serves(machine: BootedMachine) -> None:
+    machine.run("cd / && lienthong init /etc/lienthong && lienthong check && systemctl start lienthong")
+    assert json.loads(machine.run(READY))["ready"] is True
+    assert machine.run("stat -c %U /proc/$(systemctl show --value -p MainPID lienthong)") == "lienthong\n"
+    machine.run("lienthong send /usr/share/doc/lienthong/docs/examples/van-ban.edxml --as vpub")
+    assert '"form": "edoc"' in machine.run("lienthong report H55 2026-11 --format json")
+    assert machine.run("find /etc/lienthong /var/lib/lienthong -not -user lienthong") == ""
+
+
+def test_systemd_reloads_it_and_shows_a_reload_that_was_refused(machine: BootedMachine) -> None:
+    machine.run("systemctl reload lienthong")
+    served = show(machine, "StatusText")
+    machine.run("echo 'colour = 1' >>/etc/lienthong/partners/vpub.toml && systemctl reload lienthong")
+    assert show(machine, "StatusText") != served
+    machine.run("lienthong reload", code=78)
+    machine.run("sed -i '/^colour/d' /etc/lienthong/partners/vpub.toml && systemctl reload lienthong")
+    assert show(machine, "StatusText") == served
+
+
+def test_a_hub_that_hangs_is_started_again(machine: BootedMachine) -> None:
+    drop_in(machine, "watchdog", "[Service]\\nWatchdogSec=4\\n")
+    machine.run("systemctl restart lienthong")
+    before = show(machine, "MainPID")
+    machine.run(f"kill -STOP {before}")
+    wait_until(lambda: show(machine, "ActiveState") == "active" and show(machine, "MainPID") != before, "a start")
+    machine.run("rm /etc/systemd/system/lienthong.service.d/watchdog.conf && systemctl daemon-reload")
+
+
+def drop_in(machine: BootedMachine, name: str, content: str, unit: str = "lienthong.service") -> None:
+    folder = f"/etc/systemd/system/{unit}.d"
+    machine.run(f"mkdir -p {folder} && printf '{content}' >{folder}/{name}.conf && systemctl daemon-reload")
+
+
+def test_systemd_keeps_the_key_and_the_ports_also_for_workers(machine: BootedMachine) -> None:
+    """The key is in a folder of root's, the ports are open before the hub runs, and a first call starts it."""
+    machine.run("""
+        systemctl stop lienthong
+        install -d -m 0700 /etc/lienthong-keys && mv /etc/lienthong/pki/hub.key /etc/lienthong-keys/
+        chown root:root /etc/lienthong-keys/hub.key
+        sed -i -e '1i workers = 2' -e 's|^key = .*|key = "${CREDENTIALS_DIRECTORY}/hub.key"|' \
+            -e 's/^\\[soap\\]/&\\nendpoint = "systemd:domain=INET:name=soap"/' \
+            -e 's/^\\[admin\\]/&\\nendpoint = "systemd:domain=INET:name=admin"/' /etc/lienthong/hub.toml
+    """)
+    drop_in(machine, "key", "[Service]\\nLoadCredential=hub.key:/etc/lienthong-keys/hub.key\\n")
+    for name, port in (("soap", 8443), ("admin", 8444)):
+        here = f"[Socket]\\nListenStream=\\nListenStream=127.0.0.1:{port}\\n"
+        drop_in(machine, "here", here, f"lienthong-{name}.socket")
+    machine.run("systemctl enable --now lienthong-soap.socket lienthong-admin.socket 2>&1")
+    machine.run(READY)
+    wait_until(lambda: json.loads(machine.run(READY))["ready"], "both workers")
+    machine.run("lienthong check")
+    sent = "sed 's/SNV-VP/SNV-HAI/' /usr/share/doc/lienthong/docs/examples/van-ban.edxml >/tmp/second.edxml"
+    machine.run(f"{sent}; cd /tmp && lienthong send second.edxml --as vpub")
+    assert json.loads(machine.run(READY))["reasons"]["workers"] == "ok"
+
+
+def test_an_upgrade_refuses_no_call(machine: BootedMachine) -> None:
+    """Calls wait while the files are exchanged."""
+    calls = machine.start(CALLS)
+    before = show(machine, "MainPID")
+    said = machine.run("dpkg -i /packages/two.deb 2>&1", patience=600)
+    assert "Setting up lienthong" in said
+    wait_until(lambda: show(machine, "ActiveState") == "active", "the new version to serve")
+    assert show(machine, "MainPID") != before
+    machine.run("touch /tmp/enough")
+    answers, _ = calls.communicate(timeout=300)
+    assert set(answers.split()) == {"200"}
+
+
+def test_the_next_version_is_tried_beside_the_running_one(machine: BootedMachine) -> None:
+    """As docs/howto/install.md says."""
+    machine.run("dpkg-deb --extract /packages/two.deb /tmp/next")
+    machine.run(
+        "setpriv --reuid lienthong --regid lienthong --init-groups env "
+        "CREDENTIALS_DIRECTORY=/run/credentials/lienthong.service /tmp/next/opt/lienthong/bin/python -I -m hub.cli "
+        "-c /etc/lienthong/hub.toml db upgrade --rehearse"
+    )
+
+
+def test_the_commands_find_nothing_wrong_in_the_installation(machine: BootedMachine) -> None:
+    said = [json.loads(line) for line in machine.run("lienthong doctor --json || true").splitlines() if line[0] == "{"]
+    assert said
+    wrong = [each for each in said if each["verdict"] == "failed" and each["check"] != "file-system"]  # it is in memory
+    assert wrong == []
+
+
+def test_a_stop_is_a_clean_end(machine: BootedMachine) -> None:
+    machine.run("systemctl stop lienthong-soap.socket lienthong-admin.socket lienthong")
+    assert (show(machine, "ActiveState"), show(machine, "Result")) == ("inactive", "success")
+
+
+def test_removal_leaves_no_code_and_keeps_the_data(machine: BootedMachine) -> None:
+    machine.run("apt-get remove -y lienthong")
+    machine.run("! ls /opt/lienthong /usr/bin/lienthong 2>/dev/null")
+    machine.run("test -s /etc/lienthong/data/hub.db && test -s /etc/lienthong/hub.toml && id lienthong")
+
+
+def test_a_purge_leaves_nothing_but_roots_own_copy(machine: BootedMachine) -> None:
+    machine.run("apt-get purge -y lienthong")
+    machine.run("! ls -d /etc/lienthong /var/lib/lienthong 2>/dev/null")
+    machine.run("test -s /var/backups/lienthong-*/etc/data/hub.db")
+    assert machine.run("stat -c '%U %a' /var/backups/lienthong-*") == "root 700\n"
+    assert machine.run("ls /etc/systemd/system/*.wants | grep -c lienthong || true").strip() == "0"
