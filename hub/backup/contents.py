@@ -14,7 +14,7 @@ import attrs
 
 from hub.backup.manifest import HOME
 from hub.config import Config
-from hub.config.backup import BackupSettings, list_secret_files
+from hub.config.upkeep.backup import BackupSettings, list_secret_files
 
 #: Files above this size are no configuration.
 LARGEST = 64 << 20

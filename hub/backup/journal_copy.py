@@ -11,7 +11,7 @@ from hub.backup import postgresql
 from hub.backup.manifest import POSTGRESQL, SQLITE, BackupManifest
 from hub.backup.postgresql import PostgresqlPlace
 from hub.config import Config
-from hub.config.backup import BackupSettings
+from hub.config.upkeep.backup import BackupSettings
 from hub.journal import events
 from hub.journal.upkeep import backup as copying
 from hub.journal.upkeep import integrity
@@ -37,7 +37,7 @@ class JournalState:
 
 
 @attrs.frozen
-class JournalCopy:
+class CopiedJournal:
     """A copy of a journal: its name in a backup, the file, and what it contains."""
 
     name: str
@@ -82,7 +82,7 @@ def measure_journal(config: Config, settings: BackupSettings) -> int:
     return place_postgresql(config, settings).measure_size()
 
 
-def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> JournalCopy:
+def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> CopiedJournal:
     """Copy the journal into the folder *work*. Raises OSError, sqlite3.Error, BackupUnfit."""
     if is_sqlite(config):
         new = copying.copy_journal(find_sqlite_file(config), work / SQLITE, lambda done, _all: tell("copying", done))
@@ -90,14 +90,14 @@ def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tel
         engine = _open_copy(copied)
         try:
             with engine.connect() as tx:
-                return JournalCopy(SQLITE, copied, read_journal_state(tx))
+                return CopiedJournal(SQLITE, copied, read_journal_state(tx))
         finally:
             engine.dispose()
     place, copied = place_postgresql(config, settings), work / POSTGRESQL
     with place.open_snapshot() as (tx, snapshot):
         state = read_journal_state(tx)
         place.dump(snapshot, copied, lambda done: tell("copying", done))
-    return JournalCopy(POSTGRESQL, copied, state)
+    return CopiedJournal(POSTGRESQL, copied, state)
 
 
 def find_problems(manifest: BackupManifest, copied: Path, trial: PostgresqlPlace, tell: Tell) -> Iterator[Phrase]:

@@ -21,10 +21,12 @@ from hub.backup.manifest import BackupManifest
 from hub.backup.package import BackupUnfit
 from hub.backup.shelf import BackupRecord
 from hub.config import Config
-from hub.config.backup import BackupSettings
+from hub.config.upkeep.backup import BackupSettings
+from hub.journal.upkeep import backup_runs
 from hub.language.phrases import phrase
-from hub.runtime import disk_space
+from hub.runtime import disk_space, pidfile
 from hub.security.age_files import make_private_key
+from hub.store import transactions
 
 #: The folder in the data directory in which backups are prepared and tried, and the lock of the one that runs.
 WORK, _LOCK = "backup.work", "backup.lock"
@@ -135,3 +137,56 @@ def _require_room(config: Config, journal: int) -> None:
                 left=max(0, left),
             )
         )
+
+
+def run_backup(
+    config: Config,
+    settings: BackupSettings,
+    clock: Callable[[], datetime],
+    tell: journal_copy.Tell = lambda _step, _count: None,
+    begun: str | None = None,
+) -> MadeBackup:
+    """Make a backup as `make_backup` does, and let the journal know of it. Raises what `make_backup` raises.
+
+    *begun* is the id of the row in the journal, if the caller has written it already.
+    """
+    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
+    try:
+        if begun is None:
+            with transactions.write_transaction(engine) as tx:
+                begun = backup_runs.begin_backup_run(tx, pidfile.name_node(config.data, clock()), clock())
+                assert begun is not None
+        try:
+            made = make_backup(config, settings, clock, tell)
+        except Exception as error:
+            with transactions.write_transaction(engine) as tx:
+                backup_runs.fail_backup_run(tx, begun, clock(), describe_failure(error))
+            raise
+        record, manifest = made.record, made.record.manifest
+        with transactions.write_transaction(engine) as tx:
+            backup_runs.end_backup_run(
+                tx,
+                begun,
+                clock(),
+                made_at=manifest.made_at,
+                file=record.file.name,
+                octets=record.octets,
+                number=manifest.number,
+                restored=record.restored,
+            )
+        return made
+    finally:
+        engine.dispose()
+
+
+def describe_failure(error: Exception) -> str:
+    """Return why there is no new backup, in English."""
+    match error:
+        case BackupUnfit():
+            return str(error.why)
+        case BackupRuns():
+            return "another backup of this hub is being made or restored"
+        case OSError():
+            return f"{error.filename or ''}: {error.strerror}"
+        case _:
+            return str(error) or type(error).__name__

@@ -19,8 +19,7 @@ import attrs
 from cryptography import x509
 
 from hub.config import alerts as alerting
-from hub.config import backup as backing
-from hub.config import database, files, identities, incidents, link_settings, officials, openid, service_files
+from hub.config import database, files, identities, incidents, officials, openid, service_files
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
@@ -29,6 +28,8 @@ from hub.config.identities import OwnIdentities
 from hub.config.partner_files import PartnerFileReader
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
+from hub.config.upkeep import backup as backing
+from hub.config.upkeep import link_settings
 from hub.config.values import (
     ANY,
     FREE_DISK,

@@ -11,14 +11,14 @@ import attrs
 from cryptography import x509
 
 from hub.config.alerts import AlertSettings
-from hub.config.backup import BackupSettings
 from hub.config.feed import BrokerPlace
 from hub.config.incidents import IncidentSettings
-from hub.config.link_settings import LinkSettings
 from hub.config.lookups import LookupSettings
 from hub.config.officials import Officials
 from hub.config.openid import OpenIdProvider
 from hub.config.reports import ReportSettings
+from hub.config.upkeep.backup import BackupSettings
+from hub.config.upkeep.link_settings import LinkSettings
 from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy

@@ -391,6 +391,14 @@ TERMS: Mapping[str, Term] = {
     "event/configuration-reloaded": Term(
         phrase("the configuration was reloaded"), phrase("The running hub took up the changed configuration.")
     ),
+    "event/backup-made": Term(
+        phrase("a backup was made"),
+        phrase("It was restored on trial, or at least read whole."),
+    ),
+    "event/backup-failed": Term(
+        phrase("no backup was made"),
+        phrase("The older backups are still there."),
+    ),
     "event/configuration-refused": Term(
         phrase("a changed configuration was refused"),
         phrase("The configuration has mistakes, so the hub keeps the old one."),

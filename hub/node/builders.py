@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 
+from hub.backup.schedule import BackupSchedule
 from hub.config import Partner
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.hand_over import HandOver
@@ -283,6 +284,7 @@ def build_reporting(
             prober.write_past_days,
         ),
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
+        BackupSchedule(journal, live, reactor, now, frame.node),
         prober,
         AlertEvaluator(journal, live, reactor, now, frame.node, read_returned),
     ]

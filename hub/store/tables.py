@@ -1078,6 +1078,56 @@ _partial(
     ),
 )
 
+#: Backups that were made or failed (hub/journal/upkeep/backup_runs.py). The files themselves are in a folder.
+backup_run = sa.Table(
+    "backup_run",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("due", Instant),  # the time of the schedule that it was made for; null: a person made it
+    sa.Column("attempt", sa.SmallInteger, nullable=False),  # of those for one time, from 1
+    sa.Column("node", sa.Text, nullable=False),  # that makes it
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("outcome", sa.Text, nullable=False),  # running · good · failed
+    sa.Column("made_at", Instant),  # the moment of its journal
+    sa.Column("file", sa.Text),
+    sa.Column("octets", sa.BigInteger),
+    sa.Column("number", sa.BigInteger),  # of the last numbered event in it
+    sa.Column("restored", sa.Boolean),  # on trial; false: only read
+    sa.Column("reason", sa.Text),  # why it failed
+    sa.UniqueConstraint("due", "attempt", name="uq_backup_run_due"),
+)
+
+#: The eras of this journal: a new one begins when it was put back to an earlier moment (hub/journal/upkeep/eras.py).
+era = sa.Table(
+    "era",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(36), nullable=False),  # random: no two restored journals have the same
+    sa.Column("began_at", Instant, nullable=False),
+    sa.Column("because", sa.Text, nullable=False),  # made · restored · adopted
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("backup", sa.Text, nullable=False),  # the file that was restored
+    sa.Column("event", sa.BigInteger, nullable=False),  # number and hash of the last numbered event then
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("since", Instant),  # the time of the last event then; null: there was none
+    sa.Column("complete", sa.Boolean, nullable=False),  # whether a node's witness told which receipts it lacks
+)
+
+#: Receipts that the hub gave in an earlier era and that the journal lacks since (hub/journal/upkeep/eras.py).
+lost_receipt = sa.Table(
+    "lost_receipt",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),  # the hub's id of the message
+    sa.Column("era", sa.Integer, nullable=False),  # that began without it
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("received_at", Instant, nullable=False),
+)
+sa.Index("ix_lost_receipt_partner", lost_receipt.c.partner, lost_receipt.c.id)
+
 #: Searches that users of the console saved (hub/console/saved_searches.py).
 saved_search = sa.Table(
     "saved_search",

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -14,7 +15,7 @@ from hub.backup.making import MadeBackup
 from hub.backup.package import BackupUnfit
 from hub.backup.postgresql import PostgresqlPlace, read_dump
 from hub.config import Config, read_config
-from hub.config.backup import BackupSettings
+from hub.config.upkeep.backup import BackupSettings
 from hub.demo.run.postgres import find_postgres_programs
 from hub.journal import events, messages
 from hub.security import age_files
@@ -71,6 +72,8 @@ def office(postgresql: Postgresql, tried: str, tmp_path: Path) -> Iterator[Offic
         settings = BackupSettings(
             folder=tmp_path / "kept",
             recipients=(key.recipient,),
+            every=None,
+            at=timedelta(0),
             keep=3,
             configuration=True,
             keys=False,

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from hub.config.link_settings import LinkSettings, read_link_settings
 from hub.config.table import ConfigTable
+from hub.config.upkeep.link_settings import LinkSettings, read_link_settings
 from hub.domain.errors import Mistake
 from hub.services.links.probes import Link
 

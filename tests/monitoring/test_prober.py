@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from hub.config import Partner
-from hub.config.link_settings import LinkSettings
+from hub.config.upkeep.link_settings import LinkSettings
 from hub.domain.errors import Unready
 from hub.domain.model import HUB, Receive
 from hub.journal import facts as journal_facts

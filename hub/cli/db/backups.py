@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hub.backup.manifest import BackupManifest
     from hub.backup.shelf import BackupRecord
     from hub.config import Config
-    from hub.config.backup import BackupSettings
+    from hub.config.upkeep.backup import BackupSettings
     from hub.security.age_files import PrivateKey
 
 
@@ -90,14 +90,14 @@ def make_key(screen: Screen, file: Path) -> None:
     "lienthong backup run",
 )
 @pass_screen
-def run_backup(screen: Screen) -> None:
-    from hub.backup.making import make_backup
+def run_backup_now(screen: Screen) -> None:
+    from hub.backup.making import run_backup
     from hub.cli.journal import read_journal_config
 
     config = read_journal_config(screen)
     settings = _settings(config)
     with _explained(), _telling() as tell:
-        made = make_backup(config, settings, lambda: datetime.now(UTC), tell)
+        made = run_backup(config, settings, lambda: datetime.now(UTC), tell)
     record = made.record
     screen.row(
         {**_fields(record), "removed": [each.name for each in made.removed]},
@@ -447,7 +447,7 @@ def _fields(record: "BackupRecord") -> dict[str, object]:
 
 
 manage_backups.add_command(make_key)
-manage_backups.add_command(run_backup)
+manage_backups.add_command(run_backup_now)
 manage_backups.add_command(list_made_backups)
 manage_backups.add_command(verify_backup)
 manage_backups.add_command(restore_backup)

@@ -1,6 +1,8 @@
-"""Reads `[backup]`: where backups are written, to whose public keys, and what is in them. Opens no backup."""
+"""Reads `[backup]`: where backups are written, to whose public keys, when, and what is in them. Opens no backup."""
 
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -8,9 +10,12 @@ import attrs
 from hub.config import database
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
+from hub.partner.policy import DURATION_EXPECTED, parse_duration
 from hub.security.age_files import Recipient, parse_recipient
 
-_KEEP, _MOST_KEPT = 14, 10_000
+_EVERY, _LEAST, _MOST = timedelta(days=1), timedelta(minutes=5), timedelta(days=31)
+_AT, _KEEP, _MOST_KEPT = "01:00", 14, 10_000
+_AT_EXPECTED = phrase('an hour of the day in Hà Nội, such as "01:00"')
 _RECIPIENT_EXPECTED = phrase("public keys as `age-keygen -y` prints them: age1…")
 
 
@@ -20,6 +25,8 @@ class BackupSettings:
 
     folder: Path  #: where the backups lie
     recipients: tuple[Recipient, ...]  #: the public keys to which each is encrypted
+    every: timedelta | None  #: time between two backups; None: only `lienthong backup run` makes one
+    at: timedelta  #: time of the day in Hà Nội from which `every` counts
     keep: int  #: backups that are kept; older ones are removed
     configuration: bool  #: whether the files beside hub.toml are in it
     keys: bool  #: whether private keys and password files are in it
@@ -31,6 +38,7 @@ def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | Non
     """Return the settings of `[backup]`; None without `folder`. Paths are relative to *home*."""
     folder = table.text("folder", "")
     names = table.texts("recipients", ())
+    every, at = _every(table), _at(table)
     keep = table.number("keep", _KEEP, least=1, most=_MOST_KEPT)
     configuration = table.flag("configuration", default=True)
     keys = table.flag("keys", default=False)
@@ -65,12 +73,30 @@ def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | Non
     return BackupSettings(
         folder=(home / folder).resolve(),
         recipients=tuple(recipients),
+        every=every,
+        at=at,
         keep=keep,
         configuration=configuration,
         keys=keys,
         trial_url=trial_url,
         programs=home / programs if programs else None,
     )
+
+
+def _every(table: ConfigTable) -> timedelta | None:
+    text = table.text("every", "1d", like="never|[0-9]{1,6}(m|h|d)", expected=DURATION_EXPECTED)
+    if text == "never":
+        return None
+    every = parse_duration(text) if text else _EVERY
+    if not _LEAST <= every <= _MOST:
+        table.wrong("every", phrase("{value} does not fit", value=repr(text)), phrase("from 5m to 31d, or never"))
+    return every
+
+
+def _at(table: ConfigTable) -> timedelta:
+    text = table.text("at", _AT, like="([01][0-9]|2[0-3]):[0-5][0-9]", expected=_AT_EXPECTED) or _AT
+    hours, minutes = map(int, re.split(":", text))
+    return timedelta(hours=hours, minutes=minutes)
 
 
 def list_secret_files(home: Path, content: Mapping[str, object]) -> set[Path]:

@@ -1,0 +1,1 @@
+"""Settings of what the hub does for itself and not for a message: backups, probing links."""
