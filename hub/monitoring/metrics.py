@@ -4,15 +4,22 @@ Reading them takes a few queries, which cost the same however much waits. Quanti
 deliveries) are not counted. `lienthong_events_total` only grows and shows the activity.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from hub.domain.measures import FACTS, Measures
 from hub.journal import duties, events, feed_cursor
+from hub.journal.queue import partner_state
 from hub.journal.waiting_counts import read_waiting
+from hub.partner.circuit_breaker import BreakerPosition
+from hub.security.certificates import Anchors
+from hub.security.crl_ocsp import OcspAnswer, RevocationList
 from hub.services.links.probes import Link, LinkStanding, LinkState
-from hub.store.transactions import Transaction
+from hub.store.transactions import Transaction, measure_database_size
 
 #: Labels and value of each sample.
 Samples = Iterable[tuple[Mapping[str, str], float]]
@@ -43,8 +50,71 @@ def _fill(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> 
     return family
 
 
-def measure_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]:
-    """Return the metrics of the journal, and those of the subscription *feed* unless it is None."""
+def measure_trust(anchors: Anchors) -> list[Metric]:
+    """Return the age of what is known of revocations: of the newest CRL and the oldest OCSP answer of each CA."""
+    lists, answers = anchors.list_revocations()
+    newest: dict[str, RevocationList] = {}
+    for each in lists:
+        name = name_authority(each.issuer)
+        if name not in newest or newest[name].begins < each.begins:
+            newest[name] = each
+    heard: dict[str, list[OcspAnswer]] = {}
+    for certificate, answer in answers.items():
+        heard.setdefault(name_authority(certificate.issuer), []).append(answer)
+    by_list = [({"issuer": name}, each) for name, each in sorted(newest.items())]
+    by_answer = [({"issuer": name}, some) for name, some in sorted(heard.items())]
+    return [
+        make_gauge(
+            "lienthong_crl_issued_timestamp_seconds",
+            "When the newest CRL of the CA was issued (thisUpdate).",
+            *((labels, each.begins.timestamp()) for labels, each in by_list),
+        ),
+        make_gauge(
+            "lienthong_crl_expiry_timestamp_seconds",
+            "Until when it is current (nextUpdate); 0 if it does not say: then it is never current.",
+            *((labels, each.ends.timestamp() if each.ends else 0.0) for labels, each in by_list),
+        ),
+        make_gauge(
+            "lienthong_ocsp_issued_timestamp_seconds",
+            "When the oldest OCSP answer of the CA that is in use was issued (thisUpdate).",
+            *((labels, min(each.begins for each in some).timestamp()) for labels, some in by_answer),
+        ),
+        make_gauge(
+            "lienthong_ocsp_expiry_timestamp_seconds",
+            "Until when the first of its OCSP answers to end is current (nextUpdate).",
+            *((labels, min(each.ends for each in some).timestamp()) for labels, some in by_answer),
+        ),
+    ]
+
+
+def name_authority(issuer: x509.Name) -> str:
+    """Return the common name of a CA, or all of its name if it has none; at most 100 characters."""
+    named = issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(named[0].value if named else issuer.rfc4514_string())[:100]
+
+
+def measure_forms(measures: Measures, services: Mapping[str, Collection[str]]) -> list[Metric]:
+    """Return how many of the facts that this node has numbered each form counts. *services*: of each form."""
+    counted: dict[str, float] = {}
+    for (service, _), (count,) in measures.read(FACTS).items():
+        counted[service] = counted.get(service, 0.0) + count
+    return [
+        make_counter(
+            "lienthong_form_facts",
+            "Facts that this node has numbered, by the form of report that counts their service.",
+            *(
+                ({"form": form}, sum(count for service, count in counted.items() if service in some))
+                for form, some in sorted(services.items())
+            ),
+        )
+    ]
+
+
+def measure_journal(tx: Transaction, now: datetime, feed: str | None, partners: Collection[str] = ()) -> list[Metric]:
+    """Return the metrics of the journal, and those of the subscription *feed* unless it is None.
+
+    *partners*: the codes of those that are configured.
+    """
     waiting = [({"partner": each.partner, "state": each.state.value}, each) for each in read_waiting(tx, now)]
     oldest, left = events.read_oldest_unchained(tx), duties.read_outstanding_duties(tx)
     metrics = [
@@ -75,8 +145,31 @@ def measure_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Me
             "How long the oldest of them has waited; 0 without any.",
             _age(now, None if oldest is None else datetime.fromisoformat(oldest)),
         ),
+        make_value("lienthong_database_size_bytes", "Octets that the database takes.", measure_database_size(tx)),
+        *_of_partners(tx, partners),
     ]
     return metrics if feed is None else [*metrics, *_of_feed(tx, now, feed)]
+
+
+def _of_partners(tx: Transaction, partners: Collection[str]) -> list[Metric]:
+    found = partner_state.read_partner_standings(tx)
+    known = [({"partner": code}, found.get(code, partner_state.PartnerStanding())) for code in sorted(partners)]
+    return [
+        make_gauge(
+            "lienthong_breaker",
+            "1 at the position of the circuit breaker of the partner.",
+            *(
+                ({**labels, "position": position.value}, float(each.breaker.position is position))
+                for labels, each in known
+                for position in BreakerPosition
+            ),
+        ),
+        make_gauge(
+            "lienthong_partner_paused",
+            "1 while a person has paused the sending to the partner.",
+            *((labels, float(each.pause is not None)) for labels, each in known),
+        ),
+    ]
 
 
 def measure_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:

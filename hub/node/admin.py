@@ -236,6 +236,7 @@ async def gather_metrics(
             "lienthong_disk_reserve_bytes", "Free octets below which the hub accepts nothing.", config.free_disk
         ),
     ]
+    told += metrics.measure_trust(config.anchors)
     told += metrics.measure_links(standings or {})
     if counts is not None:
         answering = float(counts.total(Counted.ANSWERING))
@@ -256,7 +257,7 @@ async def gather_metrics(
             )
         )
     if not found.reasons["database"] and not found.reasons["schema"]:
-        told += await journal.read(metrics.measure_journal, now, feed.name if feed else None)
+        told += await journal.read(metrics.measure_journal, now, feed.name if feed else None, tuple(config.partners))
     return told
 
 

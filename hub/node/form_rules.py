@@ -1,14 +1,21 @@
-"""Publishes the rules of every form of report: Schematron and JSON Schema, below `/contracts/report/`. Makes no rules."""
+"""Publishes the rules of every form of report: Schematron and JSON Schema, below `/contracts/report/`. Makes no rules.
 
-from collections.abc import Callable, Mapping
+Also tells the services that each form counts, for metrics.
+"""
+
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 
+import attrs
 import structlog
 
 from hub.config.reports import ReportSettings
 from hub.domain.errors import ConfigurationFault
+from hub.domain.fair_queue import HUB
 from hub.report.form.book import read_book
 from hub.report.output import schematron
+from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -35,6 +42,34 @@ class FormRules:
                 log.warning("form-rules-unread", error=str(fault))
             self._settings = settings
         return self._files
+
+
+@attrs.define(eq=False)
+class FormServices:
+    """The services whose facts each form counts. The forms are read again when the settings are others."""
+
+    _live: Live
+    _work: Work  #: reads the forms in a worker thread
+    _settings: ReportSettings | None = attrs.field(default=None, init=False)
+    _services: Mapping[str, Collection[str]] = attrs.field(factory=dict, init=False)
+
+    async def read(self) -> Mapping[str, Collection[str]]:
+        """Return the services by form, without forms that count none."""
+        settings = self._live.config.reports
+        if settings is not self._settings:
+            try:
+                self._services = await self._work(HUB, THRESHOLD, list_form_services, settings)
+            except (ConfigurationFault, OSError) as fault:
+                log.warning("form-rules-unread", error=str(fault))
+            self._settings = settings
+        return self._services
+
+
+def list_form_services(settings: ReportSettings) -> dict[str, Collection[str]]:
+    """Return the services that each form counts, by form. Raises `ConfigurationFault`, OSError."""
+    book = read_book(settings)
+    found = {form.id: book.services(form.id) for form in book.forms}
+    return {form: services for form, services in found.items() if services}
 
 
 def _list_writers(settings: ReportSettings) -> dict[str, Callable[[], bytes]]:

@@ -28,10 +28,11 @@ from hub.domain.errors import Rejected
 from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import Detail, Problem, RevocationRule
 from hub.language.phrases import phrase
+from hub.monitoring import metrics
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
-from hub.node.form_rules import FormRules
+from hub.node.form_rules import FormRules, FormServices
 from hub.node.partner_manager import PartnerManager, run_in_reactor_pool
 from hub.node.soap_port import (
     find_client_flaw,
@@ -186,7 +187,7 @@ def _admin_site(
     *syslog* counts syslog messages; None without that port.
     """
     live, journal, work, seconds = frame.live, database.journal, database.scheduler.work, frame.reactor.seconds
-    told, prober = admin.ReadinessLog(), reporting.prober
+    told, prober, forms = admin.ReadinessLog(), reporting.prober, FormServices(live, work)
 
     async def readiness() -> admin.Readiness:
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
@@ -230,6 +231,7 @@ def _admin_site(
             version("lienthong"), transactions.read_latest_version(), workers.list_processes() if workers else {}
         )
         counted = exposition.list_measures(frame.measures)
+        counted += metrics.measure_forms(frame.measures, await forms.read())
         all_of_them = [*own, *counted, *gathered]
         size = _LINE * sum(len(each.samples) for each in all_of_them)
         return await work(HUB, size, exposition.write_metrics, all_of_them)

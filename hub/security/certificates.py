@@ -284,6 +284,10 @@ class Anchors:
         self._lists, self._answers = by_issuer, answers
         self._checked = {}
 
+    def list_revocations(self) -> tuple[Sequence[RevocationList], Mapping[x509.Certificate, OcspAnswer]]:
+        """Return the CRLs, from files and from the CAs, and the OCSP answers that were fetched, by certificate."""
+        return [found for lists in self._lists.values() for found in lists], self._answers
+
     def staple(self, certificate: x509.Certificate, octets: bytes, now: datetime) -> None:
         """Store the OCSP response from the TLS handshake with *certificate*. Raises RevocationUnusable, Untrusted."""
         path = self._path(certificate, now, ())

@@ -458,6 +458,14 @@ def select_schema_version(tx: Transaction) -> str | None:
     return MigrationContext.configure(tx).get_current_revision()
 
 
+def measure_database_size(tx: Transaction) -> int:
+    """Return the octets that the database takes: of SQLite the pages of its file, without the write-ahead log."""
+    if tx.dialect.name == "postgresql":
+        return int(tx.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+    pages, size = (int(tx.exec_driver_sql(f"PRAGMA {what}").scalar_one()) for what in ("page_count", "page_size"))
+    return pages * size
+
+
 def upgrade_schema(engine: sa.Engine, target: str = "head") -> None:
     """Upgrade the database to the latest schema version, or to *target*. Does nothing when it is already there."""
     with write_transaction(engine) as tx:

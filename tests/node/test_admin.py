@@ -20,6 +20,7 @@ from hub.domain.node_counts import Counted, LocalCounts
 from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.journal.nodes import PendingRestart
+from hub.monitoring.metrics import measure_forms
 from hub.node import admin
 from hub.node.admin import CODES, SHARED, Readiness, SharedMeasurement, gather_metrics, measure_readiness
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
@@ -341,6 +342,7 @@ def measured(engine, tmp_path):
     config = SimpleNamespace(
         data=tmp_path,
         free_disk=1 << 20,
+        anchors=listed(),
         own=(("pki.certificate", SimpleNamespace(certificate=certificate)),),
         partners={"vpub": SimpleNamespace(code="vpub", certificates=(certificate,))},
     )
@@ -392,6 +394,7 @@ def test_without_a_database_the_metrics_say_so(engine, tmp_path):
 
 def test_every_metric_is_explained(engine, tmp_path):
     own = [*list_process_metrics("1", "0001", {"0": os.getpid()}), *list_measures(Measures())]
+    own += measure_forms(Measures(), {})
     told = [*map(sample_name, own), *measured(engine, tmp_path)]
     explained = [name for text in sections(PAGE).values() for row in rows(text) for name in quoted(row[0])]
     assert sorted(told) == sorted(explained)
