@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from hub.config import Partner
-from hub.config.alerts import AlertSettings
+from hub.config.alerting.alerts import AlertSettings
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.config.values import ConsoleSettings

@@ -11,12 +11,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub import config
+from hub.config.alerting.operator_alerts import OperatorAlertSettings
 from hub.domain.model import Receive
 from hub.journal import events, nodes
 from hub.journal.nodes import Node
 from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep.alert_notices import AlertNotice, NoticeBatch
 from hub.journal.upkeep.hub_alerts import HubAlert
+from hub.monitoring.hub_alerts.channels import NotSent
 from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
+from hub.monitoring.hub_alerts.sender import AlertSender
 from hub.security.certificates import Anchors
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -37,6 +41,8 @@ class WatchedHub:
     config: Any = None
     returned: Any = None  #: what finds returned reports
     nodes: dict[str, AlertEvaluator] = attrs.field(factory=dict)
+    sent: list[NoticeBatch] = attrs.field(factory=list)  #: what a channel took
+    broken: set[str] = attrs.field(factory=set)  #: channels that take nothing
 
     def open(self, **said: Any) -> "WatchedHub":
         """Give the hub a configuration with two partners; *said* replaces what it says."""
@@ -46,6 +52,7 @@ class WatchedHub:
         }
         values = {"partners": partners, "own": (), "authorities": (), "anchors": Anchors((), ()), "free_disk": 0}
         values |= {"database_url": "postgresql://x", "data": "/", "alerts": None, "name": "Tỉnh"}
+        values["operator_alerts"] = OperatorAlertSettings()
         self.config = SimpleNamespace(**values | said)
         self.start("một")
         return self
@@ -81,6 +88,28 @@ class WatchedHub:
             assert done == [None]
         return self._told_since(before)
 
+    def sender(self, name: str = "một") -> AlertSender:
+        """Return the sender of the node *name*, which has just started."""
+
+        async def take(batch: NoticeBatch) -> None:
+            if batch.channel in self.broken:
+                raise NotSent("cáp đứt")
+            self.sent.append(batch)
+
+        self.beat(name)
+        channels = {"mail": take, "webhook": take, "syslog": take}
+        return AlertSender(InlineDatabase(self.engine), channels, Clock(), lambda: self.now, name)
+
+    def deliver(self, *senders: AlertSender, after: timedelta = timedelta()) -> list[list[str]]:
+        """Let each sender look, *after* some time. Returns what each batch said: its channel, then the transitions."""
+        self.now += after
+        self.sent.clear()
+        for each in senders:
+            done: list[object] = []
+            _ = Deferred.fromCoroutine(each.run_once()).addBoth(done.append)
+            assert done == [None]
+        return [[batch.channel, *(_name(each) for each in batch.notices)] for batch in self.sent]
+
     def settle(self) -> list[str]:
         """Look now and again after a while: what is over has ended then."""
         return self.look() + self.look(SETTLED)
@@ -110,3 +139,7 @@ class WatchedHub:
             for each in told
             if each["event"] == "hub-alert"
         ]
+
+
+def _name(notice: AlertNotice) -> str:
+    return " ".join(filter(None, (notice.transition, notice.key.kind, notice.key.about)))

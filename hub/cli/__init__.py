@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ("hub.cli.message.life:compare", phrase("Compare two messages or two attempts")),
     "trace": ("hub.cli.messages:trace", phrase("All events of a message")),
     "events": ("hub.cli.monitoring.events:list_events", phrase("Events that no message leads to")),
+    "alerts": ("hub.cli.monitoring.alerts:manage_alerts", phrase("What operators must know of")),
     "failures": ("hub.cli.monitoring.failures:list_failure_groups", phrase("What failed, by cause")),
     "replay": (
         "hub.cli.replay:replay_dead_letters",

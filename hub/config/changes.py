@@ -26,6 +26,7 @@ def describe_config_changes(old: Config, new: Config, started: Config | None = N
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
         *(["~ reports"] if _leave_countable(old) != _leave_countable(new) else []),
         *(["~ limits.free-disk"] if old.free_disk != new.free_disk else []),
+        *(["~ alerts.operators"] if old.operator_alerts != new.operator_alerts else []),
         *(["~ lookups"] if old.lookups != new.lookups else []),
         *(["~ officials"] if old.officials != new.officials else []),
         *_identity(old, new),

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import attrs
 from cryptography import x509
 
-from hub.config import alerts as alerting
 from hub.config import database, files, identities, incidents, officials, openid, service_files
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
-from hub.config.alerts import AlertSettings
+from hub.config.alerting import alerts as alerting
+from hub.config.alerting.alerts import AlertSettings
 from hub.config.identities import OwnIdentities
 from hub.config.partner_files import PartnerFileReader
 from hub.config.table import ConfigTable
@@ -114,7 +114,7 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    archive, portal, units, replay, console, alerts, backup = (
+    archive, portal, units, replay, console, (alerts, operator_alerts), backup = (
         _archive(table.table("archive"), home, data),
         _portal(table.table("portal")),
         _units(table.table("units"), province),
@@ -191,6 +191,7 @@ def read_config(
             *([("database.password-file", password_file)] if password_file else []),
             *([("feed.password-file", feed.password_file)] if feed else []),
             *([("lookups.key-file", lookups.key_file)] if lookups else []),
+            *([("alerts.operators.webhook-key-file", hook.key_file)] if (hook := operator_alerts.webhook) else []),
             *(
                 (f"console.providers.{name}.client-secret-file", one.secret_file)
                 for name, one in console.providers.items()
@@ -204,6 +205,7 @@ def read_config(
         syslog=syslog,
         incidents=told,
         alerts=alerts,
+        operator_alerts=operator_alerts,
         backup=backup,
         links=links,
         portal=portal,

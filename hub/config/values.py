@@ -10,7 +10,8 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.config.alerts import AlertSettings
+from hub.config.alerting.alerts import AlertSettings
+from hub.config.alerting.operator_alerts import OperatorAlertSettings
 from hub.config.feed import BrokerPlace
 from hub.config.incidents import IncidentSettings
 from hub.config.lookups import LookupSettings
@@ -177,6 +178,8 @@ class Config:
     syslog: Listen | None = None  #: the port for syslog over TLS; None: syslog is not received
     incidents: IncidentSettings = attrs.field(factory=IncidentSettings)
     alerts: AlertSettings | None = None  #: mail to units about what is due soon or late; None: none is sent
+    #: how operators are told of conditions of the hub
+    operator_alerts: OperatorAlertSettings = attrs.field(factory=OperatorAlertSettings)
     backup: BackupSettings | None = None  #: how the hub is backed up; None: it makes no backup
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None

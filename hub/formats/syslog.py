@@ -1,4 +1,4 @@
-"""Reads syslog: splits a stream into messages (RFC 5425, RFC 6587) and parses one message (RFC 5424).
+"""Reads and writes syslog: splits a stream into messages (RFC 5425, RFC 6587), parses and writes one message (RFC 5424).
 
 Knows octets. Does not know incidents.
 
@@ -84,6 +84,28 @@ def read_syslog_message(octets: bytes) -> SyslogLine:
             said.removeprefix(_BOM).decode("utf-8", "replace")
         ),  # without a BOM the encoding is unknown (RFC 5424, 6.4)
     )
+
+
+def write_syslog_message(
+    text: str, *, severity: int, at: datetime, host: str, app: str, kind: str, facility: str = "daemon"
+) -> bytes:
+    """Return a message of RFC 5424 without structured data; *severity*: 0 to 7, *kind*: MSGID.
+
+    What a field of the header cannot hold becomes `_`; line breaks in *text* become spaces, so that any transport takes it.
+    """
+    priority = FACILITIES.index(facility) * 8 + severity
+    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = (_header_field(host, 255), _header_field(app, 48), "-", _header_field(kind, 32), "-")
+    return f"<{priority}>1 {moment} {' '.join(fields)} ".encode("ascii") + _BOM + " ".join(text.split()).encode()
+
+
+def frame_syslog_message(message: bytes) -> bytes:
+    """Return *message* with its length before it, as octet counting wants (RFC 6587, 3.4.1; RFC 5425, 4.3)."""
+    return b"%d %b" % (len(message), message)
+
+
+def _header_field(text: str, most: int) -> str:
+    return re.sub(r"[^!-~]", "_", text)[:most] or "-"
 
 
 def _time(written: str) -> datetime | None:

@@ -34,6 +34,7 @@ FIELDS: Mapping[str, Phrase] = {
     "chosen": phrase("chosen"),
     "claim": phrase("claim of the token"),
     "code": phrase("code"),
+    "channel": phrase("channel"),
     "condition": phrase("condition"),
     "content": phrase("content"),
     "corrected": phrase("corrected message"),

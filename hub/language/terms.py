@@ -314,6 +314,10 @@ TERMS: Mapping[str, Term] = {
     "event/hub-alert-acknowledged": Term(
         phrase("an alert to operators was acknowledged"), phrase("A person knows of the condition and sees to it.")
     ),
+    "event/hub-alert-told": Term(
+        phrase("operators were told of alerts"),
+        phrase("Alerts were sent through a channel, or could not be sent for three days."),
+    ),
     "event/report-row-revised": Term(
         phrase("a row of a closed month was revised"),
         phrase("A unit's row of a closed month was different when it was counted again."),

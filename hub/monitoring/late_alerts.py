@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.config import Partner
-from hub.config.alerts import AlertSettings
+from hub.config.alerting.alerts import AlertSettings
 from hub.config.reports import ReportSettings
 from hub.domain.errors import Unready
 from hub.domain.ids import make_id
@@ -25,12 +25,12 @@ from hub.journal.sequels.open_work import alerts, following, listing
 from hub.journal.sequels.open_work.alerts import AlertEnd, AlertKey, AlertKind, AlertState
 from hub.journal.sequels.open_work.listing import make_filter
 from hub.monitoring.alert_letters import LISTED, Alert, is_new, make_mail, write_alert_mail
+from hub.monitoring.mail_sending import send_mail
 from hub.report.counting.family import find_nearest_above
 from hub.report.counting.open_work import ListedWork, WorkState
 from hub.report.form.workdays import Workdays, load_workdays
 from hub.report.output import reminder
 from hub.report.output.reminder import ReportReminder
-from hub.runtime.http_client import Unreachable
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -151,7 +151,7 @@ class LateAlerts(PeriodicService):
         now, (count, upto) = self._now(), about
         sender = partner.settings["from"]
         mail = write((sender, self._live.config.name, make_id(now)), now)
-        state, reason = await self._try(mail, address, sender, partner)
+        state, reason = await send_mail(self._send, partner, mail, address)
         next_at = None
         if state is AlertState.FAILED:
             attempts = await self._journal.read(alerts.read_attempts, key)
@@ -160,21 +160,6 @@ class LateAlerts(PeriodicService):
         await self._journal.write(alerts.end_alert, key, end, self._now())
         if state is not AlertState.SENT:
             log.warning("alert-not-sent", unit=key.unit, state=str(state), reason=reason)
-
-    async def _try(self, mail: bytes, address: str, sender: str, partner: Partner) -> tuple[AlertState, str]:
-        """Send *mail*. Return what is known of it, and what the server or the network said."""
-        user = partner.settings.get("user", "")
-        account = (("User", user), ("Password", partner.secrets.get("password", ""))) if user else ()
-        request = Request(partner.url or "", mail, (("Mail-From", sender), ("Rcpt-To", address), *account))
-        try:
-            reply = await self._send(request, partner)
-        except Unready as unready:
-            return AlertState.FAILED, unready.problem.code
-        except Unreachable as lost:
-            return AlertState.FAILED if lost.unsent else AlertState.UNSURE, str(lost)[:300]
-        text = f"{reply.status} {' '.join(reply.body.decode('utf-8', 'replace').split())}"[:300]
-        taken = reply.status == 250 and reply.headers.get("stage") == "content"
-        return (AlertState.SENT, "") if taken else (AlertState.FAILED, text)
 
 
 def list_alerts(tx: Transaction, settings: AlertSettings, workdays: Workdays, now: datetime) -> list[Alert]:

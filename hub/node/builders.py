@@ -40,7 +40,9 @@ from hub.journal.nodes import Node
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
+from hub.monitoring.hub_alerts import channels
 from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
+from hub.monitoring.hub_alerts.sender import AlertSender
 from hub.monitoring.late_alerts import LateAlerts
 from hub.monitoring.link_prober import LinkProber
 from hub.node.clock_steps import ClockStepDetector
@@ -237,6 +239,7 @@ def build_exchange(
         DutyService(journal, work, live, reactor),
         AnswerExpiry(journal, reactor, now),
         LateAlerts(journal, live, send, reactor, now, frame.node, partial(reminders.list_reminders, live)),
+        AlertSender(journal, channels.make_channels(live, send, reactor, now), reactor, now, frame.node),
         HandOver(live, journal, reactor, now),
         ReplayService(journal, live, reactor, now, check, frame.wake, work),
         revocation_fetcher,

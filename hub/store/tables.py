@@ -1054,7 +1054,7 @@ hub_alert_notice = sa.Table(
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("channel", sa.Text, nullable=False),  # mail · webhook · syslog
-    sa.Column("change", sa.Text, nullable=False),  # raised · worse · more · ended · reminder · test
+    sa.Column("transition", sa.Text, nullable=False),  # raised · worse · more · ended · reminder · test
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("about", sa.Text, nullable=False),
     sa.Column("alert_node", sa.Text, nullable=False),

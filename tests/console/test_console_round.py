@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from hub.config.alerts import AlertAddress, AlertSettings
+from hub.config.alerting.alerts import AlertAddress, AlertSettings
 from hub.console.permissions import Role
 from hub.formats.spool import Octets
 from hub.workload.many import signed_batch

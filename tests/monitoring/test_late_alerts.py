@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from hub.config.alerts import AlertAddress, AlertSettings
+from hub.config.alerting.alerts import AlertAddress, AlertSettings
 from hub.config.reports import ReportSettings
 from hub.domain.model import Reply, Unit, UnitKind
 from hub.journal import nodes, unit_registry

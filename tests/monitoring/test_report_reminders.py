@@ -8,7 +8,7 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from hub.config.alerts import AlertAddress, AlertSettings
+from hub.config.alerting.alerts import AlertAddress, AlertSettings
 from hub.config.reports import ReportSettings
 from hub.domain.model import Unit, UnitKind
 from hub.journal import events, unit_registry

@@ -20,7 +20,7 @@ from cryptography import x509
 from twisted.internet import threads
 
 from hub.cli import lienthong
-from hub.config.alerts import AlertAddress
+from hub.config.alerting.alerts import AlertAddress
 from hub.delivery.imap_idle import MailWatch
 from hub.demo.mail.mailhost import PASSWORD, obey_mail_order
 from hub.demo.protocol.client import Wire

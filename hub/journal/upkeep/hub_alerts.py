@@ -72,7 +72,7 @@ class HubAlert:
     """One alert as it is kept."""
 
     key: HubAlertKey
-    severity: AlertSeverity
+    severity: AlertSeverity  #: the gravest since it began
     values: Mapping[str, str | int]
     mark: str
     since: datetime
@@ -145,10 +145,9 @@ def _meet(alert: HubAlert | None, met: MetCondition, now: datetime, rules: Trans
     if alert is None or not alert.raised:
         new = HubAlert(key=met.key, severity=met.severity, values=met.values, mark=met.mark, since=now, changed_at=now)
         return AlertStep(new, AlertTransition.RAISED)
-    changed = (alert.severity, alert.mark, alert.absent_since) != (met.severity, met.mark, None)
-    renewed = attrs.evolve(
-        alert, severity=met.severity, values=met.values, mark=met.mark, absent_since=None, changed_at=now
-    )
+    gravest = min(met.severity, alert.severity, key=lambda each: each.rank)  # so its end is told wherever it was told
+    changed = (alert.severity, alert.mark, alert.absent_since) != (gravest, met.mark, None)
+    renewed = attrs.evolve(alert, severity=gravest, values=met.values, mark=met.mark, absent_since=None, changed_at=now)
     if met.severity.rank < alert.severity.rank:
         return AlertStep(_forget_acknowledgement(renewed), AlertTransition.WORSE)
     if alert.acknowledged_at is not None and met.mark > alert.mark:

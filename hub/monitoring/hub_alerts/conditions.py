@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import attrs
 
-from hub.config.operator_alerts import AlertLimits
+from hub.config.alerting.operator_alerts import AlertLimits
 from hub.domain.alert_severity import AlertSeverity
 from hub.journal.upkeep.hub_alerts import HubAlertKey, MetCondition
 from hub.partner.circuit_breaker import Breaker, BreakerPosition

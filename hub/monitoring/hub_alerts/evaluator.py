@@ -13,14 +13,15 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.config.operator_alerts import AlertLimits
+from hub.config.alerting.operator_alerts import OperatorAlertSettings
 from hub.domain.errors import Unready
-from hub.journal.upkeep import hub_alerts
-from hub.journal.upkeep.hub_alerts import AlertTransition, TransitionRules
+from hub.journal.upkeep import alert_notices, hub_alerts
+from hub.journal.upkeep.hub_alerts import AlertStep, AlertTransition, ConditionRound, TransitionRules
 from hub.monitoring.hub_alerts import readings
 from hub.monitoring.hub_alerts.readings import ReadReturned
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
 from hub.units.live import Live
 
 log = structlog.get_logger()
@@ -56,13 +57,14 @@ class AlertEvaluator(PeriodicService):
             log.exception("conditions-not-judged")
 
     async def _look(self) -> None:
-        now, limits, rules = self._now(), AlertLimits(), TransitionRules()
+        now, settings = self._now(), self._live.config.operator_alerts
+        rules = TransitionRules(remind=settings.remind)
         seldom = self._seldom_at is None or not timedelta() <= now - self._seldom_at < _SELDOM
         found = await self._journal.read(
             readings.read_round,
             self._live.config,
             self._node,
-            limits,
+            settings.limits,
             now,
             self._read_returned if seldom else None,
         )
@@ -72,7 +74,7 @@ class AlertEvaluator(PeriodicService):
                 await self._journal.write(hub_alerts.delete_old_alerts, now)
         if not await self._journal.read(hub_alerts.would_step, found, now, rules):
             return
-        for step in await self._journal.write(hub_alerts.write_steps, found, now, rules):
+        for step in await self._journal.write(write_round, found, now, rules, settings):
             said = {
                 "condition": step.alert.key.kind,
                 "about": step.alert.key.about,
@@ -82,3 +84,12 @@ class AlertEvaluator(PeriodicService):
                 log.info("hub-alert", transition=str(step.transition), **said)
             elif step.transition is not None:
                 log.warning("hub-alert", transition=str(step.transition), **said)
+
+
+def write_round(
+    tx: Transaction, found: ConditionRound, now: datetime, rules: TransitionRules, settings: OperatorAlertSettings
+) -> list[AlertStep]:
+    """Write the steps to what a look *found*, and what is to be told of them, in one transaction. Return the steps."""
+    steps = hub_alerts.write_steps(tx, found, now, rules)
+    alert_notices.add_notices(tx, steps, settings, now)
+    return steps

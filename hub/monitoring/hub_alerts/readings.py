@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from hub.config import Config
-from hub.config.operator_alerts import AlertLimits
+from hub.config.alerting.operator_alerts import AlertLimits
 from hub.domain.model import DeliveryState
 from hub.journal import events, nodes
 from hub.journal.nodes import NodeState

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import attrs
 
-from hub.config.alerts import AlertSettings
+from hub.config.alerting.alerts import AlertSettings
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event
 from hub.journal import events

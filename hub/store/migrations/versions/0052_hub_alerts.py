@@ -34,7 +34,7 @@ def upgrade() -> None:
         "hub_alert_notice",
         sa.Column("id", sa.String(36), primary_key=True),
         sa.Column("channel", sa.Text, nullable=False),
-        sa.Column("change", sa.Text, nullable=False),
+        sa.Column("transition", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("about", sa.Text, nullable=False),
         sa.Column("alert_node", sa.Text, nullable=False),

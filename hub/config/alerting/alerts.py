@@ -1,4 +1,5 @@
-"""Reads `[alerts]`: which units get mail about what is due soon and what is late, and through which mail system.
+"""Reads `[alerts]`: through which mail system alerts are sent, and which units get mail about what is due soon and late.
+How operators are told is in `operator_alerts`.
 
 Knows the keys and the file of addresses. Does not know the registry, nor what is due.
 """
@@ -10,11 +11,10 @@ from pathlib import Path
 
 import attrs
 
+from hub.config.alerting.operator_alerts import MAIL_ADDRESS, OperatorAlertSettings, read_operator_alerts
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 
-#: An address that is safe in a command and in a header: a dot-atom of RFC 5321, without quotes or comments.
-_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
 #: Working days before a due day, and hour in Hà Nội, unless `[alerts]` says others.
 _BEFORE, _HOUR = ("3", "1"), 7
 _MOST_BEFORE = 20
@@ -36,7 +36,7 @@ class AlertAddress:
 
 @attrs.frozen(kw_only=True)
 class AlertSettings:
-    """The province's settings for alerts by mail."""
+    """Through which mail system alerts are sent, and the settings for mail to units."""
 
     through: str  #: code of the partner whose mail system sends them
     before: tuple[int, ...]  #: working days before a due day
@@ -49,9 +49,13 @@ class AlertSettings:
         return {each.unit: each.address for each in self.addresses if each.is_in_force(on)}
 
 
-def read_alert_settings(table: ConfigTable, home: Path) -> AlertSettings | None:
-    """Return the settings of `[alerts]`; None if `through` is not given. Paths are relative to *home*."""
+def read_alert_settings(table: ConfigTable, home: Path) -> tuple[AlertSettings | None, OperatorAlertSettings]:
+    """Return the settings of `[alerts]`, None if `through` is not given, and of `[alerts.operators]`.
+
+    Paths are relative to *home*.
+    """
     through, name = table.text("through", ""), table.text("addresses", "")
+    operators = read_operator_alerts(table.table("operators"), home, through=bool(through))
     said = table.texts("before", _BEFORE)
     before = tuple(int(each) for each in said if re.fullmatch(r"[0-9]{1,2}", each))
     if len(before) != len(said) or any(not 1 <= each <= _MOST_BEFORE for each in before):
@@ -60,14 +64,15 @@ def read_alert_settings(table: ConfigTable, home: Path) -> AlertSettings | None:
     hour = table.number("hour", _HOUR, least=0, most=23)
     weekly = table.flag("weekly", default=True)
     addresses: tuple[AlertAddress, ...] = ()
-    if through and not name:
+    if through and not name and not operators.mail:
         table.wrong("addresses", phrase("is missing"), phrase("a file with a line for each unit: CODE,ADDRESS"))
     elif name:
         addresses = _read_addresses(table, home / name)
     table.close()
     if not through:
-        return None
-    return AlertSettings(through=through, before=before, hour=hour, weekly=weekly, addresses=addresses)
+        return None, operators
+    units = AlertSettings(through=through, before=before, hour=hour, weekly=weekly, addresses=addresses)
+    return units, operators
 
 
 def _read_addresses(table: ConfigTable, file: Path) -> tuple[AlertAddress, ...]:
@@ -111,7 +116,7 @@ def _read_addresses(table: ConfigTable, file: Path) -> tuple[AlertAddress, ...]:
 
 def _read_line(line: str) -> AlertAddress | None:
     pieces = [each.strip() for each in line.split(",")]
-    if not 2 <= len(pieces) <= 4 or not pieces[0] or not re.fullmatch(_ADDRESS, pieces[1]):
+    if not 2 <= len(pieces) <= 4 or not pieces[0] or not re.fullmatch(MAIL_ADDRESS, pieces[1]):
         return None
     try:
         since, until = (date.fromisoformat(each) if each else None for each in (*pieces[2:], "", "")[:2])

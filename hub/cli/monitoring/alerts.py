@@ -1,0 +1,199 @@
+"""`lienthong alerts`: shows the alerts to operators, acknowledges them, and tests the channels that tell of them."""
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli import person
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    USAGE,
+    CommandStop,
+    Screen,
+    WholeNumber,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
+
+if TYPE_CHECKING:
+    from hub.journal.upkeep.alert_notices import NoticeStanding
+    from hub.journal.upkeep.hub_alerts import HubAlert, HubAlertKey
+
+#: Seconds between two looks at what became of a test.
+_LOOK = 0.5
+
+
+@command_group("alerts", t("What operators must know of: list it, acknowledge it, test how it is told."))
+def manage_alerts() -> None:
+    pass
+
+
+@command(
+    "list",
+    t(
+        "List the alerts that are raised, the gravest first.\n\nAn alert begins when its condition is met and ends when it "
+        "has not been for two minutes. Exits 1 if one is raised that nobody has acknowledged."
+    ),
+    "lienthong alerts list",
+    "lienthong alerts list --ended --json",
+)
+@click.option("--ended", is_flag=True, help=t("Also those that ended in the last 90 days."))
+@pass_screen
+def list_alerts(screen: Screen, ended: bool) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep import hub_alerts
+    from hub.store import transactions
+
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        found = hub_alerts.read_alerts(tx, ended=ended)
+    columns = {
+        "severity": t("severity"),
+        "condition": t("condition"),
+        "about": t("about"),
+        "text": t("alert"),
+        "since": t("since"),
+        "ended": t("ended"),
+        "acknowledged": t("acknowledged"),
+    }
+    if not ended:
+        del columns["ended"]
+    rows = [_write_json(each) if screen.json else _write_row(each) for each in found]
+    if not screen.table(columns, rows) and not screen.json:
+        screen.note(t("No alert is raised."))
+    if any(each.raised and each.acknowledged_at is None for each in found):
+        exit_command(FAILED)
+
+
+def _write_row(alert: "HubAlert") -> dict[str, object]:
+    from hub.cli.words import say_word
+    from hub.monitoring.hub_alerts import texts
+    from hub.report.output.words import write_moment
+
+    known = alert.acknowledged_at
+    return {
+        "severity": say_word("severity", alert.severity),
+        "condition": alert.key.kind,
+        "about": alert.key.about,
+        "text": say(texts.describe_condition(alert.key.kind, alert.values)),
+        "since": write_moment(alert.since),
+        "ended": "" if alert.ended_at is None else write_moment(alert.ended_at),
+        "acknowledged": "" if known is None else f"{alert.acknowledged_by}, {write_moment(known)}",
+    }
+
+
+def _write_json(alert: "HubAlert") -> dict[str, object]:
+    from hub.monitoring.hub_alerts import texts
+
+    return {
+        "condition": alert.key.kind,
+        "about": alert.key.about,
+        "node": alert.key.node,
+        "severity": str(alert.severity),
+        "text": say(texts.describe_condition(alert.key.kind, alert.values)),
+        "values": dict(alert.values),
+        "since": alert.since,
+        "ended_at": alert.ended_at,
+        "acknowledged_at": alert.acknowledged_at,
+        "acknowledged_by": alert.acknowledged_by or None,
+        "note": alert.acknowledged_note or None,
+    }
+
+
+@command(
+    "acknowledge",
+    t(
+        "Say that you know of raised alerts and see to them.\n\nCONDITION is a word of `lienthong alerts list`, ABOUT narrows it "
+        "to one partner, certificate or form. What is acknowledged is not reminded of; it is told of again when it grows "
+        "worse, when more comes, and when it ends."
+    ),
+    'lienthong alerts acknowledge dead-letters vpub --note "vpub sửa trong chiều nay"',
+    "lienthong alerts acknowledge --all",
+)
+@click.argument("condition", required=False)
+@click.argument("about", required=False)
+@click.option("--all", "everything", is_flag=True, help=t("All that are raised."))
+@click.option("--note", default="", help=t("What you do about it; it is recorded."))
+@pass_screen
+def acknowledge(screen: Screen, condition: str | None, about: str | None, everything: bool, note: str) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep import hub_alerts
+    from hub.store import transactions
+
+    by = person.name_person()
+    if everything == (condition is not None):
+        raise click.UsageError(t("give CONDITION or --all"))
+    with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
+        chosen = [each.key for each in hub_alerts.read_alerts(tx, ended=False) if _fits(each.key, condition, about)]
+        if not chosen and condition is not None:
+            raise CommandStop(t("no such alert is raised"), NOT_FOUND)
+        now = datetime.now(UTC)
+        done = hub_alerts.acknowledge_alerts(tx, chosen, by=by, note=note.strip(), now=now)
+    for each in done:
+        row = {"condition": each.key.kind, "about": each.key.about, "node": each.key.node, "by": by}
+        screen.row(row, " ".join(filter(None, (each.key.kind, each.key.about))))
+    screen.note(t("Alerts acknowledged: {count}.", count=say_count(len(done))))
+
+
+def _fits(key: "HubAlertKey", condition: str | None, about: str | None) -> bool:
+    return condition in {None, key.kind} and about in {None, key.about}
+
+
+@command(
+    "test",
+    t(
+        "Send a test through each channel of [alerts.operators], as the running hub would send an alert, and say what "
+        "became of it.\n\nIt is sent at once, in quiet hours too. Exits 0 if every channel took it, 1 if one did not, 69 if no "
+        "hub has sent it in time, 2 if there is no channel."
+    ),
+    "lienthong alerts test",
+    "lienthong alerts test --channel webhook",
+)
+@click.option("--channel", "only", multiple=True, help=t("Only this channel: mail, webhook or syslog; repeatable."))
+@click.option("--wait", type=WholeNumber(0), default=60, show_default=True, help=t("Seconds to wait for the hub."))
+@pass_screen
+def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep import alert_notices
+    from hub.journal.upkeep.alert_notices import NoticeState
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    channels = [each for each in config.operator_alerts.channels if not only or each.partition(" ")[0] in only]
+    if not channels:
+        raise CommandStop(t("[alerts.operators] has no such channel"), USAGE)
+    with open_journal(config) as engine:
+        with transactions.write_transaction(engine) as tx:
+            ids = alert_notices.add_test_notices(tx, channels, person.name_person(), datetime.now(UTC))
+        until = time.monotonic() + wait
+        while True:
+            with transactions.read_transaction(engine) as tx:
+                found: dict[str, NoticeStanding] = alert_notices.read_notices(tx, list(ids.values()))
+            if all(_is_told(each) for each in found.values()) or time.monotonic() > until:
+                break
+            time.sleep(_LOOK)
+    for each in found.values():
+        state = t("sent") if each.state is NoticeState.SENT else each.reason or t("no hub has sent it yet")
+        row = {"channel": each.channel, "state": str(each.state), "reason": each.reason or None}
+        screen.row(row, f"{each.channel}: {state}")
+    if any(not _is_told(each) for each in found.values()):
+        exit_command(UNAVAILABLE)
+    if any(each.state is not NoticeState.SENT for each in found.values()):
+        exit_command(FAILED)
+
+
+def _is_told(standing: "NoticeStanding") -> bool:
+    """Tell whether a first attempt has ended."""
+    return bool(standing.reason) or standing.state in {"sent", "failed"}
+
+
+for _each in (list_alerts, acknowledge, test_channels):
+    manage_alerts.add_command(_each)

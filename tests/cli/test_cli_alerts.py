@@ -1,0 +1,106 @@
+"""What an operator types about alerts: list them, acknowledge them, test how they are told."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hub.domain.alert_severity import AlertSeverity
+from hub.journal.upkeep import alert_notices, hub_alerts
+from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.store import transactions
+from tests import homes
+from tests.homes import Type, engine_of
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A hub with two alerts."""
+    home = homes.begin(tmp_path / "tinh")
+    met = [
+        MetCondition(
+            key=HubAlertKey("dead-letters", "vpub"),
+            severity=AlertSeverity.ERROR,
+            values={"partner": "vpub", "count": 3, "more": 0},
+        ),
+        MetCondition(
+            key=HubAlertKey("disk-low", "/var/lib", "n"),
+            severity=AlertSeverity.CRITICAL,
+            values={"place": "/var/lib", "mebibytes": 12},
+        ),
+    ]
+    found = ConditionRound(met=met, judged={each.key.kind for each in met}, node="n", shared=True)
+    with transactions.write_transaction(engine_of(home)) as tx:
+        hub_alerts.write_steps(tx, found, datetime.now(UTC), TransitionRules())
+    return home
+
+
+@pytest.fixture
+def type_(home: Path) -> Type:
+    return homes.typing(home)
+
+
+def listed(type_: Type) -> list[dict[str, object]]:
+    return [json.loads(line) for line in type_("alerts", "list", "--json").stdout.splitlines()]
+
+
+def test_the_list_shows_the_gravest_first_and_exits_1_while_nobody_knows_of_one(type_):
+    done = type_("alerts", "list", language="vi")
+    assert done.exit_code == 1
+    assert done.stdout.index("còn trống 12 MiB") < done.stdout.index("3 lượt chuyển lỗi")
+    assert [row["condition"] for row in listed(type_)] == ["disk-low", "dead-letters"]
+    assert listed(type_)[1]["text"] == "vpub: 3 dead letters"
+
+
+def test_what_is_acknowledged_says_by_whom_and_why(type_):
+    done = type_("alerts", "acknowledge", "dead-letters", "vpub", "--note", "vpub sửa chiều nay")
+    assert (done.exit_code, done.stdout) == (0, "dead-letters vpub\n")
+    row = listed(type_)[1]
+    assert row["acknowledged_by"]
+    assert row["note"] == "vpub sửa chiều nay"
+    assert type_("alerts", "list").exit_code == 1
+    assert type_("alerts", "acknowledge", "--all").exit_code == 0
+    assert type_("alerts", "list").exit_code == 0
+    kinds = [json.loads(line)["event"] for line in type_("events", "--json").stdout.splitlines()]
+    assert kinds.count("hub-alert-acknowledged") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [((), 2), (("dead-letters", "--all"), 2), (("dead-letters", "sotttt"), 4), (("chain-behind",), 4)],
+)
+def test_only_what_is_raised_is_acknowledged(type_, words, code):
+    assert type_("alerts", "acknowledge", *words).exit_code == code
+
+
+def test_without_a_channel_there_is_nothing_to_test(type_):
+    assert type_("alerts", "test").exit_code == 2
+
+
+@pytest.fixture
+def told(home):
+    """The hub has a channel."""
+    (home / "hub.toml").write_text(
+        (home / "hub.toml").read_text() + '\n[alerts.operators]\nsyslog = "udp://127.0.0.1"\n'
+    )
+    return home
+
+
+def test_without_a_running_hub_a_test_is_not_sent(told, type_):
+    done = type_("alerts", "test", "--wait", "0")
+    assert (done.exit_code, done.stdout) == (69, "syslog: no hub has sent it yet\n")
+
+
+@pytest.mark.parametrize(("reason", "code", "said"), [("", 0, "sent"), ("cáp đứt", 1, "cáp đứt")])
+def test_a_test_says_what_became_of_it(told, type_, monkeypatch, reason, code, said):
+    def send(_seconds):
+        """Do what the running hub does meanwhile."""
+        with transactions.write_transaction(engine_of(told)) as tx:
+            batch = alert_notices.claim_batch(tx, "n", datetime.now(UTC))
+            assert batch is not None
+            alert_notices.end_batch(tx, batch, reason, datetime.now(UTC))
+
+    monkeypatch.setattr("hub.cli.monitoring.alerts.time.sleep", send)
+    done = type_("alerts", "test")
+    assert (done.exit_code, done.stdout) == (code, f"syslog: {said}\n")
