@@ -26,7 +26,7 @@ _SYNCS = 5
 #: File systems on which SQLite's locks or its WAL do not work (sqlite.org/wal.html), and those that end with the machine.
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "glusterfs", "ceph"})
 _PASSING = frozenset({"tmpfs", "ramfs", "overlay"})
-#: Octets of memory of a hub, and of each worker beside it (docs/explanation/capacity.md).
+#: Octets of memory of a hub, and of each worker beside it (docs/explanation/capacity.md, Memory).
 _HUB, _WORKER = 512 << 20, 100 << 20
 #: Open files of a process that has all its connections: 4000 at each of two ports, and what it needs itself.
 _FILES = 8256

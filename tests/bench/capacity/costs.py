@@ -9,11 +9,15 @@ import sqlite3
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
+import sqlalchemy as sa
 
+from hub.store import transactions
+from hub.store.tables import message
+from tests import letting_go
 from tests.bench import calibration, calls, delivering, intake, parts, processes, record, rounds
 from tests.bench.rounds import Misbehaved
 from tests.bench.run import HUB, WORKERS, Plan, Run, running
@@ -65,6 +69,7 @@ class Costs:
     content_octets: float  #: octets of the journal for its content
     packet_octets: float  #: octets of that content
     delivered_octets: float  #: octets that a delivery by push adds, its attempt and its fact included
+    kept_octets: float  #: octets that stay for good of such a delivered document when it has gone into an archive file
     line_octets: float  #: octets that a call and its answer take on the line, TLS left out
     rounds: Sequence[Round]
 
@@ -203,6 +208,34 @@ def _measure_octets(path: Path, before: Mapping[str, int], count: int) -> tuple[
     return contents, sum(grown.values()) - contents
 
 
+def _measure_gone(path: Path) -> float:
+    """Let everything go from the journal *path* that may; return how many octets more go with a message than its search
+    index, which is made before, had added.
+    """
+    engine = transactions.open_journal(f"sqlite:///{path}", pooled=False)
+    later = datetime.now(UTC) + timedelta(days=1000)
+    with transactions.write_transaction(engine) as tx:
+        for year in {datetime.now(UTC).year, later.year - 1}:
+            letting_go.close_year(tx, year, later - timedelta(days=1))
+        count = tx.scalar(sa.select(sa.func.count()).select_from(message)) or 1
+    plain = _measure_file(path)
+    letting_go.read_all_events(engine, later)
+    indexed = _measure_file(path)
+    gone = letting_go.let_go(engine, later)
+    engine.dispose()
+    if not gone:
+        raise Misbehaved("nothing could go from the journal")
+    return (indexed - _measure_file(path)) / len(gone) - (indexed - plain) / count
+
+
+def _measure_file(path: Path) -> int:
+    """Return the octets of the SQLite file *path* without free pages."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.stat().st_size
+
+
 CONTENTS = ("content", "content_part")
 
 
@@ -228,6 +261,7 @@ def measure_costs(run: Run, scale: float = 1.0) -> Costs:
             whole = delivering.measure_whole(run, hub, many(2000), 64)
         _, pushed = _measure_octets(path, before, many(2000) + 64)
         (call,) = calls.sign_calls("line", 1, 4096, [hub.sender])
+    gone = _measure_gone(path)
     shared = HubServer(WORKERS, run.place / "hub-workers", pki=hub, workers=2)
     with running(run, [(WORKERS, lambda: shared)]):
         intake.warm_up(run, shared, [hub.sender], 4096, 64, many(400))
@@ -254,6 +288,7 @@ def measure_costs(run: Run, scale: float = 1.0) -> Costs:
         content_octets=content,
         packet_octets=4096.0,
         delivered_octets=max(0.0, pushed - rest),
+        kept_octets=max(0.0, content + pushed - gone),
         line_octets=float(len(call)) + 5000.0,
         rounds=tuple(each.describe(connections) for connections, each in found.items()),
     )

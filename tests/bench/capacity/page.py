@@ -109,6 +109,7 @@ def write_room(found: Costs) -> list[str]:
         (f"its content, a packet of {found.packet_octets:,.0f}", f"{found.content_octets:,.0f}"),
         ("more for a delivery by push: attempt, answer, fact, events", f"{found.delivered_octets:,.0f}"),
         ("a small message in all, delivered once", f"{small + found.delivered_octets:,.0f}"),
+        ("stays of it for good when it has gone into an archive file", f"{found.kept_octets:,.0f}"),
         ("its call and its answer on the line", f"{found.line_octets:,.0f}"),
     )
     lines = _table(("what", "octets"), rows)
@@ -120,6 +121,21 @@ def write_room(found: Costs) -> list[str]:
         places.append((place.name, _size(octets), _share(small_part), _round(hours), f"{_round(line)} Mbit/s"))
     head = ("place", "journal grows a year", "of it rows and small packets", "hours to copy a year", "line at the peak")
     return [*lines[:-1], *_table(head, places)]
+
+
+#: Years of a journal, and how many of the last ones are whole in it: 24 months and what is not archived yet.
+YEARS, WHOLE = 10, 3
+
+
+def write_kept(found: Costs) -> list[str]:
+    """Return how large the journal is after years, with and without letting go."""
+    rows = []
+    for place in sizing.PLACES:
+        grows, stays = sizing.count_octets(found, place), sizing.count_kept(found, place)
+        after = (YEARS * grows, sizing.count_journal(found, place, YEARS, WHOLE), (YEARS - WHOLE) * (grows - stays))
+        rows.append((place.name, _size(grows), _size(stays), *map(_size, after)))
+    head = ("place", "journal grows a year", "of it stays for good", f"after {YEARS} years, nothing let go")
+    return _table((*head, f"after {YEARS} years, {WHOLE} of them whole", "went into archive files, uncompressed"), rows)
 
 
 def write_division(found: Costs) -> list[str]:
@@ -146,6 +162,7 @@ BLOCKS = {
     "limits": write_limits,
     "places": write_places,
     "room": write_room,
+    "kept": write_kept,
     "division": write_division,
 }
 

@@ -171,6 +171,19 @@ def count_octets(costs: Costs, traffic: Traffic) -> float:
     return traffic.messages * small + traffic.documents * (DOCUMENT - STATUS)
 
 
+def count_kept(costs: Costs, traffic: Traffic) -> float:
+    """Return the octets of a year that stay in the journals for good after everything of it went into archive files.
+
+    What was measured is a message with one delivery; a further delivery counts as if all of its rows stayed.
+    """
+    return traffic.messages * (costs.kept_octets + (traffic.recipients - 1) * costs.delivered_octets)
+
+
+def count_journal(costs: Costs, traffic: Traffic, years: int, whole: float) -> float:
+    """Return the octets of the journals after *years*, of which the last *whole* years have not gone yet."""
+    return count_octets(costs, traffic) * whole + count_kept(costs, traffic) * (years - whole)
+
+
 def count_line(costs: Costs, traffic: Traffic) -> float:
     """Return the octets of a message on the line: taken in once, and pushed to each recipient. A packet travels as base64."""
     once = costs.line_octets + traffic.large * (DOCUMENT - STATUS) * 4 / 3
