@@ -85,7 +85,7 @@ def find_archived_message(tx: Transaction, message_id: str, folder: Path) -> Mes
     entry = catalogue.find_archive_of(tx, message_id, folder)
     if entry is None:
         return None
-    with _opened(entry, folder) as archive:
+    with open_archive_of(entry, folder) as archive:
         return search.read_message_row(archive.read_message(message_id).row)
 
 
@@ -109,7 +109,7 @@ def open_kept_message(tx: Transaction, message_id: str, folder: Path, *, octets:
             while entries:
                 entry = entries.pop(0)
                 seen.add(entry.id)
-                with _opened(entry, folder) as archive:
+                with open_archive_of(entry, folder) as archive:
                     _copy_archive(archive, copy, message_id, octets=octets)
                 # an earlier restoring is told by events that came with this file
                 more = set(_list_restored(copy, message_id)) - seen - {each.id for each in entries}
@@ -122,7 +122,7 @@ def open_kept_message(tx: Transaction, message_id: str, folder: Path, *, octets:
 
 
 @contextmanager
-def _opened(entry: ArchiveEntry, folder: Path) -> Iterator[Archive]:
+def open_archive_of(entry: ArchiveEntry, folder: Path) -> Iterator[Archive]:
     """Open the file of *entry*. Raises ArchiveAbsent, also if it turns out to be damaged."""
     with catalogue.open_entry(entry, folder) as archive:
         try:
@@ -215,7 +215,7 @@ def read_kept_octets(tx: Transaction, message_id: str, sha256: str, folder: Path
         yield from blobs.read_blob_pieces(tx, sha256)
         return
     for entry in find_archives_of(tx, message_id, folder):
-        with _opened(entry, folder) as archive:
+        with open_archive_of(entry, folder) as archive:
             if archive.read_message(message_id).has_octets:
                 yield from archive.read_octets(sha256)
                 return

@@ -20,6 +20,7 @@ from hub.language.phrases import phrase
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from hub.config import Config
     from hub.domain.model import Delivery, Message
     from hub.journal.queue.replay import ChosenDeliveries, ReplayChoice
     from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
@@ -132,7 +133,7 @@ def replay_dead_letters(
             _show_plan(screen, engine, choice, routes)
             return
         order = _Order(key or str(uuid4()), reason.strip(), rate, stop_after)
-        plan = _run(engine, choice, order, routes, config.replay.approve_over)
+        plan = _run(screen, engine, choice, order, routes, config)
         with transactions.read_transaction(engine) as tx:
             _show_items(screen, tx, plan.id)
     _tell(screen, plan)
@@ -193,7 +194,12 @@ class _Totals:
 
 
 def _run(
-    engine: "sa.Engine", choice: "ReplayChoice", order: _Order, routes: "Routes", approve_over: int | None
+    screen: Screen,
+    engine: "sa.Engine",
+    choice: "ReplayChoice",
+    order: _Order,
+    routes: "Routes",
+    config: "Config",
 ) -> "ReplayPlan":
     """Record the order, choose its deliveries and queue them; a running hub goes on with what takes long.
 
@@ -225,10 +231,13 @@ def _run(
         if plan.state is PlanState.PLANNING:
             with transactions.read_transaction(engine) as tx:
                 chosen = replay_plans.choose_next(tx, plan.id, routes)
+        else:
+            _bring_back(screen, engine, plan, queue_replay.TOGETHER, config)
         with transactions.write_transaction(engine) as tx:
             now = datetime.now(UTC)
+            limit, approve_over = queue_replay.TOGETHER, config.replay.approve_over
             after = replay_plans.take_step(
-                tx, plan.id, routes, now, approve_over=approve_over, limit=queue_replay.TOGETHER, chosen=chosen
+                tx, plan.id, routes, now, approve_over=approve_over, limit=limit, chosen=chosen
             )
         if after is None:
             time.sleep(_AGAIN)
@@ -236,6 +245,30 @@ def _run(
                 after = replay_plans.read_plan(tx, plan.id)
         plan = after
     return plan
+
+
+def _bring_back(screen: Screen, engine: "sa.Engine", plan: "ReplayPlan", limit: int, config: "Config") -> None:
+    """Bring the messages of the next *limit* deliveries back from archive files. One whose file is away is left alone."""
+    from hub.archive import restoring
+    from hub.archive.catalogue import ArchiveAbsent
+    from hub.cli.audit.archive import say_absent
+    from hub.journal.queue import replay_plans
+    from hub.store import transactions
+
+    with transactions.read_transaction(engine) as tx:
+        found = replay_plans.list_archived_next(tx, plan.id, limit)
+    for each in found:
+        with transactions.read_transaction(engine) as tx:
+            entry = restoring.find_archive_entry(tx, each)
+        if entry is None:
+            continue  # the running hub was faster
+        now = datetime.now(UTC)
+        try:
+            for step in restoring.restore_steps(entry, each, config.archive, by=plan.made_by, plan=plan.id, now=now):
+                with transactions.write_transaction(engine) as tx:
+                    step(tx)
+        except ArchiveAbsent as absent:
+            screen.note(f"{each}: {say_absent(absent, config)}")
 
 
 def _show_items(screen: Screen, tx: "sa.Connection", plan_id: str) -> None:

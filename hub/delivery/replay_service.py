@@ -5,7 +5,8 @@ took. So the writer is free for others at least half of the time, however large 
 journal run this service. A plan is locked by the node, or the command line, that takes a step of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from datetime import datetime
 
 import attrs
@@ -14,6 +15,8 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from hub.archive import restoring
+from hub.archive.catalogue import ArchiveAbsent
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
@@ -22,6 +25,7 @@ from hub.journal.queue.replay_rules import ACTIVE, PlanState
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
 from hub.units.live import Live
 
 log = structlog.get_logger()
@@ -72,6 +76,8 @@ class ReplayService(PeriodicService):
             routes, chosen = self._live.province.routes, None
             if before is None or before.state is PlanState.PLANNING:
                 chosen = await self._journal.read(replay_plans.choose_next, plan_id, routes)
+            if before is None or before.state is PlanState.RUNNING:
+                await self._bring_back(plan_id)
             plan = await self._journal.admit(
                 OWNER,
                 replay_plans.take_step,
@@ -96,3 +102,26 @@ class ReplayService(PeriodicService):
                 return  # its rate, or its limit of errors, allows no more now
             before = plan
             await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
+
+    async def _bring_back(self, plan_id: str) -> None:
+        """Bring the messages of the next step back from their archive files. Those whose file is away are left alone."""
+        found = await self._journal.read(replay_plans.list_archived_next, plan_id, LIMIT)
+        if not found:
+            return
+        plan, folder = await self._journal.read(replay_plans.read_plan, plan_id), self._live.config.archive
+        for each in found:
+            entry = await self._journal.read(restoring.find_archive_entry, each)
+            if entry is None:
+                continue  # another node was faster
+            steps = restoring.restore_steps(entry, each, folder, by=plan.made_by, plan=plan.id, now=self._now())
+            try:
+                with closing(steps):
+                    while (step := await self._journal.read(_read_step, steps)) is not None:
+                        await self._journal.admit(OWNER, step)
+            except ArchiveAbsent as absent:
+                log.warning("archive-absent", file=absent.entry.name, message=each, plan=plan.id, reason=absent.why)
+
+
+def _read_step(_tx: Transaction, steps: Generator[restoring.Step]) -> restoring.Step | None:
+    """Read the next step from the archive file, in the thread of the caller."""
+    return next(steps, None)

@@ -387,6 +387,10 @@ TERMS: Mapping[str, Term] = {
         phrase("content was opened"),
         phrase("A person opened the content of a message, of an attachment or of a partner's reply."),
     ),
+    "event/message-restored": Term(
+        phrase("brought back from an archive file"),
+        phrase("The bytes of the message are in the journal again, for a replay; earlier events stay in the file."),
+    ),
     "event/user-signed-in": Term(phrase("a user signed in"), phrase("A session began.")),
     "event/user-sign-in-failed": Term(
         phrase("a sign-in failed"), phrase("The name or the password was wrong, or the account is locked.")
@@ -503,6 +507,10 @@ TERMS: Mapping[str, Term] = {
         phrase("its partner does not receive any more"), phrase("The partner is not configured to receive.")
     ),
     "replay/not-kept": Term(phrase("its bytes are not kept"), phrase("The journal does not hold the bytes.")),
+    "replay/archived": Term(
+        phrase("its archive file is not there"),
+        phrase("The bytes are in an archive file, which is not in its folder or damaged."),
+    ),
     "replay/moved": Term(
         phrase("somebody else was faster"), phrase("It was replayed, or changed, after it had been chosen.")
     ),

@@ -158,3 +158,26 @@ def test_a_file_that_is_needed_and_away_is_named(emptied):
             assert str(emptied / "data/archive") in done.output
     finally:
         away.rename(path)
+
+
+def test_replay_sends_it_again(emptied, tmp_path):
+    home = tmp_path / "tinh"
+    shutil.copytree(emptied, home)
+    (row, _) = said(read(home, "messages", "--json"))
+    order = ("replay", str(row["id"]), "--again", "--reason", "bên nhận mất")
+    (planned,) = said(read(home, *order, "--json"))
+    assert planned["action"] == "planned"
+    (queued,) = said(read(home, *order, "--yes", "--json"))
+    assert queued["action"] == "replayed"
+    (shown,) = said(read(home, "show", str(row["id"]), "--json"))
+    assert [each["state"] for each in shown["deliveries"]] == ["waiting"]  # type: ignore[attr-defined]
+    assert said(read(home, "messages", "--json"))[0]["subject"] == "V/v kết nối"
+    (path,) = (home / "data/archive").iterdir()
+    path.rename(tmp_path / "away.zip")
+    (_, other) = said(read(home, "messages", "--json"))
+    hidden = (emptied / "data/archive" / path.name).rename(emptied / "away.zip")  # where it was written
+    try:
+        done = read(home, "replay", str(other["id"]), "--again", "--reason", "x", "--yes")
+        assert path.name in done.output
+    finally:
+        hidden.rename(emptied / "data/archive" / path.name)

@@ -44,7 +44,7 @@ _name = click.argument("archive", metavar="ARCHIVE")
     t(
         "Archive files: what the hub has let go of, month by month, in sealed files.\n\nARCHIVE is the id or the name of a "
         "file, as `lienthong archive list` shows it. A file may be moved away; put it back into the folder of [archive] to "
-        "read it. `lienthong show`, `trace` and `compare` read it by themselves."
+        "read it. `lienthong show`, `trace`, `compare` and `replay` read it by themselves."
     ),
     "lienthong archive list",
     "lienthong archive verify",

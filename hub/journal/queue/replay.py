@@ -6,6 +6,7 @@ Knows which deliveries may be moved. Does not know who may order it, nor how a p
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -17,9 +18,10 @@ from hub.edxml import changes
 from hub.edxml.changes import Effect
 from hub.journal import documents, events, search
 from hub.journal.queue import deliveries
-from hub.journal.queue.replay_rules import ENDED, judge_replay
+from hub.journal.queue.replay_rules import ENDED, Exclusion, judge_replay
 from hub.journal.search import MessageFilter
 from hub.store.tables import change, content
+from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
@@ -166,7 +168,8 @@ def choose_deliveries(
         last = made[limit - 1].message  # a message is considered whole
         made = [each for each in made if each.message <= last]
         last = None if last == found[-1].id and len(found) < limit else last
-    return judge_deliveries(tx, [(by_id[each.message], each) for each in made], routes, again=choice.again, last=last)
+    pairs = [(by_id[each.message], each) for each in made]
+    return judge_deliveries(tx, pairs, routes, again=choice.again, last=last, archives=True)
 
 
 def _is_meant(choice: ReplayChoice, message: Message, delivery: Delivery) -> bool:
@@ -197,16 +200,21 @@ def judge_deliveries(
     *,
     again: bool,
     last: str | None = None,
+    archives: bool = False,
 ) -> ChosenDeliveries:
-    """Return which of the deliveries *made* may be replayed now."""
+    """Return which of the deliveries *made* may be replayed now.
+
+    With *archives*, also those whose bytes are to be brought back from an archive file first.
+    """
     kept = _list_kept(tx, {message.sha256 for message, _ in made})
+    archived = list_archived_messages(tx, {message.id for message, _ in made})
     changed = _Changes(tx, routes)
     moves, excluded = [], []
     for message, delivery in made:
         why = judge_replay(
             delivery,
             again=again,
-            kept=message.sha256 in kept,
+            missing=_find_missing(message, kept, archived, archives=archives),
             served=routes.delivers_to(delivery.partner),
             changed=changed.find(message, delivery),
         )
@@ -215,6 +223,24 @@ def judge_deliveries(
         else:
             excluded.append(ExcludedDelivery(delivery, str(why), message))
     return ChosenDeliveries(tuple(moves), tuple(excluded), last)
+
+
+def _find_missing(
+    message: Message, kept: Collection[str], archived: Collection[str], *, archives: bool
+) -> Exclusion | None:
+    """Return why there are no bytes to be sent, or None."""
+    if message.id in archived:
+        return None if archives else Exclusion.ARCHIVED
+    return None if message.sha256 in kept else Exclusion.NOT_KEPT
+
+
+def list_archived_messages(tx: Transaction, ids: Collection[str]) -> frozenset[str]:
+    """Return those of the messages *ids* whose bytes and events are in an archive file."""
+    found: set[str] = set()
+    rest = iter(ids)
+    while some := list(islice(rest, 500)):
+        found.update(tx.scalars(sa.select(table.c.id).where(table.c.id.in_(some), table.c.archive.is_not(None))))
+    return frozenset(found)
 
 
 def _list_kept(tx: Transaction, hashes: Iterable[str]) -> frozenset[str]:

@@ -301,6 +301,19 @@ def take_step(
     return plan
 
 
+def list_archived_next(tx: Transaction, plan_id: str, limit: int) -> Sequence[str]:
+    """Return the messages of the next *limit* deliveries of a running plan that must be brought back from archive files.
+
+    Raises KeyError if there is no such plan.
+    """
+    plan = read_plan(tx, plan_id)
+    if plan.state is not PlanState.RUNNING or plan.corrects is not None:
+        return ()
+    ids = dict.fromkeys(row["message_id"] for row in _read_next(tx, plan, limit))
+    archived = replay.list_archived_messages(tx, ids)
+    return [each for each in ids if each in archived]
+
+
 def _record_chosen(
     tx: Transaction, plan: ReplayPlan, found: ChosenDeliveries, now: datetime, approve_over: int | None
 ) -> ReplayPlan:

@@ -54,6 +54,7 @@ class Exclusion(StrEnum):
     UNDER_WAY = "under-way"  #: it still waits, is being sent, or waits to be fetched
     NO_PARTNER = "no-partner"  #: its partner is no longer configured to receive
     NOT_KEPT = "not-kept"  #: the journal does not hold the bytes
+    ARCHIVED = "archived"  #: the bytes are in an archive file that is not there
     MOVED = "moved"  #: after the plan somebody else replayed it, or it changed otherwise
     HAS_IT = "has-it"  #: of a correction: the recipient has the document, or is still to get it
 
@@ -104,10 +105,12 @@ def move_plan(state: PlanState, what: PlanEvent) -> PlanState:
     return found
 
 
-def judge_replay(delivery: Delivery, *, again: bool, kept: bool, served: bool, changed: str | None) -> str | None:
+def judge_replay(
+    delivery: Delivery, *, again: bool, missing: Exclusion | None, served: bool, changed: str | None
+) -> str | None:
     """Return why *delivery* is not replayed, or None if it may be.
 
-    *again*: deliveries that were delivered may be replayed too. *kept*: the journal holds the bytes. *served*: the
+    *again*: deliveries that were delivered may be replayed too. *missing*: why there are no bytes to be sent. *served*: the
     partner is configured to receive. *changed*: the reason of the recall, removal or replacement that the recipient got
     after the document was delivered, or None.
     """
@@ -119,7 +122,7 @@ def judge_replay(delivery: Delivery, *, again: bool, kept: bool, served: bool, c
         return changed
     if not served:
         return Exclusion.NO_PARTNER
-    return None if kept else Exclusion.NOT_KEPT
+    return missing
 
 
 def name_exclusion(why: str) -> str:

@@ -1,0 +1,167 @@
+"""A message whose bytes have gone into an archive file is sent again as before, and counts nothing twice."""
+
+import hashlib
+from datetime import timedelta
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from hub.archive import opening, restoring
+from hub.archive.catalogue import ArchiveAbsent
+from hub.domain.model import DeliveryState
+from hub.journal import blobs, events, messages, search
+from hub.journal.queue import claims, replay_plans
+from hub.journal.queue.replay import ReplayChoice
+from hub.journal.queue.replay_rules import PlanEvent, PlanState
+from hub.journal.search import MessageFilter
+from hub.journal.upkeep import integrity
+from hub.store import tables, transactions
+from tests.archiving import THEN, forgotten, live
+from tests.delivery.test_replay_service import Node
+from tests.province import ROUTES, document, entry
+
+LATER = THEN + timedelta(days=1)
+
+
+def write(engine, step, *args, **kwargs):
+    with transactions.write_transaction(engine) as tx:
+        return step(tx, *args, **kwargs)
+
+
+def read(engine, step, *args, **kwargs):
+    with transactions.read_transaction(engine) as tx:
+        return step(tx, *args, **kwargs)
+
+
+def facts(tx):
+    return tx.execute(sa.select(tables.fact).order_by(*tables.fact.primary_key.columns)).all()
+
+
+def bring_back(engine, plan, folder):
+    """Do what the service of a node does before it queues deliveries."""
+    for each in read(engine, replay_plans.list_archived_next, plan.id, 50):
+        entry_of = read(engine, restoring.find_archive_entry, each)
+        for step in restoring.restore_steps(entry_of, each, folder, by="lan", plan=plan.id, now=LATER):
+            write(engine, step)
+
+
+def ordered(engine, *ids):
+    """Return a plan to send the messages *ids* again, whose deliveries are chosen."""
+    choice = ReplayChoice.of(MessageFilter(ids=ids), again=True, made_at=LATER)
+    made = write(
+        engine,
+        replay_plans.make_plan,
+        choice,
+        key="k",
+        reason="again",
+        by="lan",
+        now=LATER,
+        goes=True,
+        rate=None,
+        stop_after=None,
+    )
+    return write(engine, replay_plans.take_step, made.id, ROUTES, LATER, approve_over=None)
+
+
+def test_it_is_brought_back_sent_again_and_counts_nothing_twice(engine, tmp_path):
+    ids = live(engine, 3)
+    counted, before = read(engine, facts), read(engine, search.read_stored_receipt, ids[1])
+    forgotten(engine, tmp_path)
+    assert read(engine, facts) == counted
+    plan = ordered(engine, ids[1])
+    assert (plan.state, plan.chosen) == (PlanState.RUNNING, 1), "a plan chooses what is in an archive file"
+    bring_back(engine, plan, tmp_path)
+    plan = write(engine, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None)
+    assert (plan.state, plan.queued) == (PlanState.DONE, 1)
+    (claimed,) = write(
+        engine, claims.claim_deliveries, "vpub", LATER, limit=9, holder="node", lease=timedelta(seconds=60)
+    )
+    found = read(engine, search.read_message, ids[1])
+    assert hashlib.sha256(read(engine, blobs.read_blob, found.sha256)).hexdigest() == found.sha256
+    assert found.subject == "V/v kết nối"
+    assert claimed.message == ids[1]
+    assert read(engine, search.read_stored_receipt, ids[1]) == before
+    told = read(engine, events.read_message_events, ids[1])
+    assert [each["event"] for each in told][:2] == ["message-restored", "delivery-replayed"]
+    assert (told[0]["by"], told[0]["plan"]) == ("lan", plan.id)
+    assert read(engine, facts) == counted
+    with transactions.read_transaction(engine) as tx, opening.open_kept_message(tx, ids[1], tmp_path) as kept:
+        whole = events.read_message_events(kept, ids[1])
+    assert whole[0]["event"] == "message-accepted", "its earlier events are still read from the file"
+    assert whole[-len(told) :] == told
+
+
+def test_one_that_went_again_after_it_was_brought_back_is_read_from_both_files(engine, tmp_path):
+    (only,) = live(engine, 1)
+    before = read(engine, events.read_message_events, only)
+    forgotten(engine, tmp_path)
+    plan = ordered(engine, only)
+    bring_back(engine, plan, tmp_path)
+    restored = read(engine, events.read_message_events, only)
+    write(engine, replay_plans.change_plan, plan.id, PlanEvent.CANCEL, by="lan", now=LATER)
+    forgotten(engine, tmp_path, part=2)
+    assert read(engine, events.read_message_events, only) == []
+    with transactions.read_transaction(engine) as tx, opening.open_kept_message(tx, only, tmp_path) as kept:
+        assert events.read_message_events(kept, only) == before + restored
+    assert read(engine, lambda tx: [*integrity.find_chain_damage(tx), *integrity.find_content_damage(tx)]) == []
+
+
+def test_a_delivery_whose_file_is_away_is_left_alone_and_says_so(engine, tmp_path):
+    (only,) = live(engine, 1)
+    record = forgotten(engine, tmp_path)
+    plan = ordered(engine, only)
+    record.path.unlink()
+    with pytest.raises(ArchiveAbsent):
+        bring_back(engine, plan, tmp_path)
+    plan = write(engine, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None)
+    assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 0, 1)
+    (item,) = read(engine, lambda tx: list(replay_plans.iterate_items(tx, plan.id)))
+    assert item.why == "archived"
+    assert item.delivery.state is DeliveryState.DELIVERED
+
+
+def test_every_archived_message_sent_again_gets_its_old_receipt_no_fact_and_no_delivery(engine, tmp_path):
+    ids = live(engine, 4)
+    kept = {each: read(engine, search.read_stored_receipt, each) for each in ids}
+    counts = [sa.select(sa.func.count()).select_from(table) for table in (tables.fact, tables.delivery, tables.message)]
+    forgotten(engine, tmp_path)
+    before = read(engine, lambda tx: [tx.scalar(each) for each in counts])
+    for number, name in enumerate(ids):
+        octets = f"<packet số='{number}'/>".encode() * 40
+        again = entry(document(document_id=f"D{number}"), number, content=octets, at=LATER, id=opening_id(number))
+        taken = write(engine, messages.record_message, again, ROUTES)
+        assert (taken.id, taken.receipt) == (name, kept[name])
+        other = attrs.evolve(again, content=b"<other/>", sha256=hashlib.sha256(b"<other/>").hexdigest())
+        assert [each.code for each in write(engine, messages.record_message, other, ROUTES).problems] == ["id-reused"]
+    after = read(engine, lambda tx: [tx.scalar(each) for each in counts])
+    assert after[:2] == before[:2]
+    assert after[2] == before[2] + 4, "the refused ones are kept, as all that are refused"
+
+
+def opening_id(number):
+    from hub.domain.ids import make_id
+
+    return make_id(LATER + timedelta(seconds=number))
+
+
+def test_the_service_of_a_node_brings_it_back_and_goes_on_without_what_is_away(engine, tmp_path):
+    first = live(engine, 2)
+    gone = forgotten(engine, tmp_path)
+    second = live(engine, 2, first=5)
+    forgotten(engine, tmp_path, part=2)
+    gone.path.unlink()
+    node = Node(engine)
+    node.service._live.config.archive = tmp_path  # type: ignore[misc]
+    choice = ReplayChoice.of(MessageFilter(ids=(*first, *second)), again=True, made_at=LATER)
+    words = {"key": "k", "reason": "again", "by": "lan", "now": LATER, "goes": True, "rate": None, "stop_after": None}
+    plan = write(engine, replay_plans.make_plan, choice, **words)
+    node.service.startService()
+    with capture_logs() as logs:
+        node.clock.pump([1.0] * 5)
+    _ = node.service.stopService()
+    plan = read(engine, replay_plans.read_plan, plan.id)
+    assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 2, 2)
+    assert {each["message"] for each in logs if each["event"] == "archive-absent"} == set(first)
+    assert not [each for each in logs if each["event"] == "replay-failed"]
