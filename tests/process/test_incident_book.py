@@ -10,12 +10,15 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import attrs
+import psycopg
 import pytest
 from cryptography import x509
 
@@ -264,26 +267,61 @@ def test_a_hub_of_a_wrong_time_shows_it_and_goes_on_when_its_clock_is_right(cloc
         until(lambda: re.fullmatch("[0-9A-Za-z-]+", book.send()), "a message to be taken in")
 
 
-def test_a_hub_goes_on_by_itself_when_its_database_server_is_back(tmp_path):
-    chapter = "The database server is away"
-    try:
-        server = postgres.Server.open()
-        opening = server.__enter__()
-    except postgres.Absent as absent:
-        cannot_be_had("PostgreSQL", str(absent))
-    try:
-        with opened(tmp_path, opening.make("hub")) as book:
-            book.hub.start()
-            kept = book.send()
-            opening.crash()
-            until(lambda: "database" in reasons(book.hub), "readyz to say so")
-            assert "journal-unavailable" in book.send()
-            said = book.type(chapter, 0)
-            assert '"database": "unavailable"' in said
-            assert re.search(r"FAIL +(database|configuration) ", said), said
-            opening.start()
-            until(lambda: not reasons(book.hub), "the hub to be well")
-            assert "Undamaged" in book.type(chapter, 1)
-            assert attempt(book.hub, 1).document_id == kept
-    finally:
-        server.__exit__(None, None, None)
+class Standby(postgres.Server):
+    """A server that replays what another writes, until it is promoted."""
+
+    def _answers(self) -> bool:
+        """Tell whether it takes connections, as a standby or as a primary."""
+        with contextlib.suppress(OSError):
+            lines = (self.home / "data/postmaster.pid").read_text().split("\n")
+            return len(lines) > 7 and lines[7].strip() in {"ready", "standby"}
+        return False
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[postgres.Server, Standby]]:
+    """A primary and its synchronous standby."""
+    with contextlib.ExitStack() as stack:
+        try:
+            primary = stack.enter_context(postgres.Server.open())
+        except postgres.Absent as absent:
+            cannot_be_had("PostgreSQL", str(absent))
+        program, account = primary._bin / "pg_basebackup", primary._account
+        if not program.exists():
+            cannot_be_had("pg_basebackup", "these programs of PostgreSQL are without it")
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lienthong-standby-")))
+        if account:
+            os.chown(place, account["user"], account["group"])
+        words = ["-h", primary.home, "-U", postgres.USER, "-D", place / "data", "-R", "-c", "fast", "-X", "stream"]
+        subprocess.run([program, *words], check=True, cwd=place, **account)
+        standby = stack.enter_context(Standby.open(kept=place))
+        with psycopg.connect(
+            host=str(primary.home), user=postgres.USER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            connection.execute("SELECT pg_reload_conf()")
+            replicates = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+            until(lambda: connection.execute(replicates).fetchone() == (1,), "the standby to be synchronous")
+        yield primary, standby
+
+
+def test_a_hub_goes_on_by_itself_when_the_standby_takes_over(servers, tmp_path):
+    chapter, (primary, standby) = "The database server is away", servers
+    primary.make("hub")
+    hosts = "&".join(f"host={quote(str(server.home))}" for server in servers)
+    with opened(tmp_path, f"postgresql://{postgres.USER}@/hub?{hosts}&target_session_attrs=read-write") as book:
+        book.hub.start()
+        kept = book.send()
+        primary.crash()
+        until(lambda: "database" in reasons(book.hub), "readyz to say so")
+        assert "journal-unavailable" in book.send()
+        said = book.type(chapter, 0)
+        assert '"database": "unavailable"' in said
+        assert re.search(r"FAIL +(database|configuration) ", said), said
+        with psycopg.connect(
+            host=str(standby.home), user=postgres.USER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute("SELECT pg_promote()")
+        until(lambda: not reasons(book.hub), "the hub to be well")
+        assert "Undamaged" in book.type(chapter, 1)
+        assert attempt(book.hub, 1).document_id == kept

@@ -210,7 +210,7 @@ def read_open_files_limit(limits: str) -> int | None:
 
 
 def examine_service() -> Diagnosis:
-    """Return what systemd says of the service. Not tested under a booted systemd: only `judge_service` is."""
+    """Return what systemd says of the service."""
     if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
         return Diagnosis("service", DiagnosisState.UNKNOWN, phrase("systemd does not run here"))
     keys = "LoadState,UnitFileState,ActiveState,NeedDaemonReload,NRestarts"
