@@ -151,6 +151,7 @@ class DrillHub:
             anchors=Anchors([ca], []),
             database_url="",
             data=Path("data"),
+            archive=Path("data/archive"),
             partners={each.code: each for each in partners},
             sample=False,
             services=defined,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
+import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event
@@ -14,12 +15,23 @@ from hub.journal import events, search_index
 from hub.journal.sequels.open_work import following
 from hub.journal.upkeep.retention import choosing, letting_go
 from hub.journal.upkeep.retention.choosing import CalendarMonth, JudgedMessage, RetentionSetting
-from hub.journal.upkeep.retention.letting_go import ArchivedHead
 from hub.journal.upkeep.retention.rules import RetentionRules
 from hub.store import transactions
 from hub.store.tables import attempt, closing, event, message
 
 T = TypeVar("T")
+
+
+@attrs.frozen
+class ArchivedHead:
+    """What an archive would hold of one message."""
+
+    id: str
+    sha256: str
+    events: int
+    exchanges: frozenset[str]
+
+
 #: Rules by which everything that is handled may go once a year of reports is closed and contested no more.
 AT_ONCE = RetentionSetting(rules=RetentionRules(months={}, other=0, contest=0), forms=("f",))
 
@@ -69,12 +81,20 @@ def look_at(tx: transactions.Transaction, ids: Sequence[str]) -> list[ArchivedHe
     """Return what an archive of the messages *ids* would hold, by what the journal has now."""
     heads = []
     for row in tx.execute(sa.select(message.c.id, message.c.sha256).where(message.c.id.in_(ids))):
-        many, last = tx.execute(
-            sa.select(sa.func.count(), sa.func.max(event.c.number)).where(event.c.message == row.id)
-        ).one()
+        many = tx.scalar(sa.select(sa.func.count()).where(event.c.message == row.id)) or 0
         kept = tx.scalars(sa.select(attempt.c.exchange).where(attempt.c.message == row.id)).all()
-        heads.append(ArchivedHead(row.id, row.sha256, many, last or 0, tuple(key for key in kept if key)))
+        heads.append(ArchivedHead(row.id, row.sha256, many, frozenset(key for key in kept if key)))
     return heads
+
+
+def find_unchanged(heads: Sequence[ArchivedHead]) -> letting_go.FindUnchanged:
+    """Return the function that tells which messages have as many events as in *heads*."""
+    known = {each.id: each for each in heads}
+
+    def find(tx: transactions.Transaction, ids: Sequence[str]) -> list[str]:
+        return [each.id for each in look_at(tx, ids) if known.get(each.id) == each]
+
+    return find
 
 
 def let_go(engine: sa.Engine, now: datetime, setting: RetentionSetting = AT_ONCE, part: int = 1) -> list[str]:
@@ -87,7 +107,8 @@ def let_go(engine: sa.Engine, now: datetime, setting: RetentionSetting = AT_ONCE
         with transactions.write_transaction(engine) as tx:
             heads += (chosen := look_at(tx, some))
             around = choosing.read_surroundings(tx, CalendarMonth.of(now), setting)
-            stayed = letting_go.let_messages_go(tx, part, chosen, around, setting, now).stayed
+            found = letting_go.let_messages_go(tx, part, some, find_unchanged(chosen), around, setting, now)
+            stayed = found.stayed
             gone += [name for name in some if name not in stayed]
     heads = [each for each in heads if each.id in gone]
     remove_shared(engine, heads, now)

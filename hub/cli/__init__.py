@@ -57,6 +57,7 @@ COMMANDS = {
     "what-if": ("hub.cli.message.what_if:show_what_if", phrase("What other rules would change")),
     "mail": ("hub.cli.mail:mail", phrase("Usage figures of the shared mail")),
     "categories": ("hub.cli.categories:categories", phrase("Code lists from other systems")),
+    "retention": ("hub.cli.audit.retention:retention", phrase("What is kept, and what goes and when")),
     "backup": ("hub.cli.db.backups:manage_backups", phrase("Back up, verify, restore")),
     "db": ("hub.cli.db.db:db", phrase("Database: version, upgrade")),
     "reload": (

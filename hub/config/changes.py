@@ -12,7 +12,10 @@ from hub.security.certificates import hash_certificate
 _AT_START = (
     *("soap", "admin", "public_url", "database_url", "password_file", "data", "workers", "feed", "syslog", "portal"),
 )
-_AT_ONCE = ("name", "province", "upstream", "incidents", "alerts", "links", "replay", "console", "units", "archive")
+_AT_ONCE = (
+    *("name", "province", "upstream", "incidents", "alerts", "links", "replay", "console", "units", "archive"),
+    "retention",
+)
 
 
 def describe_config_changes(old: Config, new: Config, started: Config | None = None) -> list[str]:

@@ -30,6 +30,7 @@ from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.config.upkeep import backup as backing
 from hub.config.upkeep import link_settings
+from hub.config.upkeep import retention as keeping
 from hub.config.values import (
     ANY,
     FREE_DISK,
@@ -52,6 +53,7 @@ from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
+from hub.services import list_services
 
 ADMIN_BODY_LIMIT = 64 * 1024
 MOST_WORKERS = 64
@@ -124,7 +126,8 @@ def read_config(
         backing.read_backup_settings(table.table("backup"), home),
     )
     services, countable = service_files.read_services(table.table("services"), home, mistakes)
-    reports, lookups = (
+    retention, reports, lookups = (
+        keeping.read_retention_settings(table.table("retention"), list_services().keys() | services.keys()),
         reporting.read_report_settings(table.table("reports"), home, countable),
         asking.read_lookup_settings(table.table("lookups"), home),
     )
@@ -207,6 +210,7 @@ def read_config(
         alerts=alerts,
         operator_alerts=operator_alerts,
         backup=backup,
+        retention=retention,
         links=links,
         portal=portal,
         reports=attrs.evolve(reports, tellers=_list_tellers(partners)),

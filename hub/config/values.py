@@ -20,6 +20,7 @@ from hub.config.openid import OpenIdProvider
 from hub.config.reports import ReportSettings
 from hub.config.upkeep.backup import BackupSettings
 from hub.config.upkeep.link_settings import LinkSettings
+from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy
@@ -181,6 +182,7 @@ class Config:
     #: how operators are told of conditions of the hub
     operator_alerts: OperatorAlertSettings = attrs.field(factory=OperatorAlertSettings)
     backup: BackupSettings | None = None  #: how the hub is backed up; None: it makes no backup
+    retention: RetentionSettings = attrs.field(factory=RetentionSettings)  #: how long what is handled is kept
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None
     reports: ReportSettings = attrs.field(factory=ReportSettings)

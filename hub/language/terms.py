@@ -127,6 +127,19 @@ TERMS: Mapping[str, Term] = {
     "event/journal-moved": Term(
         phrase("the journal was moved"), phrase("The journal was moved here from another database.")
     ),
+    "event/retention-announced": Term(
+        phrase("messages will go"), phrase("It was announced that messages of a month will go into an archive file.")
+    ),
+    "event/retention-archived": Term(
+        phrase("messages were archived"), phrase("Messages of a month are in an archive file; now their rows go.")
+    ),
+    "event/retention-deleted": Term(
+        phrase("archived messages have gone"),
+        phrase("Messages that are in an archive file have gone from the journal."),
+    ),
+    "event/retention-withdrawn": Term(
+        phrase("announced messages stay"), phrase("Nothing of the announced messages may go any more.")
+    ),
     "event/message-repeated": Term(
         phrase("received again unchanged, same receipt"),
         phrase("The same bytes arrived again under the same id and got the same receipt."),

@@ -177,6 +177,15 @@ retention_part = sa.Table(
     sa.Column("events", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),  # why it did not go on; empty: it does
 )
+#: The size of the database at the last measurement of each day (hub/journal/upkeep/retention/disk_budget.py).
+journal_size = sa.Table(
+    "journal_size",
+    metadata,
+    sa.Column("day", DayType, primary_key=True),  # in Hà Nội
+    sa.Column("octets", sa.BigInteger, nullable=False),  # of its files
+    sa.Column("free", sa.BigInteger, nullable=False),  # of these, those that new rows can use; 0 where it is not known
+    sa.Column("measured_at", Instant, nullable=False),
+)
 delivery = sa.Table(
     "delivery",
     metadata,

@@ -81,6 +81,7 @@ def province() -> Province:
         anchors=Anchors([ca], []),
         database_url="",
         data=Path("data"),
+        archive=Path("data/archive"),
         partners=partners,
         sample=False,
     )

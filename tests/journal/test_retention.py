@@ -262,7 +262,8 @@ class TestNothingUnhandledGoes:
         letting_go.read_all_events(engine, THEN)
         with transactions.write_transaction(engine) as tx:
             around = choosing.read_surroundings(tx, choosing.CalendarMonth("2026-11"), letting_go.AT_ONCE)
-            found = let_messages_go(tx, 1, heads, around, letting_go.AT_ONCE, THEN)
+            same = letting_go.find_unchanged(heads)
+            found = let_messages_go(tx, 1, [taken.id], same, around, letting_go.AT_ONCE, THEN)
         assert found.stayed == (taken.id,)
         assert count(engine, kept_receipt) == 0
 

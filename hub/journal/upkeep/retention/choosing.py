@@ -12,15 +12,16 @@ from typing import TypeVar
 import attrs
 import sqlalchemy as sa
 
+from hub.config.upkeep.retention import FOR_GOOD, REFUSED
 from hub.domain.ids import make_first_id
 from hub.domain.local_time import find_local_day, find_local_midnight
 from hub.domain.model import DeliveryState, MessageState
 from hub.journal import search_index
+from hub.journal.event_index import REFUSED_CALL
 from hub.journal.queue import deliveries
 from hub.journal.queue.replay_rules import PlanState
 from hub.journal.sequels.open_work import following
 from hub.journal.upkeep.retention.rules import (
-    FOR_GOOD,
     ClosedYear,
     KeptBecause,
     MessageStanding,
@@ -36,6 +37,7 @@ from hub.store.tables import (
     delivery,
     duty,
     event,
+    event_index,
     fact,
     message,
     open_work,
@@ -47,8 +49,8 @@ from hub.store.transactions import Transaction
 
 T = TypeVar("T")
 
-#: Messages read by one step, and values in one statement.
-PAGE = 500
+#: Messages read by one step, and values in one statement. Refused calls that go with one archive file.
+PAGE, MOST_CALLS = 500, 100_000
 #: Forms of plans that have ended. All others may still need the bytes of their messages.
 _ENDED = (PlanState.DONE, PlanState.CANCELLED)
 _LAST_MONTH = 12
@@ -115,11 +117,13 @@ class RetentionSetting:
 
 
 def find_oldest_month(tx: Transaction) -> CalendarMonth | None:
-    """Return the month of the oldest message that is whole; None if there is none. It reads few rows."""
-    row = tx.execute(
-        sa.select(message.c.received_at).where(message.c.archive.is_(None)).order_by(message.c.id).limit(1)
-    ).first()
-    return None if row is None else CalendarMonth.of(row.received_at)
+    """Return the month of the oldest message that is whole, or refused call; None if there is none."""
+    oldest = sa.select(message.c.received_at).where(message.c.archive.is_(None)).order_by(message.c.id).limit(1)
+    call = sa.select(sa.func.min(event_index.c.at, type_=event_index.c.at.type)).where(
+        event_index.c.name == REFUSED_CALL
+    )
+    moments = [each for each in (*tx.scalars(oldest), tx.scalar(call)) if each is not None]
+    return CalendarMonth.of(min(moments)) if moments else None
 
 
 def list_ripe_months(tx: Transaction, setting: RetentionSetting, now: datetime) -> list[CalendarMonth]:
@@ -131,10 +135,49 @@ def list_ripe_months(tx: Transaction, setting: RetentionSetting, now: datetime) 
     while month is not None and add_months(find_local_midnight(month.next.first), least) <= now:
         first, end = month.ids
         query = sa.select(message.c.id).where(message.c.id >= first, message.c.id < end, message.c.archive.is_(None))
-        if tx.execute(query.limit(1)).first():
+        if tx.execute(query.limit(1)).first() or tx.execute(_select_calls(month).limit(1)).first():
             found.append(month)
         month = month.next
     return found
+
+
+def _select_calls(month: CalendarMonth) -> sa.Select[tuple[int]]:
+    start, end = find_local_midnight(month.first), find_local_midnight(month.next.first)
+    named = sa.and_(event_index.c.name == REFUSED_CALL, event_index.c.at >= start, event_index.c.at < end)
+    return sa.select(event_index.c.serial).where(named).order_by(event_index.c.at, event_index.c.serial)
+
+
+def list_old_calls(
+    tx: Transaction, month: CalendarMonth, around: "MonthSurroundings", setting: RetentionSetting, now: datetime
+) -> list[int]:
+    """Return the serials of the events of refused calls in *month* that may go, at most `MOST_CALLS`, in order.
+
+    They are kept as long as messages that were refused.
+    """
+    months = setting.rules.months.get(REFUSED, setting.rules.other)
+    if now < add_months(find_local_midnight(month.next.first), months):
+        return []
+    read = sa.select(event.c.serial).where(event.c.serial == event_index.c.serial, event.c.number <= around.read_upto)
+    return list(tx.scalars(_select_calls(month).where(read.exists()).limit(MOST_CALLS)))
+
+
+def find_going_states(
+    month: CalendarMonth, around: "MonthSurroundings", setting: RetentionSetting, now: datetime
+) -> frozenset[MessageState]:
+    """Return the states of those messages of *month* of which some may go: all others need not be looked at.
+
+    An accepted one is judged by the year in which it counts, which is not before that of its receipt.
+    """
+    rules, received = setting.rules, find_local_midnight(month.first)
+    found = set()
+    if now >= add_months(received, rules.months.get(REFUSED, rules.other)):
+        found.add(MessageState.REFUSED)
+    kept = min([rules.other, *(many for kind, many in rules.months.items() if kind != REFUSED)])
+    year = next((each for each in around.years if month.first <= each.last), None)
+    settled = year is not None and not year.returned and now >= add_months(year.settled_at, rules.contest)
+    if settled and now >= add_months(received, kept):
+        found.add(MessageState.ACCEPTED)
+    return frozenset(found)
 
 
 def is_month_being_closed(tx: Transaction) -> bool:
@@ -228,8 +271,12 @@ def judge_page(
     now: datetime,
     after: str = "",
     limit: int = PAGE,
+    states: Collection[MessageState] | None = None,
 ) -> list[JudgedMessage]:
-    """Return the next whole messages of *month* behind the hub id *after*, each with why it stays. Empty: no more."""
+    """Return the next whole messages of *month* behind the hub id *after*, each with why it stays. Empty: no more.
+
+    Only those in *states* are looked at (None: `find_going_states`).
+    """
     first, end = month.ids
     query = (
         sa.select(*_COLUMNS)
@@ -238,6 +285,8 @@ def judge_page(
         .order_by(message.c.id)
         .limit(limit)
     )
+    states = find_going_states(month, around, setting, now) if states is None else states
+    query = query.where(message.c.state.in_(states))
     return _judge(tx, tx.execute(query).all(), around, setting, now)
 
 
@@ -360,7 +409,8 @@ def judge_month(
 ) -> Iterator[JudgedMessage]:
     """Yield all whole messages of *month*, each with why it stays. Each step is a transaction of its own."""
     after = ""
-    while page := read(lambda tx, behind=after: judge_page(tx, month, around, setting, now, behind)):  # type: ignore[misc]
+    states = tuple(MessageState)
+    while page := read(lambda tx, behind=after: judge_page(tx, month, around, setting, now, behind, states=states)):  # type: ignore[misc]
         yield from page
         after = page[-1].id
 

@@ -10,7 +10,7 @@ and deleted apart (`remove_octets`, `remove_exchanges`). On PostgreSQL that tran
 milliseconds, so that no message that is being written can rely on octets that go.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import attrs
@@ -18,9 +18,11 @@ import sqlalchemy as sa
 
 from hub.domain.ids import make_first_id
 from hub.domain.model import MessageState
+from hub.journal.event_index import REFUSED_CALL
 from hub.journal.upkeep.retention import chain_gaps, choosing, receipts
 from hub.journal.upkeep.retention.choosing import MonthSurroundings, RetentionSetting, cut_values
 from hub.journal.upkeep.retention.receipts import ReceiptToPack
+from hub.store import transactions
 from hub.store.tables import attempt, content, event, event_index, exchange, message, replay_plan, upgrade
 from hub.store.transactions import Transaction
 
@@ -30,19 +32,14 @@ BATCH, MOST_OCTETS = 100, 8 << 20
 _SCHEMA, _AFTER = "0053", "after"
 #: Rows of one step of the pass over what is left.
 _PASS = 5_000
-#: PostgreSQL: how long the deletion of shared rows waits for their table. Others wait behind it as long, so it is short.
-_WAIT = "SET LOCAL lock_timeout = '200ms'"
 
 
-@attrs.frozen
-class ArchivedHead:
-    """What an archive file holds of one message, as it was read back from there."""
+class TableBusy(Exception):
+    """Another transaction uses the table that is the argument."""
 
-    id: str  #: hub id
-    sha256: str  #: of its bytes
-    events: int  #: number of its events
-    last_event: int  #: number of the last of them in the chain
-    exchanges: tuple[str, ...] = ()  #: keys of what its attempts kept
+
+#: Returns those of some messages that are in the archive file exactly as they are now. It is called in the transaction.
+FindUnchanged = Callable[[Transaction, Sequence[str]], Sequence[str]]
 
 
 @attrs.frozen
@@ -72,34 +69,29 @@ def mark_first_deletion(tx: Transaction) -> None:
 def let_messages_go(
     tx: Transaction,
     part: int,
-    archived: Sequence[ArchivedHead],
+    ids: Sequence[str],
+    find_unchanged: FindUnchanged,
     around: MonthSurroundings,
     setting: RetentionSetting,
     now: datetime,
 ) -> LetGo:
-    """Take the messages *archived*, at most `BATCH`, out of the journal as those of the part number *part*.
+    """Take the messages *ids*, at most `BATCH`, out of the journal as those of the part number *part*.
 
     Those that have gone before are left out. Octets and exchanges stay.
     """
-    known = {each.id: each for each in archived}
-    judged = choosing.judge_messages(tx, list(known), around, setting, now, lock=True)
+    judged = choosing.judge_messages(tx, ids, around, setting, now, lock=True)
     free = [each.id for each in judged if each.why is None]
-    events = _read_events(tx, free)
-    whole = [name for name in free if _is_whole(events[name], known[name])]
+    here = _read_events(tx, free)  # before they are compared: events are only added
+    unchanged = set(find_unchanged(tx, free)) if free else set()
+    whole = [name for name in free if name in unchanged and None not in dict(here[name]).values()]
     stayed = tuple(each.id for each in judged if each.id not in set(whole))
     if not whole:
         return LetGo(stayed=stayed)
     mark_first_deletion(tx)
     _keep_heads(tx, part, whole)
     tx.execute(sa.delete(attempt).where(attempt.c.message.in_(whole)))
-    gone = chain_gaps.remove_chained_events(tx, [serial for name in whole for serial, _ in events[name]])
+    gone = chain_gaps.remove_chained_events(tx, [serial for name in whole for serial, _ in here[name]])
     return LetGo(len(whole), gone, stayed)
-
-
-def _is_whole(here: Sequence[tuple[int, int | None]], there: ArchivedHead) -> bool:
-    """Tell whether the events *here* (serial and number) are exactly those in the archive."""
-    numbers = [number for _, number in here]
-    return len(here) == there.events and None not in numbers and max(numbers, default=0) == there.last_event  # type: ignore[type-var]
 
 
 def _read_events(tx: Transaction, ids: Sequence[str]) -> dict[str, list[tuple[int, int | None]]]:
@@ -131,20 +123,14 @@ def _keep_heads(tx: Transaction, part: int, ids: Sequence[str]) -> None:
 
 
 def let_calls_go(tx: Transaction, serials: Sequence[int]) -> int:
-    """Delete the events of no message with these *serials*, which are in an archive file. Return how many there were."""
-    listed = sa.select(event_index.c.serial).where(event_index.c.serial.in_(serials))
+    """Delete the events of refused calls with these *serials*, which are in an archive file. Return how many there were."""
+    listed = sa.select(event_index.c.serial).where(
+        event_index.c.serial.in_(serials), event_index.c.name == REFUSED_CALL
+    )
     return chain_gaps.remove_chained_events(tx, list(tx.scalars(listed)))
 
 
 # --- what several messages share
-
-
-@attrs.frozen(eq=False)
-class Shared:
-    """Octets (by SHA-256) and exchanges (by key) that messages of an archive have, and may share with others."""
-
-    octets: frozenset[str]
-    exchanges: frozenset[str]
 
 
 def pass_messages(tx: Transaction, shared: Collection[str], after: str) -> tuple[set[str], str]:
@@ -217,6 +203,16 @@ def remove_exchanges(tx: Transaction, keys: Sequence[str], passed_until: datetim
 
 
 def _hold(tx: Transaction, table: sa.Table) -> None:
-    """Let no other transaction use *table* until *tx* ends. Raises SQLAlchemy's error if it is not free soon."""
-    if tx.dialect.name == "postgresql":
-        tx.exec_driver_sql(f"{_WAIT}; LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE")
+    """Let no other transaction use *table* until *tx* ends. Raises TableBusy if one does.
+
+    Without waiting: everybody else who needs the table would wait behind, and *tx* may have steps of others.
+    """
+    if tx.dialect.name != "postgresql":
+        return
+    try:
+        with transactions.savepoint(tx):
+            tx.exec_driver_sql(f"LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE NOWAIT")
+    except sa.exc.DBAPIError as error:
+        if transactions.is_transient_error(error):
+            raise TableBusy(table.name) from error
+        raise

@@ -7,29 +7,12 @@ is closed and beyond contest, and when it is older than its kind is kept. Whatev
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 
 import attrs
 
+from hub.config.upkeep.retention import CONTEST_MONTHS, FOR_GOOD, KEPT_MONTHS, OTHER_MONTHS, REFUSED, STATUSES
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, MessageState, PacketKind
-
-#: The kind of what is kept for a time of its own beside the services: messages that were refused.
-REFUSED = "refused"
-#: Statuses are kept like the documents that they answer, unless they have a time of their own.
-STATUSES = "statuses"
-#: Services whose messages stay for good: reports with their signatures and verdicts, code lists in force, dossiers,
-#: which are answered from all their messages.
-FOR_GOOD = frozenset({"reports", "publications", "categories", "dossiers", "links"})
-
-#: Months that each kind is kept, unless `[retention]` says others (docs/howto/keep-and-let-go.md names the sources).
-KEPT_MONTHS: Mapping[str, int] = MappingProxyType({DOCUMENTS: 24, REFUSED: 6})
-#: Months that a kind without a number of its own is kept.
-OTHER_MONTHS = 24
-#: Months after the closing of a year in which its reports can be contested.
-CONTEST_MONTHS = 12
-#: Days between the announcement and the first deletion.
-ANNOUNCED_DAYS = 14
 
 
 class KeptBecause(StrEnum):

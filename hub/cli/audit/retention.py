@@ -1,0 +1,308 @@
+"""`lienthong retention`: what the hub would let go of, what is announced, and the order to do it. Contains the wording only."""
+
+from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from hub.cli.screen import (
+    FAILED,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    WholeNumber,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
+from hub.language.phrases import Phrase, phrase
+
+if TYPE_CHECKING:
+    from hub.archive.retention import RetentionRun
+    from hub.config import Config
+    from hub.journal.upkeep.retention.disk_budget import BudgetStanding
+    from hub.journal.upkeep.retention.parts import RetentionPart
+
+T = TypeVar("T")
+#: Why a message stays, for the words of `KeptBecause`.
+WHY: dict[str, Phrase] = {
+    "for-good": phrase("messages of its service stay for good"),
+    "undelivered": phrase("a delivery is not done"),
+    "dead": phrase("dead letters: replay them or give them up"),
+    "duty": phrase("facts or attachments are still to be read"),
+    "open-work": phrase("a unit has not done yet what it began"),
+    "replay": phrase("a replay or a correction that has not ended names it"),
+    "behind": phrase("its events are not chained, indexed or published yet"),
+    "open-period": phrase("a report that may count it is not closed"),
+    "contestable": phrase("a report that may count it can still be contested"),
+    "young": phrase("not old enough"),
+}
+_STATES: dict[str, Phrase] = {
+    "announced": phrase("announced"),
+    "archived": phrase("archived, its rows are going"),
+    "gone": phrase("gone"),
+    "withdrawn": phrase("withdrawn"),
+}
+
+
+@command_group(
+    "retention",
+    t(
+        "What the hub keeps and lets go of. Only what is handled goes, never by age alone, and only after it is in a "
+        "sealed archive file. `[retention]` in hub.toml says how long each kind is kept; "
+        "docs/howto/keep-and-let-go.md says why."
+    ),
+    "lienthong retention plan",
+    "lienthong retention parts",
+)
+def retention() -> None:
+    pass
+
+
+@command(
+    "plan",
+    t(
+        "Show what would go now, by month, and why the rest stays; and how large the database is and for how many days "
+        "the budget lasts. Changes nothing.\n\nIt looks at all messages of the months that are old enough."
+    ),
+    "lienthong retention plan",
+    "lienthong retention plan --json",
+)
+@pass_screen
+def plan_retention(screen: Screen) -> None:
+    from hub.journal.upkeep.retention import disk_budget
+    from hub.store import transactions
+
+    with _run(screen) as (run, config):
+        plans = _now(run.plan())
+        with transactions.read_transaction(run.journal.engine) as tx:  # type: ignore[attr-defined]
+            standing = disk_budget.read_budget(tx, config.retention.budget, run.now())
+    for each in plans:
+        stays = {str(why): count for why, count in sorted(each.stays.items())}
+        fields = {"month": each.month, "messages": each.messages, "octets": each.octets, "calls": each.calls}
+        lines = [
+            t(
+                "{month}: {messages} messages ({octets} octets) and {calls} refused calls would go",
+                month=each.month,
+                messages=say_count(each.messages),
+                octets=say_count(each.octets),
+                calls=say_count(each.calls),
+            ),
+            *(f"  {say_count(count)}: {say(WHY[why])}" for why, count in stays.items()),
+        ]
+        screen.row({"kind": "month", **fields, "stays": stays}, "\n".join(lines))
+    if not plans:
+        screen.note(t("Nothing is old enough to go."))
+    _show_budget(screen, standing)
+
+
+def _show_budget(screen: Screen, standing: "BudgetStanding") -> None:
+    fields = {
+        "kind": "size",
+        "octets": standing.octets,
+        "free": standing.free,
+        "growth": None if standing.growth is None else round(standing.growth),
+        "budget": standing.budget or None,
+        "days": standing.days,
+        "tight": standing.is_tight,
+    }
+    text = t(
+        "The database has {octets} octets, {free} of them free.",
+        octets=say_count(standing.octets),
+        free=say_count(standing.free),
+    )
+    if standing.growth is not None:
+        text += " " + t("It grows by {growth} octets a day.", growth=say_count(round(standing.growth)))
+    if standing.budget:
+        text += " " + t("The budget is {budget} octets.", budget=say_count(standing.budget))
+    if standing.days is not None:
+        text += " " + t("It lasts for {days} days.", days=say_count(standing.days))
+    screen.row(fields, text)
+
+
+@command(
+    "parts",
+    t("List what is announced, is going and has gone, newest first, each with its archive file."),
+    "lienthong retention parts",
+    "lienthong retention parts --json",
+)
+@click.option("--limit", type=WholeNumber(1), default=50, show_default=True, help=t("Maximum number."))
+@pass_screen
+def list_retention_parts(screen: Screen, limit: int) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep.retention import parts
+    from hub.store import transactions
+
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        found = parts.list_parts(tx, limit=limit)
+    rows = [_write_part(each) for each in found]
+    if not screen.json:
+        rows = [row | {"state": say(_STATES[str(row["state"])])} for row in rows]
+    columns = {
+        "part": t("part"),
+        "month": t("month"),
+        "state": t("state"),
+        "messages": t("messages"),
+        "events": t("events"),
+        "due_at": t("not before"),
+        "archive": t("archive"),
+        "reason": t("why it waits"),
+    }
+    if not screen.table(columns, rows) and not screen.json:
+        screen.note(t("Nothing was announced yet."))
+
+
+def _write_part(part: "RetentionPart") -> dict[str, object]:
+    return {
+        "part": part.number,
+        "month": part.month,
+        "state": str(part.state),
+        "archive": part.archive,
+        "announced_at": part.announced_at.isoformat(),
+        "due_at": part.due_at.isoformat(),
+        "changed_at": part.changed_at.isoformat(),
+        "messages": part.messages,
+        "octets": part.octets,
+        "events": part.events,
+        "reason": part.reason,
+    }
+
+
+@command(
+    "announce",
+    t(
+        "Announce all that would go now. It goes after the days of `announce` in [retention]: a running hub with "
+        "`enabled = true` does it, or `lienthong retention run`."
+    ),
+    "lienthong retention announce",
+)
+@pass_screen
+def announce_retention(screen: Screen) -> None:
+    from hub.cli.person import name_person
+
+    with _run(screen) as (run, _config):
+        made = _now(run.announce(name_person()))
+    for part in made:
+        text = t(
+            "{month}: {messages} messages will go, not before {due}",
+            month=part.month,
+            messages=say_count(part.messages),
+            due=f"{part.due_at:%Y-%m-%d %H:%M} UTC",
+        )
+        screen.row(_write_part(part), text)
+    if not made:
+        screen.note(t("Nothing new is to be announced."))
+
+
+@command(
+    "run",
+    t(
+        "Archive what is announced and due, and then delete it from the journal, while the hub runs or not. Without --yes "
+        "it only shows what is due.\n\nExits 1 if a part could not go, and says why: nothing is deleted that is not in a "
+        "verified file. Exits 69 while another process is at it."
+    ),
+    "lienthong retention run",
+    "lienthong retention run --yes",
+)
+@click.option("--yes", is_flag=True, help=t("Do it."))
+@pass_screen
+def run_retention(screen: Screen, yes: bool) -> None:
+    from hub.archive.retention import RetentionHeld, hold_turn
+    from hub.journal.upkeep.retention import parts
+    from hub.store import transactions
+
+    failed = False
+    with _run(screen) as (run, _config):
+        with transactions.read_transaction(run.journal.engine) as tx:  # type: ignore[attr-defined]
+            due = [each for each in parts.list_parts(tx, only_open=True) if each.due_at <= run.now()]
+        if not due:
+            screen.note(t("Nothing that is announced is due."))
+        try:
+            with hold_turn(run.folder):
+                for each in due:
+                    failed |= not _carry_out(screen, run, each, yes=yes)
+        except RetentionHeld as held:
+            raise CommandStop(say(held.why), UNAVAILABLE) from held
+    if failed:
+        exit_command(FAILED)
+
+
+def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, yes: bool) -> bool:
+    from hub.archive.catalogue import ArchiveAbsent
+    from hub.archive.retention import RetentionHeld
+    from hub.archive.writing import ArchiveBroken
+    from hub.domain.errors import Unready
+
+    try:
+        done = _now(run.carry_out(part.number)) if yes else part
+    except (RetentionHeld, ArchiveAbsent, ArchiveBroken, OSError, Unready) as error:
+        why = say(error.why) if isinstance(error, RetentionHeld) else str(error)
+        screen.note(t("{month}: nothing more goes: {error}", month=part.month, error=why))
+        return False
+    text = t(
+        "{month}: {messages} messages, {events} events: {state}",
+        month=done.month,
+        messages=say_count(done.messages),
+        events=say_count(done.events),
+        state=say(_STATES[done.state]),
+    )
+    screen.row(_write_part(done), text)
+    return True
+
+
+@contextmanager
+def _run(screen: Screen) -> "Generator[tuple[RetentionRun, Config]]":
+    """Yield the steps of retention on the journal of the command's hub."""
+    from hub.archive.retention import RetentionRun, make_setting
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.report.form import book
+    from hub.store.group_commit import InlineDatabase
+    from hub.workload.closing import list_counting_forms
+
+    config = read_journal_config(screen)
+    forms = list_counting_forms(book.read_book(config.reports).forms)
+    feed = config.feed.exchange if config.feed else None
+    with open_journal(config) as engine:
+        yield (
+            RetentionRun(
+                journal=InlineDatabase(engine),
+                setting=make_setting(config.retention, forms, feed),
+                settings=config.retention,
+                folder=config.archive,
+                identity=config.identity,
+                now=lambda: datetime.now(UTC),
+                pause=_pause,
+            ),
+            config,
+        )
+
+
+def _pause(seconds: float) -> Awaitable[None]:
+    from time import sleep
+
+    sleep(seconds)
+    return succeed(None)
+
+
+def _now(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of *coroutine*, which waits for nothing: its journal has no threads."""
+    found: list[T | Failure] = []
+    _ = Deferred.fromCoroutine(coroutine).addBoth(found.append)
+    (result,) = found
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result
+
+
+retention.add_command(plan_retention)
+retention.add_command(list_retention_parts)
+retention.add_command(announce_retention)
+retention.add_command(run_retention)
