@@ -9,6 +9,7 @@ import re
 from datetime import timedelta
 from html import unescape
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -58,6 +59,7 @@ class Town:
         self.officials: Officials | None = None
         self.alerts: AlertSettings | None = None
         self.partners: dict[str, Partner] = {}
+        self.archive = Path("archive")
         self.settings = ConsoleSettings()
         self.live: Live | None = None  #: instead of what the others say
         self.manager: PartnerManaging | None = None
@@ -84,6 +86,7 @@ class Town:
             reports=self.reports,
             officials=self.officials,
             alerts=self.alerts,
+            archive=self.archive,
             console=self.settings,
             soap=SimpleNamespace(body_limit=40_000_000),
             own=(("pki.certificate", pki.partner("hub")),),

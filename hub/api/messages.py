@@ -157,7 +157,11 @@ async def list_calls(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one refused call."""
     opened, _ = await parts.turns.look(
-        reading.open_visible_message, call.user, call.text("tracking"), find_local_day(call.now)
+        reading.open_visible_message,
+        call.user,
+        call.text("tracking"),
+        find_local_day(call.now),
+        parts.live.config.archive,
     )
     if not isinstance(opened, ShownCall):
         raise ApiProblem("not-found")
@@ -168,7 +172,11 @@ async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 async def _open(parts: ApiParts, call: ApiCall) -> ShownMessage:
     """Return the message that the call names, if its token may see it. Raises `ApiProblem`."""
     opened, _ = await parts.turns.look(
-        reading.open_visible_message, call.user, call.text("message"), find_local_day(call.now)
+        reading.open_visible_message,
+        call.user,
+        call.text("message"),
+        find_local_day(call.now),
+        parts.live.config.archive,
     )
     if not isinstance(opened, ShownMessage):
         raise ApiProblem("not-found")

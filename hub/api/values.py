@@ -259,6 +259,10 @@ class ApiMessageDetails:
     links: Annotated[Sequence[MessageLink], phrase("messages that it is linked to")]
     facts: Annotated[Sequence[ApiFact], phrase("at most 500")]
     more_facts: Annotated[int, phrase("how many further ones there are")]
+    archives: Annotated[Sequence[str], phrase("names of the archive files that have a part of it")]
+    absent: Annotated[
+        str | None, phrase("name of the archive file that is not there, so that its part is missing here")
+    ]
 
     @classmethod
     def of(
@@ -285,6 +289,8 @@ class ApiMessageDetails:
                 for fact, found in zip(opened.facts, cells, strict=True)
             ],
             more_facts=opened.more_facts,
+            archives=[each.name for each in opened.archives],
+            absent=opened.absent,
         )
 
 

@@ -9,7 +9,7 @@ A message that was brought back for a replay has its earlier events still in the
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -214,12 +214,21 @@ def read_kept_octets(tx: Transaction, message_id: str, sha256: str, folder: Path
     if blobs.read_blob_size(tx, sha256) is not None:
         yield from blobs.read_blob_pieces(tx, sha256)
         return
-    for entry in find_archives_of(tx, message_id, folder):
+    yield from read_archived_octets(find_archives_of(tx, message_id, folder), message_id, folder)
+
+
+def read_archived_octets(entries: Iterable[ArchiveEntry], message_id: str, folder: Path) -> Generator[bytes]:
+    """Yield the octets of a message from the first of the archive files *entries* that has them, in pieces.
+
+    Raises KeyError if none has them; ArchiveAbsent. Needs no journal, so a slow reader holds no transaction.
+    """
+    for entry in entries:
         with open_archive_of(entry, folder) as archive:
-            if archive.read_message(message_id).has_octets:
-                yield from archive.read_octets(sha256)
+            found = archive.read_message(message_id)
+            if found.has_octets:
+                yield from archive.read_octets(found.row["sha256"])
                 return
-    raise KeyError(sha256)
+    raise KeyError(message_id)
 
 
 def _insert(tx: Transaction, table: sa.Table, rows: Iterable[Row]) -> None:

@@ -5,13 +5,18 @@ records who opened what. Contains no HTTP and no
 SQL.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
 
 import attrs
 from cryptography import x509
 
+from hub.archive import opening
+from hub.archive.catalogue import ArchiveAbsent
 from hub.config import Config, Partner
 from hub.console import visible_messages
 from hub.console.request import ConsoleResponse, refuse_as_absent
@@ -31,7 +36,10 @@ from hub.report.form.form import Column, Form
 from hub.report.form.period import find_month_containing
 from hub.security.certificates import hash_certificate
 from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
 from hub.units.live import Live
+
+T = TypeVar("T")
 
 #: Cells of reports that are named for one fact.
 CELLS = 8
@@ -147,21 +155,50 @@ class MessageViews:
         await self._journal.admit(CONSOLE, visible_messages.record_opening, user, opened.message.id, what, now, name)
 
     async def _download(self, user: User, opened: ShownMessage, now: datetime) -> ConsoleResponse:
-        sha256 = opened.message.sha256
+        sha256, name = opened.message.sha256, f"{opened.message.id}.xml"
+        size = await self._journal.read(blobs.read_blob_size, sha256)
+        if size is None:
+            pieces = self._read_archived(opened)
+            first = await self._next(pieces)  # so that a file that is away is found before anything is sent
+            await self._record(user, opened, OpenedContent.BYTES, now)
+            parts = self._pour(first, pieces)
+            return ConsoleResponse(parts=parts, content_type="application/octet-stream", filename=name)
         await self._record(user, opened, OpenedContent.BYTES, now)
-        return ConsoleResponse(
-            stored=sha256,
-            size=await self._journal.read(blobs.read_blob_size, sha256),
-            content_type="application/octet-stream",
-            filename=f"{opened.message.id}.xml",
-        )
+        return ConsoleResponse(stored=sha256, size=size, content_type="application/octet-stream", filename=name)
+
+    def _read_archived(self, opened: ShownMessage) -> Generator[bytes]:
+        """Return the octets of a message in pieces, as its archive file has them."""
+        return opening.read_archived_octets(opened.archives, opened.message.id, self._live.config.archive)
+
+    async def _next(self, pieces: Generator[bytes]) -> bytes | None:
+        """Return the next one of *pieces*, which are read in the thread of a reader. None: there are no more."""
+        try:
+            return await self._journal.read(_read_piece, pieces)
+        except (ArchiveAbsent, KeyError):
+            raise refuse_as_absent() from None
+
+    async def _pour(self, first: bytes | None, pieces: Generator[bytes]) -> AsyncIterator[bytes]:
+        with closing(pieces):
+            piece = first
+            while piece is not None:
+                yield piece
+                piece = await self._next(pieces)
 
     async def _octets(self, opened: ShownMessage) -> bytes | None:
         """Return the message's octets; None if there are too many to be shown."""
-        size = await self._journal.read(blobs.read_blob_size, opened.message.sha256)
-        if size is None or size > readable.LARGEST:
+        if opened.message.size > readable.LARGEST:
             return None
-        return await self._journal.read(blobs.read_blob, opened.message.sha256)
+        return await self._read_kept(opened, _read_octets, opened.message.sha256, octets=True)
+
+    async def _read_kept(
+        self, opened: ShownMessage, step: Callable[[Transaction, str], T], key: str, *, octets: bool = False
+    ) -> T:
+        """Return what *step* reads of the message, wherever its rows are."""
+        name, folder = opened.message.id, self._live.config.archive
+        try:
+            return await self._journal.read(_read_with_archives, name, folder, step, key, octets)
+        except ArchiveAbsent:
+            raise refuse_as_absent() from None
 
     async def _packet(self, user: User, opened: ShownMessage, now: datetime) -> View:
         octets = await self._octets(opened)
@@ -193,7 +230,7 @@ class MessageViews:
         if attempt.head is not None:
             await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
         if attempt.head is not None and attempt.head.size and attempt.exchange:
-            body = await self._journal.read(exchanges.read_reply_body, attempt.exchange)
+            body = await self._read_kept(opened, exchanges.read_reply_body, attempt.exchange)
         same = [each for each in opened.attempts if each.partner == attempt.partner]
         at = same.index(attempt)
         return "attempt", {
@@ -207,7 +244,8 @@ class MessageViews:
 
     async def _compare(self, user: User, opened: ShownMessage, other: str, now: datetime) -> View:
         """Compare the packet with that of another message that the user may see."""
-        second = await self._journal.read(visible_messages.find_visible_message, user, other)
+        folder = self._live.config.archive
+        second = await self._journal.read(visible_messages.find_visible_message, user, other, folder)
         if second is None or not second.kept:
             raise refuse_as_absent()
         octets = [await self._octets(opened), await self._octets(second)]
@@ -231,7 +269,7 @@ class MessageViews:
             if attempt.head is not None:
                 await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
             if attempt.head is not None and attempt.exchange:
-                kept = await self._journal.read(exchanges.read_reply_body, attempt.exchange)
+                kept = await self._read_kept(opened, exchanges.read_reply_body, attempt.exchange)
                 body = kept or b""
             bodies.append(body)
         first, second = by_name[one], by_name[other]
@@ -245,6 +283,21 @@ class MessageViews:
             "names": [f"{each.partner} {each.number}" for each in (first, second)],
             "places": [("messages", opened.message.id, "attempts", each.id) for each in (first, second)],
         }
+
+
+def _read_with_archives(
+    tx: Transaction, message: str, folder: Path, step: Callable[[Transaction, str], T], key: str, octets: bool
+) -> T:
+    with opening.open_kept_message(tx, message, folder, octets=octets) as kept:
+        return step(kept, key)
+
+
+def _read_octets(tx: Transaction, sha256: str) -> bytes | None:
+    return None if blobs.read_blob_size(tx, sha256) is None else blobs.read_blob(tx, sha256)
+
+
+def _read_piece(_tx: Transaction, pieces: Generator[bytes]) -> bytes | None:
+    return next(pieces, None)
 
 
 def compare_packets(first: bytes, second: bytes) -> LineDifference:

@@ -1141,7 +1141,8 @@ class ConsolePages:
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user
-        opened, names = await self.turns.look(reading.open_visible_message, user, identity, find_local_day(visit.now))
+        words = (user, identity, find_local_day(visit.now), self.live.config.archive)
+        opened, names = await self.turns.look(reading.open_visible_message, *words)
         if isinstance(opened, ShownCall):
             if rest:
                 raise refuse_as_absent()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 
 import attrs
 
@@ -459,14 +460,14 @@ def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | No
 
 
 def open_visible_message(
-    tx: Transaction, user: User, identity: str, on: date
+    tx: Transaction, user: User, identity: str, on: date, folder: Path
 ) -> tuple[visible_messages.ShownMessage | visible_messages.ShownCall, dict[str, str]]:
     """Return a message, or the refused call with this tracking id, and the names of all units on the
-    day *on*.
+    day *on*. *folder*: that of the archive files.
 
     Raises `RequestRefused` if there is neither, or *user* may not see it.
     """
-    found = visible_messages.find_visible_message(tx, user, identity)
+    found = visible_messages.find_visible_message(tx, user, identity, folder)
     if found is None:
         call = visible_messages.find_refused_call(tx, user, identity)
         if call is None:

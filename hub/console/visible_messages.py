@@ -12,10 +12,13 @@ of lookups are not shown at all.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 import attrs
 import sqlalchemy as sa
 
+from hub.archive import opening
+from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.console import users
 from hub.console.permissions import Permission
 from hub.console.users import User
@@ -52,7 +55,7 @@ class ShownMessage:
     message: Message
     private: bool  #: whether its bytes and event bodies are withheld
     may_open: bool  #: whether the user may open its content
-    kept: bool  #: whether the user may open its content, and its bytes are in the journal
+    kept: bool  #: whether the user may open its content, and its bytes are in the journal or in an archive file
     receipt: bool  #: whether the hub gave a signed receipt
     happened: Sequence[Mapping[str, object]]  #: events in order, without facts; the first `MOST`
     more: int  #: number of further events
@@ -64,6 +67,8 @@ class ShownMessage:
     links: Sequence[MessageLink]  #: messages that it is linked to, as far as the user may see them
     code: str | None = None  #: number and notation of the document
     seen: frozenset[str] | None = None  #: the units that the user sees; None: all
+    archives: Sequence[ArchiveEntry] = ()  #: the archive files that have a part of it
+    absent: str | None = None  #: name of the archive file that is not there, so that this part is not shown
 
     @property
     def signature(self) -> Mapping[str, object] | None:
@@ -78,7 +83,7 @@ class ShownMessage:
     @property
     def is_correctable(self) -> bool:
         """Whether it may be worth while to correct it: it is a packet that was refused or has dead deliveries."""
-        ours = self.kept and self.message.service == DOCUMENTS and self.message.partner != HUB
+        ours = self.kept and not self.archives and self.message.service == DOCUMENTS and self.message.partner != HUB
         done = any(event["event"] == "message-corrected" for event in self.happened)
         dead = any(each.state is DeliveryState.DEAD and each.stopped is None for each in self.deliveries)
         return ours and not done and (self.message.state is MessageState.REFUSED or dead)
@@ -107,14 +112,33 @@ def may_see_refused(user: User) -> bool:
     return user.sees_all and user.may(Permission.SEE_REFUSED)
 
 
-def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
-    """Return the message with the hub's id *identity*; None if it does not exist or *user* may not see it."""
+def find_visible_message(tx: Transaction, user: User, identity: str, folder: Path | None = None) -> ShownMessage | None:
+    """Return the message with the hub's id *identity*; None if it does not exist or *user* may not see it.
+
+    *folder*: that of the archive files, from which it is read if its rows are there. None: only what the journal has.
+    """
+    if folder is None:
+        return _find_message(tx, tx, user, identity)
     try:
-        found = search.read_message(tx, identity)
+        archives = opening.find_archives_of(tx, identity, folder)
+        with opening.open_kept_message(tx, identity, folder) as kept:
+            found = _find_message(tx, kept, user, identity)
+    except ArchiveAbsent as absent:
+        found = _find_message(tx, tx, user, identity)
+        return None if found is None else attrs.evolve(found, archives=[absent.entry], absent=absent.entry.name)
+    if found is None or not archives:
+        return found
+    return attrs.evolve(found, archives=archives, kept=found.may_open)
+
+
+def _find_message(tx: Transaction, kept: Transaction, user: User, identity: str) -> ShownMessage | None:
+    """Return the message as its page shows it. *kept*: where its own rows are read."""
+    try:
+        found = search.read_message(kept, identity)
     except KeyError:
         return None
-    all_made = deliveries.read_message_deliveries(tx, identity)
-    all_told = events.read_message_events(tx, identity)
+    all_made = deliveries.read_message_deliveries(kept, identity)
+    all_told = events.read_message_events(kept, identity)
     if not _is_open(tx, user, found, all_made, all_told):
         return None
     made = [each for each in all_made if user.sees_partner(each.partner)]
@@ -124,8 +148,8 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
     happened = [event for event in told if event["event"] not in apart]
     facts = [event for event in told if event["event"] == "fact-recorded"]
     may_open = not private and user.may(Permission.SEE_CONTENT)
-    code = tx.scalars(sa.select(table.c.code).where(table.c.id == identity)).first()
-    attempts = [each for each in exchanges.read_attempts(tx, identity) if user.sees_partner(each.partner)]
+    code = kept.scalars(sa.select(table.c.code).where(table.c.id == identity)).first()
+    attempts = [each for each in exchanges.read_attempts(kept, identity) if user.sees_partner(each.partner)]
     stages = {each.id: list_delivery_stages(each, told, attempts) for each in made[:STAGED]}
     if private:
         code = None
@@ -136,7 +160,7 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
         private=private,
         may_open=may_open,
         kept=may_open and blobs.read_blob_size(tx, found.sha256) is not None,
-        receipt=not private and search.read_stored_receipt(tx, identity) is not None,
+        receipt=not private and search.read_stored_receipt(kept, identity) is not None,
         happened=happened[:MOST],
         more=max(0, len(happened) - MOST),
         facts=facts[:MOST],
