@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hub.config.database import parse_database_url
 from hub.config.editing import FileEdit, write_edits
 from hub.config.files import parse_certificates, read_key_file
+from hub.config.table import ConfigTable
 from hub.config.writing import quote_toml, write_atomically
 from hub.console.people import accounts
 from hub.console.users import User
@@ -244,11 +245,18 @@ def take_certificate(path: Path, content: bytes, trust: TrustGiven, now: datetim
     Raises ConfigurationFault with every reason against it, and OSError.
     """
     home = path.absolute().parent
-    places = tomllib.loads(path.read_text("utf-8")).get("pki", {})
-    key_file, file = home / str(places.get("key", KEY)), home / str(places.get("certificate", CERTIFICATE))
+    mistakes: list[Mistake] = []
+    try:
+        content_of = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        wrong_toml = phrase("is not TOML: {error}", error=error)
+        raise ConfigurationFault([Mistake(path.name, wrong_toml, phrase("TOML in UTF-8"))]) from error
+    pki = ConfigTable(content_of, path.name, mistakes, os.environ).table("pki")
+    key_file, file = home / pki.text("key", KEY), home / pki.text("certificate", CERTIFICATE)
+    if mistakes:
+        raise ConfigurationFault(mistakes)
     if file.exists():
         raise _refuse(phrase("{path} is there already", path=file), phrase("a hub without a certificate"))
-    mistakes: list[Mistake] = []
 
     def wrong(what: Phrase, expected: Phrase) -> None:
         mistakes.append(Mistake("pki.key", what, expected))
@@ -265,8 +273,12 @@ def take_certificate(path: Path, content: bytes, trust: TrustGiven, now: datetim
         raise _refuse(phrase("it is not for the key {key}", key=key_file), _EXPECTED)
     chain = [each for each in shown if each is not own and each.subject != each.issuer]
     edits = _plan_trust(home, trust, now)
-    known = [*trust.authorities, *_read_trusted(home)]
-    mistakes += _judge(own, chain, known, trust.crls, _read_request(key_file.with_suffix(".csr")), now)
+    try:
+        known = [*trust.authorities, *_read_trusted(home)]
+        request = _read_request(key_file.with_suffix(".csr"), home / REQUEST)
+    except ValueError as error:
+        raise _refuse(phrase("a file beside it cannot be used: {error}", error=error), _EXPECTED) from error
+    mistakes += _judge(own, chain, known, trust.crls, request, now)
     if mistakes:
         raise ConfigurationFault(mistakes)
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in (own, *chain))
@@ -322,9 +334,13 @@ def _read_trusted(home: Path) -> list[x509.Certificate]:
     return [each for path in files for each in parse_certificates(path.read_bytes())]
 
 
-def _read_request(path: Path) -> x509.CertificateSigningRequest | None:
-    """Return the request in the file *path*. Return None without one: the person made it elsewhere."""
-    return x509.load_pem_x509_csr(path.read_bytes()) if path.exists() else None
+def _read_request(*places: Path) -> x509.CertificateSigningRequest | None:
+    """Return the request in the first of the files *places* that exists. Return None without one: it was made elsewhere.
+
+    Raises OSError, ValueError.
+    """
+    found = next((path for path in places if path.exists()), None)
+    return x509.load_pem_x509_csr(found.read_bytes()) if found is not None else None
 
 
 def _refuse(wrong: Phrase, expected: Phrase) -> ConfigurationFault:

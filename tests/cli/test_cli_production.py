@@ -340,3 +340,25 @@ def test_a_second_certificate_is_no_first_one(typed: Type, home: Path, tmp_path:
     assert typed(*words).exit_code == 0
     refused = typed(*words)
     assert (refused.exit_code, "is there already" in refused.stderr) == (78, True)
+
+
+def test_the_key_may_have_gone_to_systemd_before(
+    typed: Type, home: Path, tmp_path: Path, ca: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "credentials").mkdir()
+    (home / "pki/hub.key").rename(tmp_path / "credentials/hub.key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    text = (home / "hub.toml").read_text("utf-8")
+    (home / "hub.toml").write_text(text.replace('"pki/hub.key"', '"${CREDENTIALS_DIRECTORY}/hub.key"'), "utf-8")
+    file = certify(ca, home, tmp_path, names=("truc.tinh.gov.vn",))
+    words = ("-c", home / "hub.toml", "enroll", file, "--ca", tmp_path / "ca.crt")
+    assert "it does not name 10.0.0.4" in typed(*words).stderr, "the request is where init left it"
+    certify(ca, home, tmp_path)
+    assert typed(*words).exit_code == 0
+
+
+def test_a_configuration_that_is_no_toml_is_named(typed: Type, home: Path, tmp_path: Path, ca: Authority) -> None:
+    file = certify(ca, home, tmp_path)
+    (home / "hub.toml").write_text("[pki\n")
+    refused = typed("-c", home / "hub.toml", "enroll", file)
+    assert (refused.exit_code, "hub.toml: is not TOML" in refused.stderr) == (78, True)

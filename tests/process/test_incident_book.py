@@ -292,7 +292,19 @@ def servers() -> Iterator[tuple[postgres.Server, Standby]]:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lienthong-standby-")))
         if account:
             os.chown(place, account["user"], account["group"])
-        words = ["-h", primary.home, "-U", postgres.USER, "-D", place / "data", "-R", "-c", "fast", "-X", "stream"]
+        words: list[str | Path] = [
+            "-h",
+            primary.home,
+            "-U",
+            postgres.USER,
+            "-D",
+            place / "data",
+            "-R",
+            "-c",
+            "fast",
+            "-X",
+            "stream",
+        ]
         subprocess.run([program, *words], check=True, cwd=place, **account)
         standby = stack.enter_context(Standby.open(kept=place))
         with psycopg.connect(
