@@ -121,7 +121,7 @@ def remove_shared(engine: sa.Engine, heads: Sequence[ArchivedHead], now: datetim
         octets = unused(tx, letting_go.pass_messages, {each.sha256 for each in heads})
         kept = unused(tx, letting_go.pass_attempts, {key for each in heads for key in each.exchanges})
         for batch in list(letting_go.measure_octets(tx, octets)):
-            letting_go.remove_octets(tx, batch, now - timedelta(hours=1))
+            letting_go.remove_octets(tx, batch, [each.id for each in heads], now - timedelta(hours=1))
         letting_go.remove_exchanges(tx, sorted(kept), now - timedelta(days=1))
 
 

@@ -9,11 +9,12 @@ import fcntl
 import hashlib
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import attrs
 
@@ -35,8 +36,10 @@ from hub.store import transactions
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
+P = ParamSpec("P")
+
 #: Octets of messages in one archive file, before compression. The journal is read in one transaction meanwhile.
-MOST_OCTETS = 512 << 20
+MOST_OCTETS = 256 << 20
 #: Batches between two looks at what is open, and seconds between two batches.
 _LOOK, PAUSE = 20, 0.05
 #: How long before the pass over what is left a message, and an attempt, may have begun that was not committed then.
@@ -213,10 +216,11 @@ class RetentionRun:
     async def _let_shared_go(self, file: "_OpenFile") -> None:
         """Delete the octets and exchanges of *file* that nothing has any more."""
         began = self.now()
-        octets = await self._pass(letting_go.pass_messages, file.octets)
+        octets = await self._pass(letting_go.pass_messages, set(file.octets))
         octets -= await self.journal.read(letting_go.list_planned_octets)
         for batch in await self.journal.read(_list_batches, octets):
-            await self._delete_shared(letting_go.remove_octets, batch, began - _MESSAGE_LAG)
+            owners = [name for digest in batch for name in file.octets[digest]]
+            await self._delete_shared(letting_go.remove_octets, batch, owners, began - _MESSAGE_LAG)
         exchanges = await self._pass(letting_go.pass_attempts, file.exchanges)
         for some in choosing.cut_values(sorted(exchanges)):
             await self._delete_shared(letting_go.remove_exchanges, some, began - _ATTEMPT_LAG)
@@ -232,12 +236,12 @@ class RetentionRun:
         return shared
 
     async def _delete_shared(
-        self, step: Callable[[Transaction, Sequence[str], datetime], int], some: Sequence[str], until: datetime
+        self, step: Callable[Concatenate[Transaction, P], int], *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Delete *some* rows. While others hold the table, try again: nobody waits for it longer than a moment."""
+        """Delete some rows. While others hold the table, try again: nobody waits for it longer than a moment."""
         for rest in reversed(range(_TRIES)):
             try:
-                await self.journal.write(step, some, until)
+                await self.journal.write(step, *args, **kwargs)
             except TableBusy as busy:
                 if not rest:
                     raise RetentionHeld(phrase("the table {name} is in use", name=str(busy))) from busy
@@ -254,7 +258,7 @@ class _OpenFile:
     archive: Archive
     messages: Sequence[str]  #: hub ids
     calls: Sequence[int]  #: serials of the events of refused calls
-    octets: set[str]  #: SHA-256 of the octets of messages
+    octets: Mapping[str, Sequence[str]]  #: SHA-256 of the octets of messages -> their hub ids
     exchanges: set[str]  #: keys of what attempts kept
 
 
@@ -265,10 +269,10 @@ def _open(tx: Transaction, opened: ExitStack, entry: ArchiveEntry, folder: Path)
     if path is not None and _hash(path) != entry.sha256:
         raise ArchiveAbsent(entry, f"{path}: SHA-256")
     archive = opened.enter_context(catalogue.open_entry(entry, folder))
-    messages, octets, exchanges = [], set[str](), set[str]()
+    messages, octets, exchanges = [], dict[str, list[str]](), set[str]()
     for each in archive.messages():
         messages.append(each.id)
-        octets.add(each.row["sha256"])
+        octets.setdefault(each.row["sha256"], []).append(each.id)
         exchanges |= {attempt["exchange"] for attempt in each.attempts if attempt.get("exchange")}
     calls = [each.serial for each in archive.other_events()]
     return _OpenFile(archive=archive, messages=messages, calls=calls, octets=octets, exchanges=exchanges)

@@ -17,6 +17,8 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 
+from hub.archive import retention_service
+from hub.archive.retention_service import RetentionService
 from hub.backup.schedule import BackupSchedule
 from hub.config import Partner
 from hub.config.revocation_cache import RevocationAnswer
@@ -65,6 +67,7 @@ from hub.store.report_pool import ReportPool
 from hub.store.report_worker import WorkerSettings
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.workload import closing
 from hub.workload.glance_refresh import GlanceRefresh
 from hub.workload.many import reminders, returned_reports
 from hub.workload.month_end import MonthEnd
@@ -99,6 +102,7 @@ class DatabaseParts:
     scheduler: WorkScheduler
     gathers: list[Callable[[], bool]]  #: each tells whether more steps for the journal are about to come
     leader_lock: LeaderLock  #: the leader lock for publishing events
+    retention_lock: LeaderLock  #: that for letting go
     services: Sequence[Service]
 
 
@@ -153,9 +157,12 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         rescued=frame.wake,
         measures=frame.measures,
     )
-    leader_lock = LeaderLock(engine, publisher.LOCK, reactor)
+    leader_lock, retention_lock = (
+        LeaderLock(engine, lock, reactor) for lock in (publisher.LOCK, retention_service.LOCK)
+    )
     services = [
         *([leader_lock] if live.config.feed else []),  # stops after the database, which cuts a hanging connection
+        *([] if frame.alone else [retention_lock]),
         journal,
         heartbeat,
         scheduler,
@@ -171,6 +178,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         scheduler=scheduler,
         gathers=gathers,
         leader_lock=leader_lock,
+        retention_lock=retention_lock,
         services=services,
     )
 
@@ -285,6 +293,14 @@ def build_reporting(
             lambda: book.read_book(live.config.reports),
             lambda: live.config.reports.close_hour,
             prober.write_past_days,
+        ),
+        RetentionService(
+            journal,
+            live,
+            reactor,
+            now,
+            lambda: closing.list_counting_forms(book.read_book(live.config.reports).forms),
+            database.retention_lock.try_lock,
         ),
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         BackupSchedule(journal, live, reactor, now, frame.node),

@@ -151,7 +151,11 @@ def _give_up_standby(context: ExceptionContext) -> None:
 def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the sqlite3 module would begin transactions by itself, and too late
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:
+        # a new file: free pages can be given back step by step. Later it would need VACUUM, and take the write lock
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

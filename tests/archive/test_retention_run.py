@@ -18,7 +18,7 @@ from hub.archive.retention import RetentionHeld, RetentionRun, make_setting
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, MessageState, PacketKind, Problem, ResponseFor
-from hub.journal import events, messages, search
+from hub.journal import blobs, events, messages, search
 from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.nodes import Node, record_heartbeat
@@ -185,6 +185,23 @@ class TestNothingGoes:
         assert whole(engine) == {replayed}
         with transactions.read_transaction(engine) as tx:
             assert tx.scalars(sa.select(content.c.sha256)).all() == [made[0][0].sha256]
+
+    def test_of_a_message_that_is_brought_back_at_this_moment(self, engine, tmp_path, monkeypatch):
+        made = prepared(engine, 1)
+        part = announced(engine, tmp_path)
+        look = RetentionRun._pass
+
+        async def meanwhile(run, step, shared):
+            """The message is brought back behind the pass."""
+            found = await look(run, step, shared)
+            with transactions.write_transaction(engine) as tx:
+                tx.execute(sa.update(message).values(archive=None))
+            return found
+
+        monkeypatch.setattr(RetentionRun, "_pass", meanwhile)
+        now_(make_run(engine, tmp_path).carry_out(part.number))
+        with transactions.read_transaction(engine) as tx:
+            assert blobs.read_blob(tx, made[0][0].sha256) == made[0][0].content
 
     def test_while_a_month_is_being_closed(self, engine, tmp_path):
         prepared(engine)

@@ -14,6 +14,8 @@ from hub.store.transactions import Transaction
 WINDOW, KEPT = 30, 800
 #: A warning is given when the budget lasts no longer than this many days, or this part of it is used.
 WARN_DAYS, WARN_PART = 60, 0.8
+#: SQLite's `auto_vacuum` where free pages may be given back step by step.
+_INCREMENTAL = 2
 
 
 @attrs.frozen
@@ -99,3 +101,21 @@ def judge_budget(budget: int, sizes: Sequence[JournalSize]) -> BudgetStanding:
     elif budget and growth is not None and growth > 0:
         days = int((budget - last.used) / growth)
     return BudgetStanding(budget=budget, octets=last.octets, free=last.free, growth=growth, days=days)
+
+
+def give_back_pages(tx: Transaction, pages: int, spare: float) -> bool:
+    """SQLite: give up to *pages* free pages back to the file system. Return whether there are more to give.
+
+    The part *spare* of all pages stays free. Nothing is given back where the file was made without `auto_vacuum`, and
+    on PostgreSQL, whose autovacuum makes the room usable again.
+    """
+    if tx.dialect.name != "sqlite" or int(tx.exec_driver_sql("PRAGMA auto_vacuum").scalar() or 0) != _INCREMENTAL:
+        return False
+    count, free = (int(tx.exec_driver_sql(f"PRAGMA {name}").scalar() or 0) for name in ("page_count", "freelist_count"))
+    more = free - int(spare * count)
+    if more > 0:
+        connection = tx.connection.driver_connection
+        assert connection is not None
+        # each row that is fetched gives back one page, and SQLAlchemy would fetch none: the rows have no columns
+        connection.execute(f"PRAGMA incremental_vacuum({min(pages, more)})").fetchall()
+    return more > pages

@@ -175,14 +175,18 @@ def measure_octets(tx: Transaction, names: Iterable[str]) -> Iterator[list[str]]
         yield batch
 
 
-def remove_octets(tx: Transaction, names: Sequence[str], passed_until: datetime) -> int:
+def remove_octets(tx: Transaction, names: Sequence[str], owners: Sequence[str], passed_until: datetime) -> int:
     """Delete the octets *names*, of which the pass found no use. Return the number of contents deleted.
 
-    *passed_until*: the time before the pass began; messages that came later are looked at here.
+    *owners*: the hub ids of the archived messages that have them: one that was brought back to be sent again needs its
+    octets. *passed_until*: the time before the pass began; messages that came later are looked at here.
     """
     _hold(tx, content)
     later = sa.and_(message.c.id >= make_first_id(passed_until), message.c.archive.is_(None))
     used = set(tx.scalars(sa.select(message.c.sha256).where(later, message.c.sha256.in_(names))))
+    for some in cut_values(owners):
+        back = sa.select(message.c.sha256).where(message.c.id.in_(some), message.c.archive.is_(None))
+        used |= set(tx.scalars(back))
     used |= list_planned_octets(tx)
     gone = [name for name in names if name not in used]
     tx.execute(sa.delete(content).where(content.c.sha256.in_(gone)))
