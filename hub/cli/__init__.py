@@ -51,6 +51,7 @@ COMMANDS = {
     "partners": ("hub.cli.partner.partners:partners", phrase("Partners")),
     "links": ("hub.cli.monitoring.links:links", phrase("State of the links")),
     "trust": ("hub.cli.partner.trust:trust", phrase("Trust anchors and CRLs")),
+    "keys": ("hub.cli.setup.keys:keys", phrase("The hub's own keys and certificates")),
     "units": ("hub.cli.units.units:manage_units", phrase("Units and their codes")),
     "users": ("hub.cli.accounts.users:users", phrase("The users of the console")),
     "tokens": ("hub.cli.accounts.tokens:tokens", phrase("The tokens of programs that use the API")),

@@ -6,6 +6,7 @@ and the anchors. Under `plain` nothing is checked. No redirect is followed, no p
 used, and an answer is read up to a limit. Does not know the meaning of requests and replies.
 """
 
+import hashlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +22,7 @@ from twisted.internet.interfaces import IReactorTCP, IReactorTime
 from hub.config import Config, Partner
 from hub.domain.errors import Rejected
 from hub.domain.model import Reply, Request
+from hub.domain.sightings import MOST_VALUES, SightingKind, Sightings
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client
 from hub.runtime.http_client import HttpClient, HttpConnection, OutdatedConnection, Unreachable
@@ -48,6 +50,7 @@ class Sender:
     _reactor: SenderReactor  #: for connections and timeouts
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: transports of other schemes, by URL scheme
+    _sightings: Sightings = attrs.field(factory=Sightings)  #: where it is noted what servers showed
     _clients: dict[str, "_PartnerClient"] = attrs.field(factory=dict, init=False)  #: by partner code
     #: whether `note_trust_change` was called: connections are then judged by the partner's configuration in force
     _follows: bool = attrs.field(default=False, init=False)
@@ -105,6 +108,19 @@ class Sender:
                 mark = hash_certificate(peer[0]) if peer else ""
                 yield WatchedPeer(code, mark, partial(self._find_flaw, code, held, connection), connection.part)
 
+    def _note_server(self, code: str, connection: HttpConnection) -> None:
+        """Note what a server showed in its handshake, when it answers the first request of a connection."""
+        held, handle = self._clients.get(code), connection.find_tls()
+        if held is None or handle is None:
+            return
+        note, now = partial(self._sightings.note, code), self._now()
+        note(SightingKind.SERVER_TLS, f"{handle.get_protocol_version_name()} {handle.get_cipher_name()}", now)
+        if held.shown is not None:
+            note(SightingKind.SERVER_ACCEPTED, hash_certificate(held.shown.certificate), now)
+            names = handle.get_client_ca_list()
+            for name in names if len(names) <= MOST_VALUES else ():
+                note(SightingKind.SERVER_AUTHORITY, hashlib.sha256(name.der()).hexdigest(), now)
+
     def _find_flaw(self, code: str, held: "_PartnerClient", connection: HttpConnection) -> str:
         """Return the code of why no further request may go over *connection*; an empty text if one may."""
         config, peer = self._live.config, connection.read_peer()
@@ -137,6 +153,7 @@ class Sender:
         limits = partner.policy.timeout.total_seconds(), partner.policy.concurrency
         if held is None:
             client = HttpClient(self._reactor, context, limits[0], kept=limits[1])
+            client.on_answering = partial(self._note_server, code)
         else:
             client = held.client
             client.renew(context, *limits)

@@ -17,6 +17,7 @@ from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.measures import MESSAGES, Measures, name_code
 from hub.domain.model import HUB, Event
+from hub.domain.sightings import Sightings
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
@@ -110,6 +111,7 @@ class JournalAccess:
     #: waits until all earlier facts of these services are written, or raises `Unready`
     wait_for_facts: Callable[[Counted], Awaitable[None]] = _nothing_left
     measures: Measures = attrs.field(factory=Measures)  #: what this process counts
+    sightings: Sightings = attrs.field(factory=Sightings)  #: what this process sees of partners' keys
 
     async def record(
         self, owner: Owner, entry: MessageEntry, routes: Routes, mark: ReplayMark | None = None

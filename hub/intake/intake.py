@@ -20,6 +20,7 @@ from hub.domain.fair_queue import STRANGERS, Owner
 from hub.domain.ids import make_id
 from hub.domain.measures import CALL_SECONDS, CALLS_ANSWERED, DROPPED, MESSAGES, OK, name_code
 from hub.domain.model import Event, Problem
+from hub.domain.sightings import SightingKind
 from hub.formats import xml_cost
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
@@ -268,6 +269,9 @@ class Intake:
             code = name_code(rejected.problems[0].code)
             self._access.measures.count(MESSAGES, partner.code, entry.service, code)
             raise
+        if opened.signer is not None:
+            mark = hash_certificate(opened.signer)
+            self._access.sightings.note(opened.partner.code, SightingKind.SIGNATURE_CERTIFICATE, mark, now)
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
             partner, owner = opened.partner, attrs.evolve(owner, name=opened.partner.code)

@@ -59,6 +59,7 @@ class VerifiedCall:
     mark: ReplayMark | None  #: identifies this signed call; None without a signature
     #: what is kept of its envelope with the message that it brings; None without a signature or a message
     envelope: KeptEnvelope | None = None
+    signer: x509.Certificate | None = None  #: the certificate of its signature; None without one
 
 
 def open_call(
@@ -108,7 +109,14 @@ def open_call(
     call = read(child, values)
     kept = detached if detached and _brings_message(call) else _keep_envelope(believed, unpacked, child, call)
     verified = VerifiedCall(
-        believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark, kept
+        believed.partner,
+        call,
+        operation.name,
+        believed.sha1,
+        believed.unknown,
+        believed.mark,
+        kept,
+        None if believed.verified is None else believed.verified.certificate,
     )
     if small is not None and verified.mark is not None and verified.sha1 is None:
         learned = _KNOWN.learn(small, contract, verified.partner.certificates)
@@ -154,7 +162,7 @@ def _open_known(
         return None
     mark = _mark(partner, signature.signed, signature.expires)
     kept = form.keep(texts, signature)
-    return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept)
+    return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept, certificate)
 
 
 def _brings_message(call: Any) -> bool:

@@ -33,6 +33,7 @@ from hub.delivery.transports import list_carriers
 from hub.domain.measures import Measures
 from hub.domain.model import Reply, Request
 from hub.domain.node_counts import NodeCounts
+from hub.domain.sightings import Sightings
 from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
 from hub.formats import spool
@@ -45,6 +46,7 @@ from hub.monitoring import tcp_probe
 from hub.monitoring.hub_alerts import channels
 from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
 from hub.monitoring.hub_alerts.sender import AlertSender
+from hub.monitoring.keys.sighting_writer import SightingWriter
 from hub.monitoring.late_alerts import LateAlerts
 from hub.monitoring.link_prober import LinkProber
 from hub.node.clock_steps import ClockStepDetector
@@ -86,6 +88,7 @@ class NodeFrame:
     node: str  #: the node's name
     wake: Callable[[], None]  #: makes the delivery service look for due deliveries at once
     measures: Measures = attrs.field(factory=Measures)  #: what this node counts, in all its processes
+    sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
 
     @property
     def alone(self) -> bool:
@@ -168,6 +171,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         scheduler,
         EventChainer(journal, reactor, frame.measures),
         SearchIndexer(journal, reactor),
+        SightingWriter(journal, reactor, frame.now, frame.sightings),
         OpenWorkFollower(journal, reactor),
         *([] if frame.alone else [CountFolder(journal, reactor)]),
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
@@ -194,7 +198,7 @@ def build_exchange(
     journal, work, check = database.journal, database.scheduler.work, database.heartbeat.require_lease
     chance = random.SystemRandom().random
     post = MailConnector(reactor, live, now)
-    sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor))
+    sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor), frame.sightings)
 
     async def send(request: Request, partner: Partner) -> Reply:
         """Send *request*, unless other nodes may believe this node dead and send the same. Raises `Unready` then."""
@@ -225,7 +229,7 @@ def build_exchange(
         await wait_for_facts(journal, reactor, services)
 
     disks = watch_disks(live, reactor)
-    access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait, frame.measures)
+    access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait, frame.measures, frame.sightings)
     query_runner = PartnerQueryRunner(
         live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance
     )

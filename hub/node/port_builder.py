@@ -158,6 +158,7 @@ def build_workers(
         frame.live.config.workers,
         database.journal.expect_steps,
         measures=frame.measures,
+        sightings=frame.sightings,
     )
 
 

@@ -18,6 +18,7 @@ from hub.domain.errors import Rejected
 from hub.domain.fair_queue import PortShare
 from hub.domain.model import DOCUMENTS, RevocationRule
 from hub.domain.node_counts import NodeCounts
+from hub.domain.sightings import SightingKind, Sightings
 from hub.formats import spool
 from hub.intake.endpoint import Endpoint, JournalAccess
 from hub.intake.intake import Intake
@@ -49,6 +50,8 @@ class IntakeParts:
     throttle: Throttle
     disk_space: DiskSpace
     spool_room: SpoolReservations
+    sightings: Sightings  #: what is seen of partners' keys
+    now: Callable[[], datetime]  #: aware and in UTC
     counts: NodeCounts  #: what the limits of the port count, over all processes of the node
 
 
@@ -135,6 +138,8 @@ def build_intake(
         disk_space=disks,
         spool_room=SpoolReservations(lambda: disk_space.count_octets_left(live.config), counts),
         counts=counts,
+        sightings=access.sightings,
+        now=now,
     )
 
 
@@ -208,7 +213,7 @@ def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int 
     documents = parts.intakes[DOCUMENTS]
     site.note, site.stranger = partial(documents.record_refusal, service=""), documents.check_certificate
     site.count = partial(documents.count_unread, service="")
-    site.share_of, site.services = partial(_share_of_partner, live), services
+    site.share_of, site.services = partial(_share_of_partner, live, parts), services
     site.divide_connections(processes, parts.counts)
     return site
 
@@ -233,10 +238,19 @@ def name_https_url(listen: Listen) -> str:
     return f"https://{host}:{listen.port}"
 
 
-def _share_of_partner(live: Live, channel: Any) -> PortShare:
-    """Return the connection's share of the SOAP port: by partner, or by fingerprint for a certificate of no partner."""
+def _share_of_partner(live: Live, parts: IntakeParts, channel: Any) -> PortShare:
+    """Return the connection's share of the SOAP port: by partner, or by fingerprint for a certificate of no partner.
+
+    Called once for each connection. Notes what was seen of the partner in its handshake.
+    """
     shown = read_client_certificate(channel)
     partner = live.province.partner_with(shown)
     if partner is None:
         return PortShare(hash_certificate(shown))
+    note, now, handle = parts.sightings.note, parts.now(), channel.transport.getHandle()
+    name = handle.get_servername()
+    address = str(channel.getHost().host)
+    note(partner.code, SightingKind.CALLER_TLS, f"{handle.get_protocol_version_name()} {handle.get_cipher_name()}", now)
+    note(partner.code, SightingKind.CALLER_NAME, name.decode("ascii", "replace") if name else address, now)
+    note(partner.code, SightingKind.CALLER_CERTIFICATE, hash_certificate(shown), now)
     return PortShare(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)

@@ -5,7 +5,7 @@ never repeats a request: the caller decides. Does not know which partner is call
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,6 +104,8 @@ class HttpClient:
     _kept: int = 0  #: connections to one server that are kept while they are idle
     _idle: dict[HttpServer, list["HttpConnection"]] = attrs.field(factory=dict, init=False)
     _open: dict["HttpConnection", None] = attrs.field(factory=dict, init=False)  #: every open connection
+    #: called with each connection when the first answer on it begins
+    on_answering: Callable[["HttpConnection"], None] = attrs.field(default=lambda _: None, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _epoch: int = attrs.field(default=0, init=False)  #: number of calls of `outdate`
 
@@ -235,6 +237,7 @@ class HttpConnection(Protocol):
         self._reader: AnswerReader | None = None
         self._asked: Deferred[CompleteAnswer] | None = None
         self._sending: _Sending | None = None
+        self._answered = False  #: whether an answer has begun
         self._parting: IDelayedCall | None = None  #: set when no further request may be sent
         self._lost: Deferred[None] = Deferred()  #: fires when the connection has ended
 
@@ -248,6 +251,11 @@ class HttpConnection(Protocol):
     def read_peer(self) -> tuple[x509.Certificate, ...]:
         """Return the certificate that the server showed, and what it sent above it. Nothing without TLS."""
         return read_peer_certificates(self.transport)
+
+    def find_tls(self) -> SSL.Connection | None:
+        """Return the TLS connection; None without TLS."""
+        transport: Any = self.transport
+        return transport.getHandle() if isinstance(transport, TLSMemoryBIOProtocol) else None
 
     def part(self) -> None:
         """Send no further request, and end the connection within `PARTING` seconds, after an answer in progress."""
@@ -278,6 +286,9 @@ class HttpConnection(Protocol):
         if self._reader is None:
             self._abort()  # nothing was asked
             return
+        if not self._answered:
+            self._answered = True
+            self._client.on_answering(self)
         try:
             answer = self._reader.feed(data)
         except Exception:  # noqa: BLE001 - it is the result of the exchange

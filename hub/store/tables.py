@@ -829,6 +829,18 @@ node = sa.Table(
     sa.Column("restart_since", Instant),
 )
 
+#: What was seen of the handshakes and signatures of partners (hub/monitoring/keys/sighting_rows.py).
+sighting = sa.Table(
+    "sighting",
+    metadata,
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("first_at", Instant, nullable=False),
+    sa.Column("last_at", Instant, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
 #: State of each link as each node sees it (hub/monitoring/link_rows.py).
 link = sa.Table(
     "link",

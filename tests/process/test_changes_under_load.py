@@ -229,5 +229,27 @@ def test_changes_under_load_cut_off_only_whom_they_distrust(town):
     for node in town.nodes:
         lines = [json.loads(line) for line in node.log.read_text().splitlines() if "connections-distrusted" in line]
         assert {line["partner"] for line in lines} == set(DOOMED)
+    rehearsed(first, town.renewed)
     accepted = int(first.cli("messages", "--state", "accepted", "--count", text=True))
     assert accepted >= sum(len(each.begun) for each in town.callers)
+
+
+def rehearsed(hub, renewed):
+    """What the handshakes showed is in the journal: whom a certificate of other names would break, and who is not seen."""
+    hub.stop()  # else what was seen is written within a minute
+    other = hub.home / "other.crt"
+    ca = hub.authority()
+    names = pki.authority("x", datetime.now(UTC)).issue(
+        "hub", names=x509.SubjectAlternativeName([x509.DNSName("other")])
+    )
+    other.write_bytes(pki.pem(names.certificate))
+    assert ca.certificate.subject != names.certificate.issuer
+    same = hub.home / "same.crt"
+    same.write_bytes(pki.pem(renewed.certificate))
+    fine = {row["partner"]: row for row in hub.cli("keys", "rehearse", same, "--json", code=3)}
+    assert {code: fine[code]["verdict"] for code in HONEST} == dict.fromkeys(HONEST, "fine")
+    assert fine["sotttt"]["findings"][0]["code"] == "not-seen"
+    rows = [row for row in hub.cli("keys", "rehearse", other, "--json", code=1) if row["kind"] == "partner"]
+    broken = {row["partner"] for row in rows if row["verdict"] == "breaks"}
+    assert broken >= set(HONEST)
+    assert "sotttt" not in broken

@@ -113,6 +113,9 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
         client.send(document(7), "7")
     last = workers(hub)
     hub.stop()
+    rows = hub.cli("keys", "rehearse", hub.home / "pki/hub.crt", "--json", code=3)
+    seen = {row["partner"] for row in rows if row["seen_at"]}
+    assert seen == {"sotttt", "vpub"}, "one called the workers, the other's server answered the hub"
     assert first not in last
     assert not any(Path(f"/proc/{pid}").exists() for pid in last)
     assert "worker-failed" not in hub.log.read_text()

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from hub.domain.measures import Increments
 from hub.domain.model import Query
+from hub.domain.sightings import Sighting, SightingKey
 from hub.units.unit_index import UnitIndex
 
 #: File descriptors of a worker process: the channel, the socket that brings connections, and the node's counts.
@@ -133,6 +134,12 @@ class CountedWork(NamedTuple):
     """Worker: what it has counted since it said so last (`hub.domain.measures`)."""
 
     increments: Increments
+
+
+class SeenKeys(NamedTuple):
+    """Worker: what it has seen of partners' keys since it said so last (`hub.domain.sightings`)."""
+
+    found: Mapping[SightingKey, Sighting]
 
 
 class Stop(NamedTuple):

@@ -31,6 +31,7 @@ from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.fair_queue import Owner
 from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted
+from hub.domain.sightings import Sightings
 from hub.journal.decisions import RecordedMessage
 from hub.language.phrases import Phrase, phrase
 from hub.lookup.partner_query import QueryRunner
@@ -49,6 +50,7 @@ from hub.node.workers.channel import (
     RequestFailure,
     Result,
     RoutesAt,
+    SeenKeys,
     Stop,
     Unwanted,
     WorkerStart,
@@ -102,6 +104,7 @@ class WorkerPool(Service):
     #: command that starts a worker, before the number of columns
     _command: Sequence[str] = (sys.executable, "-c", "import tap; tap.run_worker_process()")
     measures: Measures = attrs.field(factory=Measures)  #: what this node counts, to which workers add
+    sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
     ended: int = attrs.field(default=0, init=False)  #: workers that ended without being told to
     _workers: list["_WorkerProcess"] = attrs.field(factory=list, init=False)
     _routes: OrderedDict[int, Routes] = attrs.field(factory=OrderedDict, init=False)  #: the last ones, by version
@@ -456,6 +459,8 @@ class _WorkerProcess(ProcessProtocol):
                 pass
             case CountedWork(increments):
                 self._pool.measures.add(increments)
+            case SeenKeys(found):
+                self._pool.sightings.add(found)
             case InForce(version):
                 self._note_version(version)
             case Unwanted(number):

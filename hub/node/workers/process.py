@@ -28,6 +28,7 @@ from hub.config import revocation_cache
 from hub.delivery.partner_adapters import make_adapters
 from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted, NodeCounts
+from hub.domain.sightings import Sightings
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
@@ -46,6 +47,7 @@ from hub.node.workers.channel import (
     Pong,
     RequestFailure,
     Result,
+    SeenKeys,
     Stop,
     WorkerStart,
 )
@@ -136,6 +138,7 @@ class Worker:
     _parts: IntakeParts = attrs.field(init=False)
     _factory: CountingTlsFactory = attrs.field(init=False)
     _measures: Measures = attrs.field(factory=Measures, init=False)  #: not sent to the node's process yet
+    _sightings: Sightings = attrs.field(factory=Sightings, init=False)  #: the same
     _sweep: TrustSweep = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -191,7 +194,7 @@ class Worker:
 
         disks = watch_disks(live, reactor)
         access = JournalAccess(
-            self._journal, self._scheduler.work, disks.require_space, _do_nothing, wait, self._measures
+            self._journal, self._scheduler.work, disks.require_space, _do_nothing, wait, self._measures, self._sightings
         )
         runner = RemoteQueryRunner(live, self._requests)
         self._parts = build_intake(live, reactor, self.now, access, disks, runner, counts)
@@ -212,6 +215,8 @@ class Worker:
         """Send what was counted since the last time."""
         if increments := self._measures.take():
             self.channel.send(CountedWork(increments))
+        if found := self._sightings.take():
+            self.channel.send(SeenKeys(found))
 
     def _set_up(self, province: Province) -> Setup:
         config = province.config
