@@ -293,7 +293,8 @@ def judged(tmp_path):
 @pytest.mark.slow
 def test_each_alert_fires_with_its_labels_and_words(judged):
     assert set(FIRES) == {rule["alert"] for rule in RULES}
-    soon, late = [], []
+    soon: list[object] = []
+    late: list[object] = []
     for rule in RULES:
         series, minute, labels = FIRES[rule["alert"]]
         (soon if minute < 300 else late).append(one_test(series, minute, {rule["alert"]: [expected(rule, labels)]}))
