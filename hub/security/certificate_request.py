@@ -16,6 +16,8 @@ from hub.security.sample_pki import make_key_usage
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
+#: Characters of an organization's or common name in a certificate (RFC 5280, appendix A.1: ub-organization-name).
+LONGEST = 64
 #: A name of a host (RFC 1123, 2.1) with at least one dot; no wildcard: a key that signs receipts serves one hub.
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -42,7 +44,7 @@ def make_certificate_request(
     subject = [
         x509.NameAttribute(NameOID.COUNTRY_NAME, country),
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-        x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64]),  # ub-common-name, RFC 5280 appendix A.1
+        x509.NameAttribute(NameOID.COMMON_NAME, names[0][:LONGEST]),
     ]
     usage = make_key_usage(digital_signature=True, key_encipherment=isinstance(key, rsa.RSAPrivateKey))
     purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])

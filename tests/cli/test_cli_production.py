@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.cli import lienthong
+from hub.cli.setup import production
 from hub.config import read_config
 from hub.console import users
 from hub.console.permissions import Role
@@ -165,6 +166,7 @@ def test_without_a_terminal_everything_that_is_missing_is_named_at_once(typed: T
         ("--dns=*.tinh.gov.vn", "--dns: '*.tinh.gov.vn' is neither"),
         ("--admin-host=here", "--admin-host: here is not an IP address"),
         ("--country=Vietnam", "--country: 'Vietnam'"),
+        ("--organization=" + "x" * 65, "--organization has at most 64 characters"),
         ("--administrator=Quản trị", "is not a valid name"),
         ("--database=postgresql://u:secret@h/d", "it contains a password"),
         ("--crl-url=http://crl.example/x", "go with --ca"),
@@ -185,6 +187,18 @@ def test_a_typing_error_in_the_answers_is_a_mistake(typed: Type, tmp_path: Path)
     refused = typed("init", "hub", "--production", "--answers", "answers.toml")
     assert refused.exit_code == 2
     assert "there is no option --provnce" in refused.stderr
+
+
+def test_beside_a_configuration_of_the_system_the_data_lie_where_systems_keep_them(
+    typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(production, "_SYSTEM", tmp_path / "etc")
+    monkeypatch.setattr(production, "_SYSTEM_DATA", str(tmp_path / "var"))
+    (tmp_path / "var").mkdir(mode=0o750)  # by the package
+    assert typed("init", "etc", "--production", "--answers", "answers.toml").exit_code == 0
+    hub = tomllib.loads((tmp_path / "etc/hub.toml").read_text("utf-8"))
+    assert (hub["data"], hub["database"]["url"]) == (f"{tmp_path}/var", f"sqlite:///{tmp_path}/var/hub.db")
+    assert (tmp_path / "var/hub.db").exists()
 
 
 def test_units_that_are_made_up_are_refused_and_no_file_stays(typed: Type, tmp_path: Path) -> None:
@@ -232,8 +246,8 @@ def test_the_database_may_be_on_a_server_and_must_be_empty(typed: Type, postgres
 
 @pytest.mark.slow
 def test_on_a_terminal_a_person_is_asked_for_all_of_it(tmp_path: Path) -> None:
-    """Enter takes what is offered."""
-    typed = ("H55", "Trục", "Sở", "truc.tinh.gov.vn, 10.0.0.4", "quantri", "", "", "", "", "", "")
+    """Enter takes what is offered; what does not fit is asked again."""
+    typed = ("h55", "H55", "Trục", "Sở", "localhost", "truc.tinh.gov.vn, 10.0.0.4", "quantri", "", "", "", "", "", "")
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "hub.cli", "init", "hub", "--production", "--soap-port", "0", "--admin-port", "0"]
     environment = os.environ | {"LANG": "en_US.UTF-8"}
@@ -255,7 +269,13 @@ def test_on_a_terminal_a_person_is_asked_for_all_of_it(tmp_path: Path) -> None:
         reader.join(10)
     os.close(ours)
     shown = said.decode()
-    for question in ("Code of the province", "Data directory [data]", "CSV file of the units (empty: later)"):
+    for question in (
+        "'h55' is not a code",
+        "'localhost' is neither",
+        "Code of the province",
+        "Data directory [data]",
+        "CSV file of the units (empty: later)",
+    ):
         assert question in shown
     hub = tomllib.loads((tmp_path / "hub/hub.toml").read_text("utf-8"))
     assert (hub["soap"]["host"], hub["admin"]["host"]) == ("0.0.0.0", "127.0.0.1")

@@ -144,7 +144,13 @@ EXPECTED = {
     "README.md": ["Everything is right.", "Accepted: ", "1 messages into den", "Wrote bao-cao.html."],
     "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "new status", "delivery: delivered", "taken on"],
     "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Undamaged: "],
-    "docs/howto/first-partner.md": ["Everything is right.", "0 failed", "Accepted: ", "1 messages into den"],
+    "docs/howto/first-partner.md": [
+        "Everything is right.",
+        "/readyz finds everything well",
+        "0 failed",
+        "Accepted: ",
+        "1 messages into den",
+    ],
     "docs/vi/howto/connect-a-partner.md": ["partners/sotc", "1 thông điệp vào den"],
     "docs/vi/howto/replay.md": ["thôi gửi: ", "Kế hoạch: 1 lượt chuyển", "Đã xếp hàng 1 lượt chuyển."],
 }

@@ -4,7 +4,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -187,11 +187,56 @@ def _ask(directory: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         if not prompts or (name not in _NEEDED and context.default_map):
             told[name] = default
             continue
-        said = click.prompt(_say_question(name), default=default or ("" if name in {"ca", "units"} else None), err=True)
-        told[name] = tuple(said.replace(",", " ").split()) if name == "dns" else said
-        if name in {"ca", "units"}:
-            told[name] = _FILE.convert(said, None, context) if said else None
+        offered = default or ("" if name in {"ca", "units"} else None)
+        told[name] = click.prompt(
+            _say_question(name), default=offered, value_proc=partial(_read_answer, name), err=True
+        )
     return told
+
+
+def _read_answer(name: str, text: str) -> Any:
+    """Return what a person typed as the value of the option *name*. Raises click.UsageError: it is asked again."""
+    if name == "dns":
+        return _fit(name, tuple(text.replace(",", " ").split()))
+    if name in {"ca", "units"}:
+        return _FILE.convert(text, None, click.get_current_context()) if text else None
+    return _fit(name, text)
+
+
+def _fit(name: str, value: Any) -> Any:
+    """Return the value of one option, in the form that is written. Raises click.UsageError if it does not fit."""
+    import re
+    from ipaddress import ip_address
+
+    from hub.config.reading import PROVINCE
+    from hub.console.people.accounts import AccountRefused
+    from hub.console.people.desk import make_user
+    from hub.console.permissions import Role
+    from hub.security.certificate_request import LONGEST, normalise_server_name
+
+    try:
+        match name:
+            case "province" if re.fullmatch(PROVINCE, value) is None:
+                raise click.UsageError(t("--province: {value} is not a code such as H55", value=repr(value)))
+            case "country" if re.fullmatch("[A-Z]{2}", value) is None:
+                raise click.UsageError(t("--country: {value} is not two letters such as VN", value=repr(value)))
+            case "organization" if len(value) > LONGEST:
+                raise click.UsageError(t("--organization has at most {longest} characters", longest=LONGEST))
+            case "dns":
+                return tuple(dict.fromkeys(map(normalise_server_name, value)))
+            case "soap_host" | "admin_host":
+                return str(ip_address(value))
+            case "administrator":
+                return make_user(value, Role.ADMINISTRATOR, (), (), datetime.now(UTC)).name
+    except AccountRefused as refused:
+        raise click.UsageError(f"--administrator: {say(refused.why)}") from None
+    except ValueError as error:
+        if name == "dns":
+            wrong = t("--dns: {value} is neither a host name with a dot nor an IP address", value=repr(str(error)))
+            raise click.UsageError(wrong) from None
+        option = name.replace("_", "-")
+        raise click.UsageError(t("--{name}: {value} is not an IP address", name=option, value=value)) from None
+    return value
 
 
 def _say_question(name: str) -> str:
@@ -212,48 +257,26 @@ def _say_question(name: str) -> str:
 
 def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_change: bool) -> "ProductionAnswers":
     """Return the answers as values. Ends the command at the first that does not fit."""
-    import re
-    from ipaddress import ip_address
-
     import attrs
 
-    from hub.config.reading import PROVINCE
     from hub.console.people import desk
     from hub.console.permissions import Role
     from hub.node.init_production import ProductionAnswers
     from hub.node.init_province import choose_ports
-    from hub.security.certificate_request import normalise_server_name
     from hub.security.sample_pki import KeyType
 
-    if re.fullmatch(PROVINCE, given["province"]) is None:
-        raise click.UsageError(t("--province: {value} is not a code such as H55", value=repr(given["province"])))
-    if re.fullmatch("[A-Z]{2}", given["country"]) is None:
-        raise click.UsageError(t("--country: {value} is not two letters such as VN", value=repr(given["country"])))
-    try:
-        servers = tuple(dict.fromkeys(map(normalise_server_name, given["dns"])))
-    except ValueError as error:
-        raise click.UsageError(
-            t("--dns: {value} is neither a host name with a dot nor an IP address", value=repr(str(error)))
-        ) from None
-    for option in ("soap_host", "admin_host"):
-        try:
-            ip_address(given[option])
-        except ValueError:
-            name = option.replace("_", "-")
-            raise click.UsageError(
-                t("--{name}: {value} is not an IP address", name=name, value=given[option])
-            ) from None
+    fits = {name: _fit(name, given[name]) for name in (*_NEEDED, "country", "soap_host", "admin_host")}
     ports = choose_ports(given["soap_port"], given["admin_port"])
-    user = desk.make_user(given["administrator"], Role.ADMINISTRATOR, (), (), now)
+    user = desk.make_user(fits["administrator"], Role.ADMINISTRATOR, (), (), now)
     return ProductionAnswers(
-        name=given["name"],
-        province=given["province"],
-        organization=given["organization"],
-        country=given["country"],
-        servers=servers,
+        name=fits["name"],
+        province=fits["province"],
+        organization=fits["organization"],
+        country=fits["country"],
+        servers=fits["dns"],
         data=str(given["data"]),
-        soap=(given["soap_host"], ports.soap),
-        admin=(given["admin_host"], ports.admin),
+        soap=(fits["soap_host"], ports.soap),
+        admin=(fits["admin_host"], ports.admin),
         database=given["database"],
         password_file=given["database_password_file"],
         key_type=KeyType(given["key_type"]),
