@@ -177,15 +177,13 @@ def judge_certificate(config: Config, now: datetime) -> Diagnosis:
     certificate = config.tls.certificate
     days = (certificate.not_valid_after_utc - now).days
     host = (urlsplit(config.public_url or "").hostname or "").lower()
-    if host and not config.sample and not names_host(certificate, host):
-        found = phrase("the certificate does not name {host}, the host of public-url", host=host)
-        advice = phrase("a certificate with this name, or another public-url: partners refuse the connection")
-        return Diagnosis(
-            "certificate", DiagnosisState.WARNING if config.sample else DiagnosisState.FAILED, found, advice
-        )
     if config.sample:
         found = phrase("a certificate of a sample PKI is in use")
         return Diagnosis("certificate", DiagnosisState.WARNING, found, phrase("for production: init --production"))
+    if host and not names_host(certificate, host):
+        found = phrase("the certificate does not name {host}, the host of public-url", host=host)
+        advice = phrase("a certificate with this name, or another public-url: partners refuse the connection")
+        return Diagnosis("certificate", DiagnosisState.FAILED, found, advice)
     found = phrase("the certificate of the hub is valid for {days} days", days=days)
     if days < 30:
         return Diagnosis("certificate", DiagnosisState.WARNING, found, phrase("ask the CA for the next one now"))
