@@ -13,10 +13,12 @@ import attrs
 from cryptography import x509
 
 from hub.config import Partner
+from hub.console.exchange.alerts_page import ShownAlert
 from hub.console.message_views import ReportCell, ShownReason
 from hub.console.reading import FactsPage
 from hub.console.standing import ReportStanding
 from hub.console.visible_messages import ShownCall, ShownMessage
+from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import Delivery, DeliveryState, Detail, ElementPlace, Message, Receive, Unit
 from hub.edxml.readable import ListedAttachment, PacketFinding, PacketLine, ReadablePacket
 from hub.formats.line_difference import DifferentLine, LineDifference
@@ -825,6 +827,73 @@ class ApiReadiness:
     """The checks of the readiness."""
 
     items: Sequence[ApiCheck]
+
+
+@attrs.frozen(kw_only=True)
+class ApiAlert:
+    """An alert to operators."""
+
+    condition: str
+    about: Annotated[str, phrase("a partner, a certificate, a form …; empty: the hub")]
+    node: Annotated[str, phrase("the node that has the condition; empty: all")]
+    severity: Annotated[AlertSeverity, phrase("the gravest since it began")]
+    text: Detail
+    since: datetime
+    ended_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    note: str
+
+    @classmethod
+    def of(cls, shown: ShownAlert) -> "ApiAlert":
+        """Return the alert as the page shows it."""
+        alert = shown.alert
+        return cls(
+            condition=alert.key.kind,
+            about=alert.key.about,
+            node=alert.key.node,
+            severity=alert.severity,
+            text=shown.text,
+            since=alert.since,
+            ended_at=alert.ended_at,
+            acknowledged_at=alert.acknowledged_at,
+            acknowledged_by=alert.acknowledged_by,
+            note=alert.acknowledged_note,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApiAlertList:
+    """The alerts: those that are raised, the gravest first, and at most 50 that have ended, the latest first."""
+
+    raised: Sequence[ApiAlert]
+    ended: Sequence[ApiAlert]
+
+
+@attrs.frozen(kw_only=True)
+class ApiAlertKey:
+    """Which alert."""
+
+    asked = True
+    condition: str
+    about: str = ""
+    node: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ApiAcknowledgement:
+    """Alerts that a person or program knows of and sees to."""
+
+    asked = True
+    alerts: Annotated[tuple[ApiAlertKey, ...], phrase("as listAlerts tells them")]
+    note: Annotated[str, phrase("what is done about them; it is recorded")] = ""
+
+
+@attrs.frozen(kw_only=True)
+class ApiAcknowledged:
+    """What was acknowledged."""
+
+    items: Annotated[Sequence[ApiAlert], phrase("those that nobody had acknowledged before")]
 
 
 # --- reports ----------------------------------------------------------------------------------------------------------

@@ -3,18 +3,37 @@
 Reads what the pages read (`hub.console.events_page`, `hub.monitoring.overview`).
 """
 
+from functools import partial
+
+from hub.api.idempotency import OrderedAnswer, run_once
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.values import ApiCheck, ApiEventList, ApiFailureList, ApiLate, ApiReadiness, ApiStatus, ApiTokenInfo
-from hub.console.exchange import events_page, failures_page, overview_page
+from hub.api.schemas import write_json
+from hub.api.values import (
+    ApiAcknowledged,
+    ApiAcknowledgement,
+    ApiAlert,
+    ApiAlertList,
+    ApiCheck,
+    ApiEventList,
+    ApiFailureList,
+    ApiLate,
+    ApiReadiness,
+    ApiStatus,
+    ApiTokenInfo,
+)
+from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
 from hub.console.permissions import Permission
 from hub.console.province import late_page
 from hub.console.request import ConsoleResponse, RequestRefused
+from hub.domain.fair_queue import CONSOLE
+from hub.journal.upkeep.hub_alerts import HubAlertKey
 from hub.language.phrases import phrase
 from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind
 from hub.report.counting.open_work import WorkState
+from hub.store.transactions import Transaction
 
 
 async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -93,6 +112,36 @@ async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
+async def list_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the alerts to operators."""
+    found = await parts.turns.look(alerts_page.read_visible_alerts, call.user)
+    said = ApiAlertList(
+        raised=[ApiAlert.of(each) for each in found.raised], ended=[ApiAlert.of(each) for each in found.ended]
+    )
+    return answer_value(said, call)
+
+
+async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Acknowledge alerts."""
+    keys = [HubAlertKey(each.condition, each.about, each.node) for each in call.body.alerts]
+    acknowledge = partial(
+        alerts_page.acknowledge_visible_alerts,
+        by=call.token.by,
+        note=alerts_page.clean_note(call.body.note),
+        now=call.now,
+    )
+
+    def step(tx: Transaction) -> OrderedAnswer:
+        done = [ApiAlert.of(alerts_page.show_alert(each)) for each in acknowledge(tx, call.user, keys)]
+        return OrderedAnswer(status=200, content=write_json(ApiAcknowledged(items=done), call.language))
+
+    try:
+        made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+    except KeyError:
+        raise ApiProblem("not-found") from None
+    return answer_order(made)
+
+
 OPERATIONS = (
     ApiOperation(
         name="getToken",
@@ -121,6 +170,28 @@ OPERATIONS = (
         scopes=(Permission.SEE_READINESS,),
         answers=ApiReadiness,
         run=read_readiness,
+    ),
+    ApiOperation(
+        name="listAlerts",
+        path="/alerts",
+        tag="alerts",
+        about=phrase("List the alerts to operators that are raised, and those that have ended lately."),
+        scopes=(Permission.SEE_READINESS,),
+        whole=True,
+        answers=ApiAlertList,
+        run=list_alerts,
+    ),
+    ApiOperation(
+        name="acknowledgeAlerts",
+        method="POST",
+        path="/alerts/acknowledge",
+        tag="alerts",
+        about=phrase("Acknowledge alerts that are raised. If one of them is not, nothing is acknowledged."),
+        scopes=(Permission.ACKNOWLEDGE,),
+        whole=True,
+        takes=ApiAcknowledgement,
+        answers=ApiAcknowledged,
+        run=acknowledge_alerts,
     ),
     ApiOperation(
         name="listEvents",

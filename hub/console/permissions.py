@@ -21,6 +21,7 @@ class Permission(StrEnum):
     SEE_OVERVIEW = "see-overview"  #: how the exchange with each partner stands
     SEE_EVENTS = "see-events"  #: the list of events, and who opened content
     SEE_READINESS = "see-readiness"  #: the checks of the hub, with their details
+    ACKNOWLEDGE = "acknowledge"  #: acknowledge the alerts of the hub
     SEE_PARTNERS = "see-partners"  #: the partners and their certificates
     SEE_REPLAYS = "see-replays"  #: the plans to replay deliveries
     REPLAY = "replay"  #: make, start, pause, resume and cancel plans
@@ -62,7 +63,7 @@ _EXCHANGE = _READER | {
     Permission.SEE_PARTNERS,
     Permission.SEE_REPLAYS,
 }
-_ENGINEER = _EXCHANGE | {Permission.REPLAY, Permission.CORRECT}
+_ENGINEER = _EXCHANGE | {Permission.REPLAY, Permission.CORRECT, Permission.ACKNOWLEDGE}
 _ADMINISTRATOR = frozenset(Permission)
 
 #: The permissions of each role.

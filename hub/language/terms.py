@@ -915,6 +915,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "permission/see-overview": Term(phrase("overview"), phrase("How the exchange with each partner stands.")),
     "permission/see-events": Term(phrase("events"), phrase("The list of events, and who opened content.")),
+    "permission/acknowledge": Term(
+        phrase("acknowledging alerts"), phrase("Acknowledge the alerts of the hub to operators.")
+    ),
     "permission/see-readiness": Term(phrase("the hub's checks"), phrase("The checks of the hub, with their details.")),
     "permission/see-partners": Term(phrase("partners"), phrase("The partners and their certificates.")),
     "permission/see-replays": Term(phrase("replay plans"), phrase("The plans to replay deliveries.")),

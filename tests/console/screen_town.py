@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hub.config.values import ConsoleSettings, ReplaySettings
 from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Role
+from hub.domain.alert_severity import AlertSeverity
 from hub.domain.ids import make_first_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, Fact, Problem, Reply, Request, Unit
@@ -28,6 +29,8 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanState
 from hub.journal.search import MessageFilter
+from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
 from hub.language.phrases import phrase
 from hub.node import init_province
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
@@ -331,6 +334,7 @@ def make_screen_town(home: Path) -> ScreenTown:
     _exchange(made)
     _fail(made)
     _tell(made)
+    _alert(made)
     for name, role, units in (
         ("minh", Role.ADMINISTRATOR, ()),
         ("hanh", Role.APPROVER, ()),
@@ -499,6 +503,32 @@ def _tell(made: ScreenTown) -> None:
         )
         node = nodes.Node(name="nut-1", host="truc-1", version="1.0", schema="1", started_at=NOW - timedelta(days=3))
         nodes.record_heartbeat(tx, node, NOW)
+
+
+def _alert(made: ScreenTown) -> None:
+    """Raise alerts of each kind of standing: new, acknowledged and ended."""
+    dead = MetCondition(
+        key=HubAlertKey("dead-letters", "vpub"),
+        severity=AlertSeverity.ERROR,
+        values={"partner": "vpub", "count": 3, "more": 0},
+    )
+    waits = MetCondition(
+        key=HubAlertKey("waiting-long", "vpub"),
+        severity=AlertSeverity.WARNING,
+        values={"partner": "vpub", "count": 7, "more": 0, "oldest": "2026-12-01T00:00:00Z", "paused": 0},
+    )
+    disk = MetCondition(
+        key=HubAlertKey("disk-low", "/var/lib/lienthong", "n1"),
+        severity=AlertSeverity.CRITICAL,
+        values={"place": "/var/lib/lienthong", "mebibytes": 12},
+    )
+    rules = TransitionRules(settle=timedelta())
+    with transactions.write_transaction(made.town.engine) as tx:
+        for met, minutes in (((dead, waits, disk), 90), ((dead, waits), 30)):
+            kinds = {"dead-letters", "waiting-long", "disk-low"}
+            found = ConditionRound(met=met, judged=kinds, node="n1", shared=True)
+            hub_alerts.write_steps(tx, found, NOW - timedelta(minutes=minutes), rules)
+        hub_alerts.acknowledge_alerts(tx, [waits.key], by="minh", note="gọi điện cho vpub", now=NOW)
 
 
 def _hinder(made: ScreenTown) -> None:

@@ -265,6 +265,7 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="integration", address="/integration/vpub", pictured=True)
     yield Screen(name="integration-fetching", address="/integration/soyte")
     yield Screen(name="readiness", address="/readiness", pictured=True)
+    yield Screen(name="alerts", address="/alerts")
 
 
 def _trust(made: ScreenTown) -> Iterator[Screen]:

@@ -126,6 +126,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/late?unit=H55.13", EVERYBODY, OF_UNIT, status=200),
         Place(item, EVERYBODY, OF_UNIT),
         Place("/readiness", EXCHANGE, ALL),
+        Place("/alerts", EXCHANGE, EVERY_UNIT),
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/invitation.zip?contact=x", EXCHANGE, OF_NO_UNIT),

@@ -1,0 +1,121 @@
+"""The alerts to operators as a page: what is raised and what has ended lately, and their acknowledgement. No HTTP, no SQL.
+
+    /alerts     the alerts; by POST acknowledges one of them, or all
+
+An account that is limited to some partners sees the alerts about these, and those about no partner.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.turns import ReadingTurns
+from hub.console.users import User
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.sanitize import replace_controls
+from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep.hub_alerts import HubAlert, HubAlertKey
+from hub.language.phrases import Phrase
+from hub.monitoring.hub_alerts import texts
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+
+#: Ended alerts that are shown; characters of a note.
+ENDED, NOTE = 50, 500
+
+
+@attrs.frozen(kw_only=True)
+class ShownAlert:
+    """One alert, with what it says."""
+
+    alert: HubAlert
+    text: Phrase | str
+    remedy: Phrase | str  #: what to do; "": nothing is to be said
+
+
+@attrs.frozen(kw_only=True)
+class ShownAlerts:
+    """What the page shows."""
+
+    raised: Sequence[ShownAlert]  #: the gravest first
+    ended: Sequence[ShownAlert]  #: the latest first, at most `ENDED`
+
+
+@attrs.frozen(kw_only=True)
+class AlertsPage:
+    """The page: its template and what it says."""
+
+    said: Mapping[str, object]
+    status: int = 200
+    template: str = "alerts"
+
+
+def read_visible_alerts(tx: Transaction, user: User) -> ShownAlerts:
+    """Return the alerts that *user* sees."""
+    found = [each for each in hub_alerts.read_alerts(tx) if _is_visible(user, each)]
+    ended = sorted((each for each in found if each.ended_at), key=lambda each: each.changed_at, reverse=True)
+    return ShownAlerts(
+        raised=[show_alert(each) for each in found if each.raised], ended=[show_alert(each) for each in ended[:ENDED]]
+    )
+
+
+def show_alert(alert: HubAlert) -> ShownAlert:
+    """Return *alert* with what it says."""
+    said = texts.describe_condition(alert.key.kind, alert.values)
+    return ShownAlert(alert=alert, text=said, remedy=texts.describe_remedy(alert.key.kind))
+
+
+def acknowledge_visible_alerts(
+    tx: Transaction, user: User, keys: Sequence[HubAlertKey] | None, *, by: str, note: str, now: datetime
+) -> list[HubAlert]:
+    """Write that *by* knows of those of *keys* (None: of all) that *user* sees, and return those that nobody knew of.
+
+    Raises KeyError if one of *keys* is not raised, or *user* does not see it.
+    """
+    visible = {each.key for each in hub_alerts.read_alerts(tx, ended=False) if _is_visible(user, each)}
+    for key in keys or ():
+        if key not in visible:
+            raise KeyError(key)
+    chosen = visible if keys is None else set(keys)
+    return hub_alerts.acknowledge_alerts(tx, chosen, by=by, note=note, now=now)
+
+
+def clean_note(text: str) -> str:
+    """Return a note as it is kept: one line of at most `NOTE` characters."""
+    return replace_controls(" ".join(text.split()))[:NOTE]
+
+
+def _is_visible(user: User, alert: HubAlert) -> bool:
+    partner = alert.values.get("partner")
+    return partner is None or user.sees_partner(str(partner))
+
+
+@attrs.frozen
+class AlertPages:
+    """Makes the page."""
+
+    _journal: Journal
+    _turns: ReadingTurns
+
+    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> AlertsPage:
+        """Return the page."""
+        del now
+        if asked.path[1:]:
+            raise refuse_as_absent()
+        found = await self._turns.look(read_visible_alerts, user)
+        return AlertsPage(said={"found": found, "note": NOTE})
+
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> str:
+        """Acknowledge what the form names, and return the address of the page."""
+        if asked.path[1:] or not user.may(Permission.ACKNOWLEDGE):
+            raise refuse_as_absent()
+        said = {name: asked.form.get(name, "") for name in ("condition", "about", "node")}
+        keys = None if asked.form.get("all") else [HubAlertKey(said["condition"], said["about"], said["node"])]
+        note = clean_note(asked.form.get("note", ""))
+        with contextlib.suppress(KeyError):  # it has ended meanwhile: the page says so
+            await self._journal.admit(CONSOLE, acknowledge_visible_alerts, user, keys, by=user.name, note=note, now=now)
+        return "/alerts"
