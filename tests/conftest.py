@@ -43,7 +43,7 @@ _LONGEST = (
     *("process/test_move.py", "faults/test_random.py", "process/test_disk.py", "process/test_postgresql.py"),
     *("patroni/test_failover.py", "faults/test_postgresql.py", "process/test_declared.py", "process/test_nodes.py"),
     *("faults/test_crowd.py", "faults/test_failover.py", "attacker/test_attacker.py", "process/test_workers.py"),
-    *("process/test_replayed.py", "process/test_outage.py", "interop/test_by_wsdl.py"),
+    *("process/test_replayed.py", "process/test_outage.py", "interop/test_by_wsdl.py", "process/test_incident_book.py"),
 )
 
 if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
