@@ -77,6 +77,7 @@ class Desk:
     policy: Policy = POLICY
     up: dict[str, Any] = attrs.field(factory=lambda: {"vpub": True, "vpcp": True})  #: or "hangs", or who answers
     got: list[tuple[str, bytes]] = attrs.field(factory=list)
+    headers: list[dict[str, str]] = attrs.field(factory=list)  #: of each request, as it was sent
     asked: Counter[str] = attrs.field(factory=Counter)
     waiting: list[Silent] = attrs.field(factory=list)
     adapters: dict[str, Any] = attrs.field(factory=lambda: {"vpub": Asking(), "vpcp": Asking()})
@@ -120,6 +121,7 @@ class Desk:
 
     async def send(self, request, partner):
         self.asked[partner.code] += 1
+        self.headers.append(dict(request.headers))
         up = self.up[partner.code]
         if up == "hangs":
             silent = Silent(partner.code, request.body)

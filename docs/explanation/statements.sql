@@ -172,7 +172,7 @@ UPDATE delivery SET state=?, attempts=(delivery.attempts + ?), changed_at=?, hol
 INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUES (?, ?, ?, ?, ?, ?);
 
 -- claims: short contents
-SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.document_id, message.subject, message.signature, message.code, content.octets
+SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.document_id, message.subject, message.signature, message.code, message.trace, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = ?
 WHERE message.id IN (?, ?) AND message.size <= ?;
 
@@ -237,7 +237,7 @@ FROM delivery AS under_way
 WHERE under_way.lane = ? AND under_way.recipient = ? AND under_way.state = ?));
 
 -- a set of rows of `message`
-INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope, archive) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope, archive, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `content`
 INSERT INTO content (sha256, part, octets) VALUES (?, ?, ?), (?, ?, ?) ON CONFLICT DO NOTHING;
@@ -424,7 +424,7 @@ UPDATE delivery SET state=%(state)s::VARCHAR, attempts=(delivery.attempts + %(at
 INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUES (%(id)s::VARCHAR, %(message)s::VARCHAR, %(partner)s::VARCHAR, %(number)s::INTEGER, %(recipients)s::VARCHAR, %(started_at)s::VARCHAR);
 
 -- claims: short contents
-SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.document_id, message.subject, message.signature, message.code, content.octets
+SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.document_id, message.subject, message.signature, message.code, message.trace, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = %(part_1)s::INTEGER
 WHERE message.id IN (%(ids_1)s::VARCHAR, %(ids_2)s::VARCHAR) AND message.size <= %(size_1)s::BIGINT;
 
@@ -489,7 +489,7 @@ FROM delivery AS under_way
 WHERE under_way.lane = %(in_lane)s::VARCHAR AND under_way.recipient = %(to_recipient)s::VARCHAR AND under_way.state = %(state_2)s::VARCHAR));
 
 -- a set of rows of `message`
-INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope, archive) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause, envelope, archive, trace) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `content`
 INSERT INTO content (sha256, part, octets) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT DO NOTHING;

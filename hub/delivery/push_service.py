@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, bound_contextvars
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -26,6 +26,7 @@ from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES, Measures
 from hub.domain.model import Consignment, Conversation, DeliveryState, Outcome, Postponed, Reply, Request, Unavailable
+from hub.domain.trace_context import write_attempt_traceparent
 from hub.journal.queue import claims, consignments, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
@@ -408,6 +409,7 @@ class DeliveryService(Service):
         try:
             if consignment is None:
                 consignment = await self._journal.read(consignments.read_consignment, claim)
+            bind_contextvars(trace=consignment.message.trace_id)
             adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
             size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
             conversation = adapter.deliver(consignment, self._now())
@@ -415,7 +417,7 @@ class DeliveryService(Service):
             while isinstance(step, Request):
                 last.request, last.reply, began = step, None, self._clock.seconds()
                 try:
-                    last.reply = reply = await self._send(step, partner)
+                    last.reply = reply = await self._send(_trace(step, consignment, claim), partner)
                 finally:
                     last.seconds = self._clock.seconds() - began
                 step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
@@ -429,6 +431,15 @@ class DeliveryService(Service):
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.hands_over)
         return step
+
+
+def _trace(request: Request, consignment: Consignment, claim: Claim) -> Request:
+    """Return *request* with the trace context of its message, which is not kept with the exchange: it differs each time."""
+    if not request.url.startswith("http"):
+        return request
+    message = consignment.message
+    traceparent = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)
+    return attrs.evolve(request, headers=(*request.headers, ("traceparent", traceparent)))
 
 
 @attrs.define(eq=False)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from hub.domain.sanitize import replace_unstorable
+from hub.domain.trace_context import find_trace_id
 from hub.language.phrases import Phrase, SaidText
 
 #: The service whose messages are packets. Every other service is a module of `hub.services`.
@@ -343,6 +344,12 @@ class Message:
     subject: str | None = None
     signature: str | None = None  #: the packet's own signature: a `SignatureStanding`; None if no packet could be read
     code: str | None = None  #: the document's number and notation; for a status, those of the document it answers
+    trace: str | None = None  #: the header `traceparent` with which it came (`hub.domain.trace_context`); None: none
+
+    @property
+    def trace_id(self) -> str:
+        """The W3C trace that it belongs to: that of its caller, or its own."""
+        return find_trace_id(self.id, self.trace)
 
 
 @attrs.frozen(kw_only=True)

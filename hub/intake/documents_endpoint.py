@@ -132,7 +132,7 @@ class DocumentsEndpoint:
         )
         taken = await self._access.record(
             case.owner,
-            attrs.evolve(entry, sha1=case.sha1, envelope=case.opened.envelope),
+            attrs.evolve(entry, sha1=case.sha1, envelope=case.opened.envelope, trace=case.trace),
             province.routes,
             case.opened.mark,
         )

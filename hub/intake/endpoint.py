@@ -18,6 +18,7 @@ from hub.domain.fair_queue import Owner
 from hub.domain.measures import MESSAGES, Measures, name_code
 from hub.domain.model import HUB, Event
 from hub.domain.sightings import Sightings
+from hub.domain.trace_context import find_trace_id
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
@@ -53,6 +54,7 @@ class Case:
     drawer: Drawer  #: storage for large content
     loads: Loads  #: large parts of the answer, kept outside its tree
     sha1: Mapping[str, str] | None  #: event body about a tolerated SHA-1 signature of the call
+    trace: str | None  #: the header `traceparent` of the call, if it is valid
 
 
 #: The element of an answer: a tree, or its canonical form if its writer knows it.
@@ -130,13 +132,14 @@ class JournalAccess:
                 )
         await store_large_octets(self.journal, owner, entry)
         taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
-        repeated = taken.id != entry.id
+        repeated, trace = taken.id != entry.id, find_trace_id(taken.id, entry.trace)
         if taken.problems:
             result = name_code(taken.problems[0].code)
-            log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
+            code = taken.problems[0].code
+            log.info("message-refused", message=taken.id, partner=entry.partner, code=code, trace=trace)
         else:
             result = "repeated" if repeated else "accepted"
-            log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=repeated)
+            log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=repeated, trace=trace)
             self.on_accepted()
         self.measures.count(MESSAGES, entry.partner, entry.service, result)
         return taken

@@ -44,7 +44,7 @@ from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.security.certificates import Purpose, hash_certificate
 from hub.soap import attachments, envelope
-from hub.soap.attachments import Carriage, Manner, Outgoing
+from hub.soap.attachments import Manner, Outgoing
 from hub.units.live import Live
 from hub.units.province import Province
 
@@ -263,6 +263,7 @@ class Intake:
                 sha256=await self._access.work(owner, len(kept), kept.sha256),
                 problems=tuple(Problem(each.code) for each in rejected.problems) if private else rejected.problems,
                 withheld=private,
+                trace=manner.trace,
             )
             await store_large_octets(self._access.journal, owner, entry)
             await self._access.journal.admit(owner, record_message_once, entry, province.routes, rejected.mark)
@@ -276,7 +277,7 @@ class Intake:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
             partner, owner = opened.partner, attrs.evolve(owner, name=opened.partner.code)
         try:
-            child = await self._perform(province, partner, owner, opened, now, tracking, manner.carriage, drawer, loads)
+            child = await self._perform(province, partner, owner, opened, now, tracking, manner, drawer, loads)
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
@@ -292,7 +293,7 @@ class Intake:
         opened: VerifiedCall,
         now: datetime,
         tracking: str,
-        how: Carriage,
+        manner: Manner,
         drawer: Drawer,
         loads: Loads,
     ) -> Answer:
@@ -312,9 +313,10 @@ class Intake:
             opened=opened,
             now=now,
             tracking=tracking,
-            how=how,
+            how=manner.carriage,
             drawer=drawer,
             loads=loads,
             sha1=sha1,
+            trace=manner.trace,
         )
         return await self._endpoint.perform(case)

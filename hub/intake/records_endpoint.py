@@ -140,7 +140,7 @@ class RecordsEndpoint:
         )
         taken = await self._access.record(
             case.owner,
-            attrs.evolve(entry, sha1=case.sha1, envelope=case.opened.envelope),
+            attrs.evolve(entry, sha1=case.sha1, envelope=case.opened.envelope, trace=case.trace),
             case.province.routes,
             case.opened.mark,
         )

@@ -69,6 +69,7 @@ class MessageEntry:
     withheld: bool = False  #: its bytes are not kept, because they may contain personal data
     envelope: KeptEnvelope | None = None  #: the signed parts of the call that brought it
     sha1: Mapping[str, str] | None = None  #: event body about the call's SHA-1 signature, if the policy tolerated one
+    trace: str | None = None  #: the call's header `traceparent`, if it had a valid one
 
     @cached_property
     def day(self) -> date:
@@ -494,6 +495,7 @@ def _message_row(entry: MessageEntry, routing: Routes) -> dict[str, Any]:
         "receipt": entry.receipt,
         "signature": entry.signature.standing if entry.signature else None,
         "envelope": entry.envelope.packed if entry.envelope else None,
+        "trace": entry.trace,
     }
     packet, record = entry.packet, entry.record
     if record is not None:

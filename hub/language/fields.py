@@ -149,6 +149,7 @@ FIELDS: Mapping[str, Phrase] = {
     "successor": phrase("successor"),
     "successors": phrase("successors"),
     "token": phrase("token"),
+    "trace": phrase("trace"),
     "tracking": phrase("tracking id"),
     "transition": phrase("change"),
     "unit": phrase("unit"),

@@ -54,6 +54,7 @@ class Manner:
     action: str | None = None  #: the SOAPAction, or the action of the media type
     carriage: Carriage = Carriage.INLINE
     related: Related | None = None  #: for a multipart body
+    trace: str | None = None  #: the header `traceparent`, if it is valid (`hub.domain.trace_context`)
 
 
 @attrs.frozen(eq=False)

@@ -131,6 +131,8 @@ message = sa.Table(
     # number of the part that has gone into an archive with its bytes, events and attempts (`retention_part`); null: they
     # are here
     sa.Column("archive", sa.Integer),
+    # the header `traceparent` of the call that brought it, valid (hub/domain/trace_context.py); null: there was none
+    sa.Column("trace", sa.String(55)),
 )
 #: Certificates that signed calls, each once for all its messages (hub/journal/blobs.py).
 signer = sa.Table(

@@ -27,6 +27,7 @@ from hub.domain.errors import CallRefused, Unready
 from hub.domain.fair_queue import PortShare
 from hub.domain.model import Problem
 from hub.domain.node_counts import NodeCounts
+from hub.domain.trace_context import read_traceparent
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.intake import Intake, SignedResponse
@@ -550,7 +551,10 @@ def _manner(request: Request) -> Manner:
     if len(written) > 1:  # an intermediary may have used the other one
         raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
     actions = _all(request, b"soapaction")  # two values match no action, so they are refused later
-    return _read_manner("".join(written), ", ".join(actions) if actions else None)
+    manner = _read_manner("".join(written), ", ".join(actions) if actions else None)
+    traces = _all(request, b"traceparent")
+    trace = read_traceparent(traces[0]) if len(traces) == 1 else None
+    return manner if trace is None else attrs.evolve(manner, trace=trace)
 
 
 def _all(request: Request, name: bytes) -> list[str]:

@@ -124,6 +124,7 @@ class Counter:
             drawer=Drawer(),
             loads=Loads(),
             sha1=None,
+            trace=None,
         )
         return Deferred.fromCoroutine(self.desk.perform(case))
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 import tomllib
 from datetime import UTC, date, datetime
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -66,6 +67,12 @@ def test_it_runs_on_each_reactor(hub, reactor):
     until(lambda: hub.states(sent)["H55.1"][0] == "delivered", "the delivery")
 
 
+def traced(putrequest, connection, trace, *words, **more):
+    """Begin a request that has the trace context of its caller."""
+    putrequest(*words, **more)
+    connection.putheader("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
+
+
 def test_with_ec_keys_it_receives_signs_and_delivers(hub, tmp_path):
     place = tmp_path / "ec"
     hub.cli("init", place, "--key-type", "ec-p256", "--soap-port", 0, "--admin-port", 0, config=False)
@@ -75,9 +82,15 @@ def test_with_ec_keys_it_receives_signs_and_delivers(hub, tmp_path):
     hub.cli("check")
     hub.start()
     hub.letterbox("vpub")
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     with hub.client("sotttt") as client:
+        client._connection.putrequest = partial(traced, client._connection.putrequest, client._connection, trace)
         sent = client.send(packet())
     until(lambda: hub.states(sent.document_id)["H55.1"][0] == "delivered", "the delivery")
+    lines = [json.loads(line) for line in hub.log.read_text().splitlines()]
+    told = {line["event"] for line in lines if line.get("trace") == trace and line["message"] == sent.document_id}
+    assert told == {"message-accepted", "delivery-settled"}
+    assert trace in hub.cli("show", sent.document_id, "--json")[0]["trace"]
     assert verified_by_xmlsec1(sent.receipt, hub.home / "pki/hub.crt", tmp_path)
 
 

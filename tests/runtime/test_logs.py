@@ -152,3 +152,25 @@ def test_a_line_is_as_structlog_writes_it():
     assert written == [moment.sub("", line) for line in peer]
     assert len(written) == 3
     assert "tỉnh Thái Nguyên" in written[0]
+
+
+def test_a_line_for_the_journal_of_systemd_has_its_priority(tmp_path, monkeypatch):
+    path = tmp_path / "log"
+    with path.open("w") as stream:
+        found = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        logs.configure_logs(stream)
+        log = structlog.get_logger()
+        log.info("one", said='"level": "critical"')
+        log.warning("two")
+        log.error("three")
+        logs.write_lines('{"event": "of a worker", "level": "error"}\n{"event": "another", "level": "debug"}')
+    assert [line[:3] for line in path.read_text().splitlines()] == ["<6>", "<4>", "<3>", "<3>", "<7>"]
+
+
+def test_no_line_has_the_address_of_an_object():
+    stream = io.StringIO()
+    logs.configure_logs(stream)
+    structlog.get_logger().info("started", what=object(), said=f"Starting factory {object()!r}")
+    assert "0x" not in stream.getvalue()
+    assert "<object object>" in stream.getvalue()
