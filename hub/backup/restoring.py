@@ -9,17 +9,29 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.backup import journal_copy, package, shelf, trial
+from hub.backup import journal_copy, lineage, package, shelf, trial
 from hub.backup.journal_copy import Tell
 from hub.backup.making import hold_work_folder
 from hub.backup.manifest import HOME, BackupManifest, MemberEntry
 from hub.backup.package import BackupUnfit
 from hub.backup.postgresql import PostgresqlPlace
+from hub.backup.witness import Witness
+from hub.journal.upkeep.eras import Era, EraBeginning
 from hub.language.phrases import phrase
 from hub.security.age_files import PrivateKey
 from hub.store import transactions
 
 _BESIDE = ("", "-wal", "-shm")
+
+
+@attrs.frozen(kw_only=True)
+class RestoreStatement:
+    """Who restores, why and when, and what this node has seen of the journal until then."""
+
+    reason: str
+    by: str
+    now: datetime
+    witness: Witness
 
 
 @attrs.frozen
@@ -28,6 +40,8 @@ class RestoredJournal:
 
     manifest: BackupManifest
     moved: tuple[Path, ...]  #: where the files that were there lie now
+    era: Era  #: the era that began with it
+    lost: int  #: receipts that it lacks, as far as the node's witness knows
 
 
 def restore_sqlite_journal(
@@ -36,13 +50,14 @@ def restore_sqlite_journal(
     signers: Sequence[x509.Certificate],
     journal: Path,
     data: Path,
-    now: datetime,
+    said: RestoreStatement,
     tell: Tell = lambda _step, _count: None,
 ) -> RestoredJournal:
     """Restore the journal of the backup *file* to *journal*. The caller holds the lock of the data directory *data*.
 
     The backup is decrypted, restored beside *journal* and verified as a trial is; only then the files that are there are
-    renamed, and the new one takes their place. Raises BackupUnfit, BackupRuns, OSError; then nothing has changed.
+    renamed, and the new one takes their place and begins an era. Raises BackupUnfit, BackupRuns, OSError; then nothing
+    has changed, or, if only the era could not begin, the hub refuses to start until `lienthong backup adopt`.
     """
     with hold_work_folder(data):
         work = journal.parent / f".{journal.name}.restore"  # in the same file system, so that a rename is enough
@@ -54,14 +69,15 @@ def restore_sqlite_journal(
             tried = trial.try_backup(file, keys, signers, work, journal_copy.NOWHERE, tell)
             if not tried.manifest.is_sqlite:
                 raise BackupUnfit(phrase("its journal is PostgreSQL's, but database.url names SQLite"))
-            moved = _move_away(journal, now)
+            moved = _move_away(journal, said.now)
             tried.journal.rename(journal)
             shelf.sync_folder(journal.parent)
         finally:
             for left in work.iterdir():
                 left.unlink()
             work.rmdir()
-    return RestoredJournal(tried.manifest, moved)
+        era, lost = _begin_era(f"sqlite:///{journal}", None, said, file)
+    return RestoredJournal(tried.manifest, moved, era, lost)
 
 
 def restore_postgresql_journal(
@@ -70,6 +86,7 @@ def restore_postgresql_journal(
     signers: Sequence[x509.Certificate],
     place: PostgresqlPlace,
     data: Path,
+    said: RestoreStatement,
     tell: Tell = lambda _step, _count: None,
 ) -> RestoredJournal:
     """Restore the journal of the backup *file* into the empty database *place*, in one transaction, and verify it there.
@@ -88,7 +105,27 @@ def restore_postgresql_journal(
         with transactions.read_transaction(engine) as tx:
             for problem in journal_copy.judge_journal(tried.manifest, tx, tell):
                 raise BackupUnfit(problem)
-    return RestoredJournal(tried.manifest, ())
+        era, lost = _begin_era(place.url, place.password_file, said, file)
+    return RestoredJournal(tried.manifest, (), era, lost)
+
+
+def _begin_era(url: str, password_file: Path | None, said: RestoreStatement, file: Path) -> tuple[Era, int]:
+    """Begin an era of the restored journal. A schema of an earlier version is upgraded first, as it must be anyway."""
+    engine = transactions.open_journal(url, password_file=password_file, pooled=False)
+    try:
+        transactions.upgrade_schema(engine)
+        with transactions.write_transaction(engine) as tx:
+            return lineage.begin_restored_era(
+                tx,
+                said.witness,
+                said.now,
+                because=EraBeginning.RESTORED,
+                reason=said.reason,
+                by=said.by,
+                backup=file.name,
+            )
+    finally:
+        engine.dispose()
 
 
 def _move_away(journal: Path, now: datetime) -> tuple[Path, ...]:

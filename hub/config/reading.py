@@ -116,7 +116,7 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    archive, portal, units, replay, console, (alerts, operator_alerts), backup = (
+    archive, portal, units, replay, console, (alerts, operator_alerts), (backup, witness) = (
         _archive(table.table("archive"), home, data),
         _portal(table.table("portal")),
         _units(table.table("units"), province),
@@ -211,6 +211,7 @@ def read_config(
         operator_alerts=operator_alerts,
         backup=backup,
         retention=retention,
+        witness=witness,
         links=links,
         portal=portal,
         reports=attrs.evolve(reports, tellers=_list_tellers(partners)),

@@ -181,6 +181,7 @@ class Config:
     alerts: AlertSettings | None = None  #: mail to units about what is due soon or late; None: none is sent
     #: how operators are told of conditions of the hub
     operator_alerts: OperatorAlertSettings = attrs.field(factory=OperatorAlertSettings)
+    witness: Path | None = None  #: folder of the node's witness; None: below `data`
     backup: BackupSettings | None = None  #: how the hub is backed up; None: it makes no backup
     retention: RetentionSettings = attrs.field(factory=RetentionSettings)  #: how long what is handled is kept
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed
@@ -196,6 +197,11 @@ class Config:
     #: the services that the operator defines, by name: `services/NAME/`
     services: Mapping[str, DefinedService] = attrs.field(factory=dict)
     sample: bool  #: whether any certificate belongs to a sample PKI
+
+    @property
+    def witness_folder(self) -> Path:
+        """Return the folder in which the node keeps what it has seen of the journal (`hub.backup.witness`)."""
+        return self.witness or self.data / "witness"
 
     @property
     def listens(self) -> tuple[tuple[str, Listen], ...]:

@@ -420,6 +420,10 @@ TERMS: Mapping[str, Term] = {
         phrase("no backup was made"),
         phrase("The older backups are still there."),
     ),
+    "event/era-begun": Term(
+        phrase("an era of the journal began"),
+        phrase("The journal was put back to an earlier moment, and the hub goes on with it."),
+    ),
     "event/configuration-refused": Term(
         phrase("a changed configuration was refused"),
         phrase("The configuration has mistakes, so the hub keeps the old one."),
@@ -944,6 +948,14 @@ TERMS: Mapping[str, Term] = {
     ),
     "check/links": Term(phrase("links to partners"), phrase("The links of this node are up.")),
     "check/workers": Term(phrase("worker processes"), phrase("All worker processes serve the SOAP port.")),
+    "check/era": Term(
+        phrase("era of the journal"),
+        phrase("The journal is the one that this node has seen until now."),
+    ),
+    "check/receipts": Term(
+        phrase("receipts after a restore"),
+        phrase("No message with a receipt is missing since a restore."),
+    ),
     "check/restart": Term(phrase("changed settings"), phrase("No changed setting waits for a restart of this node.")),
     "node/alive": Term(phrase("alive"), phrase("The node keeps saying that it runs.")),
     "node/lapsed": Term(phrase("lapsed"), phrase("The node has not been heard from for too long.")),

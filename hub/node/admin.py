@@ -66,6 +66,8 @@ CODES = {
     "links": "down",
     "workers": "ended",
     "restart": "pending",
+    "era": "put-back",
+    "receipts": "awaited",
 }
 
 
@@ -141,19 +143,22 @@ async def measure_readiness(
     links: Detail = "",
     workers: WorkerPool | None = None,
     pending: PendingRestart | None = None,
+    put_back: Detail = "",
+    awaited: Detail = "",
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
     *key_flaw* returns why the hub's key cannot sign, or an empty text. *links* names the links that are down, or is
     empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
     the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves. *pending* is
-    what waits for a restart of the node, which serves meanwhile.
+    what waits for a restart of the node, which serves meanwhile. *put_back* says that the journal is not the one that the
+    node has seen, *awaited* that senders should send messages again; that does not make the node not ready.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
     partners any better.
     """
-    reasons: dict[str, Detail] = {**dict.fromkeys(CODES, ""), "links": links}
+    reasons: dict[str, Detail] = {**dict.fromkeys(CODES, ""), "links": links, "era": put_back, "receipts": awaited}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready
@@ -188,7 +193,7 @@ async def measure_readiness(
             settings=", ".join(pending.settings),
             since=pending.since.isoformat(timespec="seconds"),
         )
-    borne = {"links", "restart"} if nobody else {"links", "restart", "revocation"}
+    borne = {"links", "restart", "receipts"} | (set() if nobody else {"revocation"})
     if workers is not None:
         reasons["workers"] = workers.describe_missing_workers()
         borne |= {"workers"} if workers.ready else set()

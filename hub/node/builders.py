@@ -19,7 +19,9 @@ from twisted.application.service import Service
 
 from hub.archive import retention_service
 from hub.archive.retention_service import RetentionService
+from hub.backup.following import WitnessFollower
 from hub.backup.schedule import BackupSchedule
+from hub.backup.witness import Witness
 from hub.config import Partner
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.hand_over import HandOver
@@ -131,6 +133,7 @@ class ReportingParts:
     """The parts that report on the exchange: the closing of months, the probing of links."""
 
     prober: LinkProber
+    follower: WitnessFollower  #: lets the node's witness follow the journal
     services: Sequence[Service]
 
 
@@ -288,6 +291,7 @@ def build_reporting(
     prober = LinkProber(
         live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node, frame.measures
     )
+    follower = WitnessFollower(journal, live, reactor, now, Witness(live.config.witness_folder))
     services = [
         DayChangeDetector(reactor, now, begin_day),
         MonthEnd(
@@ -308,10 +312,11 @@ def build_reporting(
         ),
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         BackupSchedule(journal, live, reactor, now, frame.node),
+        follower,
         prober,
         AlertEvaluator(journal, live, reactor, now, frame.node, read_returned),
     ]
-    return ReportingParts(prober=prober, services=services)
+    return ReportingParts(prober=prober, follower=follower, services=services)
 
 
 def _open_journal(frame: NodeFrame, **how: Any) -> Any:

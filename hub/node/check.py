@@ -16,6 +16,8 @@ import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
+from hub.backup import lineage
+from hub.backup.witness import Witness
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
@@ -24,7 +26,7 @@ from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
 from hub.journal.upkeep import integrity
-from hub.language.phrases import phrase, verbatim
+from hub.language.phrases import Phrase, phrase, verbatim
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
@@ -140,6 +142,8 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
             if not schema_version.is_schema_supported(tx):
                 return None, [*mistakes, consistency.find_version_mistake(found, transactions.read_latest_version())]
             mistakes += [integrity.describe_damage(found) for found in integrity.find_file_damage(tx, briefly=True)]
+            if (back := lineage.find_put_back(tx, Witness(config.witness_folder).read_last())) is not None:
+                mistakes.append(_describe_put_back(back))
             return unit_registry.read_unit_index(tx, today), mistakes
     except SQLAlchemyError as error:
         if transactions.is_damage_error(error):
@@ -148,6 +152,13 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
         return None, [Mistake("hub.toml: database.url", wrong, phrase("a database that opens"))]
     finally:
         engine.dispose()
+
+
+def _describe_put_back(found: Phrase) -> Mistake:
+    expected = phrase(
+        "the journal that went on; if it is lost: `lienthong backup adopt --reason …` (docs/howto/back-up.md)"
+    )
+    return Mistake("hub.toml: database.url", found, expected)
 
 
 def _installation() -> Iterable[Mistake]:

@@ -14,6 +14,8 @@ from hub.backup.journal_copy import NOWHERE, place_postgresql, place_trial
 from hub.backup.making import MadeBackup
 from hub.backup.package import BackupUnfit
 from hub.backup.postgresql import PostgresqlPlace, read_dump
+from hub.backup.restoring import RestoreStatement
+from hub.backup.witness import Witness
 from hub.config import Config, read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.demo.run.postgres import find_postgres_programs
@@ -117,14 +119,16 @@ def spare(postgresql: Postgresql) -> Iterator[str]:
         yield url
 
 
-def test_it_is_restored_into_an_empty_database_only(office: Office, spare: str) -> None:
+def test_it_is_restored_into_an_empty_database_only(office: Office, spare: str, tmp_path: Path) -> None:
     file = office.back_up().record.file
     office.record(4)
     signers = [office.config.identity.certificate]
 
+    said = RestoreStatement(reason="", by="me", now=NOW, witness=Witness(tmp_path / "witness"))
+
     def restore(url: str) -> restoring.RestoredJournal:
         place = attrs.evolve(place_postgresql(office.config, office.settings), url=url)
-        return restoring.restore_postgresql_journal(file, [office.key], signers, place, office.config.data)
+        return restoring.restore_postgresql_journal(file, [office.key], signers, place, office.config.data, said)
 
     with pytest.raises(BackupUnfit, match="not empty"):
         restore(office.config.database_url)

@@ -65,6 +65,8 @@ def test_a_torn_journal_is_named_and_a_backup_brings_back_what_it_had_and_the_se
         kept = {each.message_id for each in journal.read(town.url).messages}
         town.restored = time.time()
         town.again = frozenset(each.message_id for each in town.sent()) - kept
+        adopt = [str(BIN / "lienthong"), "-c", str(node.config), "backup", "adopt", "--reason", "test", "--yes"]
+        subprocess.run(adopt, capture_output=True, check=True)
         node.start()
         until(node.listens, "the node to listen again")
         town.send_again()

@@ -123,6 +123,10 @@ def test_damage_that_is_met_while_the_hub_runs_stops_it_from_serving(hub):
     assert "journal-damaged" in hub.log.read_text()
 
 
+def witnessed(hub):
+    return b"".join(file.read_bytes() for file in sorted((hub.home / "data/witness").glob("*.jsonl")))
+
+
 def test_a_backup_of_a_running_hub_is_restored_and_what_came_later_is_repaired_by_sending_again(hub):
     hub.start()
     before = send(hub, 1, 2, 3)
@@ -136,12 +140,16 @@ def test_a_backup_of_a_running_hub_is_restored_and_what_came_later_is_repaired_b
         for document_id in client.pending("H55.13"):
             client.get(document_id)
             client.confirm(document_id)
+    until(lambda: b"vpub-5" in witnessed(hub), "the witness to see what came later")
     hub.kill()
 
     journal = hub.home / "data/hub.db"
     for name in ("hub.db", "hub.db-wal", "hub.db-shm"):
         (hub.home / "data" / name).unlink(missing_ok=True)
     shutil.copy(copy, journal)
+    hub.cli("check", code=78)  # nobody has said yet that this journal shall go on
+    (adopted,) = hub.cli("backup", "adopt", "--reason", "test", "--yes", "--json")
+    assert (adopted["era"], adopted["lost"]) == (2, 2)
     hub.cli("check")
     (found,) = hub.cli("db", "verify", "--json")
     assert (found["kind"], found["messages"]) == ("ok", 3)
@@ -155,6 +163,9 @@ def test_a_backup_of_a_running_hub_is_restored_and_what_came_later_is_repaired_b
     again = send(hub, 4, 5)
     assert {sha256 for _, sha256 in again.values()} == {sha256 for _, sha256 in after.values()}
     assert kept(hub) == before | again
+    assert {row["message_id"]: row["again"] for row in hub.cli("backup", "lost", "--json")} == {
+        name: each for name, (each, _) in again.items()
+    }
     facts = [(fact["id"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json")]
     assert sorted(facts) == sorted((each, "sent") for each, _ in (before | again).values())
     with hub.client("sotttt") as client:
@@ -182,6 +193,7 @@ def test_of_a_log_whose_tail_is_cut_after_a_kill_only_what_lay_in_the_cut_part_i
         assert left.items() <= receipts.items()
         safe = {name: receipts[name] for name, end in ends.items() if end <= cut}
         assert safe.items() <= left.items(), f"cut at {cut}"
+    hub.cli("backup", "adopt", "--reason", "test", "--yes")
     hub.cli("check")
     hub.start()
     assert send(hub, *range(12), size=8000).keys() == receipts.keys()

@@ -11,6 +11,7 @@ import click
 from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
+from hub.cli.db.restored import adopt_journal, list_lost, tell_era, write_letters
 from hub.cli.screen import (
     CONFIGURATION,
     NOT_FOUND,
@@ -252,8 +253,11 @@ def _say_tried(restored: bool) -> str:
     type=click.Path(file_okay=False, path_type=Path),
     help=t("An empty or new folder for the configuration of the backup."),
 )
+@click.option("--reason", default="", help=t("Why; it is recorded."))
 @pass_screen
-def restore_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None, home: Path | None) -> None:
+def restore_backup(
+    screen: Screen, file: Path, identity: Path | None, signer: Path | None, home: Path | None, reason: str
+) -> None:
     if identity is None:
         raise click.UsageError(t("--identity is missing: a backup is read with the private key only"))
     keys = _keys(identity)
@@ -261,7 +265,7 @@ def restore_backup(screen: Screen, file: Path, identity: Path | None, signer: Pa
     if home is not None:
         _restore_home(screen, file, keys, signers, home)
     again = f"{file} --identity {identity}" + (f" --signer {signer}" if signer else "")
-    _restore_journal(screen, file, keys, signers, again=again)
+    _restore_journal(screen, file, keys, signers, reason=reason.strip(), again=again)
 
 
 def _restore_home(
@@ -284,10 +288,19 @@ def _restore_home(
 
 
 def _restore_journal(
-    screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], *, again: str
+    screen: Screen,
+    file: Path,
+    keys: "Sequence[PrivateKey]",
+    signers: Sequence[x509.Certificate],
+    *,
+    reason: str,
+    again: str,
 ) -> None:
     from hub.backup import journal_copy, restoring
+    from hub.backup.restoring import RestoreStatement
+    from hub.backup.witness import Witness
     from hub.cli.journal import read_journal_config
+    from hub.cli.person import name_person
     from hub.domain.errors import ConfigurationFault
 
     try:
@@ -298,34 +311,31 @@ def _restore_journal(
         screen.note(t("Correct this, then restore the journal: {command_line}", command_line=command_line))
         exit_command(PARTLY)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(config), _explained(), _telling() as tell:
+    witness = Witness(config.witness_folder)
+    said = RestoreStatement(reason=reason, by=name_person(), now=datetime.now(UTC), witness=witness)
+    with hold_alone(config), _explained(), _telling() as tell:
         if journal_copy.is_sqlite(config):
             path = journal_copy.find_sqlite_file(config)
             journal: object = path
-            done = restoring.restore_sqlite_journal(file, keys, signers, path, config.data, datetime.now(UTC), tell)
+            done = restoring.restore_sqlite_journal(file, keys, signers, path, config.data, said, tell)
         else:
             place = journal_copy.place_postgresql(config, config.backup)
             journal = config.database_url
-            done = restoring.restore_postgresql_journal(file, keys, signers, place, config.data, tell)
-    screen.row(
-        {"action": "restored", "to": str(journal), **_said(done.manifest), "moved": [str(each) for each in done.moved]},
+            done = restoring.restore_postgresql_journal(file, keys, signers, place, config.data, said, tell)
+    screen.note(
         t(
             "Restored {journal}: the journal of {made_at}, {messages} messages, up to {last}.",
             journal=journal,
             made_at=done.manifest.made_at.isoformat(),
             messages=say_count(done.manifest.messages),
             last=done.manifest.last or t("nothing yet"),
-        ),
+        )
     )
     for each in done.moved:
         screen.note(t("What was there is now {file}", file=each))
-    screen.note(
-        t(
-            "Messages that got a receipt after {last} are not in it. Ask every partner to send again all since then, "
-            "with the same message ids, before anything new: docs/howto/back-up.md.",
-            last=done.manifest.last or t("the beginning"),
-        )
-    )
+    moved = [str(each) for each in done.moved]
+    fields = {"action": "restored", "to": str(journal), **_said(done.manifest), "moved": moved}
+    tell_era(screen, done.era, done.lost, fields)
 
 
 def _settings(config: "Config") -> "BackupSettings":
@@ -364,7 +374,7 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
 
 
 @contextmanager
-def _alone(config: "Config") -> Generator[None]:
+def hold_alone(config: "Config") -> Generator[None]:
     """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
     from hub.runtime import pidfile
 
@@ -451,3 +461,6 @@ manage_backups.add_command(run_backup_now)
 manage_backups.add_command(list_made_backups)
 manage_backups.add_command(verify_backup)
 manage_backups.add_command(restore_backup)
+manage_backups.add_command(adopt_journal)
+manage_backups.add_command(list_lost)
+manage_backups.add_command(write_letters)

@@ -34,9 +34,16 @@ class BackupSettings:
     programs: Path | None = None  #: PostgreSQL: the folder of pg_dump and pg_restore; None: the system's newest
 
 
-def read_backup_settings(table: ConfigTable, home: Path) -> BackupSettings | None:
-    """Return the settings of `[backup]`; None without `folder`. Paths are relative to *home*."""
-    folder = table.text("folder", "")
+def read_backup_settings(table: ConfigTable, home: Path) -> tuple[BackupSettings | None, Path | None]:
+    """Return the settings of `[backup]`, None without `folder`, and the folder of the node's witness, if given.
+
+    Paths are relative to *home*.
+    """
+    folder, witness = table.text("folder", ""), table.text("witness", "")
+    return _read_settings(table, home, folder), (home / witness if witness else None)
+
+
+def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSettings | None:
     names = table.texts("recipients", ())
     every, at = _every(table), _at(table)
     keep = table.number("keep", _KEEP, least=1, most=_MOST_KEPT)

@@ -1,0 +1,110 @@
+"""Lets the node's witness follow the journal, and sees while the hub runs that the journal was put back or replaced."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+
+from hub.backup import lineage
+from hub.backup.witness import Witness, WitnessLine
+from hub.domain.errors import Unready
+from hub.domain.model import Detail
+from hub.journal.upkeep import backup_runs, eras
+from hub.journal.upkeep.backup_runs import BackupOutcome
+from hub.language.phrases import Phrase, phrase
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+
+log = structlog.get_logger()
+
+#: Events that are read at once, and lost receipts that are counted at most.
+_AT_ONCE, MOST_COUNTED = 2000, 10_000
+#: Seconds between two counts of what is awaited, and of two removals of what backups have.
+_COUNTED = 60.0
+
+
+@attrs.define(eq=False)
+class WitnessFollower(PeriodicService):
+    """Appends to the witness every second what was numbered since."""
+
+    every = 1.0
+
+    _journal: Journal
+    _live: Live
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _witness: Witness
+    #: what shows that the journal was put back while the node ran; None: nothing does
+    put_back: Phrase | None = attrs.field(default=None, init=False)
+    awaited: int = attrs.field(default=0, init=False)  #: lost receipts that have not come again, up to `MOST_COUNTED`
+    _taken_up: bool = attrs.field(default=False, init=False)
+    _counted: float = attrs.field(default=float("-inf"), init=False)
+    _failed: bool = attrs.field(default=False, init=False)
+
+    async def run_once(self) -> None:
+        """Follow the journal to its end."""
+        try:
+            if not self._taken_up:
+                await self._journal.write(lineage.take_up_era, self._witness, self._now())
+                self._taken_up = True
+            while await self._journal.read(self._follow) and not self.stopping:
+                pass
+            if self._clock.seconds() - self._counted >= _COUNTED:
+                self._counted = self._clock.seconds()
+                self.awaited = await self._journal.read(self._look_after)
+        except CancelledError:
+            raise
+        except Unready:
+            pass  # the database does not answer, which readiness says; the next round tries again
+        except OSError as error:
+            if not self._failed:  # once; the next rounds try again
+                log.warning("witness-not-written", error=str(error))
+            self._failed = True
+        except Exception:
+            log.exception("witness-not-written")
+            self._failed = True
+        else:
+            self._failed = False
+
+    def describe_put_back(self) -> Detail:
+        """Return what shows that the journal was put back; empty if nothing does."""
+        return self.put_back or ""
+
+    def describe_awaited(self) -> Detail:
+        """Return how many lost receipts have not come again; empty if none is awaited."""
+        if not self.awaited:
+            return ""
+        return phrase("{count} messages with a receipt are missing; ask for them again", count=self.awaited)
+
+    def _follow(self, tx: Transaction) -> bool:
+        """Append the next events; tell whether there may be more. Runs in a thread."""
+        seen = self._witness.read_last()
+        assert seen is not None
+        found = lineage.find_put_back(tx, seen)
+        if found is not None and self.put_back is None:
+            log.critical("journal-put-back", reason=str(found))
+        self.put_back = found
+        if found is not None:
+            return False
+        era = eras.list_eras(tx)[-1]
+        if era.id != seen.era_id:
+            self._taken_up = False  # another node restored or adopted it
+            return False
+        told = eras.read_witnessed_events(tx, seen.number, _AT_ONCE)
+        if told is None:
+            return False
+        self._witness.append(WitnessLine(era.number, era.id, told.number, told.hash, self._now(), told.receipts))
+        return told.number - seen.number >= _AT_ONCE
+
+    def _look_after(self, tx: Transaction) -> int:
+        """Let go what the oldest kept backup has, and return what is awaited. Runs in a thread."""
+        settings = self._live.config.backup
+        good = [each for each in backup_runs.list_backup_runs(tx) if each.outcome is BackupOutcome.GOOD]
+        kept = good[: settings.keep] if settings else good
+        self._witness.forget(min((each.number or 0 for each in kept), default=0))
+        return eras.count_awaited_receipts(tx, MOST_COUNTED)

@@ -1,0 +1,107 @@
+"""Tells whether a journal is the one that a node has seen, and begins an era where it was put back.
+
+The rules, of a witness's last line and the journal:
+
+| the journal | is |
+|---|---|
+| has the event of that number with that hash | the same, and went on |
+| has that number no more, but later ones | the same: old events were let go |
+| ends before that number, or has another hash there | put back: a start is refused until a person says so |
+| has the witness's era among its earlier ones | put back, and somebody said so: what the witness knows more is added |
+| does not know the witness's era, but has eras | another journal, or put back behind that era |
+"""
+
+from datetime import datetime
+
+from hub.backup.witness import Witness, WitnessLine, begin_line
+from hub.journal import events
+from hub.journal.upkeep import eras
+from hub.journal.upkeep.eras import Era, EraBeginning
+from hub.language.phrases import Phrase, phrase
+from hub.store.transactions import Transaction
+
+
+def find_put_back(tx: Transaction, seen: WitnessLine | None) -> Phrase | None:
+    """Return what shows that the journal is not the one of which a node has *seen* this; None if nothing does."""
+    if seen is None:
+        return None
+    known = eras.list_eras(tx)
+    ids = [each.id for each in known]
+    if seen.era_id in ids[:-1]:
+        return None
+    if known and seen.era_id not in ids:
+        return phrase(
+            "this node has seen era {era}, which the journal does not know; the journal is in era {number}",
+            era=seen.era,
+            number=known[-1].number,
+        )
+    number, _ = events.read_chain_head(tx)
+    if number < seen.number:
+        return phrase(
+            "this node has seen event {seen}, and the journal ends at event {number}: it was put back",
+            seen=seen.number,
+            number=number,
+        )
+    found = eras.read_event_hash(tx, seen.number)
+    if found is not None and found != seen.hash:
+        return phrase("this node has seen another event {seen} than the journal has: it was put back", seen=seen.number)
+    return None
+
+
+def begin_restored_era(
+    tx: Transaction,
+    witness: Witness,
+    now: datetime,
+    *,
+    because: EraBeginning,
+    reason: str,
+    by: str,
+    backup: str = "",
+) -> tuple[Era, int]:
+    """Begin an era of the journal, which was put back, and record the receipts that it lacks as far as *witness* knows.
+
+    An era that only the witness knows, because it began after the moment to which the journal was put back, is written
+    down before, so that other nodes that have seen it know it as an earlier one. Return the era that begins and the number
+    of these receipts. Raises OSError.
+    """
+    seen = witness.read_last()
+    known = eras.list_eras(tx)
+    before = known[-1] if known else None
+    if seen is not None:
+        eras.note_era(tx, now, seen.era, seen.era_id)
+    if before is None:
+        before = eras.ensure_era(tx, now)
+    number, digest = events.read_chain_head(tx)
+    complete = seen is not None and witness.covers(number)
+    begun = eras.begin_era(
+        tx,
+        now,
+        because=because,
+        reason=reason,
+        by=by,
+        backup=backup,
+        after=seen.era if seen else 0,
+        complete=complete,
+    )
+    lost = eras.add_lost_receipts(tx, begun.number, witness.find_missing(before.number, number))
+    witness.append(begin_line(begun, number, digest, now))
+    return begun, lost
+
+
+def take_up_era(tx: Transaction, witness: Witness, now: datetime) -> WitnessLine:
+    """Let *witness* go on with the journal's present era, and return its line. Raises OSError.
+
+    If an era began since, the receipts of the one before that the journal lacks are recorded.
+    """
+    era = eras.ensure_era(tx, now)
+    seen = witness.read_last()
+    if seen is not None and seen.era_id == era.id:
+        return seen
+    if seen is not None:
+        eras.add_lost_receipts(tx, era.number, witness.find_missing(seen.era, era.event))
+        line = begin_line(era, era.event, era.hash, now)
+    else:
+        number, digest = events.read_chain_head(tx)
+        line = begin_line(era, number, digest, now)
+    witness.append(line)
+    return line

@@ -1,0 +1,194 @@
+"""`lienthong backup adopt`, `lost` and `letters`: what to do with a journal that was put back, and whom to ask to repeat."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import CommandStop, Screen, command, pass_screen, say, say_count, t
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.journal.upkeep.eras import Era, LostReceipt
+
+
+@command(
+    "adopt",
+    t(
+        "Say that the journal was put back to an earlier moment by other tools, such as PostgreSQL's recovery to a "
+        "moment, and that the hub shall go on with it. An era begins, and the receipts that the journal lacks are "
+        "recorded as far as this node has seen them.\n\nPrints the plan; --yes runs it. The hub must be stopped, on "
+        "every node. `backup restore` does the same by itself."
+    ),
+    'lienthong backup adopt --reason "khôi phục đến 10 giờ sau khi hỏng đĩa"',
+    'lienthong backup adopt --reason "khôi phục đến 10 giờ sau khi hỏng đĩa" --yes',
+)
+@click.option("--reason", required=True, help=t("Why; it is recorded."))
+@click.option("--yes", is_flag=True, help=t("Run the plan."))
+@pass_screen
+def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
+    from hub.backup import lineage
+    from hub.backup.witness import Witness
+    from hub.cli.db.backups import hold_alone
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.person import name_person
+    from hub.journal import events
+    from hub.journal.upkeep.eras import EraBeginning
+    from hub.store import transactions
+
+    config, now = read_journal_config(screen), datetime.now(UTC)
+    witness = Witness(config.witness_folder)
+    with hold_alone(config), open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            found, last = lineage.find_put_back(tx, witness.read_last()), events.read_last_event_time(tx)
+        screen.note(
+            say(found)
+            if found is not None
+            else t("Nothing that this node has seen shows that the journal was put back.")
+        )
+        if not yes:
+            screen.row(
+                {"action": "planned", "shown": str(found or ""), "last": last},
+                t("Plan: begin an era with the journal as it is, up to {last}. Add --yes to run it.", last=last or "-"),
+            )
+            return
+        with transactions.write_transaction(engine) as tx:
+            era, lost = lineage.begin_restored_era(
+                tx, witness, now, because=EraBeginning.ADOPTED, reason=reason.strip(), by=name_person()
+            )
+    tell_era(screen, era, lost, {"action": "adopted"})
+
+
+def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -> None:
+    """Say which era began, what is missing, and what to do about it."""
+    screen.row(
+        {**fields, "era": era.number, "since": era.since, "lost": lost, "complete": era.complete},
+        t("Era {number} has begun.", number=era.number),
+    )
+    since = era.since.isoformat(timespec="seconds") if era.since else t("the beginning")
+    screen.note(
+        t("Receipts that this node has seen and the journal lacks: {lost}.", lost=say_count(lost))
+        if era.complete
+        else t(
+            "This node has not seen all receipts since then; of those that it has seen, {lost} are missing.", lost=lost
+        )
+    )
+    screen.note(
+        t(
+            "Ask every partner to send again all since {since}, with the same message ids, before anything new: "
+            "`lienthong backup letters DIR` writes the letters.",
+            since=since,
+        )
+    )
+
+
+@command(
+    "lost",
+    t(
+        "The receipts that the hub gave and that the journal lacks since it was put back, and whether the message has "
+        "come again."
+    ),
+    "lienthong backup lost --awaited",
+)
+@click.option("--awaited", is_flag=True, help=t("Only those that have not come again."))
+@click.option("--partner", metavar=t("CODE"), help=t("Only those of this partner."))
+@pass_screen
+def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep import eras
+    from hub.store import transactions
+
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        found = eras.list_lost_receipts(tx, partner=partner)
+    columns = {
+        "partner": t("PARTNER"),
+        "message_id": t("MESSAGE ID"),
+        "received_at": t("RECEIVED"),
+        "again": t("CAME AGAIN AS"),
+    }
+    rows = [_fields(each) for each in found if not (awaited and each.again)]
+    if not screen.table(columns, rows):
+        screen.note(t("No receipt is missing."))
+
+
+@command(
+    "letters",
+    t(
+        "Write into the new folder DIR a letter to each partner that asks it to send again what the journal lacks: "
+        "CODE.txt, and CODE.csv with the message ids that are known. Nothing is sent."
+    ),
+    "lienthong backup letters thu-de-nghi",
+)
+@click.argument("folder", metavar=t("DIR"), type=click.Path(file_okay=False, path_type=Path))
+@pass_screen
+def write_letters(screen: Screen, folder: Path) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep import eras
+    from hub.journal.upkeep.eras import EraBeginning
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        begun = [each for each in eras.list_eras(tx) if each.because is not EraBeginning.MADE]
+        found = [each for each in eras.list_lost_receipts(tx) if each.again is None]
+    if not begun:
+        raise CommandStop(t("this journal was never put back"))
+    try:
+        folder.mkdir(parents=True)
+        for code in sorted(config.partners):
+            _write_letter(folder, config, code, begun[-1], [each for each in found if each.receipt.partner == code])
+    except FileExistsError:
+        raise CommandStop(t("{file} already exists", file=folder)) from None
+    except OSError as error:
+        raise CommandStop(t("{file}: {strerror}", file=error.filename, strerror=error.strerror)) from error
+    counts = Counter(each.receipt.partner for each in found)
+    for code in sorted(config.partners):
+        screen.row(
+            {"partner": code, "letter": str(folder / f"{code}.txt"), "known": counts[code]},
+            t("{file}: {known} known message ids", file=folder / f"{code}.txt", known=say_count(counts[code])),
+        )
+
+
+def _write_letter(folder: Path, config: "Config", code: str, era: "Era", known: "Sequence[LostReceipt]") -> None:
+    from hub.domain.local_time import write_local_time
+
+    since = write_local_time(era.since) if era.since else t("the beginning")
+    text = t(
+        "To: {partner}\nFrom: {hub}\n\n"
+        "The hub was restored on {began} to its state of {since}. Messages that you sent since then are missing "
+        "from it, although you have a receipt.\n\n"
+        "Please send again, before anything new, all messages that you sent since {since}: in the original order, with "
+        "the same MessageId and the same bytes. What the hub has already gets its old receipt and is not counted "
+        "twice.\n\n"
+        "Message ids that we know to be missing: {count} (the file {file}). There may be more.",
+        partner=config.partners[code].name,
+        hub=config.name,
+        began=write_local_time(era.began_at),
+        since=since,
+        count=say_count(len(known)),
+        file=f"{code}.csv",
+    )
+    (folder / f"{code}.txt").write_text(f"{text}\n", "utf-8")
+    with (folder / f"{code}.csv").open("w", encoding="utf-8", newline="") as target:
+        rows = csv.writer(target)
+        rows.writerow(["MessageId", "SHA-256", "received"])
+        rows.writerows(
+            [each.receipt.message_id, each.receipt.sha256, each.receipt.received_at.isoformat()] for each in known
+        )
+
+
+def _fields(each: "LostReceipt") -> dict[str, object]:
+    receipt = each.receipt
+    return {
+        "partner": receipt.partner,
+        "message_id": receipt.message_id,
+        "received_at": receipt.received_at,
+        "sha256": receipt.sha256,
+        "id": receipt.id,
+        "era": each.era,
+        "again": each.again,
+    }

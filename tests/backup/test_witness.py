@@ -1,0 +1,287 @@
+"""A journal that was put back is told from the one that went on, and the receipts that it lacks are known and asked for."""
+
+import csv
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from twisted.internet.task import Clock
+
+from hub.backup import lineage, witness
+from hub.backup.following import WitnessFollower
+from hub.backup.witness import Witness, WitnessLine
+from hub.journal import events, messages
+from hub.journal.upkeep import eras
+from hub.journal.upkeep.eras import EraBeginning, KnownReceipt
+from hub.node import check
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.store.tables import event, event_index, message
+from tests import homes
+from tests.backup.test_backup_files import Backed, backed  # noqa: F401 - the fixture
+from tests.province import NOW, ROUTES, document, entry
+
+LATER = NOW + timedelta(hours=1)
+
+
+def record(engine: sa.Engine, *numbers: int) -> None:
+    with transactions.write_transaction(engine) as tx:
+        for number in numbers:
+            messages.record_message(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+        events.chain_events(tx)
+
+
+def follow(engine: sa.Engine, seen: Witness, rounds: int = 1) -> WitnessFollower:
+    """Let a node run for some seconds."""
+    clock, live = Clock(), SimpleNamespace(config=SimpleNamespace(backup=None))
+    follower = WitnessFollower(InlineDatabase(engine), live, clock, lambda: NOW, seen)  # type: ignore[arg-type]
+    follower.startService()
+    for _ in range(rounds):
+        clock.advance(1)
+    _ = follower.stopService()
+    return follower
+
+
+def put_back(engine: sa.Engine, number: int) -> None:
+    """Take away what came after the event *number*, as a restore of an older copy does."""
+    with transactions.write_transaction(engine) as tx:
+        gone = sa.select(event.c.message).where(event.c.number > number)
+        tx.execute(sa.update(message).where(message.c.id.in_(gone)).values(message_id="gone " + message.c.message_id))
+        listed = sa.select(event.c.serial).where(event.c.number > number)
+        tx.execute(sa.delete(event_index).where(event_index.c.serial.in_(listed)))
+        tx.execute(sa.delete(event).where(event.c.number > number))
+
+
+def come_again(engine: sa.Engine, *numbers: int) -> None:
+    """Let senders send again what the journal lacks."""
+    with transactions.write_transaction(engine) as tx:
+        for number in numbers:
+            told = entry(document(document_id=f"D{number} again"), number + 20, message_id=f"m{number}")
+            messages.record_message(tx, told, ROUTES)
+        events.chain_events(tx)
+
+
+def head(engine: sa.Engine) -> int:
+    with transactions.read_transaction(engine) as tx:
+        return events.read_chain_head(tx)[0]
+
+
+def missing(engine: sa.Engine) -> dict[str, str | None]:
+    with transactions.read_transaction(engine) as tx:
+        return {each.receipt.message_id: each.again for each in eras.list_lost_receipts(tx)}
+
+
+def found(engine: sa.Engine, seen: Witness) -> str:
+    with transactions.read_transaction(engine) as tx:
+        return str(lineage.find_put_back(tx, seen.read_last()) or "")
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Witness:
+    return Witness(tmp_path / "witness")
+
+
+def test_a_journal_that_ends_earlier_than_a_node_has_seen_was_put_back(engine: sa.Engine, seen: Witness) -> None:
+    record(engine, 1)
+    follow(engine, seen)
+    before = head(engine)
+    record(engine, 2, 3)
+    follow(engine, seen)
+    assert found(engine, Witness(seen.folder)) == "", "a restart of the same hub is no restore"
+    put_back(engine, before)
+    assert "it was put back" in found(engine, Witness(seen.folder))
+    follower = follow(engine, Witness(seen.folder))
+    assert "it was put back" in str(follower.describe_put_back()), "seen while the hub runs, too"
+
+
+def test_a_journal_that_was_put_back_and_went_on_has_another_history(engine: sa.Engine, seen: Witness) -> None:
+    record(engine, 1)
+    before = head(engine)
+    record(engine, 2)
+    follow(engine, seen)
+    put_back(engine, before)
+    record(engine, 7, 8, 9)
+    assert head(engine) > before
+    assert "another event" in found(engine, Witness(seen.folder))
+
+
+def test_events_that_were_let_go_are_no_sign_of_a_restore(engine: sa.Engine, seen: Witness) -> None:
+    record(engine, 1)
+    follow(engine, seen)
+    last = head(engine)
+    record(engine, 2)
+    with transactions.write_transaction(engine) as tx:
+        tx.execute(sa.delete(event).where(event.c.number <= last))
+    assert found(engine, seen) == ""
+
+
+def test_what_is_missing_is_known_and_is_awaited_until_it_comes_again(engine: sa.Engine, seen: Witness) -> None:
+    follow(engine, seen)
+    record(engine, 1)
+    follow(engine, seen)
+    before = head(engine)
+    record(engine, 2, 3)
+    follow(engine, seen)
+    put_back(engine, before)
+    with transactions.write_transaction(engine) as tx:
+        era, lost = lineage.begin_restored_era(
+            tx, Witness(seen.folder), LATER, because=EraBeginning.ADOPTED, reason="x", by="me"
+        )
+        assert (era.number, lost, era.complete) == (2, 2, True)
+        assert era.event == before
+        events.chain_events(tx)
+    assert missing(engine) == {"m2": None, "m3": None}
+    again = Witness(seen.folder)
+    assert found(engine, again) == "", "somebody said so"
+    follower = follow(engine, again)
+    assert "2 messages with a receipt are missing" in str(follower.describe_awaited())
+    assert follower.describe_put_back() == ""
+    come_again(engine, 3)
+    assert missing(engine)["m2"] is None
+    assert missing(engine)["m3"] is not None
+    come_again(engine, 2)
+    assert follow(engine, again).describe_awaited() == ""
+
+
+def test_another_node_adds_what_it_alone_has_seen(engine: sa.Engine, tmp_path: Path) -> None:
+    one, two = Witness(tmp_path / "one"), Witness(tmp_path / "two")
+    follow(engine, one)
+    follow(engine, two)
+    before = head(engine)
+    record(engine, 1)
+    follow(engine, one)
+    record(engine, 2)
+    follow(engine, two)
+    put_back(engine, before)
+    with transactions.write_transaction(engine) as tx:
+        lineage.begin_restored_era(tx, one, LATER, because=EraBeginning.RESTORED, reason="", by="me")
+    assert set(missing(engine)) == {"m1"}
+    follow(engine, two)
+    assert set(missing(engine)) == {"m1", "m2"}
+    follow(engine, two)
+    assert found(engine, two) == ""
+
+
+def test_a_journal_restored_twice_is_told_from_that_of_the_era_between(engine: sa.Engine, seen: Witness) -> None:
+    record(engine, 1)
+    follow(engine, seen)
+    first = head(engine)
+    with transactions.write_transaction(engine) as tx:
+        lineage.begin_restored_era(tx, seen, LATER, because=EraBeginning.RESTORED, reason="", by="me")
+        events.chain_events(tx)
+    record(engine, 2)
+    follow(engine, seen)
+    put_back(engine, first)
+    with transactions.write_transaction(engine) as tx:
+        tx.exec_driver_sql("DELETE FROM era WHERE number = 2")
+    assert "which the journal does not know" in found(engine, seen)
+    with transactions.write_transaction(engine) as tx:
+        era, lost = lineage.begin_restored_era(tx, seen, LATER, because=EraBeginning.RESTORED, reason="", by="me")
+    assert (era.number, lost) == (3, 1), "no number is used twice"
+
+
+def line(number: int, *receipts: KnownReceipt) -> WitnessLine:
+    return WitnessLine(1, "e1", number, f"h{number}", NOW, receipts)
+
+
+def receipt(number: int) -> KnownReceipt:
+    return KnownReceipt(f"i{number}", "vpub", f"m{number}", "00", NOW)
+
+
+def test_a_line_that_a_crash_has_torn_is_passed_over_and_written_over(seen: Witness) -> None:
+    seen.append(line(1, receipt(1)))
+    seen.append(line(2, receipt(2)))
+    (file,) = seen.folder.iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    again = Witness(seen.folder)
+    assert again.read_last() == line(1, receipt(1))
+    again.append(line(3, receipt(3)))
+    assert [each.id for each in Witness(seen.folder).find_missing(1, 0)] == ["i1", "i3"]
+
+
+def test_it_is_bounded_and_keeps_what_no_backup_has(seen: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witness, "LARGEST", 1)
+    for number in range(1, 7):
+        seen.append(line(number, receipt(number)))
+    assert seen.covers(1)
+    seen.forget(4)
+    assert [each.id for each in seen.find_missing(1, 0)] == ["i4", "i5", "i6"]
+    assert not seen.covers(3)
+    monkeypatch.setattr(witness, "MOST", 1)
+    seen.forget(0)
+    assert [each.id for each in seen.find_missing(1, 0)] == ["i6"], "the last stays"
+
+
+# --- what an operator types
+
+
+@pytest.fixture
+def watched(backed: Backed) -> Backed:  # noqa: F811 - it is the fixture
+    """A hub whose node has run."""
+    node(backed)
+    return backed
+
+
+def node(office: Backed) -> None:
+    engine = homes.engine_of(office.home)
+    follow(engine, Witness(office.home / "data/witness"))
+    engine.dispose()
+
+
+def mistakes(office: Backed) -> list[str]:
+    return [str(each.wrong) for each in check.check_config(office.home / "hub.toml", datetime.now(UTC)).mistakes]
+
+
+def test_a_restored_hub_begins_an_era_and_says_what_to_ask_for(watched: Backed, tmp_path: Path) -> None:
+    file = watched.back_up()
+    watched.record(4, 5)
+    node(watched)
+    (restored,) = watched.run("restore", file, "--identity", watched.identity, "--reason", "hong dia")
+    assert (restored["era"], restored["lost"], restored["complete"]) == (2, 2, True)
+    assert mistakes(watched) == []
+    lost = watched.run("lost")
+    assert {(each["partner"], each["message_id"], each["again"]) for each in lost} == {
+        ("sotttt", "m4", None),
+        ("sotttt", "m5", None),
+    }
+    written = watched.run("letters", tmp_path / "letters")
+    assert {each["partner"]: each["known"] for each in written} == {"sotttt": 2, "vpub": 0, "vpcp": 0}
+    assert "same MessageId and the same bytes" in (tmp_path / "letters/vpcp.txt").read_text("utf-8"), "all are asked"
+    with (tmp_path / "letters/sotttt.csv").open(encoding="utf-8") as rows:
+        assert [row["MessageId"] for row in csv.DictReader(rows)] == ["m4", "m5"]
+    node(watched)
+    watched.record(4)
+    assert {each["message_id"] for each in watched.run("lost", "--awaited")} == {"m5"}
+
+
+def test_a_copy_put_in_place_by_hand_is_not_served_until_a_person_says_so(watched: Backed) -> None:
+    journal, copy = watched.home / "data/hub.db", watched.home / "copy.db"
+    assert homes.typing(watched.home)("db", "backup", str(copy)).exit_code == 0
+    watched.record(4)
+    node(watched)
+    for end in ("-wal", "-shm"):
+        Path(f"{journal}{end}").unlink(missing_ok=True)
+    shutil.copy(copy, journal)
+    (said,) = mistakes(watched)
+    assert "it was put back" in said
+    planned = watched.run("adopt", "--reason", "chep tay")
+    assert [each["action"] for each in planned] == ["planned"]
+    assert len(mistakes(watched)) == 1, "a plan changes nothing"
+    (adopted,) = watched.run("adopt", "--reason", "chep tay", "--yes")
+    assert (adopted["era"], adopted["lost"]) == (2, 1)
+    assert mistakes(watched) == []
+    engine = homes.engine_of(watched.home)
+    with transactions.read_transaction(engine) as tx:
+        text = tx.scalar(sa.select(event.c.text).where(event.c.text.like('%"event":"era-begun"%')))
+    said_of: dict[str, Any] = json.loads(str(text))
+    assert (said_of["era"], said_of["because"], said_of["reason"]) == (2, "adopted", "chep tay")
+
+
+def test_no_letters_are_written_for_a_journal_that_was_never_put_back(watched: Backed, tmp_path: Path) -> None:
+    assert watched.typed("letters", tmp_path / "letters").exit_code == 1
+    assert not (tmp_path / "letters").exists()
