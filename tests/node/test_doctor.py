@@ -15,6 +15,7 @@ from click.testing import Result
 from cryptography import x509
 
 from hub.config import read_config
+from hub.config.upkeep.backup import BackupSettings
 from hub.journal.nodes import Node, NodeState, PendingRestart, SeenNode
 from hub.node.doctor import examination, installation, machine, running
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
@@ -320,18 +321,27 @@ def test_the_certificate_must_name_the_hub_and_have_days_left(
     assert examination.judge_certificate(config, NOW).verdict is verdict
 
 
+def backed_up(every: timedelta | None = None) -> BackupSettings:
+    return BackupSettings(
+        folder=Path("/b"), recipients=(), every=every, at=timedelta(), keep=1, configuration=True, keys=False
+    )
+
+
 @pytest.mark.parametrize(
-    ("age", "wanted", "verdict"),
+    ("age", "settings", "verdict"),
     [
-        (timedelta(hours=30), True, OK),
-        (timedelta(days=3), True, WARNING),
-        (None, True, WARNING),
-        (None, False, WARNING),
+        (timedelta(hours=30), backed_up(), OK),
+        (timedelta(days=3), backed_up(timedelta(days=1)), WARNING),
+        (timedelta(days=3), backed_up(timedelta(days=7)), OK),
+        (None, backed_up(), WARNING),
+        (None, None, WARNING),
     ],
-    ids=["of yesterday", "too old", "none yet", "not set up"],
+    ids=["of yesterday", "too old", "weekly", "none yet", "not set up"],
 )
-def test_the_age_of_the_newest_backup_is_judged(age: timedelta | None, wanted: bool, verdict: DiagnosisState) -> None:
-    assert examination.judge_backup(None if age is None else NOW - age, NOW, wanted=wanted).verdict is verdict
+def test_the_age_of_the_newest_backup_is_judged(
+    age: timedelta | None, settings: BackupSettings | None, verdict: DiagnosisState
+) -> None:
+    assert examination.judge_backup(None if age is None else NOW - age, NOW, settings).verdict is verdict
 
 
 def test_a_database_server_of_another_time_is_named() -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.backup.shelf import find_last_backup
 from hub.config import Config, read_config
+from hub.config.upkeep.backup import BackupSettings
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.journal import nodes
 from hub.journal.nodes import SeenNode
@@ -52,7 +53,7 @@ def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[
         found, seen = examine_database(config, clock)
         yield from found
         yield from examine_running(config, seen)
-        yield judge_backup(_find_last_backup(config), now, wanted=config.backup is not None)
+        yield judge_backup(_find_last_backup(config), now, config.backup)
     yield examine_service()
 
 
@@ -199,14 +200,14 @@ def names_host(certificate: x509.Certificate, host: str) -> bool:
 # --- backup ----------------------------------------------------------------------------------------------------------
 
 
-def judge_backup(last: datetime | None, now: datetime, *, wanted: bool) -> Diagnosis:
-    """Judge the moment of the newest backup that was tried; None: there is none. *wanted*: whether `[backup]` is set."""
-    if not wanted:
+def judge_backup(last: datetime | None, now: datetime, settings: BackupSettings | None) -> Diagnosis:
+    """Judge the moment of the newest backup that was tried; None: there is none. *settings*: those of `[backup]`."""
+    if settings is None:
         return Diagnosis("backup", DiagnosisState.WARNING, phrase("no backup is set up here ([backup])"), _BACKUP)
     if last is None:
         return Diagnosis("backup", DiagnosisState.WARNING, phrase("there is no backup yet"), _BACKUP)
     found = phrase("the newest backup is of {at}", at=f"{last:%Y-%m-%d %H:%M}")
-    if now - last > _OLD:
+    if now - last > max(_OLD, 2 * (settings.every or timedelta())):
         return Diagnosis("backup", DiagnosisState.WARNING, found, _BACKUP)
     return Diagnosis("backup", DiagnosisState.OK, found)
 
