@@ -14,6 +14,7 @@ from lxml import etree
 from hub.config import Partner
 from hub.domain.errors import CallRefused, Rejected, Unready
 from hub.domain.local_time import find_local_day
+from hub.domain.measures import DELIVERED_SECONDS
 from hub.domain.model import Problem, UnitKind
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
@@ -145,7 +146,7 @@ class DocumentsEndpoint:
         opened, partner, now = case.opened, case.partner.code, case.now
         unit, also = (units[0], units[1:]) if units else (None, ())
         try:
-            await self._access.run_once(
+            waited = await self._access.run_once(
                 case.owner,
                 opened.mark,
                 now,
@@ -159,6 +160,8 @@ class DocumentsEndpoint:
             raise
         except Rejected as rejected:
             return documents_responses.build_refused_response(opened.operation, rejected.problems)
+        for each in waited:
+            self._access.measures.observe(DELIVERED_SECONDS, each.total_seconds(), partner)
         return documents_responses.build_confirmed_response()
 
     def _require_reader(self, partner: Partner) -> None:

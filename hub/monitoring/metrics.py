@@ -4,6 +4,7 @@ Reading them takes a few queries, which cost the same however much waits. Quanti
 deliveries) are not counted. `lienthong_events_total` only grows and shows the activity.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from hub.domain.measures import FACTS, Measures
 from hub.journal import duties, events, feed_cursor
 from hub.journal.queue import partner_state
+from hub.journal.upkeep import backup_runs, hub_alerts
 from hub.journal.waiting_counts import read_waiting
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.security.certificates import Anchors
@@ -147,6 +149,8 @@ def measure_journal(tx: Transaction, now: datetime, feed: str | None, partners: 
         ),
         make_value("lienthong_database_size_bytes", "Octets that the database takes.", measure_database_size(tx)),
         *_of_partners(tx, partners),
+        *_of_backups(tx),
+        *_of_alerts(tx),
     ]
     return metrics if feed is None else [*metrics, *_of_feed(tx, now, feed)]
 
@@ -169,6 +173,34 @@ def _of_partners(tx: Transaction, partners: Collection[str]) -> list[Metric]:
             "1 while a person has paused the sending to the partner.",
             *((labels, float(each.pause is not None)) for labels, each in known),
         ),
+    ]
+
+
+def _of_backups(tx: Transaction) -> list[Metric]:
+    standing = backup_runs.read_backup_standing(tx)
+    made = standing.last_good.made_at if standing.last_good is not None else None
+    return [
+        make_gauge(
+            "lienthong_backup_last_good_timestamp_seconds",
+            "The moment of the journal in the last backup that was made and tried; absent without any.",
+            *([({}, made.timestamp())] if made is not None else []),
+        ),
+        make_value(
+            "lienthong_backup_failed",
+            "1 if the last backup that has ended failed.",
+            float(standing.failure is not None),
+        ),
+    ]
+
+
+def _of_alerts(tx: Transaction) -> list[Metric]:
+    raised = Counter((each.key.kind, each.severity.value) for each in hub_alerts.read_alerts(tx, ended=False))
+    return [
+        make_gauge(
+            "lienthong_alerts",
+            "Alerts of the hub itself that are raised.",
+            *(({"kind": kind, "severity": severity}, count) for (kind, severity), count in sorted(raised.items())),
+        )
     ]
 
 

@@ -1,10 +1,11 @@
 """What /metrics tells of intake: every call once, by partner, service and answer; every message once, by what became of it."""
 
 import pytest
+from lxml import etree
 
 from hub import config
 from hub.domain.errors import Unready
-from hub.domain.measures import CALL_SECONDS, CALLS_ANSWERED, MESSAGES
+from hub.domain.measures import CALL_SECONDS, CALLS_ANSWERED, DELIVERED_SECONDS, MESSAGES
 from hub.domain.model import Problem
 from hub.partner.policy import Policy
 from hub.soap import documents_requests
@@ -74,6 +75,17 @@ def test_a_call_that_is_refused_before_it_is_read_is_counted_once(desk):
     desk.record_refusal(Problem("media-type"), ME.certificate)
     desk.count_unread("disk-low", OTHER.certificate)
     assert counted(desk, CALLS_ANSWERED) == {("me", "media-type"): 1, ("other", "disk-low"): 1}
+
+
+def test_what_a_partner_fetches_has_arrived_when_it_confirms_and_is_counted_once(desk):
+    frontdesk.ask(desk, ME, SENT)
+    pending = frontdesk.ask(desk, OTHER, documents_requests.GetPendingDocumentIds("H55.01"))
+    (held,) = [each.text or "" for each in etree.fromstring(pending.body.read()).iterfind(".//{*}DocumentId")]
+    frontdesk.ask(desk, OTHER, documents_requests.GetDocument(held))
+    for earlier in (0, 1):
+        frontdesk.ask(desk, OTHER, documents_requests.ConfirmReceived(held), earlier=earlier)
+    ((labels, counts),) = desk._access.measures.read(DELIVERED_SECONDS).items()
+    assert (labels, sum(counts[:-1])) == (("other",), 1)
 
 
 def test_an_error_of_the_hub_is_one(desk, monkeypatch):

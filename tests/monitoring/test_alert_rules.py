@@ -201,6 +201,12 @@ FIRES = {
         1,
         {"link": "vpub"},
     ),
+    "LienThongBackupOld": (
+        {'lienthong_backup_last_good_timestamp_seconds{instance="h1"}': "-200000x30"},
+        15,
+        {},
+    ),
+    "LienThongBackupFailed": ({'lienthong_backup_failed{instance="h1"}': "1x90"}, 70, {}),
     "LienThongSyslogFailed": (
         {'lienthong_syslog_total{instance="h1",became="failed"}': "0x3 2x10"},
         5,
@@ -251,6 +257,8 @@ WELL = {
     'lienthong_link_up{instance="h1",link="vpub"}': "1x1600",
     'lienthong_link_certificate_expiry_timestamp_seconds{instance="h1",link="vpub"}': "8640000x1600",
     'lienthong_syslog_total{instance="h1",became="failed"}': "1x1600",
+    'lienthong_backup_last_good_timestamp_seconds{instance="h1"}': "0x1600",
+    'lienthong_backup_failed{instance="h1"}': "1x30 0x1570",
 }
 
 

@@ -6,8 +6,11 @@ import attrs
 import pytest
 
 from hub.config.reports import ReportSettings
+from hub.domain.alert_severity import AlertSeverity
 from hub.domain.measures import FACTS, Measures
 from hub.journal.queue import partner_state
+from hub.journal.upkeep import backup_runs, hub_alerts
+from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
 from hub.monitoring import metrics
 from hub.node.form_rules import list_form_services
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
@@ -43,6 +46,29 @@ def test_the_breaker_and_the_pause_of_each_partner_that_is_configured_are_told(t
     }
     assert samples(found, "lienthong_partner_paused") == {("vpub",): 1, ("vpcp",): 0}
     assert samples(found, "lienthong_database_size_bytes")[()] > 100_000
+
+
+def test_the_last_good_backup_and_a_failure_after_it_are_told(tx):
+    assert samples(metrics.measure_journal(tx, NOW, None), "lienthong_backup_last_good_timestamp_seconds") == {}
+    good = backup_runs.begin_backup_run(tx, "node", NOW)
+    assert good is not None
+    backup_runs.end_backup_run(tx, good, NOW + HOUR, made_at=NOW, file="a", octets=1, number=1, restored=True)
+    failed = backup_runs.begin_backup_run(tx, "node", NOW + 2 * HOUR)
+    assert failed is not None
+    backup_runs.fail_backup_run(tx, failed, NOW + 3 * HOUR, "no room")
+    found = metrics.measure_journal(tx, NOW, None)
+    assert samples(found, "lienthong_backup_last_good_timestamp_seconds") == {(): NOW.timestamp()}
+    assert samples(found, "lienthong_backup_failed") == {(): 1}
+
+
+def test_alerts_of_the_hub_that_are_raised_are_told_by_kind_and_severity(tx):
+    met = [
+        MetCondition(key=HubAlertKey(kind="partner-down", about=code), severity=AlertSeverity.WARNING)
+        for code in ("vpub", "vpcp")
+    ]
+    seen = ConditionRound(met=met, judged={"partner-down"}, node="node", shared=True, gone=frozenset())
+    hub_alerts.write_steps(tx, seen, NOW, TransitionRules())
+    assert samples(metrics.measure_journal(tx, NOW, None), "lienthong_alerts") == {("partner-down", "warning"): 2}
 
 
 def test_the_newest_crl_and_the_oldest_ocsp_answer_of_each_ca_are_told():

@@ -1,6 +1,6 @@
 """A real Prometheus loads the rules, reads a running hub, and answers every expression of the dashboard.
 
-What needs a part that this hub has not (RabbitMQ, an OCSP responder, worker processes) comes from a second target, which
+What needs a part that this hub has not (RabbitMQ, an OCSP responder, worker processes, a backup, an alert) comes from a second target, which
 this test serves as the hub would.
 """
 
@@ -22,6 +22,7 @@ import pytest
 
 from hub.cli.documents_client import SubmissionRefused
 from hub.demo.plan.packets import write_document_packet
+from hub.domain.alert_severity import AlertSeverity
 from hub.domain.measures import (
     COMMITS_FAILED,
     LEASES,
@@ -92,13 +93,18 @@ def write_beside():
     lag = SimpleNamespace(published=7, events=3, oldest=pki.NOW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hub.journal.feed_cursor.read_feed_lag", lambda _tx, _name: lag)
-        feed = metrics._of_feed(cast("Transaction", None), pki.NOW, "feed")
+        alert = SimpleNamespace(key=SimpleNamespace(kind="partner-down"), severity=AlertSeverity.WARNING)
+        patch.setattr("hub.journal.upkeep.hub_alerts.read_alerts", lambda _tx, **_which: [alert])
+        backups = SimpleNamespace(last_good=SimpleNamespace(made_at=pki.NOW), failure=None)
+        patch.setattr("hub.journal.upkeep.backup_runs.read_backup_standing", lambda _tx: backups)
+        none = cast("Transaction", None)
+        rest = [*metrics._of_feed(none, pki.NOW, "feed"), *metrics._of_backups(none), *metrics._of_alerts(none)]
     return exposition.write_metrics(
         [
             *admin._measure_workers(pool),
             *exposition._list_worker_metrics({"0": os.getpid()}),
             metrics.make_value("lienthong_feed_connected", "1 on the node that publishes.", 1),
-            *feed,
+            *rest,
             *metrics.measure_trust(anchors),
             *exposition.list_measures(measures),
         ]
@@ -216,7 +222,7 @@ def test_prometheus_loads_the_rules_and_answers_what_the_dashboard_asks(hub, tmp
         assert [rule["name"] for rule in group["rules"]] == [rule["alert"] for rule in RULES]
         assert {rule["name"]: rule.get("lastError") for rule in group["rules"] if rule["health"] != "ok"} == {}
         said = typed(tmp_path, hub)
-        for each in ("# TYPE lienthong_ready gauge", "packaging/monitoring", "35 rules found"):
+        for each in ("# TYPE lienthong_ready gauge", "packaging/monitoring", f"{len(RULES)} rules found"):
             assert each in said
         hub.stop()
         until(lambda: alerts(asked).get("LienThongDown") == "pending", "the stop to be noticed")

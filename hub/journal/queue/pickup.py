@@ -78,8 +78,10 @@ def confirm_receipt(
     *,
     also: Sequence[str] = (),
     fresh: bool = True,
-) -> None:
+) -> list[timedelta]:
     """Mark the partner's fetched deliveries of a message as `delivered`: those of *unit*, or all. Repeatable.
+
+    Returns how long each had waited, since it was made or replayed.
 
     *also*: see `list_pending_messages`.
 
@@ -98,25 +100,26 @@ def confirm_receipt(
         raise Rejected(Problem("not-fetched", f"{message_id}: {', '.join(held)}"))
     if not fresh and any(row.state == DeliveryState.FETCHED for row in rows):
         raise refuse_replayed_call(message_id)
-    for row in rows:
-        if row.state == DeliveryState.FETCHED:
-            tx.execute(
-                sa.update(table)
-                .where(table.c.id == row.id)
-                .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now)
-            )
-            record_delivery_end(
-                tx,
-                message_id,
-                row.id,
-                row.recipient,
-                partner,
-                DeliveryState.DELIVERED,
-                now,
-                None,
-                again=row.again,
-                failed=row.failed,
-            )
+    fetched = [row for row in rows if row.state == DeliveryState.FETCHED]
+    for row in fetched:
+        tx.execute(
+            sa.update(table)
+            .where(table.c.id == row.id)
+            .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now)
+        )
+        record_delivery_end(
+            tx,
+            message_id,
+            row.id,
+            row.recipient,
+            partner,
+            DeliveryState.DELIVERED,
+            now,
+            None,
+            again=row.again,
+            failed=row.failed,
+        )
+    return [now - row.since for row in fetched]
 
 
 def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
