@@ -3,12 +3,13 @@
 import os
 import pty
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -46,27 +47,46 @@ admin-port = 0
 Type = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def cheap() -> Iterator[None]:
+    """Passwords are hashed at no cost."""
+    with pytest.MonkeyPatch.context() as patch:
+        cost = passwords.HashCost(n=4, r=8, p=1)
+        patch.setattr(passwords, "hash_password", partial(passwords.hash_password, cost=cost))
+        yield
+
+
+def prepare(place: Path) -> None:
+    (place / "answers.toml").write_text(ANSWERS, "utf-8")
+    (place / "units.csv").write_text(UNITS, "utf-8")
+
+
+def run(*words: object) -> Result:
+    return CliRunner(env={"LANG": "en_US.UTF-8"}).invoke(lienthong, list(map(str, words)))
+
+
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Type:
     """Types a command in an empty directory that holds the answers and the units."""
     monkeypatch.chdir(tmp_path)
-    cheap = partial(passwords.hash_password, cost=passwords.HashCost(n=4, r=8, p=1))
-    monkeypatch.setattr(passwords, "hash_password", cheap)
-    (tmp_path / "answers.toml").write_text(ANSWERS, "utf-8")
-    (tmp_path / "units.csv").write_text(UNITS, "utf-8")
-
-    def run(*words: object) -> Result:
-        return CliRunner(env={"LANG": "en_US.UTF-8"}).invoke(lienthong, list(map(str, words)))
-
+    prepare(tmp_path)
     return run
 
 
-@pytest.fixture
-def home(typed: Type, tmp_path: Path) -> Path:
-    """A hub for production that waits for its certificate."""
-    done = typed("init", "hub", "--production", "--answers", "answers.toml", "--units", "units.csv")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, cheap: None) -> Path:
+    place = tmp_path_factory.mktemp("made")
+    prepare(place)
+    answers, units = place / "answers.toml", place / "units.csv"
+    done = run("init", place / "hub", "--production", "--answers", answers, "--units", units)
     assert done.exit_code == 0, done.output
-    return tmp_path / "hub"
+    return place / "hub"
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    """A hub for production that waits for its certificate."""
+    return Path(shutil.copytree(made, tmp_path / "hub"))
 
 
 @pytest.fixture(scope="module")
@@ -235,10 +255,15 @@ def test_after_a_disk_error_the_files_that_were_written_are_gone(
 def test_the_database_may_be_on_a_server_and_must_be_empty(typed: Type, postgresql, tmp_path: Path) -> None:
     with postgresql.database(empty=True) as url:
         shown = url.replace("+psycopg", "")
-        words = ("--production", "--answers", "answers.toml", "--database", shown, "--units", "units.csv")
+        (tmp_path / "secret").write_text("of no use to a server that trusts\n")
+        (tmp_path / "secret").chmod(0o600)
+        words = ("--production", "--answers", "answers.toml", "--database", shown, "--database-password-file", "secret")
         first = typed("init", "hub", *words)
         assert first.exit_code == 0, first.output
-        assert tomllib.loads((tmp_path / "hub/hub.toml").read_text("utf-8"))["database"] == {"url": shown}
+        assert tomllib.loads((tmp_path / "hub/hub.toml").read_text("utf-8"))["database"] == {
+            "url": shown,
+            "password-file": f"{tmp_path}/secret",
+        }
         second = typed("init", "other", *words)
         assert (second.exit_code, "is not empty" in second.stderr) == (1, True), second.output
         assert not (tmp_path / "other").exists()
@@ -382,3 +407,13 @@ def test_a_configuration_that_is_no_toml_is_named(typed: Type, home: Path, tmp_p
     (home / "hub.toml").write_text("[pki\n")
     refused = typed("-c", home / "hub.toml", "enroll", file)
     assert (refused.exit_code, "hub.toml: is not TOML" in refused.stderr) == (78, True)
+
+
+def test_the_units_may_come_later(typed: Type, tmp_path: Path, ca: Authority) -> None:
+    done = typed("init", "hub", "--production", "--answers", "answers.toml")
+    assert "units import FILE" in done.stderr
+    home = tmp_path / "hub"
+    enrolled = typed("-c", home / "hub.toml", "enroll", certify(ca, home, tmp_path), "--ca", tmp_path / "ca.crt")
+    assert enrolled.exit_code == 0, enrolled.output
+    assert typed("-c", home / "hub.toml", "units", "import", "units.csv").exit_code == 0
+    assert typed("-c", home / "hub.toml", "check").exit_code == 0
