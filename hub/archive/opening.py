@@ -9,18 +9,19 @@ A message that was brought back for a replay has its earlier events still in the
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import attrs
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from hub.archive import catalogue
 from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.archive.manifest import EXCHANGES, FORMS, SIGNERS
-from hub.archive.reading import Archive, ArchivedMessage, NoArchive
+from hub.archive.reading import Archive, ArchivedEvent, ArchivedMessage, NoArchive
 from hub.domain.model import Message
 from hub.journal import blobs, search
 from hub.security import kept_envelopes
@@ -50,6 +51,8 @@ _TABLES = (
 _EVENT = tuple(column.name for column in event.columns)
 #: Octets of a message that are copied into memory, at most. Larger ones are only read in pieces (`read_octets`).
 LARGEST = 64 << 20
+#: Archive files that a shelf keeps open.
+_SHELF = 4
 
 
 def find_archives_of(tx: Transaction, message_id: str, folder: Path) -> list[ArchiveEntry]:
@@ -73,9 +76,92 @@ def _list_restored(tx: Transaction, message_id: str) -> Iterator[str]:
     """Yield the ids of the archive files from which a message was brought back, by its events in *tx*."""
     query = sa.select(event.c.text).where(event.c.message == message_id, event.c.text.like(_RESTORED_TEXT))
     for text in tx.scalars(query.order_by(event.c.serial)):
-        said = json.loads(text)
-        if said["event"] == RESTORED:
-            yield str(said["archive"])
+        yield from _read_restored(text)
+
+
+@attrs.define(eq=False)
+class ArchiveShelf:
+    """Reads what archive files have of many messages, in the order of their ids. Keeps the files used last open."""
+
+    _tx: Transaction
+    _folder: Path
+    _parts: dict[int, str] = attrs.field(factory=dict)  #: number of a part -> id of its archive file
+    _open: dict[str, tuple[Archive, ExitStack]] = attrs.field(factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        for _, opened in self._open.values():
+            opened.close()
+        self._open.clear()
+
+    def find_archives(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return the ids of the archive files that have rows of each of the messages *ids*, if any."""
+        found: dict[str, list[str]] = {}
+        went = sa.select(message.c.id, message.c.archive).where(message.c.id.in_(ids), message.c.archive.is_not(None))
+        for row in self._tx.execute(went):
+            found.setdefault(row.id, []).append(self._find_part(row.archive))
+        back = sa.select(event.c.message, event.c.text).where(event.c.message.in_(ids))
+        for row in self._tx.execute(back.where(event.c.text.like(_RESTORED_TEXT)).order_by(event.c.serial)):
+            found.setdefault(row.message, []).extend(_read_restored(row.text))
+        return found
+
+    def _find_part(self, number: int) -> str:
+        if number not in self._parts:
+            query = sa.select(retention_part.c.archive).where(retention_part.c.number == number)
+            self._parts[number] = self._tx.scalars(query).one() or ""
+        return self._parts[number]
+
+    def read_events(self, message_id: str, archives: Iterable[str]) -> list[ArchivedEvent]:
+        """Return the events of a message in *archives*, and in those from which it was brought back before, in order.
+
+        Raises ArchiveAbsent.
+        """
+        found: dict[int, ArchivedEvent] = {}
+        left, seen = list(archives), set[str]()
+        while left:
+            name = left.pop()
+            seen.add(name)
+            with self._reading(name) as archive:
+                told = list(archive.read_events(message_id))
+            found |= {each.serial: each for each in told}
+            more = {other for each in told if RESTORED in each.text for other in _read_restored(each.text)}
+            left += sorted(more - seen - set(left))
+        return [found[serial] for serial in sorted(found)]
+
+    def find_octets(self, message_id: str, archives: Iterable[str]) -> str | None:
+        """Return that one of *archives* which has the octets of a message. None: none has them. Raises ArchiveAbsent."""
+        for name in archives:
+            with self._reading(name) as archive:
+                if archive.read_message(message_id).has_octets:
+                    return name
+        return None
+
+    def read_octets(self, archive: str, sha256: str) -> Iterator[bytes]:
+        """Yield the octets with this SHA-256 from the file with the id *archive*, in pieces. Raises ArchiveAbsent."""
+        with self._reading(archive) as found:
+            yield from found.read_octets(sha256)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Archive]:
+        """Yield the open archive file with the id *name*."""
+        if name not in self._open:
+            if len(self._open) >= _SHELF:
+                self._open.pop(next(iter(self._open)))[1].close()
+            entry, stack = catalogue.read_archive_entry(self._tx, name), ExitStack()
+            self._open[name] = (stack.enter_context(catalogue.open_entry(entry, self._folder)), stack)
+        try:
+            yield self._open[name][0]
+        except (NoArchive, KeyError) as error:
+            raise ArchiveAbsent(catalogue.read_archive_entry(self._tx, name), str(error)) from error
+
+
+def _read_restored(text: str) -> Iterator[str]:
+    """Yield the id of the archive file that an event names from which its message was brought back."""
+    said = json.loads(text)
+    if said["event"] == RESTORED:
+        yield str(said["archive"])
 
 
 def find_archived_message(tx: Transaction, message_id: str, folder: Path) -> Message | None:

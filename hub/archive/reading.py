@@ -48,6 +48,8 @@ from hub.report.counting.lines import write_compact_json
 from hub.security import wss_verify
 from hub.store import tables
 
+#: Members whose lines are remembered.
+_RECENT = 3
 #: Octets of the manifest, at most.
 _MANIFEST = 64 << 20
 _ORIGIN = "0" * 64
@@ -96,6 +98,8 @@ class Archive:
     members: Mapping[str, Member] = attrs.field(repr=False)
     manifest: ArchiveManifest = attrs.field(repr=False)  #: as it stands there, its seal not verified
     _names: Mapping[str, Sequence[str]] = attrs.field(init=False, repr=False)
+    #: the lines of the members that were read last, by name: neighbours are in the same ones
+    _recent: dict[str, Sequence[Mapping[str, Any]]] = attrs.field(init=False, factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         found: dict[str, list[str]] = {folder: [] for folder in (*FOLDERS, OCTETS)}
@@ -204,7 +208,9 @@ class Archive:
 
     def _read_lines(self, name: str) -> Iterator[Mapping[str, Any]]:
         """Yield the lines of a member whose hash is that of the manifest. Raises NoArchive."""
-        found, digest = [], sha256()
+        if (recent := self._recent.get(name)) is not None:
+            return iter(recent)
+        found, digest = list[Mapping[str, Any]](), sha256()
         if self.members[name].size > MOST_LINE:
             raise NoArchive(f"{self.path}: {name}: too large")
         try:
@@ -215,6 +221,9 @@ class Archive:
             raise NoArchive(f"{self.path}: {name}: {error}") from None
         if digest.hexdigest() != self.manifest.members.get(name, (0, ""))[1]:
             raise NoArchive(f"{self.path}: {name}: its SHA-256 is not that of the manifest")
+        while len(self._recent) >= _RECENT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[name] = found
         return iter(found)
 
     # --- whether it is whole

@@ -9,11 +9,14 @@ Messages are read and written in small groups. Only the facts of the report are 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
+from pathlib import Path
 from typing import IO, TypeVar
 
 import attrs
 import sqlalchemy as sa
 
+from hub.archive.opening import ArchiveShelf
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events, search
@@ -64,6 +67,10 @@ from hub.workload.unit_report import Difference, ReportSources
 LISTED = (*COUNTING, ColumnKind.TIME)  #: the kinds of columns that take facts themselves
 
 _T = TypeVar("_T")
+#: An event: its message, its number in the chain, the hash before it, its hash, its text.
+_EventLine = tuple[str, int | None, str | None, str | None, str]
+#: The folder of archive files where there is none.
+_NOWHERE = Path("archive")
 _TOGETHER = 200  #: the number of messages that one query reads
 _OF_MESSAGE = ("id", "message_id", "partner", "service", "kind", "sender", "sha256", "size", "signature")
 
@@ -94,30 +101,33 @@ def write_evidence_file(
     file: IO[bytes],
     *,
     octets: bool = False,
+    archives: Path = _NOWHERE,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> WrittenEvidence:
     """Write the evidence of the report *asked*, as of *now*, into the empty and seekable *file*.
 
-    *octets*: include the exact octets of the messages. *tell*: called with the number of messages done and their total.
+    *octets*: include the exact octets of the messages. *archives*: the folder of archive files, from which the events and
+    octets are read that are not in the journal any more. *tell*: called with the number of messages done and their total.
     A form that takes its numbers from others has the whole evidence of each of those inside. *file* must then be
     readable too. Raises TooMany, and OverflowError where a member becomes too large; Unready when the hub's key cannot be
-    used.
+    used; ArchiveAbsent.
     """
     if asked.bases:
-        return _write_derived(tx, asked, now, identity, file, octets=octets, tell=tell)
+        return _write_derived(tx, asked, now, identity, file, octets=octets, archives=archives, tell=tell)
     gathered, by_unit = _gather(asked, now)
     packing, revision = _begin(tx, asked, gathered, identity, file)
     packing.put(PERIODS, pieces.write_pieces(_pieces(asked)))
     beside = dict(_beside(asked, by_unit))
     _write_facts(packing, asked.form, by_unit, beside)
     ids = sorted({fact.message for fact in _all(by_unit, beside)})
-    here = _write_messages(tx, packing, ids, octets=octets)
-    many = _write_events(tx, packing, ids, lambda done: tell(done, len(ids)))
-    listed = _list_members(packing)
-    for digest in here:
-        with packing.writing(f"{OCTETS}/{digest}") as put:
-            for piece in blobs.read_blob_pieces(tx, digest):
-                put(piece)
+    with ArchiveShelf(tx, archives) as shelf:
+        here = _write_messages(tx, packing, ids, shelf, octets=octets)
+        many = _write_events(tx, packing, ids, shelf, lambda done: tell(done, len(ids)))
+        listed = _list_members(packing)
+        for digest, archive in here.items():
+            with packing.writing(f"{OCTETS}/{digest}") as put:
+                for piece in shelf.read_octets(archive, digest) if archive else blobs.read_blob_pieces(tx, digest):
+                    put(piece)
     counts = Counts(gathered.summary.facts, sum(map(len, beside.values())), len(ids), many, len(here))
     manifest = _end(tx, asked, now, identity, packing, listed, counts)
     return WrittenEvidence(manifest=manifest, revision=revision, wrong=gathered.wrong)
@@ -131,6 +141,7 @@ def _write_derived(
     file: IO[bytes],
     *,
     octets: bool,
+    archives: Path,
     tell: Callable[[int, int], None],
 ) -> WrittenEvidence:
     """Write the evidence of a form that takes its numbers from others: its own list of facts, and the whole evidence of
@@ -150,7 +161,7 @@ def _write_derived(
             tell(place * total + done, len(asked.bases) * total)
 
         with packing.embedding(name_base_member(name)) as window:
-            written = write_evidence_file(tx, base, now, identity, window, octets=octets, tell=told)
+            written = write_evidence_file(tx, base, now, identity, window, octets=octets, archives=archives, tell=told)
         inside.append(written.manifest.counts)
         wrong += written.wrong
     counts = Counts.add(gathered.summary.facts, inside)
@@ -337,25 +348,40 @@ def _write_facts(
                             put(lines.write_fact_line(line.fact))
 
 
-def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, octets: bool) -> list[str]:
-    """Write one line per message. Return the hashes of the messages whose octets must be written."""
-    here: dict[str, None] = {}
+def _write_messages(
+    tx: Transaction, packing: Packing, ids: Sequence[str], shelf: ArchiveShelf, *, octets: bool
+) -> dict[str, str]:
+    """Write one line per message. Return the hashes of the messages whose octets must be written.
+
+    Each with the id of the archive file that has them; empty: the journal has them.
+    """
+    here: dict[str, str] = {}
     with packing.writing(MESSAGES) as put:
         for some in _some(ids):
+            archives = shelf.find_archives(some)
             rows = tx.execute(sa.select(message_table).where(message_table.c.id.in_(some))).mappings()
             for row in sorted(rows, key=lambda row: str(row["id"])):
                 where = _where(tx, row) if octets else OctetsPlace.NOT_ASKED
+                archive = ""
+                if where == OctetsPlace.NOT_KEPT and row["id"] in archives:
+                    archive = shelf.find_octets(row["id"], archives[row["id"]]) or ""
+                    where = OctetsPlace.HERE if archive else where
                 if where == OctetsPlace.HERE:
-                    here[row["sha256"]] = None
+                    here.setdefault(row["sha256"], archive)
                     if len(here) > MOST - len(packing.members) - 3:
                         raise TooMany(phrase("octets of more than {count} messages", count=len(here) - 1))
                 said = {name: row[name] for name in _OF_MESSAGE} | {
                     "received_at": write_instant(row["received_at"]),
                     "octets": where,
-                    "receipt": row["receipt"].decode() if row["receipt"] else None,
+                    "receipt": _read_receipt(tx, row),
                 }
                 put(lines.write_compact_json(said))
-    return list(here)
+    return here
+
+
+def _read_receipt(tx: Transaction, row: sa.RowMapping) -> str | None:
+    receipt = row["receipt"] if row["archive"] is None else search.read_stored_receipt(tx, row["id"])
+    return receipt.decode() if receipt else None
 
 
 def _where(tx: Transaction, row: sa.RowMapping) -> OctetsPlace:
@@ -364,7 +390,9 @@ def _where(tx: Transaction, row: sa.RowMapping) -> OctetsPlace:
     return OctetsPlace.HERE if blobs.read_blob_size(tx, row["sha256"]) == row["size"] else OctetsPlace.NOT_KEPT
 
 
-def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: Callable[[int], None]) -> int:
+def _write_events(
+    tx: Transaction, packing: Packing, ids: Sequence[str], shelf: ArchiveShelf, tell: Callable[[int], None]
+) -> int:
     """Write one line per event, ordered by message, each with the hash of the event before it in the chain. Return the
     number of events.
     """
@@ -374,19 +402,26 @@ def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: C
             query = sa.select(table.c.message, table.c.number, table.c.hash, table.c.text)
             rows = tx.execute(query.where(table.c.message.in_(some)).order_by(table.c.serial)).all()
             before = events.read_link_hashes(tx, [row.number - 1 for row in rows if row.number])
-            for row in sorted(rows, key=lambda row: str(row.message)):
-                previous = before.get(row.number - 1) if row.number else None
-                put(
-                    lines.write_compact_json(
-                        {"number": row.number, "previous": previous, "hash": row.hash, "text": row.text}
-                    )
-                )
-            many += len(rows)
+            told = [
+                (row.message, row.number, before.get(row.number - 1) if row.number else None, row.hash, row.text)
+                for row in rows
+            ]
+            told = [*_read_archived_events(shelf, some), *told]  # of one message those in archives come first
+            for _, number, previous, hashed, text in sorted(told, key=itemgetter(0)):
+                put(lines.write_compact_json({"number": number, "previous": previous, "hash": hashed, "text": text}))
+            many += len(told)
             if many > MOST_EVENTS:
                 raise TooMany(phrase("events > {most}", most=MOST_EVENTS))
             done += len(some)
             tell(done)
     return many
+
+
+def _read_archived_events(shelf: ArchiveShelf, ids: Sequence[str]) -> Iterator[_EventLine]:
+    """Yield the events of those of the messages *ids* that have some in archive files."""
+    for name, archives in sorted(shelf.find_archives(ids).items()):
+        for each in shelf.read_events(name, archives):
+            yield name, each.number, each.previous, each.hash, each.text
 
 
 def _some(every: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -1,17 +1,22 @@
 """A message whose rows are gone is read as before: from the journal and its archive file together."""
 
+import io
+
 import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.archive import opening
+from hub import audit
+from hub.archive import opening, restoring
 from hub.archive.catalogue import ArchiveAbsent
 from hub.domain.model import Event
-from hub.journal import blobs, events, messages, search
+from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries, exchanges
 from hub.journal.upkeep import integrity
 from hub.store import tables, transactions
-from tests.archiving import THEN, chain, forgotten, live, wrong
+from hub.workload import evidence_file, unit_report
+from tests import evidencing
+from tests.archiving import HUB, LATER, THEN, TRUST, chain, forgotten, live, wrong
 from tests.province import NOW, ROUTES, document, entry
 
 
@@ -84,6 +89,45 @@ def refuse(engine, entered):
         assert messages.record_message(tx, made, ROUTES).problems
     chain(engine)
     return made.id
+
+
+@pytest.mark.parametrize("restored", [False, True], ids=["gone", "brought-back"])
+def test_the_evidence_of_a_report_holds_after_its_messages_went(engine, tmp_path, restored):
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, evidencing.UNITS)
+    live(engine, 3)
+
+    def written(octets=True):
+        file = io.BytesIO()
+        with transactions.read_transaction(engine) as tx:
+            asked = unit_report.resolve_report_sources(tx, "H55.13", "2026-12", "edoc")
+            evidence_file.write_evidence_file(tx, asked, LATER, HUB, file, octets=octets, archives=tmp_path / "archive")
+        return evidencing.members(file.getvalue())
+
+    before = written()
+    forgotten(engine, tmp_path / "archive")
+    with transactions.write_transaction(engine) as tx:
+        tx.execute(sa.delete(tables.closing))  # of no form that counts; they only let the messages go
+    if restored:
+        for name in search_ids(engine):
+            with transactions.read_transaction(engine) as tx:
+                entry_of = restoring.find_archive_entry(tx, name)
+                assert entry_of is not None
+            for step in restoring.restore_steps(entry_of, name, tmp_path / "archive", by="lan", plan=None, now=LATER):
+                with transactions.write_transaction(engine) as tx:
+                    step(tx)
+    after = written()
+    found = list(audit.audit_file(io.BytesIO(evidencing.packed(after)), TRUST))
+    assert [each for each in found if each.holds is False] == []
+    assert "octets" in {each.check for each in found if each.holds}
+    same = after.keys() - {"report.xml", "manifest.xml", *(["events.jsonl"] if restored else [])}
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert len(after["events.jsonl"].splitlines()) == len(before["events.jsonl"].splitlines()) + 3 * restored
+
+
+def search_ids(engine):
+    with transactions.read_transaction(engine) as tx:
+        return [each.id for each in search.find_messages(tx, search.MessageFilter())]
 
 
 def test_a_file_that_is_away_is_named(engine, tmp_path):

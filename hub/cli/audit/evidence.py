@@ -66,6 +66,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
     import attrs
 
+    from hub.cli.audit.archive import stop_without_archive
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.report.declared import read_report_sources
     from hub.domain.errors import Unready
@@ -79,8 +80,10 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
         asked = read_report_sources(tx, unit, period, form, known)
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
-            with _whole(place) as file, progress_bar(t("Writing")) as tell:
-                written = deed.write_evidence_file(tx, asked, now, config.identity, file, octets=octets, tell=tell)
+            with stop_without_archive(config), _whole(place) as file, progress_bar(t("Writing")) as tell:
+                written = deed.write_evidence_file(
+                    tx, asked, now, config.identity, file, octets=octets, archives=config.archive, tell=tell
+                )
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
