@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import attrs
+from cryptography import x509
 
 from hub.config.reports import ReportSettings
 from hub.config.values import Config, Partner
@@ -51,6 +52,10 @@ def _identity(old: Config, new: Config) -> Iterable[str]:
         yield "~ pki.key"
     if old.tls.certificate != new.tls.certificate and len(old.own) + len(new.own) > 2:
         yield f"~ pki.tls-certificate {_mark(hash_certificate(new.tls.certificate))}"
+    if old.rotation.next != new.rotation.next:
+        yield f"~ pki.next-certificate {_mark_optional(new.rotation.next)}"
+    if old.rotation.previous != new.rotation.previous:
+        yield f"~ pki.previous-certificate {_mark_optional(new.rotation.previous)}"
 
 
 def _trust(old: Config, new: Config) -> Iterable[str]:
@@ -102,3 +107,7 @@ def _shown(name: str) -> str:
 
 def _mark(shown: str) -> str:
     return f"{shown[:16]}…"
+
+
+def _mark_optional(certificate: x509.Certificate | None) -> str:
+    return "–" if certificate is None else _mark(hash_certificate(certificate))

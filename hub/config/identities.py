@@ -3,6 +3,7 @@
 Opens no token.
 """
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cryptography import x509
 
 from hub.config import files
 from hub.config.table import ConfigTable
+from hub.config.values import KeyRotation
 from hub.language.phrases import phrase
 from hub.security import pkcs11_uri
 from hub.security.certificates import Identity, Signer
@@ -25,6 +27,7 @@ class OwnIdentities:
     signer: Signer
     tls: Identity
     secrets: tuple[tuple[str, Path], ...]  #: files that only their owner may read, each with its configuration key
+    rotation: KeyRotation  #: the change of one of them that is in progress
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -68,7 +71,39 @@ def read_identities(table: ConfigTable, home: Path) -> OwnIdentities | None:
     if tls_key and tls_certificate:
         tls = _pair(table, home, "tls-", tls_key, tls_certificate)
         secrets.append(("pki.tls-key", home / tls_key))
-    return OwnIdentities(signer, tls, tuple(secrets)) if signer is not None and tls is not None else None
+    rotation = _read_rotation(table, home)
+    if next_key := table.text("next-key", ""):
+        secrets.append(("pki.next-key", home / next_key))
+    return OwnIdentities(signer, tls, tuple(secrets), rotation) if signer is not None and tls is not None else None
+
+
+def _read_rotation(table: ConfigTable, home: Path) -> KeyRotation:
+    """Read the keys that `lienthong keys rotate` writes."""
+    key, certificate = table.text("next-key", ""), table.text("next-certificate", "")
+    for one, other, given in (("next-key", "next-certificate", certificate), ("next-certificate", "next-key", key)):
+        if given and not table.text(one, ""):
+            table.wrong(one, phrase("is missing"), phrase("both or none: {other} is there", other=other))
+    announced = _pair(table, home, "next-", key, certificate)
+    before = table.text("previous-certificate", "")
+    chain = files.read_certificate_file(home / before, partial(table.wrong, "previous-certificate")) if before else ()
+    use = table.text("next-use", "", like="tls|sign", expected=phrase("tls or sign"))
+    return KeyRotation(
+        next=None if announced is None else announced.certificate,
+        next_from=_read_day(table, "next-from"),
+        previous=chain[0] if chain else None,
+        previous_until=_read_day(table, "previous-until"),
+        use=use,
+    )
+
+
+def _read_day(table: ConfigTable, key: str) -> date | None:
+    expected = phrase("a day, such as {example}", example='"2026-11-29"')
+    said = table.text(key, "", like=r"\d{4}-\d{2}-\d{2}", expected=expected)
+    try:
+        return date.fromisoformat(said) if said else None
+    except ValueError:
+        table.wrong(key, phrase("{value} does not fit", value=said), expected)
+        return None
 
 
 def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | None:

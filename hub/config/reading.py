@@ -178,6 +178,7 @@ def read_config(
         public_url=public_url or None,
         identity=own.signer,
         tls=own.tls,
+        rotation=own.rotation,
         authorities=authorities,
         crls=crls,
         sources=sources,

@@ -4,7 +4,7 @@ Paths are absolute, files are loaded, and no value is invalid in itself.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import attrs
@@ -152,6 +152,17 @@ class ConsoleSettings:
 
 
 @attrs.frozen(kw_only=True)
+class KeyRotation:
+    """A change of the hub's certificate in progress: `lienthong keys rotate` makes its steps."""
+
+    next: x509.Certificate | None = None  #: announced to partners, with its key in place; not in use yet
+    next_from: date | None = None  #: the first day on which it may be used
+    previous: x509.Certificate | None = None  #: was in use before; partners may still know it
+    previous_until: date | None = None  #: the last day on which it is named
+    use: str = ""  #: `tls`: it is that of TLS alone
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """The values of `hub.toml` and of the files beside it."""
 
@@ -164,6 +175,7 @@ class Config:
     public_url: str | None
     identity: Signer  #: signs the hub's messages
     tls: Identity  #: presented in TLS; the same key and certificate unless the key is in a token
+    rotation: KeyRotation = attrs.field(factory=KeyRotation)  #: of the certificate of one of them
     authorities: tuple[x509.Certificate, ...]  #: the certificates of the anchors, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
     sources: tuple[RevocationSource, ...] = ()

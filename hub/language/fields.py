@@ -148,6 +148,7 @@ FIELDS: Mapping[str, Phrase] = {
     "status": phrase("status of the document"),
     "stayed": phrase("messages that stay"),
     "stopped": phrase("what stopped it"),
+    "step": phrase("step"),
     "subject": phrase("subject of the certificate"),
     "successor": phrase("successor"),
     "successors": phrase("successors"),

@@ -409,6 +409,10 @@ TERMS: Mapping[str, Term] = {
         phrase("a sign-in failed"), phrase("The name or the password was wrong, or the account is locked.")
     ),
     "event/user-signed-out": Term(phrase("a user signed out"), phrase("Sessions ended, by the user or an operator.")),
+    "event/key-rotation": Term(
+        phrase("a step of changing the hub's certificate"),
+        phrase("A new certificate of the hub was announced, taken into use, or the old one retired."),
+    ),
     "event/configuration-reloaded": Term(
         phrase("the configuration was reloaded"), phrase("The running hub took up the changed configuration.")
     ),

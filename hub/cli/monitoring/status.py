@@ -82,7 +82,7 @@ def _print(screen: Screen, config: "Config", found: "Overview") -> None:
             screen.row(fields, "")
         return
     click.echo(_say_hub(config, found))
-    for line in _list_pending_restarts(found):
+    for line in (*_list_pending_restarts(found), *_list_rotation(config)):
         click.echo(line)
     titles = {
         "code": t("partner"),
@@ -131,6 +131,25 @@ def _list_pending_restarts(found: "Overview") -> Iterator[str]:
             settings=", ".join(pending.settings),
             since=write_moment(pending.since),
         )
+
+
+def _list_rotation(config: "Config") -> Iterator[str]:
+    """Yield a line if the hub's certificate is being changed."""
+    from hub.monitoring.keys.rotation import RotationStep, find_next_step
+
+    step, due = find_next_step(config.rotation)
+    if step is not RotationStep.ANNOUNCE:
+        day = t("at any time") if due is None else due.isoformat()
+        yield t(
+            "The hub's certificate is being changed: `lienthong keys rotate` is due {day} ({step})", day=day, step=step
+        )
+
+
+def _read_rotation_fields(config: "Config") -> dict[str, object] | None:
+    from hub.monitoring.keys.rotation import RotationStep, find_next_step
+
+    step, due = find_next_step(config.rotation)
+    return None if step is RotationStep.ANNOUNCE else {"step": step, "due": due}
 
 
 def _say_rate(rate: "ExchangeRate") -> str:
@@ -191,6 +210,7 @@ def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, obje
         "strangers_refused_today": found.strangers.number,
         "more": ["strangers_refused_today"] if found.strangers.more else [],
         "concerns": list(found.concerns),
+        "rotation": _read_rotation_fields(config),
         "restarts": [
             {"node": name, "settings": list(pending.settings), "since": pending.since}
             for name, pending in found.restarts.items()

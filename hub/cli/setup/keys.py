@@ -1,11 +1,16 @@
-"""`lienthong keys`: the hub's own certificates. `rehearse` says what a new one would break, before anything is changed."""
+"""`lienthong keys`: the hub's own certificates. `rehearse` says what a new one would break, `rotate` changes it in steps."""
 
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.partner.writing import WritingOptions, add_writing_options, tell_or_reload, write_and_record
 from hub.cli.screen import (
     CONFIGURATION,
     FAILED,
@@ -23,14 +28,19 @@ from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from cryptography import x509
 
     from hub.config import Config
     from hub.domain.sightings import Sighting
     from hub.monitoring.keys.rehearsal import PartnerRehearsal, RehearsalFinding
+    from hub.monitoring.keys.rotation import PlannedStep
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+#: Days of which a rotation looks at what partners showed.
+_LOOKED_BACK = 30
+_STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": phrase("retire")}
 _VERDICTS = {"fine": phrase("fine"), "unsure": phrase("not sure"), "breaks": phrase("breaks")}
 
 
@@ -66,17 +76,34 @@ def keys() -> None:
 )
 @pass_screen
 def rehearse_key(screen: Screen, file: Path, uses: "Sequence[str]", days: int) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import read_journal_config
+
+    config, now = read_journal_config(screen), datetime.now(UTC)
+    own, found = _rehearse_now(config, *_read_certificates(file), uses, days, now)
+    _show(screen, own, found)
+    code = _choose_exit_code(own, found)
+    if code:
+        exit_command(code)
+
+
+def _rehearse_now(
+    config: "Config",
+    new: "x509.Certificate",
+    chain: "tuple[x509.Certificate, ...]",
+    uses: "Sequence[str]",
+    days: int,
+    now: datetime,
+) -> "tuple[list[RehearsalFinding], list[PartnerRehearsal]]":
+    """Judge *new* by what was seen in the last *days*."""
+    from hub.cli.journal import open_journal
     from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
     from hub.monitoring.keys import sighting_rows
     from hub.store import transactions
 
-    config, now = read_journal_config(screen), datetime.now(UTC)
     set_revocation_answers(config, load_revocation_answers(config, now))
-    new, chain = _read_certificates(file)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         seen = sighting_rows.read_sightings(tx, now - timedelta(days=days))
-    _show(screen, *_rehearse(config, new, chain, uses, seen, now))
+    return _rehearse(config, new, chain, uses, seen, now)
 
 
 def _read_certificates(file: Path) -> "tuple[x509.Certificate, tuple[x509.Certificate, ...]]":
@@ -115,7 +142,7 @@ def _rehearse(
 
 
 def _show(screen: Screen, own: "list[RehearsalFinding]", found: "list[PartnerRehearsal]") -> None:
-    """Print the findings, and exit with the worst verdict."""
+    """Print the findings."""
     rows: list[dict[str, object]] = [
         {
             "partner": each.partner,
@@ -140,15 +167,160 @@ def _show(screen: Screen, own: "list[RehearsalFinding]", found: "list[PartnerReh
         screen.note(
             t("Who knows the hub by its certificate alone, not by its CA, needs the new one before the change.")
         )
+
+
+def _choose_exit_code(own: "list[RehearsalFinding]", found: "list[PartnerRehearsal]") -> int:
     verdicts = {each.verdict for each in found}
     if "breaks" in verdicts or any(finding.sure for finding in own):
-        exit_command(FAILED)
-    if "unsure" in verdicts or own:
-        exit_command(PARTLY)
+        return FAILED
+    return PARTLY if "unsure" in verdicts or own else 0
 
 
 def _list_fields(finding: "RehearsalFinding") -> dict[str, object]:
     return {"code": finding.code, "text": say(finding.text), "sure": finding.sure}
 
 
+@command(
+    "rotate",
+    t(
+        "Make the next step of changing the hub's certificate. With CERTIFICATE (PEM, with the CAs above it) and KEY it "
+        "announces them: they are put in place and named to partners, and the old ones stay in use. Without them, after the "
+        "overlap, it switches to the announced ones, and after another overlap it retires the old certificate.\n\n"
+        "A step that is not due changes nothing and exits 3. What a rehearsal says would break is not announced (1)."
+    ),
+    "lienthong keys rotate hub-2027.crt hub-2027.key --reload",
+    "lienthong keys rotate --reload",
+)
+@click.argument("certificate", type=_FILE, metavar=t("CERTIFICATE"), required=False)
+@click.argument("key", type=_FILE, metavar=t("KEY"), required=False)
+@click.option("--use", type=click.Choice(["tls", "sign"]), help=t("Which certificate, where TLS has one of its own."))
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 400),
+    default=14,
+    show_default=True,
+    help=t("Days from this step to the next one."),
+)
+@click.option("--now", "at_once", is_flag=True, help=t("Make the step although its day has not come."))
+@click.option("--despite", is_flag=True, help=t("Announce a certificate although it would break something."))
+@add_writing_options
+@pass_screen
+def rotate_key(
+    screen: Screen,
+    certificate: Path | None,
+    key: Path | None,
+    use: str | None,
+    overlap: int,
+    at_once: bool,
+    despite: bool,
+    reason: str,
+    dry_run: bool,
+    reload: bool,
+) -> None:
+    from hub.cli.journal import read_journal_config
+    from hub.domain.local_time import find_local_day
+    from hub.monitoring.keys import rotation
+    from hub.monitoring.keys.rotation import RotationStep
+
+    if (certificate is None) != (key is None):
+        raise click.UsageError(t("CERTIFICATE and KEY belong together"))
+    config, now = read_journal_config(screen), datetime.now(UTC)
+    today, days = find_local_day(now), timedelta(days=overlap)
+    step, due = rotation.find_next_step(config.rotation)
+    if certificate is not None and key is not None:
+        if step is not RotationStep.ANNOUNCE:
+            raise CommandStop(t("a rotation is in progress: the next step is {step}", step=say(_STEPS[step])))
+        planned = _plan_announcement(screen, config, certificate, key, use, despite, today, days, now)
+    elif step is RotationStep.ANNOUNCE:
+        raise CommandStop(t("no rotation is in progress; name the new certificate and its key"))
+    elif due is not None and today < due and not at_once:
+        screen.note(t("The next step, {step}, is due on {due}", step=say(_STEPS[step]), due=due.isoformat()))
+        exit_command(PARTLY)
+    elif step is RotationStep.SWITCH:
+        planned = rotation.plan_switch(config, today, days)
+    else:
+        planned = rotation.plan_retirement(config)
+    _make_step(screen, config, planned, WritingOptions(reason, dry_run, reload), now)
+
+
+def _plan_announcement(
+    screen: Screen,
+    config: "Config",
+    certificate: Path,
+    key: Path,
+    use: str | None,
+    despite: bool,
+    today: "date",
+    days: timedelta,
+    now: datetime,
+) -> "PlannedStep":
+    """Rehearse the certificate, and plan to announce it. Exits if it would break something, unless *despite*."""
+    from hub.monitoring.keys import rotation
+    from hub.security.certificates import Identity, hash_certificate
+
+    if use is None and len(config.own) > 1:
+        raise click.UsageError(t("TLS has a certificate of its own: say with --use which one is to change"))
+    try:
+        identity = Identity.read(key, certificate)
+    except (OSError, ValueError, TypeError) as error:
+        raise CommandStop(t("it cannot be used: {error}", error=error), CONFIGURATION) from None
+    new = identity.certificate
+    own, found = _rehearse_now(config, new, identity.chain, [use] if use else [], _LOOKED_BACK, now)
+    if _choose_exit_code(own, found) == FAILED and not despite:
+        _show(screen, own, found)
+        screen.note(t("Nothing was written"))
+        exit_command(FAILED)
+    if not screen.json:
+        _show(screen, own, found)
+    kind = use if use and len(config.own) > 1 else ""
+    sha256 = hash_certificate(new)
+    return rotation.plan_announcement(config, certificate.read_bytes(), key.read_bytes(), sha256, kind, today, days)
+
+
+def _make_step(
+    screen: Screen, config: "Config", planned: "PlannedStep", options: WritingOptions, now: datetime
+) -> None:
+    """Write and record the step, and tell what is next."""
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.config.editing import undo_edits
+    from hub.domain.errors import ConfigurationFault
+    from hub.domain.model import Event
+    from hub.journal import events
+    from hub.monitoring.keys import rotation
+
+    said = {"step": str(planned.step), "certificate": planned.certificate, "by": getpass.getuser()}
+    files = [str(each.path) for each in planned.edits]
+    row = {**said, "files": files, "written": not options.dry_run}
+    if options.dry_run:
+        screen.row(row, "\n".join(files))
+        screen.note(t("Nothing was written"))
+        return
+    home = config.path.parent
+    event = Event("key-rotation", now, body={**said, "reason": options.reason.strip()})
+    with open_journal(config) as engine, _only_for_owner():
+        _ = write_and_record(home, planned.edits, engine, lambda tx: events.append_events(tx, event))
+    try:
+        after = read_config(config.path)
+    except ConfigurationFault:
+        undo_edits(home, planned.edits)
+        raise
+    screen.row(row, t("Done: {step}", step=say(_STEPS[planned.step])))
+    tell_or_reload(screen, config.data, home, planned.edits, reload=options.reload)
+    step, due = rotation.find_next_step(after.rotation)
+    if due is not None:
+        screen.note(t("The next step, {step}, is due on {due}", step=say(_STEPS[step]), due=due.isoformat()))
+
+
+@contextmanager
+def _only_for_owner() -> Iterator[None]:
+    """Let only the owner read the files that are made meanwhile: one of them is a key."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 keys.add_command(rehearse_key)
+keys.add_command(rotate_key)

@@ -55,7 +55,12 @@ def gather_facts(config: Config, partner: Partner, names: Iterable[tuple[str, st
         hub=config.name,
         partner=partner,
         services=list(_list_services(config, partner)),
-        own=[("hub.crt", signer), *(("hub-tls.crt", each) for each in others)],
+        own=[
+            ("hub.crt", signer),
+            *(("hub-tls.crt", each) for each in others),
+            *(("hub-next.crt", each) for each in (config.rotation.next,) if each is not None),
+            *(("hub-previous.crt", each) for each in (config.rotation.previous,) if each is not None),
+        ],
         anchors=config.authorities,
         units=mine,
         others=[code for code in theirs if code != ANY][:1],
