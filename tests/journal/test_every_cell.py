@@ -101,7 +101,7 @@ def test_a_short_history_of_months(engine: sa.Engine, form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_many_histories_of_months(engine: sa.Engine, form: str) -> None:
     """Fewer on PostgreSQL, where each takes three times as long; the soak test draws for as long as it is told."""
-    many = 2 if form in SIMPLE else 4
+    many = 2 if form in SIMPLE else 3
     run(engine, form, (20, 45), examples=many if engine.dialect.name == "sqlite" else 1)
 
 
