@@ -41,6 +41,11 @@ def parts(page: Path) -> dict[str, str]:
     return {"": found[0], **dict(zip(found[1::2], found[2::2], strict=True))}
 
 
+def typed(text: str) -> str:
+    """Return the commands that stand indented in *text*, which tests that need a machine of their own type."""
+    return "".join(line[4:] + "\n" for line in text.splitlines() if line.startswith("    "))
+
+
 def outside_fences(page: Path) -> str:
     """Return the text of a page without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, cannot_be_had
+from tests.pages import DOCS, parts, typed
 from tests.release.machine import PACKAGES, BootedMachine, wait_until
 
 pytestmark = pytest.mark.soak
@@ -48,13 +49,19 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[BootedMachine]:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a clean Debian 13."""
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         cannot_be_had("a clean Debian", "it needs root and mmdebstrap; Debian: apt-get install mmdebstrap")
-    place = tmp_path_factory.mktemp("machine")
-    command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(place / "base")]
+    made = tmp_path_factory.mktemp("debian") / "base"
+    command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(made)]
     subprocess.run(command, check=True, capture_output=True, timeout=900)
-    made = BootedMachine(place / "base", place / "machine", packages)
+    return made
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, base: Path, packages: Path) -> Iterator[BootedMachine]:
+    made = BootedMachine(base, tmp_path_factory.mktemp("machine") / "place", packages)
     yield made
     made.close()
 
@@ -122,8 +129,11 @@ def test_systemd_keeps_the_key_and_the_ports_also_for_workers(machine: BootedMac
     for name, port in (("soap", 8443), ("admin", 8444)):
         here = f"[Socket]\\nListenStream=\\nListenStream=127.0.0.1:{port}\\n"
         drop_in(machine, "here", here, f"lienthong-{name}.socket")
-    machine.run("systemctl enable --now lienthong-soap.socket lienthong-admin.socket 2>&1")
-    machine.run(READY)
+    script = typed(parts(DOCS / "howto/install.md")["Ports that systemd holds"])
+    assert "systemctl enable --now" in script
+    machine.run(script)
+    machine.run("systemctl stop lienthong")
+    machine.run(READY)  # the first call starts it
     wait_until(lambda: json.loads(machine.run(READY))["ready"], "both workers")
     machine.run("lienthong check")
     sent = "sed 's/SNV-VP/SNV-HAI/' /usr/share/doc/lienthong/docs/examples/van-ban.edxml >/tmp/second.edxml"
@@ -146,12 +156,10 @@ def test_an_upgrade_refuses_no_call(machine: BootedMachine) -> None:
 
 def test_the_next_version_is_tried_beside_the_running_one(machine: BootedMachine) -> None:
     """As docs/howto/install.md says."""
-    machine.run("dpkg-deb --extract /packages/two.deb /tmp/next")
-    machine.run(
-        "setpriv --reuid lienthong --regid lienthong --init-groups env "
-        "CREDENTIALS_DIRECTORY=/run/credentials/lienthong.service /tmp/next/opt/lienthong/bin/python -I -m hub.cli "
-        "-c /etc/lienthong/hub.toml db upgrade --rehearse"
-    )
+    said = typed(parts(DOCS / "howto/install.md")["Debian's package"]).partition("dpkg-deb --extract ")
+    script = "".join(said[1:]).replace("lienthong_VERSION_amd64.deb", "/packages/two.deb")
+    assert "--rehearse" in script
+    machine.run(f"export CREDENTIALS_DIRECTORY=/run/credentials/lienthong.service\n{script}")
 
 
 def test_the_commands_find_nothing_wrong_in_the_installation(machine: BootedMachine) -> None:
@@ -178,3 +186,48 @@ def test_a_purge_leaves_nothing_but_roots_own_copy(machine: BootedMachine) -> No
     machine.run("test -s /var/backups/lienthong-*/etc/data/hub.db")
     assert machine.run("stat -c '%U %a' /var/backups/lienthong-*") == "root 700\n"
     assert machine.run("ls /etc/systemd/system/*.wants | grep -c lienthong || true").strip() == "0"
+
+
+#: Builds an image of the Containerfile on a base of its own, and runs it without any right. crun wants one hierarchy of cgroups.
+CONTAINER = r"""
+umount --lazy --recursive /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
+cd "$PLACE"
+limits="--ulimit nofile=$(ulimit -n):$(ulimit -n) --ulimit nproc=$(ulimit -u):$(ulimit -u)"
+podman() { command podman --storage-driver=overlay --root "$PLACE/images" --runroot "$PLACE/run" "$@"; }
+tar -C "$BASE" --one-file-system -c . | podman import --quiet - base
+podman build --layers=false --isolation=chroot --network=host $limits --build-arg BASE=localhost/base --build-arg PACKAGE=one.deb -t hub .
+run="--cgroups=disabled --network=host $limits --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
+user=$(podman run --rm $run --entrypoint /usr/bin/id localhost/hub -u)
+mkdir configuration data && chown "$user" configuration data
+run="$run -v $PLACE/configuration:/etc/lienthong -v $PLACE/data:/var/lib/lienthong"
+podman run --rm $run --entrypoint /usr/bin/lienthong localhost/hub init /etc/lienthong --soap-port 0 --admin-port 0
+podman run --detach --name hub $run localhost/hub
+trap 'podman kill hub >/dev/null 2>&1 || true' EXIT
+admin=$(sed -n '/^\[admin\]/,/^\[/s/^port = //p' configuration/hub.toml)
+for turn in $(seq 60); do
+    curl -sS --cacert configuration/pki/ca.crt "https://127.0.0.1:$admin/readyz" && break
+    sleep 0.5
+done
+podman exec hub lienthong reload
+podman stop --time 30 hub
+podman inspect hub --format 'ended with {{.State.ExitCode}}'
+"""
+
+
+def test_the_container_serves_without_any_right_and_stops_in_order(base: Path, packages: Path, tmp_path: Path) -> None:
+    if shutil.which("podman") is None or shutil.which("crun") is None:
+        cannot_be_had("podman", "it is not installed; Debian: apt-get install podman buildah crun")
+    shutil.copy(packages / "one.deb", tmp_path)
+    shutil.copy(ROOT / "packaging/Containerfile", tmp_path)
+    done = subprocess.run(
+        ["unshare", "--mount", "bash", "-eu", "-o", "pipefail", "-c", CONTAINER],
+        env=os.environ | {"PLACE": str(tmp_path), "BASE": str(base), "LANG": "C.UTF-8"},
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert '"ready": true' in done.stdout
+    assert done.stdout.endswith("ended with 0\n")
