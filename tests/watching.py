@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from hub import config
 from hub.config.alerting.operator_alerts import OperatorAlertSettings
+from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.model import Receive
 from hub.journal import events, nodes
 from hub.journal.nodes import Node
@@ -52,7 +53,7 @@ class WatchedHub:
         }
         values = {"partners": partners, "own": (), "authorities": (), "anchors": Anchors((), ()), "free_disk": 0}
         values |= {"database_url": "postgresql://x", "data": "/", "alerts": None, "name": "Tỉnh"}
-        values["operator_alerts"] = OperatorAlertSettings()
+        values |= {"operator_alerts": OperatorAlertSettings(), "backup": None, "retention": RetentionSettings()}
         self.config = SimpleNamespace(**values | said)
         self.start("một")
         return self

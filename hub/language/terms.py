@@ -1048,6 +1048,15 @@ TERMS: Mapping[str, Term] = {
     "condition/node-lost": Term(
         phrase("node lost"), phrase("A node writes no heartbeat any more, and was not stopped.")
     ),
+    "condition/backup-old": Term(
+        phrase("backup missing"), phrase("The last good backup is too old, or the last backup failed.")
+    ),
+    "condition/budget-tight": Term(
+        phrase("database near its budget"), phrase("The database has used most of its budget, or soon will have.")
+    ),
+    "condition/restart-pending": Term(
+        phrase("restart pending"), phrase("A changed setting takes effect only when the node is restarted.")
+    ),
     "severity/warning": Term(phrase("warning"), phrase("Somebody should see to it in the next days.")),
     "severity/error": Term(phrase("error"), phrase("Something does not work, and somebody should see to it today.")),
     "severity/critical": Term(phrase("critical"), phrase("The hub works no more, or soon will not: act now.")),

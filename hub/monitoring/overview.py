@@ -150,7 +150,7 @@ def measure_overview(tx: Transaction, partners: Mapping[str, Partner], now: date
     A partner that the configuration does not name any more is included while deliveries wait for it.
     """
     day = datetime.combine(find_local_day(now), time(), HANOI)
-    waiting = count_undelivered(tx)
+    waiting = _count_deliveries(tx)
     calls = event_index.count_refused_calls(tx, day, MOST + 1)
     standings = partner_state.read_partner_standings(tx)
     links = _find_worst_links(link_rows.list_seen_links(tx, now))
@@ -224,7 +224,7 @@ def _find_worst_links(seen: Iterable[SeenLink]) -> dict[str, SeenLink]:
     return found
 
 
-def count_undelivered(tx: Transaction) -> dict[tuple[DeliveryState, str], WaitingDeliveries]:
+def _count_deliveries(tx: Transaction) -> dict[tuple[DeliveryState, str], WaitingDeliveries]:
     """Return the undelivered deliveries by state and partner.
 
     Up to `_TOGETHER` of them are counted with one statement. If there are more, each state and partner is counted by

@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Path:
         MetCondition(
             key=HubAlertKey("dead-letters", "vpub"),
             severity=AlertSeverity.ERROR,
-            values={"partner": "vpub", "count": 3, "more": 0},
+            values={"partner": "vpub", "count": 3},
         ),
         MetCondition(
             key=HubAlertKey("disk-low", "/var/lib", "n"),

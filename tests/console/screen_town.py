@@ -510,12 +510,12 @@ def _alert(made: ScreenTown) -> None:
     dead = MetCondition(
         key=HubAlertKey("dead-letters", "vpub"),
         severity=AlertSeverity.ERROR,
-        values={"partner": "vpub", "count": 3, "more": 0},
+        values={"partner": "vpub", "count": 3},
     )
     waits = MetCondition(
         key=HubAlertKey("waiting-long", "vpub"),
         severity=AlertSeverity.WARNING,
-        values={"partner": "vpub", "count": 7, "more": 0, "oldest": "2026-12-01T00:00:00Z", "paused": 0},
+        values={"partner": "vpub", "count": 7, "oldest": "2026-12-01T00:00:00Z", "paused": 0},
     )
     disk = MetCondition(
         key=HubAlertKey("disk-low", "/var/lib/lienthong", "n1"),

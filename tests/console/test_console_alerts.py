@@ -22,7 +22,7 @@ def raise_alerts(town: Town) -> None:
         MetCondition(
             key=HubAlertKey("dead-letters", code),
             severity=AlertSeverity.ERROR,
-            values={"partner": code, "count": 3, "more": 0},
+            values={"partner": code, "count": 3},
         )
         for code in ("vpub", "sotttt")
     ]

@@ -7,24 +7,34 @@ from types import SimpleNamespace
 import pytest
 
 from hub import config
+from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Event, Receive, Unavailable
-from hub.journal import events, messages, nodes
+from hub.domain.model import DeliveryState, Event, Receive, Unavailable, Unit
+from hub.journal import events, messages, nodes, unit_registry
+from hub.journal.nodes import Node, PendingRestart
 from hub.journal.queue import claims, partner_state
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep import backup_runs, hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, TransitionRules
 from hub.monitoring import link_rows
 from hub.monitoring.hub_alerts import conditions
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.partner import circuit_breaker
 from hub.partner.policy import Policy
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.runtime import disk_space
 from hub.security.certificates import Anchors
 from hub.services.links.probes import Link, LinkStanding, LinkState
+from hub.workload import closing
+from hub.workload.many import returned_reports
 from tests import pki
+from tests.journal.test_closing import dossier, on, put
+from tests.journal.test_signed_revisions import give_out, hand_in, take_back, told_there
 from tests.monitoring.test_failures import die
+from tests.officials import by_xmlsec
+from tests.pki import NOW as SIGNED
 from tests.province import NOW, ROUTES, document, entry
 from tests.watching import WatchedHub
 
@@ -108,7 +118,7 @@ def test_dead_letters_are_told_of_once_and_again_only_for_what_died_after_the_ac
     watched.write(die, 3, "refused: E05", at=watched.now)
     assert watched.look() == ["more dead-letters vpub"]
     assert watched.raised()[0].acknowledged_at is None
-    assert watched.raised()[0].values == {"partner": "vpub", "count": 3, "more": 0}
+    assert watched.raised()[0].values == {"partner": "vpub", "count": 3}
 
 
 def test_deliveries_that_wait_for_a_person_are_told_of(watched):
@@ -207,6 +217,95 @@ def test_a_node_that_fell_silent_is_told_of_and_one_that_was_stopped_is_not(engi
     assert watched.look(2 * MINUTE) == ["raised node-lost hai"]
     watched.start("hai")
     assert watched.settle() == ["ended node-lost hai"]
+
+
+def test_backups_that_fail_or_grow_old_are_told_of(engine):
+    every = SimpleNamespace(every=DAY)
+    watched = WatchedHub(engine).open(backup=every)
+    assert watched.look() == [], "the first one is not due yet"
+    fail_backup(watched)
+    assert watched.look() == ["raised backup-old"]
+    assert watched.raised()[0].severity is AlertSeverity.ERROR
+    make_backup(watched)
+    assert watched.settle() == ["ended backup-old"]
+    fail_backup(watched)
+    assert watched.look(MINUTE) == ["raised backup-old"]
+    assert watched.raised()[0].severity is AlertSeverity.WARNING
+    assert watched.look(47 * HOUR) == ["reminder backup-old"]
+    assert watched.look(HOUR) == ["worse backup-old"]
+
+
+def fail_backup(watched):
+    begun = watched.write(backup_runs.begin_backup_run, "một", watched.now)
+    watched.write(backup_runs.fail_backup_run, begun, watched.now, "đĩa đầy")
+
+
+def make_backup(watched):
+    watched.now += MINUTE
+    begun = watched.write(backup_runs.begin_backup_run, "một", watched.now)
+    said = {"made_at": watched.now, "file": "x", "octets": 1, "number": 1, "restored": True}
+    watched.write(backup_runs.end_backup_run, begun, watched.now, **said)
+
+
+def test_a_database_that_nears_its_budget_is_told_of(engine):
+    watched = WatchedHub(engine).open(retention=RetentionSettings(budget=1 << 40))
+    assert watched.look() == []
+    watched.config.retention = RetentionSettings(budget=1 << 10)
+    assert watched.look(MINUTE) == [], "its size is read every ten minutes"
+    assert watched.look(10 * MINUTE) == ["raised budget-tight"]
+    assert watched.raised()[0].severity is AlertSeverity.ERROR
+
+
+def test_a_setting_that_waits_for_a_restart_is_told_of_until_the_node_was_restarted(watched):
+    watched.look()
+    one = Node(name="hai", host="máy hai", version="1", schema="1", started_at=watched.now + MINUTE)
+    pending = PendingRestart(settings=("soap.port",), since=watched.now)
+    watched.write(nodes.record_heartbeat, one, watched.now, pending)
+    assert watched.look() == ["raised restart-pending hai"]
+    assert watched.raised()[0].values == {"name": "máy hai", "settings": "soap.port"}
+    watched.write(nodes.record_heartbeat, one, watched.now)
+    assert watched.look() == []
+    watched.now += 3 * MINUTE
+    watched.write(nodes.record_heartbeat, one, watched.now)
+    assert watched.look() == ["ended restart-pending hai"]
+
+
+BOOK = read_shipped_book()
+
+
+def test_reports_that_partners_returned_are_told_of_shortly_before_the_next_month_closes(engine):
+    def read_returned(tx, within, at):
+        return returned_reports.read_returned_reports(tx, BOOK, within, at)
+
+    watched = WatchedHub(engine, now=on("2026-12-10"), returned=read_returned).open()
+    watched.write(close_and_return)
+
+    def look(after=timedelta()):
+        return [each for each in watched.look(after) if "returned" in each]
+
+    assert look() == []
+    assert look(2 * DAY + HOUR) == ["raised returned-reports edoc 2026-11"]
+    (alert,) = [each for each in watched.raised() if each.key.kind == "returned-reports"]
+    assert alert.values["count"] == 1
+    watched.write(accept_again)
+    assert look(11 * MINUTE) + look(11 * MINUTE) == ["ended returned-reports edoc 2026-11"]
+
+
+def close_and_return(tx):
+    unit_registry.write_registry_units(tx, [Unit("H55", "Tỉnh"), Unit("H55.13", "Sở", "H55")])
+    put(tx, dossier("1", "received", "2026-10-20", "2026-10-20", unit="H55.13"))
+    closing.close_month(tx, BOOK, "edoc", parse_period("2026-11"), on("2026-11-15"), "an")
+    kept, octets = give_out(tx)
+    take_back(tx, kept, by_xmlsec(octets))
+    hand_in(tx)
+    told_there(tx, "returned", reasons=("thiếu thuyết minh",))
+
+
+def accept_again(tx):
+    second, other = give_out(tx, reason="đã bổ sung", now=SIGNED + MINUTE)
+    take_back(tx, second, by_xmlsec(other, at=SIGNED + MINUTE), now=SIGNED + MINUTE)
+    hand_in(tx, now=SIGNED + MINUTE)
+    told_there(tx, "accepted", revision=2)
 
 
 # --- once, whatever happens ---

@@ -171,7 +171,7 @@ def test_no_statement_reads_more_than_its_bound(tx, partners):
         return
     asked = []
     sa.event.listen(tx.engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
-    overview.count_undelivered(tx)
+    overview._count_deliveries(tx)
     overview._count_refused(tx, "vpub", NOW)
     overview._measure_rates(tx, NOW)
     list(overview._list_waiting_partners(tx, DeliveryState.WAITING))

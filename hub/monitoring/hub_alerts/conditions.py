@@ -36,6 +36,9 @@ class ConditionKind(StrEnum):
     RETURNED = "returned-reports"  #: the next month is about to close, and reports of the last one are returned
     CHAIN = "chain-behind"  #: events wait for their number and hash
     NODE = "node-lost"  #: a node writes no heartbeat, and was not stopped
+    BACKUP = "backup-old"  #: the last good backup is too old, or the last try failed
+    BUDGET = "budget-tight"  #: the database has used most of its budget, or soon will have
+    RESTART = "restart-pending"  #: a changed setting of a node takes effect only when it is restarted
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +58,6 @@ class WaitingReading:
     oldest: datetime | None = None  #: of these
     dead: int = 0
     suspended: int = 0
-    more: bool = False  #: there are more than were counted
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +79,25 @@ class DiskReading:
 
 
 @attrs.frozen(kw_only=True)
+class BackupReading:
+    """How well the journal is backed up, where backups are made."""
+
+    every: timedelta | None  #: between two; None: only persons make them
+    last_good: datetime | None  #: the moment of its journal; None: there is none
+    failed_at: datetime | None  #: when the last one failed; None: it did not, or there is none
+
+
+@attrs.frozen(kw_only=True)
+class BudgetReading:
+    """How much of its budget the database uses."""
+
+    used: int  #: octets
+    budget: int
+    days: int | None  #: until it is used up; None: not known
+    tight: bool
+
+
+@attrs.frozen(kw_only=True)
 class SharedReadings:
     """What is the same for all nodes: read by the one that leads."""
 
@@ -89,8 +110,11 @@ class SharedReadings:
     last_suspended: Mapping[str, datetime]
     certificates: Sequence[CertificateReading]  #: of partners and CAs
     returned: Sequence[ReturnedReports] | None  #: None: not read this time
+    backup: BackupReading | None  #: None: no backups are configured
+    budget: BudgetReading | None  #: None: there is no budget, or it was not read this time
     unchained_since: datetime | None  #: the time of the oldest event without a number
-    lost_nodes: Mapping[str, datetime]  #: when each node that was not stopped was seen last
+    lost_nodes: Mapping[str, tuple[str, datetime]]  #: host, and time of the last heartbeat, of each node not stopped
+    pending: Mapping[str, tuple[str, tuple[str, ...]]]  #: host, and the settings that wait for a restart, by node
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +129,8 @@ class NodeReadings:
 
 #: Days before its end at which a certificate is told of, and how grave that is.
 CERTIFICATE_DAYS = ((1, AlertSeverity.CRITICAL), (7, AlertSeverity.ERROR), (30, AlertSeverity.WARNING))
+#: Where only persons make backups, one is too old after this time.
+_MANUAL_BACKUPS = timedelta(days=7)
 #: Consecutive openings of a breaker after which its partner is down: the first, and the probe after it that failed.
 _OPENINGS = 2
 
@@ -143,7 +169,7 @@ def find_dead_letters(found: SharedReadings, limits: AlertLimits, now: datetime)
     del limits, now
     for code, last in sorted(found.last_dead.items()):
         count = found.deliveries.get(code, WaitingReading())
-        values: ConditionValues = {"partner": code, "count": count.dead, "more": int(count.more)}
+        values: ConditionValues = {"partner": code, "count": count.dead}
         yield _meet(ConditionKind.DEAD_LETTERS, code, AlertSeverity.ERROR, values, mark=_instant(last))
 
 
@@ -152,7 +178,7 @@ def find_suspended_deliveries(found: SharedReadings, limits: AlertLimits, now: d
     del limits, now
     for code, last in sorted(found.last_suspended.items()):
         count = found.deliveries.get(code, WaitingReading())
-        values: ConditionValues = {"partner": code, "count": count.suspended, "more": int(count.more)}
+        values: ConditionValues = {"partner": code, "count": count.suspended}
         yield _meet(ConditionKind.SUSPENDED, code, AlertSeverity.WARNING, values, mark=_instant(last))
 
 
@@ -166,7 +192,6 @@ def find_long_waiting(found: SharedReadings, limits: AlertLimits, now: datetime)
         values: ConditionValues = {
             "partner": code,
             "count": each.waiting,
-            "more": int(each.more),
             "oldest": _instant(each.oldest),
         }
         values["paused"] = int(code in found.paused)
@@ -217,9 +242,47 @@ def find_chain_lag(found: SharedReadings, limits: AlertLimits, now: datetime) ->
 
 def find_lost_nodes(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield each node that has written no heartbeat for too long without having been stopped."""
-    for name, seen in sorted(found.lost_nodes.items()):
+    for node, (host, seen) in sorted(found.lost_nodes.items()):
         if now - seen >= limits.node_lost:
-            yield _meet(ConditionKind.NODE, name, AlertSeverity.ERROR, {"name": name, "seen": _instant(seen)})
+            yield _meet(ConditionKind.NODE, node, AlertSeverity.ERROR, {"name": host, "seen": _instant(seen)})
+
+
+def find_old_backups(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if the last backup failed; graver if the last good one is older than twice the interval, a week without one.
+
+    A hub that has tried none yet is left in peace: its first is due within one interval.
+    """
+    del limits
+    backup = found.backup
+    if backup is None:
+        return
+    longest = 2 * backup.every if backup.every else _MANUAL_BACKUPS
+    values: ConditionValues = {"last": _instant(backup.last_good) if backup.last_good else ""}
+    if backup.last_good is not None and now - backup.last_good > longest:
+        yield _meet(ConditionKind.BACKUP, "", AlertSeverity.ERROR, values)
+    elif backup.failed_at is not None:
+        severity = AlertSeverity.WARNING if backup.last_good else AlertSeverity.ERROR
+        yield _meet(ConditionKind.BACKUP, "", severity, values)
+
+
+def find_tight_budgets(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if the budget of the database is nearly used, or will be soon; graver once it is used up."""
+    del limits, now
+    budget = found.budget
+    if budget is not None and budget.tight:
+        severity = AlertSeverity.ERROR if budget.used >= budget.budget else AlertSeverity.WARNING
+        values: ConditionValues = {"used": budget.used >> 20, "budget": budget.budget >> 20}
+        values |= {"days": -1 if budget.days is None else budget.days}
+        yield _meet(ConditionKind.BUDGET, "", severity, values)
+
+
+def find_pending_restarts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield each node with settings that wait for its restart."""
+    del limits, now
+    for node, (host, settings) in sorted(found.pending.items()):
+        if settings:
+            values: ConditionValues = {"name": host, "settings": " ".join(settings)}
+            yield _meet(ConditionKind.RESTART, node, AlertSeverity.WARNING, values, mark=" ".join(settings))
 
 
 def find_stale_crls(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -252,6 +315,9 @@ SHARED_CONDITIONS: Mapping[ConditionKind, SharedFinder] = {
     ConditionKind.RETURNED: find_returned_reports,
     ConditionKind.CHAIN: find_chain_lag,
     ConditionKind.NODE: find_lost_nodes,
+    ConditionKind.BACKUP: find_old_backups,
+    ConditionKind.BUDGET: find_tight_budgets,
+    ConditionKind.RESTART: find_pending_restarts,
 }
 NODE_CONDITIONS: Mapping[ConditionKind, NodeFinder] = {
     ConditionKind.CERTIFICATE: find_ending_own_certificates,

@@ -66,7 +66,8 @@ class AlertEvaluator(PeriodicService):
             self._node,
             settings.limits,
             now,
-            self._read_returned if seldom else None,
+            self._read_returned,
+            seldom=seldom,
         )
         if seldom:
             self._seldom_at = now

@@ -8,16 +8,19 @@ import attrs
 from hub.config import Config
 from hub.config.alerting.operator_alerts import AlertLimits
 from hub.domain.model import DeliveryState
-from hub.journal import events, nodes
-from hub.journal.nodes import NodeState
+from hub.journal import events, nodes, waiting_counts
+from hub.journal.nodes import NodeState, SeenNode
 from hub.journal.queue import partner_state
-from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep import backup_runs, hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound
-from hub.monitoring import failures, link_rows, overview
+from hub.journal.upkeep.retention import disk_budget
+from hub.monitoring import failures, link_rows
 from hub.monitoring.failures import FailureKind
 from hub.monitoring.hub_alerts.conditions import (
     NODE_CONDITIONS,
     SHARED_CONDITIONS,
+    BackupReading,
+    BudgetReading,
     CertificateReading,
     ConditionKind,
     DiskReading,
@@ -42,10 +45,13 @@ def read_round(
     limits: AlertLimits,
     now: datetime,
     read_returned: ReadReturned | None = None,
+    *,
+    seldom: bool = True,
 ) -> ConditionRound:
     """Look at what the node *node* judges: itself and, if it leads, what all nodes share.
 
-    Without *read_returned*, returned reports are not judged this time.
+    What costs more to read is judged only if *seldom*: returned reports, for which *read_returned* is needed too, and
+    the size of the database.
     """
     seen = nodes.list_nodes(tx, now)
     leads = nodes.choose_leading_node(seen) == node
@@ -53,11 +59,11 @@ def read_round(
     met = [each for find in NODE_CONDITIONS.values() for each in find(own, limits, now)]
     judged = {str(kind) for kind in NODE_CONDITIONS}
     if leads:
-        shared = read_shared(tx, config, limits, now, read_returned)
+        shared = read_shared(tx, config, limits, now, read_returned, seen, seldom=seldom)
         met += [each for find in SHARED_CONDITIONS.values() for each in find(shared, limits, now)]
         judged |= {str(kind) for kind in SHARED_CONDITIONS}
-        if read_returned is None:
-            judged.discard(str(ConditionKind.RETURNED))
+        if not seldom:
+            judged -= {str(ConditionKind.RETURNED), str(ConditionKind.BUDGET)}
     alive = {each.node.name for each in seen if each.state is NodeState.ALIVE}
     raised = {each.key.node for each in hub_alerts.read_alerts(tx, ended=False)} - {""}
     return ConditionRound(met=met, judged=judged, node=node, shared=leads, gone=raised - alive - {node})
@@ -80,7 +86,14 @@ def read_node(config: Config, node: str, now: datetime) -> NodeReadings:
 
 
 def read_shared(
-    tx: Transaction, config: Config, limits: AlertLimits, now: datetime, read_returned: ReadReturned | None
+    tx: Transaction,
+    config: Config,
+    limits: AlertLimits,
+    now: datetime,
+    read_returned: ReadReturned | None,
+    seen: Sequence[SeenNode],
+    *,
+    seldom: bool,
 ) -> SharedReadings:
     """Return what is the same for all nodes."""
     standings = partner_state.read_partner_standings(tx)
@@ -93,31 +106,50 @@ def read_shared(
             LinkReading(name=each.name, state=each.state, since=each.since)
             for each in link_rows.list_seen_links(tx, now)
         ],
-        deliveries=_read_deliveries(tx),
+        deliveries=_read_deliveries(tx, now),
         last_dead=failures.read_last_failures(tx, FailureKind.DEAD),
         last_suspended=failures.read_last_failures(tx, FailureKind.SUSPENDED),
         certificates=_list_certificates(config),
-        returned=None if read_returned is None else read_returned(tx, limits.closing, now),
+        returned=read_returned(tx, limits.closing, now) if read_returned is not None and seldom else None,
+        backup=_read_backup(tx, config),
+        budget=_read_budget(tx, config, now) if config.retention.budget and seldom else None,
         unchained_since=None if oldest is None else datetime.fromisoformat(oldest),
-        lost_nodes={
-            each.node.name: each.seen_at for each in nodes.list_nodes(tx, now) if each.state is NodeState.LAPSED
+        lost_nodes={each.node.name: (each.node.host, each.seen_at) for each in seen if each.state is NodeState.LAPSED},
+        pending={
+            each.node.name: (each.node.host, each.pending.settings) for each in seen if each.state is NodeState.ALIVE
         },
     )
 
 
-def _read_deliveries(tx: Transaction) -> dict[str, WaitingReading]:
+def _read_deliveries(tx: Transaction, now: datetime) -> dict[str, WaitingReading]:
     found: dict[str, WaitingReading] = {}
-    for (state, partner), each in overview.count_undelivered(tx).items():
-        before, number = found.get(partner, WaitingReading()), each.count.number
-        more = before.more or each.count.more
-        if state in {DeliveryState.WAITING, DeliveryState.SENDING}:
-            oldest = min((at for at in (before.oldest, each.since) if at is not None), default=None)
-            found[partner] = attrs.evolve(before, waiting=before.waiting + number, oldest=oldest, more=more)
-        elif state is DeliveryState.DEAD:
-            found[partner] = attrs.evolve(before, dead=number, more=more)
-        elif state is DeliveryState.SUSPENDED:
-            found[partner] = attrs.evolve(before, suspended=number, more=more)
+    for each in waiting_counts.read_waiting(tx, now):
+        before = found.get(each.partner, WaitingReading())
+        if each.state in {DeliveryState.WAITING, DeliveryState.SENDING}:
+            oldest = each.since if before.oldest is None else min(before.oldest, each.since)
+            found[each.partner] = attrs.evolve(before, waiting=before.waiting + each.count, oldest=oldest)
+        elif each.state is DeliveryState.DEAD:
+            found[each.partner] = attrs.evolve(before, dead=each.count)
+        elif each.state is DeliveryState.SUSPENDED:
+            found[each.partner] = attrs.evolve(before, suspended=each.count)
     return found
+
+
+def _read_backup(tx: Transaction, config: Config) -> BackupReading | None:
+    if config.backup is None:
+        return None
+    standing = backup_runs.read_backup_standing(tx)
+    good, failure = standing.last_good, standing.failure
+    return BackupReading(
+        every=config.backup.every,
+        last_good=None if good is None else good.made_at,
+        failed_at=None if failure is None else failure.ended_at or failure.started_at,
+    )
+
+
+def _read_budget(tx: Transaction, config: Config, now: datetime) -> BudgetReading:
+    found = disk_budget.read_budget(tx, config.retention.budget, now)
+    return BudgetReading(used=found.octets - found.free, budget=found.budget, days=found.days, tight=found.is_tight)
 
 
 def _list_certificates(config: Config) -> list[CertificateReading]:

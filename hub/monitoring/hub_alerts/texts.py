@@ -9,7 +9,7 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
 from hub.language.terms import name_word
 from hub.monitoring.hub_alerts.conditions import ConditionKind
-from hub.report.output.words import write_moment
+from hub.report.output.words import write_moment, write_number
 
 Values = Mapping[str, str | int]
 
@@ -58,7 +58,7 @@ def write_lines(notices: Sequence[AlertNotice], language: Language) -> list[str]
 
 
 def _count(values: Values) -> str:
-    return f"{values.get('count', 0)}{'+' if values.get('more') else ''}"
+    return write_number(int(values.get("count", 0)))
 
 
 def _moment(values: Values, key: str) -> str:
@@ -137,6 +137,29 @@ def _say_node(values: Values) -> Phrase:
     return phrase("The node {name} has been silent since {at}", name=values["name"], at=_moment(values, "seen"))
 
 
+def _say_backup(values: Values) -> Phrase:
+    if not values["last"]:
+        return phrase("There is no good backup")
+    return phrase("The last good backup is of {at}", at=_moment(values, "last"))
+
+
+def _say_budget(values: Values) -> Phrase:
+    said = {"used": values["used"], "budget": values["budget"]}
+    if int(values["days"]) < 0:
+        return phrase("The database uses {used} of {budget} MiB", **said)
+    return phrases(
+        "The database uses {used} of {budget} MiB, which last for {days} day",
+        "The database uses {used} of {budget} MiB, which last for {days} days",
+        count=int(values["days"]),
+        days=values["days"],
+        **said,
+    )
+
+
+def _say_restart(values: Values) -> Phrase:
+    return phrase("The node {name} must be restarted for: {settings}", name=values["name"], settings=values["settings"])
+
+
 def _say_test(values: Values) -> Phrase:
     return phrase("A test of the alerts, asked for by {user}: nothing is wrong", user=values.get("by", ""))
 
@@ -153,6 +176,9 @@ _SENTENCES: Mapping[str, Callable[[Values], Phrase]] = {
     ConditionKind.RETURNED: _say_returned,
     ConditionKind.CHAIN: _say_chain,
     ConditionKind.NODE: _say_node,
+    ConditionKind.BACKUP: _say_backup,
+    ConditionKind.BUDGET: _say_budget,
+    ConditionKind.RESTART: _say_restart,
     TEST: _say_test,
 }
 _REMEDIES: Mapping[str, Phrase] = {
@@ -178,5 +204,10 @@ _REMEDIES: Mapping[str, Phrase] = {
         "Remind the units of the returned reports: the page “Reports” of the hub lists them."
     ),
     ConditionKind.CHAIN: phrase("See the log for `chaining-failed`; the database may be slow or locked."),
+    ConditionKind.BACKUP: phrase(
+        "`lienthong backup list` says why the last one failed; make one: `lienthong backup run`."
+    ),
+    ConditionKind.BUDGET: phrase("`lienthong retention plan` says what may go; else enlarge the disk and the budget."),
+    ConditionKind.RESTART: phrase("Restart the node when it suits; until then the old settings stay in force."),
     ConditionKind.NODE: phrase("See whether that machine runs; the other nodes have taken over its deliveries."),
 }
