@@ -1,14 +1,18 @@
 """Lets the node's witness follow the journal, and sees while the hub runs that the journal was put back or replaced."""
 
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 import attrs
 import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.backup import lineage
+from hub.backup import claims, lineage
 from hub.backup.witness import Witness, WitnessLine
 from hub.domain.errors import Unready
 from hub.domain.model import Detail
@@ -28,6 +32,11 @@ _AT_ONCE, MOST_COUNTED = 2000, 10_000
 _COUNTED = 60.0
 
 
+def end_process() -> None:
+    """End this process in order, as an operator does. systemd does not start it again: it was no failure."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @attrs.define(eq=False)
 class WitnessFollower(PeriodicService):
     """Appends to the witness every second what was numbered since."""
@@ -39,12 +48,17 @@ class WitnessFollower(PeriodicService):
     _clock: IReactorTime
     _now: Callable[[], datetime]
     _witness: Witness
+    _node: str
+    _end: Callable[[], None]  #: ends the hub in order
     #: what shows that the journal was put back while the node ran; None: nothing does
     put_back: Phrase | None = attrs.field(default=None, init=False)
     awaited: int = attrs.field(default=0, init=False)  #: lost receipts that have not come again, up to `MOST_COUNTED`
     _taken_up: bool = attrs.field(default=False, init=False)
     _counted: float = attrs.field(default=float("-inf"), init=False)
     _failed: bool = attrs.field(default=False, init=False)
+    _unclaimed: bool = attrs.field(default=False, init=False)
+    #: what shows that another hub has replaced this one; None: nothing does
+    replaced: Phrase | None = attrs.field(default=None, init=False)
 
     async def run_once(self) -> None:
         """Follow the journal to its end."""
@@ -57,6 +71,10 @@ class WitnessFollower(PeriodicService):
             if self._clock.seconds() - self._counted >= _COUNTED:
                 self._counted = self._clock.seconds()
                 self.awaited = await self._journal.read(self._look_after)
+                await self._journal.read(self._claim)
+                if self.replaced is not None and not self.stopping:
+                    log.critical("hub-replaced", reason=str(self.replaced))
+                    self._end()
         except CancelledError:
             raise
         except Unready:
@@ -73,7 +91,7 @@ class WitnessFollower(PeriodicService):
 
     def describe_put_back(self) -> Detail:
         """Return what shows that the journal was put back; empty if nothing does."""
-        return self.put_back or ""
+        return self.replaced or self.put_back or ""
 
     def describe_awaited(self) -> Detail:
         """Return how many lost receipts have not come again; empty if none is awaited."""
@@ -108,3 +126,26 @@ class WitnessFollower(PeriodicService):
         kept = good[: settings.keep] if settings else good
         self._witness.forget(min((each.number or 0 for each in kept), default=0))
         return eras.count_awaited_receipts(tx, MOST_COUNTED)
+
+    def _claim(self, tx: Transaction, *, stopped: bool = False) -> None:
+        """Say beside the backups that this hub serves, unless another has replaced it. Runs in a thread."""
+        config = self._live.config
+        known = eras.list_eras(tx)
+        if config.backup is None or not known or self.put_back is not None:
+            return
+        folder, province = config.backup.folder, config.province
+        try:
+            self.replaced = claims.find_replacement(known[-1], claims.read_claim(folder, province))
+            if self.replaced is None:
+                claims.write_claim(folder, province, known[-1], self._node, self._now(), stopped=stopped)
+        except OSError as error:
+            if not self._unclaimed:  # once; the next rounds try again
+                log.warning("era-not-claimed", error=str(error))
+            self._unclaimed = True
+        else:
+            self._unclaimed = False
+
+    async def finish(self) -> None:
+        """Say beside the backups that this hub was stopped."""
+        with suppress(Unready):  # the database does not answer: the claim is believed for some minutes more
+            await self._journal.read(partial(self._claim, stopped=True))

@@ -19,7 +19,7 @@ from twisted.application.service import Service
 
 from hub.archive import retention_service
 from hub.archive.retention_service import RetentionService
-from hub.backup.following import WitnessFollower
+from hub.backup.following import WitnessFollower, end_process
 from hub.backup.schedule import BackupSchedule
 from hub.backup.witness import Witness
 from hub.config import Partner
@@ -291,7 +291,9 @@ def build_reporting(
     prober = LinkProber(
         live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node, frame.measures
     )
-    follower = WitnessFollower(journal, live, reactor, now, Witness(live.config.witness_folder))
+    follower = WitnessFollower(
+        journal, live, reactor, now, Witness(live.config.witness_folder), frame.node, end_process
+    )
     services = [
         DayChangeDetector(reactor, now, begin_day),
         MonthEnd(

@@ -16,7 +16,7 @@ import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub.backup import lineage
+from hub.backup import claims, lineage
 from hub.backup.witness import Witness
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
@@ -25,7 +25,7 @@ from hub.config.table import CREDENTIALS
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
-from hub.journal.upkeep import integrity
+from hub.journal.upkeep import eras, integrity
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
@@ -144,6 +144,7 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
             mistakes += [integrity.describe_damage(found) for found in integrity.find_file_damage(tx, briefly=True)]
             if (back := lineage.find_put_back(tx, Witness(config.witness_folder).read_last())) is not None:
                 mistakes.append(_describe_put_back(back))
+            mistakes += _find_replaced(config, tx)
             return unit_registry.read_unit_index(tx, today), mistakes
     except SQLAlchemyError as error:
         if transactions.is_damage_error(error):
@@ -152,6 +153,17 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
         return None, [Mistake("hub.toml: database.url", wrong, phrase("a database that opens"))]
     finally:
         engine.dispose()
+
+
+def _find_replaced(config: Config, tx: transactions.Transaction) -> Iterable[Mistake]:
+    """Yield that another hub serves a later era of this journal, if it says so beside the backups."""
+    try:
+        claim = None if config.backup is None else claims.read_claim(config.backup.folder, config.province)
+    except OSError:
+        return  # the folder cannot be read: then there is no claim; the running hub says so in its log
+    known = eras.list_eras(tx)
+    if (found := claims.find_replacement(known[-1] if known else None, claim)) is not None:
+        yield Mistake("hub.toml: backup.folder", found, phrase("leave this hub stopped (docs/howto/back-up.md)"))
 
 
 def _describe_put_back(found: Phrase) -> Mistake:

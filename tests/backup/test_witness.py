@@ -3,16 +3,19 @@
 import csv
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 import sqlalchemy as sa
 from twisted.internet.task import Clock
 
-from hub.backup import lineage, witness
+from hub.backup import claims, lineage, witness
 from hub.backup.following import WitnessFollower
 from hub.backup.witness import Witness, WitnessLine
 from hub.journal import events, messages
@@ -22,7 +25,7 @@ from hub.node import check
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event, event_index, message
-from tests import homes
+from tests import databases, homes
 from tests.backup.test_backup_files import Backed, backed  # noqa: F401 - the fixture
 from tests.province import NOW, ROUTES, document, entry
 
@@ -36,10 +39,29 @@ def record(engine: sa.Engine, *numbers: int) -> None:
         events.chain_events(tx)
 
 
-def follow(engine: sa.Engine, seen: Witness, rounds: int = 1) -> WitnessFollower:
+def follow(
+    engine: sa.Engine,
+    seen: Witness,
+    rounds: int = 1,
+    *,
+    folder: Path | None = None,
+    name: str = "n",
+    ended: list[str] | None = None,
+) -> WitnessFollower:
     """Let a node run for some seconds."""
-    clock, live = Clock(), SimpleNamespace(config=SimpleNamespace(backup=None))
-    follower = WitnessFollower(InlineDatabase(engine), live, clock, lambda: NOW, seen)  # type: ignore[arg-type]
+    backup = None if folder is None else SimpleNamespace(folder=folder, keep=1)
+    clock = Clock()
+    live: Any = SimpleNamespace(config=SimpleNamespace(backup=backup, province="H55"))
+    told: list[str] = [] if ended is None else ended
+    follower = WitnessFollower(
+        InlineDatabase(engine),
+        live,
+        clock,
+        lambda: NOW,
+        seen,
+        name,
+        lambda: told.append(name),
+    )
     follower.startService()
     for _ in range(rounds):
         clock.advance(1)
@@ -217,6 +239,51 @@ def test_it_is_bounded_and_keeps_what_no_backup_has(seen: Witness, monkeypatch: 
     assert [each.id for each in seen.find_missing(1, 0)] == ["i6"], "the last stays"
 
 
+# --- two hubs
+
+
+def test_the_hub_that_was_replaced_ends_and_the_one_that_replaced_it_goes_on(tmp_path: Path) -> None:
+    one = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    folder, ended = tmp_path / "kept", list[str]()
+    folder.mkdir()
+    record(one, 1)
+    follow(one, Witness(tmp_path / "one"), folder=folder, name="one", ended=ended)
+    with closing(sqlite3.connect(tmp_path / "hub.db")) as live, closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        live.backup(copy)
+    two = transactions.open_journal(f"sqlite:///{tmp_path / 'copy.db'}", pooled=False)
+    with transactions.write_transaction(two) as tx:
+        lineage.begin_restored_era(
+            tx, Witness(tmp_path / "two"), LATER, because=EraBeginning.RESTORED, reason="", by="me"
+        )
+    follow(two, Witness(tmp_path / "two"), folder=folder, name="two", ended=ended)
+    assert ended == []
+    replaced = follow(one, Witness(tmp_path / "one"), folder=folder, name="one", ended=ended)
+    assert ended == ["one"]
+    assert "has replaced this one of era 1" in str(replaced.describe_put_back())
+    follow(two, Witness(tmp_path / "two"), folder=folder, name="two", ended=ended)
+    assert ended == ["one"], "the claim is still that of the second"
+
+
+@pytest.mark.parametrize(
+    ("node", "later", "stopped", "runs"),
+    [
+        ("other", timedelta(minutes=1), False, True),
+        ("other", timedelta(minutes=6), False, False),  # it is silent
+        ("other", timedelta(minutes=1), True, False),
+        ("mine", timedelta(minutes=1), False, False),  # its data directory is locked by whoever asks
+    ],
+)
+def test_a_hub_runs_elsewhere_as_long_as_it_says_so(
+    engine: sa.Engine, tmp_path: Path, node: str, later: timedelta, stopped: bool, runs: bool
+) -> None:
+    with transactions.write_transaction(engine) as tx:
+        era = eras.ensure_era(tx, NOW)
+    claims.write_claim(tmp_path, "H55", era, node, NOW, stopped=stopped)
+    claim = claims.read_claim(tmp_path, "H55")
+    assert (claims.find_running(claim, "mine", NOW + later) is not None) is runs
+    assert claims.read_claim(tmp_path, "H56") is None
+
+
 # --- what an operator types
 
 
@@ -280,6 +347,27 @@ def test_a_copy_put_in_place_by_hand_is_not_served_until_a_person_says_so(watche
         text = tx.scalar(sa.select(event.c.text).where(event.c.text.like('%"event":"era-begun"%')))
     said_of: dict[str, Any] = json.loads(str(text))
     assert (said_of["era"], said_of["because"], said_of["reason"]) == (2, "adopted", "chep tay")
+
+
+def test_a_hub_is_not_restored_beside_one_that_runs_and_what_it_replaces_does_not_start(
+    watched: Backed, tmp_path: Path
+) -> None:
+    watched.configure(keys="true", folder=f'"{tmp_path / "kept"}"')
+    file, signer = watched.back_up(), watched.home / "pki/hub.crt"
+    engine = homes.engine_of(watched.home)
+    with transactions.write_transaction(engine) as tx:
+        era = eras.ensure_era(tx, NOW)
+    claims.write_claim(tmp_path / "kept", "H55", era, "one", datetime.now(UTC))
+    words = ("restore", file, "--identity", watched.identity, "--signer", signer)
+    refused = watched.typed(*words, "--configuration-to", tmp_path / "first")
+    assert refused.exit_code == 1
+    assert "the hub of era 1 runs: node one" in refused.stderr
+    claims.write_claim(tmp_path / "kept", "H55", era, "one", datetime.now(UTC) - timedelta(hours=1))
+    *_, restored = watched.run(*words, "--configuration-to", tmp_path / "second")
+    assert restored["era"] == 2
+    (said,) = mistakes(watched)
+    assert "a hub of era 2 has replaced this one of era 1" in said
+    assert mistakes(attrs.evolve(watched, home=tmp_path / "second")) == []
 
 
 def test_no_letters_are_written_for_a_journal_that_was_never_put_back(watched: Backed, tmp_path: Path) -> None:

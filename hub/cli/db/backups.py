@@ -11,7 +11,14 @@ import click
 from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
-from hub.cli.db.restored import adopt_journal, list_lost, tell_era, write_letters
+from hub.cli.db.restored import (
+    adopt_journal,
+    claim_era,
+    list_lost,
+    require_no_other_hub,
+    tell_era,
+    write_letters,
+)
 from hub.cli.screen import (
     CONFIGURATION,
     NOT_FOUND,
@@ -314,6 +321,7 @@ def _restore_journal(
     witness = Witness(config.witness_folder)
     said = RestoreStatement(reason=reason, by=name_person(), now=datetime.now(UTC), witness=witness)
     with hold_alone(config), _explained(), _telling() as tell:
+        require_no_other_hub(config, said.now)
         if journal_copy.is_sqlite(config):
             path = journal_copy.find_sqlite_file(config)
             journal: object = path
@@ -322,6 +330,7 @@ def _restore_journal(
             place = journal_copy.place_postgresql(config, config.backup)
             journal = config.database_url
             done = restoring.restore_postgresql_journal(file, keys, signers, place, config.data, said, tell)
+        claim_era(config, done.era, said.now)
     screen.note(
         t(
             "Restored {journal}: the journal of {made_at}, {messages} messages, up to {last}.",

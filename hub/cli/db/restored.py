@@ -43,6 +43,7 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
     config, now = read_journal_config(screen), datetime.now(UTC)
     witness = Witness(config.witness_folder)
     with hold_alone(config), open_journal(config) as engine:
+        require_no_other_hub(config, now)
         with transactions.read_transaction(engine) as tx:
             found, last = lineage.find_put_back(tx, witness.read_last()), events.read_last_event_time(tx)
         screen.note(
@@ -60,7 +61,41 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
             era, lost = lineage.begin_restored_era(
                 tx, witness, now, because=EraBeginning.ADOPTED, reason=reason.strip(), by=name_person()
             )
+        claim_era(config, era, now)
     tell_era(screen, era, lost, {"action": "adopted"})
+
+
+def require_no_other_hub(config: "Config", now: datetime) -> None:
+    """Raise `CommandStop` if another hub of this journal runs, as far as the folder of the backups tells."""
+    from hub.backup import claims
+    from hub.runtime import pidfile
+
+    if config.backup is None:
+        return
+    try:
+        claim = claims.read_claim(config.backup.folder, config.province)
+    except OSError as error:
+        raise CommandStop(t("{file}: {strerror}", file=error.filename, strerror=error.strerror)) from error
+    if (found := claims.find_running(claim, pidfile.name_node(config.data, now), now)) is not None:
+        raise CommandStop(say(found))
+
+
+def claim_era(config: "Config", era: "Era", now: datetime) -> None:
+    """Say beside the backups that the hub of this journal serves *era*. A hub of an earlier one ends then.
+
+    Raises `CommandStop`.
+    """
+    from hub.backup import claims
+    from hub.runtime import pidfile
+
+    if config.backup is None:
+        return
+    try:
+        config.backup.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        node = pidfile.name_node(config.data, now)
+        claims.write_claim(config.backup.folder, config.province, era, node, now, stopped=True)
+    except OSError as error:
+        raise CommandStop(t("{file}: {strerror}", file=error.filename, strerror=error.strerror)) from error
 
 
 def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -> None:
