@@ -18,7 +18,7 @@ import requests
 from hub.cli.documents_client import HubUnavailable
 from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
-from tests.conftest import DATABASES, ROOT
+from tests.conftest import ROOT
 from tests.mtom import PART, SOAP11, SOAP12, Body, Caller, optimised
 from tests.running import until
 from tests.warm import BIN
@@ -79,7 +79,7 @@ def peak(process, deed):
     return result, resident(process, "VmHWM")
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["postgresql", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True)
 def test_twenty_megabytes_cost_little_memory_in_and_out(hub, caller):
     office, department = caller("vpub"), caller("sotttt")
     for how in MOST:  # warm up
@@ -168,7 +168,7 @@ def test_a_large_call_that_is_refused_is_kept_whole(hub, caller):
     assert hub.cli("show", row["id"], "--raw", text=True).encode() == spoilt
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True)
 @pytest.mark.parametrize(
     ("point", "passes"), [("kept-not-named", 1), ("kept-not-named", 5), ("inserted-not-committed", 1)]
 )

@@ -11,7 +11,7 @@ import pytest
 
 from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
-from tests.conftest import DATABASES, ROOT
+from tests.conftest import ROOT
 from tests.running import RunningHub, until
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def deliver(hub, name):
     until(lambda: hub.states(sent)["H55.1"][0] == "delivered", f"{name} to be delivered")
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"], indirect=True)
 def test_old_and_new_nodes_work_side_by_side_between_the_two_parts(hub, upgraded, program, tmp_path, monkeypatch):
     several = "postgresql" in tomllib.loads(hub.config.read_text())["database"]["url"]
     hub.letterbox("vpub")

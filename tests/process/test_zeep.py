@@ -17,7 +17,6 @@ from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envel
 from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
 from hub.security.certificates import Anchors, load_certificate
 from hub.security.wss_verify import unseal_document
-from tests.conftest import DATABASES
 from tests.mtom import Body, optimised
 
 pytestmark = pytest.mark.slow
@@ -86,7 +85,7 @@ def client(hub):
         session.close()
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True)
 @pytest.mark.parametrize("version", ["11", "12"])
 @pytest.mark.parametrize("how", [Transport, Optimised], ids=["inline", "mtom"])
 def test_send_pending_get_confirm_status_traces_organizations_permission(hub, client, version, how):
