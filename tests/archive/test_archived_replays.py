@@ -108,16 +108,16 @@ def test_one_that_went_again_after_it_was_brought_back_is_read_from_both_files(e
     assert read(engine, lambda tx: [*integrity.find_chain_damage(tx), *integrity.find_content_damage(tx)]) == []
 
 
-def test_a_delivery_whose_file_is_away_is_left_alone_and_says_so(engine, tmp_path):
-    (only,) = live(engine, 1)
-    record = forgotten(engine, tmp_path)
-    plan = ordered(engine, only)
+def test_a_delivery_whose_file_is_away_is_left_alone_and_says_so(here, tmp_path):
+    (only,) = live(here, 1)
+    record = forgotten(here, tmp_path)
+    plan = ordered(here, only)
     record.path.unlink()
     with pytest.raises(ArchiveAbsent):
-        bring_back(engine, plan, tmp_path)
-    plan = write(engine, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None)
+        bring_back(here, plan, tmp_path)
+    plan = write(here, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None)
     assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 0, 1)
-    (item,) = read(engine, lambda tx: list(replay_plans.iterate_items(tx, plan.id)))
+    (item,) = read(here, lambda tx: list(replay_plans.iterate_items(tx, plan.id)))
     assert item.why == "archived"
     assert item.delivery.state is DeliveryState.DELIVERED
 
@@ -146,22 +146,22 @@ def opening_id(number):
     return make_id(LATER + timedelta(seconds=number))
 
 
-def test_the_service_of_a_node_brings_it_back_and_goes_on_without_what_is_away(engine, tmp_path):
-    first = live(engine, 2)
-    gone = forgotten(engine, tmp_path)
-    second = live(engine, 2, first=5)
-    forgotten(engine, tmp_path, part=2)
+def test_the_service_of_a_node_brings_it_back_and_goes_on_without_what_is_away(here, tmp_path):
+    first = live(here, 2)
+    gone = forgotten(here, tmp_path)
+    second = live(here, 2, first=5)
+    forgotten(here, tmp_path, part=2)
     gone.path.unlink()
-    node = Node(engine)
+    node = Node(here)
     node.service._live.config.archive = tmp_path  # type: ignore[misc]
     choice = ReplayChoice.of(MessageFilter(ids=(*first, *second)), again=True, made_at=LATER)
     words = {"key": "k", "reason": "again", "by": "lan", "now": LATER, "goes": True, "rate": None, "stop_after": None}
-    plan = write(engine, replay_plans.make_plan, choice, **words)
+    plan = write(here, replay_plans.make_plan, choice, **words)
     node.service.startService()
     with capture_logs() as logs:
         node.clock.pump([1.0] * 5)
     _ = node.service.stopService()
-    plan = read(engine, replay_plans.read_plan, plan.id)
+    plan = read(here, replay_plans.read_plan, plan.id)
     assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 2, 2)
     assert {each["message"] for each in logs if each["event"] == "archive-absent"} == set(first)
     assert not [each for each in logs if each["event"] == "replay-failed"]

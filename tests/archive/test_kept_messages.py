@@ -56,13 +56,13 @@ def test_a_month_that_went_verifies_and_each_message_reads_as_before(engine, tmp
     assert [seen(engine, tmp_path / "archive", each) for each in ids] == before
 
 
-def test_what_happened_since_stands_behind_what_is_archived(engine, tmp_path):
-    (only,) = live(engine, 1)
-    before = seen(engine, tmp_path, only)[2]
-    forgotten(engine, tmp_path / "archive")
-    with transactions.write_transaction(engine) as tx:
+def test_what_happened_since_stands_behind_what_is_archived(here, tmp_path):
+    (only,) = live(here, 1)
+    before = seen(here, tmp_path, only)[2]
+    forgotten(here, tmp_path / "archive")
+    with transactions.write_transaction(here) as tx:
         events.append_events(tx, Event("content-opened", THEN, only, None, {"by": "lan"}))
-    told = seen(engine, tmp_path / "archive", only)[2]
+    told = seen(here, tmp_path / "archive", only)[2]
     assert told[:-1] == before
     assert told[-1]["by"] == "lan"
 
@@ -130,23 +130,23 @@ def search_ids(engine):
         return [each.id for each in search.find_messages(tx, search.MessageFilter())]
 
 
-def test_a_file_that_is_away_is_named(engine, tmp_path):
-    (only,) = live(engine, 1)
-    record = forgotten(engine, tmp_path / "archive")
+def test_a_file_that_is_away_is_named(here, tmp_path):
+    (only,) = live(here, 1)
+    record = forgotten(here, tmp_path / "archive")
     record.path.rename(tmp_path / "away.zip")
     with pytest.raises(ArchiveAbsent) as absent:
-        seen(engine, tmp_path / "archive", only)
+        seen(here, tmp_path / "archive", only)
     assert absent.value.entry.name == record.path.name
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "away.zip").rename(tmp_path / "elsewhere" / record.path.name)
-    assert seen(engine, tmp_path / "elsewhere", only)[0].id == only
+    assert seen(here, tmp_path / "elsewhere", only)[0].id == only
 
 
-def test_octets_that_a_newer_message_shares_are_read_from_the_journal(engine, tmp_path):
-    live(engine, 1, content=lambda _number: b"<same/>")
-    record = forgotten(engine, tmp_path / "archive")
-    (newer,) = live(engine, 1, first=5, content=lambda _number: b"<same/>")
-    with transactions.read_transaction(engine) as tx:
+def test_octets_that_a_newer_message_shares_are_read_from_the_journal(here, tmp_path):
+    live(here, 1, content=lambda _number: b"<same/>")
+    record = forgotten(here, tmp_path / "archive")
+    (newer,) = live(here, 1, first=5, content=lambda _number: b"<same/>")
+    with transactions.read_transaction(here) as tx:
         digest = search.read_message(tx, newer).sha256
         (older,) = record.messages
         (tmp_path / "archive" / record.path.name).unlink()
