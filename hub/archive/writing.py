@@ -3,7 +3,7 @@
 Knows the rows of messages, and the format of the file. Does not choose what goes, deletes nothing, and takes no lock.
 
 The file counts only after it was synced to the disk and read back from there: `write_archive` raises, and leaves no file,
-if that fails. Memory: some hundred octets per message and event. All is read in one transaction; while it is open, SQLite
+if that fails. Memory: some hundred octets per message and event, 60 MB for a full file. All is read in one transaction; while it is open, SQLite
 cannot shorten its WAL, so a file is bounded (`MOST_MESSAGES`, `most_octets`).
 """
 
