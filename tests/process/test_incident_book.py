@@ -223,12 +223,17 @@ def test_a_damaged_journal_is_replaced_by_the_backup_and_old_receipts_hold(book)
     hub.cli("db", "backup", book.place / "sao-luu.db")
     after = book.send()
     known, unknown = book.number - 1, book.number
+    witnesses = hub.home / "data/witness"
+    until(lambda: any(f"vpub-{unknown}" in each.read_text() for each in witnesses.iterdir()), "the witness to know")
     assert hub.stop() == -15
     damage(hub.home / "data/hub.db")
     said = book.type(chapter, 0)
     assert "damaged" in said
     assert "exit code 78\n" in said
-    assert "Undamaged" in book.type(chapter, 1)
+    said = book.type(chapter, 1)
+    assert "Undamaged" in said
+    assert f"vpub-{unknown}" in said, "the hub knows which receipt the backup lacks"
+    assert f"vpub-{known}" not in said
     hub.start()
     assert attempt(hub, known).document_id == before
     assert attempt(hub, unknown).document_id != after, "it was lost, and is taken in anew"
