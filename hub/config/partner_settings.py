@@ -19,7 +19,7 @@ from hub.partner.policy import KEYS, Policy, write_policy
 
 #: Keys whose value is one text, and keys whose value is a list of texts.
 TEXTS = ("name", "receive", "url", "adapter", "tells")
-LISTS = ("units", "calls", "services", "lookups")
+LISTS = ("units", "calls", "services", "lookups", "contracts")
 POLICY, SETTINGS, CERTIFICATES = "policy", "settings", "certificates"
 _TABLES = (POLICY, SETTINGS)
 _ASSIGNMENT = re.compile(r"(?P<key>[^=+\-\s][^=\s]*?)\s*(?P<how>[+-]?=)\s*(?P<value>.*)", re.DOTALL)

@@ -54,6 +54,7 @@ from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
 from hub.services import list_services
+from hub.services.defined import DefinedService
 
 ADMIN_BODY_LIMIT = 64 * 1024
 MOST_WORKERS = 64
@@ -153,7 +154,9 @@ def read_config(
     _check_mail_system(table, alerts, partners, _list_partner_files(home, candidates or {}))
     shown = own.certificates if own else ()
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
-    partners = _without(partners, [*wrong, *_disagreements(partners, upstream, shown)], set_aside or mistakes.extend)
+    partners = _without(
+        partners, [*wrong, *_disagreements(partners, upstream, shown, services)], set_aside or mistakes.extend
+    )
     sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
     if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
         table.wrong(
@@ -583,6 +586,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
         ),
         services=table.texts("services", ("documents",)),
         lookups=table.texts("lookups", ()),
+        contracts=table.texts("contracts", ()),
         settings=settings,
         secrets=secrets,
         files={} if mapping is None else reader.read(mapping, partial(own.wrong, MAPPING)),
@@ -672,10 +676,28 @@ def find_url_flaw(url: str, schemes: Collection[str]) -> Phrase | None:
     return None
 
 
-def _disagreements(
-    partners: Mapping[str, Partner], upstream: str, own: Collection[x509.Certificate]
+def _list_unknown_editions(
+    partners: Mapping[str, Partner], services: Mapping[str, DefinedService]
 ) -> Iterable[Mistake]:
-    """Yield conflicts between partners, and keys that the upstream partner must not have."""
+    """Yield each entry of `contracts` that names no edition of a service of the operator, or a service twice."""
+    known = [f"{name}@{edition}" for name, each in services.items() for edition, _ in each.editions]
+    for partner in partners.values():
+        named = [each.partition("@")[0] for each in partner.contracts]
+        for entry, name in zip(partner.contracts, named, strict=True):
+            if entry not in known or named.count(name) > 1:
+                expected = phrase("each service once, one of {names}", names=", ".join(known) or "–")
+                wrong = phrase("there is no edition {name}", name=repr(entry))
+                yield Mistake(f"partners/{partner.code}.toml: contracts", wrong, expected)
+
+
+def _disagreements(
+    partners: Mapping[str, Partner],
+    upstream: str,
+    own: Collection[x509.Certificate],
+    services: Mapping[str, DefinedService],
+) -> Iterable[Mistake]:
+    """Yield conflicts between partners, keys that the upstream partner must not have, and unknown editions."""
+    yield from _list_unknown_editions(partners, services)
     receiving: defaultdict[str, list[str]] = defaultdict(list)
     showing: defaultdict[str, list[str]] = defaultdict(list)
     for partner in partners.values():

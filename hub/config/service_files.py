@@ -44,6 +44,9 @@ MOST_SERVICES, MOST_OCTETS, MOST_MESSAGES, MOST_FACT_RULES = 50, 1 << 20, 20, 40
 #: The most paths that one kind of message reads of each item, without those that begin at the root: 0.2 s for the most
 #: items (`tests/costs/defined.py`).
 MOST_PATHS = 100
+#: The most editions of a schema beside the main one.
+MOST_EDITIONS = 4
+_EDITION = r"[0-9a-z][0-9a-z.-]{0,15}"
 SHIPPED = Path(hub.services.__file__).parent / "shipped"
 _NAME = r"[a-z][a-z0-9-]{0,31}"
 _WORD = r"[a-z][a-z0-9_-]{0,63}"
@@ -131,9 +134,29 @@ def _read_folder(folder: Path, mistakes: list[Mistake]) -> DefinedService | None
         "xsd", f"{name}.xsd", like=r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", expected=phrase("a file of this folder")
     )
     schema = _read_schema(folder, main, shown, mistakes)
-    service = _read_service(table, name, settings, schema)
+    editions = _read_editions(table, folder, shown, mistakes)
+    service = _read_service(table, name, settings, schema, editions)
     table.close()
     return service
+
+
+def _read_editions(
+    table: ConfigTable, folder: Path, shown: str, mistakes: list[Mistake]
+) -> tuple[tuple[str, SchemaFiles], ...]:
+    """Return the other editions of the schema: `[editions]`, NAME = FILE."""
+    said = table.table("editions")
+    named = said.pairs()
+    if len(named) > MOST_EDITIONS:
+        said.wrong("", phrase("{count} editions", count=len(named)), phrase("at most {most}", most=MOST_EDITIONS))
+    found = []
+    for name, file in sorted(named.items())[:MOST_EDITIONS]:
+        if not re.fullmatch(_EDITION, name) or not isinstance(file, str):
+            said.wrong(name, phrase("{value} does not fit", value=show_value(file)), phrase("a file of this folder"))
+            continue
+        schema = _read_schema(folder, file, shown, mistakes)
+        if schema is not None:
+            found.append((name, schema))
+    return tuple(found)
 
 
 def _read_file(path: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
@@ -190,7 +213,13 @@ def _read_schema(folder: Path, main: str, shown: str, mistakes: list[Mistake]) -
     return schema
 
 
-def _read_service(table: ConfigTable, name: str, settings: bytes, schema: SchemaFiles | None) -> DefinedService | None:
+def _read_service(
+    table: ConfigTable,
+    name: str,
+    settings: bytes,
+    schema: SchemaFiles | None,
+    editions: tuple[tuple[str, SchemaFiles], ...] = (),
+) -> DefinedService | None:
     title = _read_name(table, "name")
     tells = table.flag("tells", default=False)
     said = table.table("milestones")
@@ -220,11 +249,21 @@ def _read_service(table: ConfigTable, name: str, settings: bytes, schema: Schema
         messages=tuple(messages),
         milestones=tuple(milestones.items()),
         tells=tells,
+        editions=editions,
     )
+    for edition, other in editions:
+        known = set(_list_roots(other).values())
+        for rule in messages:
+            if rule.element not in known:
+                expected = phrase("the elements of the messages, as in {file}", file=schema.main)
+                table.wrong(
+                    "editions", phrase("{name} has no element {element}", name=edition, element=rule.element), expected
+                )
     from hub.soap.defined_contract import compile_answers
 
     try:
-        _ = compile_answers(name, [each.operation for each in messages], schema)
+        for each in (schema, *(other for _, other in editions)):
+            _ = compile_answers(name, [rule.operation for rule in messages], each)
     except etree.LxmlError as error:
         table.wrong(
             "xsd", verbatim(error), phrase("names that the schema of the answers does not use (NAME-answers.xsd)")

@@ -72,6 +72,9 @@ class Partner:
     adapter: str = "documents"
     services: tuple[str, ...] = ("documents",)  #: services whose messages are pushed to it
     lookups: tuple[str, ...] = ()  #: the operations of `/soap/lookups` that it answers
+    contracts: tuple[
+        str, ...
+    ] = ()  #: SERVICE@EDITION: the contracts of which it uses another edition than the main one
     settings: Mapping[str, str] = attrs.field(factory=dict)  #: settings of its adapter
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: settings of its adapter that come from files
     #: the mapping that `[settings]` names and the files that it lists, by their names; all are in one folder
@@ -82,6 +85,11 @@ class Partner:
     def folder(self) -> str:
         """Return the folder below `partners/` in which `files` are; "" without any."""
         return self.settings[MAPPING].partition("/")[0] if self.files else ""
+
+    def find_edition(self, service: str) -> str:
+        """Return the edition of the contract of *service* that it uses; empty: the main one."""
+        named = (each.partition("@") for each in self.contracts)
+        return next((edition for name, _, edition in named if name == service), "")
 
     @property
     def takes_documents(self) -> bool:

@@ -136,7 +136,10 @@ def list_grant_names(config: Config) -> tuple[str, ...]:
     )
 
 
-def load_service_contract(config: Config, name: str) -> Contract:
-    """Return the contract of the service *name*, which has one. Raises KeyError, OSError or etree.LxmlError."""
+def load_service_contract(config: Config, name: str, edition: str = "") -> Contract:
+    """Return the contract of the service *name*, which has one, in this *edition*; empty: the main one.
+
+    Raises KeyError, OSError or etree.LxmlError.
+    """
     own = config.services.get(name)
-    return wsdl.load_contract(name) if own is None else load_defined_contract(own)
+    return wsdl.load_contract(name) if own is None else load_defined_contract(own.choose_edition(edition))

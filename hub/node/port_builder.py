@@ -330,6 +330,10 @@ def _wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
 
 def _files_of(defined: DefinedService, at: str) -> dict[str, bytes]:
     """Return the WSDL of a service that the configuration defines, and the files of its schema, by file name."""
-    contract, folder = load_defined_contract(defined), f"services/{defined.name}/"
-    schemas = {f"{folder}{each}": contract.xsd(each) for each in contract.schema_names}
-    return {f"{defined.name}.wsdl": contract.wsdl(at, folder), **schemas}
+    found: dict[str, bytes] = {}
+    for edition in ("", *(name for name, _ in defined.editions)):
+        named = f"{defined.name}@{edition}" if edition else defined.name
+        contract, folder = load_defined_contract(defined.choose_edition(edition)), f"services/{named}/"
+        found |= {f"{folder}{each}": contract.xsd(each) for each in contract.schema_names}
+        found[f"{named}.wsdl"] = contract.wsdl(at, folder)
+    return found

@@ -68,23 +68,28 @@ class DefinedIntakes:
     _now: Callable[[], datetime]
     _throttle: Throttle
     _seconds: Callable[[], float]  #: a monotonic clock
-    _made: dict[str, tuple[DefinedService, Endpoint, Intake]] = attrs.field(factory=dict, init=False)
+    #: by service and edition of its contract
+    _made: dict[tuple[str, str], tuple[DefinedService, Endpoint, Intake]] = attrs.field(factory=dict, init=False)
 
-    def find(self, name: str) -> tuple[Endpoint, Intake] | None:
-        """Return the endpoint and the intake of the service *name*. Return None if none is defined."""
+    def find(self, name: str, edition: str = "") -> tuple[Endpoint, Intake] | None:
+        """Return the endpoint and the intake of the service *name*, with this *edition* of its contract.
+
+        Return None if none is defined.
+        """
         defined = self._live.config.services.get(name)
         if defined is None:
-            self._made.pop(name, None)
+            for key in [key for key in self._made if key[0] == name]:
+                del self._made[key]
             return None
-        made = self._made.get(name)
+        made = self._made.get((name, edition))
         if made is None or (made[0] is not defined and made[0] != defined):
-            endpoint = make_defined_endpoint(defined, self._access)
+            endpoint = make_defined_endpoint(defined.choose_edition(edition), self._access)
             made = (
                 defined,
                 endpoint,
                 Intake(self._live, endpoint, self._access, self._now, self._throttle, self._seconds),
             )
-        self._made[name] = (defined, *made[1:])
+        self._made[name, edition] = (defined, *made[1:])
         return made[1:]
 
 
@@ -94,20 +99,23 @@ class _SoapResource(Resource):
     def __init__(self, live: Live, defined: DefinedIntakes) -> None:
         super().__init__()
         self._live, self._defined = live, defined
-        self._served: dict[str, tuple[Intake, ServiceResource]] = {}
+        self._served: dict[tuple[str, str], tuple[Intake, ServiceResource]] = {}
 
     def getChild(self, path: bytes, request: Any) -> Any:
-        """Return the resource of a service that the configuration defines."""
+        """Return the resource of a service that the configuration defines, in the caller's edition of its contract."""
         name = path.decode("ascii", "replace")
-        found = self._defined.find(name)
+        partner = self._live.province.partner_with(read_client_certificate(request.channel))
+        edition = "" if partner is None else partner.find_edition(name)
+        found = self._defined.find(name, edition)
         if found is None:
-            self._served.pop(name, None)
+            for key in [key for key in self._served if key[0] == name]:
+                del self._served[key]
             return super().getChild(path, request)
         endpoint, intake = found
-        served = self._served.get(name)
+        served = self._served.get((name, edition))
         if served is None or served[0] is not intake:
             resource = ServiceResource(intake, endpoint.contract, partial(name_service_url, self._live, name))
-            served = self._served[name] = intake, resource
+            served = self._served[name, edition] = intake, resource
         return served[1]
 
 

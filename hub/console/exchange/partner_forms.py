@@ -47,6 +47,7 @@ _MEANINGS: Mapping[str, Phrase] = {
     "calls": phrase("What it may call, with commas between; none: nothing; empty: by its kind."),
     "services": phrase("Services whose messages are sent to it."),
     "lookups": phrase("Lookups that it answers."),
+    "contracts": phrase("Other editions of contracts that it uses, SERVICE@EDITION."),
     "tells": phrase("*: it may report figures about any unit."),
 }
 

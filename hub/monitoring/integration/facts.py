@@ -75,7 +75,9 @@ def _list_services(config: Config, partner: Partner) -> Iterable[IntegrationServ
         if allowed:
             address = f"{config.name_soap_address()}/soap/{name}"
             yield IntegrationService(
-                contract=grants.load_service_contract(config, name), address=address, operations=allowed
+                contract=grants.load_service_contract(config, name, partner.find_edition(name)),
+                address=address,
+                operations=allowed,
             )
 
 

@@ -180,6 +180,8 @@ class DefinedService:
     milestones: tuple[tuple[str, BilingualName], ...]
     shipped: bool = False  #: the hub brings it along (`hub/services/shipped`)
     tells: bool = False  #: its messages only report figures about units (`Service.may_report_any_unit`)
+    #: other editions of the schema, by name, for the partners whose `contracts` name them; the rules are the same
+    editions: tuple[tuple[str, SchemaFiles], ...] = ()
     #: what the schema describes, as `schema_check` found it; None: it is derived where it is needed
     model: "SchemaModel | None" = attrs.field(default=None, eq=False, repr=False)
 
@@ -187,9 +189,15 @@ class DefinedService:
     def sha256(self) -> str:
         """The SHA-256 of the folder: of each file by name, its name, its size and its octets."""
         digest = hashlib.sha256()
-        for name, octets in (("service.toml", self.settings), *self.schema.files):
+        others = {file: octets for _, schema in self.editions for file, octets in schema.files}
+        files = others | dict(self.schema.files)
+        for name, octets in (("service.toml", self.settings), *sorted(files.items())):
             digest.update(f"{name}\0{len(octets)}\0".encode() + octets)
         return digest.hexdigest()
+
+    def choose_edition(self, edition: str) -> "DefinedService":
+        """Return the service with this edition of its schema; empty: the main one. Raises KeyError."""
+        return attrs.evolve(self, schema=dict(self.editions)[edition], editions=(), model=None) if edition else self
 
     @property
     def countable(self) -> CountableFacts:

@@ -70,8 +70,22 @@ def read_defined_message(
     if rule is None:
         raise Rejected(Problem("contract-broken", str(root.tag)[:200]))
     if not validated:
-        _ = load_defined_contract(defined).validate(root)
+        _validate_any(defined, root)
     return _Reading(defined, rule, root, content, at, message).read()
+
+
+def _validate_any(defined: DefinedService, root: _Element) -> None:
+    """Validate a message by the main edition of the schema, or else by another. Raises what the main one finds."""
+    try:
+        _ = load_defined_contract(defined).validate(root)
+    except Rejected:
+        for name, _ in defined.editions:
+            try:
+                _ = load_defined_contract(defined.choose_edition(name)).validate(root)
+            except Rejected:
+                continue
+            return
+        raise
 
 
 @attrs.define

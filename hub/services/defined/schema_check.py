@@ -86,7 +86,12 @@ def _find_hard_patterns(model: SchemaModel, place: str) -> Iterator[Mistake]:
 def check_services(services: Mapping[str, DefinedService]) -> tuple[dict[str, DefinedService], list[Mistake]]:
     """Check all *services*. Return them with what their schemas say, and all mistakes."""
     checked = [check_service(each) for each in services.values()]
-    return {each.service.name: each.service for each in checked}, [one for each in checked for one in each.mistakes]
+    found = [one for each in checked for one in each.mistakes]
+    for each in services.values():  # the same rules must fit each edition
+        for name, _ in each.editions:
+            other = check_service(each.choose_edition(name)).mistakes
+            found += [attrs.evolve(one, path=f"{one.path} (edition {name})") for one in other]
+    return {each.service.name: each.service for each in checked}, found
 
 
 #: The elements from the root down to one, which it is the last of.
