@@ -8,6 +8,7 @@ still has a private key, only `lienthong backup verify --identity` shows.
 import fcntl
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from hub.store import transactions
 
 #: The folder in the data directory in which backups are prepared and tried, and the lock of the one that runs.
 WORK, _LOCK = "backup.work", "backup.lock"
+#: Seconds in which a file must have been sent.
+_SENT_WITHIN = 6 * 3600.0
 
 
 class BackupRuns(Exception):
@@ -55,7 +58,7 @@ def make_backup(
     *tell* is called with the step (`copying`, `hashing`, `encrypting`, `restoring`, `verifying`) and the number of
     octets of it that were done. Raises BackupRuns, BackupUnfit if the journal or the backup is damaged or the disk has
     no room, OSError, sqlite3.Error, SQLAlchemy's errors if a server does not answer, and Unready if the hub's key
-    cannot be used now. Then there is no new backup, and the older ones are all there.
+    cannot be used now. Then there is no new good backup, and the older ones are all there.
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold_work_folder(config.data) as work:
@@ -102,7 +105,26 @@ def make_backup(
         finally:
             new.unlink(missing_ok=True)
         record = shelf.write_record(file, written, manifest, clock(), restored=tried.restored)
+        send_backup(settings, record)
         return MadeBackup(record, tuple(shelf.remove_old_backups(settings.folder, settings.keep)))
+
+
+def send_backup(settings: BackupSettings, record: BackupRecord) -> None:
+    """Bring a backup and its record elsewhere, by the program that the operator has named, the record last.
+
+    Raises BackupUnfit: a backup that should be elsewhere and is not is not good. Its files stay.
+    """
+    for file in (record.file, shelf.name_record(record.file)) if settings.send else ():
+        words = [word.replace("{file}", str(file)).replace("{name}", file.name) for word in settings.send]
+        try:
+            ended = subprocess.run(  # noqa: S603 - what hub.toml names, without a shell
+                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SENT_WITHIN, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BackupUnfit(phrase("it was made, but not sent: {said}", said=str(error))) from None
+        if ended.returncode:
+            said = ended.stderr.decode("utf-8", "replace").strip()[-500:] or str(ended.returncode)
+            raise BackupUnfit(phrase("it was made, but not sent: {said}", said=said))
 
 
 @contextmanager

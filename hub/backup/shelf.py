@@ -52,7 +52,7 @@ def write_record(
         "restored": restored,
         "manifest": json.loads(manifest.write()),
     }
-    record = _name_record(file)
+    record = name_record(file)
     new = record.with_name(f".{record.name}.new")
     with new.open("wb") as target:
         target.write(json.dumps(said, ensure_ascii=False, indent=1).encode())
@@ -78,7 +78,7 @@ def find_last_backup(folder: Path) -> BackupRecord | None:
 
 def find_record(file: Path) -> BackupRecord | None:
     """Return the record beside the backup *file*, or None."""
-    return _read_record(_name_record(file))
+    return _read_record(name_record(file))
 
 
 def is_unchanged(record: BackupRecord) -> bool:
@@ -92,7 +92,7 @@ def remove_old_backups(folder: Path, keep: int) -> list[Path]:
     old = [each.file for each in list_backups(folder)[:-keep]]
     for each in old:
         each.unlink(missing_ok=True)  # first: a record without its file is only a mark that something is missing
-        _name_record(each).unlink(missing_ok=True)
+        name_record(each).unlink(missing_ok=True)
     return old
 
 
@@ -120,7 +120,8 @@ def _list_unfinished(folder: Path) -> Iterator[Path]:
     return folder.glob(f".lienthong-*{SUFFIX}*.new")
 
 
-def _name_record(file: Path) -> Path:
+def name_record(file: Path) -> Path:
+    """Return the path of the record of the backup *file*."""
     return file.with_name(f"{file.name}{_RECORD}")
 
 

@@ -243,6 +243,25 @@ def test_what_a_killed_backup_left_is_removed_by_the_next(backed: Backed) -> Non
     assert len(list(folder.iterdir())) == 2
 
 
+def test_a_backup_is_brought_elsewhere_and_is_not_good_if_it_cannot_be(backed: Backed, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    backed.configure(send=f'["cp", "{{file}}", "{there}/{{name}}"]', keep="1")
+    first = backed.typed("run")
+    assert first.exit_code == 1, "the place is not there"
+    assert "made, but not sent" in first.stderr
+    there.mkdir()
+    with closing(sqlite3.connect(backed.home / "data/hub.db")) as journal:
+        reason, outcome = journal.execute("SELECT reason, outcome FROM backup_run").fetchone()
+    assert (outcome, "not sent" in reason) == ("failed", True)
+    for each in (tmp_path / "kept").iterdir():
+        each.unlink()
+    file = backed.back_up()
+    assert (there / file.name).read_bytes() == file.read_bytes()
+    words = ("verify", there / file.name, "--identity", backed.identity)
+    assert backed.run(*words)[0]["verified"] == "restored"
+    assert backed.run("verify", there / file.name)[0]["verified"] == "unchanged", "its record came with it"
+
+
 # --- verifying
 
 
@@ -405,6 +424,7 @@ def test_a_key_pair_is_made_and_what_is_printed_is_what_hub_toml_takes(backed: B
         ({"trial_database": '"sqlite:///x.db"'}, "backup.trial-database"),
         ({"trial_database": '"postgresql://a:b@c/d"'}, "backup.trial-database"),
         ({"where": '"x"'}, "backup.where"),
+        ({"send": '["scp", "x:"]'}, "backup.send"),
     ],
 )
 def test_a_mistake_is_named(backed: Backed, settings: dict[str, str], place: str) -> None:

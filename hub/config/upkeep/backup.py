@@ -30,6 +30,8 @@ class BackupSettings:
     keep: int  #: backups that are kept; older ones are removed
     configuration: bool  #: whether the files beside hub.toml are in it
     keys: bool  #: whether private keys and password files are in it
+    #: the words of the program that brings a file elsewhere, with `{file}` and `{name}`; empty: none is called
+    send: tuple[str, ...] = ()
     trial_url: str | None = None  #: PostgreSQL: the database into which a backup is restored to try it
     programs: Path | None = None  #: PostgreSQL: the folder of pg_dump and pg_restore; None: the system's newest
 
@@ -49,6 +51,7 @@ def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSetting
     keep = table.number("keep", _KEEP, least=1, most=_MOST_KEPT)
     configuration = table.flag("configuration", default=True)
     keys = table.flag("keys", default=False)
+    send = table.texts("send", ())
     trial, programs = table.text("trial-database", ""), table.text("programs", "")
     table.close()
     recipients = []
@@ -67,6 +70,9 @@ def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSetting
         return None
     if not names:
         table.wrong("recipients", phrase("is missing"), _RECIPIENT_EXPECTED)
+    if send and not any("{file}" in word for word in send):
+        expected = phrase('words with "{word}", such as ["scp", "{word}", "x:"]', word="{file}")
+        table.wrong("send", phrase("it names no file"), expected)
     if keys and not configuration:
         table.wrong("keys", phrase("is set although configuration = false"), phrase("keys = false"))
     trial_url = None
@@ -85,6 +91,7 @@ def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSetting
         keep=keep,
         configuration=configuration,
         keys=keys,
+        send=send,
         trial_url=trial_url,
         programs=home / programs if programs else None,
     )
