@@ -1054,6 +1054,10 @@ TERMS: Mapping[str, Term] = {
     "condition/budget-tight": Term(
         phrase("database near its budget"), phrase("The database has used most of its budget, or soon will have.")
     ),
+    "condition/receipts-awaited": Term(
+        phrase("messages awaited after a restore"),
+        phrase("Messages that have a receipt are missing since a restore, and have not come again."),
+    ),
     "condition/restart-pending": Term(
         phrase("restart pending"), phrase("A changed setting takes effect only when the node is restarted.")
     ),

@@ -1,6 +1,7 @@
 """What an operator types about alerts: list them, acknowledge them, test how they are told."""
 
 import json
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from hub.journal.upkeep import alert_notices, hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
 from hub.store import transactions
 from tests import homes
+from tests.config.test_alert_settings import PARTNER
+from tests.config.test_operator_alerts import KEY
 from tests.homes import Type, engine_of
+from tests.pages import DOCS, fenced, parts
 
 
 @pytest.fixture
@@ -92,15 +96,38 @@ def test_without_a_running_hub_a_test_is_not_sent(told, type_):
     assert (done.exit_code, done.stdout) == (69, "syslog: no hub has sent it yet\n")
 
 
-@pytest.mark.parametrize(("reason", "code", "said"), [("", 0, "sent"), ("cáp đứt", 1, "cáp đứt")])
-def test_a_test_says_what_became_of_it(told, type_, monkeypatch, reason, code, said):
-    def send(_seconds):
-        """Do what the running hub does meanwhile."""
-        with transactions.write_transaction(engine_of(told)) as tx:
-            batch = alert_notices.claim_batch(tx, "n", datetime.now(UTC))
-            assert batch is not None
-            alert_notices.end_batch(tx, batch, reason, datetime.now(UTC))
+def send_at_once(home: Path, monkeypatch: pytest.MonkeyPatch, reason: str = "") -> None:
+    """Let a running hub send what is due while the command waits."""
+
+    def send(_seconds: float) -> None:
+        with transactions.write_transaction(engine_of(home)) as tx:
+            while (batch := alert_notices.claim_batch(tx, "n", datetime.now(UTC))) is not None:
+                alert_notices.end_batch(tx, batch, reason, datetime.now(UTC))
 
     monkeypatch.setattr("hub.cli.monitoring.alerts.time.sleep", send)
+
+
+@pytest.mark.parametrize(("reason", "code", "said"), [("", 0, "sent"), ("cáp đứt", 1, "cáp đứt")])
+def test_a_test_says_what_became_of_it(told, type_, monkeypatch, reason, code, said):
+    send_at_once(told, monkeypatch, reason)
     done = type_("alerts", "test")
     assert (done.exit_code, done.stdout) == (code, f"syslog: {said}\n")
+
+
+@pytest.mark.parametrize("page", ["howto/alerts.md", "vi/howto/alerts.md"])
+def test_what_the_page_shows_is_a_configuration_and_its_commands_work(home, type_, monkeypatch, page):
+    said = parts(DOCS / page)
+    texts = "\n".join(said.values())
+    (shown,) = fenced(texts, "toml")
+    (home / "partners" / "thudientu.toml").write_text(PARTNER)
+    (home / "webhook.key").write_text(KEY)
+    (home / "webhook.key").chmod(0o600)
+    (home / "hub.toml").write_text(f"{(home / 'hub.toml').read_text()}\n{shown}")
+    send_at_once(home, monkeypatch)
+    for line in "".join(fenced(texts, "sh")).splitlines():
+        program, _, config, *words = shlex.split(line)
+        assert (program, config) == ("lienthong", "tinh/hub.toml")
+        done = type_(*words)
+        assert done.exit_code == (1 if words == ["alerts", "list"] else 0), done.output
+        if words == ["alerts", "test"]:
+            assert done.stdout.splitlines() == ["mail truc@tinh.gov.vn: sent", "webhook: sent", "syslog: sent"]

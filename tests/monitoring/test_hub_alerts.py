@@ -15,7 +15,8 @@ from hub.journal import events, messages, nodes, unit_registry
 from hub.journal.nodes import Node, PendingRestart
 from hub.journal.queue import claims, partner_state
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep import backup_runs, hub_alerts
+from hub.journal.upkeep import backup_runs, eras, hub_alerts
+from hub.journal.upkeep.eras import KnownReceipt
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, TransitionRules
 from hub.monitoring import link_rows
 from hub.monitoring.hub_alerts import conditions
@@ -254,6 +255,16 @@ def test_a_database_that_nears_its_budget_is_told_of(engine):
     assert watched.look(MINUTE) == [], "its size is read every ten minutes"
     assert watched.look(10 * MINUTE) == ["raised budget-tight"]
     assert watched.raised()[0].severity is AlertSeverity.ERROR
+
+
+def test_messages_that_a_restored_journal_lacks_are_told_of_until_they_come_again(watched):
+    watched.write(eras.ensure_era, watched.now)
+    kept = entry(document("H55.13", "H55.01"), 1, at=watched.now)
+    lost = KnownReceipt("x", "sotttt", "m1", kept.sha256, watched.now)
+    watched.write(eras.add_lost_receipts, 1, [lost])
+    assert watched.look() == ["raised receipts-awaited"]
+    watched.write(messages.record_message, kept, ROUTES)
+    assert watched.look(11 * MINUTE) + watched.look(11 * MINUTE) == ["ended receipts-awaited"]
 
 
 def test_a_setting_that_waits_for_a_restart_is_told_of_until_the_node_was_restarted(watched):

@@ -180,7 +180,7 @@ def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
             if all(_is_told(each) for each in found.values()) or time.monotonic() > until:
                 break
             time.sleep(_LOOK)
-    for each in found.values():
+    for each in (found[name] for name in ids.values()):
         state = t("sent") if each.state is NoticeState.SENT else each.reason or t("no hub has sent it yet")
         row = {"channel": each.channel, "state": str(each.state), "reason": each.reason or None}
         screen.row(row, f"{each.channel}: {state}")

@@ -38,6 +38,7 @@ class ConditionKind(StrEnum):
     NODE = "node-lost"  #: a node writes no heartbeat, and was not stopped
     BACKUP = "backup-old"  #: the last good backup is too old, or the last try failed
     BUDGET = "budget-tight"  #: the database has used most of its budget, or soon will have
+    RECEIPTS = "receipts-awaited"  #: messages that have a receipt are missing since a restore
     RESTART = "restart-pending"  #: a changed setting of a node takes effect only when it is restarted
 
 
@@ -111,6 +112,7 @@ class SharedReadings:
     certificates: Sequence[CertificateReading]  #: of partners and CAs
     returned: Sequence[ReturnedReports] | None  #: None: not read this time
     backup: BackupReading | None  #: None: no backups are configured
+    lost_receipts: int  #: messages that a restored journal lacks, and that have not come again; 0: not read, or none
     budget: BudgetReading | None  #: None: there is no budget, or it was not read this time
     unchained_since: datetime | None  #: the time of the oldest event without a number
     lost_nodes: Mapping[str, tuple[str, datetime]]  #: host, and time of the last heartbeat, of each node not stopped
@@ -276,6 +278,13 @@ def find_tight_budgets(found: SharedReadings, limits: AlertLimits, now: datetime
         yield _meet(ConditionKind.BUDGET, "", severity, values)
 
 
+def find_lost_receipts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if a restored journal lacks messages that have a receipt, until their senders have sent them again."""
+    del limits, now
+    if found.lost_receipts:
+        yield _meet(ConditionKind.RECEIPTS, "", AlertSeverity.ERROR, {"count": found.lost_receipts})
+
+
 def find_pending_restarts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield each node with settings that wait for its restart."""
     del limits, now
@@ -317,6 +326,7 @@ SHARED_CONDITIONS: Mapping[ConditionKind, SharedFinder] = {
     ConditionKind.NODE: find_lost_nodes,
     ConditionKind.BACKUP: find_old_backups,
     ConditionKind.BUDGET: find_tight_budgets,
+    ConditionKind.RECEIPTS: find_lost_receipts,
     ConditionKind.RESTART: find_pending_restarts,
 }
 NODE_CONDITIONS: Mapping[ConditionKind, NodeFinder] = {

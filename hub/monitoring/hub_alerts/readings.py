@@ -11,7 +11,7 @@ from hub.domain.model import DeliveryState
 from hub.journal import events, nodes, waiting_counts
 from hub.journal.nodes import NodeState, SeenNode
 from hub.journal.queue import partner_state
-from hub.journal.upkeep import backup_runs, hub_alerts
+from hub.journal.upkeep import backup_runs, eras, hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound
 from hub.journal.upkeep.retention import disk_budget
 from hub.monitoring import failures, link_rows
@@ -34,6 +34,10 @@ from hub.runtime import disk_space
 from hub.security.certificates import describe_owner
 from hub.store.transactions import Transaction
 
+#: Lost receipts are counted up to this number.
+MOST_LOST = 10_000
+#: What is judged only now and then.
+_SELDOM = (ConditionKind.RETURNED, ConditionKind.BUDGET, ConditionKind.RECEIPTS)
 #: Finds returned reports; the time is that within which the next month closes.
 ReadReturned = Callable[[Transaction, timedelta, datetime], Sequence[ReturnedReports]]
 
@@ -50,8 +54,8 @@ def read_round(
 ) -> ConditionRound:
     """Look at what the node *node* judges: itself and, if it leads, what all nodes share.
 
-    What costs more to read is judged only if *seldom*: returned reports, for which *read_returned* is needed too, and
-    the size of the database.
+    What costs more to read is judged only if *seldom*: returned reports, for which *read_returned* is needed too, the
+    size of the database, and the messages that a restored journal lacks.
     """
     seen = nodes.list_nodes(tx, now)
     leads = nodes.choose_leading_node(seen) == node
@@ -63,7 +67,7 @@ def read_round(
         met += [each for find in SHARED_CONDITIONS.values() for each in find(shared, limits, now)]
         judged |= {str(kind) for kind in SHARED_CONDITIONS}
         if not seldom:
-            judged -= {str(ConditionKind.RETURNED), str(ConditionKind.BUDGET)}
+            judged -= {str(each) for each in _SELDOM}
     alive = {each.node.name for each in seen if each.state is NodeState.ALIVE}
     raised = {each.key.node for each in hub_alerts.read_alerts(tx, ended=False)} - {""}
     return ConditionRound(met=met, judged=judged, node=node, shared=leads, gone=raised - alive - {node})
@@ -112,6 +116,7 @@ def read_shared(
         certificates=_list_certificates(config),
         returned=read_returned(tx, limits.closing, now) if read_returned is not None and seldom else None,
         backup=_read_backup(tx, config),
+        lost_receipts=eras.count_awaited_receipts(tx, MOST_LOST) if seldom else 0,
         budget=_read_budget(tx, config, now) if config.retention.budget and seldom else None,
         unchained_since=None if oldest is None else datetime.fromisoformat(oldest),
         lost_nodes={each.node.name: (each.node.host, each.seen_at) for each in seen if each.state is NodeState.LAPSED},

@@ -156,6 +156,15 @@ def _say_budget(values: Values) -> Phrase:
     )
 
 
+def _say_receipts(values: Values) -> Phrase:
+    return phrases(
+        "{shown} message that has a receipt is missing since a restore",
+        "{shown} messages that have a receipt are missing since a restore",
+        count=int(values["count"]),
+        shown=_count(values),
+    )
+
+
 def _say_restart(values: Values) -> Phrase:
     return phrase("The node {name} must be restarted for: {settings}", name=values["name"], settings=values["settings"])
 
@@ -178,6 +187,7 @@ _SENTENCES: Mapping[str, Callable[[Values], Phrase]] = {
     ConditionKind.NODE: _say_node,
     ConditionKind.BACKUP: _say_backup,
     ConditionKind.BUDGET: _say_budget,
+    ConditionKind.RECEIPTS: _say_receipts,
     ConditionKind.RESTART: _say_restart,
     TEST: _say_test,
 }
@@ -208,6 +218,9 @@ _REMEDIES: Mapping[str, Phrase] = {
         "`lienthong backup list` says why the last one failed; make one: `lienthong backup run`."
     ),
     ConditionKind.BUDGET: phrase("`lienthong retention plan` says what may go; else enlarge the disk and the budget."),
+    ConditionKind.RECEIPTS: phrase(
+        "Ask the partners to send them again: `lienthong backup letters DIR` writes to them."
+    ),
     ConditionKind.RESTART: phrase("Restart the node when it suits; until then the old settings stay in force."),
     ConditionKind.NODE: phrase("See whether that machine runs; the other nodes have taken over its deliveries."),
 }
