@@ -23,13 +23,15 @@ from hub.security import signing
 from hub.security.certificates import Anchors
 from hub.soap import documents_responses
 from hub.store import tables, transactions
-from tests import evidencing, letting_go
+from tests import letting_go, pki
 from tests.province import NOW, ROUTES, document, entry
 
-HUB = evidencing.HUB
+BEGINS, ENDS = NOW.replace(month=9), NOW.replace(year=2040)
+CA = pki.authority("CA of the archives", now=BEGINS, ends=ENDS)
+HUB = CA.issue("hub of the archives", begins=BEGINS, ends=ENDS)
 THEN = NOW.replace(year=2028)
 LATER = NOW + timedelta(days=200)
-TRUST = AuditTrust(anchors=Anchors([evidencing.CA.certificate]), now=LATER, hub=(HUB.certificate,))
+TRUST = AuditTrust(anchors=Anchors([CA.certificate]), now=LATER, hub=(HUB.certificate,))
 ASKED = Request("https://vpub.example/edoc", b"<packet/>", (("SOAPAction", "Send"),))
 
 

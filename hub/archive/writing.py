@@ -57,7 +57,7 @@ _DAY = 24 * 3600.0
 
 
 class ArchiveBroken(Exception):
-    """A new archive file does not read back as it was written. The text says what is wrong."""
+    """A new archive file does not read back as it was written, or would not verify. The text says what is wrong."""
 
 
 @attrs.frozen(kw_only=True)
@@ -403,6 +403,9 @@ def _batch(every: Iterable[Any], size: int) -> Iterator[list[Any]]:
 def _read_back(written: Path, path: Path, made: tuple[ArchiveManifest, _Gathering], identity: Signer) -> ArchiveRecord:
     """Read the file *written* from the disk, verify it whole, and return the record of it under its name *path*."""
     said, found = made
+    certificate = identity.certificate
+    if not certificate.not_valid_before_utc <= said.made_at <= certificate.not_valid_after_utc:
+        raise ArchiveBroken(f"{path}: the hub's certificate is not valid at {said.made_at.isoformat()}")
     digest = sha256()
     with written.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -411,7 +414,7 @@ def _read_back(written: Path, path: Path, made: tuple[ArchiveManifest, _Gatherin
         try:
             archive = reading.Archive.read(file, path)
             wrong = [str(each.text) for each in archive.verify_content() if each.holds is False]
-            same = archive.read_seal([identity.certificate], said.made_at) == said
+            same = archive.read_seal([certificate], said.made_at) == said
         except reading.NoArchive as error:
             raise ArchiveBroken(str(error)) from error
     if wrong or not same:

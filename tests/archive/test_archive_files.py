@@ -28,9 +28,8 @@ from hub.journal import blobs, events
 from hub.security import signing
 from hub.store import tables, transactions
 from tests import databases
-from tests.archiving import HUB, LATER, TRUST, archived, chain, judged, live, opened, wrong
+from tests.archiving import CA, HUB, LATER, TRUST, archived, chain, judged, live, opened, wrong
 from tests.conftest import ROOT, cannot_be_had
-from tests.evidencing import CA
 from tests.examples import at_most
 from tests.province import NOW
 
@@ -164,6 +163,14 @@ def test_what_does_not_read_back_does_not_count(here, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", damage)
     with pytest.raises(ArchiveBroken):
         archived(here, tmp_path, ids)
+    assert list(tmp_path.glob("*.zip")) + list(tmp_path.glob(".archive*")) == []
+
+
+def test_a_file_is_not_sealed_with_a_certificate_that_has_ended(here, tmp_path):
+    ids = live(here, 1)
+    ended = CA.issue("hub until yesterday", begins=HUB.certificate.not_valid_before_utc, ends=NOW)
+    with transactions.read_transaction(here) as tx, pytest.raises(ArchiveBroken, match="certificate"):
+        write_archive(tx, ArchiveChoice(period="2026-11", messages=ids), tmp_path, ended, LATER)
     assert list(tmp_path.glob("*.zip")) + list(tmp_path.glob(".archive*")) == []
 
 

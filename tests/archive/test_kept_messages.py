@@ -1,23 +1,34 @@
 """A message whose rows are gone is read as before: from the journal and its archive file together."""
 
 import io
+from datetime import timedelta
 
 import attrs
 import pytest
 import sqlalchemy as sa
+from twisted.internet.defer import succeed
 
 from hub import audit
 from hub.archive import opening, restoring
 from hub.archive.catalogue import ArchiveAbsent
+from hub.archive.retention import RetentionRun, make_setting
+from hub.config.upkeep.retention import RetentionSettings
+from hub.domain.ids import make_id
 from hub.domain.model import Event
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries, exchanges
 from hub.journal.upkeep import integrity
 from hub.store import tables, transactions
+from hub.store.group_commit import InlineDatabase
 from hub.workload import evidence_file, unit_report
-from tests import evidencing
+from tests import evidencing, letting_go
 from tests.archiving import HUB, LATER, THEN, TRUST, chain, forgotten, live, wrong
+from tests.console_town import done
 from tests.province import NOW, ROUTES, document, entry
+
+AT_ONCE = RetentionSettings(enabled=True, months={}, other=1, contest=1, announce=1)
+#: When retention lets go: more than two years later, with the same key.
+GONE = NOW + timedelta(days=900)
 
 
 def read_all(tx, kept, message):
@@ -81,7 +92,6 @@ def test_a_refused_message_of_which_nothing_is_left_is_read_from_its_file(engine
 
 
 def refuse(engine, entered):
-    from hub.domain.ids import make_id
     from hub.domain.model import Problem
 
     made = attrs.evolve(entered, id=make_id(NOW), problems=(Problem("not-authorised", "H55.99"),), receipt=None)
@@ -151,3 +161,34 @@ def test_octets_that_a_newer_message_shares_are_read_from_the_journal(here, tmp_
         (older,) = record.messages
         (tmp_path / "archive" / record.path.name).unlink()
         assert b"".join(opening.read_kept_octets(tx, older, digest, tmp_path / "archive")) == b"<same/>"
+
+
+def test_after_a_run_of_retention_the_month_verifies_and_its_messages_are_read_and_known(engine, tmp_path):
+    """All of it through the steps that a node or the command takes."""
+    ids = live(engine, 3)
+    before = [seen(engine, tmp_path, each) for each in ids]
+    with transactions.write_transaction(engine) as tx:
+        letting_go.close_year(tx, 2026, NOW.replace(year=2027, month=1))
+    letting_go.read_all_events(engine, LATER)
+    run = RetentionRun(
+        journal=InlineDatabase(engine),
+        setting=make_setting(AT_ONCE, ["f"], None),
+        settings=AT_ONCE,
+        folder=tmp_path / "archive",
+        identity=HUB,
+        now=lambda: GONE,
+        pause=lambda _seconds: succeed(None),
+    )
+    (part,) = done(run.announce("an"))
+    assert done(run.carry_out(part.number)).messages == 3
+    (path,) = (tmp_path / "archive").glob("*.zip")
+    assert wrong(path) == set()
+    after = [seen(engine, tmp_path / "archive", each) for each in ids]
+    assert after == before
+    for number, name in enumerate(ids):
+        octets = f"<packet số='{number}'/>".encode() * 40
+        again = entry(document(document_id=f"D{number}"), number, content=octets, at=GONE, id=make_id(GONE))
+        with transactions.write_transaction(engine) as tx:
+            taken = messages.record_message(tx, again, ROUTES)
+        assert (taken.id, taken.receipt) == (name, before[number][1])
+    assert [seen(engine, tmp_path / "archive", each)[:2] for each in ids] == [each[:2] for each in before]
