@@ -21,6 +21,7 @@ from hub.config import Partner
 from hub.config.alerting.alerts import AlertSettings
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
+from hub.config.upkeep.retention import RetentionSettings
 from hub.config.values import ConsoleSettings
 from hub.console import edge, users
 from hub.console.exchange.partner_orders import PartnerManaging
@@ -81,6 +82,7 @@ class Town:
             partners=self.partners,
             province="H55",
             upstream="vpcp",
+            retention=RetentionSettings(budget=1_000_000),
             services=self.services,
             every_service={**list_services(), **{name: each.make_service() for name, each in self.services.items()}},
             reports=self.reports,

@@ -9,6 +9,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /events                                      the events that no message leads to
     /failures                                    what failed, by cause
     /alerts                                      the alerts to operators (`exchange.alerts_page`); by POST acknowledges
+    /retention                                   what goes into archives and what went (`exchange.retention_page`)
     /late, /late.csv, /late.xlsx                 who is late today (`province.late_page`); as a file
     /item                                        all that was told of one thing (`province.item_page`)
     /sign-in, /sign-out, /account                by POST; the account also by GET
@@ -71,6 +72,7 @@ from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.exchange.alerts_page import AlertPages
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.partner_pages import PartnerPages
+from hub.console.exchange.retention_page import RetentionPages
 from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.exchange.trust_pages import TrustPages
@@ -322,7 +324,7 @@ class ConsolePages:
                 return await self._change_password(visit)
             case ("replays", *_):
                 return await self._replay(visit)
-            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts" | "retention", *_):
                 return await self._manage(visit)
             case ("messages",):
                 return await self._keep_search(visit)
@@ -353,7 +355,7 @@ class ConsolePages:
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts" | "retention", *_):
                 return await self._manage(visit)
             case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx" | "item" | "glance", *_):
                 return await self._show_exchange(visit)
@@ -644,7 +646,14 @@ class ConsolePages:
     async def _serve(
         self,
         visit: Visit,
-        pages: PartnerPages | TrustPages | WhatIfPages | AccountPages | TokenPages | RoundPages | AlertPages,
+        pages: PartnerPages
+        | TrustPages
+        | WhatIfPages
+        | AccountPages
+        | TokenPages
+        | RoundPages
+        | AlertPages
+        | RetentionPages,
     ) -> ConsoleResponse:
         """Answer by the pages of one part of the console."""
         user, asked = visit.session.user, visit.asked
@@ -656,10 +665,14 @@ class ConsolePages:
         return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
 
     async def _manage(self, visit: Visit) -> ConsoleResponse:
-        """Answer at an address of partners, trusted CAs, other rules, accounts, tokens, rounds of reports or alerts."""
+        """Answer at an address of partners, trusted CAs, other rules, accounts, tokens, rounds of reports, alerts or
+        retention.
+        """
         match visit.asked.path[0]:
             case "alerts":
                 return await self._serve(visit, AlertPages(self._journal, self.turns))
+            case "retention":
+                return await self._serve(visit, RetentionPages(self.turns, self.live))
             case "month":
                 return await self._serve(visit, RoundPages(self._journal, self.turns, self.live))
             case "partners":

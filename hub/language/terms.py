@@ -1061,6 +1061,16 @@ TERMS: Mapping[str, Term] = {
     "condition/restart-pending": Term(
         phrase("restart pending"), phrase("A changed setting takes effect only when the node is restarted.")
     ),
+    "retention/announced": Term(
+        phrase("announced"), phrase("It was announced that these messages will go, not before the day.")
+    ),
+    "retention/archived": Term(
+        phrase("archived, its rows are going"), phrase("The archive file is written and verified; the rows are going.")
+    ),
+    "retention/gone": Term(
+        phrase("gone"), phrase("The messages are in the archive file and have gone from the journal.")
+    ),
+    "retention/withdrawn": Term(phrase("withdrawn"), phrase("Nothing of what was announced may go any more.")),
     "severity/warning": Term(phrase("warning"), phrase("Somebody should see to it in the next days.")),
     "severity/error": Term(phrase("error"), phrase("Something does not work, and somebody should see to it today.")),
     "severity/critical": Term(phrase("critical"), phrase("The hub works no more, or soon will not: act now.")),

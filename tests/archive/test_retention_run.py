@@ -27,7 +27,7 @@ from hub.journal.upkeep import integrity
 from hub.journal.upkeep.retention.parts import PartState
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
-from hub.store.tables import closing_draft, content, delivery, event, message
+from hub.store.tables import closing_draft, content, delivery, event, message, metadata
 from tests import letting_go
 from tests.archiving import HUB
 from tests.province import ROUTES, document, entry, status
@@ -401,6 +401,18 @@ def _messages(file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_whatever_happened_nothing_unhandled_goes_and_each_repetition_gets_its_old_receipt(engine, tmp_path, seed):
     run_history(engine, tmp_path, seed, 30)
+
+
+@pytest.mark.soak
+def test_many_histories_of_retention(engine, tmp_path):
+    for seed in range(100, 130):
+        place = tmp_path / str(seed)
+        place.mkdir()
+        with engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                if table.name != "upgrade":
+                    connection.execute(sa.delete(table))
+        run_history(engine, place, seed, 40)

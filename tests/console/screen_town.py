@@ -31,6 +31,8 @@ from hub.journal.queue.replay_rules import PlanState
 from hub.journal.search import MessageFilter
 from hub.journal.upkeep import hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.journal.upkeep.retention import parts
+from hub.journal.upkeep.retention.parts import PartEvent
 from hub.language.phrases import phrase
 from hub.node import init_province
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
@@ -335,6 +337,7 @@ def make_screen_town(home: Path) -> ScreenTown:
     _fail(made)
     _tell(made)
     _alert(made)
+    _let_go(made)
     for name, role, units in (
         ("minh", Role.ADMINISTRATOR, ()),
         ("hanh", Role.APPROVER, ()),
@@ -529,6 +532,17 @@ def _alert(made: ScreenTown) -> None:
             found = ConditionRound(met=met, judged=kinds, node="n1", shared=True)
             hub_alerts.write_steps(tx, found, NOW - timedelta(minutes=minutes), rules)
         hub_alerts.acknowledge_alerts(tx, [waits.key], by="minh", note="gọi điện cho vpub", now=NOW)
+
+
+def _let_go(made: ScreenTown) -> None:
+    """Announce a month, and let another have gone."""
+    with transactions.write_transaction(made.town.engine) as tx:
+        parts.announce_part(tx, "2024-09", messages=1200, octets=9_000_000, due_at=NOW, by="hub", now=NOW)
+        parts.move_part(tx, 1, PartEvent.ARCHIVE, NOW, archive="0198f1c2-0000-7000-8000-000000000001")
+        parts.move_part(tx, 1, PartEvent.FINISH, NOW)
+        due = NOW + timedelta(days=14)
+        parts.announce_part(tx, "2024-10", messages=1500, octets=12_000_000, due_at=due, by="hub", now=NOW)
+        parts.note_reason(tx, 2, "a month is being closed", NOW)
 
 
 def _hinder(made: ScreenTown) -> None:

@@ -266,6 +266,7 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="integration-fetching", address="/integration/soyte")
     yield Screen(name="readiness", address="/readiness", pictured=True)
     yield Screen(name="alerts", address="/alerts")
+    yield Screen(name="retention", address="/retention")
 
 
 def _trust(made: ScreenTown) -> Iterator[Screen]:

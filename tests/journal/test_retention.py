@@ -140,10 +140,23 @@ class TestWhatAnArchivedMessageLeaves:
             assert list(integrity.find_chain_damage(tx)) == []
             assert list(integrity.find_content_damage(tx)) == []
 
-    def test_a_refused_one_goes_with_its_head(self, engine):
-        _, refused = record(engine, document(), problems=(Problem("not-authorised", "x"),), receipt=None)
+    def test_of_a_refused_one_the_head_stays_too(self, engine):
+        made, refused = record(engine, document(), problems=(Problem("not-authorised", "x"),), receipt=None)
         assert letting_go.let_go(engine, THEN) == [refused.id]
-        assert count(engine, message) == 0
+        with transactions.read_transaction(engine) as tx:
+            assert search.read_message(tx, refused.id).refusal == "not-authorised: x"
+            assert blobs.read_blob_size(tx, made.sha256) is None
+
+    @pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
+    def test_the_heads_fill_whole_pages(self, engine):
+        for number in range(1, 41):
+            record(engine, document(document_id=f"D{number}"), number, receipt=b"<receipt/>" * 300)
+        deliver_all(engine)
+        close(engine)
+        assert len(letting_go.let_go(engine, THEN)) == 40
+        with engine.connect() as connection:
+            pages = connection.exec_driver_sql("SELECT count(*) FROM dbstat WHERE name = 'message'").scalar_one()
+        assert pages < 10, "and not one for each"
 
     def test_octets_that_another_message_has_stay(self, engine):
         made, _ = record(engine, document())

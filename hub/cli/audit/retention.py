@@ -24,6 +24,7 @@ from hub.cli.screen import (
     t,
 )
 from hub.language.phrases import Phrase, phrase
+from hub.language.terms import find_term
 
 if TYPE_CHECKING:
     from hub.archive.retention import RetentionRun
@@ -44,12 +45,6 @@ WHY: dict[str, Phrase] = {
     "open-period": phrase("a report that may count it is not closed"),
     "contestable": phrase("a report that may count it can still be contested"),
     "young": phrase("not old enough"),
-}
-_STATES: dict[str, Phrase] = {
-    "announced": phrase("announced"),
-    "archived": phrase("archived, its rows are going"),
-    "gone": phrase("gone"),
-    "withdrawn": phrase("withdrawn"),
 }
 
 
@@ -145,7 +140,7 @@ def list_retention_parts(screen: Screen, limit: int) -> None:
         found = parts.list_parts(tx, limit=limit)
     rows = [_write_part(each) for each in found]
     if not screen.json:
-        rows = [row | {"state": say(_STATES[str(row["state"])])} for row in rows]
+        rows = [row | {"state": _say_state(str(row["state"]))} for row in rows]
     columns = {
         "part": t("part"),
         "month": t("month"),
@@ -158,6 +153,11 @@ def list_retention_parts(screen: Screen, limit: int) -> None:
     }
     if not screen.table(columns, rows) and not screen.json:
         screen.note(t("Nothing was announced yet."))
+
+
+def _say_state(state: str) -> str:
+    term = find_term("retention", state)
+    return say(term.name) if term else state
 
 
 def _write_part(part: "RetentionPart") -> dict[str, object]:
@@ -252,7 +252,7 @@ def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, ye
         month=done.month,
         messages=say_count(done.messages),
         events=say_count(done.events),
-        state=say(_STATES[done.state]),
+        state=_say_state(done.state),
     )
     screen.row(_write_part(done), text)
     return True

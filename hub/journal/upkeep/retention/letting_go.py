@@ -1,8 +1,7 @@
 """Takes messages that are in a verified archive file out of the journal, in short transactions.
 
 Knows the rows of a message: what stays (its head, its receipt in the compact form, its deliveries, changes and facts) and
-what goes (its bytes, its events, its attempts with what they kept). A refused message goes with its head. Each transaction
-judges its messages again and takes only those whose events are all in the archive. Does not know how an archive is
+what goes (its bytes, its events, its attempts with what they kept). Each transaction judges its messages again and takes only those whose events are all in the archive. Does not know how an archive is
 written, nor when anything is to go.
 
 Octets and exchanges are shared. What nothing refers to any more is found by one pass over what is left (`find_unshared`)
@@ -17,7 +16,6 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.ids import make_first_id
-from hub.domain.model import MessageState
 from hub.journal.event_index import REFUSED_CALL
 from hub.journal.upkeep.retention import chain_gaps, choosing, receipts
 from hub.journal.upkeep.retention.choosing import MonthSurroundings, RetentionSetting, cut_values
@@ -103,23 +101,31 @@ def _read_events(tx: Transaction, ids: Sequence[str]) -> dict[str, list[tuple[in
 
 
 def _keep_heads(tx: Transaction, part: int, ids: Sequence[str]) -> None:
-    """Keep of accepted messages the head and the receipt; delete the rows of refused ones."""
-    columns = (message.c[name] for name in ("id", "state", "receipt", "message_id", "document_id", "sha256"))
+    """Keep the heads of messages, and the receipts in their compact form."""
+    columns = (message.c[name] for name in ("id", "receipt", "message_id", "document_id", "sha256"))
     rows = tx.execute(sa.select(*columns).where(message.c.id.in_(ids))).all()
-    accepted = [row for row in rows if row.state == MessageState.ACCEPTED]
     receipts.keep_receipts(
         tx,
         [
             ReceiptToPack(row.id, bytes(row.receipt), row.message_id, row.document_id, row.sha256)
-            for row in accepted
+            for row in rows
             if row.receipt is not None
         ],
     )
     head = {"archive": part, "receipt": None, "envelope": None, "subject": None}
-    tx.execute(sa.update(message).where(message.c.id.in_([row.id for row in accepted])).values(head))
-    refused = [row.id for row in rows if row.state == MessageState.REFUSED]
-    if refused:
-        tx.execute(sa.delete(message).where(message.c.id.in_(refused)))
+    tx.execute(sa.update(message).where(message.c.id.in_(ids)).values(head))
+    if tx.dialect.name == "sqlite":
+        _put_together(tx, ids)
+
+
+def _put_together(tx: Transaction, ids: Sequence[str]) -> None:
+    """Put the rows *ids* behind all others of their table, where they fill whole pages.
+
+    SQLite does not use the room in the page of a row that became shorter: each head would keep the page of its message.
+    """
+    last = int(tx.exec_driver_sql("SELECT max(rowid) FROM message").scalar() or 0)
+    places = [(last + number, name) for number, name in enumerate(sorted(ids), 1)]
+    tx.exec_driver_sql("UPDATE message SET rowid = ? WHERE id = ?", places)
 
 
 def let_calls_go(tx: Transaction, serials: Sequence[int]) -> int:

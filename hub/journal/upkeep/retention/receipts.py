@@ -49,7 +49,7 @@ class ReceiptToPack:
 
     def write_texts(self) -> bytes:
         """Return the texts of the message as the end of a dictionary."""
-        return _write_texts(self.message_id, self.document_id, self.sha256)
+        return _write_texts(self.message, self.message_id, self.document_id, self.sha256)
 
 
 def pack_receipt(receipt: ReceiptToPack, form: bytes) -> bytes:
@@ -69,9 +69,9 @@ def _unpack(packed: bytes, dictionary: bytes) -> bytes:
     return reader.decompress(packed, MOST + 1)
 
 
-def _write_texts(message_id: str | None, document_id: str | None, sha256: str) -> bytes:
+def _write_texts(message: str, message_id: str | None, document_id: str | None, sha256: str) -> bytes:
     # part of the stored form: another order or another text would make older receipts unreadable
-    return "".join(text or "" for text in (document_id, message_id, sha256)).encode()
+    return "".join(text or "" for text in (document_id, message_id, message, sha256)).encode()
 
 
 def keep_receipts(tx: Transaction, receipts: Sequence[ReceiptToPack]) -> None:
@@ -105,4 +105,5 @@ def read_kept_receipt(tx: Transaction, message_id: str) -> bytes | None:
     row = _KEPT.first(tx, {"of": message_id})
     if row is None:
         return None
-    return _unpack(row.packed, bytes(row.octets) + _write_texts(row.message_id, row.document_id, row.sha256))
+    texts = _write_texts(message_id, row.message_id, row.document_id, row.sha256)
+    return _unpack(row.packed, bytes(row.octets) + texts)
