@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from hub import config
 from hub.domain.model import Receive, Unit
+from hub.domain.spans import NO_TRACER, Tracer
 from hub.formats.spool import Drawer, Octets
 from hub.intake.documents_endpoint import DocumentsEndpoint
 from hub.intake.endpoint import JournalAccess
@@ -48,13 +49,14 @@ def intake(
     *partners: config.Partner,
     room: Callable[[], None] = nothing,
     anchors: Anchors | None = None,
+    tracer: Tracer = NO_TRACER,
 ) -> Intake:
     """Return the intake of documents of a hub that is configured as *made*, but with these *partners* and *anchors*."""
     known = {each.code: each for each in (*partners, made.partners[made.upstream or ""])}
     trusted = anchors or Anchors([pki.authority().certificate])
     changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
-    books = JournalAccess(InlineDatabase(engine), run_at_once, room, nothing)
+    books = JournalAccess(InlineDatabase(engine), run_at_once, room, nothing, tracer=tracer)
     return Intake(
         Live(Setup(province)),
         DocumentsEndpoint(wsdl.load_contract("documents"), books),

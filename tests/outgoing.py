@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from hub.delivery.push_service import DeliveryService
 from hub.domain.measures import Measures
 from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
+from hub.domain.spans import NO_TRACER, Tracer
 from hub.journal import messages as written
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
@@ -83,6 +84,7 @@ class Desk:
     adapters: dict[str, Any] = attrs.field(factory=lambda: {"vpub": Asking(), "vpcp": Asking()})
     random: Callable[[], float] = lambda: 0.5
     measures: Measures = attrs.field(factory=Measures)
+    tracer: Tracer = NO_TRACER
     service: Any = None
 
     def start(self, node="node", *, alone=True, journal=None):
@@ -112,6 +114,7 @@ class Desk:
             node=node,
             alone=alone,
             measures=self.measures,
+            tracer=self.tracer,
         )
         self.service.startService()
         return self

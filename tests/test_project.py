@@ -47,6 +47,10 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+#: Packages that several distributions share -> the one that a requirement names.
+SPACES = {"zope": "zope-interface", "opentelemetry": "opentelemetry-exporter-otlp-proto-http"}
+
+
 def imported(files: Iterable[Path]) -> set[str]:
     """Return the distributions, besides this one and Python, of which the files import modules, at once or later."""
     modules = set()
@@ -55,7 +59,7 @@ def imported(files: Iterable[Path]) -> set[str]:
             if isinstance(node, ast.Import):
                 modules |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                modules.add("zope-interface" if node.module == "zope.interface" else node.module.partition(".")[0])
+                modules.add(SPACES.get(node.module.partition(".")[0], node.module.partition(".")[0]))
     made_by = packages_distributions()
     modules -= {"hub", "adapters", *sys.stdlib_module_names}
     return {normal(made_by.get(module, [module])[0]) for module in modules}
@@ -70,7 +74,7 @@ def test_a_node_installs_what_the_hub_imports_and_not_what_only_the_demo_does():
     }
     node = imported([*(files - stage), ROOT / "tap.py", *(ROOT / "twisted").rglob("*.py")])
     extras = PYPROJECT["project"]["optional-dependencies"]
-    apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["pades"]]
+    apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["otel"], *extras["pades"]]
     assert node == required([*PYPROJECT["project"]["dependencies"], *apart]) - {"tzdata"}
     assert imported(stage) - node == required(extras["demo"]) == set(LIBRARIES)
 
@@ -91,7 +95,7 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
     staged = required([*extras["demo"], *groups["build"]])
     assert required(PYPROJECT["project"]["dependencies"]) < node.keys()
     assert staged - {"requests"} < demo.keys() - node.keys()  # zeep brings that one
-    apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["pades"]]
+    apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["otel"], *extras["pades"]]
     assert required([*apart, *groups["dev"][1:]]) < everything.keys() - demo.keys()
 
 

@@ -31,6 +31,7 @@ from hub.config.trusting import is_authority
 from hub.config.upkeep import backup as backing
 from hub.config.upkeep import link_settings
 from hub.config.upkeep import retention as keeping
+from hub.config.upkeep.tracing import read_tracing_settings
 from hub.config.values import (
     ANY,
     FREE_DISK,
@@ -117,7 +118,7 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    archive, portal, units, replay, console, (alerts, operator_alerts), (backup, witness) = (
+    archive, portal, units, replay, console, (alerts, operator_alerts), (backup, witness), tracing = (
         _archive(table.table("archive"), home, data),
         _portal(table.table("portal")),
         _units(table.table("units"), province),
@@ -125,6 +126,7 @@ def read_config(
         _console(table.table("console"), home),
         alerting.read_alert_settings(table.table("alerts"), home),
         backing.read_backup_settings(table.table("backup"), home),
+        read_tracing_settings(table.table("tracing")),
     )
     services, countable = service_files.read_services(table.table("services"), home, mistakes)
     retention, reports, lookups = (
@@ -214,6 +216,7 @@ def read_config(
         alerts=alerts,
         operator_alerts=operator_alerts,
         backup=backup,
+        tracing=tracing,
         retention=retention,
         witness=witness,
         links=links,

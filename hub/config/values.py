@@ -21,6 +21,7 @@ from hub.config.reports import ReportSettings
 from hub.config.upkeep.backup import BackupSettings
 from hub.config.upkeep.link_settings import LinkSettings
 from hub.config.upkeep.retention import RetentionSettings
+from hub.config.upkeep.tracing import TracingSettings
 from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy
@@ -202,6 +203,7 @@ class Config:
     #: how operators are told of conditions of the hub
     operator_alerts: OperatorAlertSettings = attrs.field(factory=OperatorAlertSettings)
     witness: Path | None = None  #: folder of the node's witness; None: below `data`
+    tracing: TracingSettings | None = None  #: where spans are sent; None: nothing is traced
     backup: BackupSettings | None = None  #: how the hub is backed up; None: it makes no backup
     retention: RetentionSettings = attrs.field(factory=RetentionSettings)  #: how long what is handled is kept
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed

@@ -26,6 +26,7 @@ from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES, Measures
 from hub.domain.model import Consignment, Conversation, DeliveryState, Outcome, Postponed, Reply, Request, Unavailable
+from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import write_attempt_traceparent
 from hub.journal.queue import claims, consignments, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange, Claim
@@ -106,6 +107,7 @@ class DeliveryService(Service):
     _poll: Callable[[], float] = lambda: POLL  #: returns the poll interval in seconds
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
     _measures: Measures = attrs.field(factory=Measures)  #: what this node counts
+    _tracer: Tracer = NO_TRACER
     #: running conversations and their claims
     _under_way: dict[Deferred[bool], Claim] = attrs.field(factory=dict, init=False)
     _flows: dict[str, PartnerFlow] = attrs.field(factory=dict, init=False)  #: by partner code
@@ -410,17 +412,15 @@ class DeliveryService(Service):
             if consignment is None:
                 consignment = await self._journal.read(consignments.read_consignment, claim)
             bind_contextvars(trace=consignment.message.trace_id)
-            adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
-            size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
-            conversation = adapter.deliver(consignment, self._now())
-            step = await self._work(owner, size, _advance, conversation, None)
-            while isinstance(step, Request):
-                last.request, last.reply, began = step, None, self._clock.seconds()
-                try:
-                    last.reply = reply = await self._send(_trace(step, consignment, claim), partner)
-                finally:
-                    last.seconds = self._clock.seconds() - began
-                step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
+            message = consignment.message
+            span = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)[36:52]
+            with self._tracer.span(SpanWork.PUSH, message.id, message.trace, span) as told:
+                told |= {"partner": claim.partner, "attempt": claim.number}
+                outcome = await self._hold(claim, consignment, partner, last)
+                told["outcome"] = name_outcome(outcome)
+                if isinstance(outcome, Unavailable):
+                    told["failure"] = "unavailable"
+                return outcome
         except CancelledError:
             raise
         except Unreachable as unreachable:
@@ -430,16 +430,32 @@ class DeliveryService(Service):
         except Exception as error:
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.hands_over)
+
+    async def _hold(self, claim: Claim, consignment: Consignment, partner: Partner, last: "_LastCall") -> Outcome:
+        adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
+        size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
+        conversation = adapter.deliver(consignment, self._now())
+        step = await self._work(owner, size, _advance, conversation, None)
+        while isinstance(step, Request):
+            last.request, last.reply, began = step, None, self._clock.seconds()
+            try:
+                last.reply = reply = await self._send(self._trace(step, consignment, claim), partner)
+            finally:
+                last.seconds = self._clock.seconds() - began
+            step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
         return step
 
-
-def _trace(request: Request, consignment: Consignment, claim: Claim) -> Request:
-    """Return *request* with the trace context of its message, which is not kept with the exchange: it differs each time."""
-    if not request.url.startswith("http"):
-        return request
-    message = consignment.message
-    traceparent = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)
-    return attrs.evolve(request, headers=(*request.headers, ("traceparent", traceparent)))
+    def _trace(self, request: Request, consignment: Consignment, claim: Claim) -> Request:
+        """Return *request* with the trace context of its message, which is not kept with the exchange: it differs each
+        time.
+        """
+        if not request.url.startswith("http"):
+            return request
+        message = consignment.message
+        traceparent = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)
+        if self._tracer.tells(message.id, message.trace):
+            traceparent = f"{traceparent[:-2]}01"  # sampled: who gets it may tell its own spans of it, too
+        return attrs.evolve(request, headers=(*request.headers, ("traceparent", traceparent)))
 
 
 @attrs.define(eq=False)

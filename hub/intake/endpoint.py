@@ -18,6 +18,7 @@ from hub.domain.fair_queue import Owner
 from hub.domain.measures import MESSAGES, Measures, name_code
 from hub.domain.model import HUB, Event
 from hub.domain.sightings import Sightings
+from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import find_trace_id
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
@@ -114,6 +115,7 @@ class JournalAccess:
     wait_for_facts: Callable[[Counted], Awaitable[None]] = _nothing_left
     measures: Measures = attrs.field(factory=Measures)  #: what this process counts
     sightings: Sightings = attrs.field(factory=Sightings)  #: what this process sees of partners' keys
+    tracer: Tracer = NO_TRACER  #: tells spans
 
     async def record(
         self, owner: Owner, entry: MessageEntry, routes: Routes, mark: ReplayMark | None = None
@@ -131,7 +133,8 @@ class JournalAccess:
                     phrase("{left} facts of {partner} are still to be written", left=left, partner=entry.partner),
                 )
         await store_large_octets(self.journal, owner, entry)
-        taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
+        with self.tracer.span(SpanWork.COMMIT, entry.id, entry.trace):
+            taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
         repeated, trace = taken.id != entry.id, find_trace_id(taken.id, entry.trace)
         if taken.problems:
             result = name_code(taken.problems[0].code)

@@ -21,6 +21,7 @@ from hub.domain.ids import make_id
 from hub.domain.measures import CALL_SECONDS, CALLS_ANSWERED, DROPPED, MESSAGES, OK, name_code
 from hub.domain.model import Event, Problem
 from hub.domain.sightings import SightingKind
+from hub.domain.spans import SpanWork
 from hub.formats import xml_cost
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
@@ -105,10 +106,27 @@ class Intake:
         Large content is kept in *drawer*, and the response must be written from it, too. When the call is not *wanted*
         any more, no further work is begun and CancelledError is raised. What the journal has received stays.
         """
-        province, now, loads, begun = self.live.province, self._now(), Loads(), self._seconds()
+        now = self._now()
+        tracking = make_id(now)
+        with self._access.tracer.span(SpanWork.INTAKE, tracking, manner.trace) as told:
+            return await self._answer(body, manner, certificate, drawer, wanted, now, tracking, told)
+
+    async def _answer(
+        self,
+        body: Octets,
+        manner: Manner,
+        certificate: x509.Certificate,
+        drawer: Drawer,
+        wanted: Callable[[], bool],
+        now: datetime,
+        tracking: str,
+        told: dict[str, str | int],
+    ) -> SignedResponse:
+        """See `answer`. *told* gets what the span of the call says."""
+        province, loads, begun = self.live.province, Loads(), self._seconds()
         partner = province.partner_with(certificate)
         owner = STRANGERS if partner is None else Owner(partner.code, wanted)
-        tracking = make_id(now)
+        told |= {"service": self._endpoint.contract.name, "partner": partner.code if partner else ""}
         retry_after, fault, senders, logged, soap, code = None, True, False, False, manner.soap, OK
         try:
             try:
@@ -142,9 +160,12 @@ class Intake:
             self._count(partner, DROPPED)
             raise
         except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
+            told["failure"] = name_code(unready.problem.code)
             self._count(partner, unready.problem.code, self._seconds() - begun)
             plain = attachments.pack_plain_envelope(self._unready(unready, tracking, soap), soap)
             return SignedResponse(plain, fault=True, retry_after=unready.retry_after)
+        if code != OK:
+            told["failure"] = name_code(code)
         self._count(partner, code, self._seconds() - begun)
         return SignedResponse(packed, fault, retry_after, senders, logged)
 
@@ -229,20 +250,21 @@ class Intake:
         try:
             # checked again, because the connection may be old
             anchors.check(certificate, now, purpose=Purpose.CLIENT, unknown=rule)
-            opened = await self._access.work(
-                owner,
-                xml_cost.estimate_call(body),
-                open_call,
-                body,
-                manner,
-                province.callers_over(partner),
-                certificate,
-                province,
-                self._endpoint.contract,
-                now,
-                drawer,
-                self._endpoint.read,
-            )
+            with self._access.tracer.span(SpanWork.VERIFY, tracking, manner.trace):
+                opened = await self._access.work(
+                    owner,
+                    xml_cost.estimate_call(body),
+                    open_call,
+                    body,
+                    manner,
+                    province.callers_over(partner),
+                    certificate,
+                    province,
+                    self._endpoint.contract,
+                    now,
+                    drawer,
+                    self._endpoint.read,
+                )
         except NotGranted as refused:  # the signature is valid, so an event records the caller; the body is not stored
             said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
             problem = refused.problems[0]

@@ -36,6 +36,7 @@ from hub.domain.measures import Measures
 from hub.domain.model import Reply, Request
 from hub.domain.node_counts import NodeCounts
 from hub.domain.sightings import Sightings
+from hub.domain.spans import NO_TRACER, Tracer
 from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
 from hub.formats import spool
@@ -90,6 +91,7 @@ class NodeFrame:
     node: str  #: the node's name
     wake: Callable[[], None]  #: makes the delivery service look for due deliveries at once
     measures: Measures = attrs.field(factory=Measures)  #: what this node counts, in all its processes
+    tracer: Tracer = NO_TRACER
     sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
 
     @property
@@ -224,6 +226,7 @@ def build_exchange(
         poll=lambda: SLOW_POLL if listener is not None and listener.is_listening else POLL,
         may_take=check,
         measures=frame.measures,
+        tracer=frame.tracer,
     )
     database.gathers.append(lambda: delivery.is_flowing)
 
@@ -232,7 +235,9 @@ def build_exchange(
         await wait_for_facts(journal, reactor, services)
 
     disks = watch_disks(live, reactor)
-    access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait, frame.measures, frame.sightings)
+    access = JournalAccess(
+        journal, work, disks.require_space, delivery.wake, wait, frame.measures, frame.sightings, tracer=frame.tracer
+    )
     query_runner = PartnerQueryRunner(
         live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance
     )

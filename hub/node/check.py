@@ -74,6 +74,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         *consistency.find_grant_mistakes(config),
         *consistency.find_identity_mistakes(config, now),
         *_feed(config),
+        *_tracing(config),
         *_providers(config),
         *_reports(config),
         *_ports(config, starting=starting),
@@ -188,6 +189,13 @@ def _installation() -> Iterable[Mistake]:
 def _feed(config: Config) -> Iterable[Mistake]:
     if config.feed is not None and find_spec("pika") is None:
         yield Mistake("hub.toml: feed", phrase("pika is not installed"), phrase("pip install 'lienthong[amqp]'"))
+
+
+def _tracing(config: Config) -> Iterable[Mistake]:
+    if config.tracing is not None and find_spec("opentelemetry") is None:
+        yield Mistake(
+            "hub.toml: tracing", phrase("opentelemetry is not installed"), phrase("pip install 'lienthong[otel]'")
+        )
 
 
 def _providers(config: Config) -> Iterable[Mistake]:

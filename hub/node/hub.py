@@ -36,6 +36,7 @@ from hub.runtime import pidfile
 from hub.runtime.ports import DirectoryLockService, OrderedServices, bind_port
 from hub.runtime.service_manager import ManagerNotices, ManagerStart, open_passed_socket
 from hub.runtime.shared_counts import SharedCounts
+from hub.runtime.span_export import make_tracer
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
 from hub.security.token_key import VAULT
@@ -75,7 +76,8 @@ class Hub(OrderedServices):
         self._wall = wall
         live = self._live = Live(self._set_up(province))
         node = pidfile.name_node(self._data, self.now())
-        frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
+        tracer, export = make_tracer(province.config.tracing, self.now, reactor.seconds, node)
+        frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake, tracer=tracer)
         self._database = builders.build_database(frame)
         workers = province.config.workers
         counts = SharedCounts.create(workers + 1, self._data) if workers > 1 else LocalCounts()
@@ -92,6 +94,7 @@ class Hub(OrderedServices):
         hold = DirectoryLockService(self._data, self.reload, reactor)
         for part in (
             hold,
+            *([export] if export else []),
             *self._database.services,
             *self._exchange.services,
             *self._reporting.services,

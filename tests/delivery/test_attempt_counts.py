@@ -2,6 +2,8 @@
 
 from hub.delivery.push_service import RESCUE
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES
+from hub.domain.model import Accepted, Request
+from hub.domain.spans import SpanWork, Tracer, WorkSpan, name_span
 from tests.outgoing import Desk
 
 
@@ -37,3 +39,30 @@ def test_what_a_crash_left_is_taken_back_and_counted(desk):
     assert after.measures.read(LEASES) == {(): [1]}
     desk.answer()
     assert desk.measures.read(ATTEMPTS) == {("vpub", "stale"): [1]}, "its claim was lost"
+
+
+def test_an_attempt_is_a_span_with_the_id_that_its_partner_is_told(desk):
+    spans: list[WorkSpan] = []
+    desk.tracer = Tracer(spans.append, 1.0, desk.now, desk.clock.seconds)
+    heard = []
+
+    class Telling:
+        def deliver(self, consignment, now):
+            reply = yield Request("https://partner/", consignment.content)
+            assert reply.status == 200
+            return Accepted()
+
+    desk.adapters["vpub"] = Telling()
+    send = desk.send
+
+    async def listen(request, partner):
+        heard.append(dict(request.headers)["traceparent"])
+        return await send(request, partner)
+
+    desk.start()
+    desk.service._send = listen
+    message = desk.take(1, "H55.01")
+    (span,), (told,) = spans, heard
+    assert told == f"00-{message.replace('-', '')}-{span.span_id}-01"
+    assert (span.work, span.parent_id) == (SpanWork.PUSH, name_span(message, SpanWork.INTAKE))
+    assert span.attributes == {"message": message, "partner": "vpub", "attempt": 1, "outcome": "accepted"}

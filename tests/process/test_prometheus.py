@@ -1,4 +1,4 @@
-"""A real Prometheus loads the rules, reads a running hub, and answers every expression of the dashboard.
+"""A real Prometheus loads the rules, reads a running hub, and answers every expression of the dashboard. A collector gets its spans.
 
 What needs a part that this hub has not (RabbitMQ, an OCSP responder, worker processes, a backup, an alert) comes from a second target, which
 this test serves as the hub would.
@@ -41,6 +41,7 @@ from tests.conftest import cannot_be_had
 from tests.monitoring.test_alert_rules import PLACE, RULES
 from tests.pages import DOCS, fenced
 from tests.running import RunningHub, until
+from tests.runtime.test_span_export import collector
 from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
@@ -69,14 +70,16 @@ port = {port}
 
 @pytest.fixture
 def hub(tmp_path):
-    made = RunningHub(tmp_path / "tinh")
+    made: Any = RunningHub(tmp_path / "tinh")
     (port,) = find_free_ports(1)
     text = made.config.read_text().replace("[admin]", "[admin]\nmetrics = true")
-    made.config.write_text(text + SETTINGS.format(port=port))
-    made.letterbox("vpub")
-    made.start()
-    yield made
-    made.close()
+    with collector() as (url, got):
+        made.config.write_text(text + SETTINGS.format(port=port) + f'[tracing]\nendpoint = "{url}"\n')
+        made.letterbox("vpub")
+        made.start()
+        made.spans = got
+        yield made
+        made.close()
 
 
 def write_beside():
@@ -226,6 +229,10 @@ def test_prometheus_loads_the_rules_and_answers_what_the_dashboard_asks(hub, tmp
             assert each in said
         hub.stop()
         until(lambda: alerts(asked).get("LienThongDown") == "pending", "the stop to be noticed")
+    told = [span for each in hub.spans for one in each.resource_spans for span in one.scope_spans[0].spans]
+    assert {span.name for span in told} == {"intake", "verify", "commit", "push"}, "what waited was sent at the stop"
+    ids = {span.span_id for span in told if span.name == "intake"}
+    assert {span.parent_span_id for span in told if span.name != "intake"} <= ids
 
 
 def typed(place, hub):

@@ -56,6 +56,7 @@ from hub.node.workers.remote_journal import RemoteJournal, RemoteQueryRunner, Re
 from hub.runtime import logs
 from hub.runtime.ports import ACCEPTS, DirectTlsFactory
 from hub.runtime.shared_counts import SharedCounts
+from hub.runtime.span_export import SpanExport, make_tracer
 from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
 from hub.runtime.trust_sweep import TrustSweep
 from hub.security import tls
@@ -137,6 +138,7 @@ class Worker:
     _scheduler: WorkScheduler = attrs.field(init=False)
     _parts: IntakeParts = attrs.field(init=False)
     _factory: CountingTlsFactory = attrs.field(init=False)
+    _spans: SpanExport | None = attrs.field(default=None, init=False)
     _measures: Measures = attrs.field(factory=Measures, init=False)  #: not sent to the node's process yet
     _sightings: Sightings = attrs.field(factory=Sightings, init=False)  #: the same
     _sweep: TrustSweep = attrs.field(init=False)
@@ -192,9 +194,19 @@ class Worker:
         async def wait(services: CountedServices) -> None:
             await wait_for_facts(self._journal, reactor, services)
 
+        tracer, self._spans = make_tracer(live.config.tracing, self.now, reactor.seconds, f"worker-{said.worker}")
+        if self._spans is not None:
+            self._spans.startService()
         disks = watch_disks(live, reactor)
         access = JournalAccess(
-            self._journal, self._scheduler.work, disks.require_space, _do_nothing, wait, self._measures, self._sightings
+            self._journal,
+            self._scheduler.work,
+            disks.require_space,
+            _do_nothing,
+            wait,
+            self._measures,
+            self._sightings,
+            tracer=tracer,
         )
         runner = RemoteQueryRunner(live, self._requests)
         self._parts = build_intake(live, reactor, self.now, access, disks, runner, counts)
@@ -252,7 +264,9 @@ class Worker:
             each.loseConnection()
         await deferLater(self._reactor, _STEP)  # the channel writes in a later turn
         await self._wait(lambda: not self._factory.protocols, FLUSH)
-        self._end(0)  # no thread has anything to finish
+        if self._spans is not None:
+            self._spans.finish()
+        self._end(0)  # no other thread has anything to finish
 
     async def _wait(self, reached: Callable[[], bool], patience: float) -> None:
         until = self._reactor.seconds() + patience

@@ -1,0 +1,105 @@
+"""Spans of the hub's work on a message: the call, its verification, the commit, each attempt to deliver it.
+
+Their ids follow from the message's, so the parts of one trace find one another without a word between them, over workers,
+nodes and restarts. Knows times and ids; not where spans are sent.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+
+import attrs
+
+from hub.domain.trace_context import find_trace_id
+
+
+class SpanWork(StrEnum):
+    """What a span tells of."""
+
+    INTAKE = "intake"  #: a call, from its arrival to its signed answer; its parent is the caller's span
+    VERIFY = "verify"  #: its parsing, verification and validation
+    COMMIT = "commit"  #: the wait for the commit of the message
+    PUSH = "push"  #: an attempt to deliver
+
+
+@attrs.frozen(kw_only=True)
+class WorkSpan:
+    """A piece of work that has ended."""
+
+    work: SpanWork
+    trace_id: str  #: 32 hexadecimal digits
+    span_id: str  #: 16
+    parent_id: str | None  #: 16; None: it begins the trace
+    started: datetime
+    seconds: float
+    attributes: Mapping[str, str | int]  #: codes and numbers, no personal data
+    failed: bool
+
+
+def name_span(message: str, work: SpanWork) -> str:
+    """Return the span id of the hub's own *work* on the message with this id."""
+    return sha256(f"{message} {work}".encode()).hexdigest()[:16]
+
+
+def is_sampled(trace_id: str, traceparent: str | None, share: float) -> bool:
+    """Tell whether the spans of a trace are told: as its caller says, else *share* (0 to 1) of all traces.
+
+    By the id of the trace, so every process and node decides alike (W3C Trace Context, section 3.2.2.5.1, and
+    OpenTelemetry's TraceIdRatioBased: the lower half of the id is compared).
+    """
+    if traceparent is not None:
+        return traceparent.endswith("1")
+    return int(trace_id[16:], 16) < share * 2**64
+
+
+@attrs.frozen(eq=False)
+class Tracer:
+    """Tells spans."""
+
+    _tell: Callable[[WorkSpan], None] | None = None  #: takes a span; None: nothing is traced
+    _share: float = 0.0  #: share of the traces that begin here
+    _now: Callable[[], datetime] = lambda: datetime.min.replace(tzinfo=UTC)  #: the wall clock, aware and in UTC
+    _seconds: Callable[[], float] = lambda: 0.0  #: a monotonic clock
+
+    def tells(self, message: str, traceparent: str | None) -> bool:
+        """Tell whether spans about this message are told. See `span`."""
+        return self._tell is not None and is_sampled(find_trace_id(message, traceparent), traceparent, self._share)
+
+    @contextmanager
+    def span(
+        self, work: SpanWork, message: str, traceparent: str | None, span_id: str | None = None
+    ) -> Generator[dict[str, str | int]]:
+        """Tell of the work in the block, which may put attributes into what it is given. It failed if the block raises.
+
+        *message*: the hub's id of the message, or of the call without one. *span_id*: if it is not `name_span`.
+        """
+        attributes: dict[str, str | int] = {}
+        if self._tell is None:
+            yield attributes
+            return
+        started, begun = self._now(), self._seconds()
+        failed = True
+        try:
+            yield attributes
+            failed = False
+        finally:
+            if self.tells(message, traceparent):
+                caller = None if traceparent is None else traceparent[36:52]
+                self._tell(
+                    WorkSpan(
+                        work=work,
+                        trace_id=find_trace_id(message, traceparent),
+                        span_id=span_id or name_span(message, work),
+                        parent_id=caller if work is SpanWork.INTAKE else name_span(message, SpanWork.INTAKE),
+                        started=started,
+                        seconds=max(0.0, self._seconds() - begun),
+                        attributes={"message": message, **attributes},
+                        failed=failed or "failure" in attributes,
+                    )
+                )
+
+
+#: Traces nothing.
+NO_TRACER = Tracer()
