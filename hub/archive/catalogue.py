@@ -4,7 +4,7 @@ Knows the table `archive`, and where a file may lie: in the configured folder, o
 to look for a message. A row stays when its file is moved away.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -84,6 +84,15 @@ def list_archives(tx: Transaction, limit: int | None = None, before: str | None 
     if before is not None:
         query = query.where(table.c.id < before)
     return [ArchiveEntry(**row) for row in tx.execute(query).mappings()]
+
+
+def list_unrecorded_files(known: Iterable[ArchiveEntry], folder: Path) -> list[str]:
+    """Return the names of the archive files in *folder* that are none of those *known*.
+
+    A crash between writing and recording leaves one; its messages are still in the journal, and go into another.
+    """
+    names = {each.name for each in known}
+    return sorted(path.name for path in folder.glob("archive-*.zip") if path.name not in names)
 
 
 def read_archive_entry(tx: Transaction, name: str) -> ArchiveEntry:

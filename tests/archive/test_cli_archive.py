@@ -84,6 +84,8 @@ def test_verify_finds_a_changed_file(typed, home, record):
     done = typed("verify")
     assert done.exit_code == 0, done.output
     path = home / "data/archive" / record.path.name
+    shutil.copy(path, path.with_name("archive-2026-11-left.zip"))
+    assert "archive-2026-11-left.zip" in typed("verify").output, "a crash before it was recorded leaves such a file"
     path.write_bytes(path.read_bytes().replace(b"PK", b"PL", 1))
     done = typed("verify", record.path.name, "--json")
     assert done.exit_code == 1

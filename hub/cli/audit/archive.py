@@ -111,6 +111,13 @@ def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = [_find_entry(tx, name) for name in archives] if archives else catalogue.list_archives(tx)
+    for name in [] if archives else catalogue.list_unrecorded_files(found, config.archive):
+        screen.note(
+            t(
+                "{name} is in the folder, but not in the journal: writing it was interrupted, or it is another hub's",
+                name=name,
+            )
+        )
     wrong = 0
     for entry in found:
         problems = list(_find_problems(entry, config))
@@ -130,12 +137,14 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
     from hub.archive.reading import audit_archive_file
     from hub.audit import AuditTrust
     from hub.cli.screen import say
+    from hub.security.certificates import Anchors
 
     path = entry.find_file(config.archive)
     if path is None:
         yield t("the file is absent")
         return
-    trust = AuditTrust(anchors=config.anchors, now=datetime.now(UTC))
+    # without CRLs, as `lienthong verify`: those of today say nothing about the time of sealing
+    trust = AuditTrust(anchors=Anchors(config.authorities), now=datetime.now(UTC))
     try:
         with path.open("rb") as file, progress_bar(t("Checking")) as tell:
             if file_digest(file, "sha256").hexdigest() != entry.sha256:
