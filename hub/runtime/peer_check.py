@@ -23,9 +23,12 @@ log = structlog.get_logger()
 def read_peer_certificates(transport: Any) -> tuple[x509.Certificate, ...]:
     """Return the certificate that the peer of *transport* showed, and at most `tls.MOST_LINKS` that it sent above it.
 
-    Return nothing without TLS, before the handshake, and for a certificate that cannot be read.
+    Return nothing without TLS, before the handshake, after the end of the connection, and for a certificate that cannot
+    be read.
     """
-    peer = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None
+    if not hasattr(transport, "getPeerCertificate") or transport.getHandle() is None:
+        return ()
+    peer = transport.getPeerCertificate()
     if peer is None:
         return ()
     try:

@@ -58,25 +58,35 @@ class TrustSweep:
         try:
             while self._waiting:
                 before = self._waiting.pop(0)
-                await self._sweep([peer for group in self._groups for peer in group(before)])
+                for group in self._groups:
+                    await self._sweep(group, before)
         finally:
             self._running = False
 
-    async def _sweep(self, peers: Iterable[WatchedPeer]) -> None:
+    async def _sweep(self, group: Callable[[Any], Iterable[WatchedPeer]], before: Any) -> None:
+        """Judge the connections of one group. An error concerns one connection, or this group at most."""
+        try:
+            peers = list(group(before))
+        except Exception:
+            log.exception("trust-sweep-failed")
+            return
         closed: Counter[tuple[str, str, str]] = Counter()
         until = self._clock.seconds() + STEP
         for peer in peers:
             if self._clock.seconds() >= until:
                 await deferLater(self._clock, 0)
                 until = self._clock.seconds() + STEP
-            flaw = peer.find_flaw()
-            if flaw:
-                closed[peer.owner, peer.certificate, flaw] += 1
-                peer.part()
+            try:
+                flaw = peer.find_flaw()
+                if flaw:
+                    closed[peer.owner, peer.certificate, flaw] += 1
+                    peer.part()
+            except Exception:
+                log.exception("trust-sweep-failed", certificate=peer.certificate)
         for (owner, certificate, flaw), count in closed.items():
             log.warning("connections-distrusted", partner=owner, certificate=certificate, code=flaw, count=count)
 
 
 def _broke(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        log.error("trust-sweep-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
+        log.error("trust-sweep-failed", exception=failure.getTraceback())

@@ -90,7 +90,11 @@ def test_who_is_revoked_at_the_ca_gets_in_no_more_and_the_others_do(hub):
     add(hub, "soyte")
     hub.start()
     assert gets_in(hub, "gone")
-    with serving(revoking(hub, gone)) as (port, place):
+    with serving(revoking(hub, gone)) as (port, place), hub.client("gone") as lost, hub.client("soyte") as kept:
+        unit = tomllib.loads((hub.home / "partners/vpub.toml").read_text())["units"][0]
+        for client in (lost, kept):
+            client.send(document(to=unit), "before")
+        line, other = lost._connection.sock, kept._connection.sock
         url = f"http://127.0.0.1:{port}/ca.crl"
         assert (
             hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", "ftp://ca.example", code=CONFIGURATION) == []
@@ -98,6 +102,10 @@ def test_who_is_revoked_at_the_ca_gets_in_no_more_and_the_others_do(hub):
         hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", url)
         hub.cli("reload")
         until(lambda: told(hub, "revocation-heard"), "the CRL to be fetched")
+        line.settimeout(1.0)
+        assert line.recv(1) == b"", "its open connection is closed by the news alone"
+        kept.send(document(to=unit), "after")
+        assert kept._connection.sock is other
         assert not gets_in(hub, "gone")
         assert gets_in(hub, "soyte")
         assert place.asked == ["/ca.crl"]

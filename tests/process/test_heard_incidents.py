@@ -140,6 +140,14 @@ def test_an_incident_opens_is_told_to_the_agencies_and_closes(hub, port):
     incident = parse_incident_report(base64.b64decode(encoded.text or ""))
     assert (incident.id, incident.unit, incident.name, incident.severity) == ("SC-1", "H55.13", "malware", "critical")
     assert incident.text == "Phát hiện mã độc trên máy chủ"
+    with tls(hub, port, "sotttt") as line, tls(hub, port, "vpub") as other:
+        hub.revoke("sotttt")
+        hub.cli("reload")
+        line.settimeout(1.0)
+        assert closed(line), "the connection of a revoked certificate"
+        other.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            other.recv(1)  # another partner's goes on
 
 
 def test_what_is_repeated_flooded_or_broken_loses_nothing_and_counts_once(hub, port):

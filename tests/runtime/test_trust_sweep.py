@@ -69,13 +69,16 @@ def test_a_change_during_a_sweep_is_judged_by_another_and_news_only_by_one():
     assert seen == ["first", "second", None]
 
 
-def test_an_error_in_one_sweep_does_not_end_the_next():
+def test_an_error_at_one_connection_or_port_leaves_no_other_unjudged():
     clock, parted = Slow(), cast("list[int]", [])
-    found = [WatchedPeer("", "", lambda: str(1 // 0), lambda: None)]
-    sweep = TrustSweep(clock, (lambda _: found,))
+    broken = WatchedPeer("", "", lambda: str(1 // 0), lambda: None)
+
+    def closed_port(_before):
+        raise OSError
+
+    groups = (closed_port, lambda _: [broken, *peers(clock, parted, "x")], lambda _: peers(clock, parted, "", "x"))
     with capture_logs() as told:
-        sweep.begin()
-    assert [each["event"] for each in told] == ["trust-sweep-failed"]
-    found[:] = peers(clock, parted, "x")
-    sweep.begin()
-    assert parted == [0]
+        TrustSweep(clock, groups).begin()
+        clock.pump([0] * 5)
+    assert parted == [0, 1]
+    assert [each["event"] for each in told].count("trust-sweep-failed") == 2
