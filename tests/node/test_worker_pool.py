@@ -244,6 +244,20 @@ def test_connections_wait_while_no_worker_serves(running):
     assert running._reactor.readers == {running}
 
 
+def test_whoever_waits_for_the_port_hears_of_the_first_worker_that_serves(running):
+    """systemd is told that the node is ready then."""
+    heard = []
+    _ = running.wait_until_ready().addCallback(lambda _: heard.append("at once"))
+    for worker in running._workers:
+        end(worker)
+    _ = running.wait_until_ready().addCallback(lambda _: heard.append("later"))
+    assert heard == ["at once"]
+    running._reactor.advance(pools.FIRST)
+    for worker in running._workers:
+        worker._take(InForce(1))
+    assert heard == ["at once", "later"]
+
+
 def test_a_worker_that_ends_is_started_again_each_time_later(running):
     worker = running._workers[0]
     with capture_logs() as logs:

@@ -52,10 +52,12 @@ class Systemd:
 
     def wait_for(self, notice: str) -> list[str]:
         """Return the lines of the next notice that begins with *notice*; those before it are dropped."""
-        while True:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
             lines = self._line.recv(4096).decode().split("\n")
             if lines[0] == notice:
                 return lines
+        raise TimeoutError(notice)
 
     def close(self) -> None:
         """Hear nothing any more."""

@@ -1,5 +1,7 @@
 """A clean Debian that really boots: systemd as process 1 in namespaces of its own, on a system in memory above a folder.
 
+Its network is its own loopback interface, so nothing of it can fetch anything.
+
 Knows Linux's namespaces and mounts, and needs root. Nothing of it is left when it is closed.
 """
 
@@ -15,7 +17,7 @@ PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,tzdata,openssl,curl,procps
 
 _BOOT = r"""
 echo $$ >"$CGROUP/cgroup.procs"
-exec unshare --mount --pid --fork --uts --ipc --cgroup --mount-proc sh -eu -c '
+exec unshare --mount --pid --fork --uts --ipc --net --cgroup --mount-proc sh -eu -c '
 mount --make-rprivate /
 mount -t tmpfs -o size=3g memory "$PLACE"
 mkdir "$PLACE/upper" "$PLACE/work" "$PLACE/root"
@@ -71,7 +73,7 @@ class BootedMachine:
 
     def run(self, script: str, code: int = 0, patience: float = 300.0) -> str:
         """Run *script* there as root; return what it printed. It must end with *code*."""
-        inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-C", "-r", "env", "-i"]
+        inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "env", "-i"]
         plain = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=en_US.UTF-8", "HOME=/root", "bash", "-eu", "-c", script]
         done = subprocess.run(
             [*inside, *plain],
@@ -86,7 +88,22 @@ class BootedMachine:
 
     def start(self, script: str) -> "subprocess.Popen[str]":
         """Start *script* there, and return its process here."""
-        inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-C", "-r", "bash", "-eu", "-c", script]
+        inside = [
+            "nsenter",
+            "-t",
+            str(self._init),
+            "-m",
+            "-p",
+            "-u",
+            "-i",
+            "-n",
+            "-C",
+            "-r",
+            "bash",
+            "-eu",
+            "-c",
+            script,
+        ]
         return subprocess.Popen(inside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def close(self) -> None:
