@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,6 +23,15 @@ _QUOTED = phrase("text in quotes")
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _IN_CREDENTIALS = f"${{{CREDENTIALS}}}/"
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
+
+
+def is_credential(file: Path) -> bool:
+    """Tell whether systemd passed *file* to this process.
+
+    It gives the service's user alone a right to it, by an access list, which shows as a right of root's group.
+    """
+    folder = os.environ.get(CREDENTIALS)
+    return bool(folder) and file.parent == Path(str(folder))
 
 
 @attrs.define

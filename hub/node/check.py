@@ -21,7 +21,7 @@ from hub.backup.witness import Witness
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
-from hub.config.table import CREDENTIALS
+from hub.config.table import is_credential
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
@@ -223,12 +223,8 @@ def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
 
 
 def _secrets(config: Config) -> Iterable[Mistake]:
-    said = os.environ.get(CREDENTIALS)
-    folder = Path(said) if said else None
     for key, file in config.secrets:
-        if folder and file.parent == folder:
-            continue  # systemd gives the service's user alone a right to it, which shows as one of the group
-        if file.stat().st_mode & 0o077:
+        if not is_credential(file) and file.stat().st_mode & 0o077:
             expected = phrase("a file that only its owner may read: chmod 600")
             yield Mistake(f"hub.toml: {key}", phrase("{file} may be read by others", file=file), expected)
 

@@ -17,6 +17,7 @@ from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import Receive, Unit
 from hub.node import check, init_province
 from hub.node.consistency import find_expiring_certificates
+from hub.node.doctor import examination
 from hub.security import sample_pki
 from hub.security.certificates import hash_certificate
 from hub.units.province import Province
@@ -159,6 +160,9 @@ def test_a_key_may_be_one_of_systemds_credentials(home: Path, rewrite: Rewrite, 
     rewrite("hub.toml", '"pki/hub.key"', '"${CREDENTIALS_DIRECTORY}/hub.key"')
     assert ("pki.key", credentials / "hub.key") in config_of(home).secrets
     assert check.check_config(home / "hub.toml", NOW).mistakes == ()
+    judged = {state.path for state in examination._list_files(config_of(home))}
+    assert home / "hub.toml" in judged
+    assert credentials / "hub.key" not in judged, "`lienthong doctor` cannot read access lists"
 
 
 def test_so_may_the_secret_of_an_adapter(home: Path, credentials: Path) -> None:

@@ -245,7 +245,7 @@ def test_connections_wait_while_no_worker_serves(running):
 
 
 def test_whoever_waits_for_the_port_hears_of_the_first_worker_that_serves(running):
-    """systemd is told that the node is ready then."""
+    """Systemd is told that the node is ready then."""
     heard = []
     _ = running.wait_until_ready().addCallback(lambda _: heard.append("at once"))
     for worker in running._workers:

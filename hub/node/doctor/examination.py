@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.backup.shelf import find_last_backup
 from hub.config import Config, read_config
+from hub.config.table import is_credential
 from hub.config.upkeep.backup import BackupSettings
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.journal import nodes
@@ -144,7 +145,7 @@ def _may(file: FileState, account: os.stat_result) -> bool:
 
 def _list_files(config: Config) -> Iterator[FileState]:
     home = config.path.parent
-    read = [config.path, *(path for _, path in config.secrets)]
+    read = [config.path, *(path for _, path in config.secrets if not is_credential(path))]
     for folder in ("partners", "officials", "trust"):
         read += sorted(path for path in (home / folder).glob("*") if path.is_file())
     written = [path for path in config.data.glob("*") if path.is_file()]
