@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 #: What a machine of the tests has beside the packages of the smallest Debian.
-PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,tzdata,openssl,curl,procps"
+PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,tzdata,openssl,curl,procps,postgresql"
 
 _BOOT = r"""
 echo $$ >"$CGROUP/cgroup.procs"

@@ -188,6 +188,20 @@ def test_a_purge_leaves_nothing_but_roots_own_copy(machine: BootedMachine) -> No
     assert machine.run("ls /etc/systemd/system/*.wants | grep -c lienthong || true").strip() == "0"
 
 
+def test_the_hub_reaches_postgresql_by_its_socket_as_its_own_account(machine: BootedMachine) -> None:
+    """Peer authentication sees the account through the namespace that `PrivateUsers=` makes."""
+    machine.run("""
+        dpkg -i /packages/one.deb
+        rm -rf /etc/systemd/system/lienthong.service.d /etc/systemd/system/lienthong-*.socket.d
+        systemctl daemon-reload && systemctl start postgresql@17-main
+        su postgres -c 'createuser lienthong && createdb -O lienthong -E UTF8 -T template0 lienthong'
+        cd / && lienthong init /etc/lienthong --database 'postgresql://lienthong@/lienthong?host=/run/postgresql'
+        systemctl start lienthong
+        lienthong send /usr/share/doc/lienthong/docs/examples/van-ban.edxml --as vpub
+    """)
+    assert json.loads(machine.run(READY))["ready"] is True
+
+
 #: Builds an image of the Containerfile on a base of its own, and runs it without any right. crun wants one hierarchy of cgroups.
 CONTAINER = r"""
 umount --lazy --recursive /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
