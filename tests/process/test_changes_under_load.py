@@ -237,6 +237,13 @@ def test_changes_under_load_cut_off_only_whom_they_distrust(town):
 def rehearsed(hub, renewed):
     """What the handshakes showed is in the journal: whom a certificate of other names would break, and who is not seen."""
     hub.stop()  # else what was seen is written within a minute
+    (shown,) = hub.cli("partners", "show", "soyte", "--json")
+    (certificate,) = shown["certificates"]
+    assert (certificate["shown_at"], certificate["signed_at"]) == (None, None), "nobody has used the new one"
+    (shown,) = hub.cli("partners", "show", "sovh", "--json")
+    (certificate,) = shown["certificates"]
+    assert certificate["shown_at"]
+    assert certificate["signed_at"]
     other = hub.home / "other.crt"
     ca = hub.authority()
     names = pki.authority("x", datetime.now(UTC)).issue(

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.partner.partners import list_fields, read_standings, say_granted, say_standing
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say_count, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
 from hub.domain.errors import ConfigurationFault
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hub.config import Config
     from hub.config.partner_settings import PartnerSetting
     from hub.monitoring.overview import BoundedCount, PartnerOverview
     from hub.monitoring.partner_view import PartnerCertificate, PartnerFile, PartnerView
+
+    #: SHA-256 of a certificate and its use (a key of `_USES`) -> when it was seen so last
+    Uses = Mapping[tuple[str, str], datetime]
+
+#: How a partner uses a certificate when it calls the hub.
+_USES = {"tls": phrase("shown until"), "sign": phrase("signed until")}
 
 
 @command(
@@ -40,18 +47,36 @@ def show_partner(screen: Screen, code: str, changed: bool) -> None:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     set_revocation_answers(config, load_revocation_answers(config, now))
     view, standings = view_partner(config, code, now), read_standings(screen, config)
-    stands = _measure(config, code, now)
+    stands, uses = _measure(config, code, now), _read_uses(config, code, now)
     shown = [each for each in view.settings if each.is_set or not changed]
-    fields = list_fields(config, view.partner, standings) | _list_more(view, shown, stands)
+    fields = list_fields(config, view.partner, standings) | _list_more(view, shown, stands, uses)
     lines = [
         f"{code}  {view.partner.name}",
         *_section(t("Settings"), _say_settings(code, shown)),
         *_section(t("Files"), map(_say_file, view.files)),
-        *_section(t("Certificates"), map(_say_certificate, view.certificates)),
+        *_section(t("Certificates"), (_say_certificate(each, uses) for each in view.certificates)),
         *_section(t("Permitted calls"), [_say_grants(view)]),
         *_section(t("State"), _say_state(stands, say_standing(standings.get(code)))),
     ]
     screen.row(fields, "\n".join(lines))
+
+
+def _read_uses(config: "Config", code: str, now: datetime) -> "Uses":
+    """Return when each certificate was used last, by its SHA-256 and the use; empty if the journal cannot be read."""
+    from hub.cli.journal import open_journal
+    from hub.domain.sightings import SightingKind
+    from hub.monitoring.keys import sighting_rows
+    from hub.store import transactions
+
+    kinds = {SightingKind.CALLER_CERTIFICATE: "tls", SightingKind.SIGNATURE_CERTIFICATE: "sign"}
+    try:
+        with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+            seen = sighting_rows.read_sightings(tx, now - sighting_rows.KEPT)
+    except (CommandStop, ConfigurationFault):
+        return {}
+    return {
+        (each.value, kinds[each.kind]): each.last_at for each in seen if each.partner == code and each.kind in kinds
+    }
 
 
 def _measure(config: "Config", code: str, now: datetime) -> "PartnerOverview | None":
@@ -100,7 +125,7 @@ def _say_file(file: "PartnerFile") -> str:
     )
 
 
-def _say_certificate(certificate: "PartnerCertificate") -> str:
+def _say_certificate(certificate: "PartnerCertificate", uses: "Uses") -> str:
     from hub.cli.screen import read_language
     from hub.domain.errors import describe_problem
     from hub.domain.local_time import write_local_time
@@ -113,6 +138,9 @@ def _say_certificate(certificate: "PartnerCertificate") -> str:
         days=say_count(certificate.days_left),
         file=certificate.file,
     )
+    for use, words in _USES.items():
+        at = uses.get((certificate.sha256, use))
+        said += "" if at is None else f"  {say(words)} {write_local_time(at)[:16]}"
     return said if certificate.problem is None else f"{said}: {describe_problem(certificate.problem, read_language())}"
 
 
@@ -140,7 +168,7 @@ def _say_bounded(count: "BoundedCount") -> str:
 
 
 def _list_more(
-    view: "PartnerView", settings: "Iterable[PartnerSetting]", stands: "PartnerOverview | None"
+    view: "PartnerView", settings: "Iterable[PartnerSetting]", stands: "PartnerOverview | None", uses: "Uses"
 ) -> dict[str, Any]:
     """Return the fields of `--json` beyond those of `partners list`."""
     return {
@@ -153,6 +181,8 @@ def _list_more(
                 "not_after": each.not_after,
                 "days_left": each.days_left,
                 "file": each.file,
+                "shown_at": uses.get((each.sha256, "tls")),
+                "signed_at": uses.get((each.sha256, "sign")),
                 "problem": None if each.problem is None else f"{each.problem.code}: {each.problem.detail}",
             }
             for each in view.certificates
