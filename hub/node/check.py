@@ -131,6 +131,8 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
         return None, [
             Mistake("hub.toml: data", phrase("{data} does not exist or is not writable", data=config.data), expected)
         ]
+    # read before the journal: the witness of a running hub goes on, and what the transaction sees does not
+    seen = Witness(config.witness_folder).read_last()
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
         with transactions.read_transaction(engine) as tx:
@@ -143,7 +145,7 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
             if not schema_version.is_schema_supported(tx):
                 return None, [*mistakes, consistency.find_version_mistake(found, transactions.read_latest_version())]
             mistakes += [integrity.describe_damage(found) for found in integrity.find_file_damage(tx, briefly=True)]
-            if (back := lineage.find_put_back(tx, Witness(config.witness_folder).read_last())) is not None:
+            if (back := lineage.find_put_back(tx, seen)) is not None:
                 mistakes.append(_describe_put_back(back))
             mistakes += _find_replaced(config, tx)
             return unit_registry.read_unit_index(tx, today), mistakes
