@@ -114,7 +114,7 @@ class ConditionRound:
     judged: Collection[str]  #: the kinds that could be judged; alerts of others stay as they are
     node: str  #: alerts of this node are judged …
     shared: bool  #: … and, if this node leads, those of all
-    gone: Collection[str] = ()  #: nodes that have ended: their alerts end
+    gone: Collection[str] = ()  #: nodes that do not live: their alerts end, unless they come back in time
 
 
 def decide_steps(
@@ -126,13 +126,8 @@ def decide_steps(
     steps = [_meet(known.get(key), each, now, rules) for key, each in sorted(met.items())]
     for key, alert in sorted(known.items()):
         if alert.raised and key not in met and _is_judged(key, found):
-            steps.append(
-                _miss(alert, now, rules if key.node not in found.gone else attrs.evolve(rules, settle=_AT_ONCE))
-            )
+            steps.append(_miss(alert, now, rules))
     return [step for step in steps if step is not None]
-
-
-_AT_ONCE = timedelta()
 
 
 def _is_judged(key: HubAlertKey, found: ConditionRound) -> bool:

@@ -96,8 +96,18 @@ def _say_suspended(values: Values) -> Phrase:
 def _say_waiting(values: Values) -> Phrase:
     said = {"partner": values["partner"], "shown": _count(values), "at": _moment(values, "oldest")}
     if values.get("paused"):
-        return phrase("{partner}: {shown} deliveries wait, the oldest since {at}; sending is paused", **said)
-    return phrase("{partner}: {shown} deliveries wait, the oldest since {at}", **said)
+        return phrases(
+            "{partner}: {shown} delivery waits, since {at}; sending is paused",
+            "{partner}: {shown} deliveries wait, the oldest since {at}; sending is paused",
+            count=int(values["count"]),
+            **said,
+        )
+    return phrases(
+        "{partner}: {shown} delivery waits, since {at}",
+        "{partner}: {shown} deliveries wait, the oldest since {at}",
+        count=int(values["count"]),
+        **said,
+    )
 
 
 def _say_certificate(values: Values) -> Phrase:
