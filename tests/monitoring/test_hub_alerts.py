@@ -28,9 +28,11 @@ from hub.report.form.period import parse_period
 from hub.runtime import disk_space
 from hub.security.certificates import Anchors
 from hub.services.links.probes import Link, LinkStanding, LinkState
+from hub.store import transactions
 from hub.workload import closing
 from hub.workload.many import returned_reports
 from tests import pki
+from tests.databases import sqlite
 from tests.journal.test_closing import dossier, on, put
 from tests.journal.test_signed_revisions import give_out, hand_in, take_back, told_there
 from tests.monitoring.test_failures import die
@@ -45,6 +47,19 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 @pytest.fixture
 def watched(engine):
     return WatchedHub(engine).open()
+
+
+@pytest.fixture
+def on_sqlite(tmp_path):
+    """A journal on one database, for what does not depend on which."""
+    made = transactions.open_journal(sqlite(tmp_path / "alone.db"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def alone(on_sqlite):
+    return WatchedHub(on_sqlite).open()
 
 
 def fail(watched, times, partner="vpub"):
@@ -92,20 +107,20 @@ def tell_link(watched, name, *seen):
         watched.write(link_rows.record_link_standings, node, {link: standing}, {}, (), HOUR, watched.now)
 
 
-def test_a_link_is_down_when_no_node_reaches_it_any_more_for_two_minutes(watched):
-    begun = watched.now
-    tell_link(watched, "máy-in", ("a", LinkState.DOWN, begun), ("b", LinkState.UP, begun))
-    assert watched.look(3 * MINUTE) == []
-    tell_link(watched, "máy-in", ("a", LinkState.DOWN, begun), ("b", LinkState.DOWN, watched.now))
-    assert watched.look(MINUTE) == []
-    assert watched.look(MINUTE) == ["raised link-down máy-in"]
-    tell_link(watched, "máy-in", ("b", LinkState.UP, watched.now))
-    assert watched.settle() == ["ended link-down máy-in"]
+def test_a_link_is_down_when_no_node_reaches_it_any_more_for_two_minutes(alone):
+    begun = alone.now
+    tell_link(alone, "máy-in", ("a", LinkState.DOWN, begun), ("b", LinkState.UP, begun))
+    assert alone.look(3 * MINUTE) == []
+    tell_link(alone, "máy-in", ("a", LinkState.DOWN, begun), ("b", LinkState.DOWN, alone.now))
+    assert alone.look(MINUTE) == []
+    assert alone.look(MINUTE) == ["raised link-down máy-in"]
+    tell_link(alone, "máy-in", ("b", LinkState.UP, alone.now))
+    assert alone.settle() == ["ended link-down máy-in"]
 
 
-def test_the_link_of_a_partner_is_told_of_as_the_partner(watched):
-    tell_link(watched, "vpub", ("a", LinkState.DOWN, watched.now))
-    assert watched.look(3 * MINUTE) == ["raised partner-down vpub"]
+def test_the_link_of_a_partner_is_told_of_as_the_partner(alone):
+    tell_link(alone, "vpub", ("a", LinkState.DOWN, alone.now))
+    assert alone.look(3 * MINUTE) == ["raised partner-down vpub"]
 
 
 def test_dead_letters_are_told_of_once_and_again_only_for_what_died_after_the_acknowledgement(watched):
@@ -148,10 +163,10 @@ def settle_delivered(tx, now):
     )
 
 
-def test_a_certificate_is_told_of_thirty_days_seven_days_and_one_day_before_its_end(engine):
+def test_a_certificate_is_told_of_thirty_days_seven_days_and_one_day_before_its_end(on_sqlite):
     own = SimpleNamespace(certificate=pki.authority("Hub").issue("hub").certificate)
     end = own.certificate.not_valid_after_utc
-    watched = WatchedHub(engine, now=end - timedelta(days=30, minutes=1)).open(
+    watched = WatchedHub(on_sqlite, now=end - timedelta(days=30, minutes=1)).open(
         own=(("pki.certificate", own),), partners={}
     )
     assert watched.look() == []
@@ -164,7 +179,7 @@ def test_a_certificate_is_told_of_thirty_days_seven_days_and_one_day_before_its_
     assert watched.raised()[0].severity is AlertSeverity.CRITICAL
 
 
-def test_of_several_certificates_of_a_partner_the_last_one_counts_and_its_ca_is_told_of_too(engine):
+def test_of_several_certificates_of_a_partner_the_last_one_counts_and_its_ca_is_told_of_too(on_sqlite):
     ca = pki.authority("Old CA", ends=NOW + 10 * DAY)
     partner = config.Partner(
         code="vpub",
@@ -172,45 +187,43 @@ def test_of_several_certificates_of_a_partner_the_last_one_counts_and_its_ca_is_
         certificates=(ca.issue("a", ends=NOW + 2 * DAY).certificate, ca.issue("b", ends=NOW + 20 * DAY).certificate),
         receive=Receive.PUSH,
     )
-    watched = WatchedHub(engine, now=NOW + DAY).open(partners={"vpub": partner}, authorities=(ca.certificate,))
+    watched = WatchedHub(on_sqlite, now=NOW + DAY).open(partners={"vpub": partner}, authorities=(ca.certificate,))
     name = ca.certificate.subject.rfc4514_string()
     assert watched.look() == [f"raised certificate authority {name}", "raised certificate partner vpub"]
     assert {each.key.about: each.severity for each in watched.raised()}["partner vpub"] is AlertSeverity.WARNING
 
 
-def test_a_ca_whose_revocation_list_is_overdue_is_told_of(engine):
+def test_a_ca_whose_revocation_list_is_overdue_is_told_of(on_sqlite):
     ca = pki.authority()
     anchors = Anchors((ca.certificate,), (ca.crl(),))
-    watched = WatchedHub(engine, now=NOW).open(anchors=anchors, partners={})
+    watched = WatchedHub(on_sqlite, now=NOW).open(anchors=anchors, partners={})
     assert watched.look() == []
     watched.now = NOW + 25 * DAY
     assert watched.look() == [f"raised crl-stale {ca.certificate.subject.rfc4514_string()}"]
 
 
-def test_a_disk_with_little_room_is_told_of_and_graver_when_the_hub_accepts_nothing(watched, monkeypatch):
+def test_a_disk_with_little_room_is_told_of_and_graver_when_the_hub_accepts_nothing(alone, monkeypatch):
     free = 3 << 30
     monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: free)
-    watched.config.free_disk = 1 << 28
-    assert watched.look() == []
+    alone.config.free_disk = 1 << 28
+    assert alone.look() == []
     free = 1 << 30
-    assert watched.look() == ["raised disk-low /"]
+    assert alone.look() == ["raised disk-low /"]
     free = 1 << 20
-    assert watched.look() == ["worse disk-low /"]
+    assert alone.look() == ["worse disk-low /"]
     free = 3 << 30
-    assert watched.settle() == ["ended disk-low /"]
+    assert alone.settle() == ["ended disk-low /"]
 
 
-def test_events_that_wait_for_their_number_are_told_of(watched, monkeypatch):
-    watched.write(events.append_events, Event("partner-paused", watched.now, body={"partner": "vpub"}))
+def test_events_that_wait_for_their_number_are_told_of(alone, monkeypatch):
+    alone.write(events.append_events, Event("partner-paused", alone.now, body={"partner": "vpub"}))
     monkeypatch.setattr(events, "chain_events", lambda _tx: 0)
-    assert watched.look() == []
-    assert watched.look(2 * MINUTE) == ["raised chain-behind"]
+    assert alone.look() == []
+    assert alone.look(2 * MINUTE) == ["raised chain-behind"]
 
 
-def test_a_node_that_fell_silent_is_told_of_and_one_that_was_stopped_is_not(engine):
-    if engine.dialect.name == "postgresql":
-        return  # leases follow the database's own clock there; the rule is the same
-    watched = WatchedHub(engine).open()
+def test_a_node_that_fell_silent_is_told_of_and_one_that_was_stopped_is_not(on_sqlite):
+    watched = WatchedHub(on_sqlite).open()
     watched.beat("hai")
     watched.beat("ba")
     watched.write(nodes.record_node_end, "ba", watched.now)
@@ -248,8 +261,8 @@ def make_backup(watched):
     watched.write(backup_runs.end_backup_run, begun, watched.now, **said)
 
 
-def test_a_database_that_nears_its_budget_is_told_of(engine):
-    watched = WatchedHub(engine).open(retention=RetentionSettings(budget=1 << 40))
+def test_a_database_that_nears_its_budget_is_told_of(on_sqlite):
+    watched = WatchedHub(on_sqlite).open(retention=RetentionSettings(budget=1 << 40))
     assert watched.look() == []
     watched.config.retention = RetentionSettings(budget=1 << 10)
     assert watched.look(MINUTE) == [], "its size is read every ten minutes"
@@ -346,22 +359,20 @@ def test_two_nodes_that_both_take_themselves_for_the_leading_one_tell_once(watch
     assert [len(each) for each in steps] == [1, 0]
 
 
-def test_what_flickers_does_not_end_in_between(watched, monkeypatch):
+def test_what_flickers_does_not_end_in_between(alone, monkeypatch):
     free = 0
     monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: free)
-    assert watched.look() == ["raised disk-low /"]
+    assert alone.look() == ["raised disk-low /"]
     for _ in range(10):
         free = 3 << 30
-        assert watched.look(MINUTE) == []
+        assert alone.look(MINUTE) == []
         free = 0
-        assert watched.look(MINUTE) == []
+        assert alone.look(MINUTE) == []
 
 
-def test_the_alerts_of_a_node_that_has_ended_end_with_it(engine, monkeypatch):
-    if engine.dialect.name == "postgresql":
-        return  # leases follow the database's own clock there; the rule is the same
+def test_the_alerts_of_a_node_that_has_ended_end_with_it(on_sqlite, monkeypatch):
     monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: 0)
-    watched = WatchedHub(engine).open()
+    watched = WatchedHub(on_sqlite).open()
     watched.start("hai")
     assert watched.look() == ["raised disk-low /", "raised disk-low /"]
     del watched.nodes["hai"]
@@ -370,46 +381,46 @@ def test_the_alerts_of_a_node_that_has_ended_end_with_it(engine, monkeypatch):
     assert watched.look(SETTLED) == ["ended disk-low /"]
 
 
-def test_what_nobody_acknowledges_is_told_again_once(watched):
-    watched.write(die, 1, "refused: E05", at=watched.now)
-    assert watched.look() == ["raised dead-letters vpub"]
-    assert watched.look(23 * HOUR) == []
-    assert watched.look(HOUR) == ["reminder dead-letters vpub"]
-    assert watched.look(48 * HOUR) == []
+def test_what_nobody_acknowledges_is_told_again_once(alone):
+    alone.write(die, 1, "refused: E05", at=alone.now)
+    assert alone.look() == ["raised dead-letters vpub"]
+    assert alone.look(23 * HOUR) == []
+    assert alone.look(HOUR) == ["reminder dead-letters vpub"]
+    assert alone.look(48 * HOUR) == []
 
 
-def test_what_was_acknowledged_is_not_reminded_of(watched):
-    watched.write(die, 1, "refused: E05", at=watched.now)
-    watched.look()
+def test_what_was_acknowledged_is_not_reminded_of(alone):
+    alone.write(die, 1, "refused: E05", at=alone.now)
+    alone.look()
     key = HubAlertKey("dead-letters", "vpub")
-    assert len(watched.write(hub_alerts.acknowledge_alerts, {key}, by="chi", note="", now=watched.now)) == 1
-    assert watched.write(hub_alerts.acknowledge_alerts, {key}, by="chi", note="", now=watched.now) == []
-    assert watched.look(48 * HOUR) == []
+    assert len(alone.write(hub_alerts.acknowledge_alerts, {key}, by="chi", note="", now=alone.now)) == 1
+    assert alone.write(hub_alerts.acknowledge_alerts, {key}, by="chi", note="", now=alone.now) == []
+    assert alone.look(48 * HOUR) == []
 
 
-def test_what_was_not_read_this_time_does_not_end(watched):
+def test_what_was_not_read_this_time_does_not_end(alone):
     met = conditions._meet(ConditionKind.RETURNED, "edoc 2026-10", AlertSeverity.WARNING, {})
     found = ConditionRound(met=(met,), judged={"returned-reports"}, node="một", shared=True)
-    watched.write(hub_alerts.write_steps, found, watched.now, TransitionRules())
-    assert watched.settle() == []
-    assert [each.key.kind for each in watched.raised()] == ["returned-reports"]
+    alone.write(hub_alerts.write_steps, found, alone.now, TransitionRules())
+    assert alone.settle() == []
+    assert [each.key.kind for each in alone.raised()] == ["returned-reports"]
 
 
-def test_an_alert_that_ended_long_ago_is_forgotten(watched, monkeypatch):
+def test_an_alert_that_ended_long_ago_is_forgotten(alone, monkeypatch):
     free = 0
     monkeypatch.setattr(disk_space, "read_free_octets", lambda _place: free)
-    watched.look()
+    alone.look()
     free = 3 << 30
-    watched.settle()
-    watched.look(timedelta(days=89))
-    assert len(watched.write(hub_alerts.read_alerts)) == 1
-    watched.look(timedelta(days=2))
-    assert watched.write(hub_alerts.read_alerts) == []
+    alone.settle()
+    alone.look(timedelta(days=89))
+    assert len(alone.write(hub_alerts.read_alerts)) == 1
+    alone.look(timedelta(days=2))
+    assert alone.write(hub_alerts.read_alerts) == []
 
 
-def test_a_node_that_fell_silent_says_nothing_of_a_link(watched):
-    tell_link(watched, "máy-in", ("a", LinkState.DOWN, watched.now))
-    assert watched.look(2 * HOUR) == []
+def test_a_node_that_fell_silent_says_nothing_of_a_link(alone):
+    tell_link(alone, "máy-in", ("a", LinkState.DOWN, alone.now))
+    assert alone.look(2 * HOUR) == []
 
 
 def test_an_untroubled_hub_writes_nothing(watched):
