@@ -175,6 +175,7 @@ def test_a_deflated_member_expands_to_the_size_of_its_header_and_no_further():
         with pytest.raises(Malformed, match=r"than its size"):
             seen.extend(zip_archive.read_member_pieces(file, member))
         assert sum(map(len, seen)) <= wrong
+        assert max(map(len, seen), default=0) <= zip_archive.PIECE, "never more in memory at once"
 
 
 @given(st.data())
