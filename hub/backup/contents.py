@@ -1,7 +1,7 @@
 """Chooses the files of the hub's directory that belong into a backup. Reads no journal.
 
 The hub's directory is that of `hub.toml`. Left out are the data directory (spool, sockets, the journal's own files), the
-folder of the backups and, unless wanted, secrets: what a key of a TOML file names as one, and what looks like a private
+folder of the backups, archive files, which never change and are copied once, and, unless wanted, secrets: what a key of a TOML file names as one, and what looks like a private
 key wherever it lies.
 """
 
@@ -34,13 +34,16 @@ def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
     if not settings.configuration:
         return ChosenFiles((), ("hub.toml",))
     home = config.path.parent.resolve()
-    apart = (config.data.resolve(), settings.folder.resolve())
-    found = sorted(each for each in _walk(home, apart) if each.stat().st_size <= LARGEST)
+    apart = (config.data.resolve(), settings.folder.resolve(), config.archive.resolve())
+    every = sorted(_walk(home, apart))
+    found = [each for each in every if each.stat().st_size <= LARGEST]
     secret = {path.resolve() for _, path in config.secrets}
     for each in found:
         if each.suffix == ".toml":
             secret |= list_secret_files(home, tomllib.loads(each.read_text("utf-8")))
-    taken, left = [], []
+    taken, left = [], [each.relative_to(home).as_posix() for each in every if each not in found]
+    if config.archive.is_dir() and any(config.archive.iterdir()):
+        left.append(f"{config.archive}/")
     for each in found:
         name = each.relative_to(home).as_posix()
         if settings.keys or not (each.resolve() in secret or _is_private_key(each)):

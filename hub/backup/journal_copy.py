@@ -1,6 +1,8 @@
 """Copies the journal of a hub as of one moment, from either database, and tries a copy. Knows nothing of encryption."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from hub.journal import events
 from hub.journal.upkeep import backup as copying
 from hub.journal.upkeep import integrity
 from hub.language.phrases import Phrase, phrase, verbatim
-from hub.store import transactions
+from hub.store import schema_version, transactions
 from hub.store.tables import message
 
 Tell = Callable[[str, int], None]
@@ -104,17 +106,10 @@ def find_problems(manifest: BackupManifest, copied: Path, trial: PostgresqlPlace
     """Yield what is wrong with the journal *copied*, which was taken out of a backup with *manifest*.
 
     A dump of PostgreSQL is restored into *trial*, which is emptied before and afterwards; if that has no URL, the dump
-    is only read whole.
+    is only read whole. The copy of an earlier version is upgraded, because only then this program can read all of it.
     """
     if manifest.is_sqlite:
-        engine = _open_copy(copied)
-        try:
-            with engine.connect() as tx:
-                yield from judge_journal(manifest, tx, tell)
-        except sa.exc.DBAPIError as error:
-            yield verbatim(error.orig)
-        finally:
-            engine.dispose()
+        yield from _find_sqlite_problems(manifest, copied, tell)
         return
     if not trial.url:
         postgresql.read_dump(copied, trial.programs)
@@ -122,37 +117,70 @@ def find_problems(manifest: BackupManifest, copied: Path, trial: PostgresqlPlace
     trial.prepare_trial()
     try:
         trial.restore(copied)
-        engine = trial.open_engine()
-        with transactions.read_transaction(engine) as tx:
-            yield from judge_journal(manifest, tx, tell)
+        yield from find_postgresql_problems(manifest, trial, tell)
     finally:
         trial.prepare_trial()
 
 
-def judge_journal(manifest: BackupManifest, tx: Any, tell: Tell) -> Iterator[Phrase]:
-    """Yield what is wrong with the journal of *tx*, which should be the one of *manifest*."""
-    yield from find_journal_damage(tx, lambda count: tell("verifying", count))
-    yield from _find_difference(manifest, read_journal_state(tx))
+def _find_sqlite_problems(manifest: BackupManifest, copied: Path, tell: Tell) -> Iterator[Phrase]:
+    engine = _open_copy(copied)
+    try:
+        with engine.connect() as tx:
+            found = integrity.find_file_damage(tx) or list(_find_difference(manifest, tx))
+            yield from found
+            if found:
+                return  # the later checks would read damaged pages, or another journal
+        _upgrade_copy(manifest, copied)
+        with engine.connect() as tx:
+            yield from _find_damage(tx, tell)
+    except sa.exc.DBAPIError as error:
+        yield verbatim(error.orig)
+    finally:
+        engine.dispose()
 
 
-def find_journal_damage(tx: Any, tell: Callable[[int], None]) -> Iterator[Phrase]:
-    """Yield each damage of a journal: of its file, of the hash chain, of the octets of messages."""
-    found = integrity.find_file_damage(tx)
+def _upgrade_copy(manifest: BackupManifest, copied: Path) -> None:
+    if manifest.schema == transactions.read_latest_version():
+        return
+    own = transactions.open_journal(f"sqlite:///{copied}", pooled=False)
+    transactions.upgrade_schema(own)
+    own.dispose()
+    with closing(sqlite3.connect(copied)) as here:
+        here.execute("PRAGMA journal_mode=DELETE")  # one file again, without WAL
+
+
+def find_postgresql_problems(manifest: BackupManifest, place: PostgresqlPlace, tell: Tell) -> Iterator[Phrase]:
+    """Yield what is wrong with the journal that was restored into *place*, and upgrade it if it is of an earlier version."""
+    engine = place.open_engine()
+    with transactions.read_transaction(engine) as tx:
+        found = list(_find_difference(manifest, tx))
     yield from found
     if found:
-        return  # the later checks would read damaged pages
+        return
+    transactions.upgrade_schema(engine)
+    with transactions.read_transaction(engine) as tx:
+        yield from _find_damage(tx, tell)
+
+
+def _find_damage(tx: Any, tell: Tell) -> Iterator[Phrase]:
+    """Yield each damage of a journal: of the hash chain, of the octets of messages."""
     yield from integrity.find_chain_damage(tx)
     done = 0
 
     def step(read: int) -> None:
         nonlocal done
-        tell(read - done)
+        tell("verifying", read - done)
         done = read
 
     yield from integrity.find_content_damage(tx, step)
 
 
-def _find_difference(manifest: BackupManifest, state: JournalState) -> Iterator[Phrase]:
+def _find_difference(manifest: BackupManifest, tx: Any) -> Iterator[Phrase]:
+    """Yield that a journal is not the one of *manifest*, or that it is of a later version than this program."""
+    if manifest.schema not in {step.version for step in schema_version.list_migration_steps()}:
+        yield phrase("it is of version {schema}, which this program does not know", schema=manifest.schema)
+        return
+    state = read_journal_state(tx)
     said = JournalState(manifest.number, manifest.hash, manifest.last, manifest.messages, manifest.schema)
     if state != said:
         yield phrase("the restored journal is another one: {state}, not {said}", state=str(state), said=str(said))

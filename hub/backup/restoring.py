@@ -101,19 +101,16 @@ def restore_postgresql_journal(
         if tried.manifest.is_sqlite:
             raise BackupUnfit(phrase("its journal is SQLite's, but database.url names PostgreSQL"))
         place.restore(tried.journal)
-        engine = place.open_engine()
-        with transactions.read_transaction(engine) as tx:
-            for problem in journal_copy.judge_journal(tried.manifest, tx, tell):
-                raise BackupUnfit(problem)
+        for problem in journal_copy.find_postgresql_problems(tried.manifest, place, tell):
+            raise BackupUnfit(problem)
         era, lost = _begin_era(place.url, place.password_file, said, file)
     return RestoredJournal(tried.manifest, (), era, lost)
 
 
 def _begin_era(url: str, password_file: Path | None, said: RestoreStatement, file: Path) -> tuple[Era, int]:
-    """Begin an era of the restored journal. A schema of an earlier version is upgraded first, as it must be anyway."""
+    """Begin an era of the restored journal, which is of this program's version by now."""
     engine = transactions.open_journal(url, password_file=password_file, pooled=False)
     try:
-        transactions.upgrade_schema(engine)
         with transactions.write_transaction(engine) as tx:
             return lineage.begin_restored_era(
                 tx,

@@ -177,11 +177,8 @@ db upgrade
 db backup b.db
 backup list
 backup run
-backup make-key k.txt
 backup verify tinh/hub.toml
-backup verify tinh/hub.toml --identity k.txt
 backup restore tinh/hub.toml
-backup restore tinh/hub.toml --identity k.txt
 db move --to x
 db move --to postgresql://a:b@c/d
 reload
