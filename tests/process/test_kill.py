@@ -11,7 +11,10 @@ from datetime import date
 import pytest
 
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
+from hub.config import read_config
 from hub.demo.plan.packets import write_document_packet
+from hub.journal.waiting_counts import find_wrong_counts
+from hub.store import transactions
 from tests.conftest import DATABASES, ROOT
 from tests.running import until
 
@@ -207,8 +210,12 @@ def waiting(hub):
 
 
 def assert_nothing_lost(hub, load):
-    """Every receipted message is in the journal with its bytes, and reached every recipient with them."""
+    """Every receipted message is in the journal with its bytes, and reached every recipient with them. What waits is counted."""
     assert len(load.receipts) > 40
+    engine = transactions.open_journal(read_config(hub.config).database_url, pooled=False)
+    with transactions.read_transaction(engine) as tx:
+        assert find_wrong_counts(tx) == {}
+    engine.dispose()
     kept = {row["message_id"]: row for row in hub.cli("messages", "--json")}
     assert {row["state"] for row in kept.values()} == {"accepted"}
     pushed = {
