@@ -29,10 +29,10 @@ from tests.archive.test_retention_run import SETTINGS, check_repetition, make_ru
 from tests.archiving import HUB
 from tests.province import ROUTES, document, entry, status
 
-BEGIN = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
+BEGIN = datetime(2027, 1, 2, 1, 0, tzinfo=UTC)
 MONTHS = 24
 #: What stays of a message with one recipient, its receipt and its facts, and of the status about it, at most, in octets.
-STAYS = 7_000
+STAYS = {"sqlite": 7_000, "postgresql": 12_000}
 
 
 @attrs.define(eq=False)
@@ -114,7 +114,7 @@ def live(engine: sa.Engine, folder: Path, many: int, every: int = 1) -> float:
     """Let 24 months pass, letting go after each *every*. Return the octets that stay of a document with its status."""
     hub = Hub(engine, folder)
     with transactions.write_transaction(engine) as tx:
-        for year in (2026, 2027):  # what is closed is for other tests: here months must go one after another
+        for year in (2027, 2028):  # what is closed is for other tests: here months must go one after another
             letting_go.close_year(tx, year, BEGIN - timedelta(days=100))
     sizes, gone = [], 0
     for month in range(MONTHS):
@@ -146,7 +146,9 @@ def test_two_years_grow_only_by_what_stays_for_good(engine, tmp_path):
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     engine.dispose()
     stays = live(engine, tmp_path / "archive", 4, every=8)
-    assert stays < 2 * STAYS, "so few rows do not fill their pages, and a third of the messages is not handled"
+    assert stays < 2 * STAYS[engine.dialect.name], (
+        "so few rows do not fill their pages, and a third of the messages is not handled"
+    )
 
 
 @pytest.mark.soak
@@ -154,4 +156,4 @@ def test_two_years_of_many_messages(engine, tmp_path, capsys):
     stays = live(engine, tmp_path / "archive", int(os.environ.get("MESSAGES", "2000")))
     with capsys.disabled():
         sys.stdout.write(f"\n{engine.dialect.name}: {stays:.0f} octets stay of a document with its status\n")
-    assert stays < STAYS
+    assert stays < STAYS[engine.dialect.name]
