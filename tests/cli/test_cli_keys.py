@@ -1,6 +1,7 @@
 """The hub's certificate is changed in steps: announced, taken into use after the overlap, and the old one retired."""
 
 import json
+import shlex
 import tomllib
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -15,6 +16,7 @@ from hub.monitoring.integration.facts import gather_facts
 from hub.security import sample_pki
 from hub.security.certificates import Identity, hash_certificate
 from tests import homes, pki
+from tests.pages import DOCS
 
 
 class Rotation:
@@ -89,6 +91,16 @@ def test_a_certificate_is_announced_then_used_then_the_old_one_retired(rotation)
     assert sorted(rotation.pki) == sorted({"key", "certificate", "anchors", "crls"} & set(rotation.pki))
     assert rotation.rotate().exit_code == 1, "there is nothing to go on with"
     assert rotation.events() == ["announce", "switch", "retire"]
+
+
+def test_the_page_can_be_typed_as_it_stands(rotation):
+    own = {"hub-2027.crt": rotation.files[0], "hub-2027.key": rotation.files[1]}
+    own["tinh/pki/hub.crt"] = str(rotation.home / "pki/hub.crt")
+    lines = (DOCS / "howto/change.md").read_text("utf-8").splitlines()
+    typed = [shlex.split(line.partition("||")[0]) for line in lines if line.strip().startswith("lienthong ")]
+    words = [[own.get(word, word) for word in line[3:]] for line in typed if line[3] == "keys"]
+    found = [(line[1], rotation.typed(*line).exit_code) for line in words]
+    assert found == [("rehearse", 3), ("rotate", 0), ("rotate", 3), ("rotate", 3)], "the next steps are not due yet"
 
 
 def test_a_step_whose_day_has_come_is_made(rotation):
