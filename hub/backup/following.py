@@ -134,6 +134,8 @@ class WitnessFollower(PeriodicService):
         if config.backup is None or not known or self.put_back is not None:
             return
         folder, province = config.backup.folder, config.province
+        if not folder.is_dir() and backup_runs.read_backup_standing(tx).last_good is None:
+            return  # the first backup makes it
         try:
             self.replaced = claims.find_replacement(known[-1], claims.read_claim(folder, province))
             if self.replaced is None:

@@ -13,13 +13,14 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
 from hub.backup import claims, lineage, witness
 from hub.backup.following import WitnessFollower
 from hub.backup.witness import Witness, WitnessLine
 from hub.journal import events, messages
-from hub.journal.upkeep import eras
+from hub.journal.upkeep import backup_runs, eras
 from hub.journal.upkeep.eras import EraBeginning, KnownReceipt
 from hub.node import check
 from hub.store import transactions
@@ -262,6 +263,20 @@ def test_the_hub_that_was_replaced_ends_and_the_one_that_replaced_it_goes_on(tmp
     assert "has replaced this one of era 1" in str(replaced.describe_put_back())
     follow(two, Witness(tmp_path / "two"), folder=folder, name="two", ended=ended)
     assert ended == ["one"], "the claim is still that of the second"
+
+
+def test_a_folder_that_went_away_is_named_and_one_that_was_never_made_is_not(
+    engine: sa.Engine, tmp_path: Path, seen: Witness
+) -> None:
+    with capture_logs() as before:
+        follow(engine, seen, folder=tmp_path / "kept")
+    with transactions.write_transaction(engine) as tx:
+        begun = backup_runs.begin_backup_run(tx, "n", NOW)
+        assert begun is not None
+        backup_runs.end_backup_run(tx, begun, NOW, made_at=NOW, file="f", octets=1, number=0, restored=True)
+    with capture_logs() as after:
+        follow(engine, seen, folder=tmp_path / "kept")
+    assert [each["event"] for each in (*before, *after)] == ["era-not-claimed"]
 
 
 @pytest.mark.parametrize(
