@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from hub.domain.model import Event
 from hub.journal import events, search_index
 from hub.journal.sequels.open_work import following
-from hub.journal.upkeep.retention import choosing, letting_go
+from hub.journal.upkeep.retention import choosing, letting_go, parts
 from hub.journal.upkeep.retention.choosing import CalendarMonth, JudgedMessage, RetentionSetting
 from hub.journal.upkeep.retention.rules import RetentionRules
 from hub.store import transactions
@@ -109,6 +109,8 @@ def let_go(engine: sa.Engine, now: datetime, setting: RetentionSetting = AT_ONCE
             around = choosing.read_surroundings(tx, CalendarMonth.of(now), setting)
             found = letting_go.let_messages_go(tx, part, some, find_unchanged(chosen), around, setting, now)
             stayed = found.stayed
+            _ = parts.announce_part(tx, "2026-11", messages=0, octets=0, due_at=now, by="hub", now=now)
+            parts.add_gone(tx, part, found.events, now)
             gone += [name for name in some if name not in stayed]
     heads = [each for each in heads if each.id in gone]
     remove_shared(engine, heads, now)

@@ -23,7 +23,7 @@ from hub.journal.upkeep.retention.rules import KeptBecause
 from hub.security import signing
 from hub.soap import documents_responses
 from hub.store import schema_version, transactions
-from hub.store.tables import chain_gap, content, delivery, kept_receipt, message, receipt_form
+from hub.store.tables import chain_gap, content, delivery, event, event_index, kept_receipt, message, receipt_form
 from tests import databases, letting_go, pki
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -315,6 +315,19 @@ class TestTheLinkOverAGap:
             tx.execute(sa.delete(chain_gap))
         with transactions.read_transaction(engine) as tx:
             assert len(list(events.find_broken_events(tx))) == 1
+
+    def test_a_link_over_events_that_are_in_no_archive_is_found(self, engine):
+        archived(engine)
+        letting_go.read_all_events(engine, THEN)
+        with transactions.write_transaction(engine) as tx:
+            last = tx.execute(sa.select(chain_gap)).one()
+            beyond = tx.execute(sa.select(event).where(event.c.number == last.last + 1)).one()
+            tx.execute(sa.update(chain_gap).values(last=beyond.number, hash=beyond.hash))
+            tx.execute(sa.delete(event_index).where(event_index.c.serial == beyond.serial))
+            tx.execute(sa.delete(event).where(event.c.serial == beyond.serial))
+        with transactions.read_transaction(engine) as tx:
+            assert list(events.find_broken_events(tx)) == [], "the hashes alone do not show it"
+            assert len(list(integrity.find_chain_damage(tx))) == 1
 
     def test_a_link_with_another_hash_is_found(self, engine):
         archived(engine)

@@ -16,7 +16,7 @@ from hub.domain.model import MessageState
 from hub.journal import events
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.store import transactions
-from hub.store.tables import content, message
+from hub.store.tables import chain_gap, content, message, retention_part
 from hub.store.transactions import Transaction
 
 #: Time limit for the check of the file by `check` and `twistd`, in seconds.
@@ -54,11 +54,17 @@ def find_file_damage(tx: Transaction, *, briefly: bool = False) -> list[Phrase]:
 
 
 def find_chain_damage(tx: Transaction) -> Iterator[Phrase]:
-    """Yield each error in the hash chain of the events."""
-    return (
-        phrase("the hash of event {number} does not match its text and its predecessor", number=number)
-        for number in events.find_broken_events(tx)
-    )
+    """Yield each error in the hash chain of the events.
+
+    As many events must be missing as have gone with the parts of retention: else somebody may have written a link over
+    events that are in no archive file.
+    """
+    for number in events.find_broken_events(tx):
+        yield phrase("the hash of event {number} does not match its text and its predecessor", number=number)
+    missing = int(tx.scalar(sa.select(sa.func.sum(chain_gap.c.last - chain_gap.c.first + 1))) or 0)
+    gone = int(tx.scalar(sa.select(sa.func.sum(retention_part.c.events))) or 0)
+    if missing != gone:
+        yield phrase("{missing} events are missing, and {gone} went into archive files", missing=missing, gone=gone)
 
 
 def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[Phrase]:
