@@ -1,5 +1,6 @@
 """Compiles the catalogues of the hub's words where the project is built or installed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,16 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+#: The `.po` say no date, for which Babel takes that of now; the same source gives the same octets.
+_NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 def compile_catalogues(root: Path) -> None:
     """Write a `.mo` beside each `.po` of `hub/language/locale` in the project at *root*."""
     for source in sorted((root / "hub/language/locale").rglob("*.po")):
         with source.open("rb") as file:
             catalogue = read_po(file, locale=source.parts[-3])
+        catalogue.creation_date = catalogue.revision_date = _NO_DATE
         with source.with_suffix(".mo").open("wb") as file:
             write_mo(file, catalogue)
 
