@@ -312,7 +312,7 @@ class Province:
     def settle(self) -> None:
         """Bring some deliveries to an end, or not quite."""
         end = self.random.choices(
-            (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.FETCHED, DeliveryState.SUSPENDED), (8, 1, 1, 1)
+            (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.FETCHED, DeliveryState.SUSPENDED), (8, 4, 1, 1)
         )[0]
         which = [each.id for each in self.some(DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.FETCHED)]
         values = {"state": end, "free": False, "changed_at": self.now, "reason": None}
