@@ -43,21 +43,24 @@ def restore_steps(
 ) -> Generator[Step]:
     """Yield the steps that bring a message back, in order. The last one makes it whole; before that nothing uses the rest.
 
-    Each next step is read from the file when it is asked for. Repeating all steps after a crash is right. Raises
-    ArchiveAbsent, also between the steps.
+    Each next step is read from the file when it is asked for. Repeating all steps after a crash is right. Where retention
+    has deleted the octets between two steps, all come again. Raises ArchiveAbsent, also between the steps.
     """
     with opening.open_archive_of(entry, folder) as archive:
         found = archive.read_message(message_id)
-        if found.has_octets:
-            yield from _octet_steps(archive, str(found.row["sha256"]))
         shared = _read_shared(archive, found)
+        done = False
 
         def finish(tx: Transaction) -> None:
+            nonlocal done
             for table, row in shared:
                 transactions.insert_missing_rows(tx, table, [row])
-            _complete_head(tx, found, entry.id, by=by, plan=plan, now=now)
+            done = _complete_head(tx, found, entry.id, by=by, plan=plan, now=now)
 
-        yield finish
+        while not done:
+            if found.has_octets:
+                yield from _octet_steps(archive, str(found.row["sha256"]))
+            yield finish
 
 
 def _octet_steps(archive: Archive, sha256: str) -> Iterator[Step]:
@@ -99,13 +102,20 @@ def _read_shared(archive: Archive, found: ArchivedMessage) -> list[tuple[sa.Tabl
 
 def _complete_head(
     tx: Transaction, found: ArchivedMessage, archive: str, *, by: str, plan: str | None, now: datetime
-) -> None:
-    """Fill in what the head of the message lacks, unless another process has done so."""
+) -> bool:
+    """Fill in what the head of the message lacks, unless another process has done so.
+
+    Return False, and change nothing, if its octets are not there: retention has deleted them meanwhile. From this look on
+    until *tx* ends, it cannot (`hub.journal.upkeep.retention.letting_go`).
+    """
     locked = sa.select(message).where(message.c.id == found.id).with_for_update()
     row = tx.execute(locked).mappings().first()
     if row is None or row["archive"] is None:
-        return
+        return True
+    if found.has_octets and blobs.read_blob_size(tx, row["sha256"]) != row["size"]:
+        return False
     gone = {name: value for name, value in found.row.items() if value is not None and row[name] is None}
     tx.execute(sa.update(message).where(message.c.id == found.id).values({**gone, "archive": None}))
     body = {"archive": archive, "by": by} | ({"plan": plan} if plan else {})
     events.append_events(tx, Event("message-restored", now, found.id, None, body))
+    return True

@@ -17,6 +17,7 @@ from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanEvent, PlanState
 from hub.journal.search import MessageFilter
 from hub.journal.upkeep import integrity
+from hub.journal.upkeep.retention import letting_go
 from hub.store import tables, transactions
 from tests.archiving import THEN, forgotten, live
 from tests.delivery.test_replay_service import Node
@@ -106,6 +107,38 @@ def test_one_that_went_again_after_it_was_brought_back_is_read_from_both_files(e
     with transactions.read_transaction(engine) as tx, opening.open_kept_message(tx, only, tmp_path) as kept:
         assert events.read_message_events(kept, only) == before + restored
     assert read(engine, lambda tx: [*integrity.find_chain_damage(tx), *integrity.find_content_damage(tx)]) == []
+
+
+def test_octets_that_go_while_it_is_brought_back_are_written_again(engine, tmp_path):
+    (only,) = live(engine, 1)
+    found = read(engine, search.read_message, only)
+    octets = read(engine, blobs.read_blob, found.sha256)
+    forgotten(engine, tmp_path)
+    write(engine, blobs.keep_blob, found.sha256, octets)  # the message has gone, its octets not yet
+    entry_of = read(engine, restoring.find_archive_entry, only)
+    steps = restoring.restore_steps(entry_of, only, tmp_path, by="lan", plan=None, now=LATER)
+    write(engine, next(steps))
+    assert write(engine, letting_go.remove_octets, [found.sha256], [only], THEN) == 1
+    for step in steps:
+        write(engine, step)
+    assert read(engine, restoring.find_archive_entry, only) is None, "it is whole"
+    assert read(engine, blobs.read_blob, found.sha256) == octets
+
+
+def test_octets_stay_that_a_message_of_another_file_was_brought_back_with_meanwhile(engine, tmp_path):
+    (first,) = live(engine, 1, content=lambda _number: b"<same/>")
+    forgotten(engine, tmp_path)
+    (second,) = live(engine, 1, first=5, content=lambda _number: b"<same/>")
+    found = read(engine, search.read_message, second)
+    went = sa.update(tables.message).where(tables.message.c.id == second).values(archive=2)
+    write(engine, sa.Connection.execute, went)
+    unused = write(engine, letting_go.pass_messages, {found.sha256}, "0")[0]
+    assert unused == set(), "the pass finds no use"
+    plan = ordered(engine, first)
+    bring_back(engine, plan, tmp_path)
+    write(engine, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None)
+    assert write(engine, letting_go.remove_octets, [found.sha256], [second], THEN) == 0
+    assert read(engine, blobs.read_blob, found.sha256) == b"<same/>"
 
 
 def test_a_delivery_whose_file_is_away_is_left_alone_and_says_so(here, tmp_path):

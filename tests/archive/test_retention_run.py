@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred, succeed
 
-from hub.archive import catalogue
+from hub.archive import catalogue, restoring
 from hub.archive.catalogue import ArchiveAbsent
 from hub.archive.reading import open_archive
 from hub.archive.retention import RetentionHeld, RetentionRun, make_setting
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
-from hub.domain.model import DeliveryState, MessageState, PacketKind, Problem, ResponseFor
+from hub.domain.model import DeliveryState, Event, MessageState, PacketKind, Problem, ResponseFor
 from hub.journal import blobs, events, messages, search
 from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry, RecordedMessage
@@ -100,6 +100,11 @@ def announced(engine, folder):
 def whole(engine):
     with transactions.read_transaction(engine) as tx:
         return set(tx.scalars(sa.select(message.c.id).where(message.c.archive.is_(None))))
+
+
+def told(engine, message_id):
+    with transactions.read_transaction(engine) as tx:
+        return [each["event"] for each in events.read_message_events(tx, message_id)]
 
 
 def check_repetition(engine, made, taken):
@@ -185,6 +190,26 @@ class TestNothingGoes:
         assert whole(engine) == {replayed}
         with transactions.read_transaction(engine) as tx:
             assert tx.scalars(sa.select(content.c.sha256)).all() == [made[0][0].sha256]
+
+    def test_of_one_that_went_and_was_brought_back_before_the_part_was_gone_on_with(self, engine, tmp_path):
+        ((_, taken),) = prepared(engine, 1)
+        many = len(told(engine, taken.id))
+        part = announced(engine, tmp_path)
+        with pytest.raises(Killed):
+            now_(make_run(engine, tmp_path, left=2).carry_out(part.number))
+        assert told(engine, taken.id) == [], "it has gone"
+        with transactions.read_transaction(engine) as tx:
+            (file,) = catalogue.list_archives(tx)
+        for step in restoring.restore_steps(file, taken.id, tmp_path, by="an", plan=None, now=THEN):
+            with transactions.write_transaction(engine) as tx:
+                step(tx)
+        with transactions.write_transaction(engine) as tx:  # as many events as in the file, but others
+            events.append_events(tx, *[Event("content-opened", THEN, taken.id, None, {"by": "an"})] * (many - 1))
+        letting_go.read_all_events(engine, THEN)
+        since = told(engine, taken.id)
+        assert len(since) == many
+        now_(make_run(engine, tmp_path).carry_out(part.number))
+        assert told(engine, taken.id) == since
 
     def test_of_a_message_that_is_brought_back_at_this_moment(self, engine, tmp_path, monkeypatch):
         made = prepared(engine, 1)

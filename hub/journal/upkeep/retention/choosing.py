@@ -52,7 +52,7 @@ T = TypeVar("T")
 #: Messages read by one step, and values in one statement. Refused calls that go with one archive file.
 PAGE, MOST_CALLS = 500, 100_000
 #: Forms of plans that have ended. All others may still need the bytes of their messages.
-_ENDED = (PlanState.DONE, PlanState.CANCELLED)
+ENDED = (PlanState.DONE, PlanState.CANCELLED)
 _LAST_MONTH = 12
 
 #: Runs a reading step in a transaction of its own and returns its result.
@@ -197,8 +197,8 @@ def read_surroundings(tx: Transaction, month: CalendarMonth, setting: RetentionS
             }
         return frozenset(found)
 
-    open_plans = sa.select(replay_plan.c.id).where(replay_plan.c.state.not_in(_ENDED))
-    is_open = replay_plan.c.state.not_in(_ENDED)
+    open_plans = sa.select(replay_plan.c.id).where(replay_plan.c.state.not_in(ENDED))
+    is_open = replay_plan.c.state.not_in(ENDED)
     return MonthSurroundings(
         busy={
             KeptBecause.DUTY: list_in_month(duty.c.message),

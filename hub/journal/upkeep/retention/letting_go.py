@@ -21,7 +21,7 @@ from hub.journal.upkeep.retention import chain_gaps, choosing, receipts
 from hub.journal.upkeep.retention.choosing import MonthSurroundings, RetentionSetting, cut_values
 from hub.journal.upkeep.retention.receipts import ReceiptToPack
 from hub.store import transactions
-from hub.store.tables import attempt, content, event, event_index, exchange, message, replay_plan, upgrade
+from hub.store.tables import attempt, content, event, event_index, exchange, message, replay_item, replay_plan, upgrade
 from hub.store.transactions import Transaction
 
 #: Messages of one transaction, and octets of content that one transaction deletes.
@@ -193,10 +193,25 @@ def remove_octets(tx: Transaction, names: Sequence[str], owners: Sequence[str], 
     for some in cut_values(owners):
         back = sa.select(message.c.sha256).where(message.c.id.in_(some), message.c.archive.is_(None))
         used |= set(tx.scalars(back))
-    used |= list_planned_octets(tx)
+    used |= _list_replayed_octets(tx, names, passed_until) | list_planned_octets(tx)
     gone = [name for name in names if name not in used]
     tx.execute(sa.delete(content).where(content.c.sha256.in_(gone)))
     return len(gone)
+
+
+def _list_replayed_octets(tx: Transaction, names: Sequence[str], since: datetime) -> set[str]:
+    """Return which of the octets *names* a message has that a replay may have brought back behind the pass.
+
+    Also one of another archive file, with the same octets: it is named by a plan that is open, or was *since*.
+    """
+    recent = sa.or_(replay_plan.c.state.not_in(choosing.ENDED), replay_plan.c.changed_at >= since)
+    query = (
+        sa.select(message.c.sha256)
+        .join(replay_item, replay_item.c.message == message.c.id)
+        .join(replay_plan, replay_plan.c.id == replay_item.c.plan)
+        .where(recent, message.c.archive.is_(None), message.c.sha256.in_(names))
+    )
+    return set(tx.scalars(query.distinct()))
 
 
 def remove_exchanges(tx: Transaction, keys: Sequence[str], passed_until: datetime) -> int:
