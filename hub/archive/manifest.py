@@ -31,6 +31,9 @@ FOLDERS = (MESSAGES, EVENTS, OTHERS, EXCHANGES, SIGNERS, FORMS)
 #: The maximum content of one file, and the maximum octets of one member with lines. Who reads it holds a little of each
 #: in memory. The last message may exceed the events, so a reader accepts some more.
 MOST_MESSAGES, MOST_EVENTS, MOST_LINE = 20_000, 1_000_000, 64 << 20
+#: The maximum octets of a member with several lines, and the maximum values in a line: a reader holds 70 octets or more for
+#: each, however few octets they take in the file.
+MOST_LINES, MOST_VALUES = 1 << 20, 4_000_000
 
 
 @attrs.frozen
@@ -63,6 +66,13 @@ class ArchiveManifest:
 def name_member(folder: str, key: str | int) -> str:
     """Return the name of the member of *folder* whose first line has *key*. Names sort in the order of the keys."""
     return f"{folder}/{key:015}.jsonl" if isinstance(key, int) else f"{folder}/{key}.jsonl"
+
+
+def is_bounded_line(line: bytes) -> bool:
+    """Tell whether a reader can hold *line*. Its values are not counted, but what begins or follows one, in texts too."""
+    return len(line) <= MOST_LINE and (
+        len(line) < MOST_VALUES or sum(map(line.count, (b",", b"{", b"["))) <= MOST_VALUES
+    )
 
 
 def name_octets(sha256: str) -> str:

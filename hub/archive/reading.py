@@ -30,6 +30,7 @@ from hub.archive.manifest import (  # fmt: skip
     MIMETYPE,
     MOST_EVENTS,
     MOST_LINE,
+    MOST_LINES,
     MOST_MESSAGES,
     OCTETS,
     OTHERS,
@@ -188,6 +189,8 @@ class Archive:
 
     def _make_message(self, line: Mapping[str, Any]) -> ArchivedMessage:
         try:
+            if not (isinstance(line["id"], str) and type(line["events"]) is int):
+                raise TypeError("id or events")  # noqa: TRY301 - said as the others are
             return ArchivedMessage(
                 id=line["id"],
                 row=_read_row(tables.message, line["message"]),
@@ -211,10 +214,13 @@ class Archive:
         if (recent := self._recent.get(name)) is not None:
             return iter(recent)
         found, digest = list[Mapping[str, Any]](), sha256()
-        if self.members[name].size > MOST_LINE:
+        size = self.members[name].size
+        if size > MOST_LINE:
             raise NoArchive(f"{self.path}: {name}: too large")
         try:
             for line in _split_lines(zip_archive.read_member_pieces(self.file, self.members[name])):
+                if size > MOST_LINES and len(line) < size:
+                    raise NoArchive(f"{self.path}: {name}: too large")
                 digest.update(line)
                 found.append(_read_line(line))
         except (Malformed, ValueError) as error:
@@ -300,17 +306,21 @@ def _read_manifest(content: bytes, path: Path) -> ArchiveManifest:
 
 def _split_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the lines of a member, each with its line feed."""
-    rest = b""
+    held: list[bytes] = []
     for piece in pieces:
-        *found, rest = (rest + piece).split(b"\n")
-        for line in found:
-            yield line + b"\n"
-    if rest:
+        end, *begun = piece.split(b"\n")
+        held.append(end)
+        for each in begun:
+            yield b"".join([*held, b"\n"])
+            held = [each]
+    if rest := b"".join(held):
         yield rest
 
 
 def _read_line(line: bytes) -> dict[str, Any]:
     """Return the object of a line. Raises ValueError for any other line, and one that is not in the only form."""
+    if not manifest.is_bounded_line(line):
+        raise ValueError("a line has too many values")
     try:
         said = json.loads(line)
     except RecursionError:
@@ -334,10 +344,10 @@ def _make_event(line: Mapping[str, Any]) -> ArchivedEvent:
         made = ArchivedEvent(**line)
     except TypeError as error:
         raise NoArchive(f"an event cannot be read: {error}") from None
-    texts = (made.hash, made.text, made.message or "", made.delivery or "", made.previous or "")
+    texts = [made.hash, made.text, *(each for each in (made.message, made.delivery, made.previous) if each is not None)]
     if not (type(made.number) is int and type(made.serial) is int and all(isinstance(each, str) for each in texts)):
         raise NoArchive("an event cannot be read")
-    if not all(_HASH.fullmatch(each) for each in (made.hash, made.previous or _ORIGIN)):
+    if not all(_HASH.fullmatch(each) for each in (made.hash, _ORIGIN if made.previous is None else made.previous)):
         raise NoArchive("an event cannot be read: not a hash")
     return made
 

@@ -28,7 +28,7 @@ from hub.archive.manifest import (  # fmt: skip
     MESSAGES,
     MIMETYPE,
     MOST_EVENTS,
-    MOST_LINE,
+    MOST_LINES,
     MOST_MESSAGES,
     OTHERS,
     SIGNERS,
@@ -49,8 +49,8 @@ from hub.store.transactions import Transaction
 
 #: Octets of messages in one file, before compression. The last message may exceed them.
 MOST_OCTETS = 2 << 30
-#: Messages that one query reads. Lines and octets of a member with lines, at most.
-_TOGETHER, _LINES, _SIZE = 100, 200, 1 << 20
+#: Messages that one query reads. Lines of a member, at most.
+_TOGETHER, _LINES = 100, 200
 #: Events that one query reads, of one message or several.
 _EVENTS = 2000
 _DAY = 24 * 3600.0
@@ -223,9 +223,9 @@ class _LineWriter:
     def add(self, key: str | int, said: object) -> bool:
         """Add the line *said*, unless it is too long for a reader. Keys come in ascending order."""
         line = write_compact_json(said)
-        if len(line) > MOST_LINE:
+        if not manifest.is_bounded_line(line):
             return False
-        if len(self._lines) >= _LINES or (self._lines and self._size + len(line) > _SIZE):
+        if len(self._lines) >= _LINES or (self._lines and self._size + len(line) > MOST_LINES):
             self.end()
         self._name = self._name or manifest.name_member(self._folder, key)
         self._lines.append(line)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -25,6 +26,7 @@ from hub.cli import lienthong
 from hub.domain.model import Event
 from hub.formats.zip_archive import Packing
 from hub.journal import blobs, events
+from hub.report.counting.lines import write_compact_json
 from hub.security import signing
 from hub.store import tables, transactions
 from tests import databases
@@ -280,24 +282,69 @@ def test_whatever_is_changed_inside_is_found(sealed, tmp_path, change):
     assert found <= CHANGES[change] | {"event", "message", "chain", "archive"}
 
 
+def forged(sealed: Path, to: Path, change, identity=HUB) -> Path:
+    """Write *sealed* after *change*, with a manifest that fits, sealed anew."""
+
+    def sealed_anew(members: dict[str, bytes]) -> None:
+        change(members)
+        said = opened(sealed, lambda archive: archive.manifest)
+        listed = {name: (len(members[name]), hashlib.sha256(members[name]).hexdigest()) for name in said.members}
+        root = manifest.build_archive_element(attrs.evolve(said, members=listed))
+        members[manifest.MANIFEST] = signing.write_sealed_document(root, identity)
+
+    return repacked(sealed, to, sealed_anew)
+
+
 @pytest.mark.parametrize("change", [without_last_event, other_text, without_octets], ids=lambda each: each.__name__)
 def test_whoever_seals_a_forged_one_anew_is_named_or_contradicts_the_chain(sealed, tmp_path, change):
     """A holder of a certificate of the same CA who is not the hub; and the hub itself, which cannot forge a text."""
 
     def forge(identity):
-        def forged(members: dict[str, bytes]) -> None:
-            change(members)
-            said = opened(sealed, lambda archive: archive.manifest)
-            listed = {name: (len(members[name]), hashlib.sha256(members[name]).hexdigest()) for name in said.members}
-            root = manifest.build_archive_element(attrs.evolve(said, members=listed))
-            members[manifest.MANIFEST] = signing.write_sealed_document(root, identity)
-
-        return wrong(repacked(sealed, tmp_path / "forged.zip", forged))
+        return wrong(forged(sealed, tmp_path / "forged.zip", change, identity))
 
     stranger = CA.issue("another of this CA", begins=HUB.certificate.not_valid_before_utc, ends=LATER)
     assert "sealer" in forge(stranger)
     assert forge(HUB) & {"event", "octets"}
     assert "manifest" in forge(HUB) or change is other_text
+
+
+@pytest.mark.parametrize(
+    ("folder", "key", "value"),
+    [
+        ("messages", "id", 7),
+        ("messages", "id", None),
+        ("messages", "events", "1"),
+        ("messages", "events", []),
+        ("events", "message", []),
+        ("events", "delivery", {}),
+        ("events", "previous", ""),
+        ("others", "previous", 0),
+    ],
+)
+def test_a_value_of_another_kind_is_found_and_ends_no_verification(sealed, tmp_path, folder, key, value):
+    def change(members: dict[str, bytes]) -> None:
+        name = next(name for name in members if name.startswith(f"{folder}/"))
+        first, *others = members[name].splitlines(keepends=True)
+        members[name] = b"".join([write_compact_json({**json.loads(first), key: value}), *others])
+
+    assert "archive" in wrong(forged(sealed, tmp_path / "forged.zip", change))
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b'{"x":[' + b"[]," * manifest.MOST_VALUES + b"[]]}\n",  # 12 MB in the member, 12 kB in the file
+        b"{}\n" * (manifest.MOST_LINES // 3 + 1),
+    ],
+    ids=["a line of very many values", "very many lines"],
+)
+def test_what_takes_little_in_the_file_and_much_in_memory_is_not_read(sealed, tmp_path, bomb, monkeypatch):
+    def change(members: dict[str, bytes]) -> None:
+        members[next(name for name in members if name.startswith("messages/"))] = bomb
+
+    path = forged(sealed, tmp_path / "bomb.zip", change)
+    monkeypatch.setattr("hub.archive.reading.json.loads", Mock(side_effect=AssertionError("it is read")))
+    assert "archive" in wrong(path)
 
 
 def test_a_seal_of_an_unknown_authority_is_none(sealed):
