@@ -255,7 +255,7 @@ def test_every_page_of_the_console(town: Town, role: Role) -> None:
     events = r"\b[a-z_0-9]+: (?:[\w.-]+|\[.*\])(?=$| ·| \()"  # its keys and their values, as docs/reference/events.md has them
     refusal = r"sender-not-allowed(?:: )?"
     certificate = r"CN=[^=]+,O=[^=]+,C=VN"  # its owner and its issuer
-    formats = r"\b(?:CSV|HTML|JSON|PDF|XLSX|XML|RSA|SHA-256)\b"
+    formats = r"\b(?:CSV|HTML|JSON|PDF|XLSX|XML|RSA|SHA-256|kB|MB)\b"
     roman = r"\bI[IVX]+\b"
     readiness = r"unavailable|ok|/var/run/postgresql/.s.PGSQL.5432: <gone>"
     languages = r"^\s*(?:Tiếng Việt|English)\s*$"
