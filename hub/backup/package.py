@@ -11,13 +11,14 @@ import gzip
 import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+import zlib
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 import attrs
 from cryptography import x509
@@ -31,6 +32,8 @@ from hub.security.certificates import Signer
 
 #: Octets read at once, and the largest manifest that is read.
 _PIECE, _LARGEST_MANIFEST = 1 << 20, 32 << 20
+#: Octets that headers may take between two members, and what fills up the end: `tarfile` holds a header in memory.
+_BETWEEN = 256 << 10
 
 
 class BackupUnfit(Exception):
@@ -115,11 +118,11 @@ def read_package(
 
     def empty(pipe: BinaryIO) -> None:
         try:
-            with gzip.GzipFile(fileobj=pipe, mode="rb") as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
+            with gzip.GzipFile(fileobj=pipe, mode="rb") as packed, _TarReader.open(cast("BinaryIO", packed)) as tar:
                 found.append(_read_members(tar, signers, choose, tell))
-                while packed.read(_PIECE):
-                    pass  # so that the end of the file is checked, too
-        except (tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+                tar.end()
+        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
+            # ValueError: `tarfile` lets through what a value in a header causes
             raise BackupUnfit(phrase("it is no backup of a hub: {error}", error=str(error))) from None
 
     with file.open("rb") as source:
@@ -130,8 +133,57 @@ def read_package(
     return found[0]
 
 
+@attrs.define
+class _TarReader:
+    """Reads the members of a tar one after another. Raises BackupUnfit for one whose headers would fill the memory.
+
+    Whoever has the public key can write a backup, so until its signature is verified anything may stand there.
+    """
+
+    _packed: BinaryIO
+    _tar: tarfile.TarFile = attrs.field(init=False)
+    _left: int = attrs.field(
+        default=_BETWEEN, init=False
+    )  #: octets that may be read before the next member is asked for
+
+    @classmethod
+    @contextmanager
+    def open(cls, packed: BinaryIO) -> Generator[Self]:
+        """Open the tar in *packed*."""
+        reader = cls(packed)
+        with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r|") as tar:
+            reader._tar = tar
+            yield reader
+
+    def read(self, size: int) -> bytes:
+        """Read for `tarfile`."""
+        piece = self._packed.read(size)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise BackupUnfit(phrase("it is no backup of a hub: {error}", error="too many octets between two members"))
+        return piece
+
+    def next(self) -> tarfile.TarInfo | None:
+        """Return the next member; None: there is none."""
+        self._left = _BETWEEN
+        return self._tar.next()
+
+    def open_member(self, entry: tarfile.TarInfo) -> BinaryIO:
+        """Return the octets of the member *entry*, which was the last."""
+        self._left = entry.size + _BETWEEN
+        source = self._tar.extractfile(entry)
+        assert source is not None
+        return cast("BinaryIO", source)
+
+    def end(self) -> None:
+        """Read the end of the file, so that it is checked, too."""
+        self._left = _BETWEEN
+        while self.read(_PIECE):
+            pass
+
+
 def _read_members(
-    tar: tarfile.TarFile,
+    tar: _TarReader,
     signers: Sequence[x509.Certificate],
     choose: Callable[[BackupManifest], Callable[[MemberEntry], Path | None]],
     tell: Callable[[int], None],
@@ -149,23 +201,17 @@ def _read_members(
         entry = tar.next()
         if entry is None or not entry.isreg() or (entry.name, entry.size) != (said.name, said.octets):
             raise BackupUnfit(phrase("the member {name} is missing", name=said.name))
-        _write_member(_opened(tar, entry), said, place(said), tell)
+        _write_member(tar.open_member(entry), said, place(said), tell)
     if (more := tar.next()) is not None:
         raise BackupUnfit(phrase("the member {name} is not in its manifest", name=more.name))
     return manifest
 
 
-def _read_small(tar: tarfile.TarFile, name: str) -> bytes:
+def _read_small(tar: _TarReader, name: str) -> bytes:
     entry = tar.next()
     if entry is None or entry.name != name or not entry.isreg() or entry.size > _LARGEST_MANIFEST:
         raise BackupUnfit(phrase("the member {name} is missing", name=name))
-    return _opened(tar, entry).read()
-
-
-def _opened(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> BinaryIO:
-    source = tar.extractfile(entry)
-    assert source is not None
-    return cast("BinaryIO", source)
+    return tar.open_member(entry).read()
 
 
 def _write_member(source: BinaryIO, said: MemberEntry, to: Path | None, tell: Callable[[int], None]) -> None:

@@ -318,6 +318,37 @@ def test_a_name_of_a_member_leads_nowhere_else(name: str) -> None:
         BackupManifest.read(bad.write())
 
 
+def with_long_header(tar: tarfile.TarFile) -> None:
+    said = tarfile.TarInfo("manifest.json")
+    said.pax_headers = {"comment": "x" * (1 << 20)}
+    tar.addfile(said)
+
+
+def with_odd_header(tar: tarfile.TarFile) -> None:
+    said = tarfile.TarInfo("manifest.json")
+    said.pax_headers = {"GNU.sparse.map": "x"}
+    tar.addfile(said)
+
+
+def with_link(tar: tarfile.TarFile) -> None:
+    said = tarfile.TarInfo("manifest.json")
+    said.type, said.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    tar.addfile(said)
+
+
+@pytest.mark.parametrize("fill", [with_long_header, with_odd_header, with_link], ids=lambda each: each.__name__)
+def test_what_anybody_may_have_written_is_refused_before_it_fills_the_memory(tmp_path: Path, fill) -> None:
+    """A header of a gibibyte takes one mebibyte in the file, and `tarfile` reads it at once."""
+    plain, key = io.BytesIO(), age_files.make_private_key()
+    with gzip.GzipFile(fileobj=plain, mode="wb") as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+        fill(tar)
+    with (tmp_path / "x").open("wb") as target:
+        age_files.encrypt_stream(io.BytesIO(plain.getvalue()), target, [key.recipient])
+    expected = "too many octets" if fill is with_long_header else "no backup|is missing"
+    with pytest.raises(package.BackupUnfit, match=expected):
+        package.read_package(tmp_path / "x", [key], [], lambda _: lambda _: None)
+
+
 # --- restoring
 
 
