@@ -213,6 +213,7 @@ SHOWN = (
     r"V/v kết nối",
     r"7816/VPUB",
     r"\b(?:min|max)\(",
+    r"(?<=\d )[kMG]?B\b",  # a size
 )
 
 

@@ -36,6 +36,7 @@ from hub.journal.nodes import NodeState
 from hub.journal.queue import replay_rules
 from hub.journal.sequels.open_work.alerts import AlertKind, AlertState
 from hub.journal.upkeep.hub_alerts import AlertTransition
+from hub.journal.upkeep.retention.parts import PartState
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
 from hub.language.terms import TERMS, describe_reason, find_term, name_word
@@ -127,6 +128,7 @@ def words() -> Iterator[tuple[str, str]]:
         "severity": AlertSeverity,
         "transition": AlertTransition,
         "duty": DutyKind,
+        "retention": PartState,
         "concern": Concern,
         "effect": changes.Effect,
         "effect-of-rules": RulesEffect,
