@@ -256,7 +256,7 @@ def test_every_link_leads_somewhere(page):
     assert broken == []
 
 
-def test_the_twenty_questions_have_answers_that_exist():
-    asked = list(rows(sections(ROOT / "CONTRIBUTING.md")["Twenty questions"]))
-    assert len(asked) == 20
+def test_the_twenty_five_questions_have_answers_that_exist():
+    asked = list(rows(sections(ROOT / "CONTRIBUTING.md")["Twenty-five questions"]))
+    assert len(asked) == 25
     assert [path for _, answer in asked for path in quoted(answer) if not (ROOT / path).is_file()] == []
