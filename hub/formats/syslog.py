@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from hub.domain.sanitize import replace_unstorable
+from hub.domain.sanitize import replace_controls, replace_unstorable
 
 LONGEST = 1 << 16  #: maximum octets of one message; RFC 5425 requires at least 2048 and recommends 8192
 FACILITIES = (
@@ -91,12 +91,14 @@ def write_syslog_message(
 ) -> bytes:
     """Return a message of RFC 5424 without structured data; *severity*: 0 to 7, *kind*: MSGID.
 
-    What a field of the header cannot hold becomes `_`; line breaks in *text* become spaces, so that any transport takes it.
+    What a field of the header cannot hold becomes `_`; line breaks in *text* become spaces, so that any transport takes it,
+    and other controls U+FFFD: who reads a log on a terminal reads text.
     """
     priority = FACILITIES.index(facility) * 8 + severity
     moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    said = replace_controls(" ".join(text.split()))
     fields = (_header_field(host, 255), _header_field(app, 48), "-", _header_field(kind, 32), "-")
-    return f"<{priority}>1 {moment} {' '.join(fields)} ".encode("ascii") + _BOM + " ".join(text.split()).encode()
+    return f"<{priority}>1 {moment} {' '.join(fields)} ".encode("ascii") + _BOM + said.encode()
 
 
 def frame_syslog_message(message: bytes) -> bytes:

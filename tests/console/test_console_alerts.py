@@ -91,6 +91,25 @@ def test_an_account_of_one_partner_sees_and_acknowledges_its_alerts_only(alerted
     assert {about for about, (by, _) in standing(alerted).items() if by} == {"vpub", "/x"}
 
 
+def test_the_certificate_of_another_partner_is_about_that_partner(alerted):
+    ending = [
+        MetCondition(
+            key=HubAlertKey("certificate", f"partner {code}"),
+            severity=AlertSeverity.WARNING,
+            values={"owner": "partner", "name": code, "end": "2027-01-02T03:04:05Z"},
+        )
+        for code in ("vpub", "sotttt")
+    ]
+    found = ConditionRound(met=ending, judged={"certificate"}, node="n", shared=True)
+    with transactions.write_transaction(alerted.engine) as tx:
+        hub_alerts.write_steps(tx, found, alerted.now, TransitionRules())
+    browser = open_page(alerted, Role.ENGINEER, partners=("vpub",))
+    assert "vpub" in browser.page
+    assert "sotttt" not in browser.page
+    browser.post("/alerts", condition="certificate", about="partner sotttt", node="")
+    assert standing(alerted)["partner sotttt"] == ("", "")
+
+
 def test_who_only_approves_sees_alerts_and_acknowledges_none(alerted):
     browser = open_page(alerted, Role.APPROVER)
     assert 'action="/alerts"' not in browser.page

@@ -304,6 +304,31 @@ def test_syslog_over_tls_goes_only_to_a_server_that_the_hub_trusts(reactor):
     assert is_told(collect(reactor, "tls", context=other, authorities=named))
 
 
+class Silent(Protocol):
+    """A server that takes the connection, and neither answers nor closes it."""
+
+    def connectionMade(self):
+        self.factory.open.append(self)
+
+    def connectionLost(self, reason=None):
+        self.factory.open.remove(self)
+
+
+def test_a_collector_that_neither_answers_nor_closes_keeps_no_connection(reactor, monkeypatch):
+    monkeypatch.setattr(channels, "PATIENCE", 0.1)
+    factory: Any = Factory.forProtocol(Silent)
+    factory.open = []
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+    place = SyslogSettings(transport="tls", host="127.0.0.1", port=port.getHost().port)
+    with pytest.raises(NotSent):
+        spin(reactor, channels.make_syslog_channel(live(syslog=place), reactor, lambda: AT)(batch()))
+    assert factory.open
+    for _ in range(5):
+        reactor.iterate(0.01)
+    assert not factory.open
+    port.stopListening()
+
+
 NAMES = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
 
 
@@ -330,9 +355,9 @@ def test_a_local_log_that_is_away_is_told_of(reactor, tmp_path):
 
 
 def test_no_field_of_a_syslog_header_is_broken_by_what_is_in_it():
-    made = syslog.write_syslog_message("a\nb\r\nc", severity=2, at=AT, host="máy 1", app="x" * 60, kind="")
+    made = syslog.write_syslog_message("a\nb\r\nc\x1b[2J\x00", severity=2, at=AT, host="máy 1", app="x" * 60, kind="")
     read = syslog.read_syslog_message(made)
-    assert (read.host, read.app, read.kind, read.text) == ("m_y_1", "x" * 48, "", "a b c")
+    assert (read.host, read.app, read.kind, read.text) == ("m_y_1", "x" * 48, "", "a b c\ufffd[2J\ufffd")
 
 
 # --- what is said ---

@@ -90,7 +90,8 @@ def clean_note(text: str) -> str:
 
 
 def _is_visible(user: User, alert: HubAlert) -> bool:
-    partner = alert.values.get("partner")
+    values = alert.values
+    partner = values["name"] if values.get("owner") == "partner" else values.get("partner")
     return partner is None or user.sees_partner(str(partner))
 
 

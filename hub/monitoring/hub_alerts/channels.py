@@ -191,8 +191,10 @@ def write_syslog_line(notice: AlertNotice, language: Language) -> bytes:
 class _Frames(Protocol):
     """Writes octets, closes the connection, and says whether it closed in order."""
 
-    def __init__(self, octets: bytes, ended: Deferred[None]) -> None:
-        self._octets, self._ended = octets, ended
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        #: fires when the connection has closed; cancelling it ends a connection that the other side keeps open
+        self.ended: Deferred[None] = Deferred(lambda _: self._abort())
 
     def connectionMade(self) -> None:
         """See `Protocol`."""
@@ -202,10 +204,16 @@ class _Frames(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See `Protocol`."""
+        if self.ended.called:
+            return
         if reason.check(ConnectionDone):
-            self._ended.callback(None)
+            self.ended.callback(None)
         else:
-            self._ended.errback(reason)
+            self.ended.errback(reason)
+
+    def _abort(self) -> None:
+        transport: Any = self.transport
+        transport.abortConnection()
 
 
 class _FrameFactory(Factory):
@@ -229,9 +237,9 @@ async def _send_stream(
         context = tls.make_tls_context(live.config.tls, _make_check(live, place.host, now))
         creator = http_client.SharedTlsContext(context).creatorForNetloc(place.host.encode("ascii"), place.port)
         endpoint = wrapClientTLS(creator, endpoint)
-    ended: Deferred[None] = Deferred()
-    _ = await endpoint.connect(_FrameFactory(_Frames(octets, ended)))
-    await ended.addTimeout(PATIENCE, reactor)
+    frames = _Frames(octets)
+    _ = await endpoint.connect(_FrameFactory(frames))
+    await frames.ended.addTimeout(PATIENCE, reactor)
 
 
 async def _send_datagrams(reactor: Any, place: SyslogSettings, messages: Sequence[bytes]) -> None:
