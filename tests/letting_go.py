@@ -109,7 +109,8 @@ def let_go(engine: sa.Engine, now: datetime, setting: RetentionSetting = AT_ONCE
             around = choosing.read_surroundings(tx, CalendarMonth.of(now), setting)
             found = letting_go.let_messages_go(tx, part, some, find_unchanged(chosen), around, setting, now)
             stayed = found.stayed
-            _ = parts.announce_part(tx, "2026-11", messages=0, octets=0, due_at=now, by="hub", now=now)
+            if not any(each.number == part for each in parts.list_parts(tx)):
+                parts.announce_part(tx, "2026-11", messages=0, octets=0, due_at=now, by="hub", now=now)
             parts.add_gone(tx, part, found.events, now)
             gone += [name for name in some if name not in stayed]
     heads = [each for each in heads if each.id in gone]

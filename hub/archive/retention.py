@@ -22,13 +22,13 @@ from hub.archive import catalogue, confirming
 from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.archive.manifest import MOST_MESSAGES
 from hub.archive.reading import Archive
-from hub.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
+from hub.archive.writing import ArchiveChoice, ArchiveRecord, sync_folder, write_archive
 from hub.config.upkeep.retention import RetentionSettings
 from hub.journal.nodes import list_live_nodes
 from hub.journal.upkeep.retention import choosing, letting_go, parts
 from hub.journal.upkeep.retention.choosing import CalendarMonth, JudgedMessage, MonthSurroundings, RetentionSetting
 from hub.journal.upkeep.retention.letting_go import FindUnchanged, LetGo, TableBusy
-from hub.journal.upkeep.retention.parts import PartEvent, PartState, RetentionPart
+from hub.journal.upkeep.retention.parts import PartEvent, PartMoved, PartState, RetentionPart
 from hub.journal.upkeep.retention.rules import KeptBecause, RetentionRules
 from hub.language.phrases import Phrase, phrase
 from hub.security.certificates import Signer
@@ -171,18 +171,16 @@ class RetentionRun:
                 break
         calls = await self.journal.read(choosing.list_old_calls, month, around, self.setting, now)
         chosen = ArchiveChoice(period=part.month, messages=[each.id for each in free], others=calls)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         record = None
         if free or calls:
+            _make_folder(self.folder)
             record = await self.journal.read(
                 write_archive, chosen, self.folder, self.identity, now, most_octets=MOST_OCTETS
             )
         if record is None:
-            return await self.journal.write(_withdraw, part.number, self.now())
+            return await self._move(_withdraw, part.number, self.now())
         sizes = {each.id: each.size for each in free}
-        return await self.journal.write(
-            _record, part.number, record, sum(sizes[name] for name in record.messages), self.now()
-        )
+        return await self._move(_record, part.number, record, sum(sizes[name] for name in record.messages), self.now())
 
     async def _let_go(self, part: RetentionPart) -> RetentionPart:
         assert part.archive is not None
@@ -195,7 +193,16 @@ class RetentionRun:
                 await self.journal.write(_let_calls_go, part.number, some, self.now())
                 await self.pause(PAUSE)
             await self._let_shared_go(file)
-        return await self.journal.write(_finish, part.number, stayed, self.now())
+        return await self._move(_finish, part.number, stayed, self.now())
+
+    async def _move(
+        self, step: Callable[Concatenate[Transaction, P], RetentionPart], *args: P.args, **kwargs: P.kwargs
+    ) -> RetentionPart:
+        """Move the part by *step*. Of two processes on different machines only one does, and goes on with its file."""
+        try:
+            return await self.journal.write(step, *args, **kwargs)
+        except PartMoved:
+            raise RetentionHeld(phrase("another process is at it")) from None
 
     async def _let_messages_go(self, part: RetentionPart, file: "_OpenFile") -> int:
         """Take the messages of *file* out. Return how many stayed, because something is to be done for them again."""
@@ -327,10 +334,17 @@ def _finish(tx: Transaction, number: int, stayed: int, now: datetime) -> Retenti
     return parts.move_part(tx, number, PartEvent.FINISH, now, said=said, messages=part.messages - stayed)
 
 
+def _make_folder(folder: Path) -> None:
+    """Make *folder* where it is not there, and its name durable."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sync_folder(folder.parent)
+
+
 @contextmanager
 def hold_turn(folder: Path) -> Iterator[None]:
     """Let only one process of this machine archive into *folder* at a time. Raises RetentionHeld while another one does."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(folder)
     handle = os.open(folder / ".retention.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

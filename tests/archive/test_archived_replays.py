@@ -125,6 +125,19 @@ def test_octets_that_go_while_it_is_brought_back_are_written_again(engine, tmp_p
     assert read(engine, blobs.read_blob, found.sha256) == octets
 
 
+def test_a_large_one_that_is_not_brought_back_to_the_end_is_no_damage(here, tmp_path):
+    (only,) = live(here, 1, content=lambda _number: b"<large/>" * (restoring.PIECE // 8) + b"<more/>")
+    forgotten(here, tmp_path)
+    entry_of = read(here, restoring.find_archive_entry, only)
+    steps = restoring.restore_steps(entry_of, only, tmp_path, by="lan", plan=None, now=LATER)
+    write(here, next(steps))  # and then the node stops
+    assert read(here, lambda tx: list(integrity.find_content_damage(tx))) == []
+    for step in restoring.restore_steps(entry_of, only, tmp_path, by="lan", plan=None, now=LATER):
+        write(here, step)
+    assert read(here, lambda tx: list(integrity.find_content_damage(tx))) == []
+    assert len(read(here, blobs.read_blob, read(here, search.read_message, only).sha256)) == restoring.PIECE + 7
+
+
 def test_octets_stay_that_a_message_of_another_file_was_brought_back_with_meanwhile(engine, tmp_path):
     (first,) = live(engine, 1, content=lambda _number: b"<same/>")
     forgotten(engine, tmp_path)

@@ -24,7 +24,8 @@ from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.nodes import Node, record_heartbeat
 from hub.journal.queue import deliveries
 from hub.journal.upkeep import integrity
-from hub.journal.upkeep.retention.parts import PartState
+from hub.journal.upkeep.retention import parts
+from hub.journal.upkeep.retention.parts import PartEvent, PartState
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import closing_draft, content, delivery, event, message, metadata
@@ -210,6 +211,28 @@ class TestNothingGoes:
         assert len(since) == many
         now_(make_run(engine, tmp_path).carry_out(part.number))
         assert told(engine, taken.id) == since
+
+    def test_with_a_file_of_which_another_machine_has_written_the_part_first(self, engine, tmp_path, monkeypatch):
+        prepared(engine)
+        part = announced(engine, tmp_path)
+        with pytest.raises(Killed):
+            now_(make_run(engine, tmp_path, left=1).carry_out(part.number))
+        read = [part, part]  # both have read the part before either moved it
+        monkeypatch.setattr(parts, "read_part", lambda *_: read.pop())
+        with pytest.raises(RetentionHeld, match="another process"):
+            now_(make_run(engine, tmp_path / "other").carry_out(part.number))
+        assert len(whole(engine)) == 4
+        with transactions.read_transaction(engine) as tx:
+            assert len(catalogue.list_archives(tx)) == 1
+
+    def test_uncounted_of_what_another_machine_let_go_meanwhile(self, engine, tmp_path, monkeypatch):
+        prepared(engine)
+        part = announced(engine, tmp_path)
+        with transactions.write_transaction(engine) as tx:
+            parts.add_gone(tx, part.number, 5, THEN)
+            monkeypatch.setattr(parts, "read_part", lambda *_: part)  # read before the other one committed
+            parts.move_part(tx, part.number, PartEvent.WITHDRAW, THEN)
+            assert [each.events for each in parts.list_parts(tx)] == [5]
 
     def test_of_a_message_that_is_brought_back_at_this_moment(self, engine, tmp_path, monkeypatch):
         made = prepared(engine, 1)

@@ -88,5 +88,9 @@ def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _c
 
 
 def _named(tx: Transaction, name: str) -> bool:
-    """Tell whether a message has these octets. Parts of a message that was never accepted may be left over."""
-    return tx.execute(sa.select(message.c.id).where(message.c.sha256 == name).limit(1)).first() is not None
+    """Tell whether a whole message has these octets.
+
+    Parts may be left over of one that was never accepted, or that was not brought back from its archive file to the end.
+    """
+    whole = sa.select(message.c.id).where(message.c.sha256 == name, message.c.archive.is_(None))
+    return tx.execute(whole.limit(1)).first() is not None

@@ -28,6 +28,10 @@ class PartState(StrEnum):
     WITHDRAWN = "withdrawn"  #: nothing of it may go any more
 
 
+class PartMoved(ValueError):
+    """A part is not in the state from which it was to go on."""
+
+
 class PartEvent(StrEnum):
     """An event that moves a part."""
 
@@ -125,16 +129,17 @@ def move_part(
 ) -> RetentionPart:
     """Move the part *number* by *what*, set its *values*, and write the event with what else is *said* of it.
 
-    Raises ValueError for a transition that is not in `PART`: another node was first.
+    Raises PartMoved if another process was first.
     """
     part = read_part(tx, number)
     state = PART.get((part.state, what))
     if state is None:
-        raise ValueError(f"no part goes on from {part.state} by {what}")
-    moved = attrs.evolve(part, state=state, changed_at=now, reason="", **values)
-    tx.execute(
-        sa.update(table).where(table.c.number == number, table.c.state == part.state).values(attrs.asdict(moved))
-    )
+        raise PartMoved(f"no part goes on from {part.state} by {what}")
+    changed = {"state": state, "changed_at": now, "reason": "", **values}
+    moved = attrs.evolve(part, **changed)
+    here = sa.and_(table.c.number == number, table.c.state == part.state)
+    if not tx.execute(sa.update(table).where(here).values(changed)).rowcount:
+        raise PartMoved(f"the part {number} is not {part.state} any more")
     body: dict[str, Any] = {"part": number, "month": part.month, "messages": moved.messages, "octets": moved.octets}
     if moved.archive is not None:
         body["archive"] = moved.archive
