@@ -78,14 +78,14 @@ def test_what_happened_since_stands_behind_what_is_archived(here, tmp_path):
     assert told[-1]["by"] == "lan"
 
 
-def test_a_refused_message_of_which_nothing_is_left_is_read_from_its_file(engine, tmp_path):
+def test_a_refused_message_of_which_the_head_is_left_is_read_from_its_file(engine, tmp_path):
     live(engine, 2)
     entered = attrs.evolve(entry(document(document_id="D9"), 9, at=NOW, content=b"<refused/>"), id="", problems=())
     refused = refuse(engine, entered)
     before = seen(engine, tmp_path, refused)
     forgotten(engine, tmp_path / "archive")
     with transactions.read_transaction(engine) as tx:
-        assert search.find_messages_by_name(tx, refused) == []
+        assert [each.id for each in search.find_messages_by_name(tx, refused)] == [refused]
         found = opening.find_archived_message(tx, refused, tmp_path / "archive")
         assert found == before[0]
     assert seen(engine, tmp_path / "archive", refused) == before
