@@ -1,6 +1,7 @@
 """Opens the journal for one command, and tells the operator why it cannot be opened. Contains no SQL."""
 
 import re
+import signal
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -104,6 +105,25 @@ def open_journal(
         ) from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def hold_data_folder(config: Config) -> Generator[None]:
+    """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
+    from hub.runtime import pidfile
+
+    # `lienthong reload` would signal this process, which holds the pid file
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        hold = pidfile.PidFileLock.acquire(config.data)
+    except pidfile.Held as held:
+        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
+    except OSError as error:
+        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=error.strerror)) from error
+    try:
+        yield
+    finally:
+        hold.release()
 
 
 def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:

@@ -306,7 +306,7 @@ def _restore_journal(
     from hub.backup import journal_copy, restoring
     from hub.backup.restoring import RestoreStatement
     from hub.backup.witness import Witness
-    from hub.cli.journal import read_journal_config
+    from hub.cli.journal import hold_data_folder, read_journal_config
     from hub.cli.person import name_person
     from hub.domain.errors import ConfigurationFault
 
@@ -320,7 +320,7 @@ def _restore_journal(
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     witness = Witness(config.witness_folder)
     said = RestoreStatement(reason=reason, by=name_person(), now=datetime.now(UTC), witness=witness)
-    with hold_alone(config), _explained(), _telling() as tell:
+    with hold_data_folder(config), _explained(), _telling() as tell:
         require_no_other_hub(config, said.now)
         if journal_copy.is_sqlite(config):
             path = journal_copy.find_sqlite_file(config)
@@ -380,23 +380,6 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
             t("the hub's certificate cannot be read from {config}; give it by --signer", config=screen.config),
             CONFIGURATION,
         ) from None
-
-
-@contextmanager
-def hold_alone(config: "Config") -> Generator[None]:
-    """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
-    from hub.runtime import pidfile
-
-    try:
-        hold = pidfile.PidFileLock.acquire(config.data)
-    except pidfile.Held as held:
-        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
-    except OSError as error:
-        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=error.strerror)) from error
-    try:
-        yield
-    finally:
-        hold.release()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Prints the plan first; an interrupted move can be resumed.
 """
 
-import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -54,7 +53,7 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
 @click.option("--yes", is_flag=True, help=t("Run the plan."))
 @pass_screen
 def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
-    from hub.cli.journal import read_journal_config
+    from hub.cli.journal import hold_data_folder, read_journal_config
     from hub.config import database
     from hub.config.writing import quote_toml
 
@@ -69,7 +68,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
     lines = ["[database]", f"url = {quote_toml(to)}"]
     if password_file is not None:
         lines.append(f"password-file = {quote_toml(str(password_file.absolute()))}")
-    with _between(config, target, to, password_file) as between, _alone(config):
+    with _between(config, target, to, password_file) as between, hold_data_folder(config):
         if not yes:
             _plan(screen, between.count_rows())
             return
@@ -111,25 +110,6 @@ def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
             rows=say_count(rows),
         ),
     )
-
-
-@contextmanager
-def _alone(config: Config) -> Generator[None]:
-    """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
-    from hub.runtime import pidfile
-
-    # `lienthong reload` would signal this process, which holds the pid file
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        hold = pidfile.PidFileLock.acquire(config.data)
-    except pidfile.Held as held:
-        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
-    except OSError as error:
-        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=error.strerror)) from error
-    try:
-        yield
-    finally:
-        hold.release()
 
 
 @contextmanager

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
     from hub.backup import lineage
     from hub.backup.witness import Witness
-    from hub.cli.db.backups import hold_alone
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import hold_data_folder, open_journal, read_journal_config
     from hub.cli.person import name_person
     from hub.journal import events
     from hub.journal.upkeep.eras import EraBeginning
@@ -42,7 +41,7 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
 
     config, now = read_journal_config(screen), datetime.now(UTC)
     witness = Witness(config.witness_folder)
-    with hold_alone(config), open_journal(config) as engine:
+    with hold_data_folder(config), open_journal(config) as engine:
         require_no_other_hub(config, now)
         with transactions.read_transaction(engine) as tx:
             found, last = lineage.find_put_back(tx, witness.read_last()), events.read_last_event_time(tx)
