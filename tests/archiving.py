@@ -8,9 +8,6 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.archive import catalogue
-from hub.archive.reading import Archive, open_archive
-from hub.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.audit import AuditFinding, AuditTrust
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
@@ -18,6 +15,9 @@ from hub.domain.model import DeliveryState, Reply, Request
 from hub.journal import events, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.upkeep.archive import catalogue
+from hub.journal.upkeep.archive.reading import Archive, open_archive
+from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.partner.kept_exchange import keep_exchange
 from hub.security import signing
 from hub.security.certificates import Anchors
@@ -117,7 +117,7 @@ def judged(path: Path, trust: AuditTrust = TRUST) -> list[AuditFinding]:
 
 def wrong(path: Path) -> set[str]:
     """Return the checks that fail, and `unreadable` if the file is none."""
-    from hub.archive.reading import NoArchive
+    from hub.journal.upkeep.archive.reading import NoArchive
 
     try:
         return {each.check for each in judged(path) if each.holds is False}

@@ -353,10 +353,10 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
     With *config* one whose rows are all in an archive file is found, too, by the hub id. Raises `CommandStop` 4 if there is
     none; 1 if the archive file that may have it is not there.
     """
-    from hub.archive import opening
     from hub.cli.audit.archive import stop_without_archive
     from hub.domain.model import MessageState
     from hub.journal import search
+    from hub.journal.upkeep.archive import opening
 
     found = search.find_messages_by_name(tx, name)
     if not found and config is not None:
@@ -392,7 +392,6 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
 @click.option("--attempts", is_flag=True, help=t("Each attempt to deliver it, with request and reply."))
 @pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
-    from hub.archive import opening
     from hub.cli.audit.archive import open_kept_rows
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.message import life
@@ -400,6 +399,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
     from hub.cli.person import record_openings
     from hub.journal import search
     from hub.journal.queue import deliveries
+    from hub.journal.upkeep.archive import opening
     from hub.store import transactions
 
     config = read_journal_config(screen)
@@ -509,8 +509,8 @@ def _explain_refusal(refusal: str | None) -> str:
 
 
 def _pieces(tx: "Transaction", message: "Message", config: "Config") -> Iterator[bytes]:
-    from hub.archive import opening
     from hub.cli.audit.archive import stop_without_archive
+    from hub.journal.upkeep.archive import opening
 
     try:
         with stop_without_archive(config):

@@ -15,8 +15,6 @@ from typing import TypeVar
 import attrs
 from cryptography import x509
 
-from hub.archive import opening
-from hub.archive.catalogue import ArchiveAbsent
 from hub.config import Config, Partner
 from hub.console import visible_messages
 from hub.console.request import ConsoleResponse, refuse_as_absent
@@ -29,6 +27,8 @@ from hub.edxml import readable
 from hub.formats.line_difference import LineDifference, compare_lines
 from hub.journal import blobs
 from hub.journal.queue import exchanges
+from hub.journal.upkeep.archive import opening
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
 from hub.language.phrases import Phrase, SaidText
 from hub.report.counting.counting import list_flow_columns
 from hub.report.form.book import Book

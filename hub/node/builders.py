@@ -17,11 +17,6 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 
-from hub.archive import retention_service
-from hub.archive.retention_service import RetentionService
-from hub.backup.following import WitnessFollower, end_process
-from hub.backup.schedule import BackupSchedule
-from hub.backup.witness import Witness
 from hub.config import Partner
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.hand_over import HandOver
@@ -43,6 +38,11 @@ from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
 from hub.intake.endpoint import Counted, JournalAccess
 from hub.journal.nodes import Node
+from hub.journal.upkeep.archive import retention_service
+from hub.journal.upkeep.archive.retention_service import RetentionService
+from hub.journal.upkeep.backups.following import WitnessFollower, end_process
+from hub.journal.upkeep.backups.schedule import BackupSchedule
+from hub.journal.upkeep.backups.witness import Witness
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe

@@ -16,8 +16,6 @@ import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub.backup import claims, lineage
-from hub.backup.witness import Witness
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
@@ -26,6 +24,8 @@ from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
 from hub.journal.upkeep import eras, integrity
+from hub.journal.upkeep.backups import claims, lineage
+from hub.journal.upkeep.backups.witness import Witness
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes

@@ -170,7 +170,7 @@ retention_part = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("month", sa.String(7), nullable=False),  # of the receipt of its messages, in Hà Nội
     sa.Column("state", sa.Text, nullable=False),  # announced · archived · gone
-    sa.Column("archive", sa.String(36)),  # id of the archive file (hub/archive)
+    sa.Column("archive", sa.String(36)),  # id of the archive file (hub/journal/upkeep/archive)
     sa.Column("announced_at", Instant, nullable=False),
     sa.Column("due_at", Instant, nullable=False),  # not before then
     sa.Column("changed_at", Instant, nullable=False),
@@ -623,7 +623,7 @@ closed_month = sa.Table(
     sa.Column("world", sa.Text, nullable=False),  # JSON (hub/workload/month_world.py)
 )
 
-#: Archive files that were written and read back (hub/archive/catalogue.py). A row stays when its file is moved away.
+#: Archive files that were written and read back (hub/journal/upkeep/archive/catalogue.py). A row stays when its file is moved away.
 archive = sa.Table(
     "archive",
     metadata,

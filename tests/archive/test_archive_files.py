@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.archive import manifest, writing
-from hub.archive.confirming import find_unchanged_messages
-from hub.archive.reading import open_archive
-from hub.archive.writing import ArchiveBroken, ArchiveChoice, write_archive
 from hub.cli import lienthong
 from hub.domain.model import Event
 from hub.formats.zip_archive import Packing
 from hub.journal import blobs, events
+from hub.journal.upkeep.archive import manifest, writing
+from hub.journal.upkeep.archive.confirming import find_unchanged_messages
+from hub.journal.upkeep.archive.reading import open_archive
+from hub.journal.upkeep.archive.writing import ArchiveBroken, ArchiveChoice, write_archive
 from hub.report.counting.lines import write_compact_json
 from hub.security import signing
 from hub.store import tables, transactions
@@ -343,7 +343,7 @@ def test_what_takes_little_in_the_file_and_much_in_memory_is_not_read(sealed, tm
         members[next(name for name in members if name.startswith("messages/"))] = bomb
 
     path = forged(sealed, tmp_path / "bomb.zip", change)
-    monkeypatch.setattr("hub.archive.reading.json.loads", Mock(side_effect=AssertionError("it is read")))
+    monkeypatch.setattr("hub.journal.upkeep.archive.reading.json.loads", Mock(side_effect=AssertionError("it is read")))
     assert "archive" in wrong(path)
 
 

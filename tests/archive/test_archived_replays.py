@@ -8,8 +8,6 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from hub.archive import opening, restoring
-from hub.archive.catalogue import ArchiveAbsent
 from hub.domain.model import DeliveryState
 from hub.journal import blobs, events, messages, search
 from hub.journal.queue import claims, replay_plans
@@ -17,6 +15,8 @@ from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanEvent, PlanState
 from hub.journal.search import MessageFilter
 from hub.journal.upkeep import integrity
+from hub.journal.upkeep.archive import opening, restoring
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
 from hub.journal.upkeep.retention import letting_go
 from hub.store import tables, transactions
 from tests.archiving import THEN, forgotten, live

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hub.archive import catalogue
-from hub.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.cli import lienthong
 from hub.config import read_config
 from hub.journal import events
+from hub.journal.upkeep.archive import catalogue
+from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.store import transactions
 from tests import homes
 from tests.archiving import forgotten, live

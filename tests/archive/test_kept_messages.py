@@ -9,15 +9,15 @@ import sqlalchemy as sa
 from twisted.internet.defer import succeed
 
 from hub import audit
-from hub.archive import opening, restoring
-from hub.archive.catalogue import ArchiveAbsent
-from hub.archive.retention import RetentionRun, make_setting
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import Event
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries, exchanges
 from hub.journal.upkeep import integrity
+from hub.journal.upkeep.archive import opening, restoring
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+from hub.journal.upkeep.archive.retention import RetentionRun, make_setting
 from hub.store import tables, transactions
 from hub.store.group_commit import InlineDatabase
 from hub.workload import evidence_file, unit_report

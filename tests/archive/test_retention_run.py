@@ -11,10 +11,6 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred, succeed
 
-from hub.archive import catalogue, restoring
-from hub.archive.catalogue import ArchiveAbsent
-from hub.archive.reading import open_archive
-from hub.archive.retention import RetentionHeld, RetentionRun, make_setting
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, MessageState, PacketKind, Problem, ResponseFor
@@ -24,6 +20,10 @@ from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.nodes import Node, record_heartbeat
 from hub.journal.queue import deliveries
 from hub.journal.upkeep import integrity
+from hub.journal.upkeep.archive import catalogue, restoring
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+from hub.journal.upkeep.archive.reading import open_archive
+from hub.journal.upkeep.archive.retention import RetentionHeld, RetentionRun, make_setting
 from hub.journal.upkeep.retention import parts
 from hub.journal.upkeep.retention.parts import PartEvent, PartState
 from hub.store import transactions

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from hub.archive.retention_service import RetentionService
+from hub.journal.upkeep.archive.retention_service import RetentionService
 from hub.journal.upkeep.retention import disk_budget, parts
 from hub.journal.upkeep.retention.parts import PartState
 from hub.store import transactions

@@ -16,11 +16,11 @@ import attrs
 import pytest
 from click.testing import Result
 
-from hub.backup import journal_copy, making, package, shelf
-from hub.backup.manifest import BackupManifest, MemberEntry
 from hub.config import read_config
 from hub.domain.errors import ConfigurationFault
 from hub.journal import events, messages
+from hub.journal.upkeep.backups import journal_copy, making, package, shelf
+from hub.journal.upkeep.backups.manifest import BackupManifest, MemberEntry
 from hub.language.phrases import phrase
 from hub.runtime.pidfile import PidFileLock
 from hub.security import age_files

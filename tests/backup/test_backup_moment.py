@@ -12,10 +12,10 @@ from shutil import which
 import pytest
 import sqlalchemy as sa
 
-from hub.backup import lineage
-from hub.backup.witness import Witness
 from hub.config.database import parse_database_url
 from hub.demo.run.postgres import Absent, Server, find_postgres_programs
+from hub.journal.upkeep.backups import lineage
+from hub.journal.upkeep.backups.witness import Witness
 from hub.journal.upkeep.eras import EraBeginning
 from hub.security import age_files
 from hub.store import transactions

@@ -9,17 +9,17 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.backup import making, restoring, shelf, trial
-from hub.backup.journal_copy import NOWHERE, place_postgresql, place_trial
-from hub.backup.making import MadeBackup
-from hub.backup.package import BackupUnfit
-from hub.backup.postgresql import PostgresqlPlace, read_dump
-from hub.backup.restoring import RestoreStatement
-from hub.backup.witness import Witness
 from hub.config import Config, read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.demo.run.postgres import find_postgres_programs
 from hub.journal import events, messages
+from hub.journal.upkeep.backups import making, restoring, shelf, trial
+from hub.journal.upkeep.backups.journal_copy import NOWHERE, place_postgresql, place_trial
+from hub.journal.upkeep.backups.making import MadeBackup
+from hub.journal.upkeep.backups.package import BackupUnfit
+from hub.journal.upkeep.backups.postgresql import PostgresqlPlace, read_dump
+from hub.journal.upkeep.backups.restoring import RestoreStatement
+from hub.journal.upkeep.backups.witness import Witness
 from hub.security import age_files
 from hub.security.age_files import PrivateKey
 from hub.store import transactions

@@ -13,13 +13,13 @@ from twisted.internet.error import ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from hub.backup import due
-from hub.backup.due import DueBackup
-from hub.backup.schedule import BackupProcess, BackupSchedule
 from hub.config.upkeep.backup import BackupSettings
 from hub.domain.ids import make_id
 from hub.journal.upkeep import backup_runs
 from hub.journal.upkeep.backup_runs import BackupOutcome, BackupRun
+from hub.journal.upkeep.backups import due
+from hub.journal.upkeep.backups.due import DueBackup
+from hub.journal.upkeep.backups.schedule import BackupProcess, BackupSchedule
 from hub.security import age_files
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase

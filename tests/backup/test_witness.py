@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
-from hub.backup import claims, lineage, witness
-from hub.backup.following import WitnessFollower
-from hub.backup.witness import Witness, WitnessLine
 from hub.journal import events, messages
 from hub.journal.upkeep import backup_runs, eras
+from hub.journal.upkeep.backups import claims, lineage, witness
+from hub.journal.upkeep.backups.following import WitnessFollower
+from hub.journal.upkeep.backups.witness import Witness, WitnessLine
 from hub.journal.upkeep.eras import EraBeginning, KnownReceipt
 from hub.node import check
 from hub.store import transactions

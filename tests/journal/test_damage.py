@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.journal import blobs, events, messages
-from hub.journal.upkeep import backup, integrity
+from hub.journal.upkeep import integrity
+from hub.journal.upkeep.backups import sqlite_copy
 from hub.store import transactions
 from hub.store.tables import content, event
 from tests import databases
@@ -84,17 +85,17 @@ def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never
     with contextlib.closing(sqlite3.connect(source, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")
         busy.execute("DELETE FROM content")  # not committed: nobody waits for anybody
-        new = backup.copy_journal(source, to, lambda done, pages: told.append((done, pages)))
+        new = sqlite_copy.copy_journal(source, to, lambda done, pages: told.append((done, pages)))
         busy.execute("ROLLBACK")
     assert not to.exists()
-    backup.name_backup(new, to)
+    sqlite_copy.name_backup(new, to)
     assert told[-1][0] == told[-1][1] > 0
     assert stat.S_IMODE(to.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == [to.name]
     with contextlib.closing(sqlite3.connect(to)) as copied:
         assert copied.execute("SELECT count(*) FROM content").fetchone() == (7,)
     with pytest.raises(FileExistsError):
-        backup.copy_journal(source, to)
+        sqlite_copy.copy_journal(source, to)
 
 
 @pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])

@@ -1,6 +1,6 @@
 """`lienthong archive`: lists the archive files, verifies them, and shows and extracts the messages in them.
 
-Contains the wording only. `hub.archive` reads the files.
+Contains the wording only. `hub.journal.upkeep.archive` reads the files.
 """
 
 import os
@@ -30,10 +30,10 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
-    from hub.archive.reading import Archive
     from hub.config import Config
     from hub.domain.model import Message
+    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
+    from hub.journal.upkeep.archive.reading import Archive
     from hub.store.transactions import Transaction
 
 _name = click.argument("archive", metavar="ARCHIVE")
@@ -63,8 +63,8 @@ def archive() -> None:
 @click.option("--before", metavar="ID", help=t("Continue behind the archive with this id, the last one of a page."))
 @pass_screen
 def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
-    from hub.archive import catalogue
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep.archive import catalogue
     from hub.store import transactions
 
     config = read_journal_config(screen)
@@ -104,8 +104,8 @@ def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
 @click.argument("archives", nargs=-1, metavar="[ARCHIVE]...")
 @pass_screen
 def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
-    from hub.archive import catalogue
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep.archive import catalogue
     from hub.store import transactions
 
     config = read_journal_config(screen)
@@ -134,9 +134,9 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
     """Yield what is wrong with the file of *entry*: it is absent, it is not the one that was written, or it is not whole."""
     from hashlib import file_digest
 
-    from hub.archive.reading import audit_archive_file
     from hub.audit import AuditTrust
     from hub.cli.screen import say
+    from hub.journal.upkeep.archive.reading import audit_archive_file
     from hub.security.certificates import Anchors
 
     path = entry.find_file(config.archive)
@@ -288,9 +288,9 @@ def _new_file(path: Path) -> Iterator[tuple[Path, Callable[[bytes], object]]]:
 @contextmanager
 def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
     """Yield the open archive *name*. Raises `CommandStop` 4 if it is not known, 1 if its file is absent or damaged."""
-    from hub.archive import catalogue
-    from hub.archive.reading import NoArchive
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep.archive import catalogue
+    from hub.journal.upkeep.archive.reading import NoArchive
     from hub.store import transactions
 
     config = read_journal_config(screen)
@@ -308,7 +308,7 @@ def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
 @contextmanager
 def stop_without_archive(config: "Config") -> Iterator[None]:
     """Raise `CommandStop` 1, which names the file, if the block needs an archive file that is not there or damaged."""
-    from hub.archive.catalogue import ArchiveAbsent
+    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
 
     try:
         yield
@@ -324,7 +324,7 @@ def open_kept_rows(
 
     *octets*: its bytes, too, if they are not very large. Raises `CommandStop` 1.
     """
-    from hub.archive import opening
+    from hub.journal.upkeep.archive import opening
 
     with (
         stop_without_archive(config),
@@ -346,7 +346,7 @@ def say_absent(absent: "ArchiveAbsent", config: "Config") -> str:
 
 
 def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
-    from hub.archive import catalogue
+    from hub.journal.upkeep.archive import catalogue
 
     try:
         return catalogue.read_archive_entry(tx, name)

@@ -27,8 +27,8 @@ from hub.language.phrases import Phrase, phrase
 from hub.language.terms import find_term
 
 if TYPE_CHECKING:
-    from hub.archive.retention import RetentionRun
     from hub.config import Config
+    from hub.journal.upkeep.archive.retention import RetentionRun
     from hub.journal.upkeep.retention.disk_budget import BudgetStanding
     from hub.journal.upkeep.retention.parts import RetentionPart
 
@@ -215,7 +215,7 @@ def announce_retention(screen: Screen) -> None:
 @click.option("--yes", is_flag=True, help=t("Do it."))
 @pass_screen
 def run_retention(screen: Screen, yes: bool) -> None:
-    from hub.archive.retention import RetentionHeld, hold_turn
+    from hub.journal.upkeep.archive.retention import RetentionHeld, hold_turn
     from hub.journal.upkeep.retention import parts
     from hub.store import transactions
 
@@ -236,10 +236,10 @@ def run_retention(screen: Screen, yes: bool) -> None:
 
 
 def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, yes: bool) -> bool:
-    from hub.archive.catalogue import ArchiveAbsent
-    from hub.archive.retention import RetentionHeld
-    from hub.archive.writing import ArchiveBroken
     from hub.domain.errors import Unready
+    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+    from hub.journal.upkeep.archive.retention import RetentionHeld
+    from hub.journal.upkeep.archive.writing import ArchiveBroken
 
     try:
         done = _now(run.carry_out(part.number)) if yes else part
@@ -261,8 +261,8 @@ def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, ye
 @contextmanager
 def _run(screen: Screen) -> "Generator[tuple[RetentionRun, Config]]":
     """Yield the steps of retention on the journal of the command's hub."""
-    from hub.archive.retention import RetentionRun, make_setting
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.upkeep.archive.retention import RetentionRun, make_setting
     from hub.report.form import book
     from hub.store.group_commit import InlineDatabase
     from hub.workload.closing import list_counting_forms

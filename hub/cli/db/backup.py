@@ -35,14 +35,14 @@ from hub.language.phrases import Phrase, verbatim
 @pass_screen
 def backup(screen: Screen, file: Path) -> None:
     from hub.cli.journal import read_journal_config
-    from hub.journal.upkeep import backup as copying
+    from hub.journal.upkeep.backups import sqlite_copy
 
     config = read_journal_config(screen)
     if not config.database_url.startswith("sqlite"):
         raise CommandStop(t("only SQLite; for PostgreSQL use pg_dump"))
     try:
         with progress_bar(t("Copying")) as tell:
-            new = copying.copy_journal(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
+            new = sqlite_copy.copy_journal(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
         # the store's engine would switch the copy to WAL, which makes two files
         engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)
         try:
@@ -58,7 +58,7 @@ def backup(screen: Screen, file: Path) -> None:
                     problems=problems[0],
                 ),
             )
-        copying.name_backup(new, file)
+        sqlite_copy.name_backup(new, file)
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=file)) from None
     except OSError as error:

@@ -37,11 +37,11 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    from hub.backup.journal_copy import Tell
-    from hub.backup.manifest import BackupManifest
-    from hub.backup.shelf import BackupRecord
     from hub.config import Config
     from hub.config.upkeep.backup import BackupSettings
+    from hub.journal.upkeep.backups.journal_copy import Tell
+    from hub.journal.upkeep.backups.manifest import BackupManifest
+    from hub.journal.upkeep.backups.shelf import BackupRecord
     from hub.security.age_files import PrivateKey
 
 
@@ -99,8 +99,8 @@ def make_key(screen: Screen, file: Path) -> None:
 )
 @pass_screen
 def run_backup_now(screen: Screen) -> None:
-    from hub.backup.making import run_backup
     from hub.cli.journal import read_journal_config
+    from hub.journal.upkeep.backups.making import run_backup
 
     config = read_journal_config(screen)
     settings = _settings(config)
@@ -131,8 +131,8 @@ def run_backup_now(screen: Screen) -> None:
 )
 @pass_screen
 def list_made_backups(screen: Screen) -> None:
-    from hub.backup import shelf
     from hub.cli.journal import read_journal_config
+    from hub.journal.upkeep.backups import shelf
 
     settings = _settings(read_journal_config(screen))
     with _explained():
@@ -180,7 +180,7 @@ _file = click.argument("file", metavar=t("FILE"), type=click.Path(exists=True, d
 @_signer
 @pass_screen
 def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None) -> None:
-    from hub.backup import shelf
+    from hub.journal.upkeep.backups import shelf
 
     if identity is None:
         record = shelf.find_record(file)
@@ -202,9 +202,9 @@ def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer:
     """Decrypt, restore and check a backup in a folder beside it, and say what it is."""
     from tempfile import TemporaryDirectory
 
-    from hub.backup import journal_copy, trial
     from hub.cli.journal import read_journal_config
     from hub.domain.errors import ConfigurationFault
+    from hub.journal.upkeep.backups import journal_copy, trial
 
     signers, place = _signers(screen, signer), journal_copy.NOWHERE
     try:
@@ -278,7 +278,7 @@ def restore_backup(
 def _restore_home(
     screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], home: Path
 ) -> None:
-    from hub.backup import restoring
+    from hub.journal.upkeep.backups import restoring
 
     try:
         with _explained(), _telling() as tell:
@@ -303,12 +303,12 @@ def _restore_journal(
     reason: str,
     again: str,
 ) -> None:
-    from hub.backup import journal_copy, restoring
-    from hub.backup.restoring import RestoreStatement
-    from hub.backup.witness import Witness
     from hub.cli.journal import hold_data_folder, read_journal_config
     from hub.cli.person import name_person
     from hub.domain.errors import ConfigurationFault
+    from hub.journal.upkeep.backups import journal_copy, restoring
+    from hub.journal.upkeep.backups.restoring import RestoreStatement
+    from hub.journal.upkeep.backups.witness import Witness
 
     try:
         config = read_journal_config(screen)
@@ -385,9 +385,9 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
 @contextmanager
 def _explained() -> Generator[None]:
     """Turn what can fail with a backup into a `CommandStop` that says what."""
-    from hub.backup.making import BackupRuns
-    from hub.backup.package import BackupUnfit
     from hub.domain.errors import Unready
+    from hub.journal.upkeep.backups.making import BackupRuns
+    from hub.journal.upkeep.backups.package import BackupUnfit
 
     try:
         yield

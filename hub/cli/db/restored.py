@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help=t("Run the plan."))
 @pass_screen
 def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
-    from hub.backup import lineage
-    from hub.backup.witness import Witness
     from hub.cli.journal import hold_data_folder, open_journal, read_journal_config
     from hub.cli.person import name_person
     from hub.journal import events
+    from hub.journal.upkeep.backups import lineage
+    from hub.journal.upkeep.backups.witness import Witness
     from hub.journal.upkeep.eras import EraBeginning
     from hub.store import transactions
 
@@ -66,7 +66,7 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
 
 def require_no_other_hub(config: "Config", now: datetime) -> None:
     """Raise `CommandStop` if another hub of this journal runs, as far as the folder of the backups tells."""
-    from hub.backup import claims
+    from hub.journal.upkeep.backups import claims
     from hub.runtime import pidfile
 
     if config.backup is None:
@@ -84,7 +84,7 @@ def claim_era(config: "Config", era: "Era", now: datetime) -> None:
 
     Raises `CommandStop`.
     """
-    from hub.backup import claims
+    from hub.journal.upkeep.backups import claims
     from hub.runtime import pidfile
 
     if config.backup is None:

@@ -9,8 +9,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hub.backup.making import describe_failure, run_backup
 from hub.config import read_config
+from hub.journal.upkeep.backups.making import describe_failure, run_backup
 from hub.runtime.parent_death import end_with_parent
 
 _NICE = 10

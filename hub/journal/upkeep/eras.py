@@ -3,7 +3,7 @@
 A journal that was restored from a backup looks like the one it was copied from: same numbers, same hashes. It goes on
 otherwise. So each restore begins an *era*, with a number and a random id. Receipts that were given in the era before and
 that the journal lacks are kept as *lost receipts*, as far as a witness outside the journal knows them
-(`hub.backup.witness`): their senders believe that they arrived, and must be asked to send them again.
+(`hub.journal.upkeep.backups.witness`): their senders believe that they arrived, and must be asked to send them again.
 """
 
 from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.journal import events
-from hub.journal.upkeep import backup
+from hub.journal.upkeep.backups import sqlite_copy
 from hub.language.phrases import phrase
 from hub.store import transactions
 from hub.store.transactions import Transaction
@@ -128,7 +128,7 @@ class JournalCopy:
         self.remove()
         if not self._server:
             try:
-                backup.name_backup(backup.copy_journal(self._file, Path(self.name), tell), Path(self.name))
+                sqlite_copy.name_backup(sqlite_copy.copy_journal(self._file, Path(self.name), tell), Path(self.name))
             except OSError as error:
                 raise Uncopied(phrase("{file}: {error}", file=self.name, error=error.strerror)) from error
             return

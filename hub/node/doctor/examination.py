@@ -16,13 +16,13 @@ from cryptography.hazmat.backends.openssl import backend
 from lxml import etree
 from sqlalchemy.exc import SQLAlchemyError
 
-from hub.backup.shelf import find_last_backup
 from hub.config import Config, read_config
 from hub.config.table import is_credential
 from hub.config.upkeep.backup import BackupSettings
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.journal import nodes
 from hub.journal.nodes import SeenNode
+from hub.journal.upkeep.backups.shelf import find_last_backup
 from hub.language.phrases import phrase, verbatim
 from hub.node.check import Findings, check_config
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState

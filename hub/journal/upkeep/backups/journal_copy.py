@@ -9,14 +9,13 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.backup import postgresql
-from hub.backup.manifest import POSTGRESQL, SQLITE, BackupManifest
-from hub.backup.postgresql import PostgresqlPlace
 from hub.config import Config
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal import events
-from hub.journal.upkeep import backup as copying
 from hub.journal.upkeep import integrity
+from hub.journal.upkeep.backups import postgresql, sqlite_copy
+from hub.journal.upkeep.backups.manifest import POSTGRESQL, SQLITE, BackupManifest
+from hub.journal.upkeep.backups.postgresql import PostgresqlPlace
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.store import schema_version, transactions
 from hub.store.tables import message
@@ -87,7 +86,9 @@ def measure_journal(config: Config, settings: BackupSettings) -> int:
 def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> CopiedJournal:
     """Copy the journal into the folder *work*. Raises OSError, sqlite3.Error, BackupUnfit."""
     if is_sqlite(config):
-        new = copying.copy_journal(find_sqlite_file(config), work / SQLITE, lambda done, _all: tell("copying", done))
+        new = sqlite_copy.copy_journal(
+            find_sqlite_file(config), work / SQLITE, lambda done, _all: tell("copying", done)
+        )
         copied = new.rename(work / SQLITE)
         engine = _open_copy(copied)
         try:

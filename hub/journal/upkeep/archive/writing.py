@@ -19,8 +19,11 @@ from typing import IO, Any
 import attrs
 import sqlalchemy as sa
 
-from hub.archive import manifest, reading
-from hub.archive.manifest import (  # fmt: skip
+from hub.domain.ids import make_id
+from hub.formats.zip_archive import LARGEST, Packing
+from hub.journal import blobs, events
+from hub.journal.upkeep.archive import manifest, reading
+from hub.journal.upkeep.archive.manifest import (  # fmt: skip
     EVENTS,
     EXCHANGES,
     FORMS,
@@ -36,10 +39,7 @@ from hub.archive.manifest import (  # fmt: skip
     ArchiveCounts,
     ArchiveManifest,
 )
-from hub.archive.rows import write_row_values
-from hub.domain.ids import make_id
-from hub.formats.zip_archive import LARGEST, Packing
-from hub.journal import blobs, events
+from hub.journal.upkeep.archive.rows import write_row_values
 from hub.report.counting.lines import write_compact_json
 from hub.security import kept_envelopes, signing
 from hub.security.certificates import Signer

@@ -13,9 +13,9 @@ The rules, of a witness's last line and the journal:
 
 from datetime import datetime
 
-from hub.backup.witness import Witness, WitnessLine, begin_line
 from hub.journal import events
 from hub.journal.upkeep import eras
+from hub.journal.upkeep.backups.witness import Witness, WitnessLine, begin_line
 from hub.journal.upkeep.eras import Era, EraBeginning
 from hub.language.phrases import Phrase, phrase
 from hub.store.transactions import Transaction

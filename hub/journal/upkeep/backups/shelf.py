@@ -13,8 +13,8 @@ from typing import Any
 
 import attrs
 
-from hub.backup.manifest import BackupManifest, ManifestUnreadable
-from hub.backup.package import Written, describe_member
+from hub.journal.upkeep.backups.manifest import BackupManifest, ManifestUnreadable
+from hub.journal.upkeep.backups.package import Written, describe_member
 
 SUFFIX, _RECORD = ".tar.gz.age", ".json"
 

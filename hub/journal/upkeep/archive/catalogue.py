@@ -12,8 +12,8 @@ from pathlib import Path
 import attrs
 import sqlalchemy as sa
 
-from hub.archive.reading import Archive, NoArchive, open_archive
-from hub.archive.writing import ArchiveRecord
+from hub.journal.upkeep.archive.reading import Archive, NoArchive, open_archive
+from hub.journal.upkeep.archive.writing import ArchiveRecord
 from hub.store.tables import archive as table
 from hub.store.transactions import Transaction
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from hub.backup.shelf import sync_folder
+from hub.journal.upkeep.backups.shelf import sync_folder
 from hub.journal.upkeep.eras import Era
 from hub.language.phrases import Phrase, phrase
 

@@ -12,12 +12,12 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.backup import claims, lineage
-from hub.backup.witness import Witness, WitnessLine
 from hub.domain.errors import Unready
 from hub.domain.model import Detail
 from hub.journal.upkeep import backup_runs, eras
 from hub.journal.upkeep.backup_runs import BackupOutcome
+from hub.journal.upkeep.backups import claims, lineage
+from hub.journal.upkeep.backups.witness import Witness, WitnessLine
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal

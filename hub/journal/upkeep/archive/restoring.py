@@ -11,12 +11,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub.archive import opening
-from hub.archive.catalogue import ArchiveEntry, read_archive_entry
-from hub.archive.manifest import FORMS, SIGNERS
-from hub.archive.reading import Archive, ArchivedMessage
 from hub.domain.model import Event
 from hub.journal import blobs, events
+from hub.journal.upkeep.archive import opening
+from hub.journal.upkeep.archive.catalogue import ArchiveEntry, read_archive_entry
+from hub.journal.upkeep.archive.manifest import FORMS, SIGNERS
+from hub.journal.upkeep.archive.reading import Archive, ArchivedMessage
 from hub.security import kept_envelopes
 from hub.store import tables, transactions
 from hub.store.tables import message, retention_part

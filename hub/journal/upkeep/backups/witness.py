@@ -21,7 +21,7 @@ from typing import Any
 
 import attrs
 
-from hub.backup.shelf import sync_folder
+from hub.journal.upkeep.backups.shelf import sync_folder
 from hub.journal.upkeep.eras import Era, KnownReceipt
 
 #: Octets of a file, about, and of all together.

@@ -18,13 +18,13 @@ from typing import Concatenate, ParamSpec
 
 import attrs
 
-from hub.archive import catalogue, confirming
-from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
-from hub.archive.manifest import MOST_MESSAGES
-from hub.archive.reading import Archive
-from hub.archive.writing import ArchiveChoice, ArchiveRecord, sync_folder, write_archive
 from hub.config.upkeep.retention import RetentionSettings
 from hub.journal.nodes import list_live_nodes
+from hub.journal.upkeep.archive import catalogue, confirming
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
+from hub.journal.upkeep.archive.manifest import MOST_MESSAGES
+from hub.journal.upkeep.archive.reading import Archive
+from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, sync_folder, write_archive
 from hub.journal.upkeep.retention import choosing, letting_go, parts
 from hub.journal.upkeep.retention.choosing import CalendarMonth, JudgedMessage, MonthSurroundings, RetentionSetting
 from hub.journal.upkeep.retention.letting_go import FindUnchanged, LetGo, TableBusy

@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 import sqlalchemy as sa
 
-from hub.backup.package import BackupUnfit
+from hub.journal.upkeep.backups.package import BackupUnfit
 from hub.language.phrases import phrase
 from hub.store import transactions
 

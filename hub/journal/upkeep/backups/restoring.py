@@ -9,13 +9,13 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.backup import journal_copy, lineage, package, shelf, trial
-from hub.backup.journal_copy import Tell
-from hub.backup.making import hold_work_folder
-from hub.backup.manifest import HOME, BackupManifest, MemberEntry
-from hub.backup.package import BackupUnfit
-from hub.backup.postgresql import PostgresqlPlace
-from hub.backup.witness import Witness
+from hub.journal.upkeep.backups import journal_copy, lineage, package, shelf, trial
+from hub.journal.upkeep.backups.journal_copy import Tell
+from hub.journal.upkeep.backups.making import hold_work_folder
+from hub.journal.upkeep.backups.manifest import HOME, BackupManifest, MemberEntry
+from hub.journal.upkeep.backups.package import BackupUnfit
+from hub.journal.upkeep.backups.postgresql import PostgresqlPlace
+from hub.journal.upkeep.backups.witness import Witness
 from hub.journal.upkeep.eras import Era, EraBeginning
 from hub.language.phrases import phrase
 from hub.security.age_files import PrivateKey

@@ -6,11 +6,11 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.backup import journal_copy, package
-from hub.backup.journal_copy import Tell
-from hub.backup.manifest import HOME, BackupManifest, MemberEntry
-from hub.backup.package import BackupUnfit
-from hub.backup.postgresql import PostgresqlPlace
+from hub.journal.upkeep.backups import journal_copy, package
+from hub.journal.upkeep.backups.journal_copy import Tell
+from hub.journal.upkeep.backups.manifest import HOME, BackupManifest, MemberEntry
+from hub.journal.upkeep.backups.package import BackupUnfit
+from hub.journal.upkeep.backups.postgresql import PostgresqlPlace
 from hub.security.age_files import PrivateKey
 
 

@@ -19,8 +19,13 @@ from typing import IO, Any
 import attrs
 from cryptography import x509
 
-from hub.archive import manifest
-from hub.archive.manifest import (  # fmt: skip
+from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
+from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_rejection, open_sealed_document
+from hub.domain.errors import Rejected
+from hub.formats import safe_xml, zip_archive
+from hub.formats.zip_archive import Malformed, Member
+from hub.journal.upkeep.archive import manifest
+from hub.journal.upkeep.archive.manifest import (  # fmt: skip
     EVENTS,
     EXCHANGES,
     FOLDERS,
@@ -38,12 +43,7 @@ from hub.archive.manifest import (  # fmt: skip
     TYPE,
     ArchiveManifest,
 )
-from hub.archive.rows import read_row_values
-from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
-from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_rejection, open_sealed_document
-from hub.domain.errors import Rejected
-from hub.formats import safe_xml, zip_archive
-from hub.formats.zip_archive import Malformed, Member
+from hub.journal.upkeep.archive.rows import read_row_values
 from hub.language.phrases import phrase
 from hub.report.counting.lines import write_compact_json
 from hub.security import wss_verify

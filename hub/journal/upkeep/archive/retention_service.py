@@ -1,6 +1,6 @@
 """Does the work of retention on one node at a time: announces once a day, lets go in the hours that are set, watches the size.
 
-Knows when. `hub.archive.retention` knows how. A fault is logged, kept with its part, and tried again at the next round.
+Knows when. `hub.journal.upkeep.archive.retention` knows how. A fault is logged, kept with its part, and tried again at the next round.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from hub.archive.catalogue import ArchiveAbsent
-from hub.archive.retention import RetentionHeld, RetentionRun, hold_turn, make_setting
-from hub.archive.writing import ArchiveBroken
 from hub.domain.errors import ConfigurationFault, Unready
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import HUB
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+from hub.journal.upkeep.archive.retention import RetentionHeld, RetentionRun, hold_turn, make_setting
+from hub.journal.upkeep.archive.writing import ArchiveBroken
 from hub.journal.upkeep.retention import disk_budget, parts
 from hub.journal.upkeep.retention.parts import RetentionPart
 from hub.language.phrases import phrase

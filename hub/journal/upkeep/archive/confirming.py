@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from hub.archive.reading import Archive
-from hub.archive.writing import read_message_lines
+from hub.journal.upkeep.archive.reading import Archive
+from hub.journal.upkeep.archive.writing import read_message_lines
 from hub.store.tables import event
 from hub.store.transactions import Transaction
 

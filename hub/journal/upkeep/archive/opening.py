@@ -18,12 +18,12 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
-from hub.archive import catalogue
-from hub.archive.catalogue import ArchiveAbsent, ArchiveEntry
-from hub.archive.manifest import EXCHANGES, FORMS, SIGNERS
-from hub.archive.reading import Archive, ArchivedEvent, ArchivedMessage, NoArchive
 from hub.domain.model import Message
 from hub.journal import blobs, search
+from hub.journal.upkeep.archive import catalogue
+from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
+from hub.journal.upkeep.archive.manifest import EXCHANGES, FORMS, SIGNERS
+from hub.journal.upkeep.archive.reading import Archive, ArchivedEvent, ArchivedMessage, NoArchive
 from hub.security import kept_envelopes
 from hub.store import tables, transactions
 from hub.store.tables import attempt, content, event, exchange, message, retention_part

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import attrs
 
-from hub.backup import contents, journal_copy, package, shelf, trial
-from hub.backup.manifest import BackupManifest
-from hub.backup.package import BackupUnfit
-from hub.backup.shelf import BackupRecord
 from hub.config import Config
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal.upkeep import backup_runs
+from hub.journal.upkeep.backups import contents, journal_copy, package, shelf, trial
+from hub.journal.upkeep.backups.manifest import BackupManifest
+from hub.journal.upkeep.backups.package import BackupUnfit
+from hub.journal.upkeep.backups.shelf import BackupRecord
 from hub.language.phrases import phrase
 from hub.runtime import disk_space, pidfile
 from hub.security.age_files import make_private_key

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import attrs
 
-from hub.backup.manifest import HOME
 from hub.config import Config
 from hub.config.upkeep.backup import BackupSettings, list_secret_files
+from hub.journal.upkeep.backups.manifest import HOME
 
 #: Files above this size are no configuration.
 LARGEST = 64 << 20

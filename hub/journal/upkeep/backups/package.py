@@ -23,7 +23,7 @@ from typing import BinaryIO, Self, cast
 import attrs
 from cryptography import x509
 
-from hub.backup.manifest import MANIFEST, SIGNATURE, BackupManifest, ManifestUnreadable, MemberEntry
+from hub.journal.upkeep.backups.manifest import MANIFEST, SIGNATURE, BackupManifest, ManifestUnreadable, MemberEntry
 from hub.language.phrases import Phrase, phrase
 from hub.security import age_files, cms
 from hub.security.age_files import PrivateKey, Recipient, Undecryptable

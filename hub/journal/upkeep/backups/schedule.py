@@ -20,10 +20,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 import hub
-from hub.backup import due
-from hub.backup.due import DueBackup
 from hub.journal.upkeep import backup_runs
 from hub.journal.upkeep.backup_runs import BackupRun
+from hub.journal.upkeep.backups import due
+from hub.journal.upkeep.backups.due import DueBackup
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 from hub.units.live import Live
