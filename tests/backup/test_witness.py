@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 
 from hub.journal import events, messages
 from hub.journal.upkeep import backup_runs, eras
-from hub.journal.upkeep.backups import claims, lineage, witness
+from hub.journal.upkeep.backups import claims, following, lineage, witness
 from hub.journal.upkeep.backups.following import WitnessFollower
 from hub.journal.upkeep.backups.witness import Witness, WitnessLine
 from hub.journal.upkeep.eras import EraBeginning, KnownReceipt
@@ -141,6 +141,24 @@ def test_events_that_were_let_go_are_no_sign_of_a_restore(engine: sa.Engine, see
     with transactions.write_transaction(engine) as tx:
         tx.execute(sa.delete(event).where(event.c.number <= last))
     assert found(engine, seen) == ""
+
+
+def test_a_node_that_was_away_goes_on_behind_more_events_that_were_let_go_than_it_reads_at_once(
+    engine: sa.Engine, seen: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(engine, 1)
+    follow(engine, seen)
+    record(engine, 2, 3, 4)
+    gone = head(engine)
+    record(engine, 5)
+    with transactions.write_transaction(engine) as tx:
+        tx.execute(sa.delete(event).where(event.c.number <= gone))
+    monkeypatch.setattr(following, "_AT_ONCE", 2)
+    follow(engine, seen)
+    last = seen.read_last()
+    assert last is not None
+    assert last.number == head(engine)
+    assert [each.message_id for each in seen.find_missing(1, gone)] == ["m5"]
 
 
 def test_what_is_missing_is_known_and_is_awaited_until_it_comes_again(engine: sa.Engine, seen: Witness) -> None:
