@@ -189,6 +189,17 @@ class TestACompactReceipt:
         with pytest.raises(ValueError, match="not packed"):
             pack_receipt(ReceiptToPack("1", b"x" * (MOST + 1), None, None, ""), b"")
 
+    def test_that_is_too_long_keeps_its_message_and_no_other(self, engine):
+        ids = [
+            record(engine, document(document_id=f"D{number}"), number, receipt=receipt)[1].id
+            for number, receipt in enumerate((b"<a/>", b"x" * (MOST + 1), b"<b/>"), 1)
+        ]
+        deliver_all(engine)
+        close(engine)
+        assert sorted(letting_go.let_go(engine, THEN)) == sorted([ids[0], ids[2]])
+        with transactions.read_transaction(engine) as tx:
+            assert [len(search.read_stored_receipt(tx, name) or b"") for name in ids] == [4, MOST + 1, 4]
+
 
 class TestNothingUnhandledGoes:
     @pytest.mark.parametrize("state", [each for each in DeliveryState if each is not DeliveryState.DELIVERED])

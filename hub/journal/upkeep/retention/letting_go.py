@@ -80,7 +80,7 @@ def let_messages_go(
     judged = choosing.judge_messages(tx, ids, around, setting, now, lock=True)
     free = [each.id for each in judged if each.why is None]
     here = _read_events(tx, free)  # before they are compared: events are only added
-    unchanged = set(find_unchanged(tx, free)) if free else set()
+    unchanged = set(find_unchanged(tx, free)) - _list_unpackable(tx, free) if free else set()
     whole = [name for name in free if name in unchanged and None not in dict(here[name]).values()]
     stayed = tuple(each.id for each in judged if each.id not in set(whole))
     if not whole:
@@ -90,6 +90,12 @@ def let_messages_go(
     tx.execute(sa.delete(attempt).where(attempt.c.message.in_(whole)))
     gone = chain_gaps.remove_chained_events(tx, [serial for name in whole for serial, _ in here[name]])
     return LetGo(len(whole), gone, stayed)
+
+
+def _list_unpackable(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    """Return those of the messages *ids* whose receipts are too long for the compact form."""
+    too_long = sa.func.length(message.c.receipt) > receipts.MOST
+    return set(tx.scalars(sa.select(message.c.id).where(message.c.id.in_(ids), too_long)))
 
 
 def _read_events(tx: Transaction, ids: Sequence[str]) -> dict[str, list[tuple[int, int | None]]]:
