@@ -1,5 +1,6 @@
 """A journal with delivered messages, their attempts and events, for tests of archive files. Knows no format."""
 
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,11 @@ from hub.audit import AuditFinding, AuditTrust
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Reply, Request
+from hub.formats.zip_archive import Packing
 from hub.journal import events, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep.archive import catalogue
+from hub.journal.upkeep.archive import catalogue, manifest
 from hub.journal.upkeep.archive.reading import Archive, open_archive
 from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.partner.kept_exchange import keep_exchange
@@ -107,6 +109,19 @@ def forgotten(engine: sa.Engine, folder: Path, part: int = 1) -> ArchiveRecord:
         tx.execute(sa.insert(tables.retention_part).values(row | times))
     assert letting_go.let_go(engine, THEN, part=part) == ids
     return record
+
+
+def repacked(sealed: Path, to: Path, change: Callable[[dict[str, bytes]], dict[str, bytes] | None]) -> Path:
+    """Write the members of *sealed* into a file of the same form, after *change* was made to a dictionary of them."""
+    with zipfile.ZipFile(sealed) as there:
+        members = {name: there.read(name) for name in there.namelist()}
+    members = change(members) or members
+    with to.open("w+b") as file:
+        packing = Packing(file)
+        for name, octets in members.items():
+            packing.put(name, octets, deflated=name not in {manifest.TYPE, manifest.MANIFEST})
+        packing.end()
+    return to
 
 
 def judged(path: Path, trust: AuditTrust = TRUST) -> list[AuditFinding]:

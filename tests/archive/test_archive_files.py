@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -20,7 +19,6 @@ from hypothesis import strategies as st
 
 from hub.cli import lienthong
 from hub.domain.model import Event
-from hub.formats.zip_archive import Packing
 from hub.journal import blobs, events
 from hub.journal.upkeep.archive import manifest, writing
 from hub.journal.upkeep.archive.confirming import find_unchanged_messages
@@ -30,7 +28,7 @@ from hub.report.counting.lines import write_compact_json
 from hub.security import signing
 from hub.store import tables, transactions
 from tests import databases
-from tests.archiving import CA, HUB, LATER, TRUST, archived, chain, judged, live, opened, wrong
+from tests.archiving import CA, HUB, LATER, TRUST, archived, chain, judged, live, opened, repacked, wrong
 from tests.conftest import ROOT, cannot_be_had
 from tests.examples import at_most
 from tests.province import NOW
@@ -50,19 +48,6 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = archived(engine, place, ids, others)
     engine.dispose()
     return record.path
-
-
-def repacked(sealed: Path, to: Path, change) -> Path:
-    """Write the members of *sealed* into a file of the same form, after *change* was made to a dictionary of them."""
-    with zipfile.ZipFile(sealed) as there:
-        members = {name: there.read(name) for name in there.namelist()}
-    members = change(members) or members
-    with to.open("w+b") as file:
-        packing = Packing(file)
-        for name, octets in members.items():
-            packing.put(name, octets, deflated=name not in {manifest.TYPE, manifest.MANIFEST})
-        packing.end()
-    return to
 
 
 # --- what is in it

@@ -19,7 +19,7 @@ from hub.journal.upkeep.archive import opening, restoring
 from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
 from hub.journal.upkeep.retention import letting_go
 from hub.store import tables, transactions
-from tests.archiving import THEN, forgotten, live
+from tests.archiving import THEN, forgotten, live, repacked
 from tests.delivery.test_replay_service import Node
 from tests.province import ROUTES, document, entry
 
@@ -107,6 +107,33 @@ def test_one_that_went_again_after_it_was_brought_back_is_read_from_both_files(e
     with transactions.read_transaction(engine) as tx, opening.open_kept_message(tx, only, tmp_path) as kept:
         assert events.read_message_events(kept, only) == before + restored
     assert read(engine, lambda tx: [*integrity.find_chain_damage(tx), *integrity.find_content_damage(tx)]) == []
+
+
+def with_other_octets(members: dict[str, bytes]) -> None:
+    name = next(name for name in members if name.startswith("octets/"))
+    members[name] = b"x" + members[name][1:]
+
+
+def with_other_rows(members: dict[str, bytes]) -> None:
+    name = next(name for name in members if name.startswith("messages/"))
+    members[name] = members[name].replace(b'"partner":"sotttt"', b'"partner":"sottty"', 1)
+
+
+@pytest.mark.parametrize("change", [with_other_octets, with_other_rows], ids=lambda each: each.__name__)
+def test_nothing_is_brought_back_from_a_file_that_somebody_changed(here, tmp_path, change):
+    """It may have lain on other disks for years: what comes back is sent to partners as the hub's own."""
+    (only,) = live(here, 1)
+    found, path = read(here, search.read_message, only), forgotten(here, tmp_path).path
+    changed = repacked(path, tmp_path / "changed", change)
+    assert changed.read_bytes() != path.read_bytes()
+    changed.rename(path)
+    entry_of = read(here, restoring.find_archive_entry, only)
+    with pytest.raises(ArchiveAbsent, match="SHA-256"):
+        next(restoring.restore_steps(entry_of, only, tmp_path, by="lan", plan=None, now=LATER))
+    assert read(here, blobs.read_blob_size, found.sha256) is None
+    if change is with_other_octets:
+        with pytest.raises(ArchiveAbsent, match="other octets"):
+            next(opening.read_archived_octets([entry_of], only, tmp_path))
 
 
 def test_octets_that_go_while_it_is_brought_back_are_written_again(engine, tmp_path):

@@ -4,9 +4,12 @@ Knows the table `archive`, and where a file may lie: in the configured folder, o
 to look for a message. A row stays when its file is moved away.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import lru_cache
+from hashlib import file_digest
 from pathlib import Path
 
 import attrs
@@ -125,6 +128,27 @@ def open_entry(entry: ArchiveEntry, folder: Path) -> Iterator[Archive]:
         if archive.manifest.id != entry.id:
             raise ArchiveAbsent(entry, f"{path}: {archive.manifest.id}")
         yield archive
+
+
+def require_written_file(entry: ArchiveEntry, archive: Archive) -> None:
+    """Raise ArchiveAbsent unless *archive*, the open file of *entry*, has the very octets that were written.
+
+    Reads all of it, once in a process while nothing changes it.
+    """
+    if _hash_file(archive.path, _identify(archive.file.fileno())) != entry.sha256:
+        raise ArchiveAbsent(entry, "its SHA-256 is not that of the file that was written")
+
+
+def _identify(descriptor: int) -> tuple[int, ...]:
+    """Return what is another number once the file was changed or replaced."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@lru_cache(maxsize=64)
+def _hash_file(path: Path, identity: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest() if _identify(file.fileno()) == identity else ""
 
 
 def find_archive_of(tx: Transaction, message_id: str, folder: Path) -> ArchiveEntry | None:

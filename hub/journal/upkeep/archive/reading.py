@@ -6,13 +6,13 @@ after `verify`; a message is read without that, checked only against its hashes 
 Opening reads the headers of the members, some 20 µs each. Memory: 300 octets per member, and the lines of one member.
 """
 
+import hashlib
 import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -180,9 +180,16 @@ class Archive:
         return None
 
     def read_octets(self, sha256: str) -> Iterator[bytes]:
-        """Yield the octets with this SHA-256, in pieces. Raises KeyError if they are not in the file; NoArchive."""
-        member = self.members[manifest.name_octets(sha256)]
+        """Yield the octets with this SHA-256, in pieces. Raises KeyError if they are not in the file; NoArchive.
+
+        They are read twice: none is given out before all were hashed.
+        """
+        member, found = self.members[manifest.name_octets(sha256)], hashlib.sha256()
         try:
+            for piece in zip_archive.read_member_pieces(self.file, member):
+                found.update(piece)
+            if found.hexdigest() != sha256:
+                raise NoArchive(f"{self.path}: {member.name}: other octets")
             yield from zip_archive.read_member_pieces(self.file, member)
         except Malformed as error:
             raise NoArchive(f"{self.path}: {error}") from None
@@ -213,7 +220,7 @@ class Archive:
         """Yield the lines of a member whose hash is that of the manifest. Raises NoArchive."""
         if (recent := self._recent.get(name)) is not None:
             return iter(recent)
-        found, digest = list[Mapping[str, Any]](), sha256()
+        found, digest = list[Mapping[str, Any]](), hashlib.sha256()
         size = self.members[name].size
         if size > MOST_LINE:
             raise NoArchive(f"{self.path}: {name}: too large")
@@ -396,7 +403,7 @@ class _ContentAudit:
         )
 
     def _hash(self, many: FindingCollector, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
-        member, found = self.archive.members[name], sha256()
+        member, found = self.archive.members[name], hashlib.sha256()
         try:
             for piece in zip_archive.read_member_pieces(self.archive.file, member):
                 found.update(piece)
@@ -467,7 +474,7 @@ class _ContentAudit:
             yield from many.no(str(event.number), phrase("the chain does not begin at its origin"))
         if event.previous is None:
             return
-        if sha256(f"{event.previous}\n{event.text}".encode()).hexdigest() != event.hash:
+        if hashlib.sha256(f"{event.previous}\n{event.text}".encode()).hexdigest() != event.hash:
             yield from many.no(str(event.number), phrase("the hash does not follow from the text"))
 
     def _chain(self) -> Iterator[AuditFinding]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hub.domain.model import Event
 from hub.journal import blobs, events
 from hub.journal.upkeep.archive import opening
-from hub.journal.upkeep.archive.catalogue import ArchiveEntry, read_archive_entry
+from hub.journal.upkeep.archive.catalogue import ArchiveEntry, read_archive_entry, require_written_file
 from hub.journal.upkeep.archive.manifest import FORMS, SIGNERS
 from hub.journal.upkeep.archive.reading import Archive, ArchivedMessage
 from hub.security import kept_envelopes
@@ -44,9 +44,11 @@ def restore_steps(
     """Yield the steps that bring a message back, in order. The last one makes it whole; before that nothing uses the rest.
 
     Each next step is read from the file when it is asked for. Repeating all steps after a crash is right. Where retention
-    has deleted the octets between two steps, all come again. Raises ArchiveAbsent, also between the steps.
+    has deleted the octets between two steps, all come again. Raises ArchiveAbsent, also between the steps, and if the file
+    is not the very one that was written: what comes back is sent to partners as the hub's own.
     """
     with opening.open_archive_of(entry, folder) as archive:
+        require_written_file(entry, archive)
         found = archive.read_message(message_id)
         shared = _read_shared(archive, found)
         done = False
