@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hub.config.database import parse_database_url
-from hub.config.editing import FileEdit, write_edits
+from hub.config.editing import FileEdit, undo_edits, write_edits
 from hub.config.files import parse_certificates, read_key_file
 from hub.config.table import ConfigTable
 from hub.config.writing import quote_toml, write_atomically
@@ -138,7 +138,7 @@ def write_production(directory: Path, answers: ProductionAnswers, now: datetime,
             written.append(home / name)
             write_secret(home / name, content)
         request = make_certificate_request(key, answers.servers, answers.organization, answers.country)
-        written += [home / REQUEST, *(edit.path for edit in trusted), home / "hub.toml"]
+        written += [home / REQUEST, home / "hub.toml"]
         write_atomically(home / REQUEST, request.public_bytes(Encoding.PEM))
         _ = write_edits(home, trusted)
         transactions.upgrade_schema(engine)
@@ -151,6 +151,7 @@ def write_production(directory: Path, answers: ProductionAnswers, now: datetime,
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
+        undo_edits(home, trusted)  # of them, some may have been there before
         for folder in reversed(made):
             _remove_if_empty(folder)
         raise

@@ -28,6 +28,7 @@ from hub.console.permissions import Role
 from hub.console.sign_in import passwords
 from hub.journal import unit_registry
 from hub.security.certificate_request import list_server_names, normalise_server_name
+from hub.security.certificates import hash_certificate
 from hub.security.sample_pki import create_sample_ca
 from hub.store import transactions
 from tests.pki import DAY, Authority, authority, pem
@@ -250,6 +251,34 @@ def test_after_a_disk_error_the_files_that_were_written_are_gone(
     refused = typed("init", "hub", "--production", "--answers", "answers.toml")
     assert (refused.exit_code, refused.stderr) == (1, "Error: hub.db: No space left on device\n")
     assert [path.name for path in (tmp_path / "hub").iterdir()] == ["README"]
+
+
+def test_what_an_operator_had_put_into_trust_stays_when_it_fails(
+    typed: Type, tmp_path: Path, ca: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ca.crt").write_bytes(pem(ca.certificate))
+    stem = hash_certificate(ca.certificate)[:16]
+    own = tmp_path / "hub/trust" / f"{stem}.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(f'# của tỉnh\nissuer = "trust/{stem}.crt"\ncrl-urls = ["http://crl.ca.example/old.crl"]\n')
+    before = own.read_bytes()
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "hub.db")
+
+    monkeypatch.setattr(transactions, "upgrade_schema", broken)
+    given = (
+        "--production",
+        "--answers",
+        "answers.toml",
+        "--ca",
+        "ca.crt",
+        "--crl-url",
+        "http://crl.ca.example/new.crl",
+    )
+    assert typed("init", "hub", *given).exit_code
+    assert own.read_bytes() == before
+    assert not own.with_suffix(".crt").exists()
 
 
 def test_the_database_may_be_on_a_server_and_must_be_empty(typed: Type, postgresql, tmp_path: Path) -> None:
