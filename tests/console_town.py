@@ -22,7 +22,7 @@ from hub.config.alerting.alerts import AlertSettings
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.config.upkeep.retention import RetentionSettings
-from hub.config.values import ConsoleSettings
+from hub.config.values import ConsoleSettings, KeyRotation
 from hub.console import edge, users
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.rule_trials import RuleTrial
@@ -94,6 +94,7 @@ class Town:
             own=(("pki.certificate", pki.partner("hub")),),
             authorities=(pki.authority().certificate,),
             sample=True,
+            rotation=KeyRotation(),
             name_soap_address=lambda: "https://hub.tinh.gov.vn:8443",
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
