@@ -43,7 +43,7 @@ class SpanExport(Service):
         named = {"service.name": "lienthong", "service.version": self._version, "service.instance.id": self._node}
         self._resource = Resource(named)
         self._processor = BatchSpanProcessor(
-            OTLPSpanExporter(self._endpoint, timeout=PATIENCE),
+            OTLPSpanExporter(self._endpoint, timeout=PATIENCE, session=_make_session()),
             max_queue_size=QUEUED,
             max_export_batch_size=TOGETHER,
             schedule_delay_millis=EVERY * 1000,
@@ -64,6 +64,19 @@ class SpanExport(Service):
         """Queue *span*."""
         if self._processor is not None:
             self._processor.on_end(_write_span(span, self._resource))
+
+
+def _make_session() -> Any:
+    """Return what sends to the collector and reads the head of its answer only: a body may have no end."""
+    from requests import Session
+
+    class HeadSession(Session):
+        def request(self, *args: Any, **kwargs: Any) -> Any:
+            answer = super().request(*args, **(kwargs | {"stream": True}))
+            answer.close()
+            return answer
+
+    return HeadSession()
 
 
 def make_tracer(

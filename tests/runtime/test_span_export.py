@@ -1,7 +1,7 @@
 """Spans reach a collector as OpenTelemetry has them; one that is away costs nothing but them."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -85,6 +85,39 @@ def test_a_collector_that_is_away_costs_the_spans_alone(monkeypatch):
         with tracer.span(SpanWork.INTAKE, MESSAGE, None):
             pass
     export.finish()
+
+
+def test_a_collector_whose_answer_has_no_end_holds_nothing_up():
+    asked, over = threading.Event(), threading.Event()
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            asked.set()
+            with suppress(OSError):
+                while not over.wait(0.01):
+                    self.wfile.write(b"x" * 65536)
+
+        def log_message(self, format, *args):  # noqa: A002 - so named by the library
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1/traces"
+        tracer, export = make_tracer(TracingSettings(url), lambda: NOW, lambda: 0.0, "node-1")
+        assert export is not None
+        export.startService()
+        with tracer.span(SpanWork.INTAKE, MESSAGE, None):
+            pass
+        ending = threading.Thread(target=export.finish, daemon=True)
+        ending.start()
+        ending.join(8)
+        assert asked.is_set()
+        assert not ending.is_alive()
+        over.set()
+        server.shutdown()
 
 
 def test_without_settings_nothing_is_traced():
