@@ -234,6 +234,15 @@ class TestNothingGoes:
             parts.move_part(tx, part.number, PartEvent.WITHDRAW, THEN)
             assert [each.events for each in parts.list_parts(tx)] == [5]
 
+    def test_of_octets_that_are_not_in_the_file_because_a_part_of_them_is_missing(self, engine, tmp_path):
+        large = record(engine, document(document_id="D9"), 9, content=b"x" * (blobs.PART + 1))[0]
+        with transactions.write_transaction(engine) as tx:
+            tx.execute(sa.delete(content).where(content.c.sha256 == large.sha256, content.c.part == 1))
+        prepared(engine, 1)
+        now_(make_run(engine, tmp_path).carry_out(announced(engine, tmp_path).number))
+        with transactions.read_transaction(engine) as tx:
+            assert tx.execute(sa.select(content.c.sha256, content.c.part)).all() == [(large.sha256, 0)]
+
     def test_of_a_message_that_is_brought_back_at_this_moment(self, engine, tmp_path, monkeypatch):
         made = prepared(engine, 1)
         part = announced(engine, tmp_path)

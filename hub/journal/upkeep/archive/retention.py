@@ -265,7 +265,7 @@ class _OpenFile:
     archive: Archive
     messages: Sequence[str]  #: hub ids
     calls: Sequence[int]  #: serials of the events of refused calls
-    octets: Mapping[str, Sequence[str]]  #: SHA-256 of the octets of messages -> their hub ids
+    octets: Mapping[str, Sequence[str]]  #: SHA-256 of the octets of messages that are in it -> their hub ids
     exchanges: set[str]  #: keys of what attempts kept
 
 
@@ -279,7 +279,8 @@ def _open(tx: Transaction, opened: ExitStack, entry: ArchiveEntry, folder: Path)
     messages, octets, exchanges = [], dict[str, list[str]](), set[str]()
     for each in archive.messages():
         messages.append(each.id)
-        octets.setdefault(each.row["sha256"], []).append(each.id)
+        if each.has_octets:
+            octets.setdefault(each.row["sha256"], []).append(each.id)
         exchanges |= {attempt["exchange"] for attempt in each.attempts if attempt.get("exchange")}
     calls = [each.serial for each in archive.other_events()]
     return _OpenFile(archive=archive, messages=messages, calls=calls, octets=octets, exchanges=exchanges)
