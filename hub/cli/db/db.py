@@ -251,7 +251,7 @@ def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine") -> None:
         found.put_back(engine)
     except upgrade.Unreturnable as error:
         raise CommandStop(
-            say(error.args[0]) + t(". Restore a backup instead: docs/howto/operate.md, Restore"),
+            say(error.args[0]) + t(". Restore a backup instead: docs/howto/back-up.md"),
         ) from error
     screen.row(
         {"before": now, "after": found.version, "aside": found.aside},
