@@ -192,6 +192,8 @@ def _fetch_all(
 
 def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict[str, object]:
     """Fetch one message into a file. The complete file is on disk before the message can be confirmed."""
+    from hub.runtime.durable_files import sync_folder
+
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"
     part = path.with_suffix(".part")
@@ -200,11 +202,7 @@ def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(directory)
     sha256 = hashlib.sha256(found.packet).hexdigest()
     return {"message_id": found.message_id, "path": str(path), "size": len(found.packet), "sha256": sha256}
 

@@ -23,6 +23,7 @@ from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Reply, Request
+from hub.runtime.durable_files import sync_folder
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, Work
 
@@ -90,7 +91,7 @@ def _put(path: Path, octets: bytes) -> int:
         return 200 if path.is_file() and path.read_bytes() == octets else 409
     finally:
         new.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
     return 201
 
 
@@ -116,15 +117,6 @@ def _move(path: Path, there: Path) -> int:
         if not there.is_file() or there.read_bytes() != path.read_bytes():
             return 409
     path.unlink()
-    _sync(path.parent)
-    _sync(there.parent)
+    sync_folder(path.parent)
+    sync_folder(there.parent)
     return 201
-
-
-def _sync(directory: Path) -> None:
-    """Sync the names in *directory* to the disk."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

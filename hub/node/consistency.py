@@ -6,7 +6,7 @@ must not stop the exchange with the other partners, and a revocation must take e
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,14 +21,12 @@ from hub.domain.model import DOCUMENTS, HUB, Receive, RevocationRule, Unit, Unit
 from hub.intake import grants
 from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms
-from hub.security.certificates import Purpose, Untrusted
+from hub.security.certificates import RENEWAL, Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
 from hub.services.lookups.operations import OPERATIONS
 from hub.units.province import Province
 from hub.units.routing import Routes
 from hub.units.unit_index import UnitIndex
-
-_SOON = timedelta(days=30)
 
 
 def find_version_mistake(found: str | None, needed: str) -> Mistake:
@@ -350,7 +348,7 @@ def find_expiring_certificates(config: Config, now: datetime) -> Iterable[Mistak
             named += [(f"{place}anchors", authority) for authority in stamping.authorities]
             trusting.append((place, stamping.anchors))
     for place, certificate in named:
-        if now <= certificate.not_valid_after_utc < now + _SOON:
+        if now <= certificate.not_valid_after_utc < now + RENEWAL:
             yield Mistake(
                 place,
                 phrase(

@@ -30,6 +30,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms, crl_ocsp
 from hub.security.crl_ocsp import STRONG, OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, read_answer
 
+RENEWAL = timedelta(days=30)  #: time before the end of a certificate from which on people are told to renew it
 LIFE = timedelta(seconds=60)  #: maximum validity of a check, before the chain is built again
 _KEPT = 4096  #: maximum number of checks in the cache
 

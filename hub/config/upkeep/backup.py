@@ -36,6 +36,11 @@ class BackupSettings:
     programs: Path | None = None  #: PostgreSQL: the folder of pg_dump and pg_restore; None: the system's newest
 
 
+def find_longest_age(every: timedelta | None) -> timedelta:
+    """Return the age beyond which the last good backup is too old: twice the interval; a week, where only persons make them."""
+    return 2 * every if every else timedelta(days=7)
+
+
 def read_backup_settings(table: ConfigTable, home: Path) -> tuple[BackupSettings | None, Path | None]:
     """Return the settings of `[backup]`, None without `folder`, and the folder of the node's witness, if given.
 

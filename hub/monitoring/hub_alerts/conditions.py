@@ -12,10 +12,12 @@ from enum import StrEnum
 import attrs
 
 from hub.config.alerting.operator_alerts import AlertLimits
+from hub.config.upkeep.backup import find_longest_age
 from hub.domain.alert_severity import AlertSeverity
 from hub.journal.upkeep.hub_alerts import HubAlertKey, MetCondition
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.report.output.reminder import ReturnedReports
+from hub.security.certificates import RENEWAL
 from hub.services.links.probes import LinkState
 
 #: What the sentence about a condition says.
@@ -130,9 +132,7 @@ class NodeReadings:
 
 
 #: Days before its end at which a certificate is told of, and how grave that is.
-CERTIFICATE_DAYS = ((1, AlertSeverity.CRITICAL), (7, AlertSeverity.ERROR), (30, AlertSeverity.WARNING))
-#: Where only persons make backups, one is too old after this time.
-_MANUAL_BACKUPS = timedelta(days=7)
+CERTIFICATE_DAYS = ((1, AlertSeverity.CRITICAL), (7, AlertSeverity.ERROR), (RENEWAL.days, AlertSeverity.WARNING))
 #: Consecutive openings of a breaker after which its partner is down: the first, and the probe after it that failed.
 _OPENINGS = 2
 
@@ -258,9 +258,8 @@ def find_old_backups(found: SharedReadings, limits: AlertLimits, now: datetime) 
     backup = found.backup
     if backup is None:
         return
-    longest = 2 * backup.every if backup.every else _MANUAL_BACKUPS
     values: ConditionValues = {"last": _instant(backup.last_good) if backup.last_good else ""}
-    if backup.last_good is not None and now - backup.last_good > longest:
+    if backup.last_good is not None and now - backup.last_good > find_longest_age(backup.every):
         yield _meet(ConditionKind.BACKUP, "", AlertSeverity.ERROR, values)
     elif backup.failed_at is not None:
         severity = AlertSeverity.WARNING if backup.last_good else AlertSeverity.ERROR

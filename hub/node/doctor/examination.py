@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.config import Config, read_config
 from hub.config.table import is_credential
-from hub.config.upkeep.backup import BackupSettings
+from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.journal import nodes
 from hub.journal.nodes import SeenNode
@@ -29,12 +29,11 @@ from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
 from hub.node.doctor.machine import examine_machine, examine_service
 from hub.node.doctor.running import examine_running
 from hub.security.certificate_request import list_server_names
+from hub.security.certificates import RENEWAL
 from hub.store import transactions
 
 #: How far the clocks of this machine and of the database server may be apart.
 _APART = timedelta(seconds=1)
-#: The age of the newest backup from which on more would be lost than a person expects.
-_OLD = timedelta(days=2)
 #: Files that `check` finds wrong are named there; here each file that the account cannot use is.
 _NAMED = 3
 
@@ -187,7 +186,7 @@ def judge_certificate(config: Config, now: datetime) -> Diagnosis:
         advice = phrase("a certificate with this name, or another public-url: partners refuse the connection")
         return Diagnosis("certificate", DiagnosisState.FAILED, found, advice)
     found = phrase("the certificate of the hub is valid for {days} days", days=days)
-    if days < 30:
+    if days < RENEWAL.days:
         return Diagnosis("certificate", DiagnosisState.WARNING, found, phrase("ask the CA for the next one now"))
     return Diagnosis("certificate", DiagnosisState.OK, found)
 
@@ -208,7 +207,7 @@ def judge_backup(last: datetime | None, now: datetime, settings: BackupSettings 
     if last is None:
         return Diagnosis("backup", DiagnosisState.WARNING, phrase("there is no backup yet"), _BACKUP)
     found = phrase("the newest backup is of {at}", at=f"{last:%Y-%m-%d %H:%M}")
-    if now - last > max(_OLD, 2 * (settings.every or timedelta())):
+    if now - last > find_longest_age(settings.every):
         return Diagnosis("backup", DiagnosisState.WARNING, found, _BACKUP)
     return Diagnosis("backup", DiagnosisState.OK, found)
 

@@ -24,13 +24,14 @@ from hub.journal.upkeep.archive import catalogue, confirming
 from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.journal.upkeep.archive.manifest import MOST_MESSAGES
 from hub.journal.upkeep.archive.reading import Archive
-from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, sync_folder, write_archive
+from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.journal.upkeep.retention import choosing, letting_go, parts
 from hub.journal.upkeep.retention.choosing import CalendarMonth, JudgedMessage, MonthSurroundings, RetentionSetting
 from hub.journal.upkeep.retention.letting_go import FindUnchanged, LetGo, TableBusy
 from hub.journal.upkeep.retention.parts import PartEvent, PartMoved, PartState, RetentionPart
 from hub.journal.upkeep.retention.rules import KeptBecause, RetentionRules
 from hub.language.phrases import Phrase, phrase
+from hub.runtime.durable_files import sync_folder
 from hub.security.certificates import Signer
 from hub.store import transactions
 from hub.store.group_commit import Journal

@@ -41,6 +41,7 @@ from hub.journal.upkeep.archive.manifest import (  # fmt: skip
 )
 from hub.journal.upkeep.archive.rows import write_row_values
 from hub.report.counting.lines import write_compact_json
+from hub.runtime.durable_files import sync_folder
 from hub.security import kept_envelopes, signing
 from hub.security.certificates import Signer
 from hub.store import transactions
@@ -142,15 +143,6 @@ def write_archive(
         temporary.unlink(missing_ok=True)
     sync_folder(folder)
     return record
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove_leftovers(folder: Path, now: datetime) -> None:

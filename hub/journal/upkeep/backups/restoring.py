@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.journal.upkeep.backups import journal_copy, lineage, package, shelf, trial
+from hub.journal.upkeep.backups import journal_copy, lineage, package, trial
 from hub.journal.upkeep.backups.journal_copy import Tell
 from hub.journal.upkeep.backups.making import hold_work_folder
 from hub.journal.upkeep.backups.manifest import HOME, BackupManifest, MemberEntry
@@ -18,6 +18,7 @@ from hub.journal.upkeep.backups.postgresql import PostgresqlPlace
 from hub.journal.upkeep.backups.witness import Witness
 from hub.journal.upkeep.eras import Era, EraBeginning
 from hub.language.phrases import phrase
+from hub.runtime.durable_files import sync_folder
 from hub.security.age_files import PrivateKey
 from hub.store import transactions
 
@@ -71,7 +72,7 @@ def restore_sqlite_journal(
                 raise BackupUnfit(phrase("its journal is PostgreSQL's, but database.url names SQLite"))
             moved = _move_away(journal, said.now)
             tried.journal.rename(journal)
-            shelf.sync_folder(journal.parent)
+            sync_folder(journal.parent)
         finally:
             for left in work.iterdir():
                 left.unlink()

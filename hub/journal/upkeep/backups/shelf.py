@@ -15,6 +15,7 @@ import attrs
 
 from hub.journal.upkeep.backups.manifest import BackupManifest, ManifestUnreadable
 from hub.journal.upkeep.backups.package import Written, describe_member
+from hub.runtime.durable_files import sync_folder
 
 SUFFIX, _RECORD = ".tar.gz.age", ".json"
 
@@ -105,15 +106,6 @@ def remove_unfinished(folder: Path) -> None:
 def name_unfinished(file: Path) -> Path:
     """Return the path under which *file* is written until it was tried."""
     return file.with_name(f".{file.name}.new")
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in *folder* are on the disk. Raises OSError."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _list_unfinished(folder: Path) -> Iterator[Path]:

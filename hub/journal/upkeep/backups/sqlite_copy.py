@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from hub.runtime.durable_files import sync_folder
+
 #: Pages copied between two progress reports.
 _PAGES = 4096
 
@@ -40,11 +42,7 @@ def name_backup(new: Path, to: Path) -> None:
         os.fsync(file.fileno())
     os.link(new, to)  # fails if *to* exists: never overwrites
     new.unlink()
-    folder = os.open(to.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(to.parent)
 
 
 def _quoted(path: Path) -> str:
