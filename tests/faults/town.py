@@ -393,6 +393,14 @@ class Town:
         """Return what was sent."""
         return [each for path in self.records for each in evidence.sent(record.read(path))]
 
+    def _read_journal(self) -> journal.Journal:
+        """Return the journal once each of its events has its number: the hubs, which still run, may tell of themselves."""
+        found, tries = journal.read(self.url), 20
+        while any(event.number is None for event in found.events) and tries:
+            time.sleep(0.5)
+            found, tries = journal.read(self.url), tries - 1
+        return found
+
     def evidence(self, *, most_receipts: int = 2000) -> Evidence:
         """Gather what both sides recorded."""
         assert self._watch is not None
@@ -406,7 +414,7 @@ class Town:
             sent=tuple(sent),
             arrivals=(*arrivals, *evidence.arrivals("sotttt", fetched)),
             confirmed=frozenset(evidence.confirmed(fetched)),
-            journal=journal.read(self.url),
+            journal=self._read_journal(),
             counted=_total(report),
             facts=tuple((fact["id"], fact["unit"], fact["milestone"]) for fact in facts),
             unverified=unverified(sent[:most_receipts], self.pki / "hub.crt", self.home),

@@ -112,4 +112,4 @@ class Both:
 
     def __init__(self, letters, asked):
         self.received = letters.received
-        self.cli = asked.cli
+        self.cli, self.config = asked.cli, asked.config

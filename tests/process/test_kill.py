@@ -212,7 +212,8 @@ def waiting(hub):
 def assert_nothing_lost(hub, load):
     """Every receipted message is in the journal with its bytes, and reached every recipient with them. What waits is counted."""
     assert len(load.receipts) > 40
-    engine = transactions.open_journal(read_config(hub.config).database_url, pooled=False)
+    config = read_config(hub.config)
+    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     with transactions.read_transaction(engine) as tx:
         assert find_wrong_counts(tx) == {}
     engine.dispose()
