@@ -39,7 +39,8 @@ _REAL = ("attacker", "faults", "interop", "patroni", "process")
 #: The files of these tests that take longest, in this order: whoever began with one of them last would finish alone.
 _LONGEST = (
     *("process/test_demo.py", "process/test_kill.py", "faults/test_matrix.py", "process/test_console_port.py"),
-    *("faults/test_network.py", "process/test_pages.py", "faults/test_broker.py", "process/test_hostile.py"),
+    *("faults/test_network.py", "process/test_pages.py", "faults/test_broker.py", "process/test_subscriber.py"),
+    "process/test_hostile.py",
     *("process/test_move.py", "faults/test_random.py", "process/test_disk.py", "process/test_postgresql.py"),
     *("patroni/test_failover.py", "faults/test_postgresql.py", "process/test_declared.py", "process/test_nodes.py"),
     *("faults/test_crowd.py", "faults/test_failover.py", "attacker/test_attacker.py", "process/test_workers.py"),

@@ -65,7 +65,7 @@ def numbers(broker):
     return found
 
 
-@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize("database", [pytest.param("SQLite", marks=pytest.mark.soak), "PostgreSQL"])
 def test_a_broker_that_is_gone(database, tmp_path, request):
     url = request.getfixturevalue("fresh") if database == "PostgreSQL" else None
     with Broker.open() as broker, opened(Town.found(tmp_path, url, nodes=2 if url else 1)) as town:

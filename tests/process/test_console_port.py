@@ -12,7 +12,6 @@ import pytest
 from hub.console.edge import HEADERS
 from hub.report.form.period import find_month_containing
 from tests.browsing import chromium, window
-from tests.conftest import DATABASES
 from tests.declaring import filled
 from tests.officials import by_signxml
 from tests.packets import document
@@ -99,7 +98,7 @@ class Caller:
         return found[1] if found else ""
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True)
 def test_a_report_is_read_down_to_the_bytes_over_http(hub):
     ready(hub)
     an = Caller(hub)
@@ -197,7 +196,7 @@ def test_figures_are_declared_over_http(hub):
     assert (operator.page.count('<tr class="equal">'), operator.page.count('<tr class="differs">')) == (1, 1)
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["postgresql", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True)
 def test_a_report_is_signed_over_http(hub):
     persons = authority("Persons", datetime.now(UTC))
     person = persons.issue("An")

@@ -10,7 +10,6 @@ import pytest
 
 from hub.demo.plan.packets import write_document_packet
 from tests import warm
-from tests.conftest import DATABASES
 from tests.running import until
 from tests.warm import BIN
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 MANY = 60
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["postgresql", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True)
 def test_a_replay_that_is_killed_goes_on_and_replays_each_delivery_once(hub):
     hub.letterbox("vpub")
     hub.start()

@@ -19,7 +19,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
 from hub.node.init_province import choose_ports
 from tests import pki
-from tests.conftest import DATABASES
 from tests.pages import DOCS, SUBSCRIBER, fenced, subscriber_of_the_page
 from tests.process.test_kill import Load, waiting
 from tests.rabbitmq import PASSWORD, USER, Broker
@@ -168,7 +167,7 @@ def work(hub: RunningHub) -> None:
             client.send(letter(100 + kind, "H55.13", "H55.1", kind=kind, reason="sai", **said))
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True)
 def test_a_subscriber_rebuilds_the_report_from_the_events_alone(hub, broker, tmp_path):
     publish_to(hub, broker.url)
     hub.letterbox("vpcp")
@@ -188,7 +187,7 @@ def test_a_subscriber_rebuilds_the_report_from_the_events_alone(hub, broker, tmp
     assert (row["feed"]["unpublished"], row["feed"]["exchange"]) == (0, "lienthong")
 
 
-@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+@pytest.mark.parametrize("hub", ["postgresql", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True)
 def test_a_broker_and_a_hub_that_are_killed_under_load_lose_no_event(hub, broker, tmp_path):
     publish_to(hub, broker.url)
     hub.letterbox("vpcp")
