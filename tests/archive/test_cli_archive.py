@@ -19,6 +19,8 @@ from hub.store import transactions
 from tests import homes
 from tests.archiving import forgotten, live
 
+pytestmark = pytest.mark.slow
+
 Type = Callable[..., Result]
 
 

@@ -18,6 +18,8 @@ from tests import letting_go
 from tests.archive.test_retention_run import START, record
 from tests.province import NOW, document
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

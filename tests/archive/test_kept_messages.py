@@ -26,6 +26,8 @@ from tests.archiving import HUB, LATER, THEN, TRUST, chain, forgotten, live, wro
 from tests.console_town import done
 from tests.province import NOW, ROUTES, document, entry
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = RetentionSettings(enabled=True, months={}, other=1, contest=1, announce=1)
 #: When retention lets go: more than two years later, with the same key.
 GONE = NOW + timedelta(days=900)

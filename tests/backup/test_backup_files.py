@@ -30,6 +30,8 @@ from tests import homes
 from tests.conftest import cannot_be_had
 from tests.province import NOW, ROUTES, document, entry
 
+pytestmark = pytest.mark.slow
+
 
 @attrs.frozen
 class Backed:

@@ -14,6 +14,8 @@ from hub.store import transactions
 from tests import homes
 from tests.conftest import DATABASES
 
+pytestmark = pytest.mark.slow
+
 #: Versions of earlier releases: what follows them removes something (`removing`), or only adds.
 REMOVED, ADDED = "0042", "0046"
 #: A message as every version of the schema has it.
