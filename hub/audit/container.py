@@ -14,9 +14,10 @@ from lxml import etree
 
 from hub.audit import documents
 from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
+from hub.audit.members import BundleMembers
 from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open_sealed_document
 from hub.formats import zip_archive
-from hub.formats.zip_archive import Malformed, Member
+from hub.formats.zip_archive import Member
 from hub.language.phrases import phrase
 from hub.report.counting import lines
 from hub.report.form import definition
@@ -121,37 +122,12 @@ class ContainerAudit:
     def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
         many = FindingCollector("manifest", MANIFEST)
         others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
-        for name in sorted({*others, *said.members}):
-            if name not in said.members:
-                yield from many.no(name, phrase("the manifest does not list it"))
-            elif name not in self.members:
-                yield from many.no(name, phrase("the manifest lists it, but it is missing"))
-            else:
-                yield from self._hash(many, name, said.members[name])
+        yield from BundleMembers(self.file, self.members, self.tell_progress).compare(many, others, said.members)
         if list(said.members) != others and not many.failed:
             yield from many.no(MANIFEST, phrase("the order differs from that in the file"))
         yield from many.end(
             phrase("{count} members have the size and SHA-256 listed in the manifest", count=len(others)),
         )
-
-    def _hash(self, many: FindingCollector, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
-        member, found = self.members[name], sha256()
-        try:
-            for piece in zip_archive.read_member_pieces(self.file, member):
-                found.update(piece)
-                self.tell_progress(member)
-        except Malformed as error:
-            yield from many.no(name, phrase("changed: {what}", what=error.what))
-            return
-        if (member.size, found.hexdigest()) != expected:
-            yield from many.no(
-                name,
-                phrase(
-                    "SHA-256 {hexdigest}, the manifest says {expected}",
-                    hexdigest=found.hexdigest(),
-                    expected=expected[1],
-                ),
-            )
 
     def _same_report(self, said: Manifest, found: Sealed) -> Iterator[AuditFinding]:
         report = found.report

@@ -20,6 +20,7 @@ import attrs
 from cryptography import x509
 
 from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
+from hub.audit.members import BundleMembers
 from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_rejection, open_sealed_document
 from hub.domain.errors import Rejected
 from hub.formats import safe_xml, zip_archive
@@ -391,35 +392,14 @@ class _ContentAudit:
         """Yield whether each member but octets has the size and the hash of the manifest, and is listed there."""
         many, said = FindingCollector("manifest", MANIFEST), self.archive.manifest.members
         others = [name for name in self.archive.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
-        for name in sorted({*others, *said}):
-            if name not in said:
-                yield from many.no(name, phrase("the manifest does not list it"))
-            elif name not in self.archive.members:
-                yield from many.no(name, phrase("the manifest lists it, but it is missing"))
-            else:
-                yield from self._hash(many, name, said[name])
+        yield from self._compared.compare(many, others, said)
         yield from many.end(
             phrase("{count} members have the size and SHA-256 listed in the manifest", count=len(others)),
         )
 
-    def _hash(self, many: FindingCollector, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
-        member, found = self.archive.members[name], hashlib.sha256()
-        try:
-            for piece in zip_archive.read_member_pieces(self.archive.file, member):
-                found.update(piece)
-        except Malformed as error:
-            yield from many.no(name, phrase("changed: {what}", what=error.what))
-            return
-        self._tell(member)
-        if (member.size, found.hexdigest()) != expected:
-            yield from many.no(
-                name,
-                phrase(
-                    "SHA-256 {hexdigest}, the manifest says {expected}",
-                    hexdigest=found.hexdigest(),
-                    expected=expected[1],
-                ),
-            )
+    @property
+    def _compared(self) -> BundleMembers:
+        return BundleMembers(self.archive.file, self.archive.members, self._tell)
 
     def _messages(self) -> Iterator[AuditFinding]:
         many, before, deliveries, attempts = FindingCollector("message", MESSAGES), "", 0, 0
@@ -498,7 +478,7 @@ class _ContentAudit:
             elif digest not in self.octets:
                 yield from many.no(digest, phrase("octets of no message in this file"))
             else:
-                yield from self._hash(many, here[digest], (self.octets[digest], digest))
+                yield from self._compared.compare_member(many, here[digest], (self.octets[digest], digest))
         self.counted["octets"] = len(here)
         yield from many.end(
             phrase("{count} members have the size and SHA-256 of their messages", count=len(here)),
