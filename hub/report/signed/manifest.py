@@ -6,7 +6,7 @@ Knows `xsd/lienthong/1/evidence.xsd`. Holds no key and verifies no seal.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 from lxml import etree
@@ -36,6 +36,9 @@ MANIFEST = "manifest.xml"
 
 #: The maximum content of one file. A program that checks it holds a little of each in memory.
 MOST_FACTS, MOST_EVENTS = 1_000_000, 4_000_000
+
+
+C = TypeVar("C", bound=attrs.AttrsInstance)
 
 
 class OctetsPlace(StrEnum):
@@ -98,36 +101,70 @@ def name_declared_member(message: str) -> str:
 def build_manifest_element(said: Manifest) -> etree._Element:
     """Return the element `Evidence`, without its seal."""
     root = etree.Element(_tag("Evidence"), nsmap=cast("Any", {None: EVIDENCE}))
-    _add(root, "Report", unit=said.unit, form=said.form, period=said.period)
-    _add(root, "MadeAt").text = said.made_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    _add(root, "Counts", **{name: str(number) for name, number in attrs.asdict(said.counts).items()})
-    _add(root, "Head", number=str(said.head[0]), hash=said.head[1])
-    members = _add(root, "Members")
-    for name, (size, digest) in said.members.items():
-        _add(members, "Member", name=name, size=str(size), sha256=digest)
+    add_element(root, "Report", unit=said.unit, form=said.form, period=said.period)
+    add_time_and_counts(root, said.made_at, said.counts)
+    add_members(root, said.head, said.members)
     etree.indent(root)
     return root
 
 
 def read_manifest(root: etree._Element) -> Manifest:
     """Return the content of a sealed manifest, parsed as *root*. Raises ValueError if it violates its schema."""
-    schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / "xsd/lienthong/1/evidence.xsd")
-    if not schema.validate(root):
-        raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])
+    require_schema(root, "evidence")
     report, made_at, counts, head, members = list(root)[:5]
     return Manifest(
         unit=report.get("unit", ""),
         form=report.get("form", ""),
         period=report.get("period", ""),
         made_at=datetime.fromisoformat(made_at.text or ""),
-        counts=Counts(**{field.name: int(counts.get(field.name, "")) for field in attrs.fields(Counts)}),
-        head=(int(head.get("number", "")), head.get("hash", "")),
-        members={each.get("name", ""): (int(each.get("size", "")), each.get("sha256", "")) for each in members},
+        counts=read_counts(counts, Counts),
+        head=read_head(head),
+        members=read_members(members),
     )
 
 
-def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
-    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+# --- what manifests of other bundles have, too
+
+
+def add_element(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    """Append an element of the namespace of *parent*."""
+    return etree.SubElement(parent, f"{{{etree.QName(parent).namespace}}}{tag}", cast("Any", attributes))
+
+
+def add_time_and_counts(root: etree._Element, made_at: datetime, counts: attrs.AttrsInstance) -> None:
+    """Append `MadeAt`, and `Counts` with the fields of *counts*, which are numbers."""
+    add_element(root, "MadeAt").text = made_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    add_element(root, "Counts", **{name: str(number) for name, number in attrs.asdict(counts).items()})
+
+
+def add_members(root: etree._Element, head: tuple[int, str], members: Mapping[str, tuple[int, str]]) -> None:
+    """Append `Head`, the last event of the chain by number and hash, and `Members`, each with its size and SHA-256."""
+    add_element(root, "Head", number=str(head[0]), hash=head[1])
+    listed = add_element(root, "Members")
+    for name, (size, digest) in members.items():
+        add_element(listed, "Member", name=name, size=str(size), sha256=digest)
+
+
+def require_schema(root: etree._Element, name: str) -> None:
+    """Raise ValueError, with what libxml2 says, if *root* violates `xsd/lienthong/1/NAME.xsd`."""
+    schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / f"xsd/lienthong/1/{name}.xsd")
+    if not schema.validate(root):
+        raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])
+
+
+def read_counts(counts: etree._Element, kind: type[C]) -> C:
+    """Return the numbers of an element `Counts` that its schema has accepted, as the attrs class *kind*."""
+    return kind(**{field.name: int(counts.get(field.name, "")) for field in attrs.fields(kind)})
+
+
+def read_head(head: etree._Element) -> tuple[int, str]:
+    """Return number and hash of an element `Head` that its schema has accepted."""
+    return int(head.get("number", "")), head.get("hash", "")
+
+
+def read_members(members: etree._Element) -> dict[str, tuple[int, str]]:
+    """Return size and SHA-256 by name of an element `Members` that its schema has accepted."""
+    return {each.get("name", ""): (int(each.get("size", "")), each.get("sha256", "")) for each in members}
 
 
 def _tag(local: str) -> str:

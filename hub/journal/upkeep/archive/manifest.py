@@ -4,13 +4,21 @@ Knows `xsd/lienthong/1/archive.xsd`. Holds no key and verifies no seal.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import attrs
 from lxml import etree
 
-from hub.formats import xsd_schemas
+from hub.report.signed.manifest import (
+    add_element,
+    add_members,
+    add_time_and_counts,
+    read_counts,
+    read_head,
+    read_members,
+    require_schema,
+)
 
 NAMESPACE = "urn:lienthong:archive:1"
 MIMETYPE = b"application/vnd.lienthong.archive+zip"
@@ -86,34 +94,28 @@ def build_archive_element(said: ArchiveManifest) -> etree._Element:
     root.set("id", said.id)
     root.set("period", said.period)
     root.set("schema", said.version)
-    _add(root, "MadeAt").text = said.made_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    _add(root, "Counts", **{name: str(number) for name, number in attrs.asdict(said.counts).items()})
-    _add(root, "Messages", first=said.messages[0], last=said.messages[1])
-    _add(root, "Events", first=str(said.numbers[0]), last=str(said.numbers[1]))
-    _add(root, "Head", number=str(said.head[0]), hash=said.head[1])
-    members = _add(root, "Members")
-    for name, (size, digest) in said.members.items():
-        _add(members, "Member", name=name, size=str(size), sha256=digest)
+    add_time_and_counts(root, said.made_at, said.counts)
+    add_element(root, "Messages", first=said.messages[0], last=said.messages[1])
+    add_element(root, "Events", first=str(said.numbers[0]), last=str(said.numbers[1]))
+    add_members(root, said.head, said.members)
     etree.indent(root)
     return root
 
 
 def read_archive_element(root: etree._Element) -> ArchiveManifest:
     """Return the content of a sealed manifest, parsed as *root*. Raises ValueError if it violates its schema."""
-    schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / "xsd/lienthong/1/archive.xsd")
-    if not schema.validate(root):
-        raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])
+    require_schema(root, "archive")
     _, counts, messages, events, head, members = list(root)[:6]
     return ArchiveManifest(
         id=root.get("id", ""),
         period=root.get("period", ""),
         version=root.get("schema", ""),
         made_at=read_made_at(root),
-        counts=ArchiveCounts(**{field.name: int(counts.get(field.name, "")) for field in attrs.fields(ArchiveCounts)}),
+        counts=read_counts(counts, ArchiveCounts),
         messages=(messages.get("first", ""), messages.get("last", "")),
         numbers=(int(events.get("first", "")), int(events.get("last", ""))),
-        head=(int(head.get("number", "")), head.get("hash", "")),
-        members={each.get("name", ""): (int(each.get("size", "")), each.get("sha256", "")) for each in members},
+        head=read_head(head),
+        members=read_members(members),
     )
 
 
@@ -123,10 +125,6 @@ def read_made_at(root: etree._Element) -> datetime:
     if made_at.tzinfo is None:
         raise ValueError("MadeAt has no time zone")
     return made_at
-
-
-def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
-    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
 
 
 def _tag(local: str) -> str:
