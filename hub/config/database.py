@@ -11,6 +11,11 @@ _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg")
 
 
+def find_sqlite_file(url: str) -> Path | None:
+    """Return the file of the journal at *url*, a result of `parse_database_url`; None: a server holds it."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+
 class DatabaseUrlUnfit(ValueError):
     """The text is not an accepted URL. The arguments say what is wrong and what is expected.
 

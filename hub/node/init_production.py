@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hub.config.database import parse_database_url
+from hub.config.database import find_sqlite_file, parse_database_url
 from hub.config.editing import FileEdit, undo_edits, write_edits
 from hub.config.files import parse_certificates, read_key_file
 from hub.config.table import ConfigTable
@@ -127,8 +127,8 @@ def write_production(directory: Path, answers: ProductionAnswers, now: datetime,
     engine = transactions.open_journal(url, password_file=answers.password_file, pooled=False)
     try:
         _require_empty_database(engine, url)
-        if url.startswith("sqlite"):
-            written += (Path(url.removeprefix("sqlite:///") + end) for end in ("", "-wal", "-shm"))
+        if file := find_sqlite_file(url):
+            written += (Path(f"{file}{end}") for end in ("", "-wal", "-shm"))
         key = make_key(answers.key_type)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         for name, content in (
@@ -179,9 +179,9 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _require_empty_database(engine: sa.Engine, url: str) -> None:
     """Raise `AlreadyThere` if the database has tables, and `ConfigurationFault` if it would lose what it commits."""
-    if url.startswith("sqlite") and Path(url.removeprefix("sqlite:///")).exists():
-        raise AlreadyThere(phrase("{path} is there already", path=url.removeprefix("sqlite:///")))
-    if url.startswith("sqlite"):
+    if file := find_sqlite_file(url):
+        if file.exists():
+            raise AlreadyThere(phrase("{path} is there already", path=str(file)))
         return  # opening it would make it
     with transactions.read_transaction(engine) as tx:
         if transactions.select_schema_version(tx) is not None:

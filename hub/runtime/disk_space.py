@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 
 from hub.config import Config
+from hub.config.database import find_sqlite_file
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
@@ -27,17 +28,12 @@ _LATER = 60
 _STEP = 1 << 20
 #: Retry delay of an owner whose share is used up, in seconds: an upload of 40 MB takes 3 s at 100 Mbit/s.
 _NEXT = 10
-_SQLITE = "sqlite:///"
 
 
 def describe_lacking_space(config: Config) -> Phrase | None:
     """Return the directories with less free space than `[limits] free-disk` demands, and how much; None if none."""
-    found = ((str(place), shutil.disk_usage(place).free) for place in list_places(config))
-    lacking = [
-        phrase("{place}: {free} octets free, {needed} needed", place=place, free=free, needed=config.free_disk)
-        for place, free in found
-        if free < config.free_disk
-    ]
+    found = (describe_lacking_room(place, config.free_disk) for place in list_places(config))
+    lacking = [each for each in found if each is not None]
     return reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), lacking) if lacking else None
 
 
@@ -52,8 +48,8 @@ def describe_lacking_room(place: Path, octets: int) -> Phrase | None:
 def list_places(config: Config) -> Iterable[Path]:
     """Yield each directory that the hub writes to: `data`, and that of SQLite's file."""
     yield config.data
-    if config.database_url.startswith(_SQLITE):
-        yield Path(config.database_url.removeprefix(_SQLITE)).parent
+    if file := find_sqlite_file(config.database_url):
+        yield file.parent
 
 
 def read_free_octets(place: Path) -> int:

@@ -65,7 +65,7 @@ class Town:
 
     def copies(self, version: str) -> bool:
         """Tell whether a copy of *version* is kept."""
-        return upgrade.JournalCopy(self.url, version).exists()
+        return upgrade.place_copy(self.url, version).exists()
 
 
 @pytest.fixture(params=DATABASES)
@@ -83,7 +83,7 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
         made = Town(home)
         yield made
         for version in (REMOVED, ADDED):
-            copy = upgrade.JournalCopy(made.url, version)
+            copy = upgrade.place_copy(made.url, version)
             for name in (copy.name, copy.aside):
                 server._do(f'DROP DATABASE IF EXISTS "{name}"')
 

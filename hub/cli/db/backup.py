@@ -35,14 +35,16 @@ from hub.language.phrases import Phrase, verbatim
 @pass_screen
 def backup(screen: Screen, file: Path) -> None:
     from hub.cli.journal import read_journal_config
+    from hub.config.database import find_sqlite_file
     from hub.journal.upkeep.backups import sqlite_copy
 
     config = read_journal_config(screen)
-    if not config.database_url.startswith("sqlite"):
+    journal = find_sqlite_file(config.database_url)
+    if journal is None:
         raise CommandStop(t("only SQLite; for PostgreSQL use pg_dump"))
     try:
         with progress_bar(t("Copying")) as tell:
-            new = sqlite_copy.copy_journal(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
+            new = sqlite_copy.copy_journal(journal, file, tell)
         # the store's engine would switch the copy to WAL, which makes two files
         engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)
         try:

@@ -305,6 +305,7 @@ def _restore_journal(
 ) -> None:
     from hub.cli.journal import hold_data_folder, read_journal_config
     from hub.cli.person import name_person
+    from hub.config.database import find_sqlite_file
     from hub.domain.errors import ConfigurationFault
     from hub.journal.upkeep.backups import journal_copy, restoring
     from hub.journal.upkeep.backups.restoring import RestoreStatement
@@ -322,8 +323,7 @@ def _restore_journal(
     said = RestoreStatement(reason=reason, by=name_person(), now=datetime.now(UTC), witness=witness)
     with hold_data_folder(config), _explained(), _telling() as tell:
         require_no_other_hub(config, said.now)
-        if journal_copy.is_sqlite(config):
-            path = journal_copy.find_sqlite_file(config)
+        if path := find_sqlite_file(config.database_url):
             journal: object = path
             done = restoring.restore_sqlite_journal(file, keys, signers, path, config.data, said, tell)
         else:

@@ -151,14 +151,16 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
 @pass_screen
 def upgrade_hub_database(screen: Screen, part: str | None, rehearse: bool, no_copy: bool, undo: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.config.database import find_sqlite_file
     from hub.store import schema_version, transactions
 
     if undo + rehearse + no_copy > 1 or (undo and part):
         raise click.UsageError(t("--undo, --rehearse and --no-copy are used alone"))
     config = read_journal_config(screen)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if config.database_url.startswith("sqlite"):
-        Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = find_sqlite_file(config.database_url)
+    if file is not None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open_journal(config, any_version=True) as engine:
         if undo:
             _undo_upgrade(screen, config, engine)
@@ -169,9 +171,8 @@ def upgrade_hub_database(screen: Screen, part: str | None, rehearse: bool, no_co
         if target is not None and before is None:
             transactions.upgrade_schema(engine, target)
         elif target is not None and before is not None:
-            sqlite = config.database_url.startswith("sqlite")
             used = False if rehearse else _refuse_beside_others(config, engine, before, target)
-            copies = not no_copy and (sqlite or not used)  # a server copies no database that is in use
+            copies = not no_copy and (file is not None or not used)  # a server copies no database that is in use
             kept = _upgrade(screen, config, engine, before, target, copies=copies, rehearses=rehearse)
         after = transactions.read_schema_version(engine)
     said = t("nothing to do") if before == after else f"{before or '-'} → {after}"
@@ -184,17 +185,18 @@ def _upgrade(
     screen: Screen, config: "Config", engine: "Engine", before: str, target: str, *, copies: bool, rehearses: bool
 ) -> str | None:
     """Upgrade the journal, and return the name of the copy that is kept as the way back. Raises `CommandStop`."""
+    from hub.config.database import find_sqlite_file
     from hub.journal.upkeep import upgrade
     from hub.store import schema_version
 
     steps = schema_version.list_migration_steps()
     removes = schema_version.applies_after_part(steps, before, target)
-    copy = upgrade.JournalCopy(config.database_url, before, config.password_file)
+    copy = upgrade.place_copy(config.database_url, before, config.password_file)
     done = False
     try:
         if copies:
-            if config.database_url.startswith("sqlite"):
-                _refuse_without_room(config)
+            if file := find_sqlite_file(config.database_url):
+                _refuse_without_room(file)
             with progress_bar(t("Copying")) as tell:
                 copy.make(tell)
             rehearsed = copy.open()
@@ -223,11 +225,10 @@ def _upgrade(
     return copy.name
 
 
-def _refuse_without_room(config: "Config") -> None:
-    """Refuse a copy of SQLite's file for which its disk has no room. Raises `CommandStop`."""
+def _refuse_without_room(file: Path) -> None:
+    """Refuse a copy of SQLite's *file* for which its disk has no room. Raises `CommandStop`."""
     from hub.runtime.disk_space import describe_lacking_room
 
-    file = Path(config.database_url.removeprefix("sqlite:///"))
     # once for the copy, once for what the migrations write before they are undone there
     if lacking := describe_lacking_room(file.parent, 2 * file.stat().st_size):
         raise CommandStop(say(lacking))
@@ -243,7 +244,7 @@ def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine") -> None:
         raise CommandStop(t("the hub is running (pid {pid}); stop it first", pid=pid))
     now = transactions.read_schema_version(engine)
     earlier = [step.version for step in schema_version.list_migration_steps() if now is None or step.version < now]
-    copies = (upgrade.JournalCopy(config.database_url, version, config.password_file) for version in reversed(earlier))
+    copies = (upgrade.place_copy(config.database_url, version, config.password_file) for version in reversed(earlier))
     found = next((copy for copy in copies if copy.exists()), None)
     if found is None:
         raise CommandStop(t("there is no copy of before an upgrade"), NOT_FOUND)

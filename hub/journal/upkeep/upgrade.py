@@ -13,6 +13,7 @@ from time import monotonic
 import attrs
 import sqlalchemy as sa
 
+from hub.config.database import find_sqlite_file
 from hub.journal import events
 from hub.journal.upkeep.backups import sqlite_copy
 from hub.language.phrases import phrase
@@ -23,8 +24,9 @@ from hub.store.transactions import Transaction
 _APART = "postgres"
 #: What is counted, by what. Every version of the schema has these columns.
 _COUNTED = {"message": ("state", "service"), "delivery": ("state",), "fact": ("service", "milestone"), "unit": ()}
-_SQLITE = "sqlite:///"
 
+#: Called with what is done of a copy, and all of it.
+Tell = Callable[[int, int], None]
 #: What is counted: `message accepted documents` and so on; and its number.
 Figures = Mapping[str, int | str]
 
@@ -78,32 +80,77 @@ def upgrade_journal(engine: sa.Engine, target: str, *, commit: bool = True) -> f
 
 
 @attrs.frozen
-class JournalCopy:
-    """Where the copy of one journal lies that is made before an upgrade: a file beside SQLite's, a database on the server."""
+class FileCopy:
+    """The copy of a journal on SQLite, beside its file."""
 
-    url: str  #: of the journal
+    file: Path  #: of the journal
     version: str  #: of its schema, before the upgrade
-    password_file: Path | None = None  #: for PostgreSQL
 
     @property
     def name(self) -> str:
-        """Return the path of the file, or the name of the database."""
-        if self.url.startswith(_SQLITE):
-            return f"{self._file}.before-upgrade-{self.version}"
-        return f"{self._database}_before_upgrade_{self.version}"
+        """Return the path of the copy."""
+        return f"{self.file}.before-upgrade-{self.version}"
 
     @property
     def aside(self) -> str:
         """Return where the upgraded journal lies after `put_back`."""
-        return self.name.replace("before", "after", 1) if self._server else f"{self._file}.after-upgrade-{self.version}"
+        return f"{self.file}.after-upgrade-{self.version}"
+
+    def exists(self) -> bool:
+        """Tell whether it was made."""
+        return Path(self.name).exists()
+
+    def make(self, tell: Tell = lambda _done, _all: None) -> None:
+        """Copy the journal, in place of an earlier copy. Raises `Uncopied`."""
+        self.remove()
+        try:
+            sqlite_copy.name_backup(sqlite_copy.copy_journal(self.file, Path(self.name), tell), Path(self.name))
+        except OSError as error:
+            raise Uncopied(phrase("{file}: {error}", file=self.name, error=error.strerror)) from error
+
+    def open(self) -> sa.Engine:
+        """Return an engine of the copy."""
+        return transactions.open_journal(f"sqlite:///{self.name}", pooled=False)
+
+    def remove(self) -> None:
+        """Remove the copy, if there is one."""
+        for left in ("", "-wal", "-shm"):
+            Path(f"{self.name}{left}").unlink(missing_ok=True)
+
+    def put_back(self, journal: sa.Engine) -> None:
+        """Make the copy the journal again, and keep the upgraded one as `aside`. No hub may run.
+
+        Raises `Unreturnable` if a message came since the copy was made, which would be lost, or if there is an `aside`.
+        """
+        if Path(self.aside).exists():
+            raise Unreturnable(phrase("{name} exists already", name=self.aside))
+        copied = self.open()
+        _require_no_message_since(journal, copied)
+        for engine in (journal, copied):
+            with engine.connect() as connection:  # one file each, without WAL
+                connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
+            engine.dispose()
+        Path(self.aside).hardlink_to(self.file)  # there is a journal at every moment
+        Path(self.name).replace(self.file)
+
+
+@attrs.frozen
+class DatabaseCopy:
+    """The copy of a journal on PostgreSQL: another database of the same server. Its methods do what those of `FileCopy` do."""
+
+    url: str  #: of the journal
+    version: str  #: of its schema, before the upgrade
+    password_file: Path | None
 
     @property
-    def _file(self) -> Path:
-        return Path(self.url.removeprefix(_SQLITE))
+    def name(self) -> str:
+        """Return the name of the copy."""
+        return f"{self._database}_before_upgrade_{self.version}"
 
     @property
-    def _server(self) -> bool:
-        return not self.url.startswith(_SQLITE)
+    def aside(self) -> str:
+        """Return the name of the upgraded journal after `put_back`."""
+        return f"{self._database}_after_upgrade_{self.version}"
 
     @property
     def _database(self) -> str:
@@ -113,25 +160,9 @@ class JournalCopy:
         """Tell whether it was made."""
         return self._is_there(self.name)
 
-    def _is_there(self, name: str) -> bool:
-        if not self._server:
-            return Path(name).exists()
-        with self._administer() as connection:
-            query = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
-            return connection.execute(query, {"name": name}).first() is not None
-
-    def make(self, tell: Callable[[int, int], None] = lambda _done, _all: None) -> None:
-        """Copy the journal, in place of an earlier copy. Raises `Uncopied`.
-
-        On PostgreSQL the server copies the database, to which nobody else may be connected.
-        """
+    def make(self, _tell: Tell = lambda _done, _all: None) -> None:
+        """Let the server copy the journal, to which nobody else may be connected. Raises `Uncopied`."""
         self.remove()
-        if not self._server:
-            try:
-                sqlite_copy.name_backup(sqlite_copy.copy_journal(self._file, Path(self.name), tell), Path(self.name))
-            except OSError as error:
-                raise Uncopied(phrase("{file}: {error}", file=self.name, error=error.strerror)) from error
-            return
         try:
             self._run(f"CREATE DATABASE {_quote(self.name)} TEMPLATE {_quote(self._database)}")
         except sa.exc.DBAPIError as error:
@@ -145,48 +176,30 @@ class JournalCopy:
 
     def open(self) -> sa.Engine:
         """Return an engine of the copy."""
-        if not self._server:
-            return transactions.open_journal(f"{_SQLITE}{self.name}", pooled=False)
-        url = sa.make_url(self.url).set(database=self.name).render_as_string(hide_password=False)
-        return transactions.open_journal(url, password_file=self.password_file, pooled=False)
+        return self._open(self.name)
 
     def remove(self) -> None:
         """Remove the copy, if there is one."""
-        if self._server:
-            if self.exists():
-                self._run(f"DROP DATABASE {_quote(self.name)}")
-            return
-        for left in ("", "-wal", "-shm"):
-            Path(f"{self.name}{left}").unlink(missing_ok=True)
+        if self.exists():
+            self._run(f"DROP DATABASE {_quote(self.name)}")
 
     def put_back(self, journal: sa.Engine) -> None:
-        """Make the copy the journal again, and keep the upgraded one as `aside`. No hub may run.
-
-        Raises `Unreturnable` if a message came since the copy was made, which would be lost, or if there is an `aside`.
-        """
+        """Make the copy the journal again, and keep the upgraded one as `aside`. Raises `Unreturnable`."""
         if self._is_there(self.aside):
             raise Unreturnable(phrase("{name} exists already", name=self.aside))
         copied = self.open()
-        with transactions.read_transaction(journal) as tx, transactions.read_transaction(copied) as before:
-            since = _count_messages(tx) - _count_messages(before)
-            if since:
-                raise Unreturnable(
-                    phrase("{since} messages came since the upgrade; the copy does not have them", since=since)
-                )
-        copied.dispose()
-        if self._server:
-            journal.dispose()
-            self._run(  # as one statement: both or neither
-                f"ALTER DATABASE {_quote(self._database)} RENAME TO {_quote(self.aside)}; "
-                f"ALTER DATABASE {_quote(self.name)} RENAME TO {_quote(self._database)}"
-            )
-            return
+        _require_no_message_since(journal, copied)
         for engine in (journal, copied):
-            with engine.connect() as connection:  # one file each, without WAL
-                connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
             engine.dispose()
-        Path(self.aside).hardlink_to(self._file)  # there is a journal at every moment
-        Path(self.name).replace(self._file)
+        self._run(  # as one statement: both or neither
+            f"ALTER DATABASE {_quote(self._database)} RENAME TO {_quote(self.aside)}; "
+            f"ALTER DATABASE {_quote(self.name)} RENAME TO {_quote(self._database)}"
+        )
+
+    def _is_there(self, name: str) -> bool:
+        with self._administer() as connection:
+            query = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
+            return connection.execute(query, {"name": name}).first() is not None
 
     def _run(self, statement: str) -> None:
         with self._administer() as connection:
@@ -194,9 +207,25 @@ class JournalCopy:
 
     def _administer(self) -> sa.Connection:
         """Return a connection to the server's own database, as the journal's role."""
-        url = sa.make_url(self.url).set(database=_APART).render_as_string(hide_password=False)
-        engine = transactions.open_journal(url, password_file=self.password_file, pooled=False)
-        return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return self._open(_APART).connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def _open(self, database: str) -> sa.Engine:
+        url = sa.make_url(self.url).set(database=database).render_as_string(hide_password=False)
+        return transactions.open_journal(url, password_file=self.password_file, pooled=False)
+
+
+def place_copy(url: str, version: str, password_file: Path | None = None) -> FileCopy | DatabaseCopy:
+    """Return where the copy of the journal at *url* lies that is made before an upgrade from *version*."""
+    file = find_sqlite_file(url)
+    return DatabaseCopy(url, version, password_file) if file is None else FileCopy(file, version)
+
+
+def _require_no_message_since(journal: sa.Engine, copied: sa.Engine) -> None:
+    """Raise `Unreturnable` if *journal* has messages that *copied* lacks."""
+    with transactions.read_transaction(journal) as tx, transactions.read_transaction(copied) as before:
+        since = _count_messages(tx) - _count_messages(before)
+    if since:
+        raise Unreturnable(phrase("{since} messages came since the upgrade; the copy does not have them", since=since))
 
 
 def _count_messages(tx: Transaction) -> int:

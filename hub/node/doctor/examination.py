@@ -17,6 +17,7 @@ from lxml import etree
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.config import Config, read_config
+from hub.config.database import find_sqlite_file
 from hub.config.table import is_credential
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -148,8 +149,8 @@ def _list_files(config: Config) -> Iterator[FileState]:
     for folder in ("partners", "officials", "trust"):
         read += sorted(path for path in (home / folder).glob("*") if path.is_file())
     written = [path for path in config.data.glob("*") if path.is_file()]
-    if config.database_url.startswith("sqlite"):
-        written += [Path(config.database_url.removeprefix("sqlite:///") + end) for end in ("", "-wal", "-shm")]
+    if file := find_sqlite_file(config.database_url):
+        written += [Path(f"{file}{end}") for end in ("", "-wal", "-shm")]
     for path in dict.fromkeys([*read, *written]):
         found = _stat_or_none(path)
         if found is not None:
@@ -232,9 +233,10 @@ def examine_database(config: Config, clock: Callable[[], datetime]) -> tuple[lis
 
     A mistake that `check` names is not repeated here.
     """
+    file = find_sqlite_file(config.database_url)
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
-        if engine.dialect.name == "sqlite" and not Path(config.database_url.removeprefix("sqlite:///")).exists():
+        if file is not None and not file.exists():
             return [], None
         with transactions.read_transaction(engine) as tx:
             here, there = clock(), nodes.read_node_time(tx, clock())

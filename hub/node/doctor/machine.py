@@ -15,6 +15,7 @@ from statistics import median
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hub.config import Config
+from hub.config.database import find_sqlite_file
 from hub.language.phrases import phrase
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
 
@@ -45,9 +46,9 @@ def examine_machine(config: Config | None, now: datetime) -> Iterator[Diagnosis]
         return  # check has said so
     free, files = shutil.disk_usage(place).free, os.statvfs(place)
     yield judge_space(free, config.free_disk, files.f_favail, files.f_files)
-    url = config.database_url
-    sqlite = Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite") else None
-    yield judge_file_system(find_file_system(sqlite or place, Path("/proc/mounts")), sqlite=sqlite is not None)
+    file = find_sqlite_file(config.database_url)
+    written = place if file is None else file.parent
+    yield judge_file_system(find_file_system(written, Path("/proc/mounts")), sqlite=file is not None)
     yield judge_sync(_measure_sync(place))
 
 

@@ -10,6 +10,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import Config
+from hub.config.database import find_sqlite_file
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal import events
 from hub.journal.upkeep import integrity
@@ -21,7 +22,6 @@ from hub.store import schema_version, transactions
 from hub.store.tables import message
 
 Tell = Callable[[str, int], None]
-_SQLITE_URL = "sqlite:///"
 #: No database to try a dump in.
 NOWHERE = PostgresqlPlace("")
 
@@ -54,16 +54,6 @@ def read_journal_state(tx: transactions.Transaction) -> JournalState:
     return JournalState(number, head, events.read_last_event_time(tx), messages, schema)
 
 
-def is_sqlite(config: Config) -> bool:
-    """Tell whether the journal is SQLite's."""
-    return config.database_url.startswith(_SQLITE_URL)
-
-
-def find_sqlite_file(config: Config) -> Path:
-    """Return the file of the journal on SQLite."""
-    return Path(config.database_url.removeprefix(_SQLITE_URL))
-
-
 def place_postgresql(config: Config, settings: BackupSettings | None) -> PostgresqlPlace:
     """Return the journal's database on PostgreSQL."""
     return PostgresqlPlace(config.database_url, config.password_file, settings.programs if settings else None)
@@ -78,17 +68,15 @@ def place_trial(config: Config, settings: BackupSettings | None) -> PostgresqlPl
 
 def measure_journal(config: Config, settings: BackupSettings) -> int:
     """Return the number of octets that a copy of the journal takes, about. Raises OSError."""
-    if is_sqlite(config):
-        return find_sqlite_file(config).stat().st_size
+    if file := find_sqlite_file(config.database_url):
+        return file.stat().st_size
     return place_postgresql(config, settings).measure_size()
 
 
 def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> CopiedJournal:
     """Copy the journal into the folder *work*. Raises OSError, sqlite3.Error, BackupUnfit."""
-    if is_sqlite(config):
-        new = sqlite_copy.copy_journal(
-            find_sqlite_file(config), work / SQLITE, lambda done, _all: tell("copying", done)
-        )
+    if file := find_sqlite_file(config.database_url):
+        new = sqlite_copy.copy_journal(file, work / SQLITE, lambda done, _all: tell("copying", done))
         copied = new.rename(work / SQLITE)
         engine = _open_copy(copied)
         try:
