@@ -112,7 +112,7 @@ async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
-async def list_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_raised_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the alerts to operators."""
     found = await parts.turns.look(alerts_page.read_visible_alerts, call.user)
     said = ApiAlertList(
@@ -179,7 +179,7 @@ OPERATIONS = (
         scopes=(Permission.SEE_READINESS,),
         whole=True,
         answers=ApiAlertList,
-        run=list_alerts,
+        run=list_raised_alerts,
     ),
     ApiOperation(
         name="acknowledgeAlerts",

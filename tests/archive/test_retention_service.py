@@ -128,12 +128,12 @@ def test_free_pages_are_given_back_but_for_some(engine):
     with transactions.write_transaction(engine) as tx:
         tx.execute(sa.insert(content), [{"sha256": f"{n}", "part": 0, "octets": b"x" * 40_000} for n in range(100)])
     with transactions.write_transaction(engine) as tx:
-        before, _ = disk_budget.measure_journal(tx)
+        before, _ = disk_budget.measure_database(tx)
         tx.execute(sa.delete(content))
         steps = 1
         while disk_budget.give_back_pages(tx, 100, 0.1):
             steps += 1
-        after, free = disk_budget.measure_journal(tx)
+        after, free = disk_budget.measure_database(tx)
     assert steps > 5, "in short steps"
     assert before - after > 3_000_000
     assert 0 < free <= 0.5 * after, "new rows need no new pages"

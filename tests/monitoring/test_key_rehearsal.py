@@ -12,7 +12,7 @@ from hub import config
 from hub.domain.model import Receive
 from hub.domain.sightings import MOST_VALUES, Sighting, SightingKind, Sightings
 from hub.monitoring.keys import sighting_rows
-from hub.monitoring.keys.rehearsal import KeyUse, RehearsalVerdict, judge_certificate, rehearse_partner
+from hub.monitoring.keys.rehearsal import KeyUse, RehearsalVerdict, judge_next_certificate, rehearse_partner
 from hub.security.certificates import Anchors
 from tests import homes, pki
 from tests.pki import DAY, NOW
@@ -109,9 +109,9 @@ def test_of_a_partner_that_was_not_seen_nothing_is_known():
 def test_the_certificate_itself_is_judged_first(tmp_path, code, sure, new):
     made = config.read_config(homes.begin(tmp_path / "tinh") / "hub.toml")
     made = attrs.evolve(made, anchors=Anchors([CA.certificate], [CA.crl()]))
-    found = judge_certificate(new.certificate, (), list(KeyUse), made, NOW)
+    found = judge_next_certificate(new.certificate, (), list(KeyUse), made, NOW)
     assert (code, sure) in [(each.code, each.sure) for each in found]
-    assert judge_certificate(CA.issue("fine").certificate, (), list(KeyUse), made, NOW) == []
+    assert judge_next_certificate(CA.issue("fine").certificate, (), list(KeyUse), made, NOW) == []
 
 
 def test_what_is_seen_in_memory_is_bounded_and_joins_what_other_processes_saw():

@@ -320,7 +320,7 @@ def test_the_certificate_must_name_the_hub_and_have_days_left(
     config = attrs.evolve(
         read_config(home / "hub.toml", {}), public_url="https://truc.example:8443", tls=identity, sample=False
     )
-    assert examination.judge_certificate(config, NOW).verdict is verdict
+    assert examination.judge_hub_certificate(config, NOW).verdict is verdict
 
 
 def backed_up(every: timedelta | None = None) -> BackupSettings:

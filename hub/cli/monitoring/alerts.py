@@ -48,7 +48,7 @@ def manage_alerts() -> None:
 )
 @click.option("--ended", is_flag=True, help=t("Also those that ended in the last 90 days."))
 @pass_screen
-def list_alerts(screen: Screen, ended: bool) -> None:
+def list_hub_alerts(screen: Screen, ended: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.journal.upkeep import hub_alerts
     from hub.store import transactions
@@ -195,5 +195,5 @@ def _is_told(standing: "NoticeStanding") -> bool:
     return bool(standing.reason) or standing.state in {"sent", "failed"}
 
 
-for _each in (list_alerts, acknowledge, test_channels):
+for _each in (list_hub_alerts, acknowledge, test_channels):
     manage_alerts.add_command(_each)

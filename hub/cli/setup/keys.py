@@ -127,13 +127,13 @@ def _rehearse(
     now: datetime,
 ) -> "tuple[list[RehearsalFinding], list[PartnerRehearsal]]":
     from hub.monitoring.keys.rehearsal import (
-        judge_certificate,
+        judge_next_certificate,
         list_certificate_uses,
         rehearse_partner,
     )
 
     current = {use: each for use, each in list_certificate_uses(config).items() if not uses or use in uses}
-    own = judge_certificate(new, chain, list(current), config, now)
+    own = judge_next_certificate(new, chain, list(current), config, now)
     found = [
         rehearse_partner(partner, current, new, chain, [each for each in seen if each.partner == code])
         for code, partner in sorted(config.partners.items())

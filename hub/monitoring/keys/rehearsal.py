@@ -62,7 +62,7 @@ class PartnerRehearsal:
         return RehearsalVerdict.UNSURE if self.findings else RehearsalVerdict.FINE
 
 
-def judge_certificate(
+def judge_next_certificate(
     new: x509.Certificate, chain: Sequence[x509.Certificate], uses: Sequence[KeyUse], config: Config, now: datetime
 ) -> list[RehearsalFinding]:
     """Return what is wrong with the certificate *new* itself, whatever partner is asked. *chain*: the CAs above it."""

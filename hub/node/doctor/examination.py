@@ -50,7 +50,7 @@ def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[
     yield from examine_machine(config, now)
     if config is not None:
         yield judge_files(_list_files(config), _stat_or_none(config.data), os.geteuid())
-        yield judge_certificate(config, now)
+        yield judge_hub_certificate(config, now)
         found, seen = examine_database(config, clock)
         yield from found
         yield from examine_running(config, seen)
@@ -174,7 +174,7 @@ def _name_account(uid: int) -> str:
 # --- certificate -----------------------------------------------------------------------------------------------------
 
 
-def judge_certificate(config: Config, now: datetime) -> Diagnosis:
+def judge_hub_certificate(config: Config, now: datetime) -> Diagnosis:
     """Judge the name and the days of the certificate by which partners know the hub."""
     certificate = config.tls.certificate
     days = (certificate.not_valid_after_utc - now).days

@@ -66,14 +66,14 @@ def place_trial(config: Config, settings: BackupSettings | None) -> PostgresqlPl
     return PostgresqlPlace(settings.trial_url or "", config.password_file, settings.programs)
 
 
-def measure_journal(config: Config, settings: BackupSettings) -> int:
+def measure_journal_copy(config: Config, settings: BackupSettings) -> int:
     """Return the number of octets that a copy of the journal takes, about. Raises OSError."""
     if file := find_sqlite_file(config.database_url):
         return file.stat().st_size
     return place_postgresql(config, settings).measure_size()
 
 
-def copy_journal(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> CopiedJournal:
+def copy_for_backup(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> CopiedJournal:
     """Copy the journal into the folder *work*. Raises OSError, sqlite3.Error, BackupUnfit."""
     if file := find_sqlite_file(config.database_url):
         new = sqlite_copy.copy_journal(file, work / SQLITE, lambda done, _all: tell("copying", done))

@@ -64,9 +64,9 @@ def make_backup(
     with hold_work_folder(config.data) as work:
         shelf.remove_unfinished(settings.folder)
         chosen = contents.choose_files(config, settings)
-        _require_room(config, journal_copy.measure_journal(config, settings))
+        _require_room(config, journal_copy.measure_journal_copy(config, settings))
         made_at = clock().astimezone(UTC).replace(microsecond=0)  # before the copy begins: what came earlier is in it
-        copied = journal_copy.copy_journal(config, settings, work, tell)
+        copied = journal_copy.copy_for_backup(config, settings, work, tell)
         state = copied.state
         files = [(copied.name, copied.file), *chosen.files]
         manifest = BackupManifest(

@@ -51,7 +51,7 @@ class BudgetStanding:
         return used >= WARN_PART * self.budget or (self.days is not None and self.days <= WARN_DAYS)
 
 
-def measure_journal(tx: Transaction) -> tuple[int, int]:
+def measure_database(tx: Transaction) -> tuple[int, int]:
     """Return the octets of the database, and of them those that new rows can use (SQLite: free pages; else 0)."""
     if tx.dialect.name == "postgresql":
         return int(tx.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0), 0
@@ -64,7 +64,7 @@ def measure_journal(tx: Transaction) -> tuple[int, int]:
 
 def record_size(tx: Transaction, now: datetime) -> JournalSize:
     """Measure the database and keep the size as that of today. Sizes of more than `KEPT` days ago are removed."""
-    octets, free = measure_journal(tx)
+    octets, free = measure_database(tx)
     day = find_local_day(now)
     values = {"octets": octets, "free": free, "measured_at": now}
     if not tx.execute(sa.update(table).where(table.c.day == day).values(values)).rowcount:
@@ -81,7 +81,7 @@ def list_sizes(tx: Transaction, since: date) -> list[JournalSize]:
 
 def read_budget(tx: Transaction, budget: int, now: datetime) -> BudgetStanding:
     """Return how *budget* (octets; 0: none) is used, by the sizes of the last `WINDOW` days and the size now."""
-    octets, free = measure_journal(tx)
+    octets, free = measure_database(tx)
     day = find_local_day(now)
     sizes = [each for each in list_sizes(tx, day - timedelta(days=WINDOW)) if each.day < day]
     return judge_budget(budget, [*sizes, JournalSize(day, octets, free)])
