@@ -411,12 +411,14 @@ class DeliveryService(Service):
         try:
             if consignment is None:
                 consignment = await self._journal.read(consignments.read_consignment, claim)
-            bind_contextvars(trace=consignment.message.trace_id)
             message = consignment.message
-            span = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)[36:52]
-            with self._tracer.span(SpanWork.PUSH, message.id, message.trace, span) as told:
+            bind_contextvars(trace=message.trace_id)
+            traceparent = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)
+            with self._tracer.span(SpanWork.PUSH, message.id, message.trace, traceparent[36:52]) as told:
                 told |= {"partner": claim.partner, "attempt": claim.number}
-                outcome = await self._hold(claim, consignment, partner, last)
+                if self._tracer.tells(message.id, message.trace):
+                    traceparent = f"{traceparent[:-2]}01"  # sampled: who gets it may tell its own spans of it, too
+                outcome = await self._hold(consignment, partner, last, traceparent)
                 told["outcome"] = name_outcome(outcome)
                 if isinstance(outcome, Unavailable):
                     told["failure"] = "unavailable"
@@ -431,7 +433,7 @@ class DeliveryService(Service):
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.hands_over)
 
-    async def _hold(self, claim: Claim, consignment: Consignment, partner: Partner, last: "_LastCall") -> Outcome:
+    async def _hold(self, consignment: Consignment, partner: Partner, last: "_LastCall", traceparent: str) -> Outcome:
         adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
         size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
         conversation = adapter.deliver(consignment, self._now())
@@ -439,23 +441,18 @@ class DeliveryService(Service):
         while isinstance(step, Request):
             last.request, last.reply, began = step, None, self._clock.seconds()
             try:
-                last.reply = reply = await self._send(self._trace(step, consignment, claim), partner)
+                last.reply = reply = await self._send(_add_traceparent(step, traceparent), partner)
             finally:
                 last.seconds = self._clock.seconds() - began
             step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
         return step
 
-    def _trace(self, request: Request, consignment: Consignment, claim: Claim) -> Request:
-        """Return *request* with the trace context of its message, which is not kept with the exchange: it differs each
-        time.
-        """
-        if not request.url.startswith("http"):
-            return request
-        message = consignment.message
-        traceparent = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)
-        if self._tracer.tells(message.id, message.trace):
-            traceparent = f"{traceparent[:-2]}01"  # sampled: who gets it may tell its own spans of it, too
-        return attrs.evolve(request, headers=(*request.headers, ("traceparent", traceparent)))
+
+def _add_traceparent(request: Request, traceparent: str) -> Request:
+    """Return *request* with the trace context, which is not kept with the exchange: it differs each time."""
+    if not request.url.startswith("http"):
+        return request
+    return attrs.evolve(request, headers=(*request.headers, ("traceparent", traceparent)))
 
 
 @attrs.define(eq=False)
