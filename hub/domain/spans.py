@@ -46,12 +46,12 @@ def name_span(message: str, work: SpanWork) -> str:
 def is_sampled(trace_id: str, traceparent: str | None, share: float) -> bool:
     """Tell whether the spans of a trace are told: as its caller says, else *share* (0 to 1) of all traces.
 
-    By the id of the trace, so every process and node decides alike (W3C Trace Context, section 3.2.2.5.1, and
-    OpenTelemetry's TraceIdRatioBased: the lower half of the id is compared).
+    By the id of the trace, so every process and node decides alike: the last seven octets are compared, which are random
+    in every trace id (W3C Trace Context Level 2, “random trace id flag”), also in one that is a UUIDv7.
     """
     if traceparent is not None:
         return traceparent.endswith("1")
-    return int(trace_id[16:], 16) < share * 2**64
+    return int(trace_id[-14:], 16) < share * 2**56
 
 
 class _NotTold(AbstractContextManager[dict[str, str | int]]):

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hub.domain.ids import make_id
 from hub.domain.spans import NO_TRACER, SpanWork, Tracer, WorkSpan, is_sampled, name_span
+from hub.domain.trace_context import find_trace_id
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 MESSAGE = "0192f0c1-0000-7000-8000-000000000001"
@@ -69,6 +71,12 @@ def test_of_many_traces_the_share_is_told_and_by_all_processes_the_same():
     ids = [f"{number * 0x9E3779B97F4A7C15 % 2**128:032x}" for number in range(1, 2001)]
     chosen = [each for each in ids if is_sampled(each, None, 0.25)]
     assert 400 < len(chosen) < 600
+
+
+def test_the_share_is_also_that_of_traces_whose_id_is_a_message_s():
+    """Two bits in the middle of such an id are the same in all."""
+    ids = [find_trace_id(make_id(datetime(2026, 11, 29, tzinfo=UTC)), None) for _ in range(2000)]
+    assert 400 < len([each for each in ids if is_sampled(each, None, 0.25)]) < 600
 
 
 def test_without_a_collector_nothing_is_told():
