@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
+from hub.domain.errors import Unready
 from hub.journal import events, messages
 from hub.journal.upkeep import backup_runs, eras
 from hub.journal.upkeep.backups import claims, following, lineage, witness
@@ -48,6 +49,7 @@ def follow(
     folder: Path | None = None,
     name: str = "n",
     ended: list[str] | None = None,
+    journal: InlineDatabase | None = None,
 ) -> WitnessFollower:
     """Let a node run for some seconds."""
     backup = None if folder is None else SimpleNamespace(folder=folder, keep=1)
@@ -55,7 +57,7 @@ def follow(
     live: Any = SimpleNamespace(config=SimpleNamespace(backup=backup, province="H55"))
     told: list[str] = [] if ended is None else ended
     follower = WitnessFollower(
-        InlineDatabase(engine),
+        journal or InlineDatabase(engine),
         live,
         clock,
         lambda: NOW,
@@ -68,6 +70,19 @@ def follow(
         clock.advance(1)
     _ = follower.stopService()
     return follower
+
+
+class DiskFull(InlineDatabase):
+    """A journal whose commits fail, each with an event of another step in it."""
+
+    def write(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+        def full(tx: transactions.Transaction) -> None:
+            messages.record_message(tx, entry(document(document_id="D9"), 9), ROUTES)
+            events.chain_events(tx)
+            step(tx, *args, **kwargs)
+            raise Unready("journal-unavailable")
+
+        return super().write(full)
 
 
 def put_back(engine: sa.Engine, number: int) -> None:
@@ -120,6 +135,13 @@ def test_a_journal_that_ends_earlier_than_a_node_has_seen_was_put_back(engine: s
     assert "it was put back" in found(engine, Witness(seen.folder))
     follower = follow(engine, Witness(seen.folder))
     assert "it was put back" in str(follower.describe_put_back()), "seen while the hub runs, too"
+
+
+def test_a_node_has_not_seen_what_was_never_committed(engine: sa.Engine, seen: Witness) -> None:
+    follow(engine, seen, journal=DiskFull(engine))
+    assert seen.read_last() is None
+    follow(engine, seen)
+    assert found(engine, Witness(seen.folder)) == ""
 
 
 def test_a_journal_that_was_put_back_and_went_on_has_another_history(engine: sa.Engine, seen: Witness) -> None:

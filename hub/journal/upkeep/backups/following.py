@@ -64,7 +64,8 @@ class WitnessFollower(PeriodicService):
         """Follow the journal to its end."""
         try:
             if not self._taken_up:
-                await self._journal.write(lineage.take_up_era, self._witness, self._now())
+                await self._journal.write(lineage.join_era, self._witness, self._now())
+                await self._journal.read(lineage.begin_witness, self._witness, self._now())
                 self._taken_up = True
             while await self._journal.read(self._follow) and not self.stopping:
                 pass

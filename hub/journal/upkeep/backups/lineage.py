@@ -61,8 +61,8 @@ def begin_restored_era(
     """Begin an era of the journal, which was put back, and record the receipts that it lacks as far as *witness* knows.
 
     An era that only the witness knows, because it began after the moment to which the journal was put back, is written
-    down before, so that other nodes that have seen it know it as an earlier one. Return the era that begins and the number
-    of these receipts. Raises OSError.
+    down before, so that other nodes that have seen it know it as an earlier one. The witness goes on with the era at the
+    node's next start (`join_era`). Return the era that begins and the number of these receipts. Raises OSError.
     """
     seen = witness.read_last()
     known = eras.list_eras(tx)
@@ -71,7 +71,7 @@ def begin_restored_era(
         eras.note_era(tx, now, seen.era, seen.era_id)
     if before is None:
         before = eras.ensure_era(tx, now)
-    number, digest = events.read_chain_head(tx)
+    number, _ = events.read_chain_head(tx)
     complete = seen is not None and witness.covers(number)
     begun = eras.begin_era(
         tx,
@@ -83,25 +83,26 @@ def begin_restored_era(
         after=seen.era if seen else 0,
         complete=complete,
     )
-    lost = eras.add_lost_receipts(tx, begun.number, witness.find_missing(before.number, number))
-    witness.append(begin_line(begun, number, digest, now))
-    return begun, lost
+    return begun, eras.add_lost_receipts(tx, begun.number, witness.find_missing(before.number, number))
 
 
-def take_up_era(tx: Transaction, witness: Witness, now: datetime) -> WitnessLine:
-    """Let *witness* go on with the journal's present era, and return its line. Raises OSError.
+def join_era(tx: Transaction, witness: Witness, now: datetime) -> None:
+    """Begin the journal's first era if it has none, and record the receipts that it lacks of the era of *witness*.
 
-    If an era began since, the receipts of the one before that the journal lacks are recorded.
+    The witness goes on with the present era once this is committed (`begin_witness`). Raises OSError.
     """
-    era = eras.ensure_era(tx, now)
-    seen = witness.read_last()
-    if seen is not None and seen.era_id == era.id:
-        return seen
-    if seen is not None:
+    era, seen = eras.ensure_era(tx, now), witness.read_last()
+    if seen is not None and seen.era_id != era.id:
         eras.add_lost_receipts(tx, era.number, witness.find_missing(seen.era, era.event))
-        line = begin_line(era, era.event, era.hash, now)
-    else:
-        number, digest = events.read_chain_head(tx)
-        line = begin_line(era, number, digest, now)
-    witness.append(line)
-    return line
+
+
+def begin_witness(tx: Transaction, witness: Witness, now: datetime) -> None:
+    """Let *witness* go on with the journal's present era. Raises OSError.
+
+    It reads, so it sees what is committed. A line about an event whose commit then fails would stop the next start.
+    """
+    era, seen = eras.list_eras(tx)[-1], witness.read_last()
+    if seen is None:
+        witness.append(begin_line(era, *events.read_chain_head(tx), now))
+    elif seen.era_id != era.id:
+        witness.append(begin_line(era, era.event, era.hash, now))
