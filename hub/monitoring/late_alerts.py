@@ -66,8 +66,6 @@ class LateAlerts(PeriodicService):
     _list_reminders: Callable[[Transaction, datetime], list[RequestedReminder]] = attrs.field(
         default=lambda _tx, _now: []
     )
-    #: whether what this node was sending before it started has been looked for
-    _begun: bool = attrs.field(default=False, init=False)
     #: the calendar, and the settings that it was read for
     _workdays: tuple[ReportSettings, Workdays] | None = attrs.field(default=None, init=False)
 
@@ -87,9 +85,8 @@ class LateAlerts(PeriodicService):
         settings, now = self._live.config.alerts, self._now()
         if settings is None:
             return
-        if await self._journal.read(alerts.has_lost_alerts, self._node, now, own=not self._begun):
-            await self._journal.write(alerts.end_lost_alerts, self._node, now, own=not self._begun)
-        self._begun = True
+        if await self._journal.read(alerts.has_lost_alerts, self._node, now):
+            await self._journal.write(alerts.end_lost_alerts, self._node, now)
         workdays, today = self._read_workdays(), find_local_day(now)
         partner = self._live.config.partners.get(settings.through)
         if partner is None:

@@ -3,13 +3,15 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from hub.config.alerting.operator_alerts import OperatorAlertSettings, QuietHours, WebhookSettings
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.errors import Unready
 from hub.journal.upkeep import alert_notices, hub_alerts
 from hub.monitoring.hub_alerts.sender import AlertSender
 from hub.runtime import disk_space
+from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event, hub_alert_notice
 from tests.monitoring.test_failures import die
 from tests.watching import WatchedHub
@@ -104,6 +106,55 @@ def test_a_node_that_ends_while_it_sends_leaves_its_batch_to_the_next(watched):
     assert watched.deliver(watched.sender("hai")) == [], "the node lives, and may be sending it"
     assert watched.deliver(watched.sender("một")) == [["mail truc@tinh.vn", f"raised {DEAD}"]]
     assert watched.sent[0].attempt == 2
+
+
+class LostOnce(InlineDatabase):
+    """A journal that commits one step and is gone before it says so."""
+
+    lost: object = None  #: the step
+
+    def write(self, step, *args, **kwargs):
+        done = super().write(step, *args, **kwargs)
+        if step is not self.lost:
+            return done
+        self.lost = None
+        return fail(Unready("journal-unavailable", "cáp đứt"))
+
+
+@pytest.mark.parametrize("step", [alert_notices.claim_batch, alert_notices.end_batch])
+def test_a_batch_is_sent_although_the_journal_was_gone_in_the_midst_of_it(watched, step):
+    begin(watched)
+    sender = watched.sender()
+    sender._journal = LostOnce(watched.engine)
+    sender._journal.lost = step
+    watched.deliver(sender)
+    watched.now += MINUTE
+    watched.beat("một")
+    found = watched.deliver(sender)
+    assert found == ([["mail truc@tinh.vn", f"raised {DEAD}"]] if step is alert_notices.claim_batch else [])
+
+
+def test_a_batch_whose_end_the_journal_did_not_take_is_sent_again_as_the_same_one(watched):
+    begin(watched)
+    sender = watched.sender()
+    good, sender._journal = sender._journal, LostBefore(watched.engine)
+    assert watched.deliver(sender) == [["mail truc@tinh.vn", f"raised {DEAD}"]]
+    (first,) = watched.sent
+    sender._journal = good
+    watched.now += MINUTE
+    watched.beat("một")
+    assert watched.deliver(sender) == [["mail truc@tinh.vn", f"raised {DEAD}"]]
+    (again,) = watched.sent
+    assert (again.id, again.attempt) == (first.id, 2)
+
+
+class LostBefore(InlineDatabase):
+    """A journal that does not take the end of a batch."""
+
+    def write(self, step, *args, **kwargs):
+        if step is alert_notices.end_batch:
+            return fail(Unready("journal-unavailable", "cáp đứt"))
+        return super().write(step, *args, **kwargs)
 
 
 def test_in_quiet_hours_only_what_is_critical_is_told_and_the_rest_together_at_their_end(engine, monkeypatch):

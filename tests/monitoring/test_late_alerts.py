@@ -9,11 +9,12 @@ from typing import Any, cast
 import attrs
 import pytest
 import sqlalchemy as sa
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from hub.config.alerting.alerts import AlertAddress, AlertSettings
 from hub.config.reports import ReportSettings
+from hub.domain.errors import Unready
 from hub.domain.model import Reply, Unit, UnitKind
 from hub.journal import nodes, unit_registry
 from hub.journal.nodes import Node
@@ -233,6 +234,25 @@ def test_a_restart_in_the_midst_of_a_mail_sends_it_no_second_time(office):
     assert office.look(office.node("một")) == [], "this is the node, started again"
     assert office.ended() == ["unsure"]
     del node
+
+
+def test_a_mail_whose_end_the_journal_did_not_take_is_told_as_unsure_without_a_restart(office):
+    office.tell("H55.13", "V1", date(2026, 11, 25))
+    node = office.node()
+    good, node._journal = node._journal, Forgetful(office.engine)
+    assert len(office.look(node)) == 1
+    node._journal = good
+    assert office.look(node) == []
+    assert office.ended() == ["unsure"]
+
+
+class Forgetful(InlineDatabase):
+    """A journal that does not take the end of a mail."""
+
+    def write(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+        if step is alerts.end_alert:
+            return fail(Unready("journal-unavailable", "cáp đứt"))
+        return super().write(step, *args, **kwargs)
 
 
 def test_of_two_nodes_that_found_the_same_alert_one_begins_it(office):

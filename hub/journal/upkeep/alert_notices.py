@@ -183,18 +183,19 @@ def end_batch(tx: Transaction, batch: NoticeBatch, reason: str, now: datetime, *
     return state
 
 
-def release_lost_batches(tx: Transaction, by: str, now: datetime, *, own: bool) -> int:
-    """Let the notices wait again that a node was sending which has ended; with *own* also those of *by*, before it started.
+def release_lost_batches(tx: Transaction, by: str, now: datetime) -> int:
+    """Let the notices wait again that a node was sending which has ended, and those of the node *by*, which asks.
 
-    Return how many.
+    It asks between two batches. What it has is from before a crash, or the journal did not answer when the batch was
+    claimed or ended. Return how many.
     """
     values = {"state": str(NoticeState.WAITING), "due": now, "changed_at": now}
-    return tx.execute(sa.update(table).where(_is_lost(tx, by, now, own=own)).values(values)).rowcount
+    return tx.execute(sa.update(table).where(_is_lost(tx, by, now)).values(values)).rowcount
 
 
-def has_lost_batches(tx: Transaction, by: str, now: datetime, *, own: bool) -> bool:
+def has_lost_batches(tx: Transaction, by: str, now: datetime) -> bool:
     """Tell whether `release_lost_batches` finds any."""
-    return tx.execute(sa.select(table.c.id).where(_is_lost(tx, by, now, own=own)).limit(1)).first() is not None
+    return tx.execute(sa.select(table.c.id).where(_is_lost(tx, by, now)).limit(1)).first() is not None
 
 
 def read_notices(tx: Transaction, ids: Sequence[str]) -> dict[str, NoticeStanding]:
@@ -223,9 +224,9 @@ def _is_due(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(_is_unsent, table.c.due <= now, table.c.state == str(NoticeState.WAITING))
 
 
-def _is_lost(tx: Transaction, by: str, now: datetime, *, own: bool) -> sa.ColumnElement[bool]:
-    live = [each.name for each in nodes.list_live_nodes(tx, now) if not (own and each.name == by)]
-    return sa.and_(_is_unsent, table.c.state == str(NoticeState.SENDING), table.c.node.not_in(live))
+def _is_lost(tx: Transaction, by: str, now: datetime) -> sa.ColumnElement[bool]:
+    others = [each.name for each in nodes.list_live_nodes(tx, now) if each.name != by]
+    return sa.and_(_is_unsent, table.c.state == str(NoticeState.SENDING), table.c.node.not_in(others))
 
 
 def _read(row: sa.RowMapping) -> AlertNotice:

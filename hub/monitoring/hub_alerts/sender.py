@@ -36,8 +36,6 @@ class AlertSender(PeriodicService):
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _node: str  #: the node's name
-    #: whether what this node was sending before it started has been looked for
-    _begun: bool = attrs.field(default=False, init=False)
     _seldom_at: datetime | None = attrs.field(default=None, init=False)  #: when old notices were deleted last
 
     async def run_once(self) -> None:
@@ -53,10 +51,9 @@ class AlertSender(PeriodicService):
             log.exception("notices-wait")
 
     async def _send_due(self) -> None:
-        now, own = self._now(), not self._begun
-        if await self._journal.read(alert_notices.has_lost_batches, self._node, now, own=own):
-            await self._journal.write(alert_notices.release_lost_batches, self._node, now, own=own)
-        self._begun = True
+        now = self._now()
+        if await self._journal.read(alert_notices.has_lost_batches, self._node, now):
+            await self._journal.write(alert_notices.release_lost_batches, self._node, now)
         if self._seldom_at is None or now - self._seldom_at >= _SELDOM:
             self._seldom_at = now
             await self._journal.write(alert_notices.delete_old_notices, now)

@@ -1,8 +1,8 @@
 """Keeps which alerts by mail were sent to which unit, so that no unit gets one twice. Does not know what they say.
 
-An alert is written as begun before its mail is sent, and as ended after it. If the node ends between the two, nobody knows
-whether the mail arrived: then it is not sent again, and an event says so. A mail that the server has certainly not taken is
-sent again.
+An alert is written as begun before its mail is sent, and as ended after it. If the node ends or the journal does not answer
+between the two, nobody knows whether the mail arrived: then it is not sent again, and an event says so. A mail that the
+server has certainly not taken is sent again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -106,23 +106,24 @@ def end_alert(tx: Transaction, key: AlertKey, end: AlertEnd, now: datetime) -> N
     events.append_events(tx, _tell(key, end.state, end.items, end.reason, now))
 
 
-def end_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> int:
-    """Write as unsure what a node was sending that has ended; with *own* also what the node *by* was, before it started.
+def end_lost_alerts(tx: Transaction, by: str, now: datetime) -> int:
+    """Write as unsure what a node was sending that has ended, and what the node *by* was, which asks.
 
-    Return how many.
+    It asks between two mails. What it has is from before a crash, or the journal did not answer when the mail was begun
+    or ended. Return how many.
     """
-    rows = tx.execute(sa.select(table).where(_is_lost(by, now, own=own))).mappings().all()
+    rows = tx.execute(sa.select(table).where(_is_lost(by, now))).mappings().all()
     for row in rows:
-        key = _read_key(row)
+        key, why = _read_key(row), "interrupted"
         values = {"state": str(AlertState.UNSURE), "upto": row["changed_at"], "changed_at": now}
-        tx.execute(sa.update(table).where(_is(key)).values(reason="node ended", **values))
-        events.append_events(tx, _tell(key, AlertState.UNSURE, row["items"], "node ended", now))
+        tx.execute(sa.update(table).where(_is(key)).values(reason=why, **values))
+        events.append_events(tx, _tell(key, AlertState.UNSURE, row["items"], why, now))
     return len(rows)
 
 
-def has_lost_alerts(tx: Transaction, by: str, now: datetime, *, own: bool) -> bool:
+def has_lost_alerts(tx: Transaction, by: str, now: datetime) -> bool:
     """Tell whether `end_lost_alerts` finds any."""
-    return tx.execute(sa.select(table.c.unit).where(_is_lost(by, now, own=own)).limit(1)).first() is not None
+    return tx.execute(sa.select(table.c.unit).where(_is_lost(by, now)).limit(1)).first() is not None
 
 
 def list_untouched(tx: Transaction, keys: Collection[AlertKey], now: datetime) -> list[AlertKey]:
@@ -156,10 +157,9 @@ def _read_key(row: sa.RowMapping) -> AlertKey:
     return AlertKey(row["unit"], AlertKind(kind), row["day"], about)
 
 
-def _is_lost(by: str, now: datetime, *, own: bool) -> sa.ColumnElement[bool]:
+def _is_lost(by: str, now: datetime) -> sa.ColumnElement[bool]:
     lives = sa.exists().where(node.c.name == table.c.node, node.c.until > now, node.c.stopped_at.is_(None))
-    lost = sa.or_(~lives, table.c.node == by) if own else ~lives
-    return sa.and_(table.c.state == AlertState.SENDING, lost)
+    return sa.and_(table.c.state == AlertState.SENDING, sa.or_(~lives, table.c.node == by))
 
 
 def _is(key: AlertKey) -> sa.ColumnElement[bool]:
