@@ -32,9 +32,9 @@ class SightingKind(StrEnum):
     SERVER_AUTHORITY = "server-authority"  #: SHA-256 of the name of a CA whose clients its server says it accepts
 
 
-@attrs.frozen
+@attrs.define
 class Sighting:
-    """One value, seen at least once."""
+    """One value, seen at least once. Times and number change as long as it is not taken out."""
 
     partner: str
     kind: SightingKind
@@ -56,7 +56,12 @@ class Sightings:
 
     def note(self, partner: str, kind: SightingKind, value: str, now: datetime) -> None:
         """Note that *value* was seen. It is dropped where there is no room."""
-        self._merge(Sighting(partner, kind, value[:LONGEST], now, now, 1))
+        value = value[:LONGEST]
+        known = self._seen.get((partner, kind, value))
+        if known is None:
+            self._merge(Sighting(partner, kind, value, now, now, 1))
+        else:  # of nearly every call
+            known.last_at, known.number = max(known.last_at, now), known.number + 1
 
     def add(self, found: Mapping[SightingKey, Sighting]) -> None:
         """Add what another process has taken out, or what could not be written."""
@@ -76,11 +81,7 @@ class Sightings:
             if count >= MOST_VALUES or len(self._seen) >= MOST:
                 return
             self._values[key[:2]] = count + 1
-            self._seen[key] = more
+            self._seen[key] = attrs.evolve(more)
             return
-        self._seen[key] = attrs.evolve(
-            known,
-            first_at=min(known.first_at, more.first_at),
-            last_at=max(known.last_at, more.last_at),
-            number=known.number + more.number,
-        )
+        known.first_at, known.last_at = min(known.first_at, more.first_at), max(known.last_at, more.last_at)
+        known.number += more.number

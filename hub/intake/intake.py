@@ -293,8 +293,7 @@ class Intake:
             self._access.measures.count(MESSAGES, partner.code, entry.service, code)
             raise
         if opened.signer is not None:
-            mark = hash_certificate(opened.signer)
-            self._access.sightings.note(opened.partner.code, SightingKind.SIGNATURE_CERTIFICATE, mark, now)
+            self._access.sightings.note(opened.partner.code, SightingKind.SIGNATURE_CERTIFICATE, opened.signer, now)
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
             partner, owner = opened.partner, attrs.evolve(owner, name=opened.partner.code)

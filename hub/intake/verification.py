@@ -26,7 +26,7 @@ from hub.intake.known_calls import KnownCalls
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import RequiredSignature
 from hub.security import kept_envelopes, tls, wss_verify
-from hub.security.certificates import Purpose
+from hub.security.certificates import Purpose, hash_certificate
 from hub.security.kept_envelopes import KeptEnvelope
 from hub.soap import attachments, documents_requests, envelope
 from hub.soap.attachments import Carriage, Manner
@@ -59,7 +59,7 @@ class VerifiedCall:
     mark: ReplayMark | None  #: identifies this signed call; None without a signature
     #: what is kept of its envelope with the message that it brings; None without a signature or a message
     envelope: KeptEnvelope | None = None
-    signer: x509.Certificate | None = None  #: the certificate of its signature; None without one
+    signer: str | None = None  #: SHA-256 of the certificate of its signature, in hex; None without one
 
 
 def open_call(
@@ -116,7 +116,7 @@ def open_call(
         believed.unknown,
         believed.mark,
         kept,
-        None if believed.verified is None else believed.verified.certificate,
+        None if believed.verified is None else hash_certificate(believed.verified.certificate),
     )
     if small is not None and verified.mark is not None and verified.sha1 is None:
         learned = _KNOWN.learn(small, contract, verified.partner.certificates)
@@ -162,7 +162,7 @@ def _open_known(
         return None
     mark = _mark(partner, signature.signed, signature.expires)
     kept = form.keep(texts, signature)
-    return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept, certificate)
+    return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept, form.envelope.fingerprint)
 
 
 def _brings_message(call: Any) -> bool:

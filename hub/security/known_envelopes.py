@@ -28,6 +28,7 @@ from hub.formats import xsd_types
 from hub.formats.base64_text import decode_strict_base64, encode_base64
 from hub.security import algorithms, kept_envelopes, wss_tokens, wss_verify, xmldsig
 from hub.security.algorithms import DS, Digest, Method, Unverified
+from hub.security.certificates import hash_certificate
 from hub.security.kept_envelopes import KeptEnvelope, KeptForm, LeftOut, SignedPart
 from hub.security.wss_tokens import TOKEN
 
@@ -226,6 +227,11 @@ class EnvelopeForm:
         """
         parts = [(part.uri, part.pattern.list_pieces(packet)) for part in self._parts]
         return KeptForm.of(self._der, self._signed.list_pieces(packet), parts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the signer's certificate, in hex."""
+        return hash_certificate(self.certificate)
 
     @cached_property
     def _der(self) -> bytes:

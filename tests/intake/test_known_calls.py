@@ -19,7 +19,8 @@ from hub.formats import markup_memory
 from hub.intake import known_calls, verification
 from hub.intake.known_calls import KnownCalls
 from hub.partner.policy import Policy
-from hub.security.certificates import Anchors
+from hub.security import known_envelopes
+from hub.security.certificates import Anchors, hash_certificate
 from hub.security.known_envelopes import CanonicalPattern, make_stand_in
 from hub.soap import attachments, documents_requests, envelope, wsdl
 from hub.soap.attachments import Manner
@@ -145,6 +146,14 @@ def test_a_call_of_a_known_form_is_opened_without_a_parser(province, monkeypatch
     assert found.call.message_id == "m-other"
     assert found.call.packet == document("another")
     assert found == usually(province, other, monkeypatch, soap=soap_of(name))
+
+
+def test_the_signer_of_a_known_form_is_hashed_once_for_all_its_calls(province, monkeypatch):
+    learn(province)
+    with monkeypatch.context() as patched:
+        patched.setattr(verification, "hash_certificate", None)
+        patched.setattr(known_envelopes, "hash_certificate", None)
+        assert without_parser(province, call(), patched).signer == hash_certificate(ME.certificate)
 
 
 @pytest.mark.parametrize("operation", ["SendDocument", "UpdateTraces"])
