@@ -65,6 +65,7 @@ FIELDS: Mapping[str, Phrase] = {
     "form": phrase("form"),
     "format": phrase("format of the file"),
     "from": phrase("answered by"),
+    "gone": phrase("messages that have gone"),
     "hash": phrase("hash"),
     "heard_at": phrase("answered at"),
     "held": phrase("recorded number"),

@@ -140,6 +140,10 @@ TERMS: Mapping[str, Term] = {
     "event/retention-withdrawn": Term(
         phrase("announced messages stay"), phrase("Nothing of the announced messages may go any more.")
     ),
+    "event/archive-given-up": Term(
+        phrase("a lost archive file was given up"),
+        phrase("An archive file was lost or damaged before all of it had gone; what is left goes into another one."),
+    ),
     "event/message-repeated": Term(
         phrase("received again unchanged, same receipt"),
         phrase("The same bytes arrived again under the same id and got the same receipt."),

@@ -17,6 +17,7 @@ from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
     OK,
+    UNAVAILABLE,
     CommandStop,
     Screen,
     WholeNumber,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.model import Message
     from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
+    from hub.journal.upkeep.archive.giving_up import LostFile
     from hub.journal.upkeep.archive.reading import Archive
     from hub.store.transactions import Transaction
 
@@ -356,5 +358,62 @@ def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
         ) from None
 
 
-for each in (list_archive_files, verify_archive_files, show_archive_file, extract_message):
+@command(
+    "give-up",
+    t(
+        "Give up an archive file that is lost or damaged before all that is in it has gone, so that its month goes on. "
+        "Look for a copy first.\n\nIf nothing has gone with it, all of it is still in the journal and goes into another "
+        "file. If some has gone, only this file has that: the rest goes into another one, and the journal goes on naming "
+        "this one. Without --yes the command only says which it is. Exits 1 if the file is whole or all of it has gone."
+    ),
+    "lienthong archive give-up archive-2026-08-0193….zip --reason 'hong dia'",
+    "lienthong archive give-up archive-2026-08-0193….zip --reason 'hong dia' --yes",
+)
+@_name
+@click.option("--reason", required=True, help=t("Why; it is recorded."))
+@click.option("--yes", is_flag=True, help=t("Do it."))
+@pass_screen
+def give_up_archive_file(screen: Screen, archive: str, reason: str, yes: bool) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.person import name_person
+    from hub.journal.upkeep.archive import giving_up
+    from hub.journal.upkeep.retention.parts import PartMoved
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            entry = _find_entry(tx, archive)
+            lost = _read_lost_file(tx, entry)
+        fault = giving_up.find_fault(entry, config.archive)
+        if not fault:
+            raise CommandStop(t("{name} is whole: its part goes on with it", name=entry.name))
+        screen.note(fault)
+        if yes:
+            try:
+                with transactions.write_transaction(engine) as tx:
+                    giving_up.give_up_file(tx, entry, by=name_person(), reason=reason, now=datetime.now(UTC))
+            except PartMoved:
+                raise CommandStop(t("another process is at it"), UNAVAILABLE) from None
+    said = {"name": entry.name, "month": lost.part.month, "gone": say_count(lost.gone)}
+    text = (
+        t("{month}: nothing has gone with {name}; all of it goes into another file", **said)
+        if lost.is_unused
+        else t("{month}: {gone} messages have gone, and only {name} has them; the rest goes into another file", **said)
+    )
+    fields = {"id": entry.id, "name": entry.name, "part": lost.part.number, "month": lost.part.month, "gone": lost.gone}
+    screen.row(fields | {"unused": lost.is_unused, "given_up": yes}, text)
+
+
+def _read_lost_file(tx: "Transaction", entry: "ArchiveEntry") -> "LostFile":
+    from hub.cli.screen import say
+    from hub.journal.upkeep.archive import giving_up
+
+    try:
+        return giving_up.read_lost_file(tx, entry)
+    except giving_up.FileNeeded as needed:
+        raise CommandStop(f"{entry.name}: {say(needed.why)}") from None
+
+
+for each in (list_archive_files, verify_archive_files, show_archive_file, extract_message, give_up_archive_file):
     archive.add_command(each)

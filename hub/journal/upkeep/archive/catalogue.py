@@ -17,15 +17,16 @@ import sqlalchemy as sa
 
 from hub.journal.upkeep.archive.reading import Archive, NoArchive, open_archive
 from hub.journal.upkeep.archive.writing import ArchiveRecord
+from hub.language.phrases import phrase
 from hub.store.tables import archive as table
 from hub.store.transactions import Transaction
 
 
 class ArchiveAbsent(Exception):
-    """The archive file that is needed is not there, or cannot be read. The argument is its `ArchiveEntry`, then why."""
+    """The archive file that is needed is not there, or cannot be read. *why* is empty if it is not there."""
 
     def __init__(self, entry: "ArchiveEntry", why: str) -> None:
-        super().__init__(entry, why)
+        super().__init__(f"{entry.name}: {why or phrase('the file is absent')}")
         self.entry, self.why = entry, why
 
 
@@ -79,6 +80,11 @@ def record_archive(tx: Transaction, record: ArchiveRecord) -> None:
         "last_number": record.last_number or None,
     }
     tx.execute(sa.insert(table).values(row))
+
+
+def forget_archive(tx: Transaction, archive: str) -> None:
+    """Forget the file with this id, of which nothing in the journal needs to be read."""
+    tx.execute(sa.delete(table).where(table.c.id == archive))
 
 
 def list_archives(tx: Transaction, limit: int | None = None, before: str | None = None) -> list[ArchiveEntry]:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 
@@ -38,6 +38,7 @@ from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Octets of messages in one archive file, before compression. The journal is read in one transaction meanwhile.
 MOST_OCTETS = 256 << 20
@@ -191,15 +192,13 @@ class RetentionRun:
             file = await self.journal.read(_open, opened, entry, self.folder)
             stayed = await self._let_messages_go(part, file)
             for some in choosing.cut_values(file.calls):
-                await self.journal.write(_let_calls_go, part.number, some, self.now())
+                await self._move(_let_calls_go, part.number, entry.id, some, self.now())
                 await self.pause(PAUSE)
             await self._let_shared_go(file)
         return await self._move(_finish, part.number, stayed, self.now())
 
-    async def _move(
-        self, step: Callable[Concatenate[Transaction, P], RetentionPart], *args: P.args, **kwargs: P.kwargs
-    ) -> RetentionPart:
-        """Move the part by *step*. Of two processes on different machines only one does, and goes on with its file."""
+    async def _move(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Go on with the part by *step*. Of two processes on different machines only one does, and goes on with its file."""
         try:
             return await self.journal.write(step, *args, **kwargs)
         except PartMoved:
@@ -207,15 +206,15 @@ class RetentionRun:
 
     async def _let_messages_go(self, part: RetentionPart, file: "_OpenFile") -> int:
         """Take the messages of *file* out. Return how many stayed, because something is to be done for them again."""
-        month, stayed = CalendarMonth(part.month), 0
+        month, stayed, archive = CalendarMonth(part.month), 0, file.archive.manifest.id
         find_unchanged = partial(_find_unchanged, archive=file.archive)
         around = await self.journal.read(choosing.read_surroundings, month, self.setting)
         for place, some in enumerate(choosing.cut_values(file.messages, letting_go.BATCH)):
             if place % _LOOK == 0:
                 await self.journal.read(self._check)
                 around = await self.journal.read(choosing.read_surroundings, month, self.setting)
-            found = await self.journal.write(
-                _let_messages_go, part.number, some, find_unchanged, around, self.setting, self.now()
+            found = await self._move(
+                _let_messages_go, part.number, archive, some, find_unchanged, around, self.setting, self.now()
             )
             stayed += len(found.stayed)
             await self.pause(PAUSE)
@@ -315,18 +314,21 @@ def _withdraw(tx: Transaction, number: int, now: datetime) -> RetentionPart:
 def _let_messages_go(
     tx: Transaction,
     part: int,
+    archive: str,
     ids: Sequence[str],
     find_unchanged: FindUnchanged,
     around: MonthSurroundings,
     setting: RetentionSetting,
     now: datetime,
 ) -> LetGo:
+    parts.hold_part(tx, part, archive)  # a person may have given the file up
     found = letting_go.let_messages_go(tx, part, ids, find_unchanged, around, setting, now)
     parts.add_gone(tx, part, found.events, now)
     return found
 
 
-def _let_calls_go(tx: Transaction, part: int, serials: Sequence[int], now: datetime) -> None:
+def _let_calls_go(tx: Transaction, part: int, archive: str, serials: Sequence[int], now: datetime) -> None:
+    parts.hold_part(tx, part, archive)
     parts.add_gone(tx, part, letting_go.let_calls_go(tx, serials), now)
 
 

@@ -38,6 +38,8 @@ class PartEvent(StrEnum):
     ARCHIVE = "archive"
     FINISH = "finish"
     WITHDRAW = "withdraw"
+    REPEAT = "repeat"  #: its file is lost, and nothing has gone with it: the part goes into another one
+    CUT = "cut"  #: its file is lost, and some of it has gone: the rest stays, for another part
 
 
 #: (state, event) -> new state.
@@ -46,6 +48,8 @@ PART = MappingProxyType(
         (PartState.ANNOUNCED, PartEvent.ARCHIVE): PartState.ARCHIVED,
         (PartState.ANNOUNCED, PartEvent.WITHDRAW): PartState.WITHDRAWN,
         (PartState.ARCHIVED, PartEvent.FINISH): PartState.GONE,
+        (PartState.ARCHIVED, PartEvent.REPEAT): PartState.ANNOUNCED,
+        (PartState.ARCHIVED, PartEvent.CUT): PartState.GONE,
     }
 )
 #: The states in which something is still to be done.
@@ -89,6 +93,20 @@ def read_part(tx: Transaction, number: int) -> RetentionPart:
     if row is None:
         raise KeyError(number)
     return RetentionPart(**{**row, "state": PartState(row["state"])})
+
+
+def find_part_of(tx: Transaction, archive: str) -> RetentionPart | None:
+    """Return the part whose archive file has the id *archive*. None: there is none."""
+    number = tx.scalar(sa.select(table.c.number).where(table.c.archive == archive))
+    return None if number is None else read_part(tx, number)
+
+
+def hold_part(tx: Transaction, number: int, archive: str) -> None:
+    """Keep the part *number* going with the file *archive* until *tx* ends. Raises PartMoved if it does not go with it."""
+    going = table.c.state == PartState.ARCHIVED, table.c.archive == archive
+    held = sa.select(table.c.number).where(table.c.number == number, *going).with_for_update()
+    if tx.execute(held).first() is None:
+        raise PartMoved(f"the part {number} does not go with the file {archive} any more")
 
 
 def announce_part(
@@ -144,7 +162,9 @@ def move_part(
     if moved.archive is not None:
         body["archive"] = moved.archive
     body |= dict(said or {})
-    if what is PartEvent.WITHDRAW:
+    if what in {PartEvent.REPEAT, PartEvent.CUT}:
+        events.append_events(tx, Event("archive-given-up", now, None, None, body))
+    elif what is PartEvent.WITHDRAW:
         events.append_events(tx, Event("retention-withdrawn", now, None, None, body))
     else:
         name = "retention-archived" if what is PartEvent.ARCHIVE else "retention-deleted"
