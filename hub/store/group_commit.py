@@ -34,7 +34,7 @@ from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, Me
 from hub.domain.model import Detail
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
-from hub.store import transactions
+from hub.store import commit_marks, transactions
 from hub.store.report_pool import ReportPool, ReportReader
 from hub.store.transactions import DAMAGED, Transaction, describe_unready, run_reading, write_transaction
 
@@ -162,20 +162,22 @@ def _stopped() -> float:
 def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint. Return for each step its result or its `Failure`.
 
-    After a lost connection it is unknown whether the commit was done. Running the same steps again is safe: each step
-    recognises by id what it wrote (`record_message`, `settle_claim`) or changes only what is still unchanged. A
-    transaction that the database aborted for a transient reason (a deadlock) is run again too. After another failure of
-    the commit each step is run alone, so that only the step that causes the failure fails. A step that would have to
-    wait for another transaction is run alone, after the others.
+    After a lost connection it is unknown whether the commit was done. If its mark shows that it was
+    (hub.store.commit_marks), its results stand. Otherwise the steps are run again. Where no mark can tell, that is safe
+    for messages, claims and settlements: each recognises by id what it wrote (`record_message`, `settle_claim`) or
+    changes only what is still unchanged; but what only counts may count twice. A transaction that the database aborted
+    for a transient reason (a deadlock) is run again too. After another failure of the commit each step is run alone, so
+    that only the step that causes the failure fails. A step that would have to wait for another transaction is run
+    alone, after the others.
 
     Once the steps have used `BUDGET` by the clock *steady*, in seconds, no further step is begun, and the result of
     each remaining step is `NOT_BEGUN`. The first step is always begun. In a second run all steps are begun, as they may
     already be committed.
     """
-    tries = 1
+    tries, asked = 1, dict[str, list[object]]()
     while True:
         try:
-            results = _commit_once(engine, steps, again=tries > 1, steady=steady if tries == 1 else _stopped)
+            results = _commit_once(engine, steps, asked, again=tries > 1, steady=steady if tries == 1 else _stopped)
             return [
                 commit_steps(engine, [step])[0] if result is _LATER else result
                 for step, result in zip(steps, results, strict=True)
@@ -188,17 +190,27 @@ def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], floa
             again = lost or transactions.is_transient_error(error)
         if again and tries < _TRIES:
             tries += 1
-        elif len(steps) > 1 and not lost:
+        elif len(steps) > 1 and not lost and not asked:
             return [result for step in steps for result in commit_steps(engine, [step])]
         else:
             return [failure] * len(steps)
 
 
-def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: Callable[[], float]) -> list[object]:
+def _commit_once(
+    engine: sa.Engine,
+    steps: list[Step],
+    asked: dict[str, list[object]],
+    *,
+    again: bool,
+    steady: Callable[[], float],
+) -> list[object]:
+    """Run *steps* once. *asked*: by their marks, the results of the runs whose commit was asked for; this one is added."""
     results: list[object] = []
     with write_transaction(engine) as tx:
         if again:
             transactions.wait_for_synchronous_standby(tx)
+        if asked and (done_before := asked.get(commit_marks.read_last_mark(tx) or "")) is not None:
+            return done_before
         if len(steps) > 1:
             transactions.share_transaction(tx)
         until = steady() + BUDGET
@@ -221,6 +233,8 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
                 results.append(_LATER)
             except Exception:  # noqa: BLE001 - it is returned, as a Failure, to the caller that waits for this step
                 results.append(Failure())
+        if (mark := commit_marks.mark_commit(tx)) is not None:
+            asked[mark] = results
     return results
 
 

@@ -829,6 +829,7 @@ node = sa.Table(
     # settings that take effect only when the node is restarted, separated by spaces, and since when
     sa.Column("restart_settings", sa.Text, nullable=False, server_default=""),
     sa.Column("restart_since", Instant),
+    sa.Column("last_commit", sa.String(24)),  # mark of its last commit (hub/store/commit_marks.py); only on PostgreSQL
 )
 
 #: What was seen of the handshakes and signatures of partners (hub/monitoring/keys/sighting_rows.py).

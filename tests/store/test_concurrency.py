@@ -17,13 +17,14 @@ from twisted.python.failure import Failure
 
 from hub.domain.errors import Rejected, Unready
 from hub.domain.lifecycle import AttemptVerdict
-from hub.domain.model import DeliveryState, PacketKind
-from hub.journal import events, facts, messages, search
+from hub.domain.model import DeliveryState, Event, PacketKind
+from hub.journal import events, facts, messages, nodes, search
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, partner_state, pickup
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.search import MessageFilter
+from hub.lookup import cache
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
@@ -502,6 +503,46 @@ def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_wait
     (claimed,) = claim(engine, "node")
     assert claimed.number == 1
     assert one(engine, claims.release_lost_claims, NOW, holder="node", under_way=claimed.deliveries) == 0
+
+
+@pytest.fixture
+def node(engine, only_postgresql):
+    """A node's engine: its commits are marked."""
+    seen = nodes.Node(name="một", host="h", version="1", schema="1", started_at=NOW)
+    one(engine, nodes.record_heartbeat, seen, NOW)
+    return engine.execution_options(node="một")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_only_counts_counts_once_though_nobody_was_told_of_its_commit(node, cut, when):
+    said = Event("replay", NOW, None, None, {})
+    spent = cache.QuotaUse(unit="H55.13", operation="citizen", day=NOW.date())
+    cut.when = when
+    counted, _ = commit_steps(node, [lambda tx: cache._count(tx, spent, 5), lambda tx: events.append_events(tx, said)])
+    assert (cut.cuts, counted) == (1, True)
+    assert run_reading(node, lambda tx: cache.count_unit_lookups(tx, spent)) == 1
+    assert run_reading(node, events.count_unchained_events) == 1
+
+
+def test_a_claim_whose_commit_was_cut_is_its_nodes_own(node, cut):
+    one(node, messages.record_message, entry(document()), ROUTES)
+    cut.when = "after"
+    (claimed,) = claim(node, "một")
+    assert settle(node, claimed)
+
+
+def test_a_commit_that_nobody_was_told_of_is_not_taken_for_the_one_before(node, cut):
+    spent = cache.QuotaUse(unit="H55.13", operation="citizen", day=NOW.date())
+    for when in ("after", "before", "after"):
+        cut.when = when
+        assert one(node, cache._count, spent, 5)
+    assert run_reading(node, lambda tx: cache.count_unit_lookups(tx, spent)) == 3
+
+
+def test_a_commit_that_wrote_nothing_is_not_marked(node):
+    one(node, lambda tx: tx.exec_driver_sql("select 1").scalar())
+    with transactions.write_transaction(node) as tx:
+        assert tx.scalar(sa.text("select last_commit from node")) is None
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
