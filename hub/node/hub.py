@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import structlog
 from cryptography import x509
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -74,6 +74,8 @@ class Hub(OrderedServices):
         self._started = province.config  #: the configuration that ports, database and others were opened with
         self._data = province.config.data
         self._wall = wall
+        #: held while what is to be in force is read and put in force: what was read last is in force in the end
+        self._changing = DeferredLock()
         live = self._live = Live(self._set_up(province))
         node = pidfile.name_node(self._data, self.now())
         tracer, export = make_tracer(province.config.tracing, self.now, reactor.seconds, node)
@@ -121,11 +123,15 @@ class Hub(OrderedServices):
 
         If anything is wrong, the old configuration stays in force. Conversations continue with the configuration that
         they started with, but not over connections whose certificate the new one does not trust: these are closed.
+        A reload waits for one that was asked for before.
         """
         self._notices.begin_reload()
-        asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
-        judged = asked.addCallback(self._take_up).addCallback(self._reload_workers).addErrback(_refuse)
+        judged = self._changing.run(self._read_again).addCallback(self._reload_workers).addErrback(_refuse)
         return judged.addCallback(self._end_reload)
+
+    def _read_again(self) -> Deferred[pidfile.ReloadVerdict]:
+        asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
+        return asked.addCallback(self._take_up)
 
     def _end_reload(self, verdict: pidfile.ReloadVerdict) -> pidfile.ReloadVerdict:
         self._notices.end_reload(ok=verdict.ok)
@@ -133,8 +139,9 @@ class Hub(OrderedServices):
 
     async def _turn_over(self, today: date) -> None:
         """Rebuild the province with the registry's unit codes as valid on *today*."""
-        units = await self._database.journal.read(unit_registry.read_unit_index, today)
-        self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, units))
+        async with self._changing:
+            units = await self._database.journal.read(unit_registry.read_unit_index, today)
+            self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, units))
         if self._workers is not None:
             await self._workers.send_units()
         log.info("day-begun", day=today.isoformat())
