@@ -32,6 +32,8 @@ _NOT_APPLICABLE = "not applicable: "
 
 _ALL_SLOW = re.compile(rb"^pytestmark = pytest\.mark\.slow$|^pytestmark = \[.*\bpytest\.mark\.slow\b", re.MULTILINE)
 
+_SLOW, _PROCESSES = b"pytest.mark.slow", b"pytest.mark.processes"
+
 DATABASES = ("sqlite", "postgresql")
 
 #: Where slow tests have real processes of their own.
@@ -78,11 +80,25 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave a file unread whose tests are all marked slow, where only others are wanted: one in six, with what they import."""
+    """Leave a file unread, with what it imports, none of whose tests is wanted: every worker of a run reads all others."""
     wanted = config.getoption("markexpr", "")
-    if "not slow" not in wanted or " or " in wanted or not collection_path.match("test_*.py"):
+    if " or " in wanted or not collection_path.match("test_*.py"):
         return None
-    return _ALL_SLOW.search(collection_path.read_bytes()) is not None or None
+    return _has_none(collection_path, wanted) or None
+
+
+def _has_none(path: Path, wanted: str) -> bool:
+    """Tell whether all tests of a file are slow or processes where only others are *wanted*, or none is where those are."""
+    text = path.read_bytes()
+    if wanted.startswith("processes"):
+        return not (_is_real(path) and _SLOW in text) and _PROCESSES not in text
+    if "not slow" in wanted or ("not processes" in wanted and _is_real(path)):
+        return _ALL_SLOW.search(text) is not None
+    return False
+
+
+def _is_real(path: Path) -> bool:
+    return path.relative_to(ROOT / "tests").parts[0] in _REAL
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,7 +111,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _needs_postgresql(item) and not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.slow)
             continue
-        if item.get_closest_marker("slow") and item.path.relative_to(ROOT / "tests").parts[0] in _REAL:
+        if item.get_closest_marker("slow") and _is_real(item.path):
+            assert not _has_none(item.path, "processes"), (
+                f"{item.path}: say pytest.mark.slow, or no part runs {item.name}"
+            )
             item.add_marker(pytest.mark.processes)
 
 
