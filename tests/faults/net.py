@@ -1,14 +1,20 @@
 """Two machines on one: network namespaces, each with a cable to where the database and the partners are.  Root only, `ip` needed.
 
-The nodes have no way to each other, ever; what else a node may reach is cut and joined here.
+The nodes have no way to each other, ever; what else a node may reach is cut and joined here.  Where the cables end is a namespace, too: a
+browser of another test that saw the addresses of this machine change would give up what it is asking for (ERR_NETWORK_CHANGED).
 """
 
 import contextlib
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
 
 import attrs
+
+_CLONE_NEWNET = 0x40000000
 
 
 @attrs.frozen
@@ -32,7 +38,7 @@ class Net:
         return f"10.{64 + self.number}.{node}.2"
 
     def name(self, node: int) -> str:
-        """The namespace of a node."""
+        """The namespace of a node, or with 0 that of the database and the partners."""
         return f"lt{self.number}-{node}"
 
     def prefix(self, node: int) -> tuple[str, ...]:
@@ -71,12 +77,15 @@ except ConnectionRefusedError: pass
 
 @contextlib.contextmanager
 def laid(nodes: int) -> Iterator[Net]:
-    """Yield a net for nodes 1, 2 …; nothing is left of it afterwards."""
+    """Yield a net for nodes 1, 2 …; nothing is left of it afterwards.  This thread is where the database is, with what it starts."""
     net = Net(os.getpid() % 128)
     with contextlib.ExitStack() as stack:
+        _ip("netns", "add", net.name(0))
+        stack.callback(_ip, "netns", "del", net.name(0))
+        stack.enter_context(_inside(net.name(0)))
+        _ip("link", "set", "lo", "up")
         for address in (net.database, net.partners):
             _ip("addr", "add", f"{address}/32", "dev", "lo")
-            stack.callback(_ip, "addr", "del", f"{address}/32", "dev", "lo")
         for node in range(1, nodes + 1):
             name, here = net.name(node), f"10.{64 + net.number}.{node}.1"
             _ip("netns", "add", name)
@@ -93,6 +102,22 @@ def laid(nodes: int) -> Iterator[Net]:
             ):
                 _ip("-n", name, *words)
         yield net
+
+
+@contextlib.contextmanager
+def _inside(name: str) -> Iterator[None]:
+    with Path("/proc/thread-self/ns/net").open() as before, Path(f"/run/netns/{name}").open() as there:
+        _go(there)
+        try:
+            yield
+        finally:
+            _go(before)
+
+
+def _go(namespace: TextIO) -> None:
+    """Let this thread be in that network namespace (setns(2); `os` has it only from Python 3.12 on)."""
+    if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _ip(*words: str) -> None:

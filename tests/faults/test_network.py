@@ -46,6 +46,7 @@ def town(tmp_path, machines):
     """Two nodes, each in a network namespace of its own; the database and the partners are outside."""
     laid, server, over_the_net = machines
     made = Town.found(tmp_path, server.url(), nodes=2, host=laid.partners, node_database=over_the_net)
+    made.prefix = laid.prefix(0)
     for number, node in enumerate(made.nodes, start=1):
         node.prefix = laid.prefix(number)
     with opened(made):

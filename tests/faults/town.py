@@ -25,12 +25,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.runtime.free_ports import find_free_ports
 from hub.security.sample_pki import Authority
 from tests import warm
 from tests.conftest import ROOT
 from tests.faults import evidence, journal, record
 from tests.faults.evidence import Evidence, Stuck
+from tests.ports import find_free_ports
 from tests.running import until
 from tests.warm import BIN
 
@@ -203,7 +203,8 @@ class Town:
     nodes: list[Node]
     partners: dict[str, tuple[str, int]]  #: pushed to: code -> unit, port
     host: str  #: where the partners listen
-    receiver: Any = None  #: the process of the partners that are pushed to
+    prefix: tuple[str, ...] = ()  #: what the partners that are pushed to are run by
+    receiver: Any = None  #: their process
     children: list[Child] = attrs.field(factory=list)
     records: list[Path] = attrs.field(factory=list)
     again: frozenset[str] = frozenset()  #: see `Evidence`
@@ -273,7 +274,8 @@ class Town:
             {"partner": code, "port": port, "record": str(self.record(code))}
             for code, (_, port) in self.partners.items()
         ]
-        self.receiver = Child.start(self.home, "receiver", {"host": self.host, "pki": str(self.pki), "partners": ways})
+        orders = {"host": self.host, "pki": str(self.pki), "partners": ways}
+        self.receiver = Child.start(self.home, "receiver", orders, self.prefix)
         assert self.receiver.hears() == "ready"
         if wait:
             for node in self.nodes:
