@@ -231,6 +231,9 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
             pid = os.fork()
             if pid == 0:
                 os.setsid()
+                signal.signal(
+                    signal.SIGINT, signal.default_int_handler
+                )  # a shell starts background jobs with SIGINT ignored
                 requests.send(str(os.getpid()).encode())  # from here on a signal to its group reaches it
                 _close_all(selector, requests)
                 for number, file in enumerate(files[:3]):
@@ -281,6 +284,7 @@ if __name__ == "__main__":
     for each in WANTED:
         importlib.import_module(each)
     assert "twisted.internet.reactor" not in sys.modules
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background job, so that this is always tested
     gc.freeze()
     wanted = serve(socket.socket(fileno=int(sys.argv[1])))
     if wanted is not None:
