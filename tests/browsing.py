@@ -17,6 +17,7 @@ import pytest
 from hub.console import edge
 from hub.formats.spool import Octets
 from tests.conftest import cannot_be_had
+from tests.running import PATIENCE
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -82,13 +83,15 @@ def chromium(*words: str, env: dict[str, str] | None = None) -> Iterator[Any]:
 
 def window(browser: Any, width: int, scheme: str, **more: Any) -> Any:
     """Open a window of its own, *width* pixels wide, `light` or `dark`."""
-    return browser.new_context(
+    opened = browser.new_context(
         ignore_https_errors=True,
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
         locale="vi-VN",
         **more,
     )
+    opened.set_default_timeout(PATIENCE * 1000)
+    return opened
 
 
 def answer_from(behind: Any, chosen: list[bytes] | None = None) -> Callable[[Any], None]:

@@ -20,10 +20,9 @@ import attrs
 from hub.demo.partners.notebook import read_notebook
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
 from tests import warm
+from tests.running import PATIENCE
 
 ROOT = Path(__file__).parent.parent
-#: How long an answer may take, in seconds.
-PATIENCE = 5.0
 
 
 def take(_arrival: Arrival) -> Judged:
@@ -108,7 +107,7 @@ class Office:
         """Return the next line it says."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the partner process ended with {self.process.wait(10)}"
+        assert line, f"the partner process ended with {self.process.wait(PATIENCE)}"
         answer: Mapping[str, Any] = json.loads(line)
         return answer
 
@@ -134,6 +133,6 @@ def opened(name: str, directory: Path, *arguments: str) -> Iterator[Office]:
             office.port = office.heard()["port"]
             yield office
             process.stdin.close()
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()

@@ -15,8 +15,8 @@ import attrs
 import pika
 import pytest
 
-from hub.runtime.free_ports import find_free_ports
 from tests.conftest import cannot_be_had
+from tests.ports import find_free_ports
 
 logging.getLogger("pika").setLevel(
     logging.CRITICAL + 1

@@ -28,14 +28,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hub.cli.documents_client import DocumentsClient
 from hub.demo.partners.letterbox import Letterbox, Shelf, make_server_context
-from hub.demo.partners.notebook import Notebook
+from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.protocol.signing import PartnerIdentity
-from hub.runtime.free_ports import find_free_ports
 from hub.security.sample_pki import Authority
 from tests import warm
+from tests.ports import find_free_ports
 from tests.warm import BIN
 
-PATIENCE = 30.0  #: seconds
+#: Seconds that anything may take which a test waits for: what comes soon costs no more for it, and a busy machine fails no test.
+PATIENCE = 120.0
 
 
 def until(condition, what, patience=PATIENCE):
@@ -62,9 +63,12 @@ def _province() -> Path:
 def copy_province(home: Path) -> None:
     """Make *home* a directory as `lienthong init` does, on SQLite, with ports of its own and the keys of all others made so."""
     shutil.copytree(_province(), home)
-    _change_ports(
-        [home / "hub.toml", *(home / "partners").glob("*.toml")], r"(?<=^port = )\d+|(?<=://127\.0\.0\.1:)\d+"
-    )
+    _change_province_ports(home)
+
+
+def _change_province_ports(home: Path) -> None:
+    files = [home / "hub.toml", *(home / "partners").glob("*.toml")]
+    _change_ports(files, r"(?<=^port = )\d+|(?<=://127\.0\.0\.1:)\d+")
 
 
 def _change_ports(files: list[Path], pattern: str) -> None:
@@ -72,8 +76,7 @@ def _change_ports(files: list[Path], pattern: str) -> None:
     ports = re.compile(pattern, re.MULTILINE)
     texts = {file: file.read_text() for file in files}
     theirs = sorted({port for text in texts.values() for port in ports.findall(text)})
-    free = (str(port) for port in find_free_ports(2 * len(theirs)))  # theirs may be free, while they do not run
-    ours = dict(zip(theirs, (port for port in free if port not in theirs), strict=False))
+    ours = dict(zip(theirs, map(str, find_free_ports(len(theirs))), strict=True))
     for file, text in texts.items():
         file.write_text(ports.sub(lambda found: ours[found[0]], text))
 
@@ -115,6 +118,7 @@ class RunningHub:
     def _init(self, database: str | None) -> None:
         if database:
             self.cli("init", self.home, "--soap-port", 0, "--admin-port", 0, "--database", database, config=False)
+            _change_province_ports(self.home)
         else:
             copy_province(self.home)
 
@@ -151,7 +155,7 @@ class RunningHub:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         try:
-            with opener.open(self.admin + path, timeout=10) as answer:
+            with opener.open(self.admin + path, timeout=PATIENCE / 2) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -162,12 +166,12 @@ class RunningHub:
     def kill(self):
         """Pull the plug."""
         self.process.send_signal(signal.SIGKILL)
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE)
 
     def stop(self):
         """Ask it to stop, and return its exit code."""
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
     def files(self, partner):
         """Return key, certificate and CA of a sample partner."""
@@ -231,10 +235,13 @@ class RunningHub:
 
     def received(self, partner):
         """Return what stands in the partner's own file."""
-        path = self.home / f"{partner}.jsonl"
-        if not path.exists():
-            return []
-        return [note for note in map(json.loads, path.read_text().splitlines()) if note["what"] == "received"]
+        return [note for note in read_notebook(self.home / f"{partner}.jsonl") if note["what"] == "received"]
+
+    def told(self, *events):
+        """Return the lines of the log, or those about one of *events*; a line that is being written is none yet."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+        return [line for line in lines if not events or line["event"] in events]
 
     def close(self):
         """End everything."""

@@ -17,13 +17,13 @@ import attrs
 import pytest
 from lxml import etree
 
-from hub.runtime.free_ports import find_free_ports
 from tests import warm
 from tests.interop.building import php_server
 from tests.interop.test_clients import letter
 from tests.interop.test_servers import post
 from tests.interop.toolkits import HERE, Program
 from tests.pages import DOCS
+from tests.ports import find_free_ports
 from tests.running import RunningHub, until
 from tests.warm import BIN
 

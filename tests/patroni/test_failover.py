@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-from hub.runtime.free_ports import find_free_ports
 from tests.patroni.machines import PASSWORDS, Machines, block
+from tests.ports import find_free_ports
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until
 

@@ -38,10 +38,10 @@ from hub.runtime.thread_pool import run_at_once
 from hub.security import signing
 from hub.store import transactions
 from tests import offices
-from tests.offices import PATIENCE, Office, hold, opened
+from tests.offices import Office, hold, opened
 from tests.officials import by_signxml
 from tests.pki import authority, pem
-from tests.running import until
+from tests.running import PATIENCE, until
 
 WORD = "m4u-kh0ng-dung-that"
 NOW = datetime.now(UTC)  # the partner process reads the real clock

@@ -16,7 +16,8 @@ from lxml import etree
 from hub.services.incidents import parse_incident_report
 from hub.store import transactions
 from hub.store.tables import event
-from tests.running import until
+from tests.ports import find_free_ports
+from tests.running import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +44,7 @@ apps = ["ids"]
 @pytest.fixture
 def port(hub):
     """The syslog port of a hub that runs with one."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free = taken.getsockname()[1]
+    (free,) = find_free_ports(1)
     text = hub.config.read_text().replace("[admin]", "[admin]\nmetrics = true")
     hub.config.write_text(text + SETTINGS % free)
     hub.start()
@@ -55,7 +55,9 @@ def tls(hub, port, partner):
     files = hub.files(partner)
     context = ssl.create_default_context(cafile=files["ca"])
     context.load_cert_chain(files["certificate"], files["key"])
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10), server_hostname="127.0.0.1")
+    return context.wrap_socket(
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE), server_hostname="127.0.0.1"
+    )
 
 
 @contextmanager
@@ -85,7 +87,7 @@ def logger(port, text, *, priority="local0.crit", tag="edr", framing=("--octet-c
     data = [word for name, value in said.items() for word in ("--sd-param", f'{name}="{value}"')]
     command = ["logger", "--tcp", "-n", "127.0.0.1", "-P", str(port), "--rfc5424", *framing, "-p", priority, "-t", tag]
     subprocess.run(
-        [*command, *(["--sd-id", "incident@32473", *data] if said else []), "--", text], check=True, timeout=10
+        [*command, *(["--sd-id", "incident@32473", *data] if said else []), "--", text], check=True, timeout=PATIENCE
     )
 
 
@@ -176,7 +178,7 @@ def test_what_is_repeated_flooded_or_broken_loses_nothing_and_counts_once(hub, p
         with suppress(ConnectionError):
             stranger.sendall(framed[0])
         assert closed(stranger)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
         plain.sendall(framed[0] * 10)
         while not closed(plain):
             pass

@@ -17,11 +17,11 @@ import attrs
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hub.runtime.free_ports import find_free_ports
 from tests.browsing import chromium, judge, window
 from tests.interop.building import install_node_packages
 from tests.interop.toolkits import Program
 from tests.pki import authority, pem
+from tests.ports import find_free_ports
 from tests.process.test_console_port import PASSWORD, Caller
 from tests.running import RunningHub
 

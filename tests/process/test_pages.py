@@ -19,6 +19,7 @@ from tests.conftest import ROOT, cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.pages import DOCS, fenced, parts, quoted, rows, sections
+from tests.ports import find_free_ports
 from tests.warm import BIN
 from tests.warm_shell import open_programs
 
@@ -96,7 +97,7 @@ def commands(page: Path, *titles: str) -> str:
 
 def typed(script: str) -> str:
     """Return *script* on free ports, the hub in the background."""
-    ports = choose_ports(0, 0)
+    ports = choose_ports(*find_free_ports(2))
     script = script.replace(
         "lienthong init tinh\n", f"lienthong init tinh --soap-port {ports.soap} --admin-port {ports.admin}\n"
     )

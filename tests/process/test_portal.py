@@ -19,9 +19,9 @@ from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import build_report_element
 from hub.security import signing
 from tests.atoms import A, judged
-from tests.offices import PATIENCE, Office, hold, opened
+from tests.offices import Office, hold, opened
 from tests.pki import NOW, partner
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 WORD = "m4u-kh0ng-dung-that"
@@ -121,7 +121,7 @@ class Reader:
             method=method,
         )
         try:
-            with opener.open(asked, timeout=10) as answer:
+            with opener.open(asked, timeout=PATIENCE) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:

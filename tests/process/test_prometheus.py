@@ -32,7 +32,6 @@ from hub.domain.measures import (
 from hub.monitoring import metrics
 from hub.node import admin
 from hub.runtime import exposition
-from hub.runtime.free_ports import find_free_ports
 from hub.security.certificates import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationStatus
 from hub.store.transactions import Transaction
@@ -40,6 +39,7 @@ from tests import pki
 from tests.conftest import cannot_be_had
 from tests.monitoring.test_alert_rules import PLACE, RULES
 from tests.pages import DOCS, fenced
+from tests.ports import find_free_ports
 from tests.running import RunningHub, until
 from tests.runtime.test_span_export import collector
 from tests.warm import BIN

@@ -26,7 +26,8 @@ from hub.runtime import pidfile
 from hub.security import sample_pki
 from hub.security.certificates import Identity
 from tests.pki import pem
-from tests.running import until
+from tests.ports import find_free_ports
+from tests.running import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("reload") / "tinh"
-    init_province.write_province(made, init_province.choose_ports(0, 0), datetime.now(UTC))
+    init_province.write_province(made, init_province.choose_ports(*find_free_ports(2)), datetime.now(UTC))
     file = made / "hub.toml"
     passed = '[soap]\nendpoint = "systemd:domain=INET:name=soap"\n'
     file.write_text(file.read_text("utf-8").replace("[soap]\n", passed), "utf-8")
@@ -48,11 +49,11 @@ class Systemd:
         self.address = place / "notify"
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._line.bind(str(self.address))
-        self._line.settimeout(20)
+        self._line.settimeout(PATIENCE)
 
     def wait_for(self, notice: str) -> list[str]:
         """Return the lines of the next notice that begins with *notice*; those before it are dropped."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             lines = self._line.recv(4096).decode().split("\n")
             if lines[0] == notice:
@@ -69,7 +70,7 @@ class Systemd:
         with suppress(BlockingIOError):
             while self._line.recv(4096):
                 pass
-        self._line.settimeout(20)
+        self._line.settimeout(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +113,12 @@ def hub(home: Path, systemd: Systemd, port: socket.socket) -> Iterator[subproces
         pass_fds=[port.fileno()],
     )
     try:
-        until = time.monotonic() + 30
-        while not pidfile.find_live_pid(home / "data"):
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or pidfile.find_live_pid(home / "data"), "the hub to run")
+        assert process.poll() is None
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def typed(home: Path, *words: str) -> Result:
@@ -166,10 +164,7 @@ def test_a_configuration_with_mistakes_is_refused_and_the_hub_runs_on(home: Path
 def test_a_bare_sighup_is_heard_and_answered_to_nobody(home: Path, hub: subprocess.Popen[bytes]) -> None:
     before = (home / "data/reload.json").stat().st_mtime_ns
     os.kill(hub.pid, signal.SIGHUP)
-    until = time.monotonic() + 10
-    while (home / "data/reload.json").stat().st_mtime_ns == before:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: (home / "data/reload.json").stat().st_mtime_ns != before, "the answer")
     assert hub.poll() is None
 
 
@@ -198,7 +193,7 @@ def _pending(home: Path) -> list[str]:
 def test_two_who_ask_at_once_are_both_answered(home: Path, hub: subprocess.Popen[bytes]) -> None:
     words = [sys.executable, "-m", "hub.cli", "-c", str(home / "hub.toml"), "reload"]
     asking = [subprocess.Popen(words, stderr=subprocess.DEVNULL) for _ in range(3)]
-    assert [one.wait(30) for one in asking] == [0, 0, 0]
+    assert [one.wait(PATIENCE) for one in asking] == [0, 0, 0]
 
 
 def test_systemd_hears_that_the_hub_serves(hub: subprocess.Popen[bytes], systemd: Systemd, port: socket.socket) -> None:
@@ -231,7 +226,7 @@ def test_systemd_hears_the_beginning_and_the_end_of_a_reload(
 def test_a_second_hub_in_the_same_directory_exits_78(home: Path, hub: subprocess.Popen[bytes]) -> None:
     twistd = Path(sys.executable).with_name("twistd")
     words: list[str | Path] = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", home / "hub.toml"]
-    second = subprocess.run(words, cwd=home, capture_output=True, timeout=60, check=False)
+    second = subprocess.run(words, cwd=home, capture_output=True, timeout=PATIENCE, check=False)
     assert second.returncode == 78, second.stderr
 
 
@@ -242,6 +237,6 @@ def test_systemd_hears_that_the_hub_stops_and_keeps_the_port(
     systemd.forget()
     hub.terminate()
     assert systemd.wait_for("STOPPING=1")[1].startswith("STATUS=Stopping")
-    assert hub.wait(30) == -signal.SIGTERM
+    assert hub.wait(PATIENCE) == -signal.SIGTERM
     with socket.create_connection(port.getsockname(), 10):
         pass

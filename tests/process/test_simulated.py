@@ -17,7 +17,7 @@ from hub.edxml.sample import make_sample_packet
 from tests import warm
 from tests.process.test_outage import policy
 from tests.process.test_replayed import post
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ class Simulated:
 
     def next(self, kind):
         """Return the next line of that kind."""
-        while (line := self.lines.get(timeout=30))["kind"] != kind:
+        while (line := self.lines.get(timeout=PATIENCE))["kind"] != kind:
             pass
         return line
 
@@ -56,7 +56,7 @@ class Simulated:
         """Stop it as Ctrl-C does; return the summary and the exit code."""
         self.process.send_signal(signal.SIGINT)
         summary = self.next("summary")
-        return summary, self.process.wait(10)
+        return summary, self.process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_it_sends_documents_too_and_ends_by_itself(hub):
         sent = [partner.next("sent") for _ in range(3)]
         assert [each["outcome"] for each in sent] == ["accepted"] * 3
         assert partner.next("summary")["sent"] == {"accepted": 3}
-        assert partner.process.wait(10) == 0
+        assert partner.process.wait(PATIENCE) == 0
     listed = {each["id"] for each in hub.cli("messages", "--partner", "vpub", "--json") if each["partner"] == "vpub"}
     assert {each["detail"] for each in sent} <= listed
 

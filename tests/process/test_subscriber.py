@@ -20,6 +20,7 @@ from hub.demo.plan.packets import Answered, write_document_packet, write_status_
 from hub.node.init_province import choose_ports
 from tests import pki
 from tests.pages import DOCS, SUBSCRIBER, fenced, subscriber_of_the_page
+from tests.ports import find_free_ports
 from tests.process.test_kill import Load, waiting
 from tests.rabbitmq import PASSWORD, USER, Broker
 from tests.running import RunningHub, until
@@ -91,8 +92,7 @@ class Subscriber:
 
 def interruptions(hub: RunningHub) -> list[str]:
     """Return why the feed was interrupted, as the log says."""
-    said = map(json.loads, hub.log.read_text().splitlines())
-    return [line["reason"] for line in said if line["event"] == "feed-interrupted"]
+    return [line["reason"] for line in hub.told("feed-interrupted")]
 
 
 def drained(hub: RunningHub) -> bool:
@@ -271,7 +271,7 @@ def test_a_second_node_publishes_when_the_first_is_gone(postgresql, broker, tmp_
         for each in ("hub.pid", "hub.pid.lock"):
             (second.home / "data" / each).unlink(missing_ok=True)
         text = second.config.read_text()
-        ports = choose_ports(0, 0)
+        ports = choose_ports(*find_free_ports(2))
         text = text.replace(first.admin.rpartition(":")[2], str(ports.admin))
         text = text.replace(first.soap.split(":")[2].split("/")[0], str(ports.soap))
         second.config.write_text(text)

@@ -95,7 +95,6 @@ class Scene:
         if (person, script) not in self._desks:
             shape = (1280, "light") if script else (390, "dark")
             page = window(self.browser, *shape, java_script_enabled=script, accept_downloads=True).new_page()
-            page.set_default_timeout(12_000)
             page.goto(self.hub.admin)
             page.get_by_label("Tên người dùng").fill(person)
             page.get_by_label("Mật khẩu").fill(PASSWORD)
