@@ -214,13 +214,13 @@ class MonthEnd(PeriodicService):
             late = [unit for unit, first in recounts.late if first <= period and unit not in found]
             found |= await self._find_differing(form, period, late)
         found = await self._find_differing(form, recounts.last, recounts.units) | found
-        self._checked |= {(form, recounts.last)} if recounts.units else set()
         for unit, period in sorted(found.items()):
             written = await self._journal.write(
                 closing.revise_unit, form, period, unit, reason="", by=HUB, now=self._now()
             )
             for text, row in written:
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
+        self._checked |= {(form, recounts.last)} if recounts.units else set()  # only now: else a failure would end it
 
     async def _find_differing(self, form: str, period: str, units: Sequence[str]) -> dict[str, str]:
         """Return those of *units* whose rows in the closed month *period* differ when they are counted again, each with

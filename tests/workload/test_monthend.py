@@ -146,6 +146,28 @@ def test_what_has_the_time_of_before_and_came_after_is_found_the_day_after(held:
     _ = service.stopService()
 
 
+def test_a_revision_that_the_journal_did_not_take_is_made_at_the_next_look(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    refused: list[Any] = []
+
+    class Away(InlineDatabase):
+        def write(self, step: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
+            if step is closing.revise_unit and not refused:
+                refused.append(step)
+                return fail(Unready("journal-unavailable", "x"))
+            return super().write(step, *args, **kwargs)
+
+    service = MonthEnd(Away(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 10)
+    held.put(sent("2026-12-10", DECEMBER.end - timedelta(seconds=1)))
+    held.clock.advance(3600 * 24)
+    minutes(held, 2)
+    assert refused
+    assert held.revisions("2026-12") == [2]
+    _ = service.stopService()
+
+
 def test_months_are_closed_by_the_provinces_own_forms_as_soon_as_these_are_right(held: Held):
     held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
     wrong = [True]
