@@ -103,6 +103,13 @@ def test_other_bytes_under_the_same_id_are_refused(pair: Pair) -> None:
     assert _received(pair) == [("m1", True)]
 
 
+def test_a_partner_that_goes_down_answers_nothing_over_connections_that_are_open(pair: Pair) -> None:
+    """It must not refuse what it cannot note: the hub would not send that again."""
+    pair.box.shelf.notebook.close()
+    with pytest.raises(requests.ConnectionError):
+        pair.push("m1", b"<a/>")
+
+
 def test_what_was_taken_is_remembered_over_a_restart(pair: Pair) -> None:
     """A partner that comes back knows by its file what it has."""
     pair.push("m1", b"<a/>")

@@ -139,6 +139,7 @@ class Story:
         with self.hub.client("sotttt") as client:
             for unit in ("H55.13", "H55.14"):
                 for document in client.pending(unit):
+                    client.get(document)
                     self.fetched[unit, document] += 1
                     client.confirm(document, unit)
         assert set(self.fetched) == {(unit, document) for unit in ("H55.13", "H55.14") for document in theirs}

@@ -27,6 +27,10 @@ _LIMIT = 64 * 1024 * 1024
 _PATIENCE = 30.0  #: seconds that a silent connection is kept
 
 
+class IdReused(ValueError):
+    """A document came whose id came before with other bytes."""
+
+
 @attrs.frozen
 class Delivered:
     """One document that the hub pushed."""
@@ -53,12 +57,12 @@ class Shelf:
         return cls(notebook, clock, known)
 
     def take(self, delivered: Delivered, how: str) -> bool:
-        """Note a document. Return whether it is new. Raises ValueError if its id came before with other bytes."""
+        """Note a document. Return whether it is new. Raises IdReused, and ValueError once the notebook is closed."""
         sha256 = hash_content(delivered.content)
         with self._lock:
             before = self._known.get(delivered.document_id)
             if before not in (None, sha256):
-                raise ValueError(f"{delivered.document_id} came before with other bytes")
+                raise IdReused(f"{delivered.document_id} came before with other bytes")
             self.notebook.write(
                 "received",
                 self.clock(),
@@ -123,7 +127,7 @@ class _Slot(http.server.BaseHTTPRequestHandler):
         super().setup()
 
     def do_POST(self) -> None:
-        """Take one push. Report every mistake of it in the answer."""
+        """Take one push. Report every mistake of it in the answer. A partner that was shut down since answers nothing."""
         self._answer(*self._take())
 
     def _take(self) -> tuple[int, etree._Element]:
@@ -143,7 +147,7 @@ class _Slot(http.server.BaseHTTPRequestHandler):
             return 500, _fault("signature-invalid", str(error))
         try:
             first = self.server.shelf.take(delivered, "push")
-        except ValueError as error:
+        except IdReused as error:
             return 200, _report(("id-reused", str(error)))
         if first:
             self.server.tell(delivered)
