@@ -12,6 +12,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import DeliveryState
+from hub.store import transactions
 from hub.store.tables import UNDELIVERED, Instant, delivery
 from hub.store.tables import waiting_count as table
 from hub.store.transactions import Transaction
@@ -55,8 +56,6 @@ def _counted() -> sa.Select[Any]:
 
 
 _COUNTED = _counted()
-_RECOUNTED = sa.select(delivery.c.partner, delivery.c.state, sa.func.count()).where(UNDELIVERED)
-_RECOUNTED = _RECOUNTED.group_by(delivery.c.partner, delivery.c.state)
 _FOLD = sa.text(
     "WITH gone AS (DELETE FROM waiting_count RETURNING partner, state, count) "
     "INSERT INTO waiting_count (partner, state, serial, count) "
@@ -105,10 +104,41 @@ def find_wrong_counts(tx: Transaction) -> dict[tuple[str, str], tuple[int, int]]
 
     Takes seconds with a million of them.
     """
-    kept = {(row[0], row[1]): int(row[2]) for row in tx.execute(_KEPT)}
-    there = {(row[0], row[1]): int(row[2]) for row in tx.execute(_RECOUNTED)}
-    both = {pair: (kept.get(pair, 0), there.get(pair, 0)) for pair in sorted(kept.keys() | there.keys())}
-    return {pair: counts for pair, counts in both.items() if counts[0] != counts[1]}
+    return {(row.partner, row.state): (int(row.kept), int(row.there)) for row in tx.execute(_DIFFERENT)}
 
 
-_KEPT = sa.select(table.c.partner, table.c.state, sa.func.sum(table.c.count)).group_by(table.c.partner, table.c.state)
+def mend_wrong_counts(tx: Transaction) -> dict[tuple[str, str], tuple[int, int]]:
+    """Write the counts that are wrong anew, and return them, as `find_wrong_counts` does. Others may go on meanwhile."""
+    transactions.lock_names(tx, ("waiting-counts",))  # else two would each add what is missing
+    wrong = find_wrong_counts(tx)
+    for (partner, state), (kept, there) in wrong.items():
+        # what others move meanwhile changes both alike, so the difference stays right
+        tx.execute(_ADD[tx.dialect.name], {"partner": partner, "state": state, "more": there - kept})
+    return wrong
+
+
+def _compared() -> sa.Select[Any]:
+    """Return the statement that finds wrong counts: one, so that it sees one moment also where others write."""
+    zero, one = sa.literal(0, sa.BigInteger), sa.func.sum(table.c.count)
+    kept = sa.select(table.c.partner, table.c.state, one.label("kept"), zero.label("there"))
+    there = sa.select(delivery.c.partner, delivery.c.state, zero, sa.func.count()).where(UNDELIVERED)
+    both = sa.union_all(
+        kept.group_by(table.c.partner, table.c.state), there.group_by(delivery.c.partner, delivery.c.state)
+    ).subquery()
+    sums = sa.func.sum(both.c.kept), sa.func.sum(both.c.there)
+    query = sa.select(both.c.partner, both.c.state, sums[0].label("kept"), sums[1].label("there"))
+    pair = both.c.partner, both.c.state
+    return query.group_by(*pair).having(sums[0] != sums[1]).order_by(*pair)
+
+
+_DIFFERENT = _compared()
+_ADD = {
+    "sqlite": sa.text(
+        "INSERT INTO waiting_count (partner, state, serial, count) VALUES (:partner, :state, 0, :more) "
+        "ON CONFLICT (partner, state, serial) DO UPDATE SET count = count + excluded.count"
+    ),
+    "postgresql": sa.text(
+        "INSERT INTO waiting_count (partner, state, serial, count) "
+        "VALUES (:partner, :state, nextval('waiting_count_serial'), :more)"
+    ),
+}

@@ -1,5 +1,6 @@
 """What waits is counted by the database as it is moved: exactly, whoever moves it, and a look costs the same at any number."""
 
+import json
 from contextlib import suppress
 from datetime import timedelta
 from threading import Thread
@@ -9,13 +10,22 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from hub.config import read_config
 from hub.domain.model import DeliveryState
 from hub.journal import messages, waiting_counts
-from hub.journal.waiting_counts import FIRST, MANY, find_wrong_counts, fold_waiting_counts, read_waiting
+from hub.journal.waiting_counts import (
+    FIRST,
+    MANY,
+    find_wrong_counts,
+    fold_waiting_counts,
+    mend_wrong_counts,
+    read_waiting,
+)
 from hub.node.count_folder import CountFolder
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery, waiting_count
+from tests import homes
 from tests.bench.backlog import fill
 from tests.conftest import not_applicable
 from tests.databases import plans, sqlite
@@ -76,13 +86,36 @@ def test_the_oldest_is_told_with_its_age(engine):
     assert found.age == timedelta(0), "a clock that went back"
 
 
-def test_a_count_that_is_wrong_is_found(engine):
+def test_counts_that_are_wrong_are_found_and_mended(engine):
     with transactions.write_transaction(engine) as tx:
-        take(tx, 1, "H55.01")
+        take(tx, 1, "H55.01", "G22")
         assert find_wrong_counts(tx) == {}
         tx.execute(sa.insert(waiting_count), {"partner": "vpub", "state": "waiting", "serial": -1, "count": 7})
-        assert find_wrong_counts(tx) == {("vpub", "waiting"): (8, 1)}
-        tx.execute(sa.delete(waiting_count).where(waiting_count.c.serial == -1))
+        tx.execute(sa.delete(waiting_count).where(waiting_count.c.partner == "vpcp"))
+    wrong = {("vpcp", "waiting"): (0, 1), ("vpub", "waiting"): (8, 1)}
+    with transactions.write_transaction(engine) as tx:
+        assert find_wrong_counts(tx) == wrong
+        assert mend_wrong_counts(tx) == wrong
+        assert mend_wrong_counts(tx) == {}
+        tx.exec_driver_sql(MOVE.format("dead", "vpcp", "waiting"))
+    assert told(engine) == {("vpcp", "dead"): 1, ("vpub", "waiting"): 1}
+
+
+@pytest.mark.slow
+def test_verify_names_a_wrong_count_and_the_command_that_mends_it(tmp_path):
+    home = homes.begin(tmp_path / "tinh")
+    typed = homes.typing(home)
+    journal = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
+    with transactions.write_transaction(journal) as tx:
+        take(tx, 1, "H55.01")
+        tx.execute(sa.update(waiting_count).values(count=0))
+    found = typed("db", "verify")
+    assert (found.exit_code, "lienthong db recount" in found.stderr) == (1, True)
+    assert "vpub" in found.stdout
+    mended = typed("db", "recount", "--json")
+    assert json.loads(mended.stdout).items() >= {"partner": "vpub", "kept": 0, "there": 1}.items()
+    assert typed("db", "verify").exit_code == 0
+    assert told(journal) == {("vpub", "waiting"): 1}
 
 
 def test_many_rows_of_the_counts_are_summed_up_into_few(engine):

@@ -28,6 +28,7 @@ COMMANDS = {
         phrase("Back up the SQLite journal while the hub runs"),
     ),
     "verify": ("hub.cli.db.backup:verify_journal", phrase("Check the whole journal for damage")),
+    "recount": ("hub.cli.db.backup:recount_waiting", phrase("Count the waiting deliveries anew")),
     "move": (
         "hub.cli.db.move:move_journal",
         phrase("Move the journal from SQLite to PostgreSQL"),
