@@ -172,7 +172,15 @@ def test_every_line_of_the_log_is_explained():
         and call.func.value.id == "log"
         and isinstance(call.args[0], ast.Constant)
     }
-    assert logged == written
+    failures = {
+        statement.value.value
+        for tree in trees("*.py", word="PeriodicService")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.Assign) and _is(statement, "failure") and isinstance(statement.value, ast.Constant)
+    }
+    assert logged | failures == written
 
 
 # --- commands -------------------------------------------------------------------------------------------------------------

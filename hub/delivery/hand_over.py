@@ -10,7 +10,6 @@ from datetime import datetime
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import find_local_day
@@ -32,13 +31,14 @@ class HandOver(PeriodicService):
     """Periodically hands over the deliveries of units that have ended to the partners of their heirs."""
 
     every = EVERY
+    failure = "deliveries-not-handed-over"
 
     _live: Live  #: the units and partners in force
     _journal: Journal  #: reads and moves deliveries
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: returns the current time in UTC
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Hand over everything, in batches."""
         now, routes = self._now(), self._live.province.routes
         ways = routes.list_handed_over(find_local_day(now))
@@ -50,9 +50,6 @@ class HandOver(PeriodicService):
                 total += moved
                 if moved < BATCH:
                     break
-        except CancelledError:
-            raise
-        except Exception:
-            log.exception("deliveries-not-handed-over")  # the next run tries again
-        if total:
-            log.info("deliveries-handed-over", count=total)
+        finally:
+            if total:
+                log.info("deliveries-handed-over", count=total)

@@ -11,12 +11,10 @@ from datetime import datetime
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from hub.delivery.correction_runner import CorrectionRunner
-from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import ACTIVE, PlanState
@@ -45,6 +43,7 @@ class ReplayService(PeriodicService):
     """Chooses and queues the deliveries of active plans."""
 
     every = replay_plans.TICK.total_seconds()
+    failure = "replays-wait"
 
     _journal: Journal  #: the journal with the plans
     _live: Live  #: the configuration and the province in force
@@ -54,18 +53,11 @@ class ReplayService(PeriodicService):
     _queued: Callable[[], None]  #: called when deliveries were queued
     _work: Work  #: runs XML work where its cost says
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Take the next steps of each active plan."""
-        try:
-            self._may_work()
-            for plan in await self._journal.read(replay_plans.list_active_plans):
-                await self._go_on(plan)
-        except CancelledError:
-            raise
-        except Unready as unready:
-            log.warning("replays-wait", reason=str(unready))  # tried again in the next run
-        except Exception:
-            log.exception("replay-failed")  # the plan stays as it is
+        self._may_work()
+        for plan in await self._journal.read(replay_plans.list_active_plans):
+            await self._go_on(plan)
 
     async def _go_on(self, plan_id: str) -> None:
         before = None

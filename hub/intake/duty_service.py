@@ -10,7 +10,6 @@ from functools import partial
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -43,26 +42,20 @@ class DutyService(PeriodicService):
     """Does the duties of one journal in their order."""
 
     every = EVERY
+    failure = "duties-wait"
 
     _journal: Journal  #: the journal with the duties
     _work: Work  #: reads attachments in worker threads
     _live: Live  #: the province in force
     _clock: IReactorTime  #: the reactor's clock, for intervals and pauses
 
-    async def run_once(self) -> None:
-        """Do all outstanding duties."""
-        try:
-            while not self.stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
-                begun = self._clock.seconds()
-                if not await self._do(of):
-                    return  # another node is doing it
-                await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
-        except CancelledError:
-            raise
-        except Unready as unready:
-            log.warning("duties-wait", reason=str(unready))  # tried again in the next run
-        except Exception:
-            log.exception("duty-failed")  # the duty stays, and reports show that it is outstanding
+    async def work(self) -> None:
+        """Do all outstanding duties. One that fails stays, and reports show that it is outstanding."""
+        while not self.stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
+            begun = self._clock.seconds()
+            if not await self._do(of):
+                return  # another node is doing it
+            await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
 
     async def _do(self, of: Duty) -> bool:
         if of.kind == duties.DutyKind.FACTS:

@@ -10,13 +10,11 @@ from datetime import date, datetime, timedelta
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.config import Partner
 from hub.config.alerting.alerts import AlertSettings
 from hub.config.reports import ReportSettings
-from hub.domain.errors import Unready
 from hub.domain.ids import make_id
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import Reply, Request, Unit, UnitKind
@@ -55,6 +53,7 @@ class LateAlerts(PeriodicService):
     """The sender of one node. Each alert is begun by one node only."""
 
     every, at_once = 60.0, False
+    failure = "alerts-wait"
 
     _journal: Journal  #: keeps the alerts, and has the open work
     _live: Live  #: the configuration in force
@@ -69,19 +68,8 @@ class LateAlerts(PeriodicService):
     #: the calendar, and the settings that it was read for
     _workdays: tuple[ReportSettings, Workdays] | None = attrs.field(default=None, init=False)
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Send what is to be sent now."""
-        try:
-            await self._run()
-        except CancelledError:
-            raise
-        except Unready as unready:
-            log.warning("alerts-wait", problem=unready.problem.code)
-        except Exception:
-            # the next round tries again; an error raised here would end the loop for ever
-            log.exception("alerts-not-sent")
-
-    async def _run(self) -> None:
         settings, now = self._live.config.alerts, self._now()
         if settings is None:
             return

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.queue import clock_repair
@@ -32,6 +31,7 @@ class ClockStepDetector(PeriodicService):
     """
 
     every = _EVERY
+    failure = "clock-step-not-mended"
 
     _journal: Journal  #: where the queue is repaired
     _clock: IReactorTime  #: the reactor's monotonic clock
@@ -41,7 +41,7 @@ class ClockStepDetector(PeriodicService):
     _gap: float | None = attrs.field(default=None, init=False)
     _later: list[float] = attrs.field(factory=list, init=False)  #: monotonic times of the repeated repairs
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Compare the clocks; after a step, make deliveries and probes that lie in the future due again."""
         steady = self._clock.seconds()
         gap = self._now().timestamp() - steady
@@ -56,18 +56,12 @@ class ClockStepDetector(PeriodicService):
         # At the start, a probe due in more than one hour was written while the clock was ahead: no breaker waits
         # longer.
         beyond = self._now() + (timedelta(hours=1) if self._gap is None else timedelta(0))
-        try:
-            await self._journal.write(clock_repair.requeue_future_probes, self._now(), beyond)
-            moved = count = await self._journal.write(clock_repair.requeue_future_deliveries, self._now(), _BATCH)
-            while count == _BATCH:
-                count = await self._journal.write(clock_repair.requeue_future_deliveries, self._now(), _BATCH)
-                moved += count
-        except CancelledError:
-            raise
-        except Exception:
-            log.exception("clock-step-not-mended")  # the gap stays as it was: the next round tries again
-            return
-        self._gap = gap
+        await self._journal.write(clock_repair.requeue_future_probes, self._now(), beyond)
+        moved = count = await self._journal.write(clock_repair.requeue_future_deliveries, self._now(), _BATCH)
+        while count == _BATCH:
+            count = await self._journal.write(clock_repair.requeue_future_deliveries, self._now(), _BATCH)
+            moved += count
+        self._gap = gap  # stays as it was if the journal could not be written, so the next round tries again
         if was_set:
             self._later = [steady + after for after in _AGAIN]
         elif again:

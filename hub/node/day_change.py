@@ -7,14 +7,10 @@ from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 
 import attrs
-import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import find_local_day
 from hub.runtime.periodic import PeriodicService
-
-log = structlog.get_logger()
 
 #: Seconds between two checks of the clock.
 EVERY = 20.0
@@ -25,6 +21,7 @@ class DayChangeDetector(PeriodicService):
     """Calls a function once for each new day. If the call fails, it is repeated at the next check."""
 
     every, at_once = EVERY, False
+    failure = "daybreak-not-taken-up"
 
     _clock: IReactorTime  #: the reactor's clock, which times the checks
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
@@ -36,16 +33,9 @@ class DayChangeDetector(PeriodicService):
         self._day = find_local_day(self._now())
         super().startService()
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Call the function if the day has changed."""
         today = find_local_day(self._now())
-        if today == self._day:
-            return
-        try:
+        if today != self._day:
             await self._begun(today)
-        except CancelledError:
-            raise
-        except Exception:
-            log.exception("daybreak-not-taken-up")  # the next check calls it again
-            return
-        self._day = today
+            self._day = today

@@ -1,16 +1,12 @@
 """Numbers and chains committed events, at most one second behind. `hub.journal.events` contains the SQL."""
 
 import attrs
-import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.measures import EVENTS, FACTS, Measures
 from hub.journal import events
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
-
-log = structlog.get_logger()
 
 _BATCH = 2000
 _EVERY = 0.5  #: seconds
@@ -21,6 +17,7 @@ class EventChainer(PeriodicService):
     """The chainer of one node. A database lock lets only one node chain at a time."""
 
     every = _EVERY
+    failure = "chaining-failed"
 
     _journal: Journal  #: whose events are chained
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
@@ -30,16 +27,10 @@ class EventChainer(PeriodicService):
         """Chain the remaining events before the node stops."""
         await self.run_once()
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Chain all unchained events, in batches of at most 2,000."""
-        try:
-            while self._count(await self._journal.write(events.chain_and_count_events, _BATCH)) == _BATCH:
-                pass
-        except CancelledError:
-            raise
-        except Exception:
-            # the next round tries again; an error raised here would end the loop for ever
-            log.exception("chaining-failed")
+        while self._count(await self._journal.write(events.chain_and_count_events, _BATCH)) == _BATCH:
+            pass
 
     def _count(self, chained: events.ChainedKinds) -> int:
         """Count the events *chained*, and return their number."""

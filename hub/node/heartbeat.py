@@ -13,7 +13,6 @@ from datetime import datetime
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import Unready
@@ -40,6 +39,7 @@ class Heartbeat(PeriodicService):
     """The heartbeat of one node."""
 
     every = _AGAIN
+    failure = "beat-failed"
 
     _journal: Journal  #: where heartbeats are written
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
@@ -71,22 +71,17 @@ class Heartbeat(PeriodicService):
         """Write *pending* with the next heartbeat, within a second."""
         self.pending, self._due = pending, 0.0
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Write a heartbeat if one is due."""
         begun = self._steady()
         if begun < self._due:
             return
         try:
             given_back = await self._journal.write(_beat, self._node, self._now(), self.pending)
-        except CancelledError:
-            raise
-        except Exception as error:
-            if not isinstance(error, Unready):
-                # the next round tries again; an error raised here would end the loop for ever
-                log.exception("beat-failed")
-            elif self._until is not None and begun > self._until and not self._lapsed and not self._alone:
+        except Unready as unready:
+            if self._until is not None and begun > self._until and not self._lapsed and not self._alone:
                 self._lapsed = True
-                log.warning("node-lapsed", error=str(error))
+                log.warning("node-lapsed", error=str(unready))
             return
         fresh = self._until is None or begun > self._until
         if self._until is not None and begun > self._until:

@@ -5,15 +5,11 @@ journal.
 """
 
 import attrs
-import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.sequels.open_work import following
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
-
-log = structlog.get_logger()
 
 #: Steps of one round. A hub that makes the list of a large journal spends about a quarter of a core on it.
 _STEPS = 8
@@ -25,25 +21,20 @@ class OpenWorkFollower(PeriodicService):
 
     every = 2.0
     at_once = False
+    failure = "open-work-not-listed"
 
     _journal: Journal  #: whose facts are followed
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
     #: the number of an event up to which nothing changes the list: not written, so that an idle hub writes nothing
     _seen: int = attrs.field(default=0, init=False)
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Do the next steps, until no event is left."""
-        try:
-            for _ in range(_STEPS):
-                step = await self._journal.read(following.read_step, self._seen)
-                if step is None:
-                    return
-                if not step.changes:
-                    self._seen = step.upto
-                elif not await self._journal.write(following.write_step, step):
-                    return
-        except CancelledError:
-            raise
-        except Exception:
-            # the next round tries again; an error raised here would end the loop for ever
-            log.exception("open-work-not-listed")
+        for _ in range(_STEPS):
+            step = await self._journal.read(following.read_step, self._seen)
+            if step is None:
+                return
+            if not step.changes:
+                self._seen = step.upto
+            elif not await self._journal.write(following.write_step, step):
+                return

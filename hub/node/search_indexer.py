@@ -5,15 +5,11 @@ upgrade the same steps index the messages of the whole journal.
 """
 
 import attrs
-import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.journal import search_index
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
-
-log = structlog.get_logger()
 
 _EVERY = 2.0  #: seconds
 #: Steps of one round. A hub with a large journal that is not indexed yet spends about a quarter of a core on it.
@@ -26,19 +22,14 @@ class SearchIndexer(PeriodicService):
 
     every = _EVERY
     at_once = False
+    failure = "indexing-failed"
 
     _journal: Journal  #: whose messages are indexed
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Do the next steps, until few events are left."""
-        try:
-            for _ in range(_STEPS):
-                step = await self._journal.read(search_index.read_step)
-                if step is None or not await self._journal.write(search_index.write_step, step):
-                    return
-        except CancelledError:
-            raise
-        except Exception:
-            # the next round tries again; an error raised here would end the loop for ever
-            log.exception("indexing-failed")
+        for _ in range(_STEPS):
+            step = await self._journal.read(search_index.read_step)
+            if step is None or not await self._journal.write(search_index.write_step, step):
+                return

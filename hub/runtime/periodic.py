@@ -1,27 +1,34 @@
-"""A service that does the same work at a fixed interval, never twice at a time. Knows the timer, not the work."""
+"""A service that does the same work at a fixed interval, never twice at a time.
+
+Knows the timer, and what becomes of a run that fails. Does not know the work.
+"""
 
 from typing import ClassVar
 
+import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from hub.domain.errors import ConfigurationFault, Unready
+
+log = structlog.get_logger()
+
 
 class PeriodicService(Service):
-    """Calls `run_once` at its start and then every `every` seconds.
+    """Calls `work` at its start and then every `every` seconds.
 
-    A stop waits for the running call and then calls `finish`.
-
-    `run_once` must not raise, except for a cancellation: an exception would stop the loop for ever.
+    A run that fails is logged, and the next one tries again. A stop waits for the running call and then calls `finish`.
     """
 
     every: ClassVar[float]  #: interval in seconds
-    at_once: ClassVar[bool] = True  #: whether to call `run_once` at the start
+    at_once: ClassVar[bool] = True  #: whether to call `work` at the start
+    failure: ClassVar[str]  #: name of the line that is logged when a run fails
     _clock: IReactorTime  #: a monotonic clock, such as the reactor's
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
-    stopping: bool = False  #: whether the service is being stopped: `run_once` then begins no further step
+    stopping: bool = False  #: whether the service is being stopped: `work` then begins no further step
 
     def startService(self) -> None:
         """Start the loop."""
@@ -44,8 +51,20 @@ class PeriodicService(Service):
         await self.finish()
 
     async def run_once(self) -> None:
-        """Do the work once."""
+        """Do the work once. Raises nothing but a cancellation: any other exception would end the loop for ever."""
+        try:
+            await self.work()
+        except CancelledError:
+            if not self.stopping:
+                raise
+        except (Unready, ConfigurationFault) as fault:
+            log.warning(self.failure, error=str(fault))
+        except Exception:
+            log.exception(self.failure)
+
+    async def work(self) -> None:
+        """Do the work once. May raise: what is not done is done by the next run."""
         raise NotImplementedError
 
     async def finish(self) -> None:
-        """Do the work that follows the last call of `run_once`."""
+        """Do the work that follows the last run."""

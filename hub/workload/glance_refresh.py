@@ -35,27 +35,20 @@ class GlanceRefresh(PeriodicService):
     """Counts the sheets that are due, each minute. Two nodes may count the same one; both keep the same numbers."""
 
     every, at_once = 60.0, False
+    failure = "sheets-not-counted"
 
     _journal: Journal  #: reads and keeps sheets
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Count what is due."""
-        try:
-            book = self._book()
-            for form, period in await self._read(glance_counting.list_due_sheets, book, self._now()):
-                if self.stopping:
-                    return
-                await self._try_to_refresh(book, form, period)
-        except CancelledError:
-            if not self.stopping:
-                raise
-        except (Unready, ConfigurationFault) as fault:
-            log.warning("sheets-not-counted", error=str(fault))
-        except Exception:
-            log.exception("sheets-not-counted")
+        book = self._book()
+        for form, period in await self._read(glance_counting.list_due_sheets, book, self._now()):
+            if self.stopping:
+                return
+            await self._try_to_refresh(book, form, period)
 
     async def _try_to_refresh(self, book: Book, form: str, period: str) -> None:
         """Count one sheet. One on which the hub itself fails does not keep the others waiting."""

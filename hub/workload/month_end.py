@@ -16,7 +16,6 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.config.reports import CLOSE_HOUR
-from hub.domain.errors import ConfigurationFault, Unready
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
@@ -42,10 +41,6 @@ log = structlog.get_logger()
 _PATIENCE = timedelta(minutes=10)
 
 
-class _Stopped(Exception):
-    """The hub is stopping."""
-
-
 async def _write_nothing() -> bool:
     return False
 
@@ -58,6 +53,7 @@ class MonthEnd(PeriodicService):
     """
 
     every, at_once = 60.0, False
+    failure = "months-not-closed"
 
     _journal: Journal  #: reads and writes closings
     _clock: IReactorTime  #: the reactor, which times the looks
@@ -75,40 +71,18 @@ class MonthEnd(PeriodicService):
     _awaited: Sequence[Silence] = attrs.field(default=(), init=False)  #: the partners that are waited for
     _patient_until: datetime | None = attrs.field(default=None, init=False)  #: when to look for them again
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Do the day's work, unless it is done."""
         if self._patient_until is not None and self._now() < self._patient_until:
             return
         today = find_local_day(self._now() - closing.GRACE - timedelta(hours=self._hour()))
-        try:
-            await self._move_stock(again=today != self._done)
-        except _Stopped:
-            return
-        except CancelledError:
-            raise
-        except Exception:
-            log.exception("dossiers-not-moved")
-            return
+        await self._move_stock(again=today != self._done)
         if today == self._done:
             return
         self._begun = self._begun or self._now()
-        try:
-            if await self._write_past_days():
-                return  # closed at the next run, later than what was written now
-            all_closed = await self._close_forms()
-        except _Stopped:
-            return
-        except CancelledError:
-            raise
-        except (Unready, ConfigurationFault) as fault:
-            log.warning(
-                "months-not-closed", error=str(fault)
-            )  # tried again at the next run, which reads forms and calendar again
-            return
-        except Exception:
-            log.exception("months-not-closed")
-            return
-        if all_closed:
+        if await self._write_past_days():
+            return  # closed at the next run, later than what was written now
+        if await self._close_forms():
             self._done, self._begun = today, None
 
     async def _close_forms(self) -> bool:
@@ -235,14 +209,9 @@ class MonthEnd(PeriodicService):
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the counting *step* in a separate process. A stop of the service ends it."""
         reader = ReportReader("?closing", lambda: not self.stopping, longest=None, background=True)
-        try:
-            found = await self._journal.read_report(reader, step, *args, **kwargs)
-        except CancelledError:
-            if self.stopping:
-                raise _Stopped from None
-            raise
+        found = await self._journal.read_report(reader, step, *args, **kwargs)
         if self.stopping:
-            raise _Stopped
+            raise CancelledError
         return found
 
 

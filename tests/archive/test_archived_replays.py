@@ -237,4 +237,4 @@ def test_the_service_of_a_node_brings_it_back_and_goes_on_without_what_is_away(h
     plan = read(here, replay_plans.read_plan, plan.id)
     assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 2, 2)
     assert {each["message"] for each in logs if each["event"] == "archive-absent"} == set(first)
-    assert not [each for each in logs if each["event"] == "replay-failed"]
+    assert not [each for each in logs if each["event"] == "replays-wait"]

@@ -10,11 +10,9 @@ from datetime import datetime, timedelta
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.config.alerting.operator_alerts import OperatorAlertSettings
-from hub.domain.errors import Unready
 from hub.journal.upkeep import alert_notices, hub_alerts
 from hub.journal.upkeep.hub_alerts import AlertStep, AlertTransition, ConditionRound, TransitionRules
 from hub.monitoring.hub_alerts import readings
@@ -35,6 +33,7 @@ class AlertEvaluator(PeriodicService):
     """The evaluator of one node."""
 
     every, at_once = 15.0, False
+    failure = "conditions-not-judged"
 
     _journal: Journal  #: where the values stand and the alerts are kept
     _live: Live  #: the configuration in force
@@ -44,19 +43,8 @@ class AlertEvaluator(PeriodicService):
     _read_returned: ReadReturned | None = None  #: finds returned reports
     _seldom_at: datetime | None = attrs.field(default=None, init=False)  #: when what is done seldom was done last
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Look once."""
-        try:
-            await self._look()
-        except CancelledError:
-            raise
-        except Unready as unready:
-            log.warning("conditions-not-judged", problem=unready.problem.code)
-        except Exception:
-            # the next look tries again; an error raised here would end the loop for ever
-            log.exception("conditions-not-judged")
-
-    async def _look(self) -> None:
         now, settings = self._now(), self._live.config.operator_alerts
         rules = TransitionRules(remind=settings.remind)
         seldom = self._seldom_at is None or not timedelta() <= now - self._seldom_at < _SELDOM

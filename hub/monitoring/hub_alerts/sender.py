@@ -11,7 +11,6 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.errors import Unready
 from hub.journal.upkeep import alert_notices
 from hub.journal.upkeep.alert_notices import NoticeBatch, NoticeState
 from hub.monitoring.hub_alerts.channels import AlertChannel, NotSent
@@ -30,6 +29,7 @@ class AlertSender(PeriodicService):
     """The sender of one node."""
 
     every, at_once = 5.0, False
+    failure = "notices-wait"
 
     _journal: Journal  #: holds the outbox
     _channels: Mapping[str, AlertChannel]  #: by the first word of their names
@@ -38,19 +38,8 @@ class AlertSender(PeriodicService):
     _node: str  #: the node's name
     _seldom_at: datetime | None = attrs.field(default=None, init=False)  #: when old notices were deleted last
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Send what is due."""
-        try:
-            await self._send_due()
-        except CancelledError:
-            raise
-        except Unready as unready:
-            log.warning("notices-wait", problem=unready.problem.code)
-        except Exception:
-            # the next look tries again; an error raised here would end the loop for ever
-            log.exception("notices-wait")
-
-    async def _send_due(self) -> None:
         now = self._now()
         if await self._journal.read(alert_notices.has_lost_batches, self._node, now):
             await self._journal.write(alert_notices.release_lost_batches, self._node, now)

@@ -4,17 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 import attrs
-import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.errors import Unready
 from hub.domain.sightings import Sightings
 from hub.monitoring.keys import sighting_rows
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
-
-log = structlog.get_logger()
 
 _EVERY = 60.0  #: seconds
 #: Maximum sightings in one step of the writer: some milliseconds.
@@ -27,26 +22,23 @@ class SightingWriter(PeriodicService):
 
     every = _EVERY
     at_once = False
+    failure = "sightings-not-written"
 
     _journal: Journal  #: where sightings are written
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _sightings: Sightings  #: of this node, in all its processes
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Write what was seen since the last time. What cannot be written is kept for the next round."""
         found = list(self._sightings.take().items())
         for at in range(0, len(found), _STEP):
+            step = [each for _, each in found[at : at + _STEP]]
             try:
-                step = [each for _, each in found[at : at + _STEP]]
                 await self._journal.write(sighting_rows.record_sightings, step, self._now())
-            except CancelledError:
-                raise
-            except Exception as error:
-                if not isinstance(error, Unready):
-                    log.exception("sightings-not-written")
+            except Exception:
                 self._sightings.add(dict(found[at:]))
-                return
+                raise
 
     async def finish(self) -> None:
         """Write the rest at the stop."""

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -40,6 +40,7 @@ class RetentionService(PeriodicService):
     """The retention of one node."""
 
     every, at_once = 300.0, False
+    failure = "retention-failed"
 
     _journal: Journal
     _live: Live
@@ -50,17 +51,12 @@ class RetentionService(PeriodicService):
     _announced_on: date | None = attrs.field(default=None, init=False)  #: the day whose announcement is done
     _warned_on: date | None = attrs.field(default=None, init=False)  #: the day of the last warning
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Do what is to be done now."""
-        try:
-            if await self._take_turn():
-                await self._watch_size()
-                if self._live.config.retention.enabled:
-                    await self._keep_and_let_go()
-        except CancelledError:
-            raise
-        except Exception:  # the next round tries again; an error raised here would end the loop for ever
-            log.exception("retention-failed")
+        if await self._take_turn():
+            await self._watch_size()
+            if self._live.config.retention.enabled:
+                await self._keep_and_let_go()
 
     async def _watch_size(self) -> None:
         """Keep the size of today, and warn once a day while the budget is tight."""

@@ -9,7 +9,6 @@ from functools import partial
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import Unready
@@ -42,6 +41,7 @@ class WitnessFollower(PeriodicService):
     """Appends to the witness every second what was numbered since."""
 
     every = 1.0
+    failure = "witness-not-written"
 
     _journal: Journal
     _live: Live
@@ -60,7 +60,7 @@ class WitnessFollower(PeriodicService):
     #: what shows that another hub has replaced this one; None: nothing does
     replaced: Phrase | None = attrs.field(default=None, init=False)
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Follow the journal to its end."""
         try:
             if not self._taken_up:
@@ -76,16 +76,11 @@ class WitnessFollower(PeriodicService):
                 if self.replaced is not None and not self.stopping:
                     log.critical("hub-replaced", reason=str(self.replaced))
                     self._end()
-        except CancelledError:
-            raise
         except Unready:
             pass  # the database does not answer, which readiness says; the next round tries again
         except OSError as error:
             if not self._failed:  # once; the next rounds try again
                 log.warning("witness-not-written", error=str(error))
-            self._failed = True
-        except Exception:
-            log.exception("witness-not-written")
             self._failed = True
         else:
             self._failed = False

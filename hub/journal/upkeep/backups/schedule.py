@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
@@ -39,6 +39,7 @@ class BackupSchedule(PeriodicService):
     """Looks every minute whether a backup is due."""
 
     every = 60.0
+    failure = "backup-not-scheduled"
 
     _journal: Journal
     _live: Live  #: the configuration in force
@@ -51,16 +52,8 @@ class BackupSchedule(PeriodicService):
     _told: "Deferred[None] | None" = attrs.field(default=None, init=False)  #: fires when the end was written and logged
     _cleaned: bool = attrs.field(default=False, init=False)
 
-    async def run_once(self) -> None:
+    async def work(self) -> None:
         """Start a backup if one is due and none runs here."""
-        try:
-            await self._look()
-        except CancelledError:
-            raise
-        except Exception:
-            log.exception("backup-not-scheduled")  # the next round tries again
-
-    async def _look(self) -> None:
         if not self._cleaned:  # a process of the schedule ends with its hub, however that ends
             await self._journal.write(backup_runs.fail_ended_runs, self._node, self._now())
             self._cleaned = True
