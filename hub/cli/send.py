@@ -192,7 +192,7 @@ def _fetch_all(
 
 def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict[str, object]:
     """Fetch one message into a file. The complete file is on disk before the message can be confirmed."""
-    from hub.runtime.durable_files import sync_folder
+    from hub.config.durable_files import sync_folder
 
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"

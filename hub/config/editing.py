@@ -17,6 +17,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Table
 
+from hub.config.durable_files import sync_folder
 from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
@@ -197,7 +198,7 @@ def _write_edit(edit: FileEdit) -> list[Path]:
         return []
     kept = [] if edit.before is None else [_keep_file(edit.path, edit.before)]
     if edit.after is None:
-        edit.path.unlink(missing_ok=True)
+        _remove(edit.path)
     else:
         _write_with_mode(edit.path, edit.after)
     return kept
@@ -206,18 +207,21 @@ def _write_edit(edit: FileEdit) -> list[Path]:
 def _take_back(edits: Sequence[FileEdit]) -> None:
     for edit in reversed(edits):
         if edit.before is None:
-            edit.path.unlink(missing_ok=True)
+            _remove(edit.path)
         else:
             _write_with_mode(edit.path, edit.before)
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        path.unlink()
+        sync_folder(path.parent)
 
 
 def _write_with_mode(path: Path, content: bytes) -> None:
     """Write *content* to *path* with the permissions of the file that is or was there."""
     alike = next((each for each in (path, _name_backup(path)) if each.exists()), None)
-    mode = None if alike is None else alike.stat().st_mode & 0o7777
-    write_atomically(path, content)
-    if mode is not None:
-        path.chmod(mode)
+    write_atomically(path, content, None if alike is None else alike.stat().st_mode & 0o7777)
 
 
 def _name_backup(path: Path) -> Path:
@@ -226,8 +230,7 @@ def _name_backup(path: Path) -> Path:
 
 def _keep_file(path: Path, content: bytes) -> Path:
     kept = _name_backup(path)
-    write_atomically(kept, content)
-    kept.chmod(path.stat().st_mode & 0o7777)
+    write_atomically(kept, content, path.stat().st_mode & 0o7777)
     return kept
 
 

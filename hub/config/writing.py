@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hub.config.durable_files import sync_folder
+
 
 def write_partner_toml(
     *,
@@ -53,12 +55,18 @@ def _list(key: str, values: Iterable[str]) -> str:
     return inline if len(inline) <= 100 else f"{key} = [\n" + "".join(f"    {text},\n" for text in texts) + "]"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write *content* to *path* atomically. Creates its directory if necessary."""
+def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write *content* to *path* atomically, and wait until file and name are on the disk. Creates its directory.
+
+    *mode*: its permissions, from the first octet on; None: those of any new file.
+    """
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
+    sync_folder(path.parent)

@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from hub.config import Partner
+from hub.config.durable_files import sync_folder
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Reply, Request
-from hub.runtime.durable_files import sync_folder
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, Work
 

@@ -1,5 +1,7 @@
 """An operator's file is edited in place: what is not named keeps every letter, and of several files all are written or none."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -78,11 +80,11 @@ def test_all_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.Monke
     edits = [FileEdit(one, b"1", b"one"), FileEdit(three, None, b"three"), FileEdit(two, b"2", None)]
     written: list[Path] = []
 
-    def fail(path: Path, content: bytes) -> None:
+    def fail(path: Path, content: bytes, mode: int | None = None) -> None:
         if path.name == "three" and not written:
             written.append(path)
             raise OSError(28, "No space left on device")
-        write_atomically(path, content)
+        write_atomically(path, content, mode)
 
     monkeypatch.setattr(editing, "write_atomically", fail)
     with pytest.raises(OSError, match="No space"):
@@ -94,6 +96,33 @@ def test_all_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.Monke
     one.write_bytes(b"another writer")
     undo_edits(tmp_path, edits)
     assert (one.read_bytes(), two.read_bytes(), three.exists()) == (b"another writer", b"2", False)
+
+
+def test_names_are_on_the_disk_too_and_a_secret_is_never_open_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal says that a file was changed: a power cut after that must not bring the old one back."""
+    secret, gone = tmp_path / "secret", tmp_path / "gone"
+    for path in (secret, gone):
+        path.write_bytes(b"1")
+        path.chmod(0o600)
+    synced: list[dict[str, int]] = []
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append(lay())
+        else:
+            assert os.fstat(descriptor).st_mode & 0o777 == 0o600
+
+    def lay() -> dict[str, int]:
+        return {each.name: each.stat().st_ino for each in tmp_path.iterdir()}
+
+    monkeypatch.setattr(os, "fsync", sync)
+    edits = [FileEdit(secret, b"1", b"2"), FileEdit(gone, b"1", None)]
+    write_edits(tmp_path, edits)
+    assert synced.pop() == lay()
+    undo_edits(tmp_path, edits)
+    assert synced.pop() == lay()
 
 
 def test_a_file_that_was_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:

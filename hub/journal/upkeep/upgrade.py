@@ -14,6 +14,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config.database import find_sqlite_file
+from hub.config.durable_files import sync_folder
 from hub.journal import events
 from hub.journal.upkeep.backups import sqlite_copy
 from hub.language.phrases import phrase
@@ -132,6 +133,7 @@ class FileCopy:
             engine.dispose()
         Path(self.aside).hardlink_to(self.file)  # there is a journal at every moment
         Path(self.name).replace(self.file)
+        sync_folder(self.file.parent)
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 
+from hub.config.durable_files import sync_folder
 from hub.config.upkeep.retention import RetentionSettings
 from hub.journal.nodes import list_live_nodes
 from hub.journal.upkeep.archive import catalogue, confirming
@@ -31,7 +32,6 @@ from hub.journal.upkeep.retention.letting_go import FindUnchanged, LetGo, TableB
 from hub.journal.upkeep.retention.parts import PartEvent, PartMoved, PartState, RetentionPart
 from hub.journal.upkeep.retention.rules import KeptBecause, RetentionRules
 from hub.language.phrases import Phrase, phrase
-from hub.runtime.durable_files import sync_folder
 from hub.security.certificates import Signer
 from hub.store import transactions
 from hub.store.group_commit import Journal

@@ -19,6 +19,7 @@ from typing import IO, Any
 import attrs
 import sqlalchemy as sa
 
+from hub.config.durable_files import sync_folder
 from hub.domain.ids import make_id
 from hub.formats.zip_archive import LARGEST, Packing
 from hub.journal import blobs, events
@@ -41,7 +42,6 @@ from hub.journal.upkeep.archive.manifest import (  # fmt: skip
 )
 from hub.journal.upkeep.archive.rows import write_row_values
 from hub.report.counting.lines import write_compact_json
-from hub.runtime.durable_files import sync_folder
 from hub.security import kept_envelopes, signing
 from hub.security.certificates import Signer
 from hub.store import transactions

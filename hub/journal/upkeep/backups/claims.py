@@ -13,9 +13,9 @@ from typing import Any
 
 import attrs
 
+from hub.config.durable_files import sync_folder
 from hub.journal.upkeep.eras import Era
 from hub.language.phrases import Phrase, phrase
-from hub.runtime.durable_files import sync_folder
 
 #: A hub whose claim is older is taken for dead. A running one renews it every minute.
 ALIVE = timedelta(minutes=5)

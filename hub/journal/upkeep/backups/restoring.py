@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
+from hub.config.durable_files import sync_folder
 from hub.journal.upkeep.backups import journal_copy, lineage, package, trial
 from hub.journal.upkeep.backups.journal_copy import Tell
 from hub.journal.upkeep.backups.making import hold_work_folder
@@ -18,7 +19,6 @@ from hub.journal.upkeep.backups.postgresql import PostgresqlPlace
 from hub.journal.upkeep.backups.witness import Witness
 from hub.journal.upkeep.eras import Era, EraBeginning
 from hub.language.phrases import phrase
-from hub.runtime.durable_files import sync_folder
 from hub.security.age_files import PrivateKey
 from hub.store import transactions
 
@@ -137,6 +137,7 @@ def _move_away(journal: Path, now: datetime) -> tuple[Path, ...]:
             moved.append(new)
     for end in _BESIDE:
         Path(f"{journal}{end}").unlink(missing_ok=True)
+    sync_folder(journal.parent)  # before another journal comes there: the log of the old one must not be beside it
     return tuple(moved)
 
 

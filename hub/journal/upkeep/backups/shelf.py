@@ -13,9 +13,9 @@ from typing import Any
 
 import attrs
 
+from hub.config.durable_files import sync_folder
 from hub.journal.upkeep.backups.manifest import BackupManifest, ManifestUnreadable
 from hub.journal.upkeep.backups.package import Written, describe_member
-from hub.runtime.durable_files import sync_folder
 
 SUFFIX, _RECORD = ".tar.gz.age", ".json"
 

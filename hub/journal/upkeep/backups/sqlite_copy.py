@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from hub.runtime.durable_files import sync_folder
+from hub.config.durable_files import sync_folder
 
 #: Pages copied between two progress reports.
 _PAGES = 4096

@@ -21,8 +21,8 @@ from typing import Any
 
 import attrs
 
+from hub.config.durable_files import sync_folder
 from hub.journal.upkeep.eras import Era, KnownReceipt
-from hub.runtime.durable_files import sync_folder
 
 #: Octets of a file, about, and of all together.
 LARGEST, MOST = 16 << 20, 1 << 30
