@@ -1,8 +1,11 @@
 """The forms of a province: its own beside those of the hub, the rule sets it chose, when reports are due; every mistake is told at once."""
 
+import copy
+import pickle
 from datetime import date
 from pathlib import Path
 
+import attrs
 import pytest
 
 from hub.config.reports import ReportSettings
@@ -137,3 +140,19 @@ def test_the_days_of_its_periods_are_those_of_the_provinces_cut_offs_and_else_th
         (date(2018, 12, 25), date(2019, 1, 24)),
         (date(2019, 1, 25), date(2019, 2, 14)),
     ]
+
+
+def test_a_book_is_pickled_once_for_all_requests_that_take_it_along():
+    known = read_shipped_book()
+    assert read_shipped_book() is known  # until a form or the calendar changes
+    first, second = (pickle.loads(pickle.dumps((known, "2026-11")))[0] for _ in range(2))
+    assert first == known
+    assert second is first  # and read once by each process that counts
+    assert copy.deepcopy(known) == known
+
+
+def test_a_changed_book_is_another_one():
+    known = read_shipped_book()
+    later = attrs.evolve(known, close_hour=known.close_hour + 1)
+    assert pickle.loads(pickle.dumps(known)) == known
+    assert pickle.loads(pickle.dumps(later)) == later != known

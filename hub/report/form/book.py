@@ -2,7 +2,10 @@
 adds. Counts nothing.
 """
 
+import pickle
 from datetime import UTC, datetime, time, timedelta
+from functools import cached_property, lru_cache
+from typing import Any
 
 import attrs
 
@@ -22,7 +25,11 @@ LAYOUTS = "layouts"
 
 @attrs.frozen
 class Book:
-    """The forms, periods and calendar by which a province makes reports."""
+    """The forms, periods and calendar by which a province makes reports.
+
+    It goes with each request to the processes that count. To pickle it takes more than 2 ms of the reactor's thread, so
+    that is done once.
+    """
 
     forms: tuple[Form, ...]  #: each with the rule set that was chosen for it
     workdays: Workdays
@@ -33,6 +40,14 @@ class Book:
     wait_working_days: int = WAIT_WORKING_DAYS
     tellers: tuple[Teller, ...] = ()  #: the partners whose messages are counted
     layouts: tuple[Layout, ...] = ()  #: how workbooks of forms stand
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is pickled and copied."""
+        return _unpack_book, (self._packed,)
+
+    @cached_property
+    def _packed(self) -> bytes:
+        return pickle.dumps([getattr(self, each.name) for each in attrs.fields(Book)], pickle.HIGHEST_PROTOCOL)
 
     def find_automatic_closing_time(self, period: Period, *, waiting: bool = False) -> datetime:
         """Return when the hub closes *period* by itself. *waiting*: while partners were not heard."""
@@ -64,6 +79,24 @@ class Book:
         counted = {form, *(base for each in versions for base in each.bases)}
         found = frozenset(each.service for each in self.forms if each.id in counted and each.service)
         return found or None
+
+
+@lru_cache(maxsize=2)
+def _unpack_book(packed: bytes) -> Book:
+    return Book(*pickle.loads(packed))  # noqa: S301 - packed by `Book`, in a process of our own
+
+
+#: The book that was read last.
+_latest: list[Book] = []
+
+
+def _keep_latest(made: Book) -> Book:
+    """Return the book that was read last if it is the same, so that it is pickled once. Its parts are then the same objects."""
+    for known in _latest:
+        if known == made:
+            return known
+    _latest[:] = [made]
+    return made
 
 
 def read_book(reports: ReportSettings) -> Book:
@@ -98,15 +131,17 @@ def read_book(reports: ReportSettings) -> Book:
         raise ConfigurationFault(mistakes)
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
     cuts = Cuts(cut_offs) if cut_offs else CUTS
-    return Book(
-        found,
-        calendar,
-        cuts,
-        reports.close_working_day,
-        reports.close_hour,
-        reports.wait_working_days,
-        reports.tellers,
-        layouts,
+    return _keep_latest(
+        Book(
+            found,
+            calendar,
+            cuts,
+            reports.close_working_day,
+            reports.close_hour,
+            reports.wait_working_days,
+            reports.tellers,
+            layouts,
+        )
     )
 
 
