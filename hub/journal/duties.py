@@ -25,6 +25,7 @@ from hub.journal import events
 from hub.journal import facts as journal_facts
 from hub.journal.sequels import incident_durations
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import duty as table
 from hub.store.tables import duty_slice, message
 from hub.store.transactions import Transaction
@@ -42,6 +43,8 @@ MOST_OWED = 10_000
 ENCLOSED = "incidents meetings"
 
 _LOCK = "duties"
+#: Asked several times a second.
+_NEXT = HotStatement(sa.select(table).order_by(table.c.serial).limit(1))
 _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
@@ -199,7 +202,7 @@ def _put(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
 
 def read_next_duty(tx: Transaction) -> Duty | None:
     """Return the next duty, or None when there is none."""
-    row = tx.execute(sa.select(table).order_by(table.c.serial).limit(1)).first()
+    row = _NEXT.first(tx, {})
     return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at)
 
 

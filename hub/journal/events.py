@@ -43,6 +43,9 @@ UPDATE event SET number = link.number, hash = link.hash FROM link WHERE event.se
 """.strip(),
     ("bigint", "bigint", "text"),
 )
+_HEAD = HotStatement(
+    sa.select(table.c.number, table.c.hash).where(table.c.number.is_not(None)).order_by(table.c.number.desc()).limit(1)
+)
 #: LIKE pattern for the text of an event of a fact, with any time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 #: Where the name of an event begins in its text, and how that of a fact does.
@@ -241,12 +244,7 @@ def read_last_event_time(tx: Transaction) -> str | None:
 
 def read_chain_head(tx: Transaction) -> tuple[int, str]:
     """Return number and hash of the last chained event; 0 and `ORIGIN` before the first."""
-    row = tx.execute(
-        sa.select(table.c.number, table.c.hash)
-        .where(table.c.number.is_not(None))
-        .order_by(table.c.number.desc())
-        .limit(1)
-    ).first()
+    row = _HEAD.first(tx, {})
     return (row.number, row.hash) if row else (0, ORIGIN)
 
 

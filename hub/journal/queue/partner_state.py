@@ -41,6 +41,7 @@ class PartnerStanding:
 
 _CODED = sa.select(table).where(table.c.partner == sa.bindparam("code"))
 _ONE = HotStatement(_CODED)
+_ALL = HotStatement(sa.select(table))
 _LOCKED = HotStatement(_CODED.with_for_update())
 _SEIZED = HotStatement(_CODED.with_for_update(skip_locked=True))
 _UNDER_WAY = HotStatement(
@@ -52,7 +53,7 @@ _UNDER_WAY = HotStatement(
 
 def read_partner_standings(tx: Transaction) -> dict[str, PartnerStanding]:
     """Return the state of each partner that has a row."""
-    return {row["partner"]: _read(dict(row)) for row in tx.execute(sa.select(table)).mappings()}
+    return {row.partner: _read(row._asdict()) for row in _ALL.read(tx, {})}
 
 
 def read_partner_standing(tx: Transaction, partner: str) -> PartnerStanding:

@@ -40,7 +40,7 @@ from hub.journal.queue.replay_rules import (
 from hub.journal.search import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
-from hub.store.hot_statements import SetInsert
+from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import closing, delivery, message
 from hub.store.tables import replay_item as item
 from hub.store.tables import replay_plan as table
@@ -57,6 +57,7 @@ AHEAD = 100
 LOOKED_AT = 1_000
 
 _INSERT = SetInsert(item)
+_ACTIVE = HotStatement(sa.select(table.c.id).where(table.c.state.in_(list(ACTIVE))).order_by(table.c.id))
 
 
 class KeyReused(Exception):
@@ -522,7 +523,7 @@ def list_plans_within(
 
 def list_active_plans(tx: Transaction) -> list[str]:
     """Return the ids of the plans for which there is work to do, oldest first."""
-    return list(tx.scalars(sa.select(table.c.id).where(table.c.state.in_(list(ACTIVE))).order_by(table.c.id)))
+    return [row.id for row in _ACTIVE.read(tx, {})]
 
 
 def count_results(tx: Transaction, plan_id: str) -> dict[str, int]:

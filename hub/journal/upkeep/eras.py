@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from hub.domain.model import Event, MessageState
 from hub.journal import events
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import era as table
 from hub.store.tables import event, lost_receipt, message
 from hub.store.transactions import Transaction
@@ -26,6 +27,28 @@ from hub.store.transactions import Transaction
 _ACCEPTED = f'{{"at":"{"_" * 27}","event":"message-accepted"%'
 #: Rows that are written with one statement.
 _AT_ONCE = 500
+#: These are read each second for the witness of the node.
+_ERAS = HotStatement(sa.select(table).order_by(table.c.number))
+_HASH = HotStatement(sa.select(event.c.hash).where(event.c.number == sa.bindparam("number_")))
+_AFTER = event.c.number > sa.bindparam("after")
+_SOME = (
+    sa.select(event.c.number)
+    .where(_AFTER)
+    .order_by(event.c.number)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+    .subquery()
+)
+_NEWEST = HotStatement(
+    sa.select(event.c.number, event.c.hash).where(
+        event.c.number == sa.select(sa.func.max(_SOME.c.number)).scalar_subquery()
+    )
+)
+_GIVEN = HotStatement(
+    sa.select(message.c.id, message.c.partner, message.c.message_id, message.c.sha256, message.c.received_at)
+    .join_from(event, message, message.c.id == event.c.message)
+    .where(_AFTER, event.c.number <= sa.bindparam("newest"), event.c.text.like(_ACCEPTED))
+    .order_by(event.c.number)
+)
 
 
 class EraBeginning(StrEnum):
@@ -84,8 +107,8 @@ class WitnessedEvents:
 
 def list_eras(tx: Transaction) -> list[Era]:
     """Return the eras of the journal, the present one last. Empty before a node of this version has run."""
-    rows = tx.execute(sa.select(table).order_by(table.c.number))
-    return [Era(**{**row._mapping, "because": EraBeginning(row.because)}) for row in rows]  # noqa: SLF001
+    rows = _ERAS.read(tx, {})
+    return [Era(**{**row._asdict(), "because": EraBeginning(row.because)}) for row in rows]
 
 
 def ensure_era(tx: Transaction, now: datetime) -> Era:
@@ -204,20 +227,14 @@ def read_witnessed_events(tx: Transaction, after: int, limit: int) -> WitnessedE
 
     However many numbers are missing between them, because their events were let go.
     """
-    some = sa.select(event.c.number).where(event.c.number > after).order_by(event.c.number).limit(limit).subquery()
-    newest = sa.select(sa.func.max(some.c.number)).scalar_subquery()
-    last = tx.execute(sa.select(event.c.number, event.c.hash).where(event.c.number == newest)).first()
+    last = _NEWEST.first(tx, {"after": after, "most": limit})
     if last is None:
         return None
-    query = (
-        sa.select(message.c.id, message.c.partner, message.c.message_id, message.c.sha256, message.c.received_at)
-        .join_from(event, message, message.c.id == event.c.message)
-        .where(event.c.number > after, event.c.number <= last.number, event.c.text.like(_ACCEPTED))
-        .order_by(event.c.number)
-    )
-    return WitnessedEvents(last.number, last.hash, [KnownReceipt(*row) for row in tx.execute(query)])
+    given = _GIVEN.read(tx, {"after": after, "newest": last.number})
+    return WitnessedEvents(last.number, last.hash, [KnownReceipt(*row) for row in given])
 
 
 def read_event_hash(tx: Transaction, number: int) -> str | None:
     """Return the hash of the event *number*; None if the journal has no such event, or not any more."""
-    return tx.scalar(sa.select(event.c.hash).where(event.c.number == number))
+    row = _HASH.first(tx, {"number_": number})
+    return None if row is None else str(row.hash)
