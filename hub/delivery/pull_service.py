@@ -124,6 +124,9 @@ class CollectionService(Service):
             )
         except Unready:
             return
+        except CancelledError:  # what was asked of the journal is done nevertheless: no other node would collect
+            await self._access.journal.write(collection_rounds.release_round, partner.code, self._node, self._now())
+            return
         if round_ is None:
             return
         with bound_contextvars(partner=partner.code):
@@ -134,7 +137,7 @@ class CollectionService(Service):
             except TimeoutError:
                 found = Unavailable("the conversation took too long")
             except CancelledError:
-                await self._access.journal.write(collection_rounds.release_round, round_, self._now())
+                await self._access.journal.write(collection_rounds.release_round, partner.code, self._node, self._now())
                 return
             now = self._now()
             if isinstance(found, Unavailable):

@@ -18,6 +18,7 @@ from hub.intake.admission import judge_message
 from hub.intake.endpoint import JournalAccess
 from hub.journal import messages as journal_messages
 from hub.journal import search
+from hub.journal.queue import collection_rounds
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
@@ -89,8 +90,8 @@ class Node:
     woken: list[None] = attrs.field(factory=list)
     work: Any = run_at_once
 
-    def start(self, name="node", **more):
-        journal = InlineDatabase(self.engine)
+    def start(self, name="node", journal=None, **more):
+        journal = journal or InlineDatabase(self.engine)
         books = JournalAccess(journal, self.work, lambda: None, lambda: self.woken.append(None))
         service = CollectionService(
             live=Live(Setup(self.province, {"axis": cast("Any", self.shelf)})),
@@ -312,6 +313,23 @@ def test_of_two_nodes_one_asks_and_the_other_takes_over_when_its_lease_ends(node
     node.pass_time(11)
     assert len(node.shelf.cursors) >= 2
     assert node.row()["failures"] == 0
+
+
+class SlowToBegin(InlineDatabase):
+    """A journal that begins a round and has not said so yet."""
+
+    def write(self, step, *args, **kwargs):
+        done = super().write(step, *args, **kwargs)
+        return Deferred() if step is collection_rounds.begin_round else done
+
+
+def test_a_node_that_stops_just_as_it_begins_leaves_the_round_to_the_others(node):
+    first = node.start("first", journal=SlowToBegin(node.engine))
+    assert node.row()["holder"] == "first"
+    first.stopService()
+    node.shelf.kept = {"d1": packet(1)}
+    node.start("second")
+    assert node.shelf.heard == [("d1", "done")]
 
 
 def test_who_says_that_it_has_something_is_asked_now(node):

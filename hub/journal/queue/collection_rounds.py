@@ -49,7 +49,7 @@ def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: d
     found = tx.scalar(sa.select(table.c.due).where(table.c.partner == round_.partner).with_for_update())
     due = due if found == round_.due else now
     values = {"cursor": cursor, "due": due, "failures": 0, "reason": None}
-    if _close(tx, round_, values, now) and round_.failures:
+    if _close(tx, round_.partner, round_.holder, values, now) and round_.failures:
         events.append_events(tx, Event("collection-resumed", now, None, None, {"partner": round_.partner}))
     return due
 
@@ -60,15 +60,15 @@ def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: 
     The first failure makes an event.
     """
     values = {"due": due, "failures": round_.failures + 1, "reason": reason}
-    if _close(tx, round_, values, now) and not round_.failures:
+    if _close(tx, round_.partner, round_.holder, values, now) and not round_.failures:
         events.append_events(
             tx, Event("collection-failed", now, None, None, {"partner": round_.partner, "reason": reason})
         )
 
 
-def release_round(tx: Transaction, round_: Round, now: datetime) -> None:
-    """Release the round at once for another node, or for this one after a restart."""
-    _close(tx, round_, {"due": now}, now)
+def release_round(tx: Transaction, partner: str, holder: str, now: datetime) -> None:
+    """Release the round of *partner*, if *holder* has it, for another node or for this one after a restart."""
+    _close(tx, partner, holder, {"due": now}, now)
 
 
 def hurry_round(tx: Transaction, partner: str, now: datetime) -> bool:
@@ -81,7 +81,7 @@ def read_rounds(tx: Transaction) -> list[sa.RowMapping]:
     return list(tx.execute(sa.select(table).order_by(table.c.partner)).mappings())
 
 
-def _close(tx: Transaction, round_: Round, values: dict[str, object], now: datetime) -> bool:
-    ours = sa.and_(table.c.partner == round_.partner, table.c.holder == round_.holder)
+def _close(tx: Transaction, partner: str, holder: str, values: dict[str, object], now: datetime) -> bool:
+    ours = sa.and_(table.c.partner == partner, table.c.holder == holder)
     closed = {"holder": None, "lease_until": None, "ended_at": now}
     return bool(tx.execute(sa.update(table).where(ours).values(**values, **closed)).rowcount)
