@@ -85,14 +85,17 @@ def _put(path: Path, octets: bytes) -> int:
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())
+    said = 201
     try:
         os.link(new, path, follow_symlinks=False)  # fails if the name exists; a rename would replace it
     except FileExistsError:
-        return 200 if path.is_file() and path.read_bytes() == octets else 409
+        if not path.is_file() or path.read_bytes() != octets:
+            return 409
+        said = 200
     finally:
         new.unlink()
-    sync_folder(path.parent)
-    return 201
+    sync_folder(path.parent)  # also of a file that was there: who brought it may have crashed before this
+    return said
 
 
 def _get(path: Path) -> Reply:
@@ -116,7 +119,7 @@ def _move(path: Path, there: Path) -> int:
     except FileExistsError:
         if not there.is_file() or there.read_bytes() != path.read_bytes():
             return 409
+    sync_folder(there.parent)  # before it goes here: at each moment it is somewhere on the disk
     path.unlink()
     sync_folder(path.parent)
-    sync_folder(there.parent)
     return 201

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from hub.config import Partner
+from hub.delivery import file_transport
 from hub.delivery.file_transport import LARGEST, DirectoryCarrier
 from hub.domain.model import Request
 from hub.runtime.http_client import Unreachable
@@ -133,3 +134,19 @@ def test_what_is_too_long_or_a_directory_that_is_gone_is_told(ask):
     root.rmdir()
     with pytest.raises(Unreachable):
         carry("PUT", "a.xml", b"x")
+
+
+def test_what_it_says_it_has_is_on_the_disk_and_what_moves_is_somewhere_at_each_moment(ask, monkeypatch):
+    _, carry = ask
+    synced = []
+
+    def sync(folder):
+        synced.append((folder.name, names(folder)))
+
+    monkeypatch.setattr(file_transport, "sync_folder", sync)
+    carry("PUT", "out/a.xml", b"one")
+    carry("PUT", "out/a.xml", b"one")  # the first one may have crashed before it was on the disk
+    assert synced == 2 * [("out", ["a.xml"])]
+    synced.clear()
+    carry("MOVE", "out/a.xml", destination="done/a.xml")
+    assert synced == [("done", ["a.xml"]), ("out", [])]
