@@ -138,7 +138,8 @@ TERMS: Mapping[str, Term] = {
         phrase("Messages that are in an archive file have gone from the journal."),
     ),
     "event/retention-withdrawn": Term(
-        phrase("announced messages stay"), phrase("Nothing of the announced messages may go any more.")
+        phrase("announced messages stay"),
+        phrase("Nothing of the announced messages may go any more, or a person withdrew them."),
     ),
     "event/archive-given-up": Term(
         phrase("a lost archive file was given up"),
@@ -1058,6 +1059,10 @@ TERMS: Mapping[str, Term] = {
     "condition/budget-tight": Term(
         phrase("database near its budget"), phrase("The database has used most of its budget, or soon will have.")
     ),
+    "condition/retention-late": Term(
+        phrase("retention stands still"),
+        phrase("Messages that were announced to go into an archive file should have gone days ago."),
+    ),
     "condition/receipts-awaited": Term(
         phrase("messages awaited after a restore"),
         phrase("Messages that have a receipt are missing since a restore, and have not come again."),
@@ -1074,7 +1079,9 @@ TERMS: Mapping[str, Term] = {
     "retention/gone": Term(
         phrase("gone"), phrase("The messages are in the archive file and have gone from the journal.")
     ),
-    "retention/withdrawn": Term(phrase("withdrawn"), phrase("Nothing of what was announced may go any more.")),
+    "retention/withdrawn": Term(
+        phrase("withdrawn"), phrase("Nothing of what was announced may go any more, or a person withdrew it.")
+    ),
     "severity/warning": Term(phrase("warning"), phrase("Somebody should see to it in the next days.")),
     "severity/error": Term(phrase("error"), phrase("Something does not work, and somebody should see to it today.")),
     "severity/critical": Term(phrase("critical"), phrase("The hub works no more, or soon will not: act now.")),

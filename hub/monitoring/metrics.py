@@ -16,6 +16,7 @@ from hub.domain.measures import FACTS, Measures
 from hub.journal import duties, events, feed_cursor
 from hub.journal.queue import partner_state
 from hub.journal.upkeep import backup_runs, hub_alerts
+from hub.journal.upkeep.retention import parts
 from hub.journal.waiting_counts import read_waiting
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.security.certificates import Anchors
@@ -150,6 +151,7 @@ def measure_journal(tx: Transaction, now: datetime, feed: str | None, partners: 
         make_value("lienthong_database_size_bytes", "Octets that the database takes.", measure_database_size(tx)),
         *_of_partners(tx, partners),
         *_of_backups(tx),
+        _of_retention(tx, now),
         *_of_alerts(tx),
     ]
     return metrics if feed is None else [*metrics, *_of_feed(tx, now, feed)]
@@ -191,6 +193,15 @@ def _of_backups(tx: Transaction) -> list[Metric]:
             float(standing.failure is not None),
         ),
     ]
+
+
+def _of_retention(tx: Transaction, now: datetime) -> Metric:
+    late = parts.read_oldest_open(tx)
+    return make_value(
+        "lienthong_retention_overdue_seconds",
+        "How long ago the messages that were announced to go should have gone; 0 without any.",
+        _age(now, None if late is None else late.due_at),
+    )
 
 
 def _of_alerts(tx: Transaction) -> list[Metric]:

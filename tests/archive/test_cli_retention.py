@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from hub import config
@@ -14,6 +15,7 @@ from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Problem
 from hub.journal.upkeep.retention.disk_budget import JournalSize, judge_budget, read_budget, record_size
 from hub.store import transactions
+from hub.store.tables import event
 from tests import letting_go
 from tests.archive.test_retention_run import START, record
 from tests.province import NOW, document
@@ -65,6 +67,21 @@ def test_what_goes_is_planned_announced_and_run_when_it_is_due(home, monkeypatch
     assert (done["state"], done["messages"]) == ("gone", 1)
     assert said(typed(home, "parts", "--json"))[0]["archive"] == done["archive"]
     assert "2025-01" in typed(home, "parts").output
+
+
+def test_what_was_announced_is_withdrawn_by_a_person_with_a_reason(home):
+    engine = transactions.open_journal(config.read_config(home / "hub.toml").database_url, pooled=False)
+    record(engine, document(), 2, at=START.replace(year=2024), problems=(Problem("not-authorised", "x"),), receipt=None)
+    letting_go.read_all_events(engine, START)
+    (part,) = [each for each in said(typed(home, "announce", "--json")) if each["month"] == "2024-01"]
+    (done,) = said(typed(home, "withdraw", str(part["part"]), "--reason", "thanh tra", "--json"))
+    assert done["state"] == "withdrawn"
+    with transactions.read_transaction(engine) as tx:
+        (told,) = tx.scalars(sa.select(event.c.text).where(event.c.text.like("%retention-withdrawn%")))
+    assert json.loads(told)["reason"] == "thanh tra"
+    asked = ["-c", str(home / "hub.toml"), "retention", "withdraw", "--reason", "x"]
+    again, unknown = (CliRunner().invoke(lienthong, [*asked, number]) for number in (str(part["part"]), "99"))
+    assert (again.exit_code, unknown.exit_code) == (1, 4)
 
 
 @pytest.mark.parametrize(

@@ -366,8 +366,8 @@ def test_no_field_of_a_syslog_header_is_broken_by_what_is_in_it():
 @pytest.mark.parametrize("kind", list(ConditionKind))
 def test_each_condition_has_its_sentence_and_says_what_to_do(kind):
     at = "2026-11-24T01:02:03Z"
-    values: dict[str, str | int] = dict.fromkeys(("oldest", "end", "closes", "seen"), at)
-    values |= dict.fromkeys(("partner", "link", "owner", "name", "issuer", "place", "form", "period"), "x")
+    values: dict[str, str | int] = dict.fromkeys(("oldest", "end", "closes", "seen", "due"), at)
+    values |= dict.fromkeys(("partner", "link", "owner", "name", "issuer", "place", "form", "period", "month"), "x")
     values |= {"count": 2, "used": 5, "budget": 7, "days": 3, "settings": "x", "last": at, "mebibytes": 3, "paused": 0}
     for language in Language:
         said = translate(texts.describe_condition(kind, values), language)

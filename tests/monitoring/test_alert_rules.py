@@ -207,6 +207,7 @@ FIRES = {
         {},
     ),
     "LienThongBackupFailed": ({'lienthong_backup_failed{instance="h1"}': "1x90"}, 70, {}),
+    "LienThongRetentionLate": ({'lienthong_retention_overdue_seconds{instance="h1"}': "172000+60x90"}, 80, {}),
     "LienThongSyslogFailed": (
         {'lienthong_syslog_total{instance="h1",became="failed"}': "0x3 2x10"},
         5,
@@ -259,6 +260,7 @@ WELL = {
     'lienthong_syslog_total{instance="h1",became="failed"}': "1x1600",
     'lienthong_backup_last_good_timestamp_seconds{instance="h1"}': "0x1600",
     'lienthong_backup_failed{instance="h1"}': "1x30 0x1570",
+    'lienthong_retention_overdue_seconds{instance="h1"}': "0x60 0+60x1540",
 }
 
 

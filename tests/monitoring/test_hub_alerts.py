@@ -18,6 +18,8 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.upkeep import backup_runs, eras, hub_alerts
 from hub.journal.upkeep.eras import KnownReceipt
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, TransitionRules
+from hub.journal.upkeep.retention import parts
+from hub.journal.upkeep.retention.parts import PartEvent
 from hub.monitoring import link_rows
 from hub.monitoring.hub_alerts import conditions
 from hub.monitoring.hub_alerts.conditions import ConditionKind
@@ -268,6 +270,16 @@ def test_a_database_that_nears_its_budget_is_told_of(on_sqlite):
     assert watched.look(MINUTE) == [], "its size is read every ten minutes"
     assert watched.look(10 * MINUTE) == ["raised budget-tight"]
     assert watched.raised()[0].severity is AlertSeverity.ERROR
+
+
+def test_what_was_announced_to_go_and_is_still_there_days_later_is_told_of(watched):
+    said = {"messages": 1, "octets": 1, "by": "an", "now": watched.now}
+    part = watched.write(parts.announce_part, "2025-01", due_at=watched.now + DAY, **said)
+    assert watched.look(DAY + 47 * HOUR) == []
+    assert watched.look(HOUR) == ["raised retention-late"]
+    assert watched.raised()[0].values["month"] == "2025-01"
+    watched.write(parts.move_part, part.number, PartEvent.WITHDRAW, watched.now)
+    assert watched.settle() == ["ended retention-late"]
 
 
 def test_messages_that_a_restored_journal_lacks_are_told_of_until_they_come_again(watched):

@@ -11,6 +11,7 @@ from hub.domain.measures import FACTS, Measures
 from hub.journal.queue import partner_state
 from hub.journal.upkeep import backup_runs, hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.journal.upkeep.retention import parts
 from hub.monitoring import metrics
 from hub.node.form_rules import list_form_services
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
@@ -59,6 +60,14 @@ def test_the_last_good_backup_and_a_failure_after_it_are_told(tx):
     found = metrics.measure_journal(tx, NOW, None)
     assert samples(found, "lienthong_backup_last_good_timestamp_seconds") == {(): NOW.timestamp()}
     assert samples(found, "lienthong_backup_failed") == {(): 1}
+
+
+def test_how_long_what_was_announced_is_overdue_is_told(tx):
+    name = "lienthong_retention_overdue_seconds"
+    assert samples(metrics.measure_journal(tx, NOW, None), name) == {(): 0}
+    parts.announce_part(tx, "2025-01", messages=1, octets=1, due_at=NOW + HOUR, by="an", now=NOW)
+    assert samples(metrics.measure_journal(tx, NOW, None), name) == {(): 0}
+    assert samples(metrics.measure_journal(tx, NOW + 3 * HOUR, None), name) == {(): 7200}
 
 
 def test_alerts_of_the_hub_that_are_raised_are_told_by_kind_and_severity(tx):

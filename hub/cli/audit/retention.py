@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from hub.cli.screen import (
     FAILED,
+    NOT_FOUND,
     UNAVAILABLE,
     CommandStop,
     Screen,
@@ -235,6 +236,36 @@ def run_retention(screen: Screen, yes: bool) -> None:
         exit_command(FAILED)
 
 
+@command(
+    "withdraw",
+    t(
+        "Withdraw what was announced: it stays. PART is its number, as `lienthong retention parts` shows it. A hub with "
+        "`enabled = true` in [retention] announces it anew the next day, and it goes after as many days as ever. Exits 1 "
+        "once the part is archived."
+    ),
+    "lienthong retention withdraw 3 --reason 'thanh tra'",
+)
+@click.argument("part", metavar="PART", type=WholeNumber(1))
+@click.option("--reason", required=True, help=t("Why; it is recorded."))
+@pass_screen
+def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.person import name_person
+    from hub.journal.upkeep.retention import parts
+    from hub.store import transactions
+
+    said = {"by": name_person(), "reason": reason}
+    try:
+        with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
+            done = parts.move_part(tx, part, parts.PartEvent.WITHDRAW, datetime.now(UTC), said=said)
+    except KeyError:
+        raise CommandStop(t("there is no part {part}", part=part), NOT_FOUND) from None
+    except parts.PartMoved:
+        raise CommandStop(t("the part {part} is not announced any more", part=part)) from None
+    text = t("{month}: {messages} messages stay", month=done.month, messages=say_count(done.messages))
+    screen.row(_write_part(done), text)
+
+
 def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, yes: bool) -> bool:
     from hub.domain.errors import Unready
     from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
@@ -306,3 +337,4 @@ retention.add_command(plan_retention)
 retention.add_command(list_retention_parts)
 retention.add_command(announce_retention)
 retention.add_command(run_retention)
+retention.add_command(withdraw_retention)

@@ -40,6 +40,7 @@ class ConditionKind(StrEnum):
     NODE = "node-lost"  #: a node writes no heartbeat, and was not stopped
     BACKUP = "backup-old"  #: the last good backup is too old, or the last try failed
     BUDGET = "budget-tight"  #: the database has used most of its budget, or soon will have
+    RETENTION = "retention-late"  #: what was announced to go should have gone some days ago
     RECEIPTS = "receipts-awaited"  #: messages that have a receipt are missing since a restore
     RESTART = "restart-pending"  #: a changed setting of a node takes effect only when it is restarted
 
@@ -101,6 +102,14 @@ class BudgetReading:
 
 
 @attrs.frozen(kw_only=True)
+class AnnouncedReading:
+    """The part that should have gone first, of those that are announced or going."""
+
+    month: str  #: such as `2026-08`
+    due: datetime
+
+
+@attrs.frozen(kw_only=True)
 class SharedReadings:
     """What is the same for all nodes: read by the one that leads."""
 
@@ -116,6 +125,7 @@ class SharedReadings:
     backup: BackupReading | None  #: None: no backups are configured
     lost_receipts: int  #: messages that a restored journal lacks, and that have not come again; 0: not read, or none
     budget: BudgetReading | None  #: None: there is no budget, or it was not read this time
+    announced: AnnouncedReading | None  #: None: nothing is to go
     unchained_since: datetime | None  #: the time of the oldest event without a number
     lost_nodes: Mapping[str, tuple[str, datetime]]  #: host, and time of the last heartbeat, of each node not stopped
     pending: Mapping[str, tuple[str, tuple[str, ...]]]  #: host, and the settings that wait for a restart, by node
@@ -133,6 +143,8 @@ class NodeReadings:
 
 #: Days before its end at which a certificate is told of, and how grave that is.
 CERTIFICATE_DAYS = ((1, AlertSeverity.CRITICAL), (7, AlertSeverity.ERROR), (RENEWAL.days, AlertSeverity.WARNING))
+#: What was announced goes in the night after its day. So long after that day it stands still.
+RETENTION_LATE = timedelta(days=2)
 #: Consecutive openings of a breaker after which its partner is down: the first, and the probe after it that failed.
 _OPENINGS = 2
 
@@ -277,6 +289,15 @@ def find_tight_budgets(found: SharedReadings, limits: AlertLimits, now: datetime
         yield _meet(ConditionKind.BUDGET, "", severity, values)
 
 
+def find_late_retention(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if what was announced to go, and should have gone days ago, is still there or has gone in part only."""
+    del limits
+    announced = found.announced
+    if announced is not None and now - announced.due >= RETENTION_LATE:
+        values: ConditionValues = {"month": announced.month, "due": _instant(announced.due)}
+        yield _meet(ConditionKind.RETENTION, "", AlertSeverity.WARNING, values)
+
+
 def find_lost_receipts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield if a restored journal lacks messages that have a receipt, until their senders have sent them again."""
     del limits, now
@@ -325,6 +346,7 @@ SHARED_CONDITIONS: Mapping[ConditionKind, SharedFinder] = {
     ConditionKind.NODE: find_lost_nodes,
     ConditionKind.BACKUP: find_old_backups,
     ConditionKind.BUDGET: find_tight_budgets,
+    ConditionKind.RETENTION: find_late_retention,
     ConditionKind.RECEIPTS: find_lost_receipts,
     ConditionKind.RESTART: find_pending_restarts,
 }

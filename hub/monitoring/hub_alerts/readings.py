@@ -13,12 +13,13 @@ from hub.journal.nodes import NodeState, SeenNode
 from hub.journal.queue import partner_state
 from hub.journal.upkeep import backup_runs, eras, hub_alerts
 from hub.journal.upkeep.hub_alerts import ConditionRound
-from hub.journal.upkeep.retention import disk_budget
+from hub.journal.upkeep.retention import disk_budget, parts
 from hub.monitoring import failures, link_rows
 from hub.monitoring.failures import FailureKind
 from hub.monitoring.hub_alerts.conditions import (
     NODE_CONDITIONS,
     SHARED_CONDITIONS,
+    AnnouncedReading,
     BackupReading,
     BudgetReading,
     CertificateReading,
@@ -118,6 +119,7 @@ def read_shared(
         backup=_read_backup(tx, config),
         lost_receipts=eras.count_awaited_receipts(tx, MOST_LOST) if seldom else 0,
         budget=_read_budget(tx, config, now) if config.retention.budget and seldom else None,
+        announced=_read_announced(tx),
         unchained_since=None if oldest is None else datetime.fromisoformat(oldest),
         lost_nodes={each.node.name: (each.node.host, each.seen_at) for each in seen if each.state is NodeState.LAPSED},
         pending={
@@ -155,6 +157,11 @@ def _read_backup(tx: Transaction, config: Config) -> BackupReading | None:
 def _read_budget(tx: Transaction, config: Config, now: datetime) -> BudgetReading:
     found = disk_budget.read_budget(tx, config.retention.budget, now)
     return BudgetReading(used=found.octets - found.free, budget=found.budget, days=found.days, tight=found.is_tight)
+
+
+def _read_announced(tx: Transaction) -> AnnouncedReading | None:
+    found = parts.read_oldest_open(tx)
+    return None if found is None else AnnouncedReading(month=found.month, due=found.due_at)
 
 
 def _list_certificates(config: Config) -> list[CertificateReading]:

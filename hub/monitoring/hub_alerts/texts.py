@@ -166,6 +166,10 @@ def _say_budget(values: Values) -> Phrase:
     )
 
 
+def _say_retention(values: Values) -> Phrase:
+    return phrase("Messages of {month} should have gone since {at}", month=values["month"], at=_moment(values, "due"))
+
+
 def _say_receipts(values: Values) -> Phrase:
     return phrases(
         "{shown} message that has a receipt is missing since a restore",
@@ -197,6 +201,7 @@ _SENTENCES: Mapping[str, Callable[[Values], Phrase]] = {
     ConditionKind.NODE: _say_node,
     ConditionKind.BACKUP: _say_backup,
     ConditionKind.BUDGET: _say_budget,
+    ConditionKind.RETENTION: _say_retention,
     ConditionKind.RECEIPTS: _say_receipts,
     ConditionKind.RESTART: _say_restart,
     TEST: _say_test,
@@ -228,6 +233,9 @@ _REMEDIES: Mapping[str, Phrase] = {
         "`lienthong backup list` says why the last one failed; make one: `lienthong backup run`."
     ),
     ConditionKind.BUDGET: phrase("`lienthong retention plan` says what may go; else enlarge the disk and the budget."),
+    ConditionKind.RETENTION: phrase(
+        "`lienthong retention parts` says why they wait; `lienthong archive verify` names an archive file that is missing."
+    ),
     ConditionKind.RECEIPTS: phrase(
         "Ask the partners to send them again: `lienthong backup letters DIR` writes to them."
     ),

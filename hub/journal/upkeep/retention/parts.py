@@ -87,6 +87,13 @@ def list_parts(tx: Transaction, *, only_open: bool = False, limit: int = 1000) -
     return [RetentionPart(**{**row, "state": PartState(row["state"])}) for row in rows]
 
 
+def read_oldest_open(tx: Transaction) -> RetentionPart | None:
+    """Return that part which should have gone first, of those that are not done. None: nothing is to go."""
+    query = sa.select(table.c.number).where(table.c.state.in_(OPEN)).order_by(table.c.due_at, table.c.number).limit(1)
+    number = tx.scalar(query)
+    return None if number is None else read_part(tx, number)
+
+
 def read_part(tx: Transaction, number: int) -> RetentionPart:
     """Return the part *number*. Raises KeyError."""
     row = tx.execute(sa.select(*(table.c[name] for name in _FIELDS)).where(table.c.number == number)).mappings().first()
