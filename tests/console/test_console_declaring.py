@@ -120,7 +120,7 @@ def test_what_many_units_declared_is_written_beside_the_reactor(binh):
         worked.append((size, words[:1]))
         return run_at_once(owner, size, step, *words)
 
-    binh.pages._work = work
+    binh.pages._reports._work = work
     binh.get(PLACE)
     assert [size > 4096 for size, words in worked if words == ("declared",)] == [True]
 

@@ -391,15 +391,15 @@ def test_of_many_tries_at_once_one_is_in_the_next_commit_and_they_do_not_fill_th
     town.add("an", "H55.13")
     browser = Browser(town)
     browser.get("/")
-    journal = HeldUp(browser.pages._journal)
-    browser.pages._journal = cast("Any", journal)
+    journal = HeldUp(browser.pages._sign_in._journal)
+    browser.pages._sign_in._journal = cast("Any", journal)
     tries: list[Any] = [
         Deferred.fromCoroutine(browser.pages.answer(browser.form("/sign-in", name=f"u{number}")))
         for number in range(30)
     ]
     assert journal.steps == [sessions.permit_sign_in]
     assert [each.result.status for each in tries if each.called] == [503] * (29 - OF_ONE_PLACE)
-    browser.pages._turns._waiting.clear()
+    browser.pages._sign_in._queue._waiting.clear()
 
 
 class Comparing:
@@ -408,7 +408,7 @@ class Comparing:
     def __init__(self, pages):
         self.waiting: list[Any] = []
         self.done = 0
-        pages._work = self
+        pages._sign_in._work = self
 
     def __call__(self, _owner, _cost, step, *words):
         if step is not passwords.matches_hash:
@@ -467,7 +467,7 @@ def test_who_guesses_at_forty_addresses_keeps_nobody_waiting_who_has_not_failed(
             hammer()
         assert person.result.status == 303
         assert comparing.done - before <= 2, "that of whoever was first, and its own"
-    pages._turns._waiting.clear()
+    pages._sign_in._queue._waiting.clear()
 
 
 def test_who_has_only_just_come_with_forty_addresses_takes_turns_with_the_others(town):
@@ -484,7 +484,7 @@ def test_who_has_only_just_come_with_forty_addresses_takes_turns_with_the_others
         comparing.compare()
     assert person.result.status == 303
     assert comparing.done <= 1 + 40 + 1
-    pages._turns._waiting.clear()
+    pages._sign_in._queue._waiting.clear()
 
 
 def test_who_has_signed_in_from_there_before_comes_first_as_long_as_he_does_not_guess(town):
@@ -502,7 +502,7 @@ def test_who_has_signed_in_from_there_before_comes_first_as_long_as_he_does_not_
                 break
         assert person.called is (done is not None)
         assert done is None or comparing.done == done
-    pages._turns._waiting.clear()
+    pages._sign_in._queue._waiting.clear()
 
 
 @pytest.mark.parametrize("at", ["comparing", "entering", "failing"])

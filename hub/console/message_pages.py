@@ -1,0 +1,126 @@
+"""The pages of messages: the list, its saved searches and its files, and one message or refused call. No HTTP, no SQL.
+
+/messages?q=TEXT&…                           the list of messages; by POST saves or removes a search
+/messages.csv?…, /messages.jsonl?…           what it finds, as a file
+/messages/ID, /content, /receipt             a message or a refused call; its exact bytes; the hub's receipt
+/messages/ID/packet, /attachments/N          the packet for people; one attachment of it
+/messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply; /compare/OTHER
+/messages/ID/compare/OTHER                   its packet beside that of another message
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+
+import attrs
+
+from hub.console import help_pages, message_list, reading, saved_searches
+from hub.console.message_views import MessageViews, group_reasons
+from hub.console.request import ConsoleResponse, refuse_as_absent
+from hub.console.saved_searches import SavedSearch
+from hub.console.turns import ReadingTurns
+from hub.console.visible_messages import ShownCall, may_see_refused
+from hub.console.visit import PageFrame, Visit
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import find_local_day
+from hub.domain.model import DeliveryState, MessageState, Problem
+from hub.domain.sanitize import replace_controls
+from hub.journal import search
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+
+_MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
+
+
+@attrs.frozen
+class MessagePages:
+    """Makes the pages of messages."""
+
+    _journal: Journal  #: the journal to read and write
+    _live: Live  #: the configuration in force
+    _turns: ReadingTurns  #: limits what is read
+    _frame: PageFrame
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+
+    async def show(self, visit: Visit) -> ConsoleResponse:
+        """Answer a GET request."""
+        match visit.asked.path:
+            case ("messages",):
+                return await self._list(visit)
+            case ("messages.csv" | "messages.jsonl" as file,):
+                return self._export(visit, file.partition(".")[2])
+            case ("messages", identity, *rest) if _MESSAGE.fullmatch(identity):
+                return await self._message(visit, identity, tuple(rest))
+        raise refuse_as_absent()
+
+    async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
+        user = visit.session.user
+        words = (user, identity, find_local_day(visit.now), self._live.config.archive)
+        opened, names = await self._turns.look(reading.open_visible_message, *words)
+        if isinstance(opened, ShownCall):
+            if rest:
+                raise refuse_as_absent()
+            call = opened.call
+            said = {
+                "call": call,
+                "events": opened.happened,
+                "reasons": group_reasons([Problem(call.code, call.detail)]),
+            }
+            return self._frame.render("call", visit, {**said, "error_help": help_pages.name_error_help})
+        if rest == ("receipt",) and opened.receipt:
+            receipt = await self._journal.read(search.read_stored_receipt, identity)
+            assert receipt is not None
+            name = f"{identity}-receipt.xml"
+            return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
+        views = MessageViews(self._journal, self._live, self._turns.alone)
+        if rest:
+            answer = await views.open(user, opened, names, rest, visit.now)
+            if isinstance(answer, ConsoleResponse):
+                return answer
+            template, said = answer
+        else:
+            template, said = views.show(opened, names, await self._turns.read_book())
+        return self._frame.render(template, visit, {**said, "error_help": help_pages.name_error_help})
+
+    def _names(self) -> tuple[Mapping[str, str], str, date]:
+        """Return what a search needs besides the journal: names of partners by code, the upstream partner, the day."""
+        return self._turns.list_names(self._now())
+
+    async def _list(self, visit: Visit) -> ConsoleResponse:
+        """Show a page of the list of messages. What is not understood is said on it."""
+        user, names = visit.session.user, self._names()
+        query = message_list.parse_list_query(visit.asked.query)
+        page = await self._turns.look(message_list.find_message_page, user, query, *names)
+        said = {
+            "query": query,
+            "given": query.given,
+            "page": page,
+            "rows": list(message_list.list_row_texts(page, visit.asked.language)),
+            "partners": user.keep_visible(names[0]),
+            "states": [*MessageState, *([message_list.CALLS] if may_see_refused(user) else [])],
+            "delivery_states": list(DeliveryState),
+            "exported": message_list.EXPORTED,
+            "files": {"csv": "CSV", "jsonl": "JSON"},
+            "is_open": any(name not in {"q", "since", "until", "state"} for name in query.given),
+        }
+        answer = self._frame.render("messages", visit, said)
+        return attrs.evolve(answer, status=422) if query.wrong or page.plan.unknown else answer
+
+    async def keep_search(self, visit: Visit) -> ConsoleResponse:
+        """Save the search of the open page under a name, or remove the one with that name."""
+        form, user = visit.asked.form, visit.session.user.name
+        name = " ".join(replace_controls(form.get("name", "")).split())[: saved_searches.NAME]
+        query = message_list.normalise_saved_query(form.get("query", ""))
+        if form.get("action") == "remove":
+            await self._journal.admit(CONSOLE, saved_searches.remove_saved_search, user, name)
+        elif name:
+            saved = SavedSearch(name, query)
+            await self._journal.admit(CONSOLE, saved_searches.save_search, user, saved, visit.now)
+        return ConsoleResponse(status=303, location=f"/messages?{query}" if query else "/messages")
+
+    def _export(self, visit: Visit, kind: str) -> ConsoleResponse:
+        """Return what the list finds as a file, at most `EXPORTED` rows."""
+        query, words = message_list.parse_list_query(visit.asked.query), (kind, visit.asked.language)
+        parts = message_list.iterate_export(self._journal, visit.session.user, query, *self._names(), *words)
+        name = message_list.name_file(visit.now, kind)
+        return ConsoleResponse(parts=parts, content_type=message_list.FILES[kind], filename=name)
