@@ -9,11 +9,13 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from hub.config.upkeep.backup import BackupSettings
+from hub.domain.errors import Unready
 from hub.domain.ids import make_id
 from hub.journal.upkeep import backup_runs
 from hub.journal.upkeep.backup_runs import BackupOutcome, BackupRun
@@ -124,6 +126,7 @@ class Night:
     clock: Clock = attrs.field(factory=Clock)
     now: datetime = NIGHT
     started: list[tuple[str, BackupProcess]] = attrs.field(factory=list)
+    journal: Any = None
 
     def service(self, node: str = "a") -> BackupSchedule:
         live: Any = SimpleNamespace(config=SimpleNamespace(backup=settings()))
@@ -133,7 +136,9 @@ class Night:
             self.started.append((begun, process))
             return process
 
-        made = BackupSchedule(InlineDatabase(self.engine), live, self.clock, lambda: self.now, node, start)
+        made = BackupSchedule(
+            self.journal or InlineDatabase(self.engine), live, self.clock, lambda: self.now, node, start
+        )
         made.startService()
         return made
 
@@ -166,7 +171,61 @@ def test_what_a_node_had_begun_before_it_was_killed_has_failed_at_its_start(engi
         backup_runs.begin_backup_run(tx, "a", NIGHT, NIGHT)
     night = Night(engine, now=NIGHT + 5 * HOUR)
     service = night.service("a")
-    assert night.runs() == [(FAILED, "the hub ended meanwhile")]
+    assert night.runs() == [(FAILED, "the hub ended meanwhile, or the journal did not answer")]
+    _ = service.stopService()
+
+
+class DeafJournal(InlineDatabase):
+    """A journal that does not answer while it is `away`; and one step is committed, and it does not say so."""
+
+    away, lost = False, None
+
+    def write(self, step: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        if self.away:
+            return gone()
+        done = super().write(step, *args, **kwargs)
+        if step is not self.lost:
+            return done
+        self.lost = None
+        return gone()
+
+    def read(self, step: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        return gone() if self.away else super().read(step, *args, **kwargs)
+
+
+def gone() -> Deferred[Any]:
+    return fail(Unready("journal-unavailable", "x"))
+
+
+def test_a_backup_that_the_journal_began_and_did_not_say_so_is_tried_again(engine: sa.Engine) -> None:
+    journal: Any = DeafJournal(engine)
+    journal.lost = backup_runs.begin_backup_run
+    night = Night(engine, journal=journal)
+    service = night.service("a")
+    assert night.runs() == [(BackupOutcome.RUNNING, None)]
+    night.clock.advance(60)
+    assert [outcome for outcome, _ in night.runs()] == [FAILED]
+    night.now += 2 * HOUR
+    night.clock.advance(60)
+    assert len(night.started) == 1
+    _ = service.stopService()
+
+
+def test_a_backup_whose_end_the_journal_did_not_hear_keeps_no_other_away(engine: sa.Engine) -> None:
+    """A row without an end would do so for twelve hours."""
+    journal: Any = DeafJournal(engine)
+    night = Night(engine, journal=journal)
+    service = night.service("a")
+    ((_, process),) = night.started
+    journal.away = True
+    end(process, 9)
+    assert night.runs() == [(BackupOutcome.RUNNING, None)]
+    journal.away = False
+    night.clock.advance(60)
+    assert [outcome for outcome, _ in night.runs()] == [FAILED]
+    night.now += 2 * HOUR
+    night.clock.advance(60)
+    assert len(night.started) == 2
     _ = service.stopService()
 
 

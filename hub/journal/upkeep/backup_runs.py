@@ -141,11 +141,11 @@ def fail_backup_run(tx: Transaction, id_: str, now: datetime, reason: str) -> No
 
 
 def fail_ended_runs(tx: Transaction, node: str, now: datetime) -> int:
-    """Record that the scheduled backups which *node* had begun have failed: it was started anew. Return how many."""
+    """Record that the scheduled backups which *node* had begun have failed: it runs none. Return how many."""
     begun = sa.and_(table.c.node == node, table.c.outcome == BackupOutcome.RUNNING, table.c.due.is_not(None))
     found = tx.scalars(sa.select(table.c.id).where(begun)).all()
     for each in found:
-        fail_backup_run(tx, each, now, "the hub ended meanwhile")
+        fail_backup_run(tx, each, now, "the hub ended meanwhile, or the journal did not answer")
     return len(found)
 
 

@@ -50,15 +50,18 @@ class BackupSchedule(PeriodicService):
     _start: "Callable[[str], BackupProcess] | None" = None
     _process: "BackupProcess | None" = attrs.field(default=None, init=False)
     _told: "Deferred[None] | None" = attrs.field(default=None, init=False)  #: fires when the end was written and logged
-    _cleaned: bool = attrs.field(default=False, init=False)
+    #: whether a row that this node has begun may have no end: from before the start, or the journal did not answer
+    _unended: bool = attrs.field(default=True, init=False)
 
     async def work(self) -> None:
         """Start a backup if one is due and none runs here."""
-        if not self._cleaned:  # a process of the schedule ends with its hub, however that ends
+        if self._process is not None:
+            return
+        if self._unended:  # a process of the schedule ends with its hub, however that ends
             await self._journal.write(backup_runs.fail_ended_runs, self._node, self._now())
-            self._cleaned = True
+            self._unended = False
         settings = self._live.config.backup
-        if settings is None or (self._process is not None and not self._process.ended):
+        if settings is None:
             return
         runs = await self._journal.read(backup_runs.list_backup_runs, 20)
         found = due.decide_backup(settings, self._now(), runs)
@@ -66,6 +69,7 @@ class BackupSchedule(PeriodicService):
             await self._begin(found)
 
     async def _begin(self, found: DueBackup) -> None:
+        self._unended = True
         begun = await self._journal.write(
             backup_runs.begin_backup_run, self._node, self._now(), found.due, found.attempt
         )
@@ -76,6 +80,7 @@ class BackupSchedule(PeriodicService):
         self._told = self._process.gone.addCallback(lambda code: self._tell(begun, code)).addErrback(
             lambda failure: log.error("backup-not-scheduled", exception=failure.getTraceback())
         )
+        _ = self._told.addCallback(self._forget)
 
     def _spawn(self, begun: str) -> "BackupProcess":
         process = BackupProcess()
@@ -85,6 +90,9 @@ class BackupSchedule(PeriodicService):
     def _tell(self, begun: str, code: int | None) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._report(begun, code))
 
+    def _forget(self, _: object) -> None:
+        self._process = None
+
     async def _report(self, begun: str, code: int | None) -> None:
         """Log what became of the backup. A process that ended without telling the journal has failed."""
         said = self._process.said if self._process is not None else ""
@@ -93,6 +101,7 @@ class BackupSchedule(PeriodicService):
             reason = said or f"its process ended with {code}"
             await self._journal.write(backup_runs.fail_backup_run, begun, self._now(), reason)
             run = attrs.evolve(run, outcome=backup_runs.BackupOutcome.FAILED, reason=reason)
+        self._unended = False
         if run is None:
             return
         if run.outcome is backup_runs.BackupOutcome.GOOD:
