@@ -1,6 +1,7 @@
 """The command `lienthong`: a table of its commands. Imports the module of a command only when the command runs."""
 
 import os
+import pwd
 from typing import Any
 
 import click
@@ -80,9 +81,35 @@ class Root(CommandGroup):
             ctx.color = False
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message += describe_place(error)  # type: ignore[misc]
+            raise
         except ConfigurationFault as fault:
             ctx.ensure_object(Screen).mistakes(fault.mistakes)
             ctx.exit(CONFIGURATION)
+
+
+def describe_place(error: click.ClickException) -> str:
+    """Return what to add to *error* if the account of the command decided it; root's commands run under the hub's."""
+    account = _name_account()
+    if not os.access(".", os.R_OK | os.X_OK):
+        said = t(
+            "The command runs under the account {account}, which cannot enter this folder: change to one that it can, "
+            "such as {home}.",
+            account=account,
+            home=os.environ.get("HOME", "/"),
+        )
+        return f"\n{said}"
+    if isinstance(error, click.BadParameter) and isinstance(getattr(error.param, "type", None), click.Path):
+        return "\n" + t("The command runs under the account {account}.", account=account)
+    return ""
+
+
+def _name_account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _version(context: click.Context, _option: click.Parameter, value: bool) -> None:

@@ -17,6 +17,7 @@ from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties
 from hub.journal.upkeep import integrity
 from hub.language.phrases import verbatim
+from hub.language.system_errors import name_system_error
 from hub.node.consistency import find_version_mistake
 from hub.store import move_marks, schema_version, transactions
 
@@ -119,7 +120,7 @@ def hold_data_folder(config: Config) -> Generator[None]:
     except pidfile.Held as held:
         raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
     except OSError as error:
-        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=error.strerror)) from error
+        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=name_system_error(error))) from error
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ from hub.config.durable_files import sync_folder
 from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 
 #: A list with more characters is written on several lines.
 _LONG = 100
@@ -138,7 +139,7 @@ def read_text(path: Path, shown: str) -> str:
         return path.read_bytes().decode()
     except OSError as error:
         raise ConfigurationFault(
-            [Mistake(shown, phrase("cannot be read: {strerror}", strerror=error.strerror), phrase("a file"))]
+            [Mistake(shown, phrase("cannot be read: {strerror}", strerror=name_system_error(error)), phrase("a file"))]
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigurationFault(

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 from hub.security.certificates import load_crls
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -96,7 +97,7 @@ def _load(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Lo
     try:
         return load(path.read_bytes())
     except OSError as error:
-        wrong(phrase("{path} cannot be read: {strerror}", path=path, strerror=error.strerror), expected)
+        wrong(phrase("{path} cannot be read: {strerror}", path=path, strerror=name_system_error(error)), expected)
     except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
         wrong(phrase("{path} cannot be used: {error}", path=path, error=error), expected)
     return None

@@ -14,6 +14,7 @@ from hub.config import files
 from hub.config.table import ConfigTable
 from hub.config.values import KeyRotation
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.security import pkcs11_uri
 from hub.security.certificates import Identity, Signer
 from hub.security.pkcs11_uri import KeyPlace, Pkcs11UriUnfit
@@ -117,7 +118,7 @@ def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | 
     except (OSError, ValueError) as error:
         table.wrong(
             "key",
-            phrase("{pin_file} cannot be read: {error}", pin_file=place.pin_file, error=error),
+            phrase("{pin_file} cannot be read: {error}", pin_file=place.pin_file, error=name_system_error(error)),
             pkcs11_uri.EXPECTED_APART,
         )
         return None

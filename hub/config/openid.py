@@ -18,6 +18,7 @@ from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.domain.sanitize import show_value
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.partner.policy import parse_duration
 
 #: Maximum number of providers: each has a button on the sign-in page.
@@ -150,7 +151,11 @@ def _read_secret(table: ConfigTable, file: Path) -> str:
     try:
         secret = file.read_text("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
-        table.wrong("client-secret-file", phrase("{file} cannot be read: {error}", file=file, error=error), expected)
+        table.wrong(
+            "client-secret-file",
+            phrase("{file} cannot be read: {error}", file=file, error=name_system_error(error)),
+            expected,
+        )
         return ""
     if not secret or len(secret) > 1024 or not secret.isprintable():
         table.wrong("client-secret-file", phrase("{file} holds no secret", file=file), expected)

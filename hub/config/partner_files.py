@@ -18,7 +18,8 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
-from hub.language.phrases import Phrase, phrase, verbatim
+from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 
 #: Octets of a mapping, and of all files together that it lists; and the number of those files.
 LARGEST_MAPPING = 256 << 10
@@ -109,7 +110,7 @@ class PartnerFileReader:
                 content = _read_regular_file(self._home / "partners", folder, name, most)
             except OSError as error:
                 linked = error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
-                why = phrase("a symbolic link is in the way") if linked else verbatim(error.strerror or error)
+                why = phrase("a symbolic link is in the way") if linked else name_system_error(error)
                 raise _Unfit(phrase("{place} cannot be read: {why}", place=place, why=why), _FILE_EXPECTED) from error
         if len(content) > most:
             raise _Unfit(

@@ -50,6 +50,7 @@ from hub.domain.model import HUB, Receive
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
+from hub.language.system_errors import name_system_error
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
@@ -253,8 +254,8 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
         mistakes.append(
             Mistake(
                 shown,
-                phrase("cannot be read: {strerror}", strerror=error.strerror),
-                phrase("a file; `lienthong init DIR` writes all of them"),
+                phrase("cannot be read: {strerror}", strerror=name_system_error(error)),
+                phrase("{file}; `lienthong init DIR` writes all files of a hub", file=path.absolute()),
             )
         )
     except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML, or thousands of brackets
@@ -384,7 +385,7 @@ def _check_password(table: ConfigTable, file: Path) -> None:
     except (OSError, ValueError) as error:
         table.wrong(
             "password-file",
-            phrase("{file} cannot be read: {error}", file=file, error=error),
+            phrase("{file} cannot be read: {error}", file=file, error=name_system_error(error)),
             phrase("a file that holds the password and nothing else"),
         )
 
@@ -632,7 +633,7 @@ def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str,
             except (OSError, ValueError) as error:
                 table.wrong(
                     key,
-                    phrase("{home} cannot be read: {error}", home=home / value, error=error),
+                    phrase("{home} cannot be read: {error}", home=home / value, error=name_system_error(error)),
                     phrase("a file that holds the secret and nothing else"),
                 )
         else:

@@ -23,6 +23,7 @@ from hub.formats import xsd_schemas as xsd
 from hub.formats.models.xsd_files import gather_schema_folder
 from hub.formats.xsd_schemas import SchemaFiles
 from hub.language.phrases import phrase, verbatim
+from hub.language.system_errors import name_system_error
 from hub.services import CountableFacts, list_services
 from hub.services.defined import (
     AmountValue,
@@ -171,7 +172,7 @@ def _read_file(path: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
 
 
 def _unreadable(shown: str, error: OSError) -> Mistake:
-    wrong = phrase("cannot be read: {strerror}", strerror=error.strerror)
+    wrong = phrase("cannot be read: {strerror}", strerror=name_system_error(error))
     return Mistake(shown, wrong, phrase("a file of the service (docs/reference/services.md)"))
 
 

@@ -344,6 +344,9 @@ class Mistake:
     wrong: Phrase
     expected: Phrase
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.wrong} ({self.expected})"
+
 
 def write_mistake_json(mistake: Mistake) -> dict[str, str]:
     """Return *mistake* for JSON and for logs, whose words are English whoever reads them."""
@@ -354,5 +357,5 @@ class ConfigurationFault(Exception):
     """The operator's fault. Carries all mistakes found, not only the first."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(f"{m.path}: {m.wrong} ({m.expected})" for m in mistakes))
+        super().__init__("\n".join(map(str, mistakes)))
         self.mistakes = tuple(mistakes)

@@ -257,7 +257,10 @@ def take_certificate(path: Path, content: bytes, trust: TrustGiven, now: datetim
     if mistakes:
         raise ConfigurationFault(mistakes)
     if file.exists():
-        raise _refuse(phrase("{path} is there already", path=file), phrase("a hub without a certificate"))
+        raise _refuse(
+            phrase("{path} is there already", path=file),
+            phrase("a hub without a certificate; the next one is taken in by `lienthong keys rotate`"),
+        )
 
     def wrong(what: Phrase, expected: Phrase) -> None:
         mistakes.append(Mistake("pki.key", what, expected))

@@ -22,6 +22,7 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 
 log = structlog.get_logger()
 
@@ -71,7 +72,7 @@ def open_passed_socket(reactor: Any, key: str, listen: Listen) -> socket.socket:
         listens = found.type == socket.SOCK_STREAM and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         actual = found.getsockname() if found.family in {socket.AF_INET, socket.AF_INET6} else None
     except OSError as error:
-        wrong = phrase("cannot be used: {strerror}", strerror=error.strerror)
+        wrong = phrase("cannot be used: {strerror}", strerror=name_system_error(error))
         raise ConfigurationFault([Mistake(place, wrong, expected)]) from None
     same = actual is not None and (ip_address(actual[0]), actual[1]) == (ip_address(listen.host), listen.port)
     if not listens or not same:

@@ -18,6 +18,7 @@ from cryptography import x509
 
 from hub.domain.errors import Unready
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 from hub.security import algorithms, certificates
 from hub.security.algorithms import METHODS, Method, Unverified
 from hub.security.pkcs11_uri import EXPECTED_APART, KeyPlace, PinRefused, TokenTrouble
@@ -168,7 +169,7 @@ def _pin(place: KeyPlace) -> str:
         return place.pin_file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         raise TokenTrouble(
-            phrase("{pin_file} cannot be read: {strerror}", pin_file=place.pin_file, strerror=error.strerror),
+            phrase("{pin_file} cannot be read: {strerror}", pin_file=place.pin_file, strerror=name_system_error(error)),
             EXPECTED_APART,
         ) from None
     except ValueError as error:

@@ -253,6 +253,35 @@ def test_what_systemd_says_of_the_unit_is_judged(changed: dict[str, str], verdic
     assert (found.verdict, words in said(found)) == (verdict, True)
 
 
+PACKAGED = UNIT | {
+    "ProtectSystem": "strict",
+    "ReadWritePaths": "/etc/lienthong -/mnt/kept",
+    "BindPaths": "/dev/shm/a:/shown:rbind",
+    "StateDirectory": "lienthong",
+    "ConfigurationDirectory": "lienthong",
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "folder", "verdict"),
+    [
+        (PACKAGED, "/var/lib/lienthong", OK),
+        (PACKAGED, "/etc/lienthong/data", OK),
+        (PACKAGED, "/mnt/kept/backups", OK),
+        (PACKAGED, "/shown", OK),
+        (PACKAGED, "/mnt/keptelsewhere", FAILED),
+        (PACKAGED, "/var/lib", FAILED),
+        (UNIT, "/mnt/keptelsewhere", OK),
+    ],
+)
+def test_a_folder_in_which_the_unit_may_not_write_is_named(
+    unit: dict[str, str], folder: str, verdict: DiagnosisState
+) -> None:
+    found = machine.judge_service(unit, [Path("/var/lib/lienthong"), Path(folder)])
+    assert found.verdict is verdict
+    assert verdict is OK or f"ReadWritePaths={folder}," in str(found.advice)
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -175,7 +175,9 @@ def test_a_broken_configuration_is_refused_on_reload_and_the_old_one_stays(hub):
     hub.cli("reload")
     told = ["configuration-reloaded", "configuration-refused"]
     until(lambda: [each["event"] for each in hub.cli("events", "--json")] == told, "both reloads to be in the journal")
-    assert hub.cli("events", "--kind", told[1], "--json")[0]["mistakes"]
+    (mistake,) = hub.cli("events", "--kind", told[1], "--json")[0]["mistakes"]
+    assert mistake.startswith("partners/vpub.toml: nonsense: ")
+    assert mistake in hub.log.read_text(), "a person can read it there"
     assert hub.cli("status", "--json")[0]["nodes"] == 1
 
 

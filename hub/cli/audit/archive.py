@@ -29,6 +29,7 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -257,7 +258,9 @@ def extract_message(screen: Screen, archive: str, message: str, directory: Path)
             directory.mkdir(parents=True, exist_ok=True)
             written = list(_extract(found, message, directory))
         except OSError as error:
-            raise CommandStop(t("cannot write {place}: {strerror}", place=directory, strerror=error.strerror)) from None
+            raise CommandStop(
+                t("cannot write {place}: {strerror}", place=directory, strerror=name_system_error(error))
+            ) from None
     screen.row({"id": one.id, "files": [str(each) for each in written]}, "\n".join(map(str, written)))
 
 

@@ -30,6 +30,7 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -426,7 +427,7 @@ def _written(directory: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise CommandStop(f"{error.filename or directory}: {error.strerror}") from error
+        raise CommandStop(f"{error.filename or directory}: {say(name_system_error(error))}") from error
 
 
 audit.add_command(plan_drill)

@@ -26,6 +26,7 @@ from hub.cli.screen import (
     t,
 )
 from hub.domain.sanitize import replace_controls
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -129,7 +130,9 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
                     Path(file.name).unlink()
                 raise
     except OSError as error:
-        raise CommandStop(t("cannot write {place}: {strerror}", place=place, strerror=error.strerror)) from None
+        raise CommandStop(
+            t("cannot write {place}: {strerror}", place=place, strerror=name_system_error(error))
+        ) from None
 
 
 @command(

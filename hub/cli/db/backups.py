@@ -35,6 +35,7 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -83,7 +84,7 @@ def make_key(screen: Screen, file: Path) -> None:
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=file)) from None
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from error
+        raise CommandStop(t("{file}: {strerror}", file=file, strerror=name_system_error(error))) from error
     screen.row({"file": str(file), "recipient": key.recipient.text}, key.recipient.text)
     screen.note(t("The private key is in {file}. Keep it on another machine than the hub.", file=file))
 
@@ -400,7 +401,9 @@ def _explained() -> Generator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=error.filename or "", strerror=error.strerror)) from error
+        raise CommandStop(
+            t("{file}: {strerror}", file=error.filename or "", strerror=name_system_error(error))
+        ) from error
     except sqlite3.Error as error:
         raise CommandStop(str(error)) from error
     except DBAPIError as error:

@@ -30,6 +30,7 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -140,7 +141,9 @@ def _read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise CommandStop(t("{place} cannot be read: {error}", place=path, error=error.strerror), USAGE) from error
+        raise CommandStop(
+            t("{place} cannot be read: {error}", place=path, error=name_system_error(error)), USAGE
+        ) from error
     if len(content) > _LARGEST:
         raise CommandStop(t("{path} has more than {count} octets", path=path, count=say_count(_LARGEST)), USAGE)
     return content

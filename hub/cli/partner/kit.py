@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, t
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.monitoring.integration.facts import IntegrationFacts
@@ -102,7 +103,7 @@ def _write_kit(
     try:
         write_atomically(output.absolute(), kit)
     except OSError as error:
-        raise CommandStop(f"{output}: {error.strerror}") from error
+        raise CommandStop(f"{output}: {say(name_system_error(error))}") from error
     fields = {"kind": "kit", "file": str(output), "size": len(kit), "sha256": sha256(kit).hexdigest()}
     screen.row(fields, t("Wrote {path}", path=output))
 

@@ -131,8 +131,8 @@ def _say_certificate(certificate: "PartnerCertificate", uses: "Uses") -> str:
     from hub.domain.local_time import write_local_time
 
     said = t(
-        "{sha256}…  {subject}  until {end}, {days} days left  {file}",
-        sha256=certificate.sha256[:16],
+        "{sha256}  {subject}  until {end}, {days} days left  {file}",
+        sha256=certificate.sha256,
         subject=certificate.subject,
         end=write_local_time(certificate.not_after)[:10],
         days=say_count(certificate.days_left),

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.cli.screen import UNAVAILABLE, CommandStop, t
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 from hub.security.certificates import Identity
 from hub.soap.wsdl_documents import MAX_OCTETS
 from hub.soap.wsdl_gathering import is_address
@@ -57,7 +58,9 @@ class WsdlFetcher:
             with Path(place).open("rb") as file:
                 return file.read(MAX_OCTETS + 1)
         except OSError as error:
-            raise CommandStop(t("{place} cannot be read: {error}", place=place, error=error.strerror)) from error
+            raise CommandStop(
+                t("{place} cannot be read: {error}", place=place, error=name_system_error(error))
+            ) from error
 
     def _download(self, place: str) -> bytes:
         if self._until is None:

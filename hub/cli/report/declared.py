@@ -27,6 +27,7 @@ from hub.cli.screen import (
 )
 from hub.cli.words import say_figure, say_word
 from hub.language.catalogues import say_both
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -264,7 +265,7 @@ def _read_declared(tx: "Transaction", asked: "ReportSources", known: "Book", fil
         with file.open("rb") as opened:
             content = opened.read(sheets.LARGEST + 1)
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from None
+        raise CommandStop(t("{file}: {strerror}", file=file, strerror=name_system_error(error))) from None
     return read_declared_workbook(content, report, declarations.read_unit_names(tx, asked))
 
 

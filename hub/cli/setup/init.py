@@ -11,6 +11,7 @@ import click
 
 from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
 from hub.cli.setup.production import add_production_options, init_production, refuse_production_options
+from hub.language.system_errors import name_system_error
 
 _PORT = WholeNumber(0, 65535)
 
@@ -124,4 +125,6 @@ def _stopping(database: str | None) -> Generator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        raise CommandStop(t("{filename}: {strerror}", filename=error.filename, strerror=error.strerror)) from error
+        raise CommandStop(
+            t("{filename}: {strerror}", filename=error.filename, strerror=name_system_error(error))
+        ) from error

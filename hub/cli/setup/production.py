@@ -21,6 +21,7 @@ from hub.cli.screen import (
     say,
     t,
 )
+from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.node.init_production import ProductionAnswers, TrustGiven
@@ -359,7 +360,9 @@ def enroll(
     try:
         taken = take_certificate(screen.config, file.read_bytes(), read_trust(ca, crl, crl_url, ocsp_url), now)
     except OSError as error:
-        raise CommandStop(t("{filename}: {strerror}", filename=error.filename, strerror=error.strerror)) from error
+        raise CommandStop(
+            t("{filename}: {strerror}", filename=error.filename, strerror=name_system_error(error))
+        ) from error
     name, ends = taken.subject.rfc4514_string(), taken.not_valid_after_utc
     screen.row(
         {"subject": name, "not_after": ends},

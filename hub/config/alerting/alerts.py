@@ -14,6 +14,7 @@ import attrs
 from hub.config.alerting.operator_alerts import MAIL_ADDRESS, OperatorAlertSettings, read_operator_alerts
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 
 #: Working days before a due day, and hour in Hà Nội, unless `[alerts]` says others.
 _BEFORE, _HOUR = ("3", "1"), 7
@@ -84,7 +85,9 @@ def _read_addresses(table: ConfigTable, file: Path) -> tuple[AlertAddress, ...]:
         lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         table.wrong(
-            "addresses", phrase("{file} cannot be read: {error}", file=file, error=error), phrase("a file in UTF-8")
+            "addresses",
+            phrase("{file} cannot be read: {error}", file=file, error=name_system_error(error)),
+            phrase("a file in UTF-8"),
         )
         return ()
     found: list[AlertAddress] = []

@@ -23,6 +23,7 @@ from hub.domain.local_time import HANOI
 from hub.domain.sanitize import show_value
 from hub.language.languages import Language
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.partner.policy import DURATION_EXPECTED, parse_duration
 
 #: An address that is safe in a command and in a header: a dot-atom of RFC 5321, without quotes or comments.
@@ -218,7 +219,7 @@ def _read_webhook(table: ConfigTable, home: Path) -> WebhookSettings | None:
     try:
         key = base64.b64decode((home / name).read_text("ascii").strip().removeprefix("whsec_"), validate=True)
     except (OSError, ValueError, binascii.Error) as error:
-        wrong = phrase("{file} cannot be read: {error}", file=name, error=type(error).__name__)
+        wrong = phrase("{file} cannot be read: {error}", file=name, error=name_system_error(error))
         table.wrong("webhook-key-file", wrong, _KEY_EXPECTED)
         return None
     if not _LEAST_KEY <= len(key) <= _MOST_KEY:

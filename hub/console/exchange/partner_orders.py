@@ -32,6 +32,7 @@ from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
 from hub.journal import partner_changes
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.partner_traffic import count_undelivered
 from hub.monitoring.partner_view import PartnerView, view_partner
@@ -175,7 +176,7 @@ async def apply_edit(
     except FileChangedMeanwhile:
         raise _refuse_stale() from None
     except OSError as error:
-        why = phrase("The hub cannot write the partner's file: {error}", error=error.strerror or str(error))
+        why = phrase("The hub cannot write the partner's file: {error}", error=name_system_error(error))
         raise OrderRefused(OrderRefusal.UNWRITABLE, ("", why, None)) from error
     try:
         await record()

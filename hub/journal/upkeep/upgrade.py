@@ -18,6 +18,7 @@ from hub.config.durable_files import sync_folder
 from hub.journal import events
 from hub.journal.upkeep.backups import sqlite_copy
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.store import transactions
 from hub.store.transactions import Transaction
 
@@ -107,7 +108,7 @@ class FileCopy:
         try:
             sqlite_copy.name_backup(sqlite_copy.copy_journal(self.file, Path(self.name), tell), Path(self.name))
         except OSError as error:
-            raise Uncopied(phrase("{file}: {error}", file=self.name, error=error.strerror)) from error
+            raise Uncopied(phrase("{file}: {error}", file=self.name, error=name_system_error(error))) from error
 
     def open(self) -> sa.Engine:
         """Return an engine of the copy."""

@@ -55,7 +55,7 @@ def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[
         yield from found
         yield from examine_running(config, seen)
         yield judge_backup(_find_last_backup(config), now, config.backup)
-    yield examine_service()
+    yield examine_service(config)
 
 
 def _list_native_versions() -> str:

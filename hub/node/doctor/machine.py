@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -210,21 +210,52 @@ def read_open_files_limit(limits: str) -> int | None:
 # --- the service -----------------------------------------------------------------------------------------------------
 
 
-def examine_service() -> Diagnosis:
-    """Return what systemd says of the service."""
+def examine_service(config: Config | None) -> Diagnosis:
+    """Return what systemd says of the service, and whether it may write where *config* says that the hub writes."""
     if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
         return Diagnosis("service", DiagnosisState.UNKNOWN, phrase("systemd does not run here"))
-    keys = "LoadState,UnitFileState,ActiveState,NeedDaemonReload,NRestarts"
+    keys = (
+        "LoadState,UnitFileState,ActiveState,NeedDaemonReload,NRestarts,"
+        "ExecStart,ProtectSystem,ReadWritePaths,BindPaths,StateDirectory,ConfigurationDirectory"
+    )
     command = ["systemctl", "show", UNIT, f"--property={keys}"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - these words only
     except (OSError, subprocess.SubprocessError) as error:
         return Diagnosis("service", DiagnosisState.UNKNOWN, phrase("systemctl does not answer: {error}", error=error))
-    return judge_service(dict(line.split("=", 1) for line in said.splitlines() if "=" in line))
+    unit = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    serves = config is not None and str(config.path.absolute()) in unit.get("ExecStart", "").split()
+    return judge_service(unit, _list_written_folders(config) if config is not None and serves else ())
 
 
-def judge_service(unit: Mapping[str, str]) -> Diagnosis:
-    """Judge the properties of the unit as `systemctl show` prints them."""
+def _list_written_folders(config: Config) -> Iterator[Path]:
+    """Yield the folders in which the running hub writes: data, journal, witness, archive files and backups."""
+    yield config.data
+    if file := find_sqlite_file(config.database_url):
+        yield file.parent
+    if config.witness is not None:
+        yield config.witness
+    yield config.archive
+    if config.backup is not None:
+        yield config.backup.folder
+
+
+def find_locked_folder(unit: Mapping[str, str], folders: Iterable[Path]) -> Path | None:
+    """Return the first of *folders* in which the unit may not write, by systemd.exec(5); None: it may write in each.
+
+    Only `ProtectSystem=strict` is judged, which the unit of the package has.
+    """
+    if unit.get("ProtectSystem") != "strict":
+        return None
+    free = [Path(name.lstrip("-+")) for name in unit.get("ReadWritePaths", "").split()]
+    free += [Path(place) for name in unit.get("BindPaths", "").split() for place in name.split(":")[1:2]]
+    free += [Path("/var/lib", name.split(":")[0]) for name in unit.get("StateDirectory", "").split()]
+    free += [Path("/etc", name.split(":")[0]) for name in unit.get("ConfigurationDirectory", "").split()]
+    return next((folder for folder in folders if not any(folder.is_relative_to(each) for each in free)), None)
+
+
+def judge_service(unit: Mapping[str, str], folders: Iterable[Path] = ()) -> Diagnosis:
+    """Judge the properties of the unit as `systemctl show` prints them. The hub writes in *folders*."""
     if unit.get("LoadState") != "loaded":
         return Diagnosis("service", DiagnosisState.WARNING, phrase("there is no unit {unit}", unit=UNIT), _UNIT_ADVICE)
     if unit.get("NeedDaemonReload") == "yes":
@@ -234,6 +265,14 @@ def judge_service(unit: Mapping[str, str]) -> Diagnosis:
             phrase("the unit was changed"),
             phrase("systemctl daemon-reload, then a restart"),
         )
+    if (locked := find_locked_folder(unit, folders)) is not None:
+        found = phrase("the unit may not write in {folder}", folder=locked)
+        advice = phrase(
+            "`systemctl edit {unit}` with [Service] and ReadWritePaths={folder}, then a restart",
+            unit=UNIT,
+            folder=locked,
+        )
+        return Diagnosis("service", DiagnosisState.FAILED, found, advice)
     if unit.get("UnitFileState") not in {"enabled", "enabled-runtime"}:
         found = phrase("the unit does not start with the machine")
         return Diagnosis("service", DiagnosisState.WARNING, found, phrase("systemctl enable {unit}", unit=UNIT))

@@ -17,6 +17,7 @@ from cryptography import x509
 from hub.config import Config, Listen
 from hub.journal.nodes import NodeState, SeenNode
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
 from hub.node.doctor.installation import OWN
 from hub.node.doctor.machine import judge_open_files, read_open_files_limit
@@ -52,7 +53,7 @@ def examine_running(config: Config, nodes: list[SeenNode] | None) -> Iterator[Di
     try:
         yield judge_open_files(read_open_files_limit(Path(f"/proc/{pid}/limits").read_text("ascii")))
     except OSError as error:
-        found = phrase("the limits of the process cannot be read: {error}", error=error.strerror)
+        found = phrase("the limits of the process cannot be read: {error}", error=name_system_error(error))
         yield Diagnosis("open-files", DiagnosisState.UNKNOWN, found)
     yield from judge_answer("soap", _ask(config.soap, ready=False), config.tls.certificate)
     yield from judge_answer("admin", _ask(config.admin, ready=True), config.tls.certificate)

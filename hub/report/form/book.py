@@ -13,6 +13,7 @@ from hub.config.reports import CLOSE_HOUR, CLOSE_WORKING_DAY, WAIT_WORKING_DAYS,
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import HANOI
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.report.form.form import Form
 from hub.report.form.layout import Layout, read_layout_folder
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
@@ -116,7 +117,9 @@ def read_book(reports: ReportSettings) -> Book:
     except OSError as error:
         mistakes.append(
             Mistake(
-                "hub.toml: reports.forms", phrase("cannot be read: {error}", error=error), phrase("a folder of forms")
+                "hub.toml: reports.forms",
+                phrase("cannot be read: {error}", error=name_system_error(error)),
+                phrase("a folder of forms"),
             )
         )
     try:
@@ -125,7 +128,11 @@ def read_book(reports: ReportSettings) -> Book:
         mistakes += fault.mistakes
     except OSError as error:
         mistakes.append(
-            Mistake("hub.toml: reports.workdays", phrase("cannot be read: {error}", error=error), phrase("a calendar"))
+            Mistake(
+                "hub.toml: reports.workdays",
+                phrase("cannot be read: {error}", error=name_system_error(error)),
+                phrase("a calendar"),
+            )
         )
     if mistakes or calendar is None:
         raise ConfigurationFault(mistakes)

@@ -18,6 +18,7 @@ import attrs
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Unit, UnitKind, UnitLevel
 from hub.language.phrases import phrase, verbatim
+from hub.language.system_errors import name_system_error
 from hub.report.counting.sections import place_unit
 from hub.report.form.form import Column, ColumnKind, Form, Sorting, Wording
 from hub.report.form.toml_table import FormTable, describe_found, one_of
@@ -133,7 +134,7 @@ def read_glance(own: Path | None = None, forms: Iterable[Form] = ()) -> Glance:
     try:
         content = own.read_bytes()
     except OSError as error:
-        wrong = phrase("cannot be read: {error}", error=error)
+        wrong = phrase("cannot be read: {error}", error=name_system_error(error))
         raise ConfigurationFault(
             [Mistake("hub.toml: reports.glance", wrong, phrase("a file such as glance.toml"))]
         ) from error
