@@ -49,7 +49,7 @@ def makeService(options: Options) -> IService:
 
     from hub.domain.errors import ConfigurationFault
     from hub.node.hub import make_hub
-    from hub.runtime import logs
+    from hub.runtime import garbage, logs
     from hub.runtime.service_manager import ManagerStart
 
     # Timers must not depend on changes of the machine's clock, so the reactor uses the monotonic clock.
@@ -66,6 +66,7 @@ def makeService(options: Options) -> IService:
     parent: Any = options.parent or {}
     if parent and not parent.get("logger") and not parent.get("syslog"):
         hub.observer = logs.observer(_stream(parent.get("logfile") or "-", nodaemon=bool(parent.get("nodaemon"))))
+    garbage.exempt_lasting_objects()
     return hub
 
 
@@ -79,7 +80,9 @@ def run_worker_process() -> None:
     from twisted.internet import reactor
 
     from hub.node.workers.process import run_worker
+    from hub.runtime import garbage
 
+    garbage.exempt_lasting_objects()
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # as above
     run_worker(reactor, time.time, columns=int(sys.argv[1]))
 
