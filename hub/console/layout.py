@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -83,11 +84,10 @@ def write_second(value: datetime | str) -> str:
 
 
 def write_size(octets: int, language: Language) -> str:
-    """Write a number of octets in MB, kB or byte."""
-    for unit, step in (("MB", 1 << 20), ("kB", 1 << 10)):
+    """Write a number of octets in TB, GB, MB, kB or byte."""
+    for unit, step in (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
         if octets >= step:
-            text = f"{octets / step:.1f}"
-            return f"{text if language == 'en' else text.replace('.', ',')} {unit}"
+            return f"{words.write_number(Decimal(octets / step).quantize(Decimal('0.1')), language)} {unit}"
     return translate(phrases("{count} byte", "{count} bytes", count=octets), language)
 
 
@@ -201,6 +201,12 @@ def make_sayers(language: Language) -> dict[str, Callable[..., str]]:
     return {"_": say, "ngettext": say_count}
 
 
+def _month(value: str) -> str:
+    """Write a month such as `2026-08` as MM/yyyy."""
+    year, month = value.split("-")
+    return f"{month}/{year}"
+
+
 def _day(value: date | str) -> str:
     return words.write_day(date.fromisoformat(value) if isinstance(value, str) else value)
 
@@ -220,6 +226,7 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters |= {
     "number": words.write_number,
     "day": _day,
+    "month": _month,
     "moment": words.write_moment,
     "second": write_second,
     "cell": words.write_value,

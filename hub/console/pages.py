@@ -39,7 +39,7 @@ from twisted.internet.defer import Deferred
 
 from hub.console import access, help_pages, layout, reading
 from hub.console import request as given
-from hub.console.exchange import events_page, failures_page, overview_page
+from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
 from hub.console.exchange.alerts_page import AlertPages
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.partner_pages import PartnerPages
@@ -408,8 +408,9 @@ class ConsolePages:
             return await self._home(visit)
         found = await self.turns.look(overview.measure_overview, self.live.config.partners, visit.now)
         user = visit.session.user
+        alerts = await self.turns.look(alerts_page.read_visible_alerts, user)
         shown, limited = overview_page.limit_overview(found, user), user.visible_partners is not None
-        return self._frame.render("overview", visit, overview_page.arrange_overview(shown, limited=limited))
+        return self._frame.render("overview", visit, overview_page.arrange_overview(shown, alerts, limited=limited))
 
     async def _events(self, visit: Visit) -> ConsoleResponse:
         """Show one page of the events that no message leads to."""

@@ -97,6 +97,11 @@ _REASONS: Mapping[str, Phrase] = {
     r"(?P<operation>[^\s:]+): the answer has no (?P<path>\S+)": phrase("{operation}: the answer has no {path}"),
     r"the message does not fit the partner: (?P<problem>.*)": phrase("the message does not fit the partner: {problem}"),
     r"our credentials are not accepted": phrase("our credentials are not accepted"),
+    r"a month is being closed": phrase("a month is being closed"),
+    r"an earlier version runs on (?P<nodes>.*)": phrase("an earlier version runs on {nodes}"),
+    r"another process is at it": phrase("another process is at it"),
+    r"the table (?P<name>\S+) is in use": phrase("the table {name} is in use"),
+    r"the node is stopping": phrase("the node is stopping"),
 }
 
 _STATUSES: Mapping[str, Term] = {

@@ -518,7 +518,7 @@ def _alert(made: ScreenTown) -> None:
     waits = MetCondition(
         key=HubAlertKey("waiting-long", "vpub"),
         severity=AlertSeverity.WARNING,
-        values={"partner": "vpub", "count": 7, "oldest": "2026-12-01T00:00:00Z", "paused": 0},
+        values={"partner": "vpub", "count": 7, "oldest": "2026-11-24T06:20:00Z", "paused": 0},
     )
     disk = MetCondition(
         key=HubAlertKey("disk-low", "/var/lib/lienthong", "n1"),

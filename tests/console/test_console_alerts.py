@@ -1,5 +1,6 @@
 """The page of the alerts: who sees what, and the acknowledgement with its note."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,54 @@ def test_an_engineer_acknowledges_one_with_a_note(alerted):
     assert "gọi vpub" in browser.page
     browser.post("/alerts", all="1")
     assert [by for by, _ in standing(alerted).values()] == ["an", "an", "an"]
+
+
+def test_the_first_page_names_the_gravest_of_the_alerts_that_nobody_has_acknowledged(alerted):
+    browser = open_page(alerted, Role.ENGINEER)
+    browser.get("/")
+    assert "3 cảnh báo chưa ai xác nhận</a>: /x: còn trống 12 MiB" in browser.page
+    browser.post("/alerts", condition="disk-low", about="/x", node="n")
+    browser.get("/")
+    assert "2 cảnh báo chưa ai xác nhận</a>: sotttt: 3" in browser.page
+    browser.post("/alerts", all="1")
+    browser.get("/")
+    assert "chưa ai xác nhận" not in browser.page
+
+
+def test_an_alert_leads_to_the_page_on_which_somebody_sees_to_it(alerted):
+    """Whoever may see alerts may open it."""
+    conditions: dict[str, dict[str, str | int]] = {
+        "partner-down": {"partner": "vpub"},
+        "dead-letters": {"partner": "vpub", "count": 3},
+        "certificate": {"owner": "partner", "name": "vpub", "end": "2027-01-02T03:04:05Z"},
+        "crl-stale": {"issuer": "CA"},
+        "returned-reports": {"form": "edoc", "period": "2026-11", "count": 1, "closes": "2027-01-02T03:04:05Z"},
+        "budget-tight": {"used": 9, "budget": 10, "days": 3},
+        "receipts-awaited": {"count": 3},
+        "restart-pending": {"name": "n", "settings": "workers"},
+    }
+    met = [
+        MetCondition(key=HubAlertKey(kind, "x"), severity=AlertSeverity.WARNING, values=values)
+        for kind, values in conditions.items()
+    ]
+    found = ConditionRound(met=met, judged=set(conditions), node="n", shared=True)
+    with transactions.write_transaction(alerted.engine) as tx:
+        hub_alerts.write_steps(tx, found, alerted.now, TransitionRules())
+    browser = open_page(alerted, Role.APPROVER)
+    table = browser.page.partition("<main")[2]
+    places = {link.replace("&amp;", "&") for link in re.findall(r'rowheader" scope="row"><a href="([^"]*)"', table)}
+    assert places == {
+        "/partners/vpub",
+        "/failures?partner=vpub",
+        "/failures?partner=sotttt",
+        "/partners",
+        "/month/edoc/2026-11?step=returned",
+        "/retention",
+        "/readiness",
+        "/",
+    }
+    for place in places - {"/partners/vpub"}:  # this partner has no file
+        assert browser.get(place).status == 200, place
 
 
 def test_what_has_ended_meanwhile_is_not_acknowledged(alerted):

@@ -8,6 +8,7 @@ import pytest
 from hub import config
 from hub.console import layout
 from hub.console.exchange import overview_page
+from hub.console.exchange.alerts_page import ShownAlerts
 from hub.console.permissions import Role
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Problem, Receive
@@ -127,7 +128,7 @@ def test_a_large_number_says_that_there_are_more(town):
     page = overview_page.link_refused_calls(BoundedCount(10_000, more=True), NOW, None)
     with transactions.read_transaction(town.engine) as tx:
         found = overview.measure_overview(tx, town.partners, NOW)
-    said = overview_page.arrange_overview(found) | {"strangers": page}
+    said = overview_page.arrange_overview(found, ShownAlerts(raised=[], ended=[])) | {"strangers": page}
     around = {"hub": "x", "here": lambda _language: "/", "visitor": None, "proof": ""}
     assert "trên 10.000" in layout.render_page("overview", Language.VI, said | around).decode()
     assert "over 10,000" in layout.render_page("overview", Language.EN, said | around).decode()

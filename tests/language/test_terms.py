@@ -231,6 +231,11 @@ def test_a_status_reads_as_the_regulation_calls_it():
             "HTTP 200: câu trả lời không khớp kết quả nào của tệp ánh xạ",
             "HTTP 200: the answer fits no outcome of the mapping",
         ),
+        (
+            "an earlier version runs on nut-2",
+            "phiên bản cũ còn chạy ở nut-2",
+            "an earlier version runs on nut-2",
+        ),
         ("DangNhap: the answer has no a/b", "DangNhap: câu trả lời không có a/b", "DangNhap: the answer has no a/b"),
     ],
 )

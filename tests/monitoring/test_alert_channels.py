@@ -367,14 +367,24 @@ def test_no_field_of_a_syslog_header_is_broken_by_what_is_in_it():
 def test_each_condition_has_its_sentence_and_says_what_to_do(kind):
     at = "2026-11-24T01:02:03Z"
     values: dict[str, str | int] = dict.fromkeys(("oldest", "end", "closes", "seen", "due"), at)
-    values |= dict.fromkeys(("partner", "link", "owner", "name", "issuer", "place", "form", "period", "month"), "x")
-    values |= {"count": 2, "used": 5, "budget": 7, "days": 3, "settings": "x", "last": at, "mebibytes": 3, "paused": 0}
+    values |= dict.fromkeys(("partner", "link", "owner", "name", "issuer", "place", "form", "settings"), "x")
+    values |= {"count": 2, "used": 5, "budget": 7, "days": 3, "last": at, "mebibytes": 3, "paused": 0}
+    values |= dict.fromkeys(("period", "month"), "2026-11")
     for language in Language:
         said = translate(texts.describe_condition(kind, values), language)
         assert said != kind
         assert "{" not in said
         assert translate(texts.describe_remedy(kind), language)
     assert {*conditions.SHARED_CONDITIONS, *conditions.NODE_CONDITIONS} == set(ConditionKind)
+
+
+def test_numbers_of_alerts_are_written_as_each_language_writes_them():
+    values: dict[str, str | int] = {"partner": "vpub", "count": 12_345, "used": 51_200, "budget": 1_048_576, "days": -1}
+    said = {language: texts.describe_condition("budget-tight", values) for language in Language}
+    assert "51.200 trên 1.048.576 MiB" in translate(said[Language.VI], Language.VI)
+    assert "51,200 of 1,048,576 MiB" in translate(said[Language.EN], Language.EN)
+    dead = texts.describe_condition("dead-letters", values)
+    assert (translate(dead, Language.VI)[:12], translate(dead, Language.EN)[:12]) == ("vpub: 12.345", "vpub: 12,345")
 
 
 def test_a_condition_of_a_later_program_is_named_by_its_word():

@@ -11,16 +11,19 @@ from datetime import datetime
 
 import attrs
 
+from hub.console.layout import build_page_path
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.turns import ReadingTurns
 from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import ReportState
 from hub.domain.sanitize import replace_controls
 from hub.journal.upkeep import hub_alerts
 from hub.journal.upkeep.hub_alerts import HubAlert, HubAlertKey
 from hub.language.phrases import Phrase
 from hub.monitoring.hub_alerts import texts
+from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
@@ -35,6 +38,7 @@ class ShownAlert:
     alert: HubAlert
     text: Phrase | str
     remedy: Phrase | str  #: what to do; "": nothing is to be said
+    place: str = ""  #: the page on which somebody sees to it; "": there is none
 
 
 @attrs.frozen(kw_only=True)
@@ -65,8 +69,38 @@ def read_visible_alerts(tx: Transaction, user: User) -> ShownAlerts:
 
 def show_alert(alert: HubAlert) -> ShownAlert:
     """Return *alert* with what it says."""
-    said = texts.describe_condition(alert.key.kind, alert.values)
-    return ShownAlert(alert=alert, text=said, remedy=texts.describe_remedy(alert.key.kind))
+    return ShownAlert(
+        alert=alert,
+        text=texts.describe_condition(alert.key.kind, alert.values),
+        remedy=texts.describe_remedy(alert.key.kind),
+        place=find_page(alert),
+    )
+
+
+def find_page(alert: HubAlert) -> str:
+    """Return the address of the page on which somebody sees to *alert*; "" if the console has none.
+
+    Whoever may see alerts may open each of them.
+    """
+    values = {name: str(value) for name, value in alert.values.items()}
+    match alert.key.kind:
+        case ConditionKind.DEAD_LETTERS:
+            return build_page_path("failures", partner=values["partner"])
+        case ConditionKind.PARTNER_DOWN | ConditionKind.SUSPENDED | ConditionKind.WAITING:
+            return build_page_path("partners", values["partner"])
+        case ConditionKind.CERTIFICATE if values["owner"] == "partner":
+            return build_page_path("partners", values["name"])
+        case ConditionKind.CRL:
+            return build_page_path("partners")
+        case ConditionKind.RETURNED:
+            return build_page_path("month", values["form"], values["period"], step=str(ReportState.RETURNED))
+        case ConditionKind.BUDGET | ConditionKind.RETENTION:
+            return build_page_path("retention")
+        case ConditionKind.CHAIN | ConditionKind.RECEIPTS:
+            return build_page_path("readiness")
+        case ConditionKind.RESTART:
+            return build_page_path()
+    return ""
 
 
 def acknowledge_visible_alerts(

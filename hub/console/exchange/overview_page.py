@@ -8,6 +8,7 @@ from datetime import datetime
 
 import attrs
 
+from hub.console.exchange.alerts_page import ShownAlerts
 from hub.console.layout import build_page_path
 from hub.console.users import User
 from hub.domain.model import DeliveryState, MessageState
@@ -31,9 +32,10 @@ def limit_overview(found: Overview, user: User) -> Overview:
     return attrs.evolve(found, partners=partners, restarts=restarts)
 
 
-def arrange_overview(found: Overview, *, limited: bool = False) -> dict[str, object]:
+def arrange_overview(found: Overview, alerts: ShownAlerts, *, limited: bool = False) -> dict[str, object]:
     """Return the values of the page. *limited*: it shows only some partners, so nothing of the whole exchange."""
     return {
+        "alerts": [each for each in alerts.raised if not each.alert.acknowledged_at],
         "found": found,
         "limited": limited,
         "most": MOST,

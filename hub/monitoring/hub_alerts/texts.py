@@ -6,9 +6,10 @@ from datetime import datetime
 from hub.journal.upkeep.alert_notices import TEST, AlertNotice
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.language.phrases import Phrase, phrase, phrases
+from hub.language.phrases import Phrase, SaidText, phrase, phrases
 from hub.language.terms import name_word
 from hub.monitoring.hub_alerts.conditions import ConditionKind
+from hub.report.form.period import parse_period
 from hub.report.output.words import write_moment, write_number
 
 Values = Mapping[str, str | int]
@@ -57,8 +58,9 @@ def write_lines(notices: Sequence[AlertNotice], language: Language) -> list[str]
     return [*lines, "", translate(more, language)]
 
 
-def _count(values: Values) -> str:
-    return write_number(int(values.get("count", 0)))
+def _number(values: Values, key: str = "count") -> SaidText:
+    number = int(values.get(key, 0))
+    return SaidText(english=write_number(number, Language.EN), vietnamese=write_number(number, Language.VI))
 
 
 def _moment(values: Values, key: str) -> str:
@@ -79,7 +81,7 @@ def _say_dead_letters(values: Values) -> Phrase:
         "{partner}: {shown} dead letters",
         count=int(values["count"]),
         partner=values["partner"],
-        shown=_count(values),
+        shown=_number(values),
     )
 
 
@@ -89,12 +91,12 @@ def _say_suspended(values: Values) -> Phrase:
         "{partner}: {shown} deliveries wait for a person",
         count=int(values["count"]),
         partner=values["partner"],
-        shown=_count(values),
+        shown=_number(values),
     )
 
 
 def _say_waiting(values: Values) -> Phrase:
-    said = {"partner": values["partner"], "shown": _count(values), "at": _moment(values, "oldest")}
+    said = {"partner": values["partner"], "shown": _number(values), "at": _moment(values, "oldest")}
     if values.get("paused"):
         return phrases(
             "{partner}: {shown} delivery waits, since {at}; sending is paused",
@@ -124,17 +126,18 @@ def _say_crl(values: Values) -> Phrase:
 
 
 def _say_disk(values: Values) -> Phrase:
-    return phrase("{place}: {free} MiB are free", place=values["place"], free=values["mebibytes"])
+    return phrase("{place}: {free} MiB are free", place=values["place"], free=_number(values, "mebibytes"))
 
 
 def _say_returned(values: Values) -> Phrase:
+    period = parse_period(str(values["period"]))
     return phrases(
         "{form} {period}: {shown} report is returned, and the next month closes on {at}",
         "{form} {period}: {shown} reports are returned, and the next month closes on {at}",
         count=int(values["count"]),
         form=values["form"],
-        period=values["period"],
-        shown=values["count"],
+        period=SaidText(english=period.name(Language.EN), vietnamese=period.name(Language.VI)),
+        shown=_number(values),
         at=_moment(values, "closes"),
     )
 
@@ -154,20 +157,24 @@ def _say_backup(values: Values) -> Phrase:
 
 
 def _say_budget(values: Values) -> Phrase:
-    said = {"used": values["used"], "budget": values["budget"]}
+    said = {"used": _number(values, "used"), "budget": _number(values, "budget")}
     if int(values["days"]) < 0:
         return phrase("The database uses {used} of {budget} MiB", **said)
     return phrases(
         "The database uses {used} of {budget} MiB, which last for {days} day",
         "The database uses {used} of {budget} MiB, which last for {days} days",
         count=int(values["days"]),
-        days=values["days"],
+        days=_number(values, "days"),
         **said,
     )
 
 
 def _say_retention(values: Values) -> Phrase:
-    return phrase("Messages of {month} should have gone since {at}", month=values["month"], at=_moment(values, "due"))
+    return phrase(
+        "Messages of {month} should have gone since {at}",
+        month="/".join(reversed(str(values["month"]).split("-"))),
+        at=_moment(values, "due"),
+    )
 
 
 def _say_receipts(values: Values) -> Phrase:
@@ -175,7 +182,7 @@ def _say_receipts(values: Values) -> Phrase:
         "{shown} message that has a receipt is missing since a restore",
         "{shown} messages that have a receipt are missing since a restore",
         count=int(values["count"]),
-        shown=_count(values),
+        shown=_number(values),
     )
 
 
