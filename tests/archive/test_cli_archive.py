@@ -8,16 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
 from hub.config import read_config
+from hub.domain.model import Event
 from hub.journal import events
 from hub.journal.upkeep.archive import catalogue
 from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.store import transactions
+from hub.store.tables import event
 from tests import homes
-from tests.archiving import forgotten, live
+from tests.archiving import chain, forgotten, live
+from tests.province import NOW
 
 pytestmark = pytest.mark.slow
 
@@ -26,14 +30,19 @@ Type = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ArchiveRecord]:
-    """A hub with three delivered messages, two of them in an archive file."""
+    """A hub with three delivered messages, two of them in an archive file, with the event of a refused call."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
     config = read_config(home / "hub.toml")
     engine = transactions.open_journal(config.database_url, pooled=False)
     ids = live(engine, 3)
+    with transactions.write_transaction(engine) as tx:
+        said = {"partner": "vpub", "code": "signature-invalid", "tracking": "T9"}
+        events.append_events(tx, Event("call-refused", NOW, None, None, said))
+        refused = tx.scalar(sa.select(sa.func.max(event.c.serial)))
+    chain(engine)
     config.archive.mkdir()
     with transactions.read_transaction(engine) as tx:
-        chosen = ArchiveChoice(period="2026-11", messages=ids[:2])
+        chosen = ArchiveChoice(period="2026-11", messages=ids[:2], others=[refused or 0])
         record = write_archive(tx, chosen, config.archive, config.identity, datetime.now(UTC))
     assert record is not None
     with transactions.write_transaction(engine) as tx:
@@ -98,6 +107,9 @@ def test_show_lists_the_messages_and_extract_writes_one(typed, home, record, tmp
     manifest, *rows = said(typed("show", record.path.name, "--messages", "--json"))
     assert manifest["messages"] == 2
     assert [row["id"] for row in rows] == list(record.messages)
+    (_, refused) = said(typed("show", record.path.name, "--events", "--json"))
+    assert (refused["event"], refused["code"], refused["tracking"]) == ("call-refused", "signature-invalid", "T9")
+    assert "T9" in typed("show", record.id, "--events").output
     done = typed("extract", record.id, rows[0]["id"], tmp_path / "ra", "--json")
     assert done.exit_code == 0, done.output
     line, octets, receipt = (Path(str(each)).read_bytes() for each in said(done)[0]["files"])  # type: ignore[attr-defined]

@@ -14,18 +14,21 @@ from shutil import which
 
 import attrs
 import pytest
+import sqlalchemy as sa
 from click.testing import Result
 
 from hub.config import read_config
 from hub.domain.errors import ConfigurationFault
 from hub.journal import events, messages
-from hub.journal.upkeep.backups import journal_copy, making, package, shelf
+from hub.journal.upkeep.backups import contents, journal_copy, making, package, shelf
 from hub.journal.upkeep.backups.manifest import BackupManifest, MemberEntry
 from hub.language.phrases import phrase
+from hub.node.doctor import examination
+from hub.node.doctor.diagnosis import DiagnosisState
 from hub.runtime.pidfile import PidFileLock
 from hub.security import age_files
 from hub.security.age_files import PrivateKey
-from hub.store import transactions
+from hub.store import tables, transactions
 from tests import homes
 from tests.conftest import cannot_be_had
 from tests.province import NOW, ROUTES, document, entry
@@ -460,6 +463,37 @@ def test_archive_files_are_named_as_not_being_in_it(backed: Backed) -> None:
     (archive / "2026-01.zip").write_text("sealed")
     (made,) = backed.run("run")
     assert f"{archive}/" in made["left_out"]  # type: ignore[operator]
+    backed.configure(configuration="false")
+    config = read_config(backed.home / "hub.toml")
+    assert config.backup is not None
+    assert contents.choose_files(config, config.backup).left_out == ("hub.toml", f"{archive}/")
+
+
+def test_whoever_restores_a_journal_hears_which_archive_files_it_names_and_lacks(backed: Backed) -> None:
+    engine = homes.engine_of(backed.home)
+    with transactions.write_transaction(engine) as tx:
+        counts = dict.fromkeys(("size", "messages", "events", "octets"), 1)
+        row = {
+            "id": "0193",
+            "period": "2026-01",
+            "path": "/lost/archive-2026-01-0193.zip",
+            "sha256": "",
+            "made_at": NOW,
+        }
+        tx.execute(sa.insert(tables.archive).values(row | counts))
+    engine.dispose()
+    config = read_config(backed.home / "hub.toml")
+    said = {each.check: each for each in examination.examine_database(config, lambda: NOW)[0]}
+    assert (said["archives"].verdict, "archive-2026-01-0193.zip" in str(said["archives"].found)) == (
+        DiagnosisState.WARNING,
+        True,
+    )
+    (restored,) = backed.run("restore", backed.back_up(), "--identity", backed.identity)
+    assert restored["archives_absent"] == ["archive-2026-01-0193.zip"]
+    config.archive.mkdir()
+    (config.archive / "archive-2026-01-0193.zip").write_text("sealed")
+    said = {each.check: each for each in examination.examine_database(config, lambda: NOW)[0]}
+    assert said["archives"].verdict is DiagnosisState.OK
 
 
 # --- the keys

@@ -162,14 +162,23 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
 
 @command(
     "show",
-    t("Show what is in an archive file: its manifest, and with --messages a line for each message."),
+    t(
+        "Show what is in an archive file: its manifest, with --messages a line for each message, with --events each event "
+        "that is of none of them: the refused calls."
+    ),
     "lienthong archive show archive-2026-08-0193….zip",
     "lienthong archive show 0193… --messages --json",
+    "lienthong archive show 0193… --events",
 )
 @_name
 @click.option("--messages", "listed", is_flag=True, help=t("Also each message."))
+@click.option("--events", "others", is_flag=True, help=t("Also each event of no message."))
 @pass_screen
-def show_archive_file(screen: Screen, archive: str, listed: bool) -> None:
+def show_archive_file(screen: Screen, archive: str, listed: bool, others: bool) -> None:
+    import json
+
+    from hub.cli.monitoring.events import print_events
+
     with _opened(screen, archive) as found:
         said = found.manifest
         fields = {
@@ -195,6 +204,8 @@ def show_archive_file(screen: Screen, archive: str, listed: bool) -> None:
                 "subject": t("subject"),
             }
             _ = screen.table(columns, _list_messages(found))
+        if others:
+            print_events(screen, (json.loads(each.text) for each in found.other_events()))
 
 
 def _say_fields(fields: dict[str, object]) -> str:

@@ -344,8 +344,35 @@ def _restore_journal(
     for each in done.moved:
         screen.note(t("What was there is now {file}", file=each))
     moved = [str(each) for each in done.moved]
-    fields = {"action": "restored", "to": str(journal), **_said(done.manifest), "moved": moved}
+    absent = _tell_absent_archives(screen, config)
+    fields = {
+        "action": "restored",
+        "to": str(journal),
+        **_said(done.manifest),
+        "moved": moved,
+        "archives_absent": absent,
+    }
     tell_era(screen, done.era, done.lost, fields)
+
+
+def _tell_absent_archives(screen: Screen, config: "Config") -> list[str]:
+    """Say which archive files the restored journal names that are not here, and return their names."""
+    from hub.cli.journal import open_journal
+    from hub.journal.upkeep.archive import catalogue
+    from hub.store import transactions
+
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        absent = catalogue.list_absent_files(tx, config.archive)
+    if absent:
+        screen.note(
+            t(
+                "{count} archive files that the journal names are not in {folder}, and no backup has them: put copies of "
+                "them there. `lienthong archive verify` names each.",
+                count=say_count(len(absent)),
+                folder=config.archive,
+            )
+        )
+    return absent
 
 
 def _settings(config: "Config") -> "BackupSettings":

@@ -149,6 +149,11 @@ def _print_list(screen: Screen, found: "Iterable[ListedEvent]", most: int | None
 
 
 def _print_table(screen: Screen, found: "Iterable[ListedEvent]") -> int:
+    return print_events(screen, (one.fields for one in found))
+
+
+def print_events(screen: Screen, found: Iterable[Mapping[str, Any]]) -> int:
+    """Print events as a table, or with --json as they were hashed. Return how many there were."""
     titles = {
         "at": t("time"),
         "event": t("event"),
@@ -156,7 +161,7 @@ def _print_table(screen: Screen, found: "Iterable[ListedEvent]") -> int:
         "user": t("account"),
         "told": t("what it says"),
     }
-    rows = (one.fields if screen.json else _make_row(one.fields) for one in found)
+    rows = (fields if screen.json else _make_row(fields) for fields in found)
     return screen.table(titles, rows)
 
 

@@ -23,6 +23,7 @@ from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.journal import nodes
 from hub.journal.nodes import SeenNode
+from hub.journal.upkeep.archive import catalogue
 from hub.journal.upkeep.backups.shelf import find_last_backup
 from hub.language.phrases import phrase, verbatim
 from hub.node.check import Findings, check_config
@@ -240,7 +241,7 @@ def examine_database(config: Config, clock: Callable[[], datetime]) -> tuple[lis
             return [], None
         with transactions.read_transaction(engine) as tx:
             here, there = clock(), nodes.read_node_time(tx, clock())
-            found = [_describe_database(tx), *judge_server_clock(there - here)]
+            found = [_describe_database(tx), *judge_server_clock(there - here), *_examine_archives(tx, config)]
             return found, nodes.list_nodes(tx, here)
     except SQLAlchemyError as error:
         told = getattr(error, "orig", None) or error
@@ -253,6 +254,29 @@ def examine_database(config: Config, clock: Callable[[], datetime]) -> tuple[lis
 
 
 _DATABASE = phrase("docs/howto/incident-book.md, The database server is away")
+
+
+def _examine_archives(tx: sa.Connection, config: Config) -> Iterator[Diagnosis]:
+    """Yield whether the archive files are there that the journal names, if it names some."""
+    if transactions.select_schema_version(tx) != transactions.read_latest_version():
+        return  # `database` and `check` say what to do; an older journal may have no such table
+    if known := len(catalogue.list_archives(tx)):
+        yield judge_archives(known, catalogue.list_absent_files(tx, config.archive), config.archive)
+
+
+def judge_archives(known: int, absent: Sequence[str], folder: Path) -> Diagnosis:
+    """Judge that of *known* archive files those with the names *absent* are not in *folder*."""
+    if absent:
+        names = ", ".join([*absent[:_NAMED], *(["…"] if len(absent) > _NAMED else [])])
+        found = phrase(
+            "{count} archive files are not in {folder}: {names}", count=len(absent), folder=folder, names=names
+        )
+        advice = phrase("put copies of them there: docs/howto/keep-and-let-go.md")
+        return Diagnosis("archives", DiagnosisState.WARNING, found, advice)
+    found = phrase(
+        "{count} archive files are in {folder}; no backup has them: copy each to two places", count=known, folder=folder
+    )
+    return Diagnosis("archives", DiagnosisState.OK, found)
 
 
 def _describe_database(tx: sa.Connection) -> Diagnosis:

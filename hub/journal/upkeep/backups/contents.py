@@ -31,8 +31,9 @@ class ChosenFiles:
 
 def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
     """Return the files to back up. Raises OSError."""
+    archives = (f"{config.archive}/",) if config.archive.is_dir() and any(config.archive.iterdir()) else ()
     if not settings.configuration:
-        return ChosenFiles((), ("hub.toml",))
+        return ChosenFiles((), ("hub.toml", *archives))
     home = config.path.parent.resolve()
     apart = (config.data.resolve(), settings.folder.resolve(), config.archive.resolve())
     every = sorted(_walk(home, apart))
@@ -41,9 +42,7 @@ def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
     for each in found:
         if each.suffix == ".toml":
             secret |= list_secret_files(home, tomllib.loads(each.read_text("utf-8")))
-    taken, left = [], [each.relative_to(home).as_posix() for each in every if each not in found]
-    if config.archive.is_dir() and any(config.archive.iterdir()):
-        left.append(f"{config.archive}/")
+    taken, left = [], [*(each.relative_to(home).as_posix() for each in every if each not in found), *archives]
     for each in found:
         name = each.relative_to(home).as_posix()
         if settings.keys or not (each.resolve() in secret or _is_private_key(each)):
