@@ -10,6 +10,7 @@ import types
 from collections.abc import Collection, Mapping
 from datetime import date
 from enum import Enum
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -121,7 +122,7 @@ def _made(kind: Any, value: Any, path: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         return {str(key): _made(args[1], each, f"{path}.{key}") for key, each in _table(value, path).items()}
     if isinstance(kind, type) and attrs.has(kind):
-        hints, table = get_type_hints(kind), _table(value, path)
+        hints, table = _types_of(kind), _table(value, path)
         if unknown := set(table) - {field.name for field in attrs.fields(kind)}:
             raise ValueError(f"{path}: {min(unknown)[:80]!r} is not a field of it")
         try:
@@ -129,6 +130,12 @@ def _made(kind: Any, value: Any, path: str) -> Any:
         except TypeError as error:
             raise ValueError(f"{path}: {error}") from None
     return _leaf(kind, value, path)
+
+
+@cache
+def _types_of(kind: type) -> Mapping[str, Any]:
+    """Return the type of each field of *kind*, one of the few classes of a form: evaluating them takes most of a read."""
+    return get_type_hints(kind)
 
 
 def _leaf(kind: Any, value: Any, path: str) -> Any:
