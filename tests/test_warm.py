@@ -58,6 +58,12 @@ def test_its_exit_code_is_that_of_the_interpreter(told, words, code):
     assert told(*words, stderr=subprocess.DEVNULL).wait(10) == code
 
 
+def test_it_waits_for_its_threads_and_does_at_its_end_what_it_registered_and_all_it_said_comes_out(told):
+    process = told("last", text=True)
+    assert process.stdout.read() == "thread exit"
+    assert process.wait(10) == 0
+
+
 def test_a_signal_ends_it_and_is_its_exit_code(told):
     process = told("cat")
     with pytest.raises(subprocess.TimeoutExpired):

@@ -1,7 +1,9 @@
 """A program that tells what it is, for `tests/test_warm.py`."""
 
+import atexit
 import os
 import sys
+import threading
 
 if __name__ == "__main__":
     match sys.argv[1:]:
@@ -11,6 +13,9 @@ if __name__ == "__main__":
             sys.stdout.write(sys.stdin.read())
         case ["exit", code]:
             sys.exit(int(code))
+        case ["last"]:
+            threading.Timer(0.1, lambda: sys.stdout.write("thread ")).start()
+            atexit.register(lambda: sys.stdout.write("exit"))
         case ["say"]:
             sys.exit("no")
         case _:
