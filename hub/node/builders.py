@@ -110,6 +110,7 @@ class DatabaseParts:
     gathers: list[Callable[[], bool]]  #: each tells whether more steps for the journal are about to come
     leader_lock: LeaderLock  #: the leader lock for publishing events
     retention_lock: LeaderLock  #: that for letting go
+    follower: WitnessFollower  #: lets the node's witness follow the journal
     services: Sequence[Service]
 
 
@@ -135,7 +136,6 @@ class ReportingParts:
     """The parts that report on the exchange: the closing of months, the probing of links."""
 
     prober: LinkProber
-    follower: WitnessFollower  #: lets the node's witness follow the journal
     services: Sequence[Service]
 
 
@@ -168,12 +168,16 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     leader_lock, retention_lock = (
         LeaderLock(engine, lock, reactor) for lock in (publisher.LOCK, retention_service.LOCK)
     )
+    follower = WitnessFollower(
+        journal, live, reactor, frame.now, Witness(config.witness_folder), frame.node, end_process
+    )
     services = [
         *([leader_lock] if live.config.feed else []),  # stops after the database, which cuts a hanging connection
         *([] if frame.alone else [retention_lock]),
         journal,
         heartbeat,
         scheduler,
+        follower,  # stops after the chainer has numbered the last events
         EventChainer(journal, reactor, frame.measures),
         SearchIndexer(journal, reactor),
         SightingWriter(journal, reactor, frame.now, frame.sightings),
@@ -188,6 +192,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         gathers=gathers,
         leader_lock=leader_lock,
         retention_lock=retention_lock,
+        follower=follower,
         services=services,
     )
 
@@ -296,9 +301,6 @@ def build_reporting(
     prober = LinkProber(
         live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node, frame.measures
     )
-    follower = WitnessFollower(
-        journal, live, reactor, now, Witness(live.config.witness_folder), frame.node, end_process
-    )
     services = [
         DayChangeDetector(reactor, now, begin_day),
         MonthEnd(
@@ -319,11 +321,10 @@ def build_reporting(
         ),
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         BackupSchedule(journal, live, reactor, now, frame.node),
-        follower,
         prober,
         AlertEvaluator(journal, live, reactor, now, frame.node, read_returned),
     ]
-    return ReportingParts(prober=prober, follower=follower, services=services)
+    return ReportingParts(prober=prober, services=services)
 
 
 def _open_journal(frame: NodeFrame, **how: Any) -> Any:

@@ -202,8 +202,8 @@ def _admin_site(
                 prober.describe_down_links(),
                 workers,
                 database.heartbeat.pending,
-                reporting.follower.describe_put_back(),
-                reporting.follower.describe_awaited(),
+                database.follower.describe_put_back(),
+                database.follower.describe_awaited(),
             )
         )
 

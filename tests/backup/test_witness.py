@@ -72,6 +72,18 @@ def follow(
     return follower
 
 
+def test_a_node_that_stops_leaves_out_nothing_that_has_a_number(engine: sa.Engine, tmp_path: Path) -> None:
+    seen = Witness(tmp_path / "w")
+    live: Any = SimpleNamespace(config=SimpleNamespace(backup=None, province="H55"))
+    follower = WitnessFollower(InlineDatabase(engine), live, Clock(), lambda: NOW, seen, "n", lambda: None)
+    follower.startService()
+    record(engine, 1)
+    _ = follower.stopService()
+    last = Witness(tmp_path / "w").read_last()
+    assert last is not None
+    assert last.number == head(engine)
+
+
 class DiskFull(InlineDatabase):
     """A journal whose commits fail, each with an event of another step in it."""
 

@@ -170,6 +170,9 @@ def test_a_backup_of_a_running_hub_is_restored_and_what_came_later_is_repaired_b
     assert sorted(facts) == sorted((each, "sent") for each, _ in (before | again).values())
     with hub.client("sotttt") as client:
         assert set(client.pending("H55.13")) == {each for each, _ in (before | again).values()}
+    send(hub, 6)
+    hub.stop()
+    assert b"vpub-6" in witnessed(hub), "who stops in order leaves no receipt of the last second out"
 
 
 def test_of_a_log_whose_tail_is_cut_after_a_kill_only_what_lay_in_the_cut_part_is_lost(hub, tmp_path):

@@ -144,6 +144,7 @@ class WitnessFollower(PeriodicService):
             self._unclaimed = False
 
     async def finish(self) -> None:
-        """Say beside the backups that this hub was stopped."""
+        """Follow to the last event, and say beside the backups that this hub was stopped."""
+        await self.run_once()
         with suppress(Unready):  # the database does not answer: the claim is believed for some minutes more
             await self._journal.read(partial(self._claim, stopped=True))
