@@ -30,6 +30,26 @@ def trees(*names: str, word: str = "") -> Iterator[ast.Module]:
 # --- architecture ---------------------------------------------------------------------------------------------------------
 
 
+def test_every_module_that_a_text_names_is_there():
+    """The last word of `hub.a.b` may be a name in `hub.a`."""
+    wrong = [
+        (str(path), name)
+        for path in [*(ROOT / "hub").rglob("*.py"), *(ROOT / "adapters").rglob("*.py"), *DOCS.glob("explanation/*.md")]
+        for name in re.findall(r"`(hub(?:\.[a-z_]+)*\.[A-Za-z_]+|hub/[a-z_/]+\.py)`", path.read_text("utf-8"))
+        if not name.endswith((".toml", ".pid", ".key", ".crt", ".MODULE")) and not _is_there(name)
+    ]
+    assert wrong == []
+
+
+def _is_there(name: str) -> bool:
+    *packages, last = name.removesuffix(".py").replace("/", ".").split(".")
+    place = ROOT.joinpath(*packages)
+    if (place / f"{last}.py").exists() or (place / last).is_dir():
+        return True
+    module = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return module.exists() and re.search(rf"\b{last}\b", module.read_text("utf-8")) is not None
+
+
 def test_the_table_of_deliveries_is_the_one_the_hub_runs():
     table = sections(DOCS / "explanation/architecture.md")["Deliver"]
     written = {(state, event): set(becomes.split(", ")) for state, event, becomes in rows(table)}

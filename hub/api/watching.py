@@ -1,6 +1,6 @@
 """The operations that watch the exchange: overview, readiness, events; and the token of the request.
 
-Reads what the pages read (`hub.console.events_page`, `hub.monitoring.overview`).
+Reads what the pages read (`hub.console.exchange.events_page`, `hub.monitoring.overview`).
 """
 
 from functools import partial

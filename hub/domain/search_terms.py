@@ -43,7 +43,7 @@ def list_words(code: str | None, subject: str | None) -> set[str]:
 def list_codes(reason: str | None) -> set[str]:
     """Return the codes in a stored reason such as `refused: E05: no such unit; E07`, in lower case.
 
-    A piece of the text is a code if it is one word. `find_code_pattern` finds the same in SQL.
+    A piece of the text is a code if it is one word. `write_code_pieces` says how SQL finds the same.
     """
     pieces = (reason or "")[:READ].lower().replace(": ", "; ").split("; ")
     return {each for each in pieces if re.fullmatch(_CODE, each.upper())}

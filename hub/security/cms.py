@@ -1,6 +1,6 @@
 """Signs and verifies S/MIME content: CMS SignedData (RFC 5652).
 
-Knows octets, keys and certificates. Does not know mail, nor time stamps (`hub.security.timestamps`).
+Knows octets, keys and certificates. Does not know mail, nor time stamps (`hub.security.time_stamps`).
 
 `cryptography` makes such signatures only with a key in memory, and verifies none. Here a `Signer` makes them, whose key
 may be in a token. `verify_cms` ignores certificates inside a signature: only configured ones count.

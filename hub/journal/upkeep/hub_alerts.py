@@ -2,7 +2,7 @@
 
 What a condition is, is decided elsewhere (`hub.monitoring.hub_alerts`): this module compares the conditions that were
 found with the alerts that are kept, writes each transition with its event, and puts what is to be told of it into the
-outbox (`hub.journal.alert_notices`), all in one transaction. So neither a restart nor another node tells a transition
+outbox (`hub.journal.upkeep.alert_notices`), all in one transaction. So neither a restart nor another node tells a transition
 again, and none is lost.
 
 | alert | condition | transition |

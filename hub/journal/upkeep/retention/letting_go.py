@@ -4,8 +4,8 @@ Knows the rows of a message: what stays (its head, its receipt in the compact fo
 what goes (its bytes, its events, its attempts with what they kept). Each transaction judges its messages again and takes only those whose events are all in the archive. Does not know how an archive is
 written, nor when anything is to go.
 
-Octets and exchanges are shared. What nothing refers to any more is found by one pass over what is left (`find_unshared`)
-and deleted apart (`remove_octets`, `remove_exchanges`). On PostgreSQL that transaction holds the table for some
+Octets and exchanges are shared. What nothing refers to any more is found by one pass over what is left (`pass_messages`,
+`pass_attempts`) and deleted apart (`remove_octets`, `remove_exchanges`). On PostgreSQL that transaction holds the table for some
 milliseconds, so that no message that is being written can rely on octets that go.
 """
 
