@@ -5,12 +5,13 @@ For tests of what stays and what goes; the archive file has its own.
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Event
+from hub.domain.model import Event, MessageState
 from hub.journal import events, search_index
 from hub.journal.sequels.open_work import following
 from hub.journal.upkeep.retention import choosing, letting_go, parts
@@ -73,7 +74,13 @@ def judge(engine: sa.Engine, now: datetime, setting: RetentionSetting = AT_ONCE)
     found: list[JudgedMessage] = []
     for month in read(lambda tx: choosing.list_ripe_months(tx, setting, now)):
         around = read(lambda tx, of=month: choosing.read_surroundings(tx, of, setting))  # type: ignore[misc]
-        found += choosing.judge_month(read, month, around, setting, now)
+        step = partial(
+            choosing.judge_page, month=month, around=around, setting=setting, now=now, states=[*MessageState]
+        )
+        after = ""
+        while page := read(partial(step, after=after)):
+            found += page
+            after = page[-1].id
     return found
 
 

@@ -388,9 +388,3 @@ def _text(octets: bytes | None) -> str | None:
 
 def _octets(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
-
-
-def list_part_octets(parts: Sequence[SignedPart], packet: Octets) -> Iterator[tuple[str, bytes]]:
-    """Yield each part's URI and the octets that were digested: for verifiers that are not ours."""
-    for part in parts:
-        yield part.uri, b"".join(part.pieces(packet))

@@ -681,13 +681,6 @@ def count_revised_rows(tx: Transaction, form: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def list_row_revisions(tx: Transaction, form: Form, period: str, unit: str) -> list[ClosedRow]:
-    """Return every revision of a unit's row in a closed month, in order."""
-    mine = sa.and_(closed_row.c.form == form.id, closed_row.c.period == period, closed_row.c.unit == unit)
-    rows = tx.execute(sa.select(closed_row).where(mine).order_by(closed_row.c.revision))
-    return [_row(form, row) for row in rows]
-
-
 def read_row_revisions(
     tx: Transaction, form: Form, asked: Collection[tuple[str, str, int]]
 ) -> dict[tuple[str, str, int], ClosedRow]:

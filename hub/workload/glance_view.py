@@ -212,7 +212,6 @@ class _Ground:
             units=self.units,
             parents=self.parents,
             spikes=unusual.named,
-            spikes_left_out=unusual.left_out,
         )
 
 

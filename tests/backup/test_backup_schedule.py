@@ -88,7 +88,7 @@ def test_what_is_due(now: datetime, runs: list[BackupRun], expected: tuple[datet
 
 def test_one_node_makes_it_and_the_age_is_that_of_the_moment_of_its_journal(engine: sa.Engine) -> None:
     with transactions.write_transaction(engine) as tx:
-        assert backup_runs.read_backup_standing(tx).find_age(NIGHT) is None
+        assert backup_runs.read_backup_standing(tx).last_good is None
         first = backup_runs.begin_backup_run(tx, "a", NIGHT, NIGHT)
         assert first is not None
         assert backup_runs.begin_backup_run(tx, "b", NIGHT, NIGHT) is None, "another node has begun it"
@@ -98,7 +98,8 @@ def test_one_node_makes_it_and_the_age_is_that_of_the_moment_of_its_journal(engi
         assert backup_runs.read_backup_standing(tx).failure is None, "it runs"
         backup_runs.fail_backup_run(tx, second, NIGHT + DAY, "no room")
         standing = backup_runs.read_backup_standing(tx)
-    assert standing.find_age(NIGHT + 2 * DAY) == 2 * DAY
+    assert standing.last_good is not None
+    assert standing.last_good.made_at == NIGHT
     assert standing.failure is not None
     assert standing.failure.reason == "no room"
 
@@ -115,7 +116,9 @@ def test_the_table_is_bounded_and_keeps_the_last_good_one(engine: sa.Engine, mon
             else:
                 backup_runs.fail_backup_run(tx, begun, at, "no room")
         assert len(backup_runs.list_backup_runs(tx, 100)) == 4
-        assert backup_runs.read_backup_standing(tx).find_age(NIGHT + 6 * DAY) == 6 * DAY
+        good = backup_runs.read_backup_standing(tx).last_good
+    assert good is not None
+    assert good.made_at == NIGHT
 
 
 @attrs.define

@@ -116,8 +116,8 @@ def openssl_verifies(parts, certificate, packet, tmp_path):
         for each in etree.fromstring(parts.signed).iter(f"{DS}Reference")
     }
     found = {
-        uri: base64.b64encode(hashlib.sha256(octets).digest()).decode()
-        for uri, octets in kept_envelopes.list_part_octets(parts.parts, Octets.of(packet))
+        part.uri: base64.b64encode(hashlib.sha256(b"".join(part.pieces(Octets.of(packet)))).digest()).decode()
+        for part in parts.parts
     }
     return said.returncode == 0 and found == claimed
 

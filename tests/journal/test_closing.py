@@ -268,8 +268,8 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
     assert evidence_of(asked, AFTER)[1] == ()
-    kept = closing.list_row_revisions(tx, asked.form, "2026-11", "A")
-    assert [row.cells.sums["pending_in_time"] for row in kept] == [1, 2], "what was closed is still there"
+    kept = closing.read_row_revisions(tx, asked.form, [("2026-11", "A", revision) for revision in (1, 2, 3)])
+    assert [row.cells.sums["pending_in_time"] for row in kept.values()] == [1, 2], "what was closed is still there"
     for text in ("2026-11", "2026-12"):
         assert list(closing.find_differing_units(tx, "dossiers", text)) == []
 

@@ -60,8 +60,9 @@ class Held:
     def revisions(self, period: str) -> list[int]:
         """Return the revisions of the mail row of unit A in *period*."""
         with transactions.read_transaction(self.engine) as tx:
-            form = closing.read_closings(tx, "mail")[0].form
-            return [row.revision for row in closing.list_row_revisions(tx, form, period, "A")]
+            row = tables.closed_row.c
+            mine = sa.and_(row.form == "mail", row.period == period, row.unit == "A")
+            return list(tx.scalars(sa.select(row.revision).where(mine).order_by(row.revision)))
 
 
 @pytest.fixture

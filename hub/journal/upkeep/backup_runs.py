@@ -4,7 +4,7 @@ Does not know how a backup is made. The row of a backup is written after it, so 
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 import attrs
@@ -56,12 +56,6 @@ class BackupStanding:
 
     last_good: BackupRun | None  #: None: there is no good backup
     last: BackupRun | None  #: the last that has ended, good or not
-
-    def find_age(self, now: datetime) -> timedelta | None:
-        """Return the age of the last good backup: what a lost disk would cost at most. None: everything."""
-        if self.last_good is None or self.last_good.made_at is None:
-            return None
-        return max(timedelta(0), now - self.last_good.made_at)
 
     @property
     def failure(self) -> BackupRun | None:

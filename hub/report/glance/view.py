@@ -37,7 +37,6 @@ class GlanceView:
     units: Mapping[str, Unit] = attrs.field(repr=False)  #: the province's units of the period, by code
     parents: Mapping[str, str | None] = attrs.field(repr=False)  #: of these units
     spikes: Sequence[Spike] = ()  #: what was unusual at the closing in these units and those below them
-    spikes_left_out: int = 0  #: unusual figures of the month that are not named, of any unit
     _spikes_of: Mapping[str, Sequence[Spike]] = attrs.field(
         default=attrs.Factory(lambda self: self._group_spikes(), takes_self=True), init=False, repr=False, eq=False
     )

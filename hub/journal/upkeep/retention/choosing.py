@@ -5,7 +5,7 @@ that no index leads to (open work, duties, replays) are read once for the month:
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
@@ -54,9 +54,6 @@ PAGE, MOST_CALLS = 500, 100_000
 #: Forms of plans that have ended. All others may still need the bytes of their messages.
 ENDED = (PlanState.DONE, PlanState.CANCELLED)
 _LAST_MONTH = 12
-
-#: Runs a reading step in a transaction of its own and returns its result.
-Read = Callable[[Callable[[Transaction], T]], T]
 
 
 @attrs.frozen
@@ -398,21 +395,6 @@ def _read_fact_days(tx: Transaction, rows: Iterable[sa.Row[tuple[object, ...]]])
         .group_by(fact.c.message)
     )
     return {row.message: row.day for row in tx.execute(query)}
-
-
-def judge_month(
-    read: Read[list[JudgedMessage]],
-    month: CalendarMonth,
-    around: MonthSurroundings,
-    setting: RetentionSetting,
-    now: datetime,
-) -> Iterator[JudgedMessage]:
-    """Yield all whole messages of *month*, each with why it stays. Each step is a transaction of its own."""
-    after = ""
-    states = tuple(MessageState)
-    while page := read(lambda tx, behind=after: judge_page(tx, month, around, setting, now, behind, states=states)):  # type: ignore[misc]
-        yield from page
-        after = page[-1].id
 
 
 def cut_values(values: Sequence[T], many: int = PAGE) -> Iterator[Sequence[T]]:
