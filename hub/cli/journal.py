@@ -95,6 +95,8 @@ def open_journal(
         if counts is None or counts:
             wait_for_facts(engine, counts)
         yield engine
+    except transactions.Unconfirmed as error:
+        raise CommandStop(t("it is done, but the standby may not have it: {said}", said=error), UNAVAILABLE) from error
     except DBAPIError as error:
         if transactions.is_damage_error(error):
             raise ConfigurationFault([integrity.describe_damage(verbatim(error.orig))]) from error

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from sqlalchemy.engine.default import DefaultDialect
 
 from hub.cli.partner import writing
 from hub.cli.screen import CommandStop
@@ -211,6 +212,23 @@ def test_an_event_that_cannot_be_recorded_takes_the_change_back(home: Path) -> N
     write_edits(home, edits)
     with pytest.raises(CommandStop, match=r"soyte\.toml"):
         writing.write_and_record(home, edits, engine, fail)
+
+
+def test_a_change_that_is_recorded_stays_although_the_standby_may_not_have_the_record(
+    home: Path, typed: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DefaultDialect.do_commit
+
+    def commit(self: DefaultDialect, connection: Any) -> None:
+        real(self, connection)
+        if connection.total_changes:
+            raise transactions.Unconfirmed("canceling wait for synchronous replication")
+
+    monkeypatch.setattr(DefaultDialect, "do_commit", commit)
+    said = typed("partners", "set", "soyte", "policy.timeout=9s")
+    assert said.exit_code == 69, said.output
+    assert "the standby may not have it: canceling wait" in said.stderr
+    assert 'timeout = "9s"' in text_of(home)
 
 
 # --- certificates ------------------------------------------------------------------------------------------------------

@@ -137,6 +137,8 @@ def write_and_record(
     try:
         with transactions.write_transaction(engine) as tx:
             _ = step(tx)
+    except transactions.Unconfirmed:
+        raise  # it is recorded, though perhaps not on the standby: so the files stay
     except BaseException:
         undo_edits(home, files)
         raise
