@@ -139,6 +139,18 @@ class Measures:
         taken, self._counts = self._counts, {name: {} for name in self._counts}
         return {name: kept for name, kept in taken.items() if kept}
 
+    def copy(self) -> "Measures":
+        """Return the counts as they are now, which another thread may read."""
+        made = Measures()
+        made._counts = {
+            name: {labels: list(values) for labels, values in kept.items()} for name, kept in self._counts.items()
+        }
+        return made
+
+    def count_values(self) -> int:
+        """Return the number of all counts and classes."""
+        return sum(len(values) for kept in self._counts.values() for values in kept.values())
+
     def add(self, increments: Increments) -> None:
         """Add what another process has taken out."""
         for measure in DEFINED:

@@ -48,8 +48,8 @@ _HEAD = HotStatement(
 )
 #: LIKE pattern for the text of an event of a fact, with any time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
-#: Where the name of an event begins in its text, and how that of a fact does.
-_NAME, _FACT = len('{"at":"') + 27 + len('","event":"'), 'fact-recorded"'
+#: Where the name of an event begins in its text, and that of a fact.
+_NAME, _FACT = len('{"at":"') + 27 + len('","event":"'), "fact-recorded"
 #: Numbers in one statement.
 _AT_ONCE = 500
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -171,9 +171,9 @@ def chain_and_count_events(tx: Transaction, limit: int = 2000) -> ChainedKinds:
         number, link = number + 1, _link(link, row.text)
         links.append((row.serial, number, link))
     _CHAIN.run(tx, links)
-    names = Counter(row.text[_NAME : _NAME + 64].partition('"')[0] for row in unchained)
-    facts = Counter(map(_find_fact, (row.text for row in unchained if row.text.startswith(_FACT, _NAME))))
-    return ChainedKinds(len(links), names, facts)
+    names = [row.text[_NAME : _NAME + 64].partition('"')[0] for row in unchained]
+    facts = Counter(_find_fact(row.text) for row, name in zip(unchained, names, strict=True) if name == _FACT)
+    return ChainedKinds(len(links), Counter(names), facts)
 
 
 def _find_fact(text: str) -> tuple[str, str]:

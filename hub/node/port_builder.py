@@ -233,11 +233,10 @@ def _admin_site(
         own = exposition.list_process_metrics(
             version("lienthong"), transactions.read_latest_version(), workers.list_processes() if workers else {}
         )
-        counted = exposition.list_measures(frame.measures)
-        counted += metrics.measure_forms(frame.measures, await forms.read())
-        all_of_them = [*own, *counted, *gathered]
-        size = _LINE * sum(len(each.samples) for each in all_of_them)
-        return await work(HUB, size, exposition.write_metrics, all_of_them)
+        told = [*own, *metrics.measure_forms(frame.measures, await forms.read()), *gathered]
+        counted = frame.measures.copy()
+        size = _LINE * (counted.count_values() + sum(len(each.samples) for each in told))
+        return await work(HUB, size, exposition.write_metrics, told, counted)
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
     pages = _console_pages(frame, database, exchange, measure, reload)

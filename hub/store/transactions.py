@@ -437,6 +437,7 @@ def try_lock_names(tx: Transaction, names: Collection[str]) -> set[str]:
     return set(tx.scalars(query, {"names": sorted(names)}))
 
 
+@cache
 def read_latest_version() -> str:
     """Return the schema version that this program is written for."""
     head = ScriptDirectory.from_config(_alembic()).get_current_head()

@@ -71,3 +71,16 @@ def test_the_names_keep_to_the_conventions_of_prometheus():
 def test_a_code_becomes_a_label_of_a_short_list(code, label):
     assert name_code(code) == label
     assert {name_code(each) for each in SENTENCES} == set(SENTENCES)
+
+
+def test_a_copy_does_not_change_while_it_is_written():
+    measures = Measures()
+    measures.count(CALLS_ANSWERED, "vpub", "documents", "ok")
+    measures.observe(COMMIT_STEPS, 3)
+    copied = measures.copy()
+    measures.count(CALLS_ANSWERED, "vpub", "documents", "ok")
+    measures.count(CALLS_ANSWERED, "sotttt", "documents", "ok")
+    measures.observe(COMMIT_STEPS, 300)
+    assert copied.read(CALLS_ANSWERED) == {("vpub", "documents", "ok"): [1]}
+    assert sum(copied.read(COMMIT_STEPS)[()][:-1]) == 1
+    assert copied.count_values() == 1 + len(COMMIT_STEPS.limits) + 2
