@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Site, Stage
     from hub.report.form.period import Period
 
+#: The code of the sample's province, as `init` writes it.
+PROVINCE = "H55"
 #: Seconds without any progress after which the demo fails.
 _STILL = 120.0
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
@@ -183,15 +185,19 @@ def _town(operator: "Operator", scale: "Scale") -> "Town":
     from hub.domain.local_time import find_local_day
 
     codes = [unit["code"] for unit in operator.rows("units", "list") if not unit["until"]]  # none ends later
-    fetching = tuple(code for code in codes if code.startswith("H55.13"))[:6]
+    fetching = tuple(code for code in codes if code.startswith(f"{PROVINCE}.13"))[:6]
     rest = tuple(code for code in codes if code not in fetching)
     return Town(fetching, rest, AGENCIES, find_local_day(datetime.now(UTC)))
 
 
 def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
-    """Return the units with a one-stop office: `scale.offices` of them, from the whole province."""
-    step = max(1, len(town.pushed) // scale.offices)
-    return town.pushed[::step][: scale.offices]
+    """Return the units with a one-stop office: `scale.offices` of them, from the whole province, the first for itself.
+
+    Units of the Party have none, and their codes come before those of the province.
+    """
+    own = [code for code in town.pushed if code.partition(".")[0] == PROVINCE]
+    step = max(1, len(own) // scale.offices)
+    return tuple(own[::step][: scale.offices])
 
 
 def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
