@@ -4,7 +4,9 @@ A page has no inline style and no inline script. It loads only the style sheet a
 a replay plan also load a script.
 """
 
+import contextlib
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -201,10 +203,12 @@ def make_sayers(language: Language) -> dict[str, Callable[..., str]]:
     return {"_": say, "ngettext": say_count}
 
 
-def _month(value: str) -> str:
-    """Write a month such as `2026-08` as MM/yyyy."""
-    year, month = value.split("-")
-    return f"{month}/{year}"
+def write_fact_key(key: str) -> str:
+    """Write the key of a fact: of one that is made of pieces (a JSON array), the pieces."""
+    with contextlib.suppress(ValueError):
+        if isinstance(pieces := json.loads(key), list):
+            return " · ".join(map(str, pieces))
+    return key
 
 
 def _day(value: date | str) -> str:
@@ -226,7 +230,7 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters |= {
     "number": words.write_number,
     "day": _day,
-    "month": _month,
+    "month": words.write_short_period,
     "moment": words.write_moment,
     "second": write_second,
     "cell": words.write_value,
@@ -242,6 +246,7 @@ _TEMPLATES.filters |= {
     "refusal": write_refusal,
     "translate": translate,
     "coded": mark_code,
+    "pieces": write_fact_key,
 }
 _TEMPLATES.globals |= {
     "path": build_page_path,

@@ -53,6 +53,7 @@ from tests.console.test_console_partners import Office, form_of
 from tests.console.test_console_signing import get, hand_in
 from tests.console_town import HOST, Browser, Town
 from tests.declaring import filled
+from tests.journal.test_open_work import settle, tell
 from tests.officials import BINH, by_signxml, official, officials
 from tests.openid import PROVIDER, SsoSite
 from tests.pki import pem
@@ -355,6 +356,7 @@ def make_screen_town(home: Path) -> ScreenTown:
     _try_rules(made)
     _receive(made)
     _hinder(made)
+    _be_late(made)
     return made
 
 
@@ -464,6 +466,24 @@ def _exchange(made: ScreenTown) -> None:
         made.bring("H55.14", "H55.12", "H55.33", at=NOW - timedelta(minutes=150 - number))
     made.deliver_all(NOW - timedelta(minutes=100))
     made.bring("H55.1", "H55.81", at=NOW - timedelta(minutes=95))
+
+
+def _be_late(made: ScreenTown) -> None:
+    """Give units work that is late, ends soon, or waits; one has a long name."""
+    today, long = NOW.date(), "Thành lập và hoạt động của tổ hợp tác, hợp tác xã, liên hiệp hợp tác xã"
+    with transactions.write_transaction(made.town.engine) as tx:
+        for number in range(14):
+            unit, late = ("H55.41", "H55.15", "H55.83")[number % 3], timedelta(days=9 - number)
+            of = (("field", f"L{number % 2}"), ("field_name", long if number % 2 else "Đất đai"))
+            key, due = f"{unit}-26.1109-{number:04d}", today - late
+            tell(tx, unit, "dossiers", key, "received", NOW, day=due - timedelta(days=20), due=due, attributes=of)
+        kind = (("kind", "bao-cao"), ("officer", "CB-07"))
+        tell(tx, "H55.30", "work", "VB-0117", "assigned", NOW, day=today, due=today, attributes=kind)
+        tell(
+            tx, "H55.30", "documents", '["H55","9"]', "received", NOW, due=today, code="915/UBND-VX", counterpart="H55"
+        )
+        settle(tx)
+    made.town.wait(seconds=2)
 
 
 def _fail(made: ScreenTown) -> None:

@@ -191,7 +191,7 @@ def _messages(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="packets-equal", address=f"{message}/compare/{ids['message']}")
     yield Screen(name="packets-incomparable", address=f"{message}/compare/{ids['broken']}")
     yield Screen(name="late", address="/late")
-    yield Screen(name="late-unit", address="/late?unit=H55.13&days=60")
+    yield Screen(name="late-unit", address="/late?unit=H55.41&days=60")
     yield Screen(name="item", address=made.find_item(ids["message"]))
     yield Screen(name="item-none", address="/item?unit=H55.13&service=work&key=x", status=404)
     yield Screen(name="late-none", address="/late", hub=Hub.IDLE)

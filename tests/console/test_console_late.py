@@ -179,6 +179,12 @@ def test_a_thing_opens_into_all_that_was_told_of_it(late):
     assert browser.get("/item?unit=H55.30&service=work&key=V9").status == 404
 
 
+def test_a_thing_is_called_by_the_pieces_of_its_number(late):
+    browser = visit(late)
+    assert browser.get("/item?unit=H55.30&service=documents&key=%5B%22H55%22%2C%229%22%5D").status == 200
+    assert '<dd class="code">H55 · 9</dd>' in browser.page
+
+
 def test_a_clerk_opens_the_things_of_its_own_units_only(late):
     browser = visit(late, "tam", "H55.13")
     assert browser.get("/item?unit=H55.13&service=dossiers&key=D0").status == 200

@@ -10,7 +10,7 @@ from hub.language.phrases import Phrase, SaidText, phrase, phrases
 from hub.language.terms import name_word
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.report.form.period import parse_period
-from hub.report.output.words import write_moment, write_number
+from hub.report.output.words import write_moment, write_number, write_short_period
 
 Values = Mapping[str, str | int]
 
@@ -172,7 +172,7 @@ def _say_budget(values: Values) -> Phrase:
 def _say_retention(values: Values) -> Phrase:
     return phrase(
         "Messages of {month} should have gone since {at}",
-        month="/".join(reversed(str(values["month"]).split("-"))),
+        month=write_short_period(str(values["month"])),
         at=_moment(values, "due"),
     )
 

@@ -14,7 +14,7 @@ from hub.report.counting.deriving import Number
 from hub.report.form.form import ChartKind
 from hub.report.glance.view import GlanceView, UnitGlance
 from hub.report.output.charts import Plot, Series
-from hub.report.output.words import write_number
+from hub.report.output.words import write_number, write_short_period
 
 _WIDE, _HIGH, _EDGE, _BAR = 120, 26, 3, 8
 
@@ -42,7 +42,10 @@ def draw_trend(values: Sequence[Number], periods: Sequence[str], language: Langu
     if last is not None:
         x, y = place(len(values) - 1, float(last))
         dot = f'<circle cx="{x:g}" cy="{y:g}" r="2.5" fill="currentColor"/>'
-    said = "; ".join(f"{period} {write_number(value, language)}" for period, value in zip(periods, values, strict=True))
+    said = "; ".join(
+        f"{write_short_period(period)} {write_number(value, language)}"
+        for period, value in zip(periods, values, strict=True)
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="spark" viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}"'
         f' height="{_HIGH}" role="img"><title>{escape(replace_unwritable(said))}</title>'
@@ -71,7 +74,7 @@ def draw_bar(value: Number, greatest: Number, target: Number = None) -> str:
 def make_unit_plot(found: UnitGlance, language: Language) -> Plot:
     """Return the chart of the unit's trend beside the median of the units that it is compared with."""
     view = found.view
-    labels = tuple(each.text for each in view.trend)
+    labels = tuple(write_short_period(each.text) for each in view.trend)
     series = [Series(found.row.unit.name, found.row.trend)]
     if found.middles is not None:
         series.append(Series(translate(phrase("Half of the units have at most"), language), tuple(found.middles)))

@@ -2,6 +2,7 @@
 layout and no file format.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from hub.report.form.form import Column, ColumnKind, Declarer, Form, Indicator, 
 #: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
 
+_MONTH = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)", re.ASCII)
 NONE = "–"  #: stands for a missing time or number
 
 _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
@@ -115,6 +117,12 @@ def _write_indicator(form: Form, indicator: Indicator, language: Language) -> st
     lines = [line.heading.say(language) for line in form.manual if line.key in indicator.declared]
     declared = f" ({'; '.join(lines)})" if lines else ""
     return f"{said}{declared}. {indicator.formula.say(language)}"
+
+
+def write_short_period(text: str) -> str:
+    """Return a month such as `2026-08` as MM/yyyy; another period as its text."""
+    found = _MONTH.fullmatch(text)
+    return f"{found['month']}/{found['year']}" if found else text
 
 
 def write_day(value: date) -> str:
