@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from functools import partial
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import fail as failed
 
 from hub.config import read_config
 from hub.console.layout import mark_code
@@ -24,6 +26,7 @@ from hub.node.partner_manager import PartnerManager
 from hub.runtime.pidfile import ReloadVerdict
 from hub.security.certificates import hash_certificate
 from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import homes
@@ -249,6 +252,30 @@ def test_what_cannot_be_written_or_recorded_changes_nothing(office: Office, monk
     assert (office.text(), office.reloads) == (KEPT, 0)
     op.get("/account")
     assert op.post("/partners/soyte/settings", **sent).status == 303
+
+
+def test_of_what_was_recorded_without_an_answer_it_is_recorded_that_it_was_taken_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, lost = InlineDatabase.admit, [1]
+
+    def admit(self: InlineDatabase, owner: Any, step: Any, *words: Any, **said: Any) -> Deferred[Any]:
+        done: Deferred[Any] = real(self, owner, step, *words, **said)
+        if step is partner_changes.record_partner_change and lost:
+            lost.clear()
+            return failed(Unready("journal-unavailable"))
+        return done
+
+    op = office.visit("op")
+    op.get("/partners/soyte/settings")
+    op.post("/partners/soyte/settings", **form_of(op) | {"policy.timeout": "9s"})
+    monkeypatch.setattr(InlineDatabase, "admit", admit)
+    assert op.post("/partners/soyte/settings", **fields(op) | {"reason": "x"}).status == 503
+    assert (office.text(), office.reloads) == (KEPT, 0)
+    assert [(each["changes"], each["reason"]) for each in office.town.told("partner-changed")] == [
+        (["policy.timeout: 5s → 9s"], "x"),
+        ([], "taken back: the journal did not answer"),
+    ]
 
 
 def fail(error: Exception, *_: object, **__: object) -> None:

@@ -6,6 +6,7 @@ saw, and taken back if the hub refuses it. Contains no HTTP, no TOML and no SQL.
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +28,7 @@ from hub.config.partner_edit import (
 from hub.config.partner_settings import AssignmentUnfit
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.console.request import refuse_as_absent
-from hub.domain.errors import ConfigurationFault
+from hub.domain.errors import ConfigurationFault, Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
 from hub.journal import partner_changes
@@ -180,8 +181,11 @@ async def apply_edit(
         raise OrderRefused(OrderRefusal.UNWRITABLE, ("", why, None)) from error
     try:
         await record()
-    except BaseException:
+    except BaseException as error:
         _ = await work(CONSOLE, THRESHOLD, managed.undo, edit)
+        if isinstance(error, Unready):  # it may be recorded nevertheless
+            with suppress(Unready):  # the first one is raised
+                await record_undoing("taken back: the journal did not answer")
         raise
     verdict = await managed.reload()
     if verdict.ok:
