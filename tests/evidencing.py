@@ -15,9 +15,9 @@ from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, Signature
 from hub.formats.zip_archive import Packing
 from hub.journal import events, messages, unit_registry
 from hub.journal.decisions import MessageEntry
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import MILESTONES, Form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed import manifest
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity

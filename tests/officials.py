@@ -24,8 +24,8 @@ from signxml.xades import XAdESSigner
 from hub.config.officials import Official, Officials, SignaturePlace
 from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import build_report_element
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity

@@ -21,8 +21,8 @@ from hub.formats.zip_archive import Member
 from hub.language.phrases import phrase
 from hub.report.counting import lines
 from hub.report.form import definition
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Form
-from hub.report.form.toml import read_form_folder
 from hub.report.signed import manifest
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,

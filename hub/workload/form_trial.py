@@ -12,8 +12,8 @@ import attrs
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.deriving import Number
 from hub.report.form.book import Book
+from hub.report.form.folder import overlap_forms
 from hub.report.form.form import Form
-from hub.report.form.toml import overlap_forms
 from hub.store.transactions import Transaction
 from hub.workload.unit_report import resolve_report_sources
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
+from hub.report.form.folder import FOLDER
 from hub.report.form.period import CutOff, Cuts, find_following_month, find_month_containing
-from hub.report.form.toml import FOLDER
 from hub.store import tables, transactions
 from tests import homes
 

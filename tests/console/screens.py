@@ -13,9 +13,9 @@ import attrs
 from hub.console.request import ConsoleResponse
 from hub.formats.spool import Octets
 from hub.report.counting.counting import count_report
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.output.outputs import write_json_report
 from hub.security.certificates import hash_certificate
 from tests.conftest import ROOT

@@ -5,9 +5,9 @@ import pytest
 from hub.console.permissions import Role
 from hub.formats.spool import Octets
 from hub.report.form.book import read_shipped_book
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.runtime.thread_pool import run_at_once
 from tests.console_town import Browser
 from tests.declaring import filled

@@ -23,8 +23,8 @@ from hub.intake.endpoint import Counted
 from hub.journal import blobs, fact_pages, unit_registry
 from hub.journal import facts as journal_facts
 from hub.report.form.book import read_shipped_book
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.store import transactions
 from hub.store.tables import delivery
 from hub.workload import closing, facts_behind

@@ -4,9 +4,9 @@ import pytest
 
 from hub.console.permissions import Role
 from hub.formats.spool import Octets
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.output.schematron import name_rule_files
 from tests.console.screens import SOUND
 from tests.console.test_console_declaring import signed_in

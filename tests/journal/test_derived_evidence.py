@@ -17,8 +17,8 @@ from hub.language.catalogues import say_both
 from hub.report.counting import evidence
 from hub.report.form import definition
 from hub.report.form.book import read_shipped_book
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Column
-from hub.report.form.toml import read_form_folder
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import signing
 from hub.store import tables, transactions

@@ -12,8 +12,8 @@ from hub.journal import facts, messages
 from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.report.counting.counting import count_report
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.store import transactions
 from tests.province import NOW, ROUTES, document, entry
 

@@ -14,8 +14,8 @@ from hub.journal import blobs, events, messages, search
 from hub.journal.queue import deliveries
 from hub.journal.search import MessageFilter
 from hub.report.counting import counting, evidence
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed import sealed
 from hub.services import list_services
 from hub.services.verdicts import ReportVerdict, write_verdict_message

@@ -18,8 +18,8 @@ from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.upkeep import document_moves, ended_units
 from hub.report.counting import counting
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed, Estate
 from hub.units.province import Province

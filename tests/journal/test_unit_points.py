@@ -15,8 +15,8 @@ from hub.domain.model import Fact
 from hub.journal import unit_registry
 from hub.language.languages import Language
 from hub.report.form.book import Book, read_shipped_book
+from hub.report.form.folder import FOLDER, read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import FOLDER, read_form_folder
 from hub.report.output.outputs import write_html_report, write_json_report
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, unit_report

@@ -15,7 +15,8 @@ from hub.config import read_config
 from hub.config.writing import quote_toml
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Unit
-from hub.report.form.toml import FOLDER, read_form_toml
+from hub.report.form.folder import FOLDER
+from hub.report.form.toml import read_form_toml
 from hub.report.form.workdays import FILE, read_workdays
 from hub.units.national_agencies import read_national_agencies
 from hub.units.units_csv import read_units_csv

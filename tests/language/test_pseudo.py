@@ -40,9 +40,9 @@ from hub.node import admin
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.counting.evidence import EvidenceLine
 from hub.report.form.book import read_shipped_book
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.output import outputs, pdf, svg, workbook
 from hub.report.output.charts import list_chart_periods, make_plots
 from hub.report.signed.template_workbook import write_template_workbook

@@ -31,8 +31,8 @@ from hub.domain.model import (
 from hub.journal import facts as journal_facts
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting, evidence
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import build_report_element
 from hub.runtime.thread_pool import run_at_once
 from hub.security import signing

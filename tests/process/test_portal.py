@@ -14,8 +14,8 @@ import adapters
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Refused, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import build_report_element
 from hub.security import signing
 from tests.atoms import A, judged

@@ -11,9 +11,9 @@ from lxml import etree
 
 from hub.domain.errors import Rejected, find_error_sentence
 from hub.report.form.book import read_shipped_book
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import CutOff, Cuts
-from hub.report.form.toml import read_form_folder
 from hub.report.signed import declaring
 from hub.report.signed.declaring import Declaration, DeclaredCell
 from hub.soap import wsdl

@@ -21,9 +21,10 @@ from hub.report.counting.counting import Cells, Report, count_report
 from hub.report.counting.division import BEYOND, UNDIVIDED, UNSTATED, read_address
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
 from hub.report.form.book import read_shipped_book
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import UNIT
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder, read_form_toml
+from hub.report.form.toml import read_form_toml
 from hub.report.output import outputs
 from hub.report.output.body import arrange_body, write_check_findings
 from hub.report.output.paper_workbook import write_paper_workbook

@@ -11,9 +11,9 @@ from hub.domain.model import Fact
 from hub.report.counting import deriving
 from hub.report.counting.counting import Report, count_report, find_counted_facts, place_facts
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Form, choose_form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.services.dossiers import read_dossier_call
 from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait
 from tests.dossiers import hoso, progress, sync, tiendo

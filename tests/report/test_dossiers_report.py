@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hub.demo.plan.dossiers import COURSES, Dossier, count_office_dossiers, count_office_table
 from hub.domain.model import Fact
 from hub.report.counting.counting import count_report, find_counted_facts
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind, Timing
 from hub.report.form.period import Period, Span, parse_period
-from hub.report.form.toml import read_form_folder
 from hub.services.dossiers import read_dossier_call
 from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait
 from tests.conftest import ROOT

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.report.form import definition
-from hub.report.form.toml import read_form_folder
+from hub.report.form.folder import read_form_folder
 
 FORMS = {form.id: form for form in read_form_folder()}
 

@@ -9,7 +9,7 @@ import pytest
 from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form import period
-from hub.report.form.toml import read_form_folder
+from hub.report.form.folder import read_form_folder
 from hub.services.meetings import read_meetings
 
 FORM = next(form for form in read_form_folder() if form.id == "meetings")

@@ -8,9 +8,9 @@ from hub.audit.documents import audit_arithmetic
 from hub.report.counting.counting import count_report
 from hub.report.counting.table import divide_table
 from hub.report.form.definition import read_definition, write_definition
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import WORKED_OUT
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.output.outputs import write_csv_report, write_json_report
 from hub.report.signed.element import build_report_element
 from hub.report.signed.sealed import read_sealed_report

@@ -11,9 +11,9 @@ from hub.domain.model import Fact
 from hub.report.counting.counting import Cells, assemble_report, count_report
 from hub.report.counting.deriving import derive_numbers
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import MILESTONES, ColumnKind, Form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 
 FORMS = {form.id: form for form in read_form_folder()}
 WITH_RATIOS = [form for form in FORMS.values() if any(column.kind is ColumnKind.RATIO for column in form.columns)]

@@ -22,9 +22,9 @@ from hub.report.counting.reconciling import (
     judge_declared_number,
     reconcile_declaration,
 )
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed import template_workbook
 from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.units.unit_names import UnitNames

@@ -12,9 +12,9 @@ from hub.config.reports import ReportSettings
 from hub.domain.errors import ConfigurationFault
 from hub.domain.local_time import HANOI
 from hub.report.form.book import read_book, read_shipped_book
+from hub.report.form.folder import FOLDER
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import FOLDER
 from hub.report.form.workdays import Due
 
 NOVEMBER, DECEMBER = parse_period("2026-11"), parse_period("2026-12")

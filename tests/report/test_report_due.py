@@ -11,9 +11,9 @@ from pypdf import PdfReader
 
 from hub.language.languages import Language
 from hub.report.counting.counting import Cells, Report, assemble_report
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
 from hub.report.form.period import CutOff, Cuts, parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.form.workdays import Due
 from hub.report.output.outputs import write_html_report, write_json_report
 from hub.report.output.pdf import write_pdf_report

@@ -10,10 +10,12 @@ from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
 from hub.language.catalogues import translate
 from hub.language.languages import Language
+from hub.report.form.folder import FOLDER, read_form_folder
 from hub.report.form.form import ATTRIBUTES, HANDED_OVER, IN_WORK, ColumnKind, FormMissing, Wording, choose_form
 from hub.report.form.layout import read_layout_toml
 from hub.report.form.period import parse_period
-from hub.report.form.toml import FOLDER, RULES, read_form_folder, read_form_toml
+from hub.report.form.toml import read_form_toml
+from hub.report.form.toml_column import RULES
 from hub.report.form.workdays import read_workdays
 from hub.report.glance.settings import read_glance
 from tests.conftest import ROOT

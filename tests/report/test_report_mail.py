@@ -3,8 +3,8 @@
 from datetime import UTC, date, datetime
 
 from hub.report.counting.counting import count_report, find_counted_facts
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.services.mail import NAMESPACE, read_usage_report
 
 MAIL = next(form for form in read_form_folder() if form.id == "mail")

@@ -20,9 +20,9 @@ from hub.domain.model import Fact
 from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Check, Wording
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
 from hub.report.output.words import write_moment, write_number, write_roman
 from hub.report.output.workbook import write_xlsx_report

@@ -26,9 +26,9 @@ from hub.node.form_rules import FormRules
 from hub.report.counting.counting import COUNTING, Cells, Report, assemble_report
 from hub.report.counting.sections import sort_sections
 from hub.report.counting.table import divide_table
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.output.outputs import write_json_report
 from hub.report.output.rules import Place, list_rules
 from hub.report.output.schematron import write_json_schema, write_schematron

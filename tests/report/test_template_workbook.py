@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.language.catalogues import say_both
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.report.signed import template_workbook
 from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.workbooks import sheets, xlsx_reader

@@ -8,8 +8,9 @@ import pytest
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import DOCUMENTS, Fact
 from hub.report.counting.counting import count_report
+from hub.report.form.folder import FOLDER, read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import FOLDER, read_form_folder, read_form_toml
+from hub.report.form.toml import read_form_toml
 
 FORMS = {form.id: form for form in read_form_folder()}
 DECEMBER, JANUARY = parse_period("2026-12"), parse_period("2027-01")

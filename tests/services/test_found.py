@@ -37,10 +37,10 @@ import hub.services
 
 hub.services.__path__.append(sys.argv[1])  # before anything asks for the services: they are read once
 from hub.intake import grants
-from hub.report.form import toml
+from hub.report.form import folder
 from tests.province import GRANTING
 
-[form] = toml.read_form_folder(Path(sys.argv[2]))[:1]
+[form] = folder.read_form_folder(Path(sys.argv[2]))[:1]
 print(hub.services.list_services()["feedback"].name, "feedback" in grants.list_grant_names(GRANTING), "inner" in grants.list_grant_names(GRANTING), form.id, [each.key for each in form.columns])
 """
 

@@ -16,8 +16,8 @@ from hub.domain.errors import ConfigurationFault, Rejected
 from hub.intake import grants
 from hub.node.check import check_config
 from hub.report.counting.counting import count_report, find_counted_facts
+from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.services.defined import load_defined_contract
 from tests import homes
 from tests.conftest import ROOT

@@ -13,9 +13,9 @@ from hub.report.counting import sections
 from hub.report.counting.counting import Cells, assemble_report
 from hub.report.counting.deriving import derive_numbers
 from hub.report.counting.family import list_unit_family
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.form.toml import read_form_folder
 from hub.units import sample_units, units_csv
 
 UNITS = sample_units.list_sample_units()

@@ -132,6 +132,6 @@ def derive_numbers(form: Form, unit: str, rows: Mapping[str, Mapping[str, Mappin
         if column.taken is not None:
             base, key = column.taken
             value = rows.get(base, {}).get(unit, {}).get(key, 0)
-            assert isinstance(value, int), column.taken  # ensured by `hub.report.form.toml`
+            assert isinstance(value, int), column.taken  # ensured by `hub.report.form.folder`
             found[column.key] = value
     return found

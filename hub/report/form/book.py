@@ -14,10 +14,10 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import HANOI
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
+from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Form
 from hub.report.form.layout import Layout, read_layout_folder
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
-from hub.report.form.toml import read_form_folder
 from hub.report.form.workdays import Due, Workdays, load_workdays
 
 #: The folder of layouts within the province's folder of forms.

@@ -4,28 +4,17 @@ The vocabulary is closed: a form names rules and never contains code.
 """
 
 import json
-import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date
-from difflib import get_close_matches
-from enum import StrEnum
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
-from types import MappingProxyType
-from typing import TypeVar
 
 import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import UnitKind, UnitLevel
-from hub.domain.sanitize import show_value
-from hub.language.phrases import Phrase, phrase, verbatim
-from hub.report.form.expression import CHOICES, FormulaMistake, list_names, parse_formula
+from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import (
-    FACTLESS,
     MILESTONES,
-    MOST_DECIMALS,
     MOST_SERIES,
     UNIT,
     WORKED_OUT,
@@ -35,88 +24,21 @@ from hub.report.form.form import (
     Clock,
     Column,
     ColumnKind,
-    Condition,
     CountedService,
-    Declarer,
-    EmptyRatio,
     Form,
-    Grade,
     Indicator,
     LatePolicy,
     ManualLine,
     RowPlan,
     Sorting,
     SpikeRule,
-    Timing,
     Wording,
     find_counted_service,
 )
+from hub.report.form.toml_column import RESERVED, check_keys, read_column, read_expressions, read_wording
 from hub.report.form.toml_table import FormTable, describe_found, one_of
-from hub.services import CountableFacts, list_adapter_services
+from hub.services import CountableFacts
 
-FOLDER = Path(__file__).parents[1] / "forms"
-
-#: The words of a column's rule, by kind.
-RULES: Mapping[ColumnKind, tuple[str, ...]] = {
-    ColumnKind.FLOW: (
-        "milestones",
-        "where",
-        "unless",
-        "within_hours",
-        "by_due",
-        "dated",
-        "matched",
-        "unmatched",
-        "timing",
-        "extended_by",
-        "clock",
-        "having",
-        "lacking",
-        "without",
-    ),
-    ColumnKind.STOCK: (
-        "milestones",
-        "furthest",
-        "where",
-        "unless",
-        "matched",
-        "due_passed",
-        "dated",
-        "extended_by",
-        "waiting",
-        "clock",
-        "having",
-        "without",
-        "opening",
-    ),
-    ColumnKind.PEAK: ("milestones", "where", "unless"),
-    ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
-    ColumnKind.END: (
-        "milestones",
-        "first_of",
-        "where",
-        "unless",
-        "timing",
-        "extended_by",
-        "clock",
-        "having",
-        "lacking",
-        "without",
-    ),
-    ColumnKind.TAKEN: ("form", "column", "decimals"),
-    ColumnKind.FORMULA: ("sum",),
-    ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
-    ColumnKind.SCORE: ("of", "full_at", "points"),
-    ColumnKind.EXPRESSION: ("expression", "decimals", "empty"),
-    ColumnKind.GRADE: ("of", "grade"),
-    ColumnKind.DECLARED: ("most", "decimals", "by"),
-    ColumnKind.TIME: ("milestones",),
-}
-#: The kinds of columns that a form without a service may have.
-DERIVED = FACTLESS | {ColumnKind.TAKEN}
-_COLUMN = ("key", "kind", "group", "vi", "en")
-#: The kinds of columns that may have several rules.
-_SEVERAL = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END})
 _FORM = (
     "id",
     "service",
@@ -145,94 +67,6 @@ _FORM = (
     "indicator",
     "chart",
 )
-
-_KEY = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
-_TAKEN = ("unit", "name")  # reserved: they name the unit in a row of a report's JSON
-_PLACE = re.compile(r"\{([^{}]*)\}")
-
-
-def read_form_folder(
-    folder: Path = FOLDER,
-    own: Path | None = None,
-    rule_sets: Mapping[str, str] = MappingProxyType({}),
-    countable: tuple[CountableFacts, ...] = (),
-) -> tuple[Form, ...]:
-    """Return the forms of *folder* (one per file), of the services in adapters' folders, and of the province's folder
-    *own*.
-
-    A form of *own* replaces a shipped form with the same id whose dates overlap. *rule_sets*: the rule set to use, by
-    form id. *countable*: the facts of the services that the province defines. Raises ConfigurationFault with the mistakes
-    of all forms; OSError if a file is unreadable.
-    """
-    found: list[Form] = []
-    mistakes: list[Mistake] = []
-    places = (folder, *(place / "forms" for _, place in list_adapter_services()))
-    shipped = [(path, False) for place in places for path in sorted(place.glob("*.toml"))]
-    added = [(path, True) for path in (sorted(own.glob("*.toml")) if own else ())]
-    mine: list[Form] = []
-    for path, is_own in added + shipped:
-        try:
-            form = read_form_toml(path.read_bytes(), path.name, countable)
-            if form.id in rule_sets:
-                form = read_form_toml(choose_rule_set(form.written, rule_sets[form.id]).encode(), path.name, countable)
-        except ConfigurationFault as fault:
-            mistakes += fault.mistakes
-            continue
-        if not is_own and any(form.id == other.id and overlap_forms(form, other) for other in mine):
-            continue
-        if any(form.id == other.id and overlap_forms(form, other) for other in found):
-            mistakes.append(
-                Mistake(
-                    f"{path.name}: since",
-                    phrase("another version of {id_} is in force on the same days", id_=form.id),
-                    phrase("dates that do not overlap"),
-                )
-            )
-        found.append(form)
-        if is_own:
-            mine.append(form)
-    unknown = rule_sets.keys() - {form.id for form in found}
-    mistakes += (
-        Mistake(
-            f"reports.rule_sets.{one}",
-            phrase("is not a form"),
-            one_of(sorted({form.id for form in found})),
-        )
-        for one in sorted(unknown)
-        if not mistakes
-    )
-    if mistakes:
-        raise ConfigurationFault(mistakes)
-    mistakes = [mistake for form in found for mistake in _takings(form, found)]
-    if mistakes:
-        raise ConfigurationFault(mistakes)
-    return tuple(found)
-
-
-def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
-    """Yield a mistake for each column that *form* takes from another form and that some version of it, in force at the
-    same time, does not have.
-    """
-    for column in form.columns:
-        if column.taken is None:
-            continue
-        base, key = column.taken
-        versions = [other for other in others if other.id == base and overlap_forms(form, other)]
-        place = f"{form.id}: column {column.key}"
-        if not versions or any(other.bases for other in versions):
-            known = " ".join(sorted({other.id for other in others if not other.bases}))
-            yield Mistake(
-                f"{place}: form",
-                phrase("is {base}", base=repr(base)),
-                phrase("a form that counts and is in force on the same days: {known}", known=known),
-            )
-        elif not all(key in {each.key for each in other.columns if each.is_whole} for other in versions):
-            fit = " ".join(sorted({each.key for other in versions for each in other.columns if each.is_whole}))
-            yield Mistake(
-                f"{place}: column",
-                phrase("is {key}", key=repr(key)),
-                phrase("a column of {base} that is a whole number: {fit}", base=base, fit=fit),
-            )
 
 
 def choose_rule_set(written: str, rule_set: str) -> str:
@@ -299,7 +133,7 @@ def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
                     phrase("the key of the column that it replaces, or `after`"),
                 )
             known.append(key)
-        found[name] = _RuleSet(_wording(entry, {}, alone=False), changes)
+        found[name] = _RuleSet(read_wording(entry, {}, alone=False), changes)
     return found
 
 
@@ -363,11 +197,11 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
     moving = [milestone for step in steps for milestone in step]
     if len(moving) != len(set(moving)):
         progress.wrong("steps", phrase("has a milestone twice"), phrase("each milestone in one step"))
-    columns = tuple(_column(entry, counted, moving, parameters) for entry in table.tables("column"))
-    columns = _read_expressions(table, columns, parameters)
+    columns = tuple(read_column(entry, counted, moving, parameters) for entry in table.tables("column"))
+    columns = read_expressions(table, columns, parameters)
     if not columns and "column" not in table:
         table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
-    _check_keys(table, columns)
+    check_keys(table, columns)
     begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
     waits, resumes = (frozenset(progress.texts(word, milestones)) for word in ("waits", "resumes"))
     if any(column.kind is ColumnKind.END for column in columns) and not (begins and ends):
@@ -403,16 +237,16 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
                     phrase("all three"),
                 )
     return Form(
-        id=_key(table, "id"),
+        id=table.key("id"),
         service=service,
-        title=_wording(table.table("title"), parameters),
-        basis=_wording(table.table("basis"), parameters),
-        counted=_wording(table.table("counted"), parameters),
+        title=read_wording(table.table("title"), parameters),
+        basis=read_wording(table.table("basis"), parameters),
+        counted=read_wording(table.table("counted"), parameters),
         since=since,
         until=until,
         by_day=table.flag("by_day"),
         number=table.text("number") if "number" in table else "",
-        late=_one_of(table, "late", LatePolicy) or LatePolicy.NEXT,
+        late=table.choice("late", LatePolicy) or LatePolicy.NEXT,
         due_working_days=table.number("due_working_days") if "due_working_days" in table else None,
         first_number=table.number("first_number") if "first_number" in table else 1,
         parameters=parameters,
@@ -428,167 +262,20 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
         sections=_sections(table, parameters),
         rows=_rows(table, counted, columns, parameters) if "rows" in table else None,
         checks=tuple(_check(entry, columns, parameters) for entry in table.tables("check")),
-        notes=tuple(_wording(entry, parameters) for entry in table.tables("note")),
+        notes=tuple(read_wording(entry, parameters) for entry in table.tables("note")),
         manual=(manual := _manual(table, columns, parameters)),
         indicators=tuple(_indicator(entry, columns, manual, parameters) for entry in table.tables("indicator")),
         charts=tuple(_chart(entry, columns, parameters) for entry in table.tables("chart")),
     )
 
 
-def _column(table: FormTable, counted: CountedService, moving: Sequence[str], parameters: Mapping[str, int]) -> Column:
-    named = table.text("kind")
-    kind = next((kind for kind in ColumnKind if kind == named), None)
-    if named and kind is None:
-        table.wrong("kind", phrase("is {named}", named=repr(named)), one_of(ColumnKind))
-    derived = not counted.name
-    if kind and derived is not (kind in DERIVED) and kind not in WORKED_OUT:
-        counted_kinds = set(ColumnKind) - {ColumnKind.TAKEN, ColumnKind.DECLARED}
-        fit = " ".join(sorted(DERIVED if derived else counted_kinds))
-        table.wrong(
-            "kind",
-            phrase("is {named}", named=repr(named)),
-            phrase("one of: {fit}; a form without a service takes its numbers from others", fit=fit),
-        )
-    several = kind in _SEVERAL
-    if kind:
-        table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
-    column = attrs.evolve(
-        _rule(table, kind or ColumnKind.FLOW, counted, moving, parameters),
-        key=_key(table, "key"),
-        heading=_wording(table, parameters, alone=False),
-        group=_wording(table.table("group"), parameters) if "group" in table else None,
-        sum=table.texts("sum"),
-        taken=(table.text("form"), table.text("column")) if kind is ColumnKind.TAKEN else None,
-        part=table.texts("part"),
-        whole=table.texts("whole"),
-        empty=_one_of(table, "empty", EmptyRatio) or EmptyRatio.NONE,
-        may_exceed=table.flag("may_exceed"),
-        of=table.text("of") if kind in (ColumnKind.SCORE, ColumnKind.GRADE) else "",
-        full_at=table.number("full_at") if kind is ColumnKind.SCORE else 100,
-        points=table.number("points") if kind is ColumnKind.SCORE else 0,
-        expression=table.text("expression") if kind is ColumnKind.EXPRESSION else "",
-        decimals=_decimals(table, 2 if kind is ColumnKind.EXPRESSION else 0),
-        grades=_grades(table, parameters) if kind is ColumnKind.GRADE else (),
-        most=table.number("most") if kind is ColumnKind.DECLARED else 0,
-        declarer=_one_of(table, "by", Declarer) or Declarer.ANY,
-    )
-    if kind and several:
-        rules = [_rule(entry, kind, counted, moving, parameters, alone=True) for entry in table.tables("also")]
-        also = (attrs.evolve(each, key=column.key, heading=column.heading, group=column.group) for each in rules)
-        column = attrs.evolve(column, also=tuple(also))
-    if column.key in _TAKEN:
-        table.wrong(
-            "key", phrase("is {key}", key=repr(column.key)), phrase("another key: this one names the unit of a row")
-        )
-    if kind is ColumnKind.FORMULA and not column.sum:
-        table.wrong("sum", phrase("is empty or missing"), phrase("the columns that are added up"))
-    for word in ("part", "whole"):
-        if kind is ColumnKind.RATIO and word not in table:
-            table.wrong(word, phrase("is missing"), phrase("the columns that are added up"))
-    return column
-
-
-def _decimals(table: FormTable, usual: int) -> int:
-    """Return the word `decimals`, else *usual*."""
-    value = table.words.get("decimals", usual)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DECIMALS:
-        return value
-    table.wrong("decimals", describe_found(value), phrase("a whole number from 0 to {most}", most=MOST_DECIMALS))
-    return usual
-
-
-def _grades(table: FormTable, parameters: Mapping[str, int]) -> tuple[Grade, ...]:
-    """Return the `[[column.grade]]`s, the best first: each from its `at` on, the last for all below."""
-    found: list[Grade] = []
-    entries = list(table.tables("grade"))
-    for place, entry in enumerate(entries, 1):
-        entry.only(("at", "vi", "en"))
-        last = place == len(entries)
-        if last and "at" in entry:
-            entry.wrong("at", describe_found(entry.words["at"]), phrase("no at: the last grade is for all below"))
-        at = None if last else entry.number("at")
-        if at is not None and found and found[-1].at is not None and at >= found[-1].at:
-            entry.wrong(
-                "at", phrase("is {at}", at=at), phrase("less than {before}, the grade before", before=found[-1].at)
-            )
-        found.append(Grade(at, _wording(entry, parameters, alone=False)))
-    if len(found) < 2:
-        table.wrong("grade", phrase("names {count}", count=len(found)), phrase("two grades or more, the best first"))
-    return tuple(found)
-
-
-def _rule(
-    table: FormTable,
-    kind: ColumnKind,
-    counted: CountedService,
-    moving: Sequence[str],
-    parameters: Mapping[str, int],
-    *,
-    alone: bool = False,
-) -> Column:
-    """Return a rule by which a column counts facts, without the column's key and wording. *alone*: the rule has a table
-    of its own.
-    """
-    if alone:
-        table.only(RULES[kind])
-    milestones = counted.milestones
-    rule = Column(
-        key="",
-        kind=kind,
-        heading=Wording("", ""),
-        milestones=frozenset(table.texts("milestones", milestones)),
-        conditions=_conditions(table.table("where"), counted, True)
-        + _conditions(table.table("unless"), counted, False),
-        within_hours=table.text("within_hours") if "within_hours" in table else None,
-        by_due=table.flag("by_due") if "by_due" in table else None,
-        dated=table.flag("dated"),
-        matched=table.flag("matched"),
-        unmatched=table.flag("unmatched"),
-        having=frozenset(table.texts("having", milestones)),
-        lacking=frozenset(table.texts("lacking", milestones)),
-        timing=_one_of(table, "timing", Timing),
-        extended_by=frozenset(table.texts("extended_by", milestones)),
-        furthest=frozenset(table.texts("furthest", moving)),
-        due_passed=table.flag("due_passed") if "due_passed" in table else None,
-        clock=table.flag("clock"),
-        waiting=table.flag("waiting") if "waiting" in table else None,
-        opening=table.flag("opening"),
-        first_of=frozenset(table.texts("first_of", milestones)),
-        without=frozenset(table.texts("without", milestones)),
-        revised=table.texts("revised", counted.attributes),
-    )
-    if rule.within_hours and rule.within_hours not in parameters:
-        table.wrong(
-            "within_hours",
-            phrase("is {within_hours}", within_hours=repr(rule.within_hours)),
-            phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
-        )
-    if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
-        table.wrong("milestones", phrase("is empty or missing"), phrase("the milestones that are counted"))
-    if rule.matched and rule.unmatched:
-        table.wrong("unmatched", phrase("is given beside matched"), phrase("one of the two"))
-    if rule.having & rule.lacking:
-        table.wrong("lacking", phrase("names what having names"), phrase("other milestones"))
-    if rule.revised and len(rule.revised) != 3:
-        table.wrong(
-            "revised",
-            phrase("names {count}", count=len(rule.revised)),
-            phrase("three attributes: the thing, its part, its revision"),
-        )
-    if rule.without and kind is ColumnKind.HAPPENING and not rule.revised:
-        table.wrong("without", phrase("is given without revised"), phrase("both, or neither"))
-    if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
-        table.wrong("", phrase("has neither or both of milestones and furthest"), phrase("one of the two"))
-    return rule
-
-
 def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> tuple[ManualLine, ...]:
     """Return the manual lines. Their keys must differ from those of the columns."""
     found: list[ManualLine] = []
-    taken = {*_TAKEN, *(column.key for column in columns)}
+    taken = {*RESERVED, *(column.key for column in columns)}
     for entry in table.tables("manual"):
         entry.only(("key", "vi", "en"))
-        line = ManualLine(_key(entry, "key"), _wording(entry, parameters, alone=False))
+        line = ManualLine(entry.key("key"), read_wording(entry, parameters, alone=False))
         if line.key in taken:
             entry.wrong(
                 "key", phrase("is {key}", key=repr(line.key)), phrase("a key that no column and no other line has")
@@ -639,8 +326,8 @@ def _indicator(
     table.only(("number", "vi", "en", "formula", "columns", "declared"))
     return Indicator(
         number=table.text("number"),
-        title=_wording(table, parameters, alone=False),
-        formula=_wording(table.table("formula"), parameters),
+        title=read_wording(table, parameters, alone=False),
+        formula=read_wording(table.table("formula"), parameters),
         columns=table.texts("columns", [column.key for column in columns]),
         declared=table.texts("declared", [line.key for line in manual]),
     )
@@ -658,7 +345,7 @@ def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting,
                 if word not in {*filter(None, words)}:
                     expected = phrase("one of {words}", words=", ".join(filter(None, words)))
                     entry.wrong(key, phrase("{word} is not known", word=repr(word)), expected)
-        heading = _wording(entry, parameters, alone=False)
+        heading = read_wording(entry, parameters, alone=False)
         found.append(Sorting(heading, entry.texts("starts"), levels, kinds))
         if found[-1].takes_rest and place < len(entries):
             entry.wrong(
@@ -687,7 +374,7 @@ def _rows(
     plan = RowPlan(
         **told,
         of=entry.text("of") if "of" in entry else "",
-        unstated=_wording(entry.table("unstated"), parameters),
+        unstated=read_wording(entry.table("unstated"), parameters),
     )
     if plan.of and counted.milestones is not None and plan.of not in counted.milestones:
         entry.wrong("of", phrase("is {of}", of=repr(plan.of)), one_of(sorted(counted.milestones)))
@@ -718,7 +405,7 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     table.only(("vi", "en", "left", "right", "before", "at_most"))
     whole = [column.key for column in columns if column.is_whole]
     check = Check(
-        says=_wording(table, parameters, alone=False),
+        says=read_wording(table, parameters, alone=False),
         left=table.texts("left", whole),
         right=table.texts("right", whole),
         before=table.flag("before"),
@@ -730,14 +417,11 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     return check
 
 
-_Word = TypeVar("_Word", bound=StrEnum)
-
-
 def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
     """Return a `[[chart]]`. Its columns must be numbers of the form. A share is of whole numbers only and has the
     column of the denominator.
     """
-    kind = _one_of(table, "kind", ChartKind)
+    kind = table.choice("kind", ChartKind)
     if "kind" not in table:
         table.wrong("kind", phrase("is missing"), one_of(ChartKind))
     share = kind is ChartKind.SHARE
@@ -746,7 +430,7 @@ def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     numbers = {column.key for column in columns if (column.is_whole if share else column.kind not in unfit)}
     chart = Chart(
         kind=kind or ChartKind.TREND,
-        title=_wording(table, parameters, alone=False),
+        title=read_wording(table, parameters, alone=False),
         columns=table.texts("columns", numbers),
         of=table.text("of") if share else None,
     )
@@ -759,174 +443,3 @@ def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     if chart.of and chart.of not in numbers:
         table.wrong("of", phrase("is {of}", of=repr(chart.of)), phrase("a column that is a number"))
     return chart
-
-
-def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
-    """Return the one of *words* that is given; None when absent."""
-    if word not in table:
-        return None
-    named = table.text(word)
-    found = next((each for each in words if each == named), None)
-    if named and found is None:
-        table.wrong(word, phrase("is {named}", named=repr(named)), one_of(words))
-    return found
-
-
-def _conditions(table: FormTable, counted: CountedService, holds: bool) -> tuple[Condition, ...]:
-    """Return the conditions of a `where` or `unless` table: each an attribute with its value, or with a list of its
-    values.
-    """
-    known = counted.name_attributes(table.words)
-    table.only(known)
-    found = []
-    for attribute, value in table.words.items():
-        kind = known.get(attribute)
-        values = value if isinstance(value, list) else [value]
-        if kind is None:
-            continue
-        if values and all(type(one) is kind for one in values):
-            found.append(Condition(attribute, frozenset(values), holds))
-        else:
-            table.wrong(
-                attribute,
-                phrase("is {value}", value=show_value(value)),
-                phrase(
-                    "{value}, or a list of them", value=phrase("true or false") if kind is bool else phrase("a text")
-                ),
-            )
-    return tuple(found)
-
-
-def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
-    """Report keys that are used twice, columns computed from missing columns or from non-numbers, and sums that contain
-    a column twice or themselves.
-    """
-    by_key = {column.key: column for column in reversed(columns)}
-    numbers = {column.key for column in columns if column.is_whole}
-    ratios = {column.key for column in columns if column.kind is ColumnKind.RATIO}
-    for column, entry in zip(columns, table.tables("column"), strict=False):
-        if by_key[column.key] is not column and column.key:
-            entry.wrong("key", phrase("is {key}", key=repr(column.key)), phrase("a key that no other column has"))
-        for word in ("sum", "part", "whole"):
-            for summand in getattr(column, word):
-                if summand not in numbers:
-                    entry.wrong(
-                        word, phrase("has {summand}", summand=repr(summand)), phrase("columns that are whole numbers")
-                    )
-            if _twice(column.key, getattr(column, word), by_key):
-                entry.wrong(word, phrase("contains a column twice, or itself"), phrase("a sum of different columns"))
-        if column.kind is ColumnKind.SCORE and column.of and column.of not in ratios:
-            entry.wrong("of", phrase("is {of}", of=repr(column.of)), phrase("a column that is a ratio"))
-        if column.kind is ColumnKind.GRADE and column.of and column.of not in _list_numbers(columns):
-            entry.wrong("of", phrase("is {of}", of=repr(column.of)), phrase("a column that is a number"))
-        if column.kind is ColumnKind.EXPRESSION and (ring := _find_ring(column, by_key)):
-            said = phrase("is computed from itself: {ring}", ring=" → ".join(ring))
-            entry.wrong("expression", said, phrase("columns that do not need this one"))
-
-
-def _list_numbers(columns: Sequence[Column]) -> list[str]:
-    """Return the columns that a formula or a grade may name, in their order."""
-    return [column.key for column in columns if column.kind not in (ColumnKind.TIME, ColumnKind.GRADE)]
-
-
-def _read_expressions(
-    table: FormTable, columns: tuple[Column, ...], parameters: Mapping[str, int]
-) -> tuple[Column, ...]:
-    """Return *columns*, those with a formula with the columns that it names. Reports what a formula cannot mean."""
-    numbers = _list_numbers(columns)
-    found: list[Column] = []
-    for column, entry in zip(columns, table.tables("column"), strict=False):
-        inputs: list[str] = []
-        try:
-            names = list_names(parse_formula(column.expression)) if column.expression else ()
-        except FormulaMistake as mistake:
-            place = phrase("at character {at} {found}", at=mistake.at, found=mistake.found)
-            entry.wrong("expression", place, mistake.expected)
-            names = ()
-        for name in names:
-            if name.name in numbers:
-                inputs.append(name.name)
-            if name.name in numbers and name.name in parameters:
-                said = phrase(
-                    "at character {at} has {name}, a column and a parameter", at=name.at, name=repr(name.name)
-                )
-                entry.wrong("expression", said, phrase("a name that only one of them has"))
-            elif name.name not in numbers and name.name not in parameters:
-                entry.wrong(
-                    "expression",
-                    phrase("at character {at} has {name}", at=name.at, name=repr(name.name)),
-                    _suggest(name.name, [*numbers, *parameters, *CHOICES]),
-                )
-        found.append(attrs.evolve(column, inputs=tuple(inputs)))
-    return (*found, *columns[len(found) :])
-
-
-def _suggest(name: str, known: Sequence[str]) -> Phrase:
-    """Return what is expected instead of *name*: the nearest of the names *known*, else all of them."""
-    near = get_close_matches(name, known, n=3, cutoff=0.6)
-    if near:
-        return phrase("a column or a parameter; perhaps: {words}", words=" ".join(near))
-    return phrase("a column or a parameter: {words}", words=" ".join(known))
-
-
-def _find_ring(column: Column, by_key: Mapping[str, Column]) -> tuple[str, ...]:
-    """Return the columns over which *column* is computed from itself, from it to it; () if it is not."""
-    before: dict[str, str] = {}
-    waiting = [column.key]
-    while waiting:
-        key = waiting.pop(0)
-        for part in by_key[key].named if key in by_key else ():
-            if part == column.key:
-                ring = [part]
-                while key != column.key:
-                    ring.append(key)
-                    key = before[key]
-                return (column.key, *reversed(ring))
-            if part not in before:
-                before[part] = key
-                waiting.append(part)
-    return ()
-
-
-def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:
-    """Return whether the sum of *summands* contains a column twice, or *key* itself."""
-    walked: list[str] = []
-    waiting = list(summands)
-    while waiting and len(walked) <= len(by_key):
-        walked.append(waiting.pop())
-        waiting += by_key[walked[-1]].sum if walked[-1] in by_key else ()
-    return len(walked) != len(set(walked)) or key in walked
-
-
-def _wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = True) -> Wording:
-    """Return the texts `vi` and `en`, with each `{parameter}` replaced by its value."""
-    if alone:
-        table.only(("vi", "en"))
-    said = {}
-    for language in ("vi", "en"):
-        text = table.text(language)
-        for place in _PLACE.findall(text):
-            if place not in parameters:
-                table.wrong(
-                    language,
-                    phrase("has {{{place}}}", place=place),
-                    phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
-                )
-        said[language] = _PLACE.sub(lambda found: str(parameters.get(found[1], found[0])), text)
-    return Wording(said["vi"], said["en"])
-
-
-def _key(table: FormTable, word: str) -> str:
-    text = table.text(word)
-    if text and not _KEY.fullmatch(text):
-        table.wrong(
-            word,
-            phrase("is {text}", text=repr(text)),
-            phrase("lower-case letters, digits, _ and -, beginning with a letter"),
-        )
-    return text
-
-
-def overlap_forms(one: Form, other: Form) -> bool:
-    """Tell whether both forms are in force on a common day."""
-    return (one.since or date.min) < (other.until or date.max) and (other.since or date.min) < (one.until or date.max)

@@ -3,14 +3,21 @@
 Each method returns the value, or an empty one after recording a mistake, so that one reading finds every mistake.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
+from enum import StrEnum
+from typing import TypeVar
 
 import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
+
+Word = TypeVar("Word", bound=StrEnum)
+
+_KEY = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 
 
 @attrs.frozen
@@ -36,6 +43,27 @@ class FormTable:
         for word in self.words:
             if word not in words:
                 self.wrong(word, phrase("is not a word of this table"), one_of(sorted(words)))
+
+    def key(self, word: str) -> str:
+        """Return a text that other parts of the form, and programs, name the thing by."""
+        text = self.text(word)
+        if text and not _KEY.fullmatch(text):
+            self.wrong(
+                word,
+                phrase("is {text}", text=repr(text)),
+                phrase("lower-case letters, digits, _ and -, beginning with a letter"),
+            )
+        return text
+
+    def choice(self, word: str, words: type[Word]) -> Word | None:
+        """Return the one of *words* that is given; None when absent."""
+        if word not in self:
+            return None
+        named = self.text(word)
+        found = next((each for each in words if each == named), None)
+        if named and found is None:
+            self.wrong(word, phrase("is {named}", named=repr(named)), one_of(words))
+        return found
 
     def text(self, word: str) -> str:
         """Return a text that must be present and not blank; "" after a mistake."""
