@@ -1,6 +1,6 @@
 """The operations on messages: search, read, content, packet, attempts, comparison; and on refused calls.
 
-Reads what the pages read (`hub.console.message_list`, `hub.console.message_views`), with the same bounds and events.
+Reads what the pages read (`hub.console.messages.message_list`, `hub.console.messages.message_views`), with the same bounds and events.
 """
 
 from enum import StrEnum
@@ -23,12 +23,13 @@ from hub.api.values import (
     ApiPacket,
     ApiRefusedCalls,
 )
-from hub.console import message_list, reading
-from hub.console.message_list import ListQuery
-from hub.console.message_views import MessageViews, list_reasons
+from hub.console import reading
+from hub.console.messages import message_list
+from hub.console.messages.message_list import ListQuery
+from hub.console.messages.message_views import MessageViews, list_reasons
+from hub.console.messages.visible_messages import ShownCall, ShownMessage
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
-from hub.console.visible_messages import ShownCall, ShownMessage
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable

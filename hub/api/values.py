@@ -14,10 +14,10 @@ from cryptography import x509
 
 from hub.config import Partner
 from hub.console.exchange.alerts_page import ShownAlert
-from hub.console.message_views import ReportCell, ShownReason
+from hub.console.messages.message_views import ReportCell, ShownReason
+from hub.console.messages.visible_messages import ShownCall, ShownMessage
 from hub.console.reading import FactsPage
 from hub.console.standing import ReportStanding
-from hub.console.visible_messages import ShownCall, ShownMessage
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import Delivery, DeliveryState, Detail, ElementPlace, Message, Receive, Unit
 from hub.edxml.readable import ListedAttachment, PacketFinding, PacketLine, ReadablePacket

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from hub.config import Config
-    from hub.console.visible_messages import OpenedContent
+    from hub.console.messages.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message, Problem
     from hub.journal.search import MessageFilter, RefusedCall
     from hub.journal.search_request import SearchPlan, SearchRequest
@@ -245,7 +245,7 @@ def _print_csv(tx: "Transaction", wanted: "Sequence[MessageFilter]", limit: int 
     from itertools import islice
 
     from hub.cli.screen import read_language
-    from hub.console import search_export
+    from hub.console.messages import search_export
     from hub.journal import search
 
     language, count = read_language(), 0
@@ -288,7 +288,7 @@ def _rows(tx: "Transaction", found: Iterable[dict[str, Any]], screen: Screen) ->
 def _say_rows(tx: "Transaction", some: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     from hub.cli.screen import read_language
     from hub.cli.words import say_filter_word
-    from hub.console import search_export
+    from hub.console.messages import search_export
     from hub.domain.local_time import write_local_time
     from hub.journal import search
     from hub.language.terms import describe_reason
@@ -448,7 +448,7 @@ def _find_opened(
 
     *tx* is where its rows are read. *archived*: some of them are in an archive file.
     """
-    from hub.console.visible_messages import OpenedContent
+    from hub.console.messages.visible_messages import OpenedContent
     from hub.journal import blobs
     from hub.journal.queue import exchanges
 

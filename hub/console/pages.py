@@ -16,7 +16,7 @@ belong to none. Contains no HTTP and no SQL.
     /glance, /glance/FORM/PERIOD[/UNIT]          the units beside one another (`province.glance_pages`)
     /month, /month/FORM/PERIOD[.zip]             the reports of all units of a form and period (`province.round_page`)
     /validate                                    tests the report of anyone; by POST the file (`province.validator_page`)
-    /messages, /messages.csv, /messages.jsonl    the messages (`message_pages`)
+    /messages, /messages.csv, /messages.jsonl    the messages (`messages.message_pages`)
     /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
     /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
     /trust, /trust/SHA256                        the trusted CAs (`exchange.trust_pages`)
@@ -48,7 +48,7 @@ from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.exchange.trust_pages import TrustPages
 from hub.console.exchange.what_if_pages import WhatIfPages
-from hub.console.message_pages import MessagePages
+from hub.console.messages.message_pages import MessagePages
 from hub.console.people.account_pages import AccountPages
 from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages

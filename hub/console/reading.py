@@ -16,7 +16,8 @@ from pathlib import Path
 
 import attrs
 
-from hub.console import users, visible_messages
+from hub.console import users
+from hub.console.messages import visible_messages
 from hub.console.permissions import Permission
 from hub.console.request import refuse_as_absent
 from hub.console.users import User

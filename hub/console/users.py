@@ -13,7 +13,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY
-from hub.console import saved_searches
+from hub.console.messages import saved_searches
 from hub.console.permissions import Permission, Role
 from hub.domain.model import Event
 from hub.journal import events, unit_registry

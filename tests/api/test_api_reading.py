@@ -11,8 +11,9 @@ from hub.api.openapi import make_openapi
 from hub.api.replays import ApiReplayOrder
 from hub.api.table import OPERATIONS
 from hub.config import Partner
-from hub.console import access, message_list, reading
+from hub.console import access, reading
 from hub.console.exchange import events_page, failures_page
+from hub.console.messages import message_list
 from hub.console.province import late_page
 from hub.console.replays import replay_pages
 from hub.domain.model import DeliveryState, Event, Fact, Problem, Receive

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from hub.config import read_config
-from hub.console import message_list
+from hub.console.messages import message_list
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import search, search_index, unit_registry

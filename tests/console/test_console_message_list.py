@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from hub.console import message_list, saved_searches, users
-from hub.console.message_list import COUNTED, PAGE
+from hub.console import users
+from hub.console.messages import message_list, saved_searches
+from hub.console.messages.message_list import COUNTED, PAGE
 from hub.console.permissions import Role
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem

@@ -1,7 +1,7 @@
 """Searches that users saved, on each database."""
 
-from hub.console import saved_searches
-from hub.console.saved_searches import SavedSearch
+from hub.console.messages import saved_searches
+from hub.console.messages.saved_searches import SavedSearch
 from tests.province import NOW
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from hub.config.service_files import read_shipped_services
 from hub.console.exchange.rule_trials import TrialState
+from hub.console.messages.visible_messages import OpenedContent
 from hub.console.permissions import Permission, Role
-from hub.console.visible_messages import OpenedContent
 from hub.domain import lifecycle
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from hub.config import Config
-    from hub.console.visible_messages import OpenedContent
+    from hub.console.messages.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message, Problem
     from hub.journal.lineage import MessageLink
     from hub.journal.queue.exchanges import AttemptRecord
@@ -223,7 +223,7 @@ def _read_lines(
     """
     from hub.cli.audit.archive import open_kept_rows
     from hub.cli.messages import find_one_message
-    from hub.console.visible_messages import OpenedContent
+    from hub.console.messages.visible_messages import OpenedContent
     from hub.edxml import readable
     from hub.journal import blobs
     from hub.journal.queue import exchanges

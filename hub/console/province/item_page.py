@@ -8,10 +8,11 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import users, visible_messages
+from hub.console import users
+from hub.console.messages import visible_messages
+from hub.console.messages.visible_messages import MessageName
 from hub.console.request import refuse_as_absent
 from hub.console.users import User
-from hub.console.visible_messages import MessageName
 from hub.monitoring import item_life
 from hub.monitoring.item_life import ItemLife
 from hub.monitoring.late_work import UnitUnknown

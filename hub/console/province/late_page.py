@@ -11,8 +11,9 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import users, visible_messages
+from hub.console import users
 from hub.console.layout import build_page_path
+from hub.console.messages import visible_messages
 from hub.console.request import refuse_as_absent
 from hub.console.users import User
 from hub.language.languages import Language

@@ -10,11 +10,12 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import layout, visible_messages
-from hub.console.message_views import compare_packets
+from hub.console import layout
+from hub.console.messages import visible_messages
+from hub.console.messages.message_views import compare_packets
+from hub.console.messages.visible_messages import OpenedContent, ShownMessage
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.users import User
-from hub.console.visible_messages import OpenedContent, ShownMessage
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import message_list, users
+from hub.console import users
+from hub.console.messages import message_list
 from hub.console.permissions import Permission
 from hub.console.replays.correction_pages import FieldUnfit, clean_field, read_reason, sees_original
 from hub.console.users import User

@@ -14,12 +14,13 @@ from datetime import date, datetime
 
 import attrs
 
-from hub.console import help_pages, message_list, reading, saved_searches
-from hub.console.message_views import MessageViews, group_reasons
+from hub.console import help_pages, reading
+from hub.console.messages import message_list, saved_searches
+from hub.console.messages.message_views import MessageViews, group_reasons
+from hub.console.messages.saved_searches import SavedSearch
+from hub.console.messages.visible_messages import ShownCall, may_see_refused
 from hub.console.request import ConsoleResponse, refuse_as_absent
-from hub.console.saved_searches import SavedSearch
 from hub.console.turns import ReadingTurns
-from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.console.visit import PageFrame, Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day

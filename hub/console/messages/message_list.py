@@ -1,7 +1,7 @@
 """Finds the messages of the list page for one user. Contains no HTTP and no SQL.
 
 The address is the search: everything that a page shows is in its query. A user finds what this user may open
-(hub.console.visible_messages), and of that what its units sent or get, or whose documents they answer. Lookups, refused
+(hub.console.messages.visible_messages), and of that what its units sent or get, or whose documents they answer. Lookups, refused
 messages and refused calls are found with a permission only.
 """
 
@@ -12,12 +12,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from hub.console import saved_searches, search_export, users, visible_messages
+from hub.console import users
+from hub.console.messages import saved_searches, search_export, visible_messages
+from hub.console.messages.saved_searches import SavedSearch
+from hub.console.messages.visible_messages import PRIVATE, may_see_refused
 from hub.console.permissions import Permission
 from hub.console.request import read_time
-from hub.console.saved_searches import SavedSearch
 from hub.console.users import User
-from hub.console.visible_messages import PRIVATE, may_see_refused
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index, unit_registry
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall

@@ -16,10 +16,10 @@ import attrs
 from cryptography import x509
 
 from hub.config import Config, Partner
-from hub.console import visible_messages
+from hub.console.messages import visible_messages
+from hub.console.messages.visible_messages import OpenedContent, ShownMessage
 from hub.console.request import ConsoleResponse, refuse_as_absent
 from hub.console.users import User
-from hub.console.visible_messages import OpenedContent, ShownMessage
 from hub.domain.errors import find_error_sentence
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Detail, ElementPlace, Fact, Problem

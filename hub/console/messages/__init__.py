@@ -1,0 +1,1 @@
+"""Pages of messages: the list, its searches and files, one message and what it contains."""
