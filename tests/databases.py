@@ -8,11 +8,12 @@ import functools
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
@@ -40,6 +41,19 @@ def _empty_journal() -> bytes:
 
 def _url(path: Path) -> str:
     return f"sqlite:///{path}"
+
+
+def few_on_postgresql(name: str, values: Collection[str], few: Collection[str]) -> Callable[[Any], Any]:
+    """Show a test each of *values* as *name* on SQLite, and *few* of them on PostgreSQL; the others there are left to the soak.
+
+    For values, such as forms, that are told and read by the same statements.
+    """
+    cases = [pytest.param("sqlite", value, id=f"sqlite-{value}") for value in values]
+    cases += [
+        pytest.param("postgresql", value, id=f"postgresql-{value}", marks=() if value in few else pytest.mark.soak)
+        for value in values
+    ]
+    return pytest.mark.parametrize(("journal_url", name), cases, indirect=["journal_url"])
 
 
 def plans(url: str, step: Callable[[transactions.Transaction], object]) -> list[tuple[str, list[str]]]:

@@ -27,12 +27,13 @@ from tests.fuzz import signature as signature_target
 from tests.fuzz.identities import PARTNER, STRANGER
 
 RUNS = {
-    "markup": 5000,
-    "attachment": 2500,
-    "media_type": 2500,
-    "packet": 600,
-    "replies": 600,
-}  #: a second or so each; ./dev fuzz runs them for as long as it is told
+    "markup": 2500,
+    "attachment": 1250,
+    "media_type": 400,
+    "packet": 300,
+    "replies": 300,
+    "time_stamps": 400,
+}  #: half a second or so each; ./dev fuzz runs them for as long as it is told
 MOST = 1_000_000  #: octets of all corpora together
 
 
@@ -271,7 +272,7 @@ def _fuzz(target, place, *options):
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_short_run_finds_nothing(target, tmp_path):
-    runs = RUNS.get(target, 2000)
+    runs = RUNS.get(target, 1000)
     run = _fuzz(target, tmp_path, f"-runs={runs}")
     assert run.findings == (), run.said[-3000:]
     assert run.executions >= runs

@@ -514,17 +514,22 @@ def lasting(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
-@given(a_story())
-def test_month_by_month_comes_to_the_same_as_counting_the_whole_history(lasting, story):
-    form, facts, waits, cuts, revising = story
-    form = turned(form.id) if revising else form
-    with lasting.connect() as tx:
-        around = tx.begin()
-        try:
-            _tell(tx, form, facts, waits, cuts)
-        finally:
-            around.rollback()
+def test_month_by_month_comes_to_the_same_as_counting_the_whole_history(lasting):
+    """Fewer stories on PostgreSQL, where each takes three times as long."""
+
+    @settings(max_examples=12 if lasting.dialect.name == "sqlite" else 4, deadline=None)
+    @given(a_story())
+    def comes_to_the_same(story):
+        form, facts, waits, cuts, revising = story
+        form = turned(form.id) if revising else form
+        with lasting.connect() as tx:
+            around = tx.begin()
+            try:
+                _tell(tx, form, facts, waits, cuts)
+            finally:
+                around.rollback()
+
+    comes_to_the_same()
 
 
 def _tell(

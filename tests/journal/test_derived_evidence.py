@@ -26,6 +26,7 @@ from hub.units.province import Province
 from hub.workload import closing, evidence_file, submission, unit_report
 from tests import databases, stranger
 from tests.conftest import cannot_be_had
+from tests.databases import few_on_postgresql
 from tests.evidencing import (
     BEGINS,
     CA,
@@ -81,7 +82,7 @@ def summary(files: dict[str, bytes]) -> bytes:
 # --- it holds together -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", DERIVED)
+@few_on_postgresql("form", DERIVED, {"tonghop"})
 @pytest.mark.slow
 def test_the_evidence_of_a_form_that_takes_its_numbers_from_others_holds_down_to_the_octets(tx, form):
     fill_all(tx, keys=1)

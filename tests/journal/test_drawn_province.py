@@ -131,7 +131,9 @@ def check(engine: sa.Engine, drawing: Drawing, *, by_soap: bool) -> Seen:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("journal_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True)
 def test_every_cell_of_a_small_province_is_counted_again_from_what_partners_sent(engine: sa.Engine) -> None:
+    """The counts of PostgreSQL are held to the second one by test_every_cell.py and test_histories.py."""
     seen = check(engine, Drawing(2026, SMALL[engine.dialect.name]), by_soap=engine.dialect.name == "sqlite")
     assert seen.equal > 4_000
     assert len(seen.filled) > 100, "a count of nothing equals a count of nothing"

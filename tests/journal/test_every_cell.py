@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hub.journal import duties
 from hub.store import transactions
 from tests import recount
+from tests.databases import few_on_postgresql
 from tests.histories.cells import DERIVED, FORMS, Cells, begun
 from tests.histories.drawing import Step
 from tests.histories.duties import Duties
@@ -89,20 +90,11 @@ def run(engine: sa.Engine, form: str, steps: tuple[int, int], examples: int, *, 
     every_cell_is_as_counted_again()
 
 
-@pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.slow
-def test_a_short_history_of_months(engine: sa.Engine, form: str) -> None:
-    """The longer ones below are of both databases."""
-    run(engine, form, (5, 15), examples=1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
+@few_on_postgresql("form", FORMS, set(FORMS) - set(SIMPLE))
 def test_many_histories_of_months(engine: sa.Engine, form: str) -> None:
     """Fewer on PostgreSQL, where each takes three times as long; the soak test draws for as long as it is told."""
-    many = 2 if form in SIMPLE else 3
-    run(engine, form, (20, 45), examples=many if engine.dialect.name == "sqlite" else 1)
+    run(engine, form, (20, 45), examples=2 if form not in SIMPLE and engine.dialect.name == "sqlite" else 1)
 
 
 @pytest.mark.soak

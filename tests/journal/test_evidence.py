@@ -34,6 +34,7 @@ from hub.store import tables, transactions
 from hub.workload import closing, evidence_file, unit_report
 from tests import databases, stranger
 from tests.conftest import ROOT, cannot_be_had
+from tests.databases import few_on_postgresql
 from tests.evidencing import (
     BEGINS,
     CA,
@@ -94,7 +95,11 @@ def first(content: bytes, folder: str) -> str:
 # --- it holds together -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMS)
+#: Forms whose facts differ most: with signatures, with days and attributes, with divided rows.
+FEW = {"edoc", "dossiers", "ii06a"}
+
+
+@few_on_postgresql("form", FORMS, FEW)
 @pytest.mark.slow
 def test_the_evidence_of_every_form_holds_together(tx, form):
     fill(tx, FORMS[form])
@@ -181,7 +186,7 @@ def close(tx: transactions.Transaction, form: str, last: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
+@few_on_postgresql("form", FORMS, FEW)
 def test_the_evidence_of_a_closed_month_and_of_a_quarter_put_together_holds(tx, form):
     fill(tx, FORMS[form])
     close(tx, form, PERIOD.text)

@@ -40,16 +40,10 @@ def machine(journal_url: str) -> Iterator[Machine]:
     engine.dispose()
 
 
-@pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
-@pytest.mark.slow
-def test_one_history(machine: Machine) -> None:
-    machine.run_seeds(range(1))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(3))
 def test_many_histories(machine: Machine, part: int) -> None:
-    first, count = (100, 7) if machine.engine.dialect.name == "sqlite" else (200, 2)
+    first, count = (100, 5) if machine.engine.dialect.name == "sqlite" else (200, 2)
     machine.run_seeds(range(first + part * count, first + (part + 1) * count), length=70)
 
 

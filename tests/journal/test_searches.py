@@ -100,7 +100,13 @@ def fits(one, wanted):
 
 @pytest.mark.parametrize(
     ("seed", "drawn"),
-    [(0, 10), (1, 10), (2, 10), *(pytest.param(seed, 40, marks=pytest.mark.slow) for seed in (3, 4))],
+    [
+        (0, 10),
+        (1, 10),
+        (2, 10),
+        pytest.param(3, 40, marks=pytest.mark.slow),
+        pytest.param(4, 40, marks=pytest.mark.soak),
+    ],
 )
 def test_a_search_finds_what_a_look_at_every_message_finds(tx, seed, drawn, monkeypatch):
     monkeypatch.setattr(search, "PAGE", 4)  # so that there are many pages

@@ -220,8 +220,14 @@ SHOWN = (
 )
 
 
+#: Roles that between them are shown every page and every part of one; what the others see is part of it.
+SEEING_MOST = {Role.VIEWER, Role.CLERK, Role.OPERATOR, Role.ADMINISTRATOR}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("role", [*Role])
+@pytest.mark.parametrize(
+    "role", [pytest.param(role, marks=() if role in SEEING_MOST else pytest.mark.soak) for role in Role]
+)
 def test_every_page_of_the_console(town: Town, role: Role) -> None:
     taken = a_busy_town(town)
     town.add("qx", *(() if role is Role.OPERATOR else ("H55.13",)), role=role)
