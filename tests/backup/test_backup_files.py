@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import tarfile
 from contextlib import closing
+from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
 from shutil import which
@@ -133,6 +134,22 @@ def test_a_backup_is_encrypted_signed_tried_and_listed_without_the_private_key(b
     assert [each["file"] for each in backed.run("list")] == [str(file)]
     assert not (backed.home / "data" / making.WORK).exists(), "no plain copy is left"
     assert sorted(each.suffix for each in file.parent.iterdir()) == [".age", ".json"]
+
+
+def test_a_second_backup_of_the_same_second_is_refused_and_the_first_stays(
+    backed: Backed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Still":
+            return cls(2026, 11, 29, tzinfo=tz)
+
+    monkeypatch.setattr("hub.cli.db.backups.datetime", Still)
+    first = backed.back_up()
+    octets = first.read_bytes()
+    refused = backed.typed("run")
+    assert (refused.exit_code, "already exists" in refused.stderr) == (1, True)
+    assert first.read_bytes() == octets
 
 
 def test_the_programs_age_and_tar_read_it(backed: Backed, tmp_path: Path) -> None:

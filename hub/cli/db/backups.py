@@ -105,8 +105,11 @@ def run_backup_now(screen: Screen) -> None:
 
     config = read_journal_config(screen)
     settings = _settings(config)
-    with _explained(), _telling() as tell:
-        made = run_backup(config, settings, lambda: datetime.now(UTC), tell)
+    try:
+        with _explained(), _telling() as tell:
+            made = run_backup(config, settings, lambda: datetime.now(UTC), tell)
+    except FileExistsError as error:  # two within one second
+        raise CommandStop(t("{file} already exists", file=error.filename2 or error.filename)) from None
     record = made.record
     screen.row(
         {**_fields(record), "removed": [each.name for each in made.removed]},
