@@ -42,9 +42,14 @@ LOOKS = tuple(
 PICTURES = {"en": "pictures", "vi": "vi/pictures"}
 #: The height of the highest picture, in pixels.
 HIGHEST = 1000
+#: What is printed of a sheet of A4 across, without its margins of 10 mm, in pixels of CSS.
+A4_ACROSS = 1047
 #: The address before what a module of the console distinguishes.
 PREFIXES: dict[str, tuple[str, ...]] = {
     "pages": (),
+    "message_pages": (),
+    "report_pages": (),
+    "sign_in_pages": (),
     "partner_pages": ("partners",),
     "trust_pages": ("trust",),
     "replay_pages": ("replays",),
@@ -217,6 +222,18 @@ def test_every_screen_is_judged_in_one_look(screens: list[Screen], visitor: Scre
             found += [(screen.name, look, each) for each in (*judge.find_cut(), *judge.run_axe())]
     assert found == []
     assert list_templates() - visitor.rendered == set(), "each page has a screen in tests/console/screens.py"
+
+
+@pytest.mark.slow
+def test_a_printed_report_has_all_its_columns_on_its_sheet(
+    screens: list[Screen], visitor: ScreenVisitor, judge: Judge
+) -> None:
+    wide = [each for each in screens if each.name in {"report", "report-wide", "report-points"}]
+    assert len(wide) == 3
+    for screen, language in product(wide, ("vi", "en")):
+        judge.show(open_screen(visitor, screen, language), Look(language, A4_ACROSS, "light"))
+        judge.page.emulate_media(media="print")
+        assert judge.find_cut() == [], (screen.name, language)
 
 
 def list_templates() -> set[str]:
