@@ -40,6 +40,9 @@ PROCESSES = 2
 OWN, MOST = 5, 100
 #: A report that takes longer is killed, in seconds.
 LONGEST = 300.0
+#: Priority of a process, as a nice(1) increment, and of one whose work nobody waits for, such as the closing of a month:
+#: it gets what the others leave.
+NICE, BACKGROUND_NICE = 10, 19
 #: Interval of the check whether any caller still waits, in seconds.
 _LOOK = 1.0
 #: A worker process that is idle for longer is ended, in seconds. That frees 70 MB.
@@ -163,8 +166,7 @@ class ReportPool(Service):
         return self._new_worker(background=background)
 
     def _new_worker(self, *, background: bool) -> "_Worker":
-        settings = attrs.evolve(self._settings, background=background)
-        worker = _Worker(self._reactor, settings, self._ended)
+        worker = _Worker(self._reactor, self._settings, self._ended, background=background)
         self._workers.append(worker)
         worker.spawn()
         return worker
@@ -201,9 +203,9 @@ class ReportPool(Service):
 class _Worker(ProcessProtocol):
     """One worker process."""
 
-    def __init__(self, reactor: Any, settings: WorkerSettings, ended: Callable[..., None]) -> None:
+    def __init__(self, reactor: Any, settings: WorkerSettings, ended: Callable[..., None], *, background: bool) -> None:
         self.job: _Job | None = None
-        self.background = settings.background
+        self.background = background
         self._reactor = reactor
         self._settings = settings
         self._tell = ended
@@ -223,13 +225,14 @@ class _Worker(ProcessProtocol):
         return self.job is None and not self._last
 
     def spawn(self) -> None:
-        """Start the process."""
+        """Start the process. It has its low priority before it imports anything, which takes a second of CPU."""
+        nice = BACKGROUND_NICE if self.background else NICE
         place = str(Path(hub.__file__).parent.parent)
         paths = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH", "")]))
         self._reactor.spawnProcess(
             self,
             sys.executable,
-            [sys.executable, "-c", "from hub.store.report_worker import main; main()"],
+            [sys.executable, "-c", f"import os; os.nice({nice}); from hub.store.report_worker import main; main()"],
             env=os.environ | {"PYTHONPATH": paths},
             childFDs={0: "w", 1: 2, 2: 2, ANSWERS: "r"},
         )

@@ -27,10 +27,6 @@ from hub.store import transactions
 
 #: File descriptor of the answers, and the length prefix of each question and answer.
 ANSWERS, HEAD = 3, struct.Struct(">Q")
-#: Priority of the process, as a nice(1) increment.
-NICE = 10
-#: Priority of a process whose work nobody waits for, such as the closing of a month: it gets what the others leave.
-BACKGROUND_NICE = 19
 #: PostgreSQL: a longer statement of a report is cancelled, in seconds. The server cancels it within 2 s after the
 #: process died.
 STATEMENT = 60
@@ -47,7 +43,6 @@ class WorkerSettings:
     url: str  #: SQLAlchemy URL of the journal
     password_file: Path | None  #: file with the PostgreSQL password
     spool: Path | None = None  #: directory for SQLite's temporary files
-    background: bool = False  #: the process runs at `BACKGROUND_NICE`
 
 
 @attrs.frozen
@@ -95,8 +90,6 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
 def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer questions until the pipe is closed."""
     settings: WorkerSettings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
-    if settings.background:
-        os.nice(BACKGROUND_NICE - NICE)
     if settings.spool is not None:
         os.environ["SQLITE_TMPDIR"] = str(settings.spool)
     engine = transactions.open_journal(settings.url, password_file=settings.password_file).execution_options(
@@ -124,16 +117,11 @@ def _take(questions: IO[bytes]) -> bytes:
     return questions.read(HEAD.unpack(head)[0]) if len(head) == HEAD.size else b""
 
 
-def _give_way() -> None:
-    gc.freeze()
-    gc.set_threshold(100_000)  # facts are allocated by the hundred thousand, and none is part of a reference cycle
-    os.nice(NICE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the hub's terminal: the hub ends this process
-    end_with_parent()
-
-
 def main() -> None:
     """Run the worker process."""
-    _give_way()
+    gc.freeze()
+    gc.set_threshold(100_000)  # facts are allocated by the hundred thousand, and none is part of a reference cycle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the hub's terminal: the hub ends this process
+    end_with_parent()
     with os.fdopen(ANSWERS, "wb") as answers, contextlib.suppress(BrokenPipeError):
         serve_questions(sys.stdin.buffer, answers)

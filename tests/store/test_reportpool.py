@@ -11,22 +11,20 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
-from hub.store.report_pool import LONGEST, MOST, OWN, PROCESSES, ReportPool, ReportReader
+from hub.store.report_pool import BACKGROUND_NICE, LONGEST, MOST, NICE, OWN, PROCESSES, ReportPool, ReportReader
 from hub.store.report_worker import ANSWERS, HEAD, PickledError, WorkerAnswer, WorkerSettings
 
 
 class Process:
     """A process as the pool sees it: what it was asked, and what a test lets it answer."""
 
-    def __init__(self, protocol: Any) -> None:
-        self.protocol, self.asked, self.ended = protocol, list[str](), False
+    def __init__(self, protocol: Any, program: str) -> None:
+        self.protocol, self.program, self.asked, self.ended = protocol, program, list[str](), False
         protocol.makeConnection(self)
 
     def write(self, said: bytes) -> None:
         question = pickle.loads(said[HEAD.size :])
-        if isinstance(question, WorkerSettings):
-            self.settings = question
-        else:
+        if not isinstance(question, WorkerSettings):
             self.asked.append(question[1][0])
 
     def answer(self, said: WorkerAnswer | None = None) -> None:
@@ -53,8 +51,8 @@ class Reactor(Clock):
         super().__init__()
         self.processes: list[Process] = []
 
-    def spawnProcess(self, protocol: Any, *_: Any, **__: Any) -> None:
-        self.processes.append(Process(protocol))
+    def spawnProcess(self, protocol: Any, _program: str, words: list[str], **_: Any) -> None:
+        self.processes.append(Process(protocol, words[-1]))
 
 
 class Town:
@@ -147,8 +145,10 @@ def test_what_nobody_waits_for_has_a_process_of_its_own_and_is_not_refused(town)
         if "x" in town.running:
             break
     (its,) = [each for each in town.reactor.processes if each.protocol.job and each.asked[-1] == "x"]
-    assert (its.asked, its.settings.background) == (["x"], True)
-    assert [each.settings.background for each in town.reactor.processes if each is not its] == [False] * PROCESSES
+    assert its.asked == ["x"]
+    assert its.program.startswith(f"import os; os.nice({BACKGROUND_NICE}); "), "before it imports anything"
+    others = [each.program for each in town.reactor.processes if each is not its]
+    assert [each.startswith(f"import os; os.nice({NICE}); ") for each in others] == [True] * PROCESSES
 
 
 def test_the_hubs_own_closing_takes_as_long_as_it_takes(town):
