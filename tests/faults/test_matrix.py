@@ -28,7 +28,7 @@ def run(town, fault, database, *, times=1, seed="1"):
         until(lambda: set(town.states()) == EVERY, "a delivery in every state")
         occupied += town.states()
         fault.strike(town, chance)
-        town.flow(10, "after the fault", 90)
+        town.flow(10, "after the fault")
     town.mode("hong", "ok")
     town.end_load()
     town.quiet()

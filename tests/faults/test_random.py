@@ -74,7 +74,7 @@ def strike(place, database, minutes, seed):
         occupied += town.states()
         fault.strike(town, random.Random(f"{seed} {len(struck)}"))
         time.sleep(chance.uniform(0.5, 3))
-    town.flow(5, "after the faults", 90)
+    town.flow(5, "after the faults")
     town.end_load()
     town.quiet(180)
     account(town, f"{len(struck)} at random, SEED={seed}", database, occupied)

@@ -12,7 +12,7 @@ from tests.faults import faults, journal
 from tests.faults.faults import Fault
 from tests.faults.test_matrix import EVERY, account, run
 from tests.faults.town import Town, opened
-from tests.running import until
+from tests.running import PATIENCE, until
 from tests.warm import BIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("xmlsec1")]
@@ -60,7 +60,7 @@ def test_a_torn_journal_is_named_and_a_backup_brings_back_what_it_had_and_the_se
         check = [str(BIN / "lienthong"), "-c", str(node.config), "check"]
         assert subprocess.run(check, capture_output=True, check=False).returncode != 0, "a torn journal is named"
         node.start()
-        assert node.process.wait(30) == 78, node.said()[-2000:]
+        assert node.process.wait(PATIENCE) == 78, node.said()[-2000:]
         faults.restore(town, tmp_path / "backup.db")
         kept = {each.message_id for each in journal.read(town.url).messages}
         town.restored = time.time()

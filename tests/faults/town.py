@@ -31,7 +31,7 @@ from tests.conftest import ROOT
 from tests.faults import evidence, journal, record
 from tests.faults.evidence import Evidence, Stuck
 from tests.ports import find_free_ports
-from tests.running import until
+from tests.running import PATIENCE, until
 from tests.warm import BIN
 
 #: How long one call to a partner may take here; a lease is three times that and ten seconds.
@@ -39,7 +39,6 @@ TIMEOUT = 1.5
 LEASE = 3 * TIMEOUT + 10
 #: Leases that ended are looked for every ten seconds.
 RESCUE = 10.0
-PATIENCE = 90.0
 
 
 @attrs.define(eq=False)
@@ -88,12 +87,12 @@ class Node:
         """Pull the plug."""
         if self.runs:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def stop(self) -> int:
         """Ask it to stop, and return how it ended."""
         os.killpg(self.process.pid, signal.SIGTERM)
-        code: int = self.process.wait(40)
+        code: int = self.process.wait(PATIENCE)
         return code
 
     def freeze(self) -> None:
@@ -128,7 +127,7 @@ class Child:
         """Return the next line it says."""
         assert self.process.stdout is not None
         line: str = self.process.stdout.readline()
-        assert line, f"{self.name} ended with {self.process.wait(5)}: {self.said()}"
+        assert line, f"{self.name} ended with {self.process.wait(PATIENCE)}: {self.said()}"
         return line.strip()
 
     def order(self, **what: object) -> None:
@@ -154,7 +153,7 @@ class Child:
         """End it now."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -334,7 +333,7 @@ class Town:
         """Return how many receipts the senders have."""
         return sum(line["what"] == "receipted" for path in self.records for line in record.read(path))
 
-    def flow(self, more: int, what: str, patience: float = 60.0) -> None:
+    def flow(self, more: int, what: str, patience: float = PATIENCE) -> None:
         """Wait until there are so many more receipts: the hub serves."""
         before = self.receipts()
         until(lambda: self.receipts() >= before + more, f"{more} more receipts {what}", patience)

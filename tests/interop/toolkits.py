@@ -28,9 +28,9 @@ import attrs
 from lxml import etree
 
 from tests.conftest import cannot_be_had
+from tests.running import PATIENCE
 
 HERE = Path(__file__).parent
-PATIENCE = 60.0  #: seconds: a virtual machine may have to warm up
 
 
 @attrs.frozen

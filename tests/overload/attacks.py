@@ -35,8 +35,8 @@ class RunningAttack:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is time left."""
-        return time.monotonic() < self.until
+        """Whether there is time left, or nothing was sent yet."""
+        return time.monotonic() < self.until or not self.counts["sent"]
 
     def note(self, what: object) -> None:
         """Count an answer, or what came in its place."""

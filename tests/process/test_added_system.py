@@ -119,7 +119,7 @@ def test_a_wrong_token_is_told_and_not_hammered_at(hub, system):
     until(lambda: b"collection-failed" in hub.log.read_bytes(), "the operator to be told")
     asked = system.asked
     assert b'"credentials": true' in hub.log.read_bytes()
-    until(hub.is_ready, "another look", patience=2)
+    until(hub.is_ready, "another look")
     assert system.asked == asked == 1
     system.reports = [report(1, 1)]
     (hub.home / "secrets/phananh").write_text("another\n")

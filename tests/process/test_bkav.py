@@ -132,7 +132,7 @@ def test_a_packet_of_today_that_names_units_by_code_and_name_passes_every_check(
 
 @pytest.mark.parametrize("mood", ["unavailable", "garbage", "mute", "slow"])
 def test_what_is_no_answer_is_tried_again(standing: Office, mood: str) -> None:
-    standing.mood(mood, times=1, seconds=0.4)
+    standing.mood(mood, times=1, seconds=2)
     outcome = hold(adapter(standing).deliver(consigned(DOCUMENT), datetime.now(UTC)), patience=0.2).outcome
     assert isinstance(outcome, Unavailable)
     assert not outcome.credentials

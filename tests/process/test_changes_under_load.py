@@ -4,7 +4,6 @@ Whose certificate a change revokes, replaces or distrusts makes no further call,
 changes one node with one process; `./dev soak` also one with two worker processes, and two nodes.
 """
 
-import json
 import re
 import threading
 import time
@@ -21,7 +20,7 @@ from hub.cli.documents_client import DocumentsClient, HubUnavailable, Submission
 from hub.security.certificates import Identity
 from tests import pki
 from tests.packets import document
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 from tests.services.test_defined_services import XSD, define
 
 pytestmark = pytest.mark.slow
@@ -66,7 +65,7 @@ class Caller(threading.Thread):
 
     def end(self) -> None:
         self.stopping = True
-        self.join(30)
+        self.join(PATIENCE)
         self.client.close()
 
 
@@ -140,7 +139,6 @@ class Town:
         until(
             lambda: all(len(each.begun) > 1 + count for each, count in zip(self.honest, before, strict=True)),
             f"everybody honest to be served: {[each.failure for each in self.honest]}",
-            patience=10,
         )
 
 
@@ -227,8 +225,7 @@ def test_changes_under_load_cut_off_only_whom_they_distrust(town):
     assert [each.failure for each in town.honest] == [None] * len(town.honest)
     assert [len(each.lines) for each in town.honest] == [1] * len(town.honest), "each on the connection it always had"
     for node in town.nodes:
-        lines = [json.loads(line) for line in node.log.read_text().splitlines() if "connections-distrusted" in line]
-        assert {line["partner"] for line in lines} == set(DOOMED)
+        assert {line["partner"] for line in node.told("connections-distrusted")} == set(DOOMED)
     rehearsed(first, town.renewed)
     accepted = int(first.cli("messages", "--state", "accepted", "--count", text=True))
     assert accepted >= sum(len(each.begun) for each in town.callers)

@@ -16,7 +16,7 @@ from tests.declaring import filled
 from tests.officials import by_signxml
 from tests.packets import document
 from tests.pki import authority, pem
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ class Caller:
 
     def call(self, method, path, body=None, **headers):
         """Return the status and the headers; `self.page` is the text, `self.content` the octets."""
-        line = http.client.HTTPSConnection(self.netloc, context=self.tls, timeout=30)
+        line = http.client.HTTPSConnection(self.netloc, context=self.tls, timeout=PATIENCE)
         try:
             line.putrequest(method, path, skip_accept_encoding=True)
             if self.cookies:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from hub.report.form.period import find_month_containing
 from hub.security.certificates import Anchors
 from hub.security.wss_verify import unseal_document
 from tests.readback import SCHEMA, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml, to_the_minute
+from tests.running import PATIENCE, until
 
 LIENTHONG = Path(sys.executable).with_name("lienthong")
 pytestmark = pytest.mark.slow
@@ -157,7 +157,7 @@ def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> N
         said = read_until(demo, "SOAP  ")
         assert [each for each in said.splitlines() if "✗" in each] == []
         site = Site(tmp_path / "var/demo/1/day/hub")
-        ready = requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
+        ready = requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=PATIENCE)
         assert ready.status_code == 200
         persons = re.findall(r"^  ([a-z-]+) +\S.*\n +https://[^/]+(/\S*)$", said, re.MULTILINE)
         assert len(persons) == 6
@@ -175,10 +175,10 @@ def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> N
         server = Path(unquote(url.partition("host=")[2]))
         assert server.exists()
         demo.send_signal(signal.SIGINT)
-        demo.communicate(timeout=60)
+        demo.communicate(timeout=PATIENCE)
         assert demo.returncode == 0
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
+            requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=PATIENCE)
         assert not server.exists()
     finally:
         demo.kill()
@@ -210,11 +210,11 @@ def signed_in(site: Site, name: str, password: str, place: str) -> requests.Resp
     """Return the page that *name* is shown after signing in."""
     console = requests.Session()
     console.trust_env, console.verify = False, str(site.pki("ca.crt"))  # the environment's CAs would go before ours
-    page = console.get(f"{site.address('admin')}/", timeout=30).text
+    page = console.get(f"{site.address('admin')}/", timeout=PATIENCE).text
     (proof,) = re.findall(r'name="proof" value="(\w+)"', page)
     form = {"name": name, "password": password, "proof": proof, "next": place}
     said = {"Origin": site.address("admin")}
-    return console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=30)
+    return console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=PATIENCE)
 
 
 def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None:
@@ -224,12 +224,10 @@ def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None
     )
     try:
         notebook = tmp_path / "var/demo/1/notebooks/vpub.jsonl"
-        until = time.monotonic() + 60
-        while not (notebook.exists() and '"received"' in notebook.read_text()) and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: notebook.exists() and '"received"' in notebook.read_text(), "the office to receive something")
         hub = int((tmp_path / "var/demo/1/hub/data/hub.pid").read_text().split()[0])
         os.kill(hub, signal.SIGKILL)
-        out, err = demo.communicate(timeout=120)
+        out, err = demo.communicate(timeout=2 * PATIENCE)
     finally:
         demo.kill()
         demo.communicate()
@@ -265,17 +263,13 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, how: signa
     """Whether it was asked to stop or was killed, the hub and the partners end with it."""
     demo = subprocess.Popen([LIENTHONG, "demo"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        until = time.monotonic() + 60
-        while len(children := _children(demo.pid)) < 4 and time.monotonic() < until:
-            assert demo.poll() is None
-            time.sleep(0.05)
-        assert len(children) == 4
+        until(lambda: demo.poll() is not None or len(_children(demo.pid)) == 4, "the hub and the partners")
+        assert demo.poll() is None
+        children = _children(demo.pid)
         os.kill(demo.pid, how)
-        _, said = demo.communicate(timeout=60)
+        _, said = demo.communicate(timeout=PATIENCE)
         assert demo.returncode != 0
-        while any(map(_is_alive, children)) and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not [child for child in children if _is_alive(child)], said.decode()
+        until(lambda: not any(map(_is_alive, children)), f"all of them to end: {said.decode()}")
     finally:
         demo.kill()
         demo.communicate()

@@ -113,11 +113,11 @@ def test_a_full_disk_under_load_loses_nothing_and_the_hub_goes_on_when_there_is_
             assert hub.cli("messages", "--count", text=True)
             (hub.home / "data/ballast").unlink()
             before = len(load.receipts)
-            until(lambda before=before: len(load.receipts) > before, "receipts again", 10)
+            until(lambda before=before: len(load.receipts) > before, "receipts again")
         until(lambda: len(load.receipts) > 40, "more receipts")
     assert not load.broken
     until(lambda: load.fetch_all() == 0, "everything to be fetched")
-    until(lambda: not waiting(hub), "everything to be delivered", 60)
+    until(lambda: not waiting(hub), "everything to be delivered")
     assert_nothing_lost(hub, load)
     assert_counted_once(hub, load)
     with contextlib.closing(sqlite3.connect(hub.home / "data/hub.db")) as there:
@@ -143,7 +143,7 @@ def test_on_a_disk_that_is_nearly_full_nothing_is_taken_in_and_what_is_there_is_
     hub.letterbox("vpcp")
     until(lambda: {state for state, _ in hub.states(sent.document_id).values()} == {"delivered"}, "the deliveries")
     fill(leave=20 << 20)
-    until(lambda: not isinstance(attempt(hub, 3), str), "the next to be taken in", 10)
+    until(lambda: not isinstance(attempt(hub, 3), str), "the next to be taken in")
 
 
 def test_a_file_that_may_not_grow_puts_callers_off_and_loses_nothing(hub):
@@ -157,7 +157,7 @@ def test_a_file_that_may_not_grow_puts_callers_off_and_loses_nothing(hub):
     more, _ = until_put_off(hub, "journal-unavailable", range(1, 40))
     until(lambda: "queue" in reasons(hub), "readyz to say so, which looks once a second")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited if hard == resource.RLIM_INFINITY else (hard, hard))
-    again = until(lambda: not isinstance(found := attempt(hub, 50), str) and found, "the next to be taken in", 10)
+    again = until(lambda: not isinstance(found := attempt(hub, 50), str) and found, "the next to be taken in")
     receipts["vpub-0"] = (receipts["vpub-0"][0], hub.cli("messages", "--message-id", "vpub-0", "--json")[0]["sha256"])
     assert_kept(hub, receipts | more | {"vpub-50": (again.document_id, again.sha256)})
 
@@ -223,4 +223,4 @@ def test_while_the_journal_cannot_be_written_callers_are_put_off_soon_and_what_r
         assert "hub-busy" in attempt(hub, 1)
         with hub.client("sotttt") as client:
             assert client.pending("H55.13") == (sent.document_id,)
-    until(lambda: not isinstance(attempt(hub, 2), str), "the next to be taken in", 20)
+    until(lambda: not isinstance(attempt(hub, 2), str), "the next to be taken in")

@@ -183,7 +183,7 @@ def test_every_mood(side):
         found = side.submit(report())
         assert isinstance(found, outcome), mood
         assert getattr(found, "credentials", False) == (mood == "denied")
-    side.office.mood("slow", seconds=0.6, times=1)
+    side.office.mood("slow", seconds=1, times=1)
     assert isinstance(side.submit(report(), patience=0.2), Unavailable)
     until(lambda: side.office.noted("taken"), "the slow one to have taken it all the same")
     side.office.mood("mute", times=1)

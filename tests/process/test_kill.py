@@ -112,7 +112,7 @@ class Load:
     def __exit__(self, *_):
         self.over.set()
         for thread in self.threads:
-            thread.join(60)
+            thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_many_ends_lose_nothing_and_count_nothing_twice(hub, ends, tmp_path):
                 ended["random"] += 1
                 continue
             start_to_end(hub, point, when, mark, wait=False)
-            until(lambda: hub.process.poll() is not None or load.broken, f"the end at {point}", 60)
+            until(lambda: hub.process.poll() is not None or load.broken, f"the end at {point}")
             assert not load.broken
             assert_ended(hub, point, mark)
             ended[point] += 1
         hub.start()
-        time.sleep(1)
+        until(lambda: len(load.receipts) > 40 or load.broken, "some receipts more")
     assert not load.broken
     assert ended.total() == len(ends)
     assert ended["committed-not-receipted"] >= len(ends) // 5
@@ -191,7 +191,7 @@ def test_what_a_receipt_promised_is_counted_once_wherever_the_hub_ends_before_it
         if point != "enclosed-not-committed":
             mark.unlink()
             start_to_end(hub, point, 2, mark, wait=False)
-        until(lambda: hub.process.poll() is not None, f"the end at {point}", 60)
+        until(lambda: hub.process.poll() is not None, f"the end at {point}")
         assert_ended(hub, point, mark)
     hub.start()
     facts = [fact for fact in hub.cli("report", "--facts", "--json") if fact["service"] == "meetings"]

@@ -101,7 +101,7 @@ def test_the_lgsp_itself_turns_down_what_its_guide_says(standing: Office, sender
 
 @pytest.mark.parametrize("mood", ["unavailable", "garbage", "mute", "slow"])
 def test_what_is_no_answer_is_tried_again(standing: Office, mood: str) -> None:
-    standing.mood(mood, times=1, seconds=0.4)
+    standing.mood(mood, times=1, seconds=2)
     outcome = hold(adapter(standing).deliver(consigned(DOCUMENT), datetime.now(UTC)), patience=0.2).outcome
     assert isinstance(outcome, Unavailable)
     assert not outcome.credentials

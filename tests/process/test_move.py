@@ -12,7 +12,7 @@ from hub.demo.plan.packets import write_document_packet
 from hub.store import move_marks, transactions
 from tests import warm
 from tests.process.test_kill import assert_counted_once, waiting
-from tests.running import until
+from tests.running import PATIENCE, until
 from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def test_a_live_queue_moves_is_interrupted_goes_on_and_is_delivered_counted_once
     assert (planned["message"]["rows"], planned["message"]["action"]) == (40, "planned")
     lines, kills = interrupted(hub, empty)
     hub.start(wait=False)
-    assert hub.process.wait(30) == 78, "the old journal is not served again"
+    assert hub.process.wait(PATIENCE) == 78, "the old journal is not served again"
     assert empty in hub.log.read_text()
     hub.cli("messages", code=78)
     hub.cli("db", "status", code=78)
@@ -94,7 +94,7 @@ def test_a_journal_that_is_half_moved_is_refused_by_twistd_and_by_every_command(
         hub.cli("messages", code=78)
         hub.cli("db", "upgrade", code=78)
         hub.start(wait=False)
-        assert hub.process.wait(30) == 78
+        assert hub.process.wait(PATIENCE) == 78
 
 
 def test_a_move_is_refused_with_a_sentence(hub):

@@ -29,7 +29,7 @@ sent-wait = "2s"
 [policy]
 transport = "plain"
 collect = "200ms"
-timeout = "1s"
+timeout = "3s"
 first-retry = "100ms"
 max-retry = "400ms"
 """
@@ -149,7 +149,7 @@ def test_the_axiss_refusal_is_a_dead_letter_that_says_why(country):
 
 @pytest.mark.parametrize(("mood", "times"), [("unavailable", 2), ("garbage", 2), ("slow", 1), ("mute", 1)])
 def test_nothing_is_lost_or_doubled_while_the_axis_is_not_well(country, mood, times):
-    country.axis.mood(mood, times=times, seconds=1.5)
+    country.axis.mood(mood, times=times, seconds=3.5)
     letter = country.letter()
     assert country.ends(country.send(letter))[0] >= 1
     assert len(country.parcels(letter)) == 1
@@ -188,7 +188,7 @@ def test_what_is_named_twice_or_while_the_axis_is_not_well_arrives_once(country)
     country.axis.order("twice", on=True)
     put = []
     for mood in ("mute", "unavailable", "garbage", "slow"):
-        country.axis.mood(mood, times=2, seconds=1.2)
+        country.axis.mood(mood, times=2, seconds=3.2)
         put.append(country.put(country.letter("G22", ("H55.13",)), "H55.13"))
         country.hears(put[-1], "done")
     country.axis.order("twice", on=False)

@@ -128,7 +128,7 @@ def test_a_portal_that_makes_no_sense_is_unavailable_and_gets_the_dossier_once_i
 
 
 def test_a_portal_that_is_too_slow_is_unavailable(portal):
-    portal.mood("slow", seconds=0.5, times=1)
+    portal.mood("slow", seconds=2, times=1)
     assert isinstance(deliver(adapter(portal), sync(dossier("H55.13-261124-0001")), patience=0.1), Unavailable)
 
 

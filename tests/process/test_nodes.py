@@ -1,6 +1,5 @@
 """Two nodes on one PostgreSQL: one dies or stands still while it sends, and the other goes on; each wakes the other."""
 
-import json
 import signal
 import socket
 import threading
@@ -12,7 +11,7 @@ import pytest
 from hub.demo.plan.packets import write_document_packet
 from hub.journal.nodes import LIFE
 from hub.node.heartbeat import BEAT
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 
 pytestmark = pytest.mark.slow
 
@@ -64,8 +63,7 @@ def events(hub, message):
 
 def said(hub, event):
     """Return the lines of a node's log with that event."""
-    lines = [line for line in hub.log.read_text().splitlines() if line.startswith("{")]
-    return [line for line in map(json.loads, lines) if line["event"] == event]
+    return hub.told(event)
 
 
 def test_what_a_killed_node_was_sending_another_sends_soon_and_what_a_living_one_sends_it_keeps(pair, silent):
@@ -84,7 +82,7 @@ def test_what_a_killed_node_was_sending_another_sends_soon_and_what_a_living_one
     killed = time.monotonic()
     silent.close()
     second.letterbox("vpub")
-    until(lambda: second.received("vpub"), "the other node to deliver", 60)
+    until(lambda: second.received("vpub"), "the other node to deliver")
     print(f"taken over {time.monotonic() - killed:.1f} s after the kill")  # noqa: T201 - shown by pytest -s
     until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "it to be settled")
     assert nodes(second)[name(first)]["state"] == "lapsed"
@@ -103,7 +101,9 @@ def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
     def stand_still(_delivered):
         """The office has accepted it; the node stands still before it hears so."""
         if not stood:
-            assert both_sent.wait(10), "the client did not get both receipts from the node that is about to stand still"
+            assert both_sent.wait(PATIENCE), (
+                "the client did not get both receipts from the node that is about to stand still"
+            )
             first.process.send_signal(signal.SIGSTOP)
             stood.append(time.monotonic())
 
@@ -115,7 +115,7 @@ def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
     both_sent.set()
     until(lambda: stood, "the office to accept")
     second.start()
-    until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "the other node to deliver again", 60)
+    until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "the other node to deliver again")
     assert nodes(second)[name(first)]["state"] == "lapsed"
     first.process.send_signal(signal.SIGCONT)
     until(lambda: nodes(second)[name(first)]["state"] == "alive", "the first node to beat again")
@@ -125,6 +125,6 @@ def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
     assert [note["document_id"] for note in first.received("vpub")] == [sent, sent], "one extra copy, by the same id"
     facts = [fact for fact in second.cli("report", "--facts", "--json") if fact["id"] == sent]
     assert sorted(fact["milestone"] for fact in facts) == ["received", "sent"]
-    assert said(first, "node-revived")
+    until(lambda: said(first, "node-revived"), "its log to say so")
     first.letterbox("vpcp")
     until(lambda: second.states(held_back)["000.00.00.G22"][0] == "delivered", "both to go on")

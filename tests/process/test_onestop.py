@@ -14,6 +14,7 @@ from hub.domain.local_time import HANOI
 from hub.report.form.period import find_month_containing
 from tests import warm
 from tests.conftest import DATABASES
+from tests.running import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ class Software:
 
     def _answer(self):
         line = self.process.stdout.readline()
-        assert line, f"it ended with {self.process.wait(10)}"
+        assert line, f"it ended with {self.process.wait(PATIENCE)}"
         return json.loads(line)
 
     def order(self, do, **fields):
@@ -55,7 +56,7 @@ class Software:
 
     def close(self):
         self.process.stdin.close()
-        code = self.process.wait(10)
+        code = self.process.wait(PATIENCE)
         self.process.stdout.close()
         return code
 

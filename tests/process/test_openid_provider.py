@@ -23,7 +23,7 @@ from tests.interop.toolkits import Program
 from tests.pki import authority, pem
 from tests.ports import find_free_ports
 from tests.process.test_console_port import PASSWORD, Caller
-from tests.running import RunningHub
+from tests.running import PATIENCE, RunningHub
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ class Person:
                 return f"{parts.path}?{parts.query}"
             body = None if form is None else urllib.parse.urlencode(form).encode()
             try:
-                answer = self.opener.open(address, body, timeout=30)
+                answer = self.opener.open(address, body, timeout=PATIENCE)
             except urllib.error.HTTPError as moved:
                 answer = moved
             with answer:
@@ -138,7 +138,7 @@ def test_a_person_signs_in_at_a_real_provider_once_it_is_bound(site: ProviderSit
     assert "nguyen.van.an" in caller.page
     assert caller.call("POST", "/sign-out", {"proof": caller.proof})[0] == 200
     assert onward(caller).startswith(f"{site.issuer}/session/end?client_id=lienthong&")
-    with Person(site).opener.open(onward(caller), timeout=30) as answer:
+    with Person(site).opener.open(onward(caller), timeout=PATIENCE) as answer:
         assert answer.status == 200
     assert caller.call("GET", "/account")[0] == 401
 

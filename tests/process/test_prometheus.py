@@ -40,7 +40,7 @@ from tests.conftest import cannot_be_had
 from tests.monitoring.test_alert_rules import PLACE, RULES
 from tests.pages import DOCS, fenced
 from tests.ports import find_free_ports
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 from tests.runtime.test_span_export import collector
 from tests.warm import BIN
 
@@ -138,7 +138,7 @@ class Prometheus:
         self._at = f"http://127.0.0.1:{port}"
 
     def get(self, path, **asked):
-        with urllib.request.urlopen(f"{self._at}{path}?{urllib.parse.urlencode(asked)}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._at}{path}?{urllib.parse.urlencode(asked)}", timeout=PATIENCE) as answer:
             return json.load(answer)["data"]
 
     def query(self, expression):

@@ -131,11 +131,11 @@ class Story:
         def received() -> dict[str, str]:  # what a killed hub had pushed may come again, with the same id
             return {note["document_id"]: note["sha256"] for note in self.hub.received("vpub")}
 
-        until(lambda: len(received()) >= expects, "what is for the office", 60)
+        until(lambda: len(received()) >= expects, "what is for the office")
         assert office.items() <= received().items()
         assert len(received()) == expects
         # what a hub pushed just before it was killed is settled when the next one has sent it again
-        until(lambda: all(self.hub.states(each)["H55.1"][0] == "delivered" for each in office), "their settling", 60)
+        until(lambda: all(self.hub.states(each)["H55.1"][0] == "delivered" for each in office), "their settling")
         with self.hub.client("sotttt") as client:
             for unit in ("H55.13", "H55.14"):
                 for document in client.pending(unit):

@@ -1,7 +1,6 @@
 """A journal whose file is torn or spoilt is named and never served; a backup, put in its place, is; a torn log loses only what was in it."""
 
 import contextlib
-import json
 import shutil
 import sqlite3
 from datetime import date
@@ -12,7 +11,7 @@ from hub.demo.plan.packets import write_document_packet
 from hub.journal import search
 from hub.journal.upkeep import integrity
 from hub.store import transactions
-from tests.running import until
+from tests.running import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +71,7 @@ def test_a_spoilt_file_is_named_by_check_and_twistd_and_never_served(hub, spoil)
     assert said
     assert all(line["wrong"].startswith("the journal is damaged: ") for line in said)
     hub.start(wait=False)
-    assert hub.process.wait(30) == 78
+    assert hub.process.wait(PATIENCE) == 78
     assert "damaged" in hub.log.read_text() or "bị hỏng" in hub.log.read_text()
     assert hub.cli("db", "verify", "--json", code=None)[0].get("kind") != "ok"
     hub.cli("db", "backup", hub.home / "copy.db", code=None)
@@ -155,8 +154,7 @@ def test_a_backup_of_a_running_hub_is_restored_and_what_came_later_is_repaired_b
     assert (found["kind"], found["messages"]) == ("ok", 3)
     assert kept(hub) == before, "what came later is lost from this disk"
     hub.start()
-    lines = [json.loads(line) for line in hub.log.read_text().splitlines() if '"message-accepted"' in line]
-    accepted = {line["message"] for line in lines}
+    accepted = {line["message"] for line in hub.told("message-accepted")}
     assert accepted - {each for each, _ in before.values()} == {each for each, _ in after.values()}, "the log lists it"
 
     assert send(hub, 1, 2, 3) == before, "what is there is known"

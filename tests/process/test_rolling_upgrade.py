@@ -12,7 +12,7 @@ import pytest
 from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
 from tests.conftest import ROOT
-from tests.running import RunningHub, until
+from tests.running import PATIENCE, RunningHub, until
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +114,7 @@ def test_old_and_new_nodes_work_side_by_side_between_the_two_parts(hub, upgraded
     if not several:
         hub.stop()
     hub.start(wait=False)
-    assert hub.process.wait(30) == 78
+    assert hub.process.wait(PATIENCE) == 78
     (row,) = hub.cli("db", "status", "--json", code=1)
     assert (row["runs"], row["least"]) == (False, "9002")
     new.close()

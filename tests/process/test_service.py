@@ -21,7 +21,7 @@ from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests import pki
 from tests.interop.toolkits import verified_by_xmlsec1
-from tests.running import until
+from tests.running import PATIENCE, until
 from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def packet(number=1, recipient="H55.1", **fields):
 def refused_start(hub):
     """Start a hub that must not start; return its exit code and what it said."""
     hub.start(wait=False)
-    return hub.process.wait(20), hub.log.read_text()
+    return hub.process.wait(PATIENCE), hub.log.read_text()
 
 
 def test_it_is_alive_and_ready_and_shows_its_contracts_and_stops_on_sigterm(hub):
@@ -87,9 +87,10 @@ def test_with_ec_keys_it_receives_signs_and_delivers(hub, tmp_path):
         client._connection.putrequest = partial(traced, client._connection.putrequest, client._connection, trace)
         sent = client.send(packet())
     until(lambda: hub.states(sent.document_id)["H55.1"][0] == "delivered", "the delivery")
-    lines = [json.loads(line) for line in hub.log.read_text().splitlines()]
-    told = {line["event"] for line in lines if line.get("trace") == trace and line["message"] == sent.document_id}
-    assert told == {"message-accepted", "delivery-settled"}
+    (settled,) = until(lambda: hub.told("delivery-settled"), "the log to tell of it")
+    (accepted,) = hub.told("message-accepted")
+    traced_to = {(line["trace"], line["message"]) for line in (accepted, settled)}
+    assert traced_to == {(trace, sent.document_id)}
     assert trace in hub.cli("show", sent.document_id, "--json")[0]["trace"]
     assert verified_by_xmlsec1(sent.receipt, hub.home / "pki/hub.crt", tmp_path)
 
@@ -117,7 +118,7 @@ def test_a_second_hub_in_one_directory_ends_with_78(hub):
     second = subprocess.run(
         [BIN / "twistd", "-n", "--pidfile=", "lienthong", "-c", hub.config],
         capture_output=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert second.returncode == 78, second.stderr
@@ -260,8 +261,8 @@ def test_a_certificate_with_a_weak_key_or_for_something_else_ends_the_handshake(
             return b""
 
     assert {name for name in shown if told(name) == b"HTTP/1.1 200"} == {"p256", "p521"}
-    reasons = [json.loads(line)["reason"] for line in hub.log.read_text().splitlines() if '"client-refused"' in line]
-    assert {reason.partition(":")[0] for reason in reasons} == {"certificate-weak", "certificate-untrusted"}
+    refused = {line["reason"].partition(":")[0] for line in hub.told("client-refused")}
+    assert refused == {"certificate-weak", "certificate-untrusted"}
 
 
 def test_garbage_is_answered_and_nothing_breaks(hub):

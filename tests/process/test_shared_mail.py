@@ -58,7 +58,7 @@ def line(host):
 
 def arrived(host, account, count=1):
     """Return the mails that have arrived since the test began."""
-    return until(lambda: len(found := host.box(account)) >= count and found, f"{count} mails for {account}", 10)
+    return until(lambda: len(found := host.box(account)) >= count and found, f"{count} mails for {account}")
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
@@ -261,7 +261,7 @@ def test_signed_mail_brings_packets_in_once_and_all_else_is_marked_and_moved(hos
     host.submit(CLERKS, [TRUC], good)
     host.submit(CLERKS, [TRUC], good.replace(b"<1@soyte>", b"<2@soyte>"))  # the same packet once more
     host.receive("ai-do@ngoai.example", [TRUC], b"From: ai-do@ngoai.example\r\n" + mail(CONTENT))
-    until(lambda: len(host.box(TRUC)) >= 3, "three mails", 10)
+    until(lambda: len(host.box(TRUC)) >= 3, "three mails")
     found, ended = line.collect(start.cursor)
     assert [each.content for each in found] == [CONTENT, CONTENT]
     assert len({each.message_id for each in found}) == 1
@@ -272,7 +272,7 @@ def test_signed_mail_brings_packets_in_once_and_all_else_is_marked_and_moved(hos
     (moved,) = host.flags(TRUC, "Tu choi")
     assert r"\Flagged" in moved
     host.submit(CLERKS, [TRUC], good)
-    until(lambda: len(host.box(TRUC)) >= 3, "one mail more", 10)
+    until(lambda: len(host.box(TRUC)) >= 3, "one mail more")
     found, ended = line.collect(ended.cursor, lambda _: Judged(accepted=False, problems=(Problem("unit-unknown"),)))
     assert len(found) == 1
     assert len(host.flags(TRUC, "Tu choi")) == 2
@@ -371,7 +371,7 @@ def test_a_hub_brings_packets_to_a_unit_by_mail_and_takes_in_at_once_what_the_un
     host.submit(CLERKS, [HUBS], signed(tmp_path, mail(answer), message_id="<again@soyte>"))
     foreign = packets.letter("H55.13", ["H55.14"], document_id="D-mail-3", number="3")
     host.submit(CLERKS, [HUBS], signed(tmp_path, mail(foreign)))  # of a unit that this mail does not stand for
-    rows = until(lambda: len(found := by_mail(hub)) > 1 and found, "what is not its own to be refused", 10)
+    rows = until(lambda: len(found := by_mail(hub)) > 1 and found, "what is not its own to be refused")
     told = {row["sha256"]: (row["refusal"] or "").partition(":")[0] for row in rows}
     assert told == {row["sha256"]: "", hashlib.sha256(foreign).hexdigest(): "sender-not-allowed"}
 
@@ -413,7 +413,7 @@ def test_the_use_of_mail_comes_by_soap_or_from_the_logs_once_a_day_and_no_addres
     before = host.log().count("status=sent")
     host.submit(CLERKS, [TRUC, mailing.ELSEWHERE], b"Subject: rieng tu\r\n\r\nnoi dung\r\n")
     host.receive(mailing.ELSEWHERE, [CLERKS], b"Subject: tu ngoai\r\n\r\nnoi dung\r\n")
-    until(lambda: host.log().count("status=sent") >= before + 3, "the log to say so", 10)
+    until(lambda: host.log().count("status=sent") >= before + 3, "the log to say so")
     (tmp_path / "mail.log").write_text(host.log())
     (tmp_path / "quota.txt").write_text(host.quotas())
     (tmp_path / "directory.csv").write_text("*.soyte@thainguyen.gov.vn,H55.14\nthainguyen.gov.vn,H55\n")

@@ -218,7 +218,7 @@ def test_officials_ask_and_order_and_each_result_is_a_fact_of_their_unit_and_not
         hub.stop()
 
 
-@pytest.mark.parametrize("town", ["400ms"], indirect=True)
+@pytest.mark.parametrize("town", ["1s"], indirect=True)
 def test_a_partner_that_does_not_answer_is_a_clear_fault_soon_and_at_once_and_over_when_it_is_back(town):
     def opened():
         return town.hub.log.read_text().count('"breaker-opened"')
@@ -231,12 +231,12 @@ def test_a_partner_that_does_not_answer_is_a_clear_fault_soon_and_at_once_and_ov
 
     assert back()
     for done, mood in enumerate(["unavailable", "slow", "mute", "garbage", "denied"]):
-        town.dancu.mood(mood, seconds=0.8)
+        town.dancu.mood(mood, seconds=1.5)
         tries = 0
         while opened() == done:
             code, took = town.fault("VerifyCitizen", **CITIZEN)
             assert code == "lookup-unavailable"
-            assert took < 3
+            assert took < 10
             tries += 1
         assert tries == 1 if mood == "denied" else tries <= 5
         code, took = town.fault("VerifyCitizen", **CITIZEN)

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import time
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -26,9 +25,9 @@ from hub.partner.adapter_settings import Terms
 from tests.offices import Office, hold, opened
 from tests.packets import document
 from tests.pki import partner
+from tests.running import PATIENCE
 
 SYSTEM = "00.55.W00"
-PATIENCE = 0.5  #: seconds for one call
 
 
 def now():
@@ -40,6 +39,7 @@ class Side:
     """The axis, and us before it."""
 
     axis: Office
+    patience: float = PATIENCE  #: seconds for one call
 
     def adapter(self, word="m4u-kh0ng-dung-that", **settings):
         url = f"{self.axis.url}/XrdAdapter/adapter"
@@ -61,7 +61,7 @@ class Side:
             sender=sender,
         )
         carried = Consignment(message=message, content=content, recipients=("G22",), attempt=attempt)
-        return hold(self.adapter(**settings).deliver(carried, now()), patience=PATIENCE).outcome
+        return hold(self.adapter(**settings).deliver(carried, now()), patience=self.patience).outcome
 
     def collect(self, cursor="", refuses=(), **settings):
         """Return what arrived, as pairs of id and content, and how the turn ended."""
@@ -69,11 +69,11 @@ class Side:
         def judge(arrival):
             return Judged(arrival.message_id not in refuses, (Problem("unit-unknown"),))
 
-        held = hold(self.adapter(**settings).collect(cursor, now()), judge, patience=PATIENCE)
+        held = hold(self.adapter(**settings).collect(cursor, now()), judge, patience=self.patience)
         return [(arrival.message_id, arrival.content) for arrival in held.arrivals], held.outcome
 
     def list_units(self):
-        return hold(self.adapter().list_units(now()), patience=PATIENCE).outcome
+        return hold(self.adapter().list_units(now()), patience=self.patience).outcome
 
     def put(self, content, kind="edoc", to="H55.13"):
         packet = base64.b64encode(content).decode()
@@ -204,13 +204,14 @@ def test_a_lost_answer_to_done_costs_one_more_look_and_no_second_message(side):
 )
 def test_an_axis_that_is_not_well_is_tried_again_and_one_that_does_not_know_us_is_told(side, mood, credentials):
     letter = side.put(INCOMING)
-    side.axis.mood(mood, seconds=0.7)
+    side.axis.mood(mood, seconds=2)
+    side.patience = 0.5 if mood == "slow" else PATIENCE
     for outcome in (side.send(LETTER), side.collect()[1], side.list_units()):
         assert isinstance(outcome, Unavailable)
         assert outcome.credentials is credentials
     assert side.status(letter) == "initial"
     side.axis.mood("normal")
-    time.sleep(0.4 if mood == "slow" else 0)  # until the slow one is through
+    side.patience = PATIENCE
     assert side.collect()[0] == [(letter, INCOMING)]
 
 

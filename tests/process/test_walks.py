@@ -124,7 +124,7 @@ def scene(tmp_path_factory):
             yield Scene(hub, partner, browser)
     finally:
         partner.process.kill()
-        partner.process.wait(10)
+        partner.process.wait(PATIENCE)
         partner.reader.join(10)
         partner.process.stdin.close()
         partner.process.stdout.close()

@@ -87,7 +87,7 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
         assert [client.send(document(1), "1").document_id for _ in range(2)] == [sent[1].document_id] * 2, (
             "known to both"
         )
-        assert metric(hub, "lienthong_calls_in_progress") == {"": 0.0}
+        until(lambda: metric(hub, "lienthong_calls_in_progress") == {"": 0.0}, "no call to be in progress")
         until(lambda: len(hub.received("vpub")) == 4, "all of them to be delivered")
         assert {row["id"]: row["sha256"] for row in hub.cli("messages", "--json")} == {
             each.document_id: each.sha256 for each in sent

@@ -99,7 +99,7 @@ def test_what_is_no_answer_is_tried_again(standing: Office, mood: str, has_token
     spoken = adapter(standing)
     if has_token:
         assert isinstance(hold(spoken.deliver(consigned(DOCUMENT), datetime.now(UTC))).outcome, Accepted)
-    standing.mood(mood, times=1, seconds=0.4)
+    standing.mood(mood, times=1, seconds=2)
     outcome = hold(spoken.deliver(consigned(DOCUMENT), datetime.now(UTC)), patience=0.2).outcome
     assert isinstance(outcome, Unavailable)
     assert not outcome.credentials
