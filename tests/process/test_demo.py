@@ -27,6 +27,8 @@ from tests.running import PATIENCE, until
 
 LIENTHONG = Path(sys.executable).with_name("lienthong")
 pytestmark = pytest.mark.slow
+#: Seconds that a demo may take: half a minute of the CPU.
+LONG = 5 * PATIENCE
 
 
 @attrs.frozen
@@ -54,7 +56,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One demo, in a path with a space."""
     place = tmp_path_factory.mktemp("a place")
-    done = subprocess.run([LIENTHONG, "demo"], cwd=place, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run([LIENTHONG, "demo"], cwd=place, capture_output=True, text=True, timeout=LONG, check=False)
     return Run(done.returncode, done.stdout, done.stderr, place / "var/demo/1")
 
 
@@ -224,10 +226,12 @@ def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None
     )
     try:
         notebook = tmp_path / "var/demo/1/notebooks/vpub.jsonl"
-        until(lambda: notebook.exists() and '"received"' in notebook.read_text(), "the office to receive something")
+        until(
+            lambda: notebook.exists() and '"received"' in notebook.read_text(), "the office to receive something", LONG
+        )
         hub = int((tmp_path / "var/demo/1/hub/data/hub.pid").read_text().split()[0])
         os.kill(hub, signal.SIGKILL)
-        out, err = demo.communicate(timeout=2 * PATIENCE)
+        out, err = demo.communicate(timeout=LONG)
     finally:
         demo.kill()
         demo.communicate()
@@ -263,7 +267,7 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, how: signa
     """Whether it was asked to stop or was killed, the hub and the partners end with it."""
     demo = subprocess.Popen([LIENTHONG, "demo"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        until(lambda: demo.poll() is not None or len(_children(demo.pid)) == 4, "the hub and the partners")
+        until(lambda: demo.poll() is not None or len(_children(demo.pid)) >= 4, "the hub and the partners", LONG)
         assert demo.poll() is None
         children = _children(demo.pid)
         os.kill(demo.pid, how)
