@@ -1,7 +1,8 @@
 """Whether honest intake costs more than at another commit: `./dev bench against COMMIT [--rounds 5] [--messages N] [--json]`.
 
 Two hubs run side by side on journals of their own, that commit and this tree, in the same environment; rounds of the same pre-signed
-calls go to one and then to the other.  What counts are the medians beside the spread of the rounds.
+calls go to one and then to the other, every second time the other way round.  What counts are the medians beside the spread of the rounds,
+and the median of what the two of a round differ by, on which other work of the machine tells least.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from hatch_build import compile_catalogues
 from tests.bench.load import over_soap, signed_calls
 from tests.conftest import ROOT
 from tests.running import RunningHub
+from tests.warm import BIN
 
 KEYS = ("per_second", "hub_cpu_us", "p99_ms")
 
@@ -40,10 +43,12 @@ def measure(commit: str, rounds: int, messages: int, connections: int) -> dict[s
         hubs = {}
         try:
             for name, tree in trees.items():
-                hubs[name] = RunningHub(place / f"hub-{name}", env={"PYTHONPATH": os.fspath(tree)}).start()
+                hubs[name] = RunningHub(place / f"hub-{name}", env={"PYTHONPATH": os.fspath(tree)})
+                # as an operator does: one forked from the tests has imported all, and shares its memory
+                hubs[name].start(sys.executable, BIN / "twistd")
                 over_soap(hubs[name], [signed_calls(hubs[name], "warm", 50, 1700)])
             for number in range(rounds):
-                for name, hub in hubs.items():
+                for name, hub in list(hubs.items())[:: -1 if number % 2 else 1]:
                     batches = [
                         signed_calls(hub, f"r{number}c{each}", messages // connections, 1700)
                         for each in range(connections)
@@ -77,4 +82,5 @@ def show(arguments: Sequence[str]) -> None:
                 f"{key:<12} {name:<5} median {statistics.median(values):9.1f}   {values[0]:9.1f} to {values[-1]:9.1f}"
             )
         then, now = (statistics.median(found[name][key]) for name in ("then", "now"))
-        print(f"{key:<12} now / then {now / then:.3f}")
+        paired = statistics.median(b / a for a, b in zip(found["then"][key], found["now"][key], strict=True))
+        print(f"{key:<12} now / then {now / then:.3f}   by rounds {paired:.3f}")
