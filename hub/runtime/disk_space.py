@@ -48,7 +48,8 @@ def describe_lacking_room(place: Path, octets: int) -> Phrase | None:
 def list_places(config: Config) -> Iterable[Path]:
     """Yield each directory that the hub writes to: `data`, and that of SQLite's file."""
     yield config.data
-    if file := find_sqlite_file(config.database_url):
+    file = find_sqlite_file(config.database_url)
+    if file is not None and file.parent != config.data:
         yield file.parent
 
 

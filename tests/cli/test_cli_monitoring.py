@@ -81,6 +81,7 @@ def test_status_tells_monitoring_by_its_exit_code(home, type_):
     done = type_("status", "--json")
     assert (done.exit_code, rows(done)[0]["concerns"]) == (69, ["no-node", "late"])
     assert "no hub runs" in type_("status").stderr
+    assert "see `lienthong doctor`" in type_("status").stderr, "a full disk looks the same"
 
 
 def test_a_pause_is_shown(home, type_):

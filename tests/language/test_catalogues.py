@@ -8,9 +8,13 @@ from babel.messages import Catalog, Message
 from hub.language.languages import Language
 from hub.language.terms import TERMS
 from tests import words
+from tests.conftest import ROOT
 
 #: `{name}`, `{name!r}` or `%(name)s` in a sentence.
 PLACEHOLDERS = re.compile(r"(?<!\{)\{[a-z_0-9]*(?:![rs])?(?::[^}]*)?\}(?!\})|%\([a-z_]+\)s")
+
+#: A page of the manual in a text, and its chapter after a comma.
+PAGES = re.compile(r"(docs/[\w/-]*howto/[\w-]+\.md)(?:, ([^.;\n]+))?")
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,17 @@ def _sentences(said: Message | str | tuple[str, ...] | list[str] | None) -> list
 def test_the_page_of_words_is_that_of_the_terms(language: Language) -> None:
     assert {key.partition("/")[0] for key in TERMS} == set(words.SCOPES)
     assert words.PAGES[language].read_text("utf-8") == words.page_of_words(language), "run ./dev words"
+
+
+def test_a_text_leads_to_a_page_of_its_own_language_that_is_there() -> None:
+    """Also to its chapter, where one is named: `docs/howto/install.md, Under systemd`."""
+    wrong = []
+    for language, folder in ((Language.EN, ROOT / "docs"), (Language.VI, ROOT / "docs/vi")):
+        for message in words.read(language):
+            said = "\n".join(_sentences(message.string))
+            for page, chapter in PAGES.findall(said):
+                file = ROOT / page
+                there = file.is_relative_to(folder) and file.is_file()
+                if not there or (chapter and f"## {chapter}\n" not in file.read_text("utf-8")):
+                    wrong.append((language.value, page, chapter))
+    assert wrong == []

@@ -1,6 +1,7 @@
 """`lienthong doctor`: each thing that breaks hubs is caused here, and named with what to do."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ import pytest
 from click.testing import Result
 from cryptography import x509
 
+from hub.cli.screen import Screen
+from hub.cli.setup.doctor import _print
 from hub.config import read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal.nodes import Node, NodeState, PendingRestart, SeenNode
@@ -195,7 +198,7 @@ def test_libraries_are_compared_with_the_lock() -> None:
         (machine.judge_file_system("", sqlite=True), UNKNOWN),
         (machine.judge_sync(0.001), OK),
         (machine.judge_sync(0.05), WARNING),
-        (machine.judge_sync(None), FAILED),
+        (machine.judge_unwritten(OSError(errno.EIO, "")), FAILED),
         (machine.judge_open_files(None), OK),
         (machine.judge_open_files(1024), WARNING),
     ],
@@ -204,6 +207,15 @@ def test_libraries_are_compared_with_the_lock() -> None:
 def test_what_a_machine_says_is_judged(found: Diagnosis, verdict: DiagnosisState) -> None:
     assert found.verdict is verdict
     assert (found.advice is not None) == (verdict in {WARNING, FAILED})
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "make room"), (errno.EACCES, "chown")], ids=["full", "not its own"]
+)
+def test_what_to_do_where_nothing_can_be_written_depends_on_why(number: int, words: str) -> None:
+    """Of a full disk it said that the directory had another owner."""
+    found = machine.judge_unwritten(OSError(number, ""))
+    assert words in str(found.advice)
 
 
 def test_a_time_zone_of_another_offset_closes_months_at_a_wrong_hour(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,3 +449,9 @@ def test_a_port_that_says_nothing_is_given_up(home: Path, silent: int, monkeypat
     listen = attrs.evolve(read_config(home / "hub.toml", {}).soap, port=silent)
     answer = running._ask(listen, ready=False)
     assert (answer.certificate, "timed out" in answer.error) == (None, True)
+
+
+def test_what_a_server_says_on_two_lines_stands_on_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """As libpq does; the break and the tab were printed as signs that no terminal has."""
+    _print(Screen(), Diagnosis("database", FAILED, verbatim("No such file\n\tIs the server running?"), None))
+    assert capsys.readouterr().out.endswith("database       No such file Is the server running?\n")

@@ -101,7 +101,8 @@ def _print(screen: Screen, config: "Config", found: "Overview") -> None:
             t("Calls refused today of callers that are no partner: {count}", count=_say_bounded(found.strangers))
         )
     if not found.nodes:
-        screen.note(say_word("concern", "no-node"))
+        said = t("none has told of itself lately: it was stopped, or cannot write; see `lienthong doctor`")
+        screen.note(f"{say_word('concern', 'no-node')}: {said}")
 
 
 def _say_hub(config: "Config", found: "Overview") -> str:
@@ -135,13 +136,16 @@ def _list_pending_restarts(found: "Overview") -> Iterator[str]:
 
 def _list_rotation(config: "Config") -> Iterator[str]:
     """Yield a line if the hub's certificate is being changed."""
+    from hub.cli.setup.keys import STEPS
     from hub.monitoring.keys.rotation import RotationStep, find_next_step
 
     step, due = find_next_step(config.rotation)
     if step is not RotationStep.ANNOUNCE:
         day = t("at any time") if due is None else due.isoformat()
         yield t(
-            "The hub's certificate is being changed: `lienthong keys rotate` is due {day} ({step})", day=day, step=step
+            "The hub's certificate is being changed: `lienthong keys rotate` is due {day} ({step})",
+            day=day,
+            step=say(STEPS[step]),
         )
 
 

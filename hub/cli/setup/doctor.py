@@ -73,7 +73,12 @@ def _print(screen: Screen, found: "Diagnosis") -> None:
     mark = {"ok": t("ok"), "warning": t("WARN"), "failed": t("FAIL"), "unknown": "?"}[found.verdict.value]
     click.echo(
         f"{click.style(mark.ljust(5), fg=_COLOURS[found.verdict.value])} {found.check.ljust(14)} "
-        f"{replace_controls(say(found.found))}"
+        f"{_say_line(found.found)}"
     )
     if found.advice:
-        click.echo(f"      → {replace_controls(say(found.advice))}")
+        click.echo(f"      → {_say_line(found.advice)}")
+
+
+def _say_line(text: object) -> str:
+    """Return *text* on one line: what a database says may have several."""
+    return replace_controls(" ".join(say(text).split()))

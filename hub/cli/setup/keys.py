@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Days of which a rotation looks at what partners showed.
 _LOOKED_BACK = 30
-_STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": phrase("retire")}
+STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": phrase("retire")}
 _VERDICTS = {"fine": phrase("fine"), "unsure": phrase("not sure"), "breaks": phrase("breaks")}
 
 
@@ -229,12 +229,12 @@ def rotate_key(
     step, due = rotation.find_next_step(config.rotation)
     if certificate is not None and key is not None:
         if step is not RotationStep.ANNOUNCE:
-            raise CommandStop(t("a rotation is in progress: the next step is {step}", step=say(_STEPS[step])))
+            raise CommandStop(t("a rotation is in progress: the next step is {step}", step=say(STEPS[step])))
         planned = _plan_announcement(screen, config, certificate, key, use, despite, today, days, now)
     elif step is RotationStep.ANNOUNCE:
         raise CommandStop(t("no rotation is in progress; name the new certificate and its key"))
     elif due is not None and today < due and not at_once:
-        screen.note(t("The next step, {step}, is due on {due}", step=say(_STEPS[step]), due=due.isoformat()))
+        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=due.isoformat()))
         exit_command(PARTLY)
     elif step is RotationStep.SWITCH:
         planned = rotation.plan_switch(config, today, days)
@@ -305,11 +305,11 @@ def _make_step(
     except ConfigurationFault:
         undo_edits(home, planned.edits)
         raise
-    screen.row(row, t("Done: {step}", step=say(_STEPS[planned.step])))
+    screen.row(row, t("Done: {step}", step=say(STEPS[planned.step])))
     tell_or_reload(screen, config.data, home, planned.edits, reload=options.reload)
     step, due = rotation.find_next_step(after.rotation)
     if due is not None:
-        screen.note(t("The next step, {step}, is due on {due}", step=say(_STEPS[step]), due=due.isoformat()))
+        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=due.isoformat()))
 
 
 @contextmanager

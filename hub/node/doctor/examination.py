@@ -245,15 +245,15 @@ def examine_database(config: Config, clock: Callable[[], datetime]) -> tuple[lis
             return found, nodes.list_nodes(tx, here)
     except SQLAlchemyError as error:
         told = getattr(error, "orig", None) or error
-        found = [
-            Diagnosis("database", DiagnosisState.FAILED, phrase("it does not answer: {error}", error=told), _DATABASE)
-        ]
-        return found, None
+        said = phrase("it does not answer: {error}", error=told)
+        advice = _SERVER_AWAY if file is None else _FILE_DAMAGED
+        return [Diagnosis("database", DiagnosisState.FAILED, said, advice)], None
     finally:
         engine.dispose()
 
 
-_DATABASE = phrase("docs/howto/incident-book.md, The database server is away")
+_SERVER_AWAY = phrase("docs/howto/incident-book.md, The database server is away")
+_FILE_DAMAGED = phrase("docs/howto/incident-book.md, The journal is damaged")
 
 
 def _examine_archives(tx: sa.Connection, config: Config) -> Iterator[Diagnosis]:

@@ -4,11 +4,13 @@ Pure rules on what was read; the readers below them are thin. Source of the cloc
 """
 
 import ctypes
+import errno
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -17,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from hub.config import Config
 from hub.config.database import find_sqlite_file
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
 
 #: The state of a clock that nothing keeps: TIME_ERROR of adjtimex(2).
@@ -49,7 +52,10 @@ def examine_machine(config: Config | None, now: datetime) -> Iterator[Diagnosis]
     file = find_sqlite_file(config.database_url)
     written = place if file is None else file.parent
     yield judge_file_system(find_file_system(written, Path("/proc/mounts")), sqlite=file is not None)
-    yield judge_sync(_measure_sync(place))
+    try:
+        yield judge_sync(_measure_sync(place))
+    except OSError as error:
+        yield judge_unwritten(error)
 
 
 # --- clock -----------------------------------------------------------------------------------------------------------
@@ -161,21 +167,32 @@ def judge_file_system(kind: str, *, sqlite: bool) -> Diagnosis:
     return Diagnosis("file-system", DiagnosisState.OK if kind else DiagnosisState.UNKNOWN, found)
 
 
-def judge_sync(seconds: float | None) -> Diagnosis:
-    """Judge how long the disk takes for one sync; each receipt waits for one. None: nothing can be written there."""
-    if seconds is None:
-        advice = phrase("the account of the hub must own the data directory: chown")
-        return Diagnosis(
-            "sync", DiagnosisState.FAILED, phrase("nothing can be written into the data directory"), advice
-        )
+def judge_unwritten(error: OSError) -> Diagnosis:
+    """Judge why nothing can be written into the data directory."""
+    found = phrase("nothing can be written into the data directory: {error}", error=name_system_error(error))
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            advice = phrase("make room: docs/howto/incident-book.md, The disk is full")
+        case errno.EACCES | errno.EPERM:
+            advice = phrase("the account of the hub must own the data directory: chown")
+        case _:
+            advice = phrase("look after the disk: the kernel's log (`dmesg`), `mount`, `smartctl`")
+    return Diagnosis("sync", DiagnosisState.FAILED, found, advice)
+
+
+def judge_sync(seconds: float) -> Diagnosis:
+    """Judge how long the disk takes for one sync; each receipt waits for one."""
     found = phrase("a sync of the disk takes {ms} ms", ms=f"{seconds * 1000:.1f}")
     if seconds > _SLOW:
         return Diagnosis("sync", DiagnosisState.WARNING, found, phrase("a faster disk: every receipt waits for a sync"))
     return Diagnosis("sync", DiagnosisState.OK, found)
 
 
-def _measure_sync(folder: Path) -> float | None:
-    """Return the median of a few syncs of a small file in *folder*, in seconds. The file is taken away again."""
+def _measure_sync(folder: Path) -> float:
+    """Return the median of a few syncs of a small file in *folder*, in seconds. The file is taken away again.
+
+    Raises OSError if nothing can be written there.
+    """
     file, taken = folder / f".doctor.{os.getpid()}", []
     try:
         with file.open("wb", buffering=0) as writing:
@@ -184,10 +201,9 @@ def _measure_sync(folder: Path) -> float | None:
                 writing.write(bytes(4096))
                 os.fsync(writing.fileno())
                 taken.append(time.monotonic() - begun)
-    except OSError:
-        return None
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
     return median(taken)
 
 
