@@ -20,6 +20,7 @@ from hub.cli.setup.doctor import _print
 from hub.config import read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal.nodes import Node, NodeState, PendingRestart, SeenNode
+from hub.language.phrases import verbatim
 from hub.node.doctor import examination, installation, machine, running
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
 from hub.node.doctor.examination import FileState
