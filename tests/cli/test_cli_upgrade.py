@@ -121,6 +121,17 @@ def test_after_an_upgrade_that_removes_something_the_copy_is_the_way_back(town: 
     assert (town.version, town.messages) == (transactions.read_latest_version(), 1)
 
 
+def test_a_way_back_that_was_interrupted_is_gone_again(tmp_path: Path, removing: None) -> None:
+    town = Town(homes.begin(tmp_path / "tinh"))
+    town.make(REMOVED)
+    ok(town.type("db", "upgrade"))
+    copy = upgrade.place_copy(town.url, REMOVED)
+    assert isinstance(copy, upgrade.FileCopy)
+    Path(copy.aside).hardlink_to(copy.file)  # and then the power went
+    assert f"→ {REMOVED}" in ok(town.type("db", "upgrade", "--undo"))
+    assert (town.version, town.messages) == (REMOVED, 1)
+
+
 def test_there_is_no_way_back_over_a_message_that_came_since(town: Town, removing: None) -> None:
     town.make(REMOVED)
     ok(town.type("db", "upgrade"))

@@ -124,7 +124,10 @@ class FileCopy:
 
         Raises `Unreturnable` if a message came since the copy was made, which would be lost, or if there is an `aside`.
         """
-        if Path(self.aside).exists():
+        aside = Path(self.aside)
+        if aside.exists() and aside.samefile(self.file):
+            aside.unlink()  # left by a run that was interrupted between its two last steps
+        if aside.exists():
             raise Unreturnable(phrase("{name} exists already", name=self.aside))
         copied = self.open()
         _require_no_message_since(journal, copied)
@@ -132,7 +135,7 @@ class FileCopy:
             with engine.connect() as connection:  # one file each, without WAL
                 connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
             engine.dispose()
-        Path(self.aside).hardlink_to(self.file)  # there is a journal at every moment
+        aside.hardlink_to(self.file)  # there is a journal at every moment
         Path(self.name).replace(self.file)
         sync_folder(self.file.parent)
 
