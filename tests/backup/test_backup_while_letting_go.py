@@ -94,7 +94,7 @@ def test_a_backup_has_each_message_or_names_the_file_that_has_it(
     monkeypatch.setattr(integrity, "find_content_damage", find_more)
     monkeypatch.setattr(letting_go, "BATCH", 1)
     engine = transactions.open_journal(config.database_url, pooled=False)
-    prepared(engine, 6)
+    prepared(engine, 4)
     part = announced(engine, folder).number
     run = attrs.evolve(make_run(engine, folder), pause=turns.pause)
     ended: list[object] = []
@@ -103,9 +103,9 @@ def test_a_backup_has_each_message_or_names_the_file_that_has_it(
     while not ended:
         made = making.make_backup(config, settings, lambda: next(moments), lambda _step, _count: turns.take())
         assert made.record.restored
-    assert (went[0] < 6, went == sorted(went), turns.taken > 5) == (True, True, True), "some were made meanwhile"
+    assert (0 < went[0] < 4, turns.taken > 3) == (True, True), "it was made meanwhile"
     with transactions.read_transaction(engine) as tx:
         assert parts.read_part(tx, part).state is PartState.GONE, ended
         assert list(integrity.find_chain_damage(tx)) == []
         assert list(find_more(tx)) == []
-    assert went[-1] == 6
+    assert went[-1] == 4
