@@ -27,10 +27,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from hub.cli.documents_client import DocumentsClient
+from hub.config.database import parse_database_url
 from hub.demo.partners.letterbox import Letterbox, Shelf, make_server_context
 from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.protocol.signing import PartnerIdentity
+from hub.journal import unit_registry
+from hub.node.init_province import SQLITE, make_sample_units
 from hub.security.sample_pki import Authority
+from hub.store import transactions
 from tests import warm
 from tests.ports import find_free_ports
 from tests.warm import BIN
@@ -40,14 +44,18 @@ PATIENCE = 120.0
 
 
 def until(condition, what, patience=PATIENCE):
-    """Wait until *condition* gives something true, and return it; fail, naming *what*, when it never does."""
+    """Wait until *condition* gives something true, and return it; fail, naming *what*, when it never does.
+
+    At least as long between two looks as one takes: who asks by a command leaves the hub, and other tests, half of a core.
+    """
     limit = time.monotonic() + patience
     while True:
+        began = time.monotonic()
         found = condition()
         if found:
             return found
         assert time.monotonic() < limit, f"waited {patience} s for: {what}"
-        time.sleep(0.05)
+        time.sleep(max(0.05, time.monotonic() - began))
 
 
 @functools.cache
@@ -60,10 +68,32 @@ def _province() -> Path:
     return place / "hub"
 
 
-def copy_province(home: Path) -> None:
-    """Make *home* a directory as `lienthong init` does, on SQLite, with ports of its own and the keys of all others made so."""
+def copy_province(home: Path, database: str | None = None) -> None:
+    """Make *home* a directory as `lienthong init` does, with ports of its own and the keys of all others made so.
+
+    On SQLite, or in *database*, the URL of one on PostgreSQL that has the latest tables and nothing in them.
+    """
     shutil.copytree(_province(), home)
     _change_province_ports(home)
+    if database is not None:
+        config = home / "hub.toml"
+        before = config.read_text()
+        config.write_text(before.replace(json.dumps(SQLITE), json.dumps(database)))
+        assert config.read_text() != before
+        (home / "data/hub.db").unlink()
+        engine = transactions.open_journal(parse_database_url(database, home), pooled=False)
+        with transactions.write_transaction(engine) as tx:
+            unit_registry.write_registry_units(tx, make_sample_units())
+        engine.dispose()
+
+
+def has_tables(database: str) -> bool:
+    """Tell whether a database on PostgreSQL has tables already: making them takes most of `lienthong init`."""
+    engine = transactions.open_journal(parse_database_url(database, Path()), pooled=False)
+    try:
+        return transactions.read_schema_version(engine) is not None
+    finally:
+        engine.dispose()
 
 
 def _change_province_ports(home: Path) -> None:
@@ -116,11 +146,11 @@ class RunningHub:
         _change_ports([self.home / "hub.toml"], r"(?<=^port = )\d+")
 
     def _init(self, database: str | None) -> None:
-        if database:
+        if database and not (database.startswith("postgresql") and has_tables(database)):
             self.cli("init", self.home, "--soap-port", 0, "--admin-port", 0, "--database", database, config=False)
             _change_province_ports(self.home)
         else:
-            copy_province(self.home)
+            copy_province(self.home, database)
 
     def cli(self, *words, config=True, code=0, text=False):
         """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""

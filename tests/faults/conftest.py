@@ -2,12 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.config.database import parse_database_url
 from hub.demo.run.postgres import Absent, Server
+from hub.store import transactions
 from tests.conftest import cannot_be_had
 from tests.faults import matrix
 
@@ -56,18 +59,31 @@ def victim() -> Iterator[Server]:
         opened.__exit__(None, None, None)
 
 
-@pytest.fixture
-def fresh(victim):
-    """The URL of an empty database in it."""
-    name = "fresh"
+@pytest.fixture(scope="session")
+def template(victim: Server) -> str:
+    """The name of a database in it from which those of the towns are copied."""
+    name = "template_of_towns"
+    _administer(victim, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+    engine = transactions.open_journal(parse_database_url(victim.url(name), Path()), pooled=False)
+    transactions.upgrade_schema(engine)
+    engine.dispose()
+    return name
+
+
+def _administer(server: Server, *statements: str) -> None:
     engine = sa.create_engine(
-        victim.url().replace("postgresql://", "postgresql+psycopg://"),
+        server.url().replace("postgresql://", "postgresql+psycopg://"),
         isolation_level="AUTOCOMMIT",
         poolclass=sa.NullPool,
     )
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.exec_driver_sql(
-            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
-        )
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+@pytest.fixture
+def fresh(victim, template):
+    """The URL of a database in it with the latest tables and nothing in them."""
+    name = "fresh"
+    _administer(victim, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {template}")
     return victim.url(name)

@@ -31,7 +31,7 @@ from tests.conftest import ROOT
 from tests.faults import evidence, journal, record
 from tests.faults.evidence import Evidence, Stuck
 from tests.ports import find_free_ports
-from tests.running import PATIENCE, until
+from tests.running import PATIENCE, copy_province, has_tables, until
 from tests.warm import BIN
 
 #: How long one call to a partner may take here; a lease is three times that and ten seconds.
@@ -225,8 +225,11 @@ class Town:
         """Make the directories: a node each, one journal, and the partners that are pushed to.  *data*: where SQLite's file lies."""
         first = Node(home / "node-1")
         ports = iter(find_free_ports(2 * nodes + len(partners), host))  # at once, so that no two are alike
-        words = ["init", first.home, "--soap-port", next(ports), "--admin-port", next(ports)]
-        _cli(*words, *(["--database", database] if database else []))
+        if database is None or has_tables(database):
+            copy_province(first.home, database)
+        else:
+            words = ["init", first.home, "--soap-port", next(ports), "--admin-port", next(ports)]
+            _cli(*words, "--database", database)
         pki = first.home / "pki"
         authority = _authority(pki)
         units, ways = ["code,name,parent,since,until,aliases"], {}

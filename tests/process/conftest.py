@@ -15,7 +15,7 @@ def hub(request: pytest.FixtureRequest, tmp_path) -> Iterator[RunningHub]:
     Its journal is on SQLite, or where `@pytest.mark.parametrize("hub", DATABASES, indirect=True)` says.
     """
     on_postgresql = getattr(request, "param", "sqlite") == "postgresql"
-    fresh = request.getfixturevalue("postgresql").database(empty=True) if on_postgresql else nullcontext()
+    fresh = request.getfixturevalue("postgresql").database() if on_postgresql else nullcontext()
     with fresh as database:
         made = RunningHub(tmp_path / "hub", database)
         yield made

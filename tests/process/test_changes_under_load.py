@@ -151,7 +151,7 @@ class Town:
 )
 def town(request, tmp_path):
     if request.param == "two nodes":
-        with request.getfixturevalue("postgresql").database(empty=True) as database:
+        with request.getfixturevalue("postgresql").database() as database:
             first = prepare(RunningHub(tmp_path / "first", database))
             yield from closed(Town([first, RunningHub(tmp_path / "second", beside=first)]))
     else:

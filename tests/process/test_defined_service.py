@@ -56,7 +56,7 @@ def nodes(request, tmp_path):
         made[0].config.write_text("workers = 2\n" + re.sub("(?m)^workers = .*\n", "", text))
         yield start(made)
     else:
-        with request.getfixturevalue("postgresql").database(empty=True) as database:
+        with request.getfixturevalue("postgresql").database() as database:
             first = RunningHub(tmp_path / "first", database)
             yield start([first, RunningHub(tmp_path / "second", beside=first)])
 

@@ -28,7 +28,7 @@ def packet(number, *recipients):
 @pytest.fixture
 def pair(postgresql, tmp_path):
     """Two nodes of one province; none runs yet."""
-    with postgresql.database(empty=True) as database:
+    with postgresql.database() as database:
         first = RunningHub(tmp_path / "first", database)
         with (first.home / "partners/vpub.toml").open("a") as policy:
             policy.write('\n[policy]\ntimeout = "120s"\n')

@@ -267,7 +267,7 @@ def test_with_no_broker_from_the_start_the_hub_works_and_the_events_wait(hub, tm
 
 
 def test_a_second_node_publishes_when_the_first_is_gone(postgresql, broker, tmp_path):
-    with postgresql.database(empty=True) as url:
+    with postgresql.database() as url:
         first = RunningHub(tmp_path / "first", url)
         publish_to(first, broker.url)
         subscriber = Subscriber(broker, tmp_path)
