@@ -46,7 +46,7 @@ PATIENCE = 120.0
 def until(condition, what, patience=PATIENCE):
     """Wait until *condition* gives something true, and return it; fail, naming *what*, when it never does.
 
-    At least as long between two looks as one takes: who asks by a command leaves the hub, and other tests, half of a core.
+    As long between two looks as one takes, to a second: who asks by a command leaves the hub, and other tests, half of a core.
     """
     limit = time.monotonic() + patience
     while True:
@@ -55,7 +55,7 @@ def until(condition, what, patience=PATIENCE):
         if found:
             return found
         assert time.monotonic() < limit, f"waited {patience} s for: {what}"
-        time.sleep(max(0.05, time.monotonic() - began))
+        time.sleep(min(max(0.05, time.monotonic() - began), 1.0))
 
 
 @functools.cache

@@ -2,11 +2,11 @@
 
 import itertools
 import json
-import subprocess
 import time
 
 import pytest
 
+from tests import warm
 from tests.faults.faults import Fault
 from tests.faults.test_matrix import run
 from tests.faults.town import Town, opened
@@ -49,7 +49,9 @@ def gone(broker):
 def published(town):
     """Return how the feed stands, as an operator sees it."""
     command = [BIN / "lienthong", "-c", town.nodes[0].config, "db", "status", "--json"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["feed"]
+    told = warm.run(command)
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)["feed"]
 
 
 def numbers(broker, most):

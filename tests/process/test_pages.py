@@ -15,6 +15,7 @@ import pytest
 from hub.node.init_province import choose_ports
 from hub.store import transactions
 from hub.store.tables import event
+from tests import warm
 from tests.conftest import ROOT, cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import verified_by_xmlsec1
@@ -274,8 +275,9 @@ def answers_are_explained(place: Path) -> None:
     """Each field under --json stands in the section of its command."""
 
     def answer(words: str) -> list[dict[str, object]]:
-        command = [str(BIN / "lienthong"), "-c", str(place / "tinh/hub.toml"), *words.split(), "--json"]
-        ran = subprocess.run(command, capture_output=True, check=True)
+        command = [BIN / "lienthong", "-c", place / "tinh/hub.toml", *words.split(), "--json"]
+        ran = warm.run(command)
+        assert ran.returncode == 0, ran.stderr
         return [json.loads(line) for line in ran.stdout.splitlines()]
 
     page = {title: set(quoted(text)) for title, text in sections(DOCS / "reference/cli.md").items()}
