@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -22,7 +21,7 @@ from hub.audit.drill import drawing, sending, writing
 from hub.audit.drill.comparing import Reconciled, reconcile_drill
 from hub.audit.drill.expecting import SentStep
 from hub.audit.drill.plan import DrillPlan
-from hub.config import Config, Listen, Partner
+from hub.config import Partner
 from hub.config.service_files import read_shipped_services
 from hub.domain.model import Receive, Unit, UnitKind
 from hub.formats.spool import Drawer, Octets
@@ -49,6 +48,7 @@ from hub.workload import closing
 from tests import dossiers, pki
 from tests.packets import letter
 from tests.promised import keep_promises
+from tests.province import make_config
 
 #: A day in a period behind which the Lunar New Year lies: 15/01 to 14/02/2026, with holidays from the 16th to the 20th.
 TODAY = date(2026, 2, 10)
@@ -135,27 +135,8 @@ class DrillHub:
                 url="https://x",
             ),
         ]
-        ca, defined = AUTHORITY.certificate, read_shipped_services()
-        config = Config(
-            path=Path("hub.toml"),
-            name="Diễn tập",
-            province="H55",
-            upstream="vpcp",
-            soap=Listen("127.0.0.1", 1, 1),
-            admin=Listen("127.0.0.1", 2, 1),
-            public_url=None,
-            identity=identity("hub"),
-            tls=identity("hub"),
-            authorities=(ca,),
-            crls=(),
-            anchors=Anchors([ca], []),
-            database_url="",
-            data=Path("data"),
-            archive=Path("data/archive"),
-            partners={each.code: each for each in partners},
-            sample=False,
-            services=defined,
-        )
+        defined = read_shipped_services()
+        config = make_config("Diễn tập", identity("hub"), AUTHORITY.certificate, partners, services=defined)
         self.province = Province.of(config, known)
         access = JournalAccess(InlineDatabase(self.engine), run_at_once, _nothing, _nothing)
         live, endpoints = Live(Setup(self.province)), list_endpoints(access)

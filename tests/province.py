@@ -1,13 +1,19 @@
 """A small province for tests: one department that fetches, the province office that is pushed to, the axis above."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from cryptography.x509 import Certificate
+
+from hub.config import Config, Listen, Partner
 from hub.domain.ids import make_first_id
 from hub.domain.model import Message, Packet, PacketKind, Receive, ResponseFor, Unit
 from hub.journal.decisions import MessageEntry
+from hub.security.certificates import Anchors, Identity
 from hub.services import list_services
 from hub.units.routing import RoutedPartner, Routes
 
@@ -27,6 +33,32 @@ POSTS = (
     RoutedPartner("vpcp", (), Receive.PUSH),
     RoutedPartner("any", ("*",), Receive.NONE),
 )
+
+
+def make_config(name: str, identity: Identity, ca: Certificate, partners: Iterable[Partner], **more: Any) -> Config:
+    """Return the configuration of a hub without files and ports, whose *identity* and partners *ca* has certified."""
+    return Config(
+        path=Path("hub.toml"),
+        name=name,
+        province="H55",
+        upstream="vpcp",
+        soap=Listen("127.0.0.1", 1, 1),
+        admin=Listen("127.0.0.1", 2, 1),
+        public_url=None,
+        identity=identity,
+        tls=identity,
+        authorities=(ca,),
+        crls=(),
+        anchors=Anchors([ca], []),
+        database_url="",
+        data=Path("data"),
+        archive=Path("data/archive"),
+        partners={each.code: each for each in partners},
+        sample=False,
+        **more,
+    )
+
+
 #: What of a configuration says what a partner may call.
 GRANTING: Any = SimpleNamespace(upstream="vpcp", every_service=list_services(), services={})
 ROUTES = Routes.of(UNITS, POSTS, province="H55", upstream="vpcp")

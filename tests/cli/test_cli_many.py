@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 from hub.cli import lienthong
 from hub.cli.report import many
 from tests import homes
-from tests import pki as people
 from tests.officials import by_xmlsec
 from tests.pki import authority
 from tests.signed_pdfs import by_pyhanko
@@ -24,14 +23,6 @@ NOW = datetime.now(UTC)  # the command line reads the real clock
 PERIOD = f"{NOW.year - 1}-10"
 CA = authority("Persons of many units", NOW)
 HEAD, STRANGER = CA.issue("Head"), CA.issue("Stranger")
-GOV = """adapter = "govreport"
-receive = "push"
-services = ["reports"]
-units = ["*"]
-url = "http://127.0.0.1:9"
-[policy]
-transport = "plain"
-"""
 MAIL = """adapter = "mail"
 receive = "push"
 url = "smtp://mail.tinh.gov.vn"
@@ -47,16 +38,7 @@ SOME = ("--unit", "H55.13", "--unit", "H55.14", "--unit", "H55.15")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub with one official who signs for three units, and a partner that takes reports."""
     home = homes.begin(tmp_path_factory.mktemp("many") / "tinh")
-    (home / "partners/baocao.toml").write_text(GOV)
-    folder = home / "officials"
-    folder.mkdir()
-    (folder / "ca.crt").write_bytes(people.pem(CA.certificate))
-    (folder / "head.crt").write_bytes(people.pem(HEAD.certificate))
-    (folder / "head.toml").write_text(
-        'name = "Head"\ncertificates = ["officials/head.crt"]\nunits = ["H55.13", "H55.14", "H55.15"]\n'
-    )
-    with (home / "hub.toml").open("a") as file:
-        file.write('\n[officials]\nanchors = ["officials/ca.crt"]\n')
+    homes.add_officials(home, CA.certificate, {"head": (HEAD, ["H55.13", "H55.14", "H55.15"])})
     return home
 
 

@@ -23,31 +23,13 @@ NOW = datetime.now(UTC)  # the command line reads the real clock
 PERIOD = f"{NOW.year - 1}-10"
 CA = authority("Persons of today", NOW)
 AN, BINH = CA.issue("An"), CA.issue("Bình")
-GOV = """adapter = "govreport"
-receive = "push"
-services = ["reports"]
-units = ["*"]
-url = "http://127.0.0.1:9"
-[policy]
-transport = "plain"
-"""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub with officials, and a partner that takes reports."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    (home / "partners/baocao.toml").write_text(GOV)
-    folder = home / "officials"
-    folder.mkdir()
-    (folder / "ca.crt").write_bytes(people.pem(CA.certificate))
-    for code, identity, unit in (("an", AN, "H55.13"), ("binh", BINH, "H55.14")):
-        (folder / f"{code}.crt").write_bytes(people.pem(identity.certificate))
-        (folder / f"{code}.toml").write_text(
-            f'name = "{code}"\ncertificates = ["officials/{code}.crt"]\nunits = ["{unit}"]\n'
-        )
-    with (home / "hub.toml").open("a") as file:
-        file.write('\n[officials]\nanchors = ["officials/ca.crt"]\n')
+    homes.add_officials(home, CA.certificate, {"an": (AN, ["H55.13"]), "binh": (BINH, ["H55.14"])})
     return home
 
 

@@ -3,23 +3,23 @@
 import hashlib
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 import attrs
 import sqlalchemy as sa
 
-from hub.config import Config, Listen, Partner
+from hub.config import Partner
 from hub.domain.ids import make_id
 from hub.domain.model import Receive, Unit, UnitMark
 from hub.intake import admission
 from hub.journal import unit_registry
 from hub.journal.decisions import MessageEntry
 from hub.report.form.book import Book, read_shipped_book
-from hub.security.certificates import Anchors, Identity
+from hub.security.certificates import Identity
 from hub.soap import documents_requests
 from hub.store import transactions
 from hub.units.province import Province
 from tests import pki
+from tests.province import make_config
 from tests.recount import places
 
 TABLES = (
@@ -59,32 +59,11 @@ def identity(name: str) -> Identity:
 def province() -> Province:
     """Return the hub's own picture of the places that the recount knows."""
     receive = {"fetch": Receive.FETCH, "push": Receive.PUSH, "none": Receive.NONE}
-    partners = {
-        code: Partner(
-            code=code, name=code, certificates=(identity(code).certificate,), units=units, receive=receive[how]
-        )
+    partners = [
+        Partner(code=code, name=code, certificates=(identity(code).certificate,), units=units, receive=receive[how])
         for code, (units, how) in places.PARTNERS.items()
-    }
-    ca = _authority().certificate
-    config = Config(
-        path=Path("hub.toml"),
-        name="Lịch sử",
-        province=places.PROVINCE,
-        upstream=places.UPSTREAM,
-        soap=Listen("127.0.0.1", 1, 1),
-        admin=Listen("127.0.0.1", 2, 1),
-        public_url=None,
-        identity=identity("hub"),
-        tls=identity("hub"),
-        authorities=(ca,),
-        crls=(),
-        anchors=Anchors([ca], []),
-        database_url="",
-        data=Path("data"),
-        archive=Path("data/archive"),
-        partners=partners,
-        sample=False,
-    )
+    ]
+    config = make_config("Lịch sử", identity("hub"), _authority().certificate, partners)
     return Province.of(config, units())
 
 
