@@ -470,20 +470,17 @@ def _exchange(made: ScreenTown) -> None:
 
 def _be_late(made: ScreenTown) -> None:
     """Give units work that is late, ends soon, or waits; one has a long name."""
-    today, long = NOW.date(), "Thành lập và hoạt động của tổ hợp tác, hợp tác xã, liên hiệp hợp tác xã"
+    told, today = NOW - timedelta(days=100), NOW.date()
+    long = "Thành lập và hoạt động của tổ hợp tác, hợp tác xã, liên hiệp hợp tác xã"
     with transactions.write_transaction(made.town.engine) as tx:
         for number in range(14):
             unit, late = ("H55.41", "H55.15", "H55.83")[number % 3], timedelta(days=9 - number)
             of = (("field", f"L{number % 2}"), ("field_name", long if number % 2 else "Đất đai"))
             key, due = f"{unit}-26.1109-{number:04d}", today - late
-            tell(tx, unit, "dossiers", key, "received", NOW, day=due - timedelta(days=20), due=due, attributes=of)
+            tell(tx, unit, "dossiers", key, "received", told, day=due - timedelta(days=20), due=due, attributes=of)
         kind = (("kind", "bao-cao"), ("officer", "CB-07"))
-        tell(tx, "H55.30", "work", "VB-0117", "assigned", NOW, day=today, due=today, attributes=kind)
-        tell(
-            tx, "H55.30", "documents", '["H55","9"]', "received", NOW, due=today, code="915/UBND-VX", counterpart="H55"
-        )
+        tell(tx, "H55.30", "work", "VB-0117", "assigned", told, day=today, due=today, attributes=kind)
         settle(tx)
-    made.town.wait(seconds=2)
 
 
 def _fail(made: ScreenTown) -> None:
