@@ -12,6 +12,7 @@ import attrs
 from hub.config.table import ConfigTable
 from hub.domain.sanitize import show_value
 from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 from hub.partner.policy import parse_duration
 from hub.security import encryption as safe
 from hub.security.encryption import Safe
@@ -55,7 +56,11 @@ def read_lookup_settings(table: ConfigTable, home: Path) -> LookupSettings | Non
     try:
         opened = safe.open_safe(file)
     except (OSError, ValueError) as error:
-        table.wrong("key-file", phrase("{file} cannot be used: {error}", file=file, error=error), safe.KEY_EXPECTED)
+        table.wrong(
+            "key-file",
+            phrase("{file} cannot be used: {error}", file=file, error=name_system_error(error)),
+            safe.KEY_EXPECTED,
+        )
         return None
     return LookupSettings(safe=opened, key_file=file, cache=cache, quota=quota)
 

@@ -365,6 +365,13 @@ def test_the_certificate_must_name_the_hub_and_have_days_left(
     assert examination.judge_hub_certificate(config, NOW).verdict is verdict
 
 
+def test_a_ca_of_which_no_revocation_is_heard_is_named(home: Path) -> None:
+    config = read_config(home / "hub.toml", {})
+    assert list(examination.judge_revocation(config)) == []
+    (found,) = examination.judge_revocation(attrs.evolve(config, crls=(), sources=()))
+    assert (found.verdict, "--crl-url" in str(found.advice)) == (WARNING, True)
+
+
 def backed_up(every: timedelta | None = None) -> BackupSettings:
     return BackupSettings(
         folder=Path("/b"), recipients=(), every=every, at=timedelta(), keep=1, configuration=True, keys=False
@@ -415,6 +422,8 @@ def test_a_hub_with_a_certificate_of_yesterday_needs_a_reload(ca: pki.Authority)
     assert found.verdict is FAILED
     port, ready = running.judge_answer("admin", HubAnswer(new, {"disk": "low", "schema": "ok"}), new)
     assert (port.verdict, ready.verdict, said(ready)) == (OK, FAILED, "/readyz: disk low")
+    _, ready = running.judge_answer("admin", HubAnswer(new, {"receipts": "awaited"}, ready=True), new)
+    assert (ready.verdict, said(ready)) == (WARNING, "/readyz: receipts awaited"), "the hub serves"
 
 
 def seen(state: NodeState = NodeState.ALIVE, version: str = "2", settings: tuple[str, ...] = ()) -> SeenNode:

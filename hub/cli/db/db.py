@@ -232,7 +232,8 @@ def _refuse_without_room(file: Path) -> None:
 
     # once for the copy, once for what the migrations write before they are undone there
     if lacking := describe_lacking_room(file.parent, 2 * file.stat().st_size):
-        raise CommandStop(say(lacking))
+        said = t("make room; or `--no-copy`, without the rehearsal and without the copy to go back to: back up before")
+        raise CommandStop(f"{say(lacking)} ({said})")
 
 
 def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine") -> None:

@@ -52,6 +52,7 @@ def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[
     if config is not None:
         yield judge_files(_list_files(config), _stat_or_none(config.data), os.geteuid())
         yield judge_hub_certificate(config, now)
+        yield from judge_revocation(config)
         found, seen = examine_database(config, clock)
         yield from found
         yield from examine_running(config, seen)
@@ -191,6 +192,20 @@ def judge_hub_certificate(config: Config, now: datetime) -> Diagnosis:
     if days < RENEWAL.days:
         return Diagnosis("certificate", DiagnosisState.WARNING, found, phrase("ask the CA for the next one now"))
     return Diagnosis("certificate", DiagnosisState.OK, found)
+
+
+def judge_revocation(config: Config) -> Iterator[Diagnosis]:
+    """Yield a warning for each trusted CA of which the hub knows neither a CRL nor where to ask."""
+    known = {each.issuer for each in config.crls} | {each.issuer.subject for each in config.sources}
+    for authority in config.authorities:
+        if authority.subject not in known:
+            found = phrase(
+                "nothing tells which certificates of {ca} are revoked", ca=authority.subject.rfc4514_string()
+            )
+            advice = phrase(
+                "`lienthong trust add FILE --crl-url URL`: a stolen key of a partner opens the hub until then"
+            )
+            yield Diagnosis("revocation", DiagnosisState.WARNING, found, advice)
 
 
 def names_host(certificate: x509.Certificate, host: str) -> bool:

@@ -34,6 +34,7 @@ class HubAnswer:
     certificate: x509.Certificate | None  #: None: no TLS came about
     reasons: Mapping[str, str] = attrs.field(factory=dict)  #: of `/readyz`: code by check
     error: str = ""  #: why there is no answer
+    ready: bool = False  #: of `/readyz`: the hub takes messages, whatever else it tells
 
 
 def examine_running(config: Config, nodes: list[SeenNode] | None) -> Iterator[Diagnosis]:
@@ -81,7 +82,8 @@ def judge_answer(port: str, answer: HubAnswer, configured: x509.Certificate) -> 
     wrong = {name: code for name, code in answer.reasons.items() if code != "ok"}
     if wrong:
         found = phrase("/readyz: {reasons}", reasons=", ".join(f"{name} {code}" for name, code in wrong.items()))
-        yield Diagnosis("ready", DiagnosisState.FAILED, found, phrase("docs/howto/operate.md, Is it well"))
+        verdict = DiagnosisState.WARNING if answer.ready else DiagnosisState.FAILED
+        yield Diagnosis("ready", verdict, found, phrase("docs/howto/operate.md, Is it well"))
     elif answer.reasons:
         yield Diagnosis("ready", DiagnosisState.OK, phrase("/readyz finds everything well"))
 
@@ -138,7 +140,8 @@ def _ask(listen: Listen, *, ready: bool) -> HubAnswer:
             return HubAnswer(certificate)
         connection.request("GET", "/readyz")
         said = json.loads(connection.getresponse().read(65536))
-        return HubAnswer(certificate, {str(name): str(code) for name, code in said["reasons"].items()})
+        reasons = {str(name): str(code) for name, code in said["reasons"].items()}
+        return HubAnswer(certificate, reasons, ready=said["ready"] is True)
     except (OSError, ValueError, KeyError, AttributeError, http.client.HTTPException) as error:
         return HubAnswer(certificate, error=str(error) or type(error).__name__)
     finally:
