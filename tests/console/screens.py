@@ -265,8 +265,8 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="integration", address="/integration/vpub", pictured=True)
     yield Screen(name="integration-fetching", address="/integration/soyte")
     yield Screen(name="readiness", address="/readiness", pictured=True)
-    yield Screen(name="alerts", address="/alerts")
-    yield Screen(name="retention", address="/retention")
+    yield Screen(name="alerts", address="/alerts", pictured=True)
+    yield Screen(name="retention", address="/retention", pictured=True)
 
 
 def _trust(made: ScreenTown) -> Iterator[Screen]:
