@@ -134,7 +134,7 @@ def acknowledge(screen: Screen, condition: str | None, about: str | None, everyt
     with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
         chosen = [each.key for each in hub_alerts.read_alerts(tx, ended=False) if _fits(each.key, condition, about)]
         if not chosen and condition is not None:
-            raise CommandStop(t("no such alert is raised"), NOT_FOUND)
+            raise CommandStop(t("no such alert is raised; `lienthong alerts list` shows those that are"), NOT_FOUND)
         now = datetime.now(UTC)
         done = hub_alerts.acknowledge_alerts(tx, chosen, by=by, note=note.strip(), now=now)
     for each in done:
