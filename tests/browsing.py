@@ -17,7 +17,7 @@ import pytest
 from hub.console import edge
 from hub.formats.spool import Octets
 from tests.conftest import cannot_be_had
-from tests.running import PATIENCE
+from tests.waiting import PATIENCE
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 

@@ -33,6 +33,7 @@ from hub.security.certificates import Anchors, Signer
 from hub.units.live import Live, Setup
 from tests import pki
 from tests.conftest import cannot_be_had, not_applicable
+from tests.waiting import PATIENCE
 
 reactor: Any = installed
 BEGAN = datetime.now(UTC)
@@ -68,10 +69,10 @@ def running() -> Iterator[None]:
     reactor.callWhenRunning(started.set)
     thread = threading.Thread(target=reactor.run, kwargs={"installSignalHandlers": False}, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(PATIENCE)
     yield
     reactor.callFromThread(reactor.stop)
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def message(content=CONTENT, **more):

@@ -20,7 +20,7 @@ import attrs
 from hub.demo.partners.notebook import read_notebook
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
 from tests import warm
-from tests.running import PATIENCE
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,7 +13,6 @@ import signal
 import ssl
 import tempfile
 import threading
-import time
 import tomllib
 import urllib.error
 import urllib.request
@@ -37,25 +36,10 @@ from hub.security.sample_pki import Authority
 from hub.store import transactions
 from tests import warm
 from tests.ports import find_free_ports
+from tests.waiting import PATIENCE, until
 from tests.warm import BIN
 
-#: Seconds that anything may take which a test waits for: what comes soon costs no more for it, and a busy machine fails no test.
-PATIENCE = 120.0
-
-
-def until(condition, what, patience=PATIENCE):
-    """Wait until *condition* gives something true, and return it; fail, naming *what*, when it never does.
-
-    As long between two looks as one takes, to a second: who asks by a command leaves the hub, and other tests, half of a core.
-    """
-    limit = time.monotonic() + patience
-    while True:
-        began = time.monotonic()
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < limit, f"waited {patience} s for: {what}"
-        time.sleep(min(max(0.05, time.monotonic() - began), 1.0))
+__all__ = ["PATIENCE", "RunningHub", "copy_province", "until"]
 
 
 @functools.cache

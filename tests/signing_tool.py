@@ -20,6 +20,7 @@ import pytest
 from hub.security.certificates import Identity
 from tests import pki
 from tests.officials import by_signxml
+from tests.waiting import PATIENCE
 
 _OTHER = {
     "cancel": json.dumps({"Status": 1, "Error": "Người dùng hủy ký số", "Signature": None}),
@@ -63,7 +64,7 @@ def signing_tool(folder: Path, person: Identity) -> Iterator[SigningTool]:
     tool = SigningTool(person)
 
     def serve(connection: Any) -> None:
-        answer = tool.answer(connection.request.path, connection.recv(timeout=30))
+        answer = tool.answer(connection.request.path, connection.recv(timeout=PATIENCE))
         if answer is not None:
             connection.send(answer)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests import warm
+from tests.waiting import PATIENCE
 from tests.warm import BIN, Started
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def told():
     yield start
     for process in begun:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
         process.stdin.close()
         process.stdout.close()
 
@@ -39,7 +40,7 @@ def test_it_has_an_id_a_session_a_directory_and_an_environment_of_its_own(told, 
     pid, session, place, said = process.stdout.read().splitlines()
     assert (int(pid), int(session), place, said) == (process.pid, process.pid, str(tmp_path), "đây")
     assert process.pid != told("who").pid
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_it_reads_until_the_end_of_its_input_though_others_were_started_meanwhile(told):
@@ -47,21 +48,21 @@ def test_it_reads_until_the_end_of_its_input_though_others_were_started_meanwhil
     first.stdin.write(b"one")
     first.stdin.close()
     assert first.stdout.read() == b"one"
-    assert first.wait(10) == 0
+    assert first.wait(PATIENCE) == 0
     assert second.poll() is None
     second.stdin.close()
-    assert second.wait(10) == 0
+    assert second.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(("words", "code"), [(["exit", "78"], 78), (["raise"], 1), (["say"], 1)])
 def test_its_exit_code_is_that_of_the_interpreter(told, words, code):
-    assert told(*words, stderr=subprocess.DEVNULL).wait(10) == code
+    assert told(*words, stderr=subprocess.DEVNULL).wait(PATIENCE) == code
 
 
 def test_it_waits_for_its_threads_and_does_at_its_end_what_it_registered_and_all_it_said_comes_out(told):
     process = told("last", text=True)
     assert process.stdout.read() == "thread exit"
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_signal_ends_it_and_is_its_exit_code(told):
@@ -69,7 +70,7 @@ def test_a_signal_ends_it_and_is_its_exit_code(told):
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.05)
     process.kill()
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(PATIENCE) == -signal.SIGKILL
     process.kill()  # nobody else gets it
 
 
@@ -91,4 +92,4 @@ def test_the_command_line_is_the_same():
 def test_another_program_or_an_interpreter_that_is_changed_is_started_as_ever(words, env):
     process = warm.start(words, stdout=subprocess.DEVNULL, env=os.environ | env)
     assert isinstance(process, subprocess.Popen)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0

@@ -22,6 +22,7 @@ from hub.store import transactions
 from tests.backup.test_witness import follow, missing, record
 from tests.conftest import ROOT, cannot_be_had
 from tests.pages import fenced, parts
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
 #: The moment that the page names.
@@ -94,10 +95,7 @@ def led_back(place: Path, programs: Path) -> None:
         follow(engine, seen)
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             last = str(connection.exec_driver_sql("SELECT pg_walfile_name(pg_switch_wal())").scalar())
-        until = time.monotonic() + 30
-        while not (place / f"kept/wal/{last}.age").exists():
-            assert time.monotonic() < until, "the log is not archived"
-            time.sleep(0.05)
+        until((place / f"kept/wal/{last}.age").exists, "the log to be archived")
     typed(unpack, PGDATA=str(place / "new/data"))
     owned(place / "new")
     (place / "new/data").chmod(0o700)
@@ -105,10 +103,7 @@ def led_back(place: Path, programs: Path) -> None:
     assert MOMENT not in said["recovery_target_time"]
     with Server.open(said, place / "new") as server:
         engine = opened(server)
-        until = time.monotonic() + 30
-        while in_recovery(engine):
-            assert time.monotonic() < until, "the server still reads its log"
-            time.sleep(0.05)
+        until(lambda: not in_recovery(engine), "the server to have read its log")
         with transactions.read_transaction(engine) as tx:
             assert set(tx.exec_driver_sql("SELECT message_id FROM message").scalars()) == {"m1", "m2"}
             assert "it was put back" in str(lineage.find_put_back(tx, seen.read_last()))

@@ -21,6 +21,7 @@ from tests.overload import payloads
 from tests.packets import letter
 from tests.runtime.test_thread_pool import Reactor
 from tests.signatures import Layout
+from tests.waiting import PATIENCE
 
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 
@@ -91,8 +92,8 @@ def test_others_are_answered_while_a_small_call_is_explained_or_judged_by_rules(
     intake._endpoint = attrs.evolve(cast("Any", intake._endpoint), access=intake._access)
     begun, goes_on = Event(), Event()
     _ = room.work(HUB, THRESHOLD, begun.set)
-    _ = room.work(HUB, THRESHOLD, goes_on.wait, 20)
-    assert begun.wait(5)
+    _ = room.work(HUB, THRESHOLD, goes_on.wait, PATIENCE)
+    assert begun.wait(PATIENCE)
     packet = letter("H55.13", ["H55.01"], document_id="D1")
     if "strict" in dear:
         body = frontdesk.written(ME, documents_requests.SendDocument(packet, "m1"))

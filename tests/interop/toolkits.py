@@ -28,7 +28,7 @@ import attrs
 from lxml import etree
 
 from tests.conftest import cannot_be_had
-from tests.running import PATIENCE
+from tests.waiting import PATIENCE
 
 HERE = Path(__file__).parent
 

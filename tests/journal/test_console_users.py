@@ -23,6 +23,7 @@ from hub.journal.upkeep import successions
 from hub.store import transactions
 from hub.units.deeds import WORK, DeedOrder, Estate
 from tests.province import NOW, UNITS
+from tests.waiting import PATIENCE
 
 AN = User(name="an", role=Role.CLERK, units=("H55.13",), added_at=NOW, changed_at=NOW)
 RULER = attrs.evolve(AN, role=Role.ADMINISTRATOR, units=("*",))
@@ -218,9 +219,9 @@ def test_of_two_administrators_at_once_one_stays(engine):
 
     first = Thread(target=lock, args=("binh", "an", 0.3))
     first.start()
-    assert first_locked.wait(20)
+    assert first_locked.wait(PATIENCE)
     lock("an", "binh", 0)
-    first.join(20)
+    first.join(PATIENCE)
     assert refused == [("an", "last-administrator")]
     with transactions.read_transaction(engine) as tx:
         assert [each.locked_at for each in users.find_users(tx, ["an", "binh"])] == [None, NOW]

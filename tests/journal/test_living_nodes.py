@@ -24,6 +24,7 @@ from hub.store.notify import NotifyListener
 from hub.store.tables import node as table
 from hub.store.tables import upgrade
 from tests.province import NOW, ROUTES, document, entry
+from tests.waiting import PATIENCE
 
 LEASE = timedelta(seconds=100)
 
@@ -248,7 +249,7 @@ def bells(postgresql):
             bell = NotifyListener(transactions.open_journal(url, pooled=False), clock, name, rung.set)  # type: ignore[arg-type]
             bell.startService()
             hung.append(bell)
-            assert rung.wait(20), "it looks when it begins to hear"
+            assert rung.wait(PATIENCE), "it looks when it begins to hear"
             rung.clear()
             clock.advance(1)
             return bell, rung, clock
@@ -272,7 +273,7 @@ def test_a_node_hears_what_another_makes_due_after_its_commit_and_not_what_it_di
     with transactions.write_transaction(other) as tx:
         messages.record_message(tx, entry(document(document_id="D3"), 3), ROUTES)
         assert not rung.wait(0.2), "not before the commit"
-    assert rung.wait(20)
+    assert rung.wait(PATIENCE)
 
 
 def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_missed(bells):
@@ -282,7 +283,7 @@ def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_mis
     with transactions.write_transaction(other) as tx:
         query = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%%'"
         assert tx.exec_driver_sql(query).scalar() is True
-    assert rung.wait(20)
+    assert rung.wait(PATIENCE)
     assert bell.is_listening
 
 

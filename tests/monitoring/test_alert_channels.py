@@ -43,6 +43,7 @@ from hub.security import tls
 from hub.security.certificates import Anchors
 from hub.units.live import Live
 from tests import pki
+from tests.waiting import PATIENCE
 
 AT = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
 KEY = b"0123456789abcdef01234567"
@@ -180,7 +181,7 @@ def spin(reactor, coroutine):
     """Return the result of *coroutine*, which waits for the reactor."""
     done: list[Any] = []
     _ = Deferred.fromCoroutine(coroutine).addBoth(done.append)
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not done and time.monotonic() < until:
         reactor.iterate(0.01)
     if isinstance(done[0], Failure):

@@ -38,6 +38,7 @@ from hub.services import list_services
 from tests import pki
 from tests.pki import DAY, NOW
 from tests.province import ROUTES, document, entry
+from tests.waiting import PATIENCE
 
 HUB = pki.authority().issue("hub", ends=NOW + 300 * DAY)
 SERVER = pki.authority().issue("server", ends=NOW + 300 * DAY)
@@ -82,7 +83,7 @@ def listening(answer: Answer, context: SSL.Context | None = None) -> Iterator[in
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-    thread.join(5)
+    thread.join(PATIENCE)
 
 
 def say(octets: bytes) -> Answer:
@@ -221,11 +222,11 @@ def test_each_answer_has_its_verdict(answer: bytes, verdict: str, do: str) -> No
 
 
 def test_what_speaks_no_tls_or_nothing_at_all_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound_check, "PATIENCE", 0.2)
     with listening(say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         found = tried(partner(port))
     assert "scheme" in found[ConnectionStepName.TLS][0][2]
-    with listening(lambda _line: threading.Event().wait(0.5)) as port:
+    with listening(lambda _line: threading.Event().wait(1)) as port, monkeypatch.context() as impatient:
+        impatient.setattr(outbound_check, "PATIENCE", 0.2)
         found = tried(partner(port))
     assert "says nothing" in found[ConnectionStepName.TLS][0][2]
     with listening(lambda _line: None) as port:

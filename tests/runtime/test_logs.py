@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from hub.runtime import logs
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def test_a_line_that_a_signal_interrupts_holds_up_nothing():
     logs.configure_logs(stream)
     thread = threading.Thread(target=lambda: structlog.get_logger().warning("one", partner="vpub"), daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive(), "the handler waits for the line that it has interrupted"
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(each["event"], each["level"]) for each in said] == [("one", "warning"), ("Received SIGTERM", "info")]
@@ -105,7 +106,7 @@ def test_when_the_reader_is_gone_whoever_waits_for_it_goes_on():
         logger.msg("x" * 200)
     (thread,) = (each for each in threading.enumerate() if each.name == "log")
     os.close(read_end)
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert not logger._waiting
     with pytest.raises(BrokenPipeError):

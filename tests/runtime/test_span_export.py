@@ -11,6 +11,7 @@ from hub.config.upkeep.tracing import TracingSettings
 from hub.domain.spans import NO_TRACER, SpanWork, name_span
 from hub.runtime import span_export
 from hub.runtime.span_export import make_tracer
+from tests.waiting import PATIENCE
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 MESSAGE = "0192f0c1-0000-7000-8000-000000000001"
@@ -113,7 +114,7 @@ def test_a_collector_whose_answer_has_no_end_holds_nothing_up():
             pass
         ending = threading.Thread(target=export.finish, daemon=True)
         ending.start()
-        ending.join(8)
+        ending.join(PATIENCE)
         assert asked.is_set()
         assert not ending.is_alive()
         over.set()

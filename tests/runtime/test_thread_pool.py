@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError
 from hub.domain.fair_queue import HUB, Owner
 from hub.domain.turns import leave_turn
 from hub.runtime.thread_pool import LEAST, THRESHOLD, WorkScheduler, _Piece
+from tests.waiting import PATIENCE
 
 ONE, OTHER = Owner("sotttt"), Owner("vpub")
 DEAR = THRESHOLD
@@ -97,11 +98,11 @@ class Held:
         room.startService()
         begun = Event()
         _ = room.work(HUB, DEAR, self._hold, begun)
-        assert begun.wait(5)
+        assert begun.wait(PATIENCE)
 
     def _hold(self, begun):
         begun.set()
-        assert self._go.wait(5)
+        assert self._go.wait(PATIENCE)
 
     def let_go(self):
         self._go.set()

@@ -32,7 +32,7 @@ from hub.store.group_commit import commit_steps
 from hub.store.tables import delivery
 from hub.store.transactions import run_reading
 from tests.province import NOW, ROUTES, document, entry, status
-from tests.running import until
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -380,7 +380,7 @@ def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
     def second(tx, item):
         if item.id not in begun:  # the first time only: the run that gave way goes alone
             begun.add(item.id)
-            gate.wait(5)
+            gate.wait(PATIENCE)
         return messages.record_message(tx, item, ROUTES)
 
     def run(batch):
