@@ -19,7 +19,7 @@ log = structlog.get_logger()
 class PeriodicService(Service):
     """Calls `work` at its start and then every `every` seconds.
 
-    A run that fails is logged, and the next one tries again. A stop waits for the running call and then calls `finish`.
+    A run that fails is logged, unless the run before failed with the same words, and the next one tries again. A stop waits for the running call and then calls `finish`.
     """
 
     every: ClassVar[float]  #: interval in seconds
@@ -28,6 +28,7 @@ class PeriodicService(Service):
     _clock: IReactorTime  #: a monotonic clock, such as the reactor's
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
+    _told: str = ""  #: how the last run failed, as it was logged; empty: it did not
     stopping: bool = False  #: whether the service is being stopped: `work` then begins no further step
 
     def startService(self) -> None:
@@ -58,9 +59,15 @@ class PeriodicService(Service):
             if not self.stopping:
                 raise
         except (Unready, ConfigurationFault) as fault:
-            log.warning(self.failure, error=str(fault))
-        except Exception:
-            log.exception(self.failure)
+            if str(fault) != self._told:
+                log.warning(self.failure, error=str(fault))
+            self._told = str(fault)
+        except Exception as error:
+            if repr(error) != self._told:
+                log.exception(self.failure)
+            self._told = repr(error)
+        else:
+            self._told = ""
 
     async def work(self) -> None:
         """Do the work once. May raise: what is not done is done by the next run."""

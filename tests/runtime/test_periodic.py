@@ -40,6 +40,22 @@ def test_a_run_that_fails_is_logged_and_the_next_one_tries_again(error, level):
     _ = service.stopService()
 
 
+def test_a_failure_is_logged_once_until_it_is_another_or_ended():
+    outcomes = {1: Unready("away"), 2: Unready("away"), 3: Unready("full"), 5: Unready("full"), 6: KeyError("x")}
+
+    def fail(run: int) -> None:
+        if run in outcomes:
+            raise outcomes[run]
+
+    service = Counting(fail)
+    with capture_logs() as logged:
+        service.startService()
+        for _ in range(5):
+            service._clock.advance(10)  # type: ignore[attr-defined]
+    assert [each.get("error", "KeyError") for each in logged] == ["away: ", "full: ", "full: ", "KeyError"]
+    _ = service.stopService()
+
+
 def test_a_stop_may_cancel_the_running_work():
     waiting: Deferred[None] = Deferred()
 
