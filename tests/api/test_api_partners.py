@@ -105,7 +105,10 @@ def test_what_the_hub_refuses_or_cannot_write_is_taken_back(
     with monkeypatch.context() as patched:
         patched.setattr("hub.node.partner_manager.write_edits", _fail)
         assert program.post("/partners/soyte/settings", order, key="k").status == 500
-        assert (program.said["code"], program.said["detail"].endswith("No space left")) == ("unwritable", True)
+        assert (program.said["code"], program.said["detail"].endswith("No space left on device")) == (
+            "unwritable",
+            True,
+        )
     assert program.post("/partners/soyte/settings", order, key="k").status == 200, "a refused order leaves no key"
 
 
