@@ -28,7 +28,7 @@ class PeriodicService(Service):
     _clock: IReactorTime  #: a monotonic clock, such as the reactor's
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
-    _told: str = ""  #: how the last run failed, as it was logged; empty: it did not
+    _last_failure: str = ""  #: how the last run failed, as it was logged; empty: it did not
     stopping: bool = False  #: whether the service is being stopped: `work` then begins no further step
 
     def startService(self) -> None:
@@ -59,15 +59,15 @@ class PeriodicService(Service):
             if not self.stopping:
                 raise
         except (Unready, ConfigurationFault) as fault:
-            if str(fault) != self._told:
+            if str(fault) != self._last_failure:
                 log.warning(self.failure, error=str(fault))
-            self._told = str(fault)
+            self._last_failure = str(fault)
         except Exception as error:
-            if repr(error) != self._told:
+            if repr(error) != self._last_failure:
                 log.exception(self.failure)
-            self._told = repr(error)
+            self._last_failure = repr(error)
         else:
-            self._told = ""
+            self._last_failure = ""
 
     async def work(self) -> None:
         """Do the work once. May raise: what is not done is done by the next run."""
