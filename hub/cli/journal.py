@@ -3,7 +3,7 @@
 import re
 import signal
 from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic, sleep
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, t
 from hub.config import Config
+from hub.config.database import find_sqlite_file
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties
 from hub.journal.upkeep import integrity
@@ -112,21 +113,25 @@ def open_journal(
 
 @contextmanager
 def hold_data_folder(config: Config) -> Generator[None]:
-    """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
+    """Hold the locks of the data directory and of SQLite's journal, so that no hub starts on them.
+
+    Raises `CommandStop` if one runs.
+    """
     from hub.runtime import pidfile
 
     # `lienthong reload` would signal this process, which holds the pid file
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        hold = pidfile.PidFileLock.acquire(config.data)
-    except pidfile.Held as held:
-        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
-    except OSError as error:
-        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=name_system_error(error))) from error
-    try:
+    journal, held_files = find_sqlite_file(config.database_url), ExitStack()
+    with held_files:
+        try:
+            held_files.callback(pidfile.PidFileLock.acquire(config.data).release)
+            if journal is not None and journal.parent.is_dir():
+                held_files.callback(pidfile.PidFileLock.acquire_journal(journal).release)
+        except pidfile.Held as held:
+            raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
+        except OSError as error:
+            raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=name_system_error(error))) from error
         yield
-    finally:
-        hold.release()
 
 
 def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:

@@ -19,6 +19,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from hub.config import Config, describe_config_changes, list_restart_settings
+from hub.config.database import find_sqlite_file
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.partner_adapters import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -93,7 +94,7 @@ class Hub(OrderedServices):
         self._set_threshold()
         ready = self._workers.wait_until_ready if self._workers is not None else lambda: succeed(None)
         self._notices = ManagerNotices(started, reactor, language, ready)
-        hold = DirectoryLockService(self._data, self.reload, reactor)
+        hold = DirectoryLockService(self._data, find_sqlite_file(self._started.database_url), self.reload, reactor)
         for part in (
             hold,
             *([export] if export else []),

@@ -21,13 +21,13 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.ids import make_id
-from hub.language.phrases import pack_phrase, unpack_phrase
+from hub.language.phrases import pack_phrase, phrase, unpack_phrase
 
 _PID, _NODE, _REQUEST, _ANSWER = "hub.pid", "node", "reload.request", "reload.json"
 
 
 class Held(Exception):
-    """Another hub runs in this data directory. The argument is its pid."""
+    """Another hub runs in this data directory, or on this journal. The argument is its pid."""
 
 
 class NotRunning(Exception):
@@ -59,7 +59,7 @@ class ReloadVerdict:
 
 @attrs.frozen
 class PidFileLock:
-    """The running hub's lock on its data directory, held until `release` or the end of the process."""
+    """The running hub's lock on its data directory or its journal, held until `release` or the end of the process."""
 
     _path: Path
     _file: int  #: file descriptor that holds the lock
@@ -67,14 +67,25 @@ class PidFileLock:
     @classmethod
     def acquire(cls, data: Path) -> Self:
         """Write the pid of this process to `hub.pid` and keep the file locked. Raises `Held` if another hub has it."""
-        path = data / _PID
+        return cls._acquire(data / _PID)
+
+    @classmethod
+    def acquire_journal(cls, journal: Path) -> Self:
+        """As `acquire`, with a file beside SQLite's *journal*: it has one hub, from whichever data directory.
+
+        A hub that starts gives back what was under way, so a second one would send again what the first is sending.
+        """
+        return cls._acquire(_name_journal_pid(journal))
+
+    @classmethod
+    def _acquire(cls, path: Path) -> Self:
         while True:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 _lock(file, patience=1.0)
             except BlockingIOError:
                 os.close(file)
-                raise Held(find_live_pid(data)) from None
+                raise Held(_read_live_pid(path)) from None
             if path.exists() and os.path.samestat(path.stat(), os.fstat(file)):
                 break
             os.close(file)  # the previous holder removed the file between our open and our lock
@@ -104,8 +115,31 @@ def _lock(file: int, patience: float) -> None:
 
 def find_live_pid(data: Path) -> int | None:
     """Return the pid of the hub that runs in *data*, or None."""
+    return _read_live_pid(data / _PID)
+
+
+def find_journal_pid(journal: Path) -> int | None:
+    """Return the pid of the hub that runs on SQLite's *journal*, from whichever data directory, or None."""
+    return _read_live_pid(_name_journal_pid(journal))
+
+
+def describe_second_hub(pid: int | None) -> Mistake:
+    """Return that the hub with this *pid* runs on the same journal of SQLite."""
+    return Mistake(
+        "hub.toml: database.url",
+        phrase("the hub with pid {held} runs here", held=pid),
+        phrase("one hub on a journal of SQLite; several may share one on PostgreSQL"),
+    )
+
+
+def _name_journal_pid(journal: Path) -> Path:
+    file = journal.resolve()
+    return file.with_name(f"{file.name}.pid")
+
+
+def _read_live_pid(path: Path) -> int | None:
     try:
-        file = os.open(data / _PID, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -112,37 +112,39 @@ class Port(Service):
 
 @attrs.define(eq=False)
 class DirectoryLockService(Service):
-    """Holds the lock on the data directory and handles SIGHUP."""
+    """Holds the locks on the data directory and on SQLite's journal, and handles SIGHUP."""
 
     _data: Path
+    _journal: Path | None  #: SQLite's file; None: the journal is on a server, and several hubs may share it
     _reload: Callable[[], None]  #: called in the reactor thread after SIGHUP
     _reactor: Any
-    _hold: pidfile.PidFileLock | None = attrs.field(default=None, init=False)
+    _holds: list[pidfile.PidFileLock] = attrs.field(factory=list, init=False)
 
     def startService(self) -> None:
-        """Install the SIGHUP handler, take the lock and empty the spool. Exits 78 when another hub holds the lock."""
+        """Install the SIGHUP handler, take the locks and empty the spool.
+
+        Raises `ConfigurationFault` if another hub holds one: it started after the check of the configuration.
+        """
         Service.startService(self)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         try:
-            self._hold = pidfile.PidFileLock.acquire(self._data)
+            self._holds.append(pidfile.PidFileLock.acquire(self._data))
         except pidfile.Held as held:
+            found = phrase("the hub with pid {held} runs here", held=held)
             path = f"hub.toml: data ({self._data})"
-            raise ConfigurationFault(
-                [
-                    Mistake(
-                        path,
-                        phrase("the hub with pid {held} runs here", held=held),
-                        phrase("one hub per data directory"),
-                    )
-                ]
-            ) from None
+            raise ConfigurationFault([Mistake(path, found, phrase("one hub per data directory"))]) from None
+        try:
+            if self._journal is not None:
+                self._holds.append(pidfile.PidFileLock.acquire_journal(self._journal))
+        except pidfile.Held as held:
+            raise ConfigurationFault([pidfile.describe_second_hub(held.args[0])]) from None
         spool.clear_spool(spool.name_spool_folder(self._data))
 
     def stopService(self) -> None:
-        """Release the lock."""
+        """Release the locks."""
         Service.stopService(self)
-        if self._hold is not None:
-            self._hold.release()
+        while self._holds:
+            self._holds.pop().release()
 
 
 def limit_accepts(port: Any) -> None:

@@ -5,6 +5,8 @@ It is started as systemd starts it: with a socket for notices, a watchdog, and t
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import ssl
@@ -228,6 +230,25 @@ def test_a_second_hub_in_the_same_directory_exits_78(home: Path, hub: subprocess
     words: list[str | Path] = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", home / "hub.toml"]
     second = subprocess.run(words, cwd=home, capture_output=True, timeout=PATIENCE, check=False)
     assert second.returncode == 78, second.stderr
+
+
+def test_a_second_hub_on_the_same_journal_exits_78_whatever_its_directory(
+    home: Path, hub: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """It would take what the first is sending for interrupted, and send it again."""
+    other = tmp_path / "other"
+    shutil.copytree(home, other, ignore=shutil.ignore_patterns("data", "*.log"))
+    (other / "data").mkdir(mode=0o700)
+    config = other / "hub.toml"
+    text = re.sub(r"(?m)^endpoint = .*\n", "", config.read_text("utf-8"))
+    text = re.sub(r"(?m)^port = .*", lambda _: f"port = {find_free_ports(1)[0]}", text)
+    assert 'url = "sqlite:///data/hub.db"' in text
+    config.write_text(text.replace("sqlite:///data/hub.db", f"sqlite:///{home / 'data/hub.db'}"), "utf-8")
+    twistd = Path(sys.executable).with_name("twistd")
+    words: list[str | Path] = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", config]
+    second = subprocess.run(words, cwd=other, capture_output=True, timeout=PATIENCE, check=False, text=True)
+    assert (second.returncode, f"pid {hub.pid}" in second.stderr) == (78, True), second
+    assert "database.url" in second.stderr
 
 
 def test_systemd_hears_that_the_hub_stops_and_keeps_the_port(
