@@ -174,7 +174,7 @@ def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], floa
     each remaining step is `NOT_BEGUN`. The first step is always begun. In a second run all steps are begun, as they may
     already be committed.
     """
-    tries, asked = 1, dict[str, list[object]]()
+    tries, doubted, asked = 1, False, dict[str, list[object]]()
     while True:
         try:
             results = _commit_once(engine, steps, asked, again=tries > 1, steady=steady if tries == 1 else _stopped)
@@ -183,14 +183,14 @@ def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], floa
                 for step, result in zip(steps, results, strict=True)
             ]
         except transactions.Unconfirmed as error:
-            lost = again = True
+            doubted = again = True
             failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
             lost, failure = transactions.is_connection_lost(error), Failure(describe_unready(error))
-            again = lost or transactions.is_transient_error(error)
+            again, doubted = lost or transactions.is_transient_error(error), doubted or lost
         if again and tries < _TRIES:
             tries += 1
-        elif len(steps) > 1 and not lost and not asked:
+        elif len(steps) > 1 and not doubted:  # otherwise they may be committed already
             return [result for step in steps for result in commit_steps(engine, [step])]
         else:
             return [failure] * len(steps)

@@ -505,6 +505,10 @@ def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_wait
     assert one(engine, claims.release_lost_claims, NOW, holder="node", under_way=claimed.deliveries) == 0
 
 
+#: Rows of three steps: those of the second are refused when they are committed.
+TRIED = ("(1)", "(2), (2)", "(3)")
+
+
 @pytest.fixture
 def node(engine, only_postgresql):
     """A node's engine: its commits are marked."""
@@ -537,6 +541,20 @@ def test_a_commit_that_nobody_was_told_of_is_not_taken_for_the_one_before(node, 
         cut.when = when
         assert one(node, cache._count, spent, 5)
     assert run_reading(node, lambda tx: cache.count_unit_lookups(tx, spent)) == 3
+
+
+def test_of_a_marked_commit_that_fails_only_the_step_that_causes_it_fails(node):
+    with node.begin() as tx:
+        tx.exec_driver_sql("create table tried (n int unique deferrable initially deferred)")
+    try:
+        steps = [partial(sa.Connection.exec_driver_sql, statement=f"insert into tried values {rows}") for rows in TRIED]
+        failed = [isinstance(each, Failure) for each in commit_steps(node, steps)]
+        assert failed == [False, True, False]
+        with node.begin() as tx:
+            assert tx.exec_driver_sql("select n from tried order by n").scalars().all() == [1, 3]
+    finally:
+        with node.begin() as tx:
+            tx.exec_driver_sql("drop table tried")
 
 
 def test_a_commit_that_wrote_nothing_is_not_marked(node):
