@@ -28,7 +28,7 @@ from hub.lookup import cache
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
-from hub.store.group_commit import commit_steps
+from hub.store.group_commit import Step, commit_steps
 from hub.store.tables import delivery
 from hub.store.transactions import run_reading
 from tests.province import NOW, ROUTES, document, entry, status
@@ -547,7 +547,8 @@ def test_of_a_marked_commit_that_fails_only_the_step_that_causes_it_fails(node):
     with node.begin() as tx:
         tx.exec_driver_sql("create table tried (n int unique deferrable initially deferred)")
     try:
-        steps = [partial(sa.Connection.exec_driver_sql, statement=f"insert into tried values {rows}") for rows in TRIED]
+        written = [f"insert into tried values {rows}" for rows in TRIED]
+        steps: list[Step] = [partial(sa.Connection.exec_driver_sql, statement=each) for each in written]
         failed = [isinstance(each, Failure) for each in commit_steps(node, steps)]
         assert failed == [False, True, False]
         with node.begin() as tx:
