@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from hub.config.database import parse_database_url
 from hub.demo.run import postgres
 from hub.store import transactions
-from hub.store.tables import metadata
+from hub.store.tables import metadata, upgrade
 
 
 def sqlite(path: Path) -> str:
@@ -125,7 +125,7 @@ class Postgresql:
 
     def _emptied(self, name: str) -> bool:
         """Empty a database, which takes a quarter of what making one takes.  False when it is not as it was made."""
-        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        tables = ", ".join(table.name for table in metadata.sorted_tables if table is not upgrade)
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         try:
             self._do(others, "SET lock_timeout = '5s'", f"TRUNCATE {tables} RESTART IDENTITY", database=name)
@@ -138,10 +138,16 @@ class Postgresql:
         self._do(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _things(self, name: str) -> object:
-        """Return the version, and how many relations, triggers and functions there are: a test may make some."""
+        """Return the version, which migrations were noted, and how many relations, triggers and functions there are.
+
+        A test may make some.
+        """
         with self._connected(name) as connection:
             counts = ", ".join(f"(SELECT count(*) FROM {kind})" for kind in ("pg_class", "pg_trigger", "pg_proc"))
-            return tuple(connection.exec_driver_sql(f"SELECT version_num, {counts} FROM alembic_version").one())
+            noted = "(SELECT array_agg(u ORDER BY version)::text FROM upgrade u)"
+            return tuple(
+                connection.exec_driver_sql(f"SELECT version_num, {noted}, {counts} FROM alembic_version").one()
+            )
 
     def _do(self, *statements: str, database: str | None = None) -> None:
         with self._connected(database) as connection:
