@@ -129,6 +129,14 @@ _forker: Forker | None = None
 _first = threading.Lock()
 
 
+def ensure_forker() -> Forker:
+    """Return the process that forks. What it forks lives in the namespaces in which it was started."""
+    global _forker  # noqa: PLW0603 - one for each process that runs tests
+    with _first:
+        _forker = _forker or Forker()
+    return _forker
+
+
 def start(
     command: Sequence[object],
     *,
@@ -146,9 +154,7 @@ def start(
         return subprocess.Popen(
             words, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env, text=text, start_new_session=True
         )
-    global _forker  # noqa: PLW0603 - one for each process that runs tests
-    with _first:
-        _forker = _forker or Forker()
+    forker = ensure_forker()
     pipes: dict[str, int] = {}
     with contextlib.ExitStack() as theirs:
         files = []
@@ -166,7 +172,7 @@ def start(
                 handed = wanted.fileno()
             files.append(handed)
         request = {"program": program, "argv": words, "cwd": str(cwd or Path.cwd()), "env": dict(env or os.environ)}
-        pid, status = _forker.fork(request, files)
+        pid, status = forker.fork(request, files)
     modes = {"stdin": "w", "stdout": "r"}
     ours = {
         name: os.fdopen(end, modes[name] + ("" if text else "b"), encoding="utf-8" if text else None)

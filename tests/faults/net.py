@@ -14,6 +14,8 @@ from typing import TextIO
 
 import attrs
 
+from tests import warm
+
 _CLONE_NEWNET = 0x40000000
 
 
@@ -77,7 +79,11 @@ except ConnectionRefusedError: pass
 
 @contextlib.contextmanager
 def laid(nodes: int) -> Iterator[Net]:
-    """Yield a net for nodes 1, 2 …; nothing is left of it afterwards.  This thread is where the database is, with what it starts."""
+    """Yield a net for nodes 1, 2 …; nothing is left of it afterwards.  This thread is where the database is, with what it starts.
+
+    What `warm` forks is not: it would be in this net for the tests that follow, too.
+    """
+    warm.ensure_forker()
     net = Net(os.getpid() % 128)
     with contextlib.ExitStack() as stack:
         _ip("netns", "add", net.name(0))
