@@ -19,7 +19,8 @@ log = structlog.get_logger()
 class PeriodicService(Service):
     """Calls `work` at its start and then every `every` seconds.
 
-    A run that fails is logged, unless the run before failed with the same words, and the next one tries again. A stop waits for the running call and then calls `finish`.
+    A run that fails is logged, unless the run before failed with the same words, and the next one tries again. A stop
+    waits for the running call and then calls `finish`.
     """
 
     every: ClassVar[float]  #: interval in seconds
@@ -53,21 +54,20 @@ class PeriodicService(Service):
 
     async def run_once(self) -> None:
         """Do the work once. Raises nothing but a cancellation: any other exception would end the loop for ever."""
+        before, self._last_failure = self._last_failure, ""
         try:
             await self.work()
         except CancelledError:
             if not self.stopping:
                 raise
         except (Unready, ConfigurationFault) as fault:
-            if str(fault) != self._last_failure:
-                log.warning(self.failure, error=str(fault))
             self._last_failure = str(fault)
+            if self._last_failure != before:
+                log.warning(self.failure, error=self._last_failure)
         except Exception as error:
-            if repr(error) != self._last_failure:
-                log.exception(self.failure)
             self._last_failure = repr(error)
-        else:
-            self._last_failure = ""
+            if self._last_failure != before:
+                log.exception(self.failure)
 
     async def work(self) -> None:
         """Do the work once. May raise: what is not done is done by the next run."""
