@@ -23,9 +23,10 @@ _MARK = HotStatement(sa.update(node).where(_NAMED, _WROTE), keys=("last_commit",
 
 def mark_commit(tx: Transaction) -> str | None:
     """Mark the commit of *tx*, as its last statement. Return the mark; None: it cannot be asked for."""
-    name = _name_node(tx)
+    if not (name := _name_node(tx)):
+        return None
     mark = secrets.token_hex(12)
-    return mark if name and _MARK.run(tx, {"node": name, "last_commit": mark}) else None
+    return mark if _MARK.run(tx, {"node": name, "last_commit": mark}) else None
 
 
 def read_last_mark(tx: Transaction) -> str | None:
