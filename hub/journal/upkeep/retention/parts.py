@@ -73,39 +73,44 @@ class RetentionPart:
     reason: str  #: why it does not go on; empty: it does
 
 
-_FIELDS = tuple(field.name for field in attrs.fields(RetentionPart))
+_ALL = sa.select(*(table.c[field.name] for field in attrs.fields(RetentionPart)))
 
 
 def list_parts(tx: Transaction, *, only_open: bool = False, limit: int = 1000) -> list[RetentionPart]:
     """Return at most *limit* parts, the newest first; with *only_open* those that are not done, the oldest first."""
-    query = sa.select(*(table.c[name] for name in _FIELDS)).limit(limit)
+    query = _ALL.limit(limit)
     if only_open:
         query = query.where(table.c.state.in_(OPEN)).order_by(table.c.number)
     else:
         query = query.order_by(table.c.number.desc())
-    rows = tx.execute(query).mappings()
-    return [RetentionPart(**{**row, "state": PartState(row["state"])}) for row in rows]
+    return [_make_part(row) for row in tx.execute(query).mappings()]
 
 
 def read_oldest_open(tx: Transaction) -> RetentionPart | None:
     """Return that part which should have gone first, of those that are not done. None: nothing is to go."""
-    query = sa.select(table.c.number).where(table.c.state.in_(OPEN)).order_by(table.c.due_at, table.c.number).limit(1)
-    number = tx.scalar(query)
-    return None if number is None else read_part(tx, number)
+    return _find_part(tx, _ALL.where(table.c.state.in_(OPEN)).order_by(table.c.due_at, table.c.number).limit(1))
 
 
 def read_part(tx: Transaction, number: int) -> RetentionPart:
     """Return the part *number*. Raises KeyError."""
-    row = tx.execute(sa.select(*(table.c[name] for name in _FIELDS)).where(table.c.number == number)).mappings().first()
-    if row is None:
+    found = _find_part(tx, _ALL.where(table.c.number == number))
+    if found is None:
         raise KeyError(number)
-    return RetentionPart(**{**row, "state": PartState(row["state"])})
+    return found
 
 
 def find_part_of(tx: Transaction, archive: str) -> RetentionPart | None:
     """Return the part whose archive file has the id *archive*. None: there is none."""
-    number = tx.scalar(sa.select(table.c.number).where(table.c.archive == archive))
-    return None if number is None else read_part(tx, number)
+    return _find_part(tx, _ALL.where(table.c.archive == archive))
+
+
+def _find_part(tx: Transaction, query: sa.Select[Any]) -> RetentionPart | None:
+    row = tx.execute(query).mappings().first()
+    return None if row is None else _make_part(row)
+
+
+def _make_part(row: sa.RowMapping) -> RetentionPart:
+    return RetentionPart(**{**row, "state": PartState(row["state"])})
 
 
 def hold_part(tx: Transaction, number: int, archive: str) -> None:
