@@ -54,9 +54,7 @@ def find_fault(entry: ArchiveEntry, folder: Path) -> str:
 
 def read_lost_file(tx: Transaction, entry: ArchiveEntry) -> LostFile:
     """Return the part for which the file of *entry* was written. Raises FileNeeded if that is not going."""
-    part = parts.find_part_of(tx, entry.id)
-    if part is None or part.state is not PartState.ARCHIVED:
-        raise FileNeeded(phrase("its messages have gone, and nothing else has them: put a copy of it into the folder"))
+    part = _read_going_part(tx, entry)
     # by the ids, which have an index
     within = message.c.id.between(entry.first_message or "", entry.last_message or "")
     gone = tx.scalar(sa.select(sa.func.count()).where(within, message.c.archive == part.number)) or 0
@@ -68,10 +66,9 @@ def give_up_file(tx: Transaction, entry: ArchiveEntry, *, by: str, reason: str, 
 
     Raises FileNeeded if the part is not going, PartMoved if another process has moved it.
     """
-    lost = read_lost_file(tx, entry)
-    part = lost.part
-    parts.hold_part(tx, part.number, entry.id)
+    parts.hold_part(tx, _read_going_part(tx, entry).number, entry.id)
     lost = read_lost_file(tx, entry)  # nothing more goes from here on
+    part = lost.part
     said = {
         "archive": entry.id,
         "file": entry.name,
@@ -84,3 +81,10 @@ def give_up_file(tx: Transaction, entry: ArchiveEntry, *, by: str, reason: str, 
         catalogue.forget_archive(tx, entry.id)
         return parts.move_part(tx, part.number, PartEvent.REPEAT, now, said=said, archive=None)
     return parts.move_part(tx, part.number, PartEvent.CUT, now, said=said, messages=lost.gone)
+
+
+def _read_going_part(tx: Transaction, entry: ArchiveEntry) -> RetentionPart:
+    part = parts.find_part_of(tx, entry.id)
+    if part is None or part.state is not PartState.ARCHIVED:
+        raise FileNeeded(phrase("its messages have gone, and nothing else has them: put a copy of it into the folder"))
+    return part
