@@ -365,7 +365,7 @@ def _tell_absent_archives(screen: Screen, config: "Config") -> list[str]:
     from hub.store import transactions
 
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        absent = catalogue.list_absent_files(tx, config.archive)
+        absent = catalogue.list_absent_files(catalogue.list_archives(tx), config.archive)
     if absent:
         screen.note(
             t(

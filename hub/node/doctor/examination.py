@@ -275,8 +275,8 @@ def _examine_archives(tx: sa.Connection, config: Config) -> Iterator[Diagnosis]:
     """Yield whether the archive files are there that the journal names, if it names some."""
     if transactions.select_schema_version(tx) != transactions.read_latest_version():
         return  # `database` and `check` say what to do; an older journal may have no such table
-    if known := len(catalogue.list_archives(tx)):
-        yield judge_archives(known, catalogue.list_absent_files(tx, config.archive), config.archive)
+    if known := catalogue.list_archives(tx):
+        yield judge_archives(len(known), catalogue.list_absent_files(known, config.archive), config.archive)
 
 
 def judge_archives(known: int, absent: Sequence[str], folder: Path) -> Diagnosis:

@@ -21,6 +21,7 @@ from hub.config.database import find_sqlite_file
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
+from hub.runtime.disk_space import list_places
 
 #: The state of a clock that nothing keeps: TIME_ERROR of adjtimex(2).
 _UNSYNCHRONISED = 5
@@ -246,9 +247,7 @@ def examine_service(config: Config | None) -> Diagnosis:
 
 def _list_written_folders(config: Config) -> Iterator[Path]:
     """Yield the folders in which the running hub writes: data, journal, witness, archive files and backups."""
-    yield config.data
-    if file := find_sqlite_file(config.database_url):
-        yield file.parent
+    yield from list_places(config)
     if config.witness is not None:
         yield config.witness
     yield config.archive

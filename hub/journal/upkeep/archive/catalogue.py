@@ -95,9 +95,9 @@ def list_archives(tx: Transaction, limit: int | None = None, before: str | None 
     return [ArchiveEntry(**row) for row in tx.execute(query).mappings()]
 
 
-def list_absent_files(tx: Transaction, folder: Path) -> list[str]:
-    """Return the names of the archive files that are neither in *folder* nor where they were written, the newest first."""
-    return [each.name for each in list_archives(tx) if each.find_file(folder) is None]
+def list_absent_files(known: Iterable[ArchiveEntry], folder: Path) -> list[str]:
+    """Return the names of those archive files *known* that are neither in *folder* nor where they were written."""
+    return [each.name for each in known if each.find_file(folder) is None]
 
 
 def list_unrecorded_files(known: Iterable[ArchiveEntry], folder: Path) -> list[str]:
