@@ -3,7 +3,7 @@
 import re
 import signal
 from collections.abc import Collection, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic, sleep
@@ -121,16 +121,13 @@ def hold_data_folder(config: Config) -> Generator[None]:
 
     # `lienthong reload` would signal this process, which holds the pid file
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    journal, held_files = find_sqlite_file(config.database_url), ExitStack()
-    with held_files:
-        try:
-            held_files.callback(pidfile.PidFileLock.acquire(config.data).release)
-            if journal is not None and journal.parent.is_dir():
-                held_files.callback(pidfile.PidFileLock.acquire_journal(journal).release)
-        except pidfile.Held as held:
-            raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
-        except OSError as error:
-            raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=name_system_error(error))) from error
+    try:
+        locks = pidfile.lock_hub(config.data, find_sqlite_file(config.database_url))
+    except pidfile.Held as held:
+        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
+    except OSError as error:
+        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=name_system_error(error))) from error
+    with locks:
         yield
 
 

@@ -132,7 +132,8 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
         return None, [
             Mistake("hub.toml: data", phrase("{data} does not exist or is not writable", data=config.data), expected)
         ]
-    if second := _find_second_hub(config):
+    file = find_sqlite_file(config.database_url)
+    if file is not None and (second := pidfile.find_second_hub(config.data, file)) is not None:
         return None, [second]
     # read before the journal: the witness of a running hub goes on, and what the transaction sees does not
     seen = Witness(config.witness_folder).read_last()
@@ -159,13 +160,6 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
         return None, [Mistake("hub.toml: database.url", wrong, phrase("a database that opens"))]
     finally:
         engine.dispose()
-
-
-def _find_second_hub(config: Config) -> Mistake | None:
-    """Return that a hub with another data directory runs on SQLite's journal; None: none does."""
-    file = find_sqlite_file(config.database_url)
-    pid = None if file is None else pidfile.find_journal_pid(file)
-    return None if pid is None or pid == pidfile.find_live_pid(config.data) else pidfile.describe_second_hub(pid)
 
 
 def _find_replaced(config: Config, tx: transactions.Transaction) -> Iterable[Mistake]:

@@ -1,6 +1,6 @@
-"""Finds the hub that runs in a data directory, and asks it to reload its configuration. Uses files, locks and signals.
+"""Finds the hub that runs in a data directory or on a journal of SQLite, and asks it to reload its configuration.
 
-The running hub holds a lock on `hub.pid` until its process ends, however it ends. So a pid that was left behind is
+Uses files, locks and signals. The running hub holds a lock on `hub.pid` until its process ends, however it ends. So a pid that was left behind is
 never taken for a running hub. The hub must have a handler for SIGHUP before it takes the lock. A reload is a request
 and an answer: `reload.request` holds a nonce, SIGHUP wakes the hub, and `reload.json` holds the verdict for that nonce.
 """
@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -21,13 +22,17 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.ids import make_id
-from hub.language.phrases import pack_phrase, phrase, unpack_phrase
+from hub.language.phrases import Phrase, pack_phrase, phrase, unpack_phrase
 
 _PID, _NODE, _REQUEST, _ANSWER = "hub.pid", "node", "reload.request", "reload.json"
 
 
 class Held(Exception):
-    """Another hub runs in this data directory, or on this journal. The argument is its pid."""
+    """Another hub runs in this data directory, or on this journal: *mistake* says where. The text is its pid."""
+
+    def __init__(self, pid: int | None, mistake: Mistake) -> None:
+        super().__init__(pid)
+        self.mistake = mistake
 
 
 class NotRunning(Exception):
@@ -67,7 +72,11 @@ class PidFileLock:
     @classmethod
     def acquire(cls, data: Path) -> Self:
         """Write the pid of this process to `hub.pid` and keep the file locked. Raises `Held` if another hub has it."""
-        return cls._acquire(data / _PID)
+        try:
+            return cls._acquire(data / _PID)
+        except BlockingIOError:
+            pid, expected = find_live_pid(data), phrase("one hub per data directory")
+            raise Held(pid, _describe_held(f"data ({data})", pid, expected)) from None
 
     @classmethod
     def acquire_journal(cls, journal: Path) -> Self:
@@ -75,7 +84,12 @@ class PidFileLock:
 
         A hub that starts gives back what was under way, so a second one would send again what the first is sending.
         """
-        return cls._acquire(_name_journal_pid(journal))
+        path = _name_journal_pid(journal)
+        try:
+            return cls._acquire(path)
+        except BlockingIOError:
+            pid = _read_live_pid(path)
+            raise Held(pid, _describe_second_hub(pid)) from None
 
     @classmethod
     def _acquire(cls, path: Path) -> Self:
@@ -85,7 +99,7 @@ class PidFileLock:
                 _lock(file, patience=1.0)
             except BlockingIOError:
                 os.close(file)
-                raise Held(_read_live_pid(path)) from None
+                raise
             if path.exists() and os.path.samestat(path.stat(), os.fstat(file)):
                 break
             os.close(file)  # the previous holder removed the file between our open and our lock
@@ -97,6 +111,18 @@ class PidFileLock:
         """Remove the file and release the lock."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
+
+
+def lock_hub(data: Path, journal: Path | None) -> ExitStack:
+    """Lock the directory *data*, and *journal*, the file of SQLite; None: it is on a server, and several hubs may share it.
+
+    Return what releases the locks when it is closed. Raises `Held`, OSError.
+    """
+    with ExitStack() as held:
+        held.callback(PidFileLock.acquire(data).release)
+        if journal is not None and journal.parent.is_dir():
+            held.callback(PidFileLock.acquire_journal(journal).release)
+        return held.pop_all()
 
 
 def _lock(file: int, patience: float) -> None:
@@ -118,18 +144,19 @@ def find_live_pid(data: Path) -> int | None:
     return _read_live_pid(data / _PID)
 
 
-def find_journal_pid(journal: Path) -> int | None:
-    """Return the pid of the hub that runs on SQLite's *journal*, from whichever data directory, or None."""
-    return _read_live_pid(_name_journal_pid(journal))
+def find_second_hub(data: Path, journal: Path) -> Mistake | None:
+    """Return that a hub with another data directory than *data* runs on SQLite's *journal*; None: none does."""
+    pid = _read_live_pid(_name_journal_pid(journal))
+    return None if pid is None or pid == find_live_pid(data) else _describe_second_hub(pid)
 
 
-def describe_second_hub(pid: int | None) -> Mistake:
-    """Return that the hub with this *pid* runs on the same journal of SQLite."""
-    return Mistake(
-        "hub.toml: database.url",
-        phrase("the hub with pid {held} runs here", held=pid),
-        phrase("one hub on a journal of SQLite; several may share one on PostgreSQL"),
-    )
+def _describe_second_hub(pid: int | None) -> Mistake:
+    expected = phrase("one hub on a journal of SQLite; several may share one on PostgreSQL")
+    return _describe_held("database.url", pid, expected)
+
+
+def _describe_held(setting: str, pid: int | None, expected: Phrase) -> Mistake:
+    return Mistake(f"hub.toml: {setting}", phrase("the hub with pid {held} runs here", held=pid), expected)
 
 
 def _name_journal_pid(journal: Path) -> Path:

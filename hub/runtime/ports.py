@@ -1,8 +1,9 @@
-"""Services that know no messages: listening ports over TLS, the data directory lock, ordered start and stop."""
+"""Services that know no messages: listening ports over TLS, the locks of a hub, ordered start and stop."""
 
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hub.config import Listen
-from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.errors import ConfigurationFault
 from hub.formats import spool
-from hub.language.phrases import phrase
 from hub.runtime import pidfile
 
 #: Maximum octets of a TLS record (RFC 8446, 5.1).
@@ -118,7 +118,7 @@ class DirectoryLockService(Service):
     _journal: Path | None  #: SQLite's file; None: the journal is on a server, and several hubs may share it
     _reload: Callable[[], None]  #: called in the reactor thread after SIGHUP
     _reactor: Any
-    _holds: list[pidfile.PidFileLock] = attrs.field(factory=list, init=False)
+    _locks: ExitStack = attrs.field(factory=ExitStack, init=False)
 
     def startService(self) -> None:
         """Install the SIGHUP handler, take the locks and empty the spool.
@@ -128,23 +128,15 @@ class DirectoryLockService(Service):
         Service.startService(self)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         try:
-            self._holds.append(pidfile.PidFileLock.acquire(self._data))
+            self._locks = pidfile.lock_hub(self._data, self._journal)
         except pidfile.Held as held:
-            found = phrase("the hub with pid {held} runs here", held=held)
-            path = f"hub.toml: data ({self._data})"
-            raise ConfigurationFault([Mistake(path, found, phrase("one hub per data directory"))]) from None
-        try:
-            if self._journal is not None:
-                self._holds.append(pidfile.PidFileLock.acquire_journal(self._journal))
-        except pidfile.Held as held:
-            raise ConfigurationFault([pidfile.describe_second_hub(held.args[0])]) from None
+            raise ConfigurationFault([held.mistake]) from None
         spool.clear_spool(spool.name_spool_folder(self._data))
 
     def stopService(self) -> None:
         """Release the locks."""
         Service.stopService(self)
-        while self._holds:
-            self._holds.pop().release()
+        self._locks.close()
 
 
 def limit_accepts(port: Any) -> None:
