@@ -1,7 +1,7 @@
 """Finds the hub that runs in a data directory or on a journal of SQLite, and asks it to reload its configuration.
 
-Uses files, locks and signals. The running hub holds a lock on `hub.pid` until its process ends, however it ends. So a pid that was left behind is
-never taken for a running hub. The hub must have a handler for SIGHUP before it takes the lock. A reload is a request
+Uses files, locks and signals. The running hub holds a lock on `hub.pid` until its process ends, however it ends. So a
+pid that was left behind is never taken for a running hub. The hub must have a handler for SIGHUP before it takes the lock. A reload is a request
 and an answer: `reload.request` holds a nonce, SIGHUP wakes the hub, and `reload.json` holds the verdict for that nonce.
 """
 
