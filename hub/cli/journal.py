@@ -11,14 +11,13 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, t
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, make_file_stop, t
 from hub.config import Config
 from hub.config.database import find_sqlite_file
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties
 from hub.journal.upkeep import integrity
 from hub.language.phrases import verbatim
-from hub.language.system_errors import name_system_error
 from hub.node.consistency import find_version_mistake
 from hub.store import move_marks, schema_version, transactions
 
@@ -126,7 +125,7 @@ def hold_data_folder(config: Config) -> Generator[None]:
     except pidfile.Held as held:
         raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
     except OSError as error:
-        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=name_system_error(error))) from error
+        raise make_file_stop(config.data, error) from error
     with locks:
         yield
 

@@ -26,6 +26,7 @@ from hub.domain.sanitize import replace_controls
 from hub.language.catalogues import DOMAIN, FOLDER, translate
 from hub.language.languages import Language, choose_environment_language
 from hub.language.phrases import Phrase
+from hub.language.system_errors import name_system_error
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
 #: The reader of the output, such as `head`, has ended. Shells report this code for a program that SIGPIPE ended.
@@ -112,6 +113,11 @@ class CommandStop(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"{t('Error')}: {self.message}", file=file or sys.stderr)
+
+
+def make_file_stop(place: object, error: OSError, code: int = FAILED) -> CommandStop:
+    """Return what ends a command for which the operating system refused *place*, a file or an address."""
+    return CommandStop(f"{place}: {say(name_system_error(error))}", code)
 
 
 def _default_config() -> Path:

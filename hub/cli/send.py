@@ -25,12 +25,12 @@ from hub.cli.screen import (
     Screen,
     command,
     exit_command,
+    make_file_stop,
     pass_screen,
     read_language,
     say,
     t,
 )
-from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.cli.documents_client import DocumentsClient, SubmissionRefused
@@ -290,7 +290,7 @@ def _told(screen: Screen) -> Generator[None]:
             screen.row({"accepted": None, "unavailable": str(outage), "retry_after": outage.retry_after}, "")
         raise CommandStop(t("unavailable: {outage}", outage=outage), UNAVAILABLE) from outage
     except OSError as error:
-        raise CommandStop(f"{error.filename2 or error.filename}: {say(name_system_error(error))}") from error
+        raise make_file_stop(error.filename2 or error.filename, error) from error
 
 
 def _show_refusal(screen: Screen, refused: "SubmissionRefused", document_id: str | None = None) -> None:

@@ -24,13 +24,13 @@ from hub.cli.screen import (
     command,
     command_group,
     exit_command,
+    make_file_stop,
     pass_screen,
     progress_bar,
     say,
     say_count,
     t,
 )
-from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -427,7 +427,7 @@ def _written(directory: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise CommandStop(f"{error.filename or directory}: {say(name_system_error(error))}") from error
+        raise make_file_stop(error.filename or directory, error) from error
 
 
 audit.add_command(plan_drill)

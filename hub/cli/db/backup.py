@@ -14,6 +14,7 @@ from hub.cli.screen import (
     Screen,
     command,
     exit_command,
+    make_file_stop,
     pass_screen,
     progress_bar,
     say,
@@ -21,7 +22,6 @@ from hub.cli.screen import (
     t,
 )
 from hub.language.phrases import Phrase, verbatim
-from hub.language.system_errors import name_system_error
 
 #: By partner and state: how many deliveries are kept as waiting, and how many there are.
 WrongCounts = dict[tuple[str, str], tuple[int, int]]
@@ -68,7 +68,7 @@ def backup(screen: Screen, file: Path) -> None:
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=file)) from None
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=file, strerror=name_system_error(error))) from error
+        raise make_file_stop(file, error) from error
     except (sqlite3.Error, sa.exc.DBAPIError) as error:
         raise CommandStop(t("{file}: {error}", file=file, error=error)) from error
     finally:

@@ -29,13 +29,13 @@ from hub.cli.screen import (
     command,
     command_group,
     exit_command,
+    make_file_stop,
     pass_screen,
     progress_bar,
     say,
     say_count,
     t,
 )
-from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -84,7 +84,7 @@ def make_key(screen: Screen, file: Path) -> None:
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=file)) from None
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=file, strerror=name_system_error(error))) from error
+        raise make_file_stop(file, error) from error
     screen.row({"file": str(file), "recipient": key.recipient.text}, key.recipient.text)
     screen.note(t("The private key is in {file}. Keep it on another machine than the hub.", file=file))
 
@@ -431,9 +431,7 @@ def _explained() -> Generator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        raise CommandStop(
-            t("{file}: {strerror}", file=error.filename or "", strerror=name_system_error(error))
-        ) from error
+        raise make_file_stop(error.filename or "", error) from error
     except sqlite3.Error as error:
         raise CommandStop(str(error)) from error
     except DBAPIError as error:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import CommandStop, Screen, command, pass_screen, say, say_count, t
-from hub.language.system_errors import name_system_error
+from hub.cli.screen import CommandStop, Screen, command, make_file_stop, pass_screen, say, say_count, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -75,7 +74,7 @@ def require_no_other_hub(config: "Config", now: datetime) -> None:
     try:
         claim = claims.read_claim(config.backup.folder, config.province)
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=error.filename, strerror=name_system_error(error))) from error
+        raise make_file_stop(error.filename, error) from error
     if (found := claims.find_running(claim, pidfile.name_node(config.data, now), now)) is not None:
         raise CommandStop(say(found))
 
@@ -95,7 +94,7 @@ def claim_era(config: "Config", era: "Era", now: datetime) -> None:
         node = pidfile.name_node(config.data, now)
         claims.write_claim(config.backup.folder, config.province, era, node, now, stopped=True)
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=error.filename, strerror=name_system_error(error))) from error
+        raise make_file_stop(error.filename, error) from error
 
 
 def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -> None:
@@ -179,7 +178,7 @@ def write_letters(screen: Screen, folder: Path) -> None:
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=folder)) from None
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=error.filename, strerror=name_system_error(error))) from error
+        raise make_file_stop(error.filename, error) from error
     counts = Counter(each.receipt.partner for each in found)
     for code in sorted(config.partners):
         screen.row(

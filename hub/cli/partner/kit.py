@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, t
-from hub.language.system_errors import name_system_error
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, make_file_stop, pass_screen, say, t
 
 if TYPE_CHECKING:
     from hub.monitoring.integration.facts import IntegrationFacts
@@ -103,7 +102,7 @@ def _write_kit(
     try:
         write_atomically(output.absolute(), kit)
     except OSError as error:
-        raise CommandStop(f"{output}: {say(name_system_error(error))}") from error
+        raise make_file_stop(output, error) from error
     fields = {"kind": "kit", "file": str(output), "size": len(kit), "sha256": sha256(kit).hexdigest()}
     screen.row(fields, t("Wrote {path}", path=output))
 

@@ -30,12 +30,12 @@ from hub.cli.screen import (
     WholeNumber,
     command,
     exit_command,
+    make_file_stop,
     pass_screen,
     say,
     say_count,
     t,
 )
-from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -420,7 +420,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         return bind_port(Listen(host, port, LARGEST))
     except OSError as error:
-        raise CommandStop(f"{host}:{port}: {say(name_system_error(error))}", UNAVAILABLE) from error
+        raise make_file_stop(f"{host}:{port}", error, UNAVAILABLE) from error
 
 
 def _run(

@@ -18,6 +18,7 @@ from hub.cli.screen import (
     Screen,
     command,
     exit_command,
+    make_file_stop,
     pass_screen,
     progress_bar,
     read_language,
@@ -27,7 +28,6 @@ from hub.cli.screen import (
 )
 from hub.cli.words import say_figure, say_word
 from hub.language.catalogues import say_both
-from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -265,7 +265,7 @@ def _read_declared(tx: "Transaction", asked: "ReportSources", known: "Book", fil
         with file.open("rb") as opened:
             content = opened.read(sheets.LARGEST + 1)
     except OSError as error:
-        raise CommandStop(t("{file}: {strerror}", file=file, strerror=name_system_error(error))) from None
+        raise make_file_stop(file, error) from None
     return read_declared_workbook(content, report, declarations.read_unit_names(tx, asked))
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, WholeNumber, command, make_file_stop, pass_screen, say, t
 from hub.cli.setup.production import add_production_options, init_production, refuse_production_options
-from hub.language.system_errors import name_system_error
 
 _PORT = WholeNumber(0, 65535)
 
@@ -125,6 +124,4 @@ def _stopping(database: str | None) -> Generator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        raise CommandStop(
-            t("{filename}: {strerror}", filename=error.filename, strerror=name_system_error(error))
-        ) from error
+        raise make_file_stop(error.filename, error) from error

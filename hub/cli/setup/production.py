@@ -17,11 +17,11 @@ from hub.cli.screen import (
     Screen,
     command,
     exit_command,
+    make_file_stop,
     pass_screen,
     say,
     t,
 )
-from hub.language.system_errors import name_system_error
 
 if TYPE_CHECKING:
     from hub.node.init_production import ProductionAnswers, TrustGiven
@@ -360,9 +360,7 @@ def enroll(
     try:
         taken = take_certificate(screen.config, file.read_bytes(), read_trust(ca, crl, crl_url, ocsp_url), now)
     except OSError as error:
-        raise CommandStop(
-            t("{filename}: {strerror}", filename=error.filename, strerror=name_system_error(error))
-        ) from error
+        raise make_file_stop(error.filename, error) from error
     name, ends = taken.subject.rfc4514_string(), taken.not_valid_after_utc
     screen.row(
         {"subject": name, "not_after": ends},
