@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
@@ -20,6 +21,7 @@ from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent
 from hub.console.signed_uploads import SignedUpload, SignedUploads
 from hub.console.turns import ReadingTurns
+from hub.console.users import User
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -28,6 +30,7 @@ from hub.domain.sanitize import replace_controls
 from hub.journal import blobs
 from hub.language.catalogues import translate
 from hub.report.counting.declared import place_figures
+from hub.report.form.book import Book
 from hub.report.output import schematron
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.closing_lines import write_closing_lines
@@ -156,8 +159,8 @@ class ReportPages:
     async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> ConsoleResponse:
         if kind not in reading.KINDS:
             raise refuse_as_absent()
-        words = (visit.session.user, await self._turns.read_book(), form, unit, period, visit.now)
-        made = await self._counted(visit, form, reading.write_report_file, *words, kind, visit.asked.language)
+        step = reading.write_report_file
+        made = await self._counted_report(visit, step, form, unit, period, kind, visit.asked.language)
         content = made.content
         if not isinstance(content, bytes):
             identity = self._live.config.identity
@@ -221,31 +224,11 @@ class ReportPages:
         if dot:
             if kind != "xlsx":
                 raise refuse_as_absent()
-            asked = await self._counted(
-                visit,
-                form,
-                reading.find_visible_report,
-                user,
-                await self._turns.read_book(),
-                form,
-                unit,
-                text,
-                visit.now,
-            )
+            asked = await self._counted_report(visit, reading.find_visible_report, form, unit, text)
             made = await self._turns.alone(reading.write_declaration_template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
             return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
-        asked, compared = await self._counted(
-            visit,
-            form,
-            reading.compare_visible_declaration,
-            user,
-            await self._turns.read_book(),
-            form,
-            unit,
-            period,
-            visit.now,
-        )
+        asked, compared = await self._counted_report(visit, reading.compare_visible_declaration, form, unit, period)
         if asked.members[0] != unit:
             return ConsoleResponse(
                 status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
@@ -269,17 +252,7 @@ class ReportPages:
         user, file, language = visit.session.user, visit.asked.file, visit.asked.language
         if not user.may(Permission.DECLARE):
             raise given.refuse_declaration()
-        report, names = await self._counted(
-            visit,
-            form,
-            reading.find_declared_report,
-            user,
-            await self._turns.read_book(),
-            form,
-            unit,
-            period,
-            visit.now,
-        )
+        report, names = await self._counted_report(visit, reading.find_declared_report, form, unit, period)
         try:
             said = await self._turns.alone(read_declared_workbook, file.read() if file else b"", report, names)
         except Misfilled as misfilled:
@@ -305,17 +278,7 @@ class ReportPages:
     ) -> ConsoleResponse:
         """Show the state of the report and what a clerk may do next, or why an action failed."""
         user, language = visit.session.user, visit.asked.language
-        found = await self._counted(
-            visit,
-            form,
-            standing.compare_report_standing,
-            user,
-            await self._turns.read_book(),
-            form,
-            unit,
-            period,
-            visit.now,
-        )
+        found = await self._counted_report(visit, standing.compare_report_standing, form, unit, period)
         asked = found.asked
         if asked.members[0] != unit and not problems:
             return ConsoleResponse(
@@ -358,8 +321,7 @@ class ReportPages:
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
-            words = (user, await self._turns.read_book(), form, unit, period, visit.now)
-            counted = await self._counted(visit, form, standing.count_report_for_release, *words)
+            counted = await self._counted_report(visit, standing.count_report_for_release, form, unit, period)
             kept = await self._journal.admit(
                 CONSOLE,
                 submission.issue_report,
@@ -402,6 +364,20 @@ class ReportPages:
         except Rejected as rejected:
             return await self._signing(visit, form, unit, period, rejected.problems)
         return ConsoleResponse(status=303, location=layout.build_page_path("signing", form, code, period))
+
+    async def _counted_report(
+        self,
+        visit: Visit,
+        step: Callable[Concatenate[Transaction, User, Book, str, str, str, datetime, P], T],
+        form: str,
+        unit: str,
+        period: str,
+        *more: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Read what *step* needs of the report of *unit*, as the user of *visit* may see it now."""
+        words = (visit.session.user, await self._turns.read_book(), form, unit, period, visit.now)
+        return await self._counted(visit, form, step, *words, *more, **named)
 
     async def _counted(
         self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
