@@ -246,9 +246,8 @@ def scoped(levels, leaves):
 def test_many_elements_may_not_stand_inside_many_namespaces():
     assert refusal(scoped(20, 100), Limits())[0] == "too-deep"
     root = safe_xml.parse_safe_xml(scoped(20, 1))
-    spent, written = effort.spend(lambda: xmldsig.canonicalize_element(root, CanonicalForm(exclusive=False)))
+    written = effort.run_within(1, lambda: xmldsig.canonicalize_element(root, CanonicalForm(exclusive=False)))
     assert b"p1199" in written
-    assert spent < 1
     assert safe_xml.parse_safe_xml(b"<a>" + scoped(1, 0) * 5000 + b"</a>") is not None, (
         "one beside the other they are few"
     )
