@@ -28,6 +28,7 @@ def test_when_the_hub_ends_it_is_named_though_a_partner_was_seen_to_end_first(st
     assert str(stage.cause(broken.value)).startswith("hub ended with 3")
 
 
+@pytest.mark.slow
 def test_while_the_hub_lives_what_broke_is_named(stage, tmp_path):
     stage.hub = child(tmp_path, "hub", "exec sleep 60")
     with pytest.raises(StageFailed) as broken:

@@ -221,6 +221,7 @@ def test_each_answer_has_its_verdict(answer: bytes, verdict: str, do: str) -> No
     assert do in found[ConnectionStepName.ANSWER][0][2]
 
 
+@pytest.mark.slow
 def test_what_speaks_no_tls_or_nothing_at_all_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         found = tried(partner(port))

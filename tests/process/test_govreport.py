@@ -172,6 +172,7 @@ def test_another_report_of_the_same_revision_is_refused(side):
     assert isinstance(side.submit(other), Refused)
 
 
+@pytest.mark.slow
 def test_every_mood(side):
     for mood, outcome in (
         ("refuse", Refused),

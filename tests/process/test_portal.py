@@ -79,6 +79,7 @@ def test_an_older_revision_never_takes_the_place_of_a_newer_one(side):
     assert side.page()["revision"] == 2
 
 
+@pytest.mark.slow
 def test_every_mood(side):
     for mood, outcome in (
         ("refuse", Refused),
