@@ -95,9 +95,9 @@ class Office:
         self.process.stdin.flush()
         return self.heard()
 
-    def mood(self, mood: str, *, times: int | None = None, seconds: float = 0) -> None:
-        """Let it be in a mood, for so many calls or until another."""
-        assert self.order("mood", mood=mood, seconds=seconds, times=times) == {"mood": mood}
+    def mood(self, mood: str, *, times: int | None = None, seconds: float = 0, path: str = "") -> None:
+        """Let it be in a mood, for so many calls or until another; only for calls whose path ends with *path*."""
+        assert self.order("mood", mood=mood, seconds=seconds, times=times, path=path) == {"mood": mood}
 
     def noted(self, what: str) -> list[Mapping[str, Any]]:
         """Return the lines of its notebook that tell of *what*."""

@@ -4,10 +4,10 @@ Knows HTTP/1.1. Knows no dialect.
 
 A partner process makes a `PartnerServer` with its answers and calls `serve`. The conductor writes one JSON order a line
 to its standard input.
-`{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood, for `times` calls or until
-the next one. `{"do": "lose", "share": 0.3, "seed": 1}` lets it execute every call and close the connection without an
-answer at that share of them. Every other order goes to the partner's own `obey`. Each order is answered by one line. When the input
-ends, the partner ends.
+`{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood, for `times` calls or until the next one; with
+`"path": "/sendEdoc"` only for calls of which the path ends so. `{"do": "lose", "share": 0.3, "seed": 1}` lets it
+execute every call and close the connection without an answer at that share of them. Every other order goes to the
+partner's own `obey`. Each order is answered by one line. When the input ends, the partner ends.
 """
 
 import json
@@ -76,6 +76,7 @@ class PartnerServer:
     _mood: str = attrs.field(default="normal", init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
     _times: int | None = attrs.field(default=None, init=False)
+    _path: str = attrs.field(default="", init=False)  #: the end of the paths that the mood is for
     _lost: float = attrs.field(default=0.0, init=False)  #: share of the calls that are executed and not answered
     _chance: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
@@ -107,7 +108,7 @@ class PartnerServer:
             return {"error": f"no such mood: {order['mood']}"}
         with self._lock:
             self._mood, self._seconds = order["mood"], float(order.get("seconds", 0))
-            self._times = order.get("times")
+            self._times, self._path = order.get("times"), order.get("path", "")
         return {"mood": order["mood"]}
 
     def _lose(self, order: Mapping[str, Any]) -> Mapping[str, object]:
@@ -115,13 +116,14 @@ class PartnerServer:
             self._lost, self._chance = float(order["share"]), random.Random(order["seed"])
         return {"lose": self._lost}
 
-    def mood(self) -> tuple[str, float]:
-        """Return the mood of this call, and its delay in seconds."""
+    def mood(self, path: str) -> tuple[str, float]:
+        """Return the mood of a call to *path*, and its delay in seconds."""
         with self._lock:
-            mood, seconds = self._mood, self._seconds
+            meant = path.endswith(self._path)
+            mood, seconds = (self._mood, self._seconds) if meant else ("normal", 0.0)
             if mood == "normal" and self._chance.random() < self._lost:
                 return "mute", 0.0
-            if self._times is not None:
+            if meant and self._times is not None:
                 self._times -= 1
                 if self._times <= 0:
                     self._mood, self._times = "normal", None
@@ -151,7 +153,7 @@ class _Counter(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = ServerCall(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
-        mood, seconds = office.mood()
+        mood, seconds = office.mood(parts.path)
         if mood == "slow":
             time.sleep(seconds)
         match mood:
