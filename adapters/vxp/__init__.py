@@ -96,9 +96,8 @@ class VxpAxis:
             if not missing:
                 told = ", ".join(sorted(set(found.values())))
                 return Accepted(f"docId {told}, which its list of sent messages shows", ids=found)
-            if shown is not None and line.now < (
-                until := consignment.unsure + _read_duration(self.settings["sent-wait"])
-            ):
+            until = (consignment.unsure_until or consignment.unsure) + _read_duration(self.settings["sent-wait"])
+            if shown is not None and line.now < until:
                 return Postponed(until, "the axis may still be working on it: its list does not show it yet")
             consignment = _reduce(consignment, missing)
             if shown is not None:

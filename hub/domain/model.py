@@ -397,6 +397,8 @@ class Consignment:
     named: tuple[str, ...] = ()
     #: start of the latest attempt that ended without an answer, so that the partner may have the message; None: none did
     unsure: datetime | None = None
+    #: when that attempt ended: what the partner was given by then, it may still be working on; None: as `unsure`
+    unsure_until: datetime | None = None
     #: the partner's ids of what went to these recipients in the same lane before, so they are not this message's
     earlier: frozenset[str] = frozenset()
 

@@ -140,6 +140,9 @@ def test_what_the_list_does_not_show_yet_waits_until_the_axis_can_no_longer_be_w
     assert len(done) == 1
     assert isinstance(outcome, Postponed)
     assert outcome.until == NOW + timedelta(minutes=1)
+    slow = attrs.evolve(ASKED, unsure_until=NOW + timedelta(seconds=30))
+    _, outcome = speak(axis(sent_wait="1m").deliver(slow, NOW), still)
+    assert outcome.until == NOW + timedelta(seconds=90), "from the end of the attempt"
     over = attrs.evolve(still, at=NOW + timedelta(minutes=1))
     done, _ = speak(axis(sent_wait="1m").deliver(ASKED, NOW), over, good(DocId="9"))
     assert len(done) == 2

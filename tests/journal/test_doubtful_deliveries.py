@@ -71,6 +71,17 @@ def test_a_lost_answer_is_kept_until_the_partner_says_what_it_has(sending):
     assert (sending.now().unsure, sending.now().twice) == (None, False)
 
 
+def test_the_partner_may_be_working_on_it_since_the_end_of_that_attempt(sending):
+    with transactions.write_transaction(sending.engine) as tx:
+        taken = sending.claim_in(tx)
+        assert claims.settle_claim(tx, taken, DeliveryEvent.UNAVAILABLE, LOST, AttemptExchange(), LATER)
+    taken = sending.claim()
+    with transactions.read_transaction(sending.engine) as tx:
+        whole = consignments.read_consignment(tx, taken)
+        assert [whole] == consignments.read_small_consignments(tx, [taken])
+    assert (whole.unsure, whole.unsure_until) == (NOW, LATER)
+
+
 def test_a_blind_repetition_is_possibly_twice_and_an_event(sending):
     sending.settle(DeliveryEvent.UNAVAILABLE, LOST)
     sending.settle(DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED, twice=True))

@@ -1,6 +1,7 @@
 """Reads the content of claimed messages for their adapters. Moves no delivery."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -8,7 +9,7 @@ from hub.domain.model import Consignment
 from hub.journal import blobs, search
 from hub.journal.queue.claims import Claim
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import content, delivery, message
+from hub.store.tables import attempt, content, delivery, message
 from hub.store.transactions import Transaction
 
 #: Ids of earlier messages of a lane that are read, the latest first.
@@ -24,7 +25,7 @@ _SMALL = HotStatement(
 
 def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
     """Return the content of *claim*. Raises KeyError if the journal has none."""
-    found, earlier = search.read_message(tx, claim.message), _read_earlier(tx, claim)
+    found = search.read_message(tx, claim.message)
     return Consignment(
         message=found,
         content=blobs.read_blob(tx, found.sha256),
@@ -33,7 +34,8 @@ def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
         again=claim.again,
         named=claim.named,
         unsure=claim.unsure,
-        earlier=earlier,
+        unsure_until=_read_unsure_end(tx, claim),
+        earlier=_read_earlier(tx, claim),
     )
 
 
@@ -51,12 +53,27 @@ def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Co
             again=claim.again,
             named=claim.named,
             unsure=claim.unsure,
+            unsure_until=_read_unsure_end(tx, claim),
             earlier=_read_earlier(tx, claim),
         )
         if claim.message in found
         else None
         for claim in claims
     ]
+
+
+def _read_unsure_end(tx: Transaction, claim: Claim) -> datetime | None:
+    """Return when the last attempt ended after which the partner may have the message of *claim*."""
+    if claim.unsure is None:
+        return None
+    begun = sa.and_(
+        attempt.c.message == delivery.c.message,
+        attempt.c.partner == delivery.c.partner,
+        attempt.c.started_at == delivery.c.unsure,
+    )
+    ends = sa.select(attempt.c.ended_at).join(delivery, begun)
+    found = ends.where(delivery.c.id.in_(claim.deliveries), attempt.c.ended_at.is_not(None))
+    return tx.scalars(found.order_by(attempt.c.ended_at.desc()).limit(1)).first()
 
 
 def _read_earlier(tx: Transaction, claim: Claim) -> frozenset[str]:
