@@ -331,6 +331,20 @@ def test_a_partners_first_dead_letter_fires_too(judged):
     assert code == 0, said
 
 
+def test_the_first_error_of_the_hub_fires_though_its_counter_begins_with_it(judged):
+    error = 'lienthong_intake_calls_total{instance="h1",partner="vpub",service="documents",code="hub-error"}'
+    (rule,) = [each for each in RULES if each["alert"] == "LienThongHubError"]
+    fires = {rule["alert"]: [expected(rule, {"partner": "vpub", "service": "documents"})]}
+    watched = {'up{job="lienthong",instance="h1"}': "1x100", error: "_x30 1x70"}
+    began = {'up{job="lienthong",instance="h1"}': "_x30 1x70", error: "_x30 1x70"}
+    code, said = judged(
+        one_test(watched, 32, fires),
+        one_test(watched, 60, {rule["alert"]: []}),
+        one_test(began, 32, {rule["alert"]: []}),
+    )
+    assert code == 0, said
+
+
 def test_the_rules_are_what_promtool_takes():
     ran = promtool("check", "rules", PLACE / "rules.yml")
     assert ran.returncode == 0, ran.stderr
