@@ -51,7 +51,7 @@ class CompleteAnswer:
 class AnswerReader:
     """Reads one answer."""
 
-    _limit: int  #: maximum size of the body, in octets
+    _limit: int | None  #: maximum size of the body, in octets; None: the body is left unread
     _bodiless: bool = False  #: the request was HEAD, whose answer has no body
     answer: CompleteAnswer | None = attrs.field(default=None, init=False)  #: the answer, when it is whole
     #: whether the connection can be used again: the server does not close it, and sent nothing after the answer
@@ -99,6 +99,9 @@ class AnswerReader:
         self.reusable = first.startswith(b"HTTP/1.1 ") and "close" not in map(str.strip, listed.split(","))
         if code in _BODILESS or self._bodiless:
             return
+        if self._limit is None:
+            self.reusable = False  # the body is still to come
+            return
         encodings = headers.get("transfer-encoding")
         if encodings is None:
             self._length = _read_length(headers.get("content-length"))
@@ -129,7 +132,7 @@ class AnswerReader:
         self._read += chunk  # not a list of chunks: each chunk of two octets would take fifty octets of memory
 
     def _check_length(self, length: int) -> None:
-        if length > self._limit:
+        if self._limit is not None and length > self._limit:
             raise BodyTooLong(f"the answer is longer than {self._limit} octets")
 
     def _end(self, rest: bytes) -> None:

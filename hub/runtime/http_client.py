@@ -110,10 +110,11 @@ class HttpClient:
     _epoch: int = attrs.field(default=0, init=False)  #: number of calls of `outdate`
 
     async def exchange(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit: int
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit: int | None
     ) -> CompleteAnswer:
         """Send a request to *url*, which is http or https, and return the answer, whose body has at most *limit* octets.
 
+        Without a *limit* its body is not read, and the answer is whole with its head.
         Raises ValueError for a request that HTTP cannot express, `OutdatedConnection`, and any error of the connection.
         Cancelling it ends the connection.
         """

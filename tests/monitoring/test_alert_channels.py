@@ -240,6 +240,27 @@ def test_what_a_receiver_does_not_take_is_not_sent(reactor):
         spin(reactor, channels.make_webhook_channel(live(webhook=settings), reactor, lambda: AT)(batch()))
 
 
+class Raw(Protocol):
+    """A server that answers whatever comes by some octets, and leaves the connection open."""
+
+    def dataReceived(self, data):
+        transport: Any = self.transport
+        transport.write(self.factory.answer)
+
+
+@pytest.mark.parametrize("length", ["", "Content-Length: 99999999\r\n"], ids=["none said", "more than comes"])
+def test_any_2xx_of_a_receiver_means_that_it_was_taken_whatever_its_body(reactor, length):
+    server: Any = Factory.forProtocol(Raw)
+    server.answer = f"HTTP/1.0 200 OK\r\nServer: small\r\n{length}\r\nok".encode()
+    port = reactor.listenTCP(0, server, interface="127.0.0.1")
+    url = f"http://127.0.0.1:{port.getHost().port}/"
+    settings = WebhookSettings(url=url, key=KEY, key_file=Path("hook.key"))
+    try:
+        spin(reactor, channels.make_webhook_channel(live(webhook=settings), reactor, lambda: AT)(batch()))
+    finally:
+        port.stopListening()
+
+
 # --- syslog ---
 
 

@@ -35,8 +35,6 @@ from hub.units.live import Live
 AlertChannel = Callable[[NoticeBatch], Awaitable[None]]
 #: Seconds within which a webhook or a syslog server must have taken a batch.
 PATIENCE = 15.0
-#: Octets of the answer of a webhook that are read.
-_ANSWER = 64 * 1024
 _APP = "lienthong"
 
 
@@ -85,8 +83,8 @@ def make_webhook_channel(live: Live, reactor: Any, now: Callable[[], datetime]) 
     """Return the channel `webhook`: a POST of JSON, signed as the Standard Webhooks specification 1.0 says.
 
     `webhook-id` is the same at each try of a batch, and the signature covers it, the time of sending and the body: a
-    receiver can refuse what it has seen, and what is older than five minutes. Any answer but 2xx is a failure; redirects
-    are not followed.
+    receiver can refuse what it has seen, and what is older than five minutes. Any answer but 2xx is a failure, and the
+    body of the answer is not read; redirects are not followed.
     """
 
     async def send_batch(batch: NoticeBatch) -> None:
@@ -99,7 +97,7 @@ def make_webhook_channel(live: Live, reactor: Any, now: Callable[[], datetime]) 
             None, _make_check(live, http_client.split_http_url(settings.webhook.url)[0].host, now)
         )
         client = HttpClient(reactor, http_client.SharedTlsContext(context), PATIENCE)
-        asked = client.exchange("POST", settings.webhook.url, headers, body, _ANSWER)
+        asked = client.exchange("POST", settings.webhook.url, headers, body, None)
         try:
             answer = await Deferred.fromCoroutine(asked).addTimeout(PATIENCE, reactor)
         except CancelledError:
