@@ -21,7 +21,6 @@ from hub.console.messages import visible_messages
 from hub.console.permissions import Permission
 from hub.console.request import refuse_as_absent
 from hub.console.users import User
-from hub.domain import local_time
 from hub.domain.model import Fact, Unit
 from hub.domain.search_box import find_agencies
 from hub.journal import search, unit_registry
@@ -159,10 +158,7 @@ def list_report_choices(
 
     A *chosen* form and *period* are always included.
     """
-    by_id = {
-        form.id: form
-        for form in sorted(book.forms, key=lambda form: form.since or local_time.find_local_day(now).replace(year=1))
-    }
+    by_id = {form.id: form for form in sorted(book.forms, key=lambda form: form.since or date.min)}
     if chosen is not None:
         by_id[chosen.id] = chosen
     current = find_month_containing(now, book.cuts)

@@ -690,7 +690,7 @@ def test_a_national_list_is_imported_exported_and_looked_up(
     assert lines(typed("units", "import", everything, "--json")) == []
     engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
     with transactions.read_transaction(engine) as tx:
-        roll = unit_registry.read_unit_index(tx, datetime.now(UTC).date())
+        roll = unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))
     assert len(roll) == agencies + 16
     gc.collect()
     tracemalloc.start()

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from io import BytesIO
 from typing import Any
@@ -468,6 +468,13 @@ def test_the_periods_to_choose_are_those_that_have_begun_by_the_provinces_cut_of
     assert ('value="2026-12"' in other.page, "/reports/edoc/H55/2026-11" in other.links()) == (False, True)
     other.get("/reports/edoc/H55.13/2026-11")
     assert "25/10/2026" in other.page
+
+
+def test_on_the_29th_of_february_the_reports_are_chosen_as_on_any_day(town):
+    town.now = datetime(2028, 2, 29, 3, tzinfo=UTC)
+    operator = signed_in(town, "op", role=Role.OPERATOR)
+    operator.get("/units")
+    assert "/reports/edoc/H55/2028-03" in operator.links()
 
 
 def test_pages_are_vietnamese_unless_english_is_asked_for(an):

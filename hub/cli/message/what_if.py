@@ -243,6 +243,7 @@ def _tell_tally(screen: Screen, tally: _RejudgedCount) -> None:
 def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool:
     """Count the report by the form in *file*, and print the cells that differ. Tell whether there is one."""
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
     from hub.report.form import book
     from hub.report.form.form import FormMissing
@@ -259,7 +260,7 @@ def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool
         transactions.read_transaction(engine) as tx,
     ):
         code = unit or config.province
-        if unit_registry.resolve_unit_code(tx, code, datetime.now(UTC).date()) not in {
+        if unit_registry.resolve_unit_code(tx, code, find_local_day(datetime.now(UTC))) not in {
             each.code for each in unit_registry.list_unit_histories(tx)
         }:
             raise CommandStop(t("there is no unit {unit}", unit=code), 4)
