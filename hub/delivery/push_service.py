@@ -35,6 +35,7 @@ from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker, BreakerEvent, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
 from hub.partner.policy import Policy, choose_delay
+from hub.partner.reply_parsing import may_have_taken
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal, SetStep
@@ -338,17 +339,18 @@ class DeliveryService(Service):
 
         Return whether the next claim for the partner has been asked for.
         """
-        begun = self._clock.seconds()
+        begun, last = self._clock.seconds(), _LastCall()
         with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
             try:
-                outcome, exchange = await self._converse(claim, consignment, partner)
+                outcome = await self._talk(claim, consignment, partner, last)
             except CancelledError:
                 if not self.running:
-                    await self._journal.write(claims.release_claim, claim, self._now())
+                    await self._journal.write(claims.release_claim, claim, self._now(), begun=last.in_doubt)
                     return False
-                outcome, exchange = Unavailable("the conversation took too long", unknown=True), AttemptExchange()
+                outcome = Unavailable("the conversation took too long", unknown=last.in_doubt)
             finally:
                 flow.conversing -= 1
+            exchange = last.describe(partner)
             answered = circuit_breaker.classify_outcome(outcome) is BreakerEvent.SUCCESS
             took = self._clock.seconds() - begun
             flow.took = took if answered else math.inf
@@ -397,17 +399,10 @@ class DeliveryService(Service):
 
         return step
 
-    async def _converse(
-        self, claim: Claim, consignment: Consignment | None, partner: Partner
-    ) -> tuple[Outcome, AttemptExchange]:
-        """Run the adapter's conversation. Return its outcome and the last request and reply."""
-        last = _LastCall()
-        outcome = await self._talk(claim, consignment, partner, last)
-        return outcome, last.describe(partner)
-
     async def _talk(
         self, claim: Claim, consignment: Consignment | None, partner: Partner, last: "_LastCall"
     ) -> Outcome:
+        """Run the adapter's conversation and return its outcome. *last* tells of its calls, however it ends."""
         try:
             if consignment is None:
                 consignment = await self._journal.read(consignments.read_consignment, claim)
@@ -426,12 +421,13 @@ class DeliveryService(Service):
         except CancelledError:
             raise
         except Unreachable as unreachable:
-            return Unavailable(str(unreachable), unknown=last.hands_over and not unreachable.unsent)
+            return Unavailable(str(unreachable), unknown=last.was_in_doubt if unreachable.unsent else last.in_doubt)
         except Unready as unready:
-            return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready))
+            until = self._now() + timedelta(seconds=unready.retry_after)
+            return Postponed(until, str(unready), unknown=last.in_doubt)
         except Exception as error:
             log.exception("conversation-broke")
-            return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.hands_over)
+            return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.in_doubt)
 
     async def _hold(self, consignment: Consignment, partner: Partner, last: "_LastCall", traceparent: str) -> Outcome:
         adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
@@ -439,12 +435,15 @@ class DeliveryService(Service):
         conversation = adapter.deliver(consignment, self._now())
         step = await self._work(owner, size, _advance, conversation, None)
         while isinstance(step, Request):
-            last.request, last.reply, began = step, None, self._clock.seconds()
+            began = self._clock.seconds()
+            last.begin(step)
             try:
                 last.reply = reply = await self._send(_add_traceparent(step, traceparent), partner)
             finally:
                 last.seconds = self._clock.seconds() - began
             step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
+        if isinstance(step, Unavailable | Postponed) and last.was_in_doubt:
+            return attrs.evolve(step, unknown=True)  # an adapter speaks of its last call
         return step
 
 
@@ -457,16 +456,25 @@ def _add_traceparent(request: Request, traceparent: str) -> Request:
 
 @attrs.define(eq=False)
 class _LastCall:
-    """The last call of a conversation."""
+    """The last call of a conversation, and whether the calls so far leave it open what the partner has."""
 
     request: Request | None = None
     reply: Reply | None = None  #: None: none came
     seconds: float = 0.0  #: from the request to the reply, or to the failure
+    #: the partner may have the message from a call before this one: an outcome that is not final says nothing of that
+    was_in_doubt: bool = False
+
+    def begin(self, request: Request) -> None:
+        """Note that *request* is sent now."""
+        self.was_in_doubt = self.in_doubt
+        self.request, self.reply = request, None
 
     @property
-    def hands_over(self) -> bool:
-        """Whether it handed the message over, so that the partner may have it."""
-        return self.request is not None and self.request.hands_over
+    def in_doubt(self) -> bool:
+        """Whether the partner may have the message if the conversation ends here without an outcome."""
+        if self.was_in_doubt or self.request is None or not self.request.hands_over:
+            return self.was_in_doubt
+        return self.reply is None or may_have_taken(self.reply.status)
 
     def describe(self, partner: Partner) -> AttemptExchange:
         """Return what the journal keeps of it."""

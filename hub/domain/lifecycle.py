@@ -278,8 +278,10 @@ def judge_outcome(
             due = min(now + wait, max(now, since + give_up))
             crashes = crashes + 1 if ours else 0
             return AttemptVerdict(DeliveryState.WAITING, detail, due, crashes=crashes, unsure=unknown)
-        case Postponed(until, detail):
-            return AttemptVerdict(DeliveryState.WAITING, detail, max(until, now), counts=False, crashes=crashes)
+        case Postponed(until, detail, unknown):
+            return AttemptVerdict(
+                DeliveryState.WAITING, detail, max(until, now), counts=False, crashes=crashes, unsure=unknown
+            )
     assert_never(outcome)
 
 

@@ -530,6 +530,7 @@ class Postponed:
 
     until: datetime
     detail: str = ""
+    unknown: bool = False  #: the partner may have taken the message, or a part of it
 
 
 Outcome = Accepted | Refused | Unavailable | Postponed

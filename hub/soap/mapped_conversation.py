@@ -95,7 +95,8 @@ class AnswerJudgement:
             case Then.REFUSED:
                 return Refused(self.reason or "refused, without a reason", () if self.of_recipient else None)
             case Then.POSTPONED:
-                return Postponed((self.at or now) + timedelta(seconds=self.after or 0), self.reason)
+                until = (self.at or now) + timedelta(seconds=self.after or 0)
+                return Postponed(until, self.reason, unknown=self.unknown)
             case Then.CREDENTIALS | Then.LOGIN:
                 return Unavailable(self.reason or "our credentials are not accepted", self.after, credentials=True)
         return Unavailable(self.reason or "unavailable, without a reason", self.after, unknown=self.unknown)
@@ -142,7 +143,7 @@ class PartnerConversation:
                 break
             missing = "" if answer is None else self._keep(step, answer, course, judged.at or course.now)
             if missing:
-                return Unavailable(f"{step.operation}: the answer has no {missing}")
+                return Unavailable(f"{step.operation}: the answer has no {missing}", unknown=step.hands_over)
             if step.hands_over or (course.lasting and step.keep is not None):
                 course.done.add(step.place)
         return judged, answer
@@ -352,7 +353,10 @@ class PartnerConversation:
         unread = bool(answer.trouble)
         for rule in step.outcomes:
             if (not unread or all(each.path.part == "http" for each in rule.when)) and self._fits(rule, answer):
-                return self._apply(rule, answer, course, asked)
+                judged = self._apply(rule, answer, course, asked)
+                # who names a fault knows what it means; a proxy's page says as little under a rule as without
+                lost = step.hands_over and answer.fault is None and unread and may_have_taken(answer.status)
+                return attrs.evolve(judged, unknown=lost)
         denied = Then.LOGIN if course.relied and not course.again else Then.CREDENTIALS
         fault = answer.fault
         if answer.status in _DENIED and (unread or fault is not None):
@@ -367,7 +371,9 @@ class PartnerConversation:
                 return AnswerJudgement(then=Then.REFUSED, reason=told)
             if fault.sender and step.keep is not None:
                 return AnswerJudgement(then=Then.CREDENTIALS, reason=told)
-            return AnswerJudgement(then=Then.UNAVAILABLE, reason=f"HTTP {answer.status}: {told}", after=asked)
+            # a fault of the service itself, such as a timeout behind it, does not say what was done before
+            why = f"HTTP {answer.status}: {told}"
+            return AnswerJudgement(then=Then.UNAVAILABLE, reason=why, after=asked, unknown=step.hands_over)
         if unread and self._is_silent(step, answer):
             return AnswerJudgement(then=Then.NEXT)
         lost = step.hands_over and may_have_taken(answer.status)

@@ -136,7 +136,7 @@ def test_what_a_fault_does_not_have_is_not_empty():
     rule = '[[deliver.outcome]]\nwhen = { "GuiVanBanResult/soBienNhan" = "" }\nthen = "credentials"\n'
     child = f'<s:Fault xmlns:s="{envelope.SOAP11}"><faultcode>s:Server</faultcode><faultstring>bảo trì</faultstring></s:Fault>'
     _, outcome = deliver(SEND + rule, Reply(500, made(child), XML))
-    assert outcome == Unavailable("HTTP 500: bảo trì")
+    assert outcome == Unavailable("HTTP 500: bảo trì", unknown=True)
     _, outcome = deliver(SEND + rule, Reply(200, answer("7"), XML))
     assert isinstance(outcome, Unavailable)
     assert outcome.credentials
@@ -688,3 +688,27 @@ reason = ["Report/ErrorList/Error/Code", "Report/ErrorList/Error/Description"]
         assert how.carriage.value == ("mtom" if mtom == "true" else "inline")
         assert isinstance(outcome, Refused)
         assert outcome.detail.startswith("unit-unknown: ")
+
+
+class TestWhatAnAnswerToTheHandOverLeavesOpen:
+    """The partner may have what it, or a proxy before it, says nothing final about."""
+
+    FAULT = Reply(500, made(f'<s:Fault xmlns:s="{envelope.SOAP11}"><faultcode>s:Server</faultcode></s:Fault>'), XML)
+    NAMED = '[[deliver.outcome]]\nwhen = { "fault/code" = "Server" }\nthen = "postponed"\nafter = "1m"\n'
+    PAGE = '[[deliver.outcome]]\nwhen = { "http/status" = ["503", "504"] }\nthen = "postponed"\nafter = "1m"\n'
+
+    @pytest.mark.parametrize(
+        ("rules", "reply", "unknown"),
+        [
+            ("", FAULT, True),
+            (NAMED, FAULT, False),
+            (PAGE, Reply(504, b"<html>"), True),
+            (PAGE, Reply(503, b"<html>"), False),
+            ('[deliver.keep]\nnumber = "GuiVanBanResult/soBienNhan"\n', Reply(200, answer(), XML), True),
+        ],
+    )
+    def test_is_told(self, rules, reply, unknown):
+        mapping = SEND.replace('then = "accepted"\nreason = "GuiVanBanResult/soBienNhan"', 'then = "next"')
+        _, outcome = deliver(mapping + rules, reply)
+        assert isinstance(outcome, Postponed | Unavailable)
+        assert outcome.unknown == unknown

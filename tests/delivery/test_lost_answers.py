@@ -2,7 +2,8 @@
 
 import pytest
 
-from hub.domain.model import Accepted, Reply, Request, Unavailable
+from hub.domain.errors import Unready
+from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
 from hub.journal.queue import deliveries
 from hub.partner.reply_parsing import may_have_taken
 from hub.runtime.http_client import Unreachable
@@ -21,6 +22,24 @@ class Blind:
         reply = yield Request("https://partner/", consignment.content, hands_over=True)
         if reply.status != 200:
             return Unavailable(f"HTTP {reply.status}", unknown=may_have_taken(reply.status))
+        return Accepted(twice=consignment.unsure is not None)
+
+
+class Finishing:
+    """An adapter that hands the message over and then says that it is complete."""
+
+    def __init__(self):
+        self.unsure = []
+
+    def deliver(self, consignment, now):
+        self.unsure.append(consignment.unsure is not None)
+        reply = yield Request("https://partner/", consignment.content, hands_over=True)
+        if reply.status == 200:
+            reply = yield Request("https://partner/complete", b"")
+        if reply.status == 423:
+            raise Unready("key-unavailable", "the token is away")
+        if reply.status != 200:
+            return Unavailable(f"HTTP {reply.status}", unknown=False)
         return Accepted(twice=consignment.unsure is not None)
 
 
@@ -55,6 +74,55 @@ def test_only_a_call_that_may_have_arrived_leaves_it_open(desk, answers, twice):
     message = desk.take(1, "H55.01")
     desk.pass_time(10)
     assert adapter.unsure == [False, twice]
+    assert doubt(desk, message) == (twice, None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "twice"),
+    [
+        ((200, Unreachable("the connection ended")), True),
+        ((200, Unreachable("nobody listens", unsent=True)), True),
+        ((200, 503), True),
+        ((200, 423), True),
+        ((503,), False),
+        ((423,), False),
+    ],
+)
+def test_what_was_handed_over_is_in_doubt_until_the_last_step_is_answered(desk, answers, twice):
+    desk.adapters["vpub"] = adapter = Finishing()
+    desk.up["vpub"] = answer_with(*answers)
+    desk.start()
+    message = desk.take(1, "H55.01")
+    desk.pass_time(10)
+    assert adapter.unsure == [False, twice]
+    assert doubt(desk, message) == (twice, None)
+
+
+def test_a_conversation_that_is_cut_off_at_its_login_handed_nothing_over(desk):
+    desk.adapters["vpub"] = Blind()
+    desk.up["vpub"] = "hangs"
+    desk.start()
+    message = desk.take(1, "H55.01")
+    desk.pass_time(31)  # three timeouts
+    assert desk.reason(message) == "the conversation took too long"
+    assert doubt(desk, message) == (False, None)
+
+
+@pytest.mark.parametrize(("answered", "unsure"), [(0, False), (1, True)])
+def test_a_stop_leaves_open_only_what_was_handed_over(desk, answered, unsure):
+    desk.adapters["vpub"] = Blind()
+    desk.up["vpub"] = "hangs"
+    desk.start()
+    message = desk.take(1, "H55.01")
+    for _ in range(answered):
+        desk.answer()
+    _ = desk.service.stopService()
+    desk.clock.advance(11)  # longer than a stop waits
+    assert desk.states(message)["H55.01"][0] is DeliveryState.WAITING
+    assert (doubt(desk, message)[1] is not None) == unsure
+
+
+def doubt(desk, message):
     with transactions.read_transaction(desk.engine) as tx:
         (made,) = deliveries.read_message_deliveries(tx, message)
-    assert (made.twice, made.unsure) == (twice, None)
+    return made.twice, made.unsure
