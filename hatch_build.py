@@ -1,6 +1,8 @@
 """Compiles the catalogues of the hub's words where the project is built or installed."""
 
+import os
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,17 @@ _NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def compile_catalogues(root: Path) -> None:
-    """Write a `.mo` beside each `.po` of `hub/language/locale` in the project at *root*."""
+    """Write a `.mo` beside each `.po` of `hub/language/locale` in the project at *root*, whole, whoever reads it meanwhile."""
     for source in sorted((root / "hub/language/locale").rglob("*.po")):
         with source.open("rb") as file:
             catalogue = read_po(file, locale=source.parts[-3])
         catalogue.creation_date = catalogue.revision_date = _NO_DATE
-        with source.with_suffix(".mo").open("wb") as file:
-            write_mo(file, catalogue)
+        written = BytesIO()
+        write_mo(written, catalogue)
+        to = source.with_suffix(".mo")
+        new = to.with_suffix(f".mo.{os.getpid()}")
+        new.write_bytes(written.getvalue())
+        new.replace(to)
 
 
 class CatalogueBuildHook(BuildHookInterface):  # type: ignore[type-arg]
