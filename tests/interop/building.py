@@ -3,6 +3,7 @@
 Packages come from Debian (`parts` in `dev` installs them), and of Node from the lock in its folder.
 """
 
+import fcntl
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -48,12 +49,17 @@ NODE_DONE = NODE_MODULES / ".package-lock.json"
 
 
 def install_node_packages() -> Path:
-    """Fill node_modules from the lock by `npm ci`, once for each lock. Return the folder beside it."""
+    """Fill node_modules from the lock by `npm ci`, once for each lock. Return the folder beside it.
+
+    One process does it while the others wait: npm takes away what is there, under whoever has begun to use it.
+    """
     need("node", "npm", package="nodejs npm")
     place = HERE / "node"
-    if not NODE_DONE.exists() or NODE_DONE.stat().st_mtime < (place / "package-lock.json").stat().st_mtime:
-        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", where=place)
-        NODE_DONE.touch()
+    with (place / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not NODE_DONE.exists() or NODE_DONE.stat().st_mtime < (place / "package-lock.json").stat().st_mtime:
+            run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", where=place)
+            NODE_DONE.touch()
     return place
 
 
