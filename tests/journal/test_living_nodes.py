@@ -281,7 +281,7 @@ def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_mis
     bell, rung, _clock = hang("one")
     other = transactions.open_journal(url, pooled=False, node="two")
     with transactions.write_transaction(other) as tx:
-        query = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%%'"
+        query = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like 'LISTEN%%'"
         assert tx.exec_driver_sql(query).scalar() is True
     assert rung.wait(PATIENCE)
     assert bell.is_listening

@@ -1,7 +1,6 @@
 """What the feed relies on, on each database: every fact has its event, the cursor only goes forward, one node has the turn."""
 
 import json
-import threading
 from datetime import timedelta
 from operator import itemgetter
 from typing import Any, cast
@@ -22,6 +21,7 @@ from hub.store.leader_lock import LeaderLock
 from hub.store.tables import event as table
 from tests.conftest import not_applicable
 from tests.province import NOW, ROUTES, document, entry, status
+from tests.waiting import until
 
 
 def told(tx):
@@ -150,9 +150,8 @@ def nodes(journal_url):
 
 
 def comes(node):
-    """Tell whether the turn comes to *node*: the server ends another's session in its own time."""
-    pause = threading.Event()
-    return any(node.try_lock_blocking() or pause.wait(0.05) for _ in range(200))
+    """Wait until the turn comes to *node*: the server ends another's session in its own time."""
+    return until(node.try_lock_blocking, "the turn")
 
 
 def test_one_node_has_the_turn_until_it_gives_it_up(nodes):

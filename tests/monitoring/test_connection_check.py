@@ -68,7 +68,7 @@ def listening(answer: Answer, context: SSL.Context | None = None) -> Iterator[in
 
     def serve() -> None:
         with suppress(OSError, SSL.Error), closing(listener.accept()[0]) as plain:
-            plain.settimeout(5)
+            plain.settimeout(PATIENCE)
             if context is None:
                 answer(plain)
                 return
@@ -226,9 +226,11 @@ def test_what_speaks_no_tls_or_nothing_at_all_is_told_apart(monkeypatch: pytest.
     with listening(say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         found = tried(partner(port))
     assert "scheme" in found[ConnectionStepName.TLS][0][2]
-    with listening(lambda _line: threading.Event().wait(1)) as port, monkeypatch.context() as impatient:
+    over = threading.Event()
+    with listening(lambda _line: over.wait(PATIENCE)) as port, monkeypatch.context() as impatient:
         impatient.setattr(outbound_check, "PATIENCE", 0.2)
         found = tried(partner(port))
+        over.set()
     assert "says nothing" in found[ConnectionStepName.TLS][0][2]
     with listening(lambda _line: None) as port:
         found = tried(partner(port))
@@ -236,9 +238,9 @@ def test_what_speaks_no_tls_or_nothing_at_all_is_told_apart(monkeypatch: pytest.
 
 
 def test_a_closed_port_an_unknown_name_and_a_partner_that_is_not_called(tmp_path: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    found = tried(partner(port))
+    with socket.socket() as bound:  # nobody else gets the port, and nothing listens there
+        bound.bind(("127.0.0.1", 0))
+        found = tried(partner(bound.getsockname()[1]))
     assert verdicts(found) == {"dns": ["good"], "tcp": ["failed"]}
     assert "nothing listens" in found[ConnectionStepName.TCP][0][2]
     assert verdicts(tried(partner(443, host="nobody.invalid"))) == {"dns": ["failed"]}

@@ -31,6 +31,7 @@ from hub.units.province import Province
 from hub.units.routing import Routes
 from hub.units.unit_index import UnitIndex
 from tests import homes, pki, remote
+from tests.waiting import until
 
 NOW = pki.NOW
 ROUTES = Routes.of([Unit("H55", "H55")], [], province="H55", upstream="")
@@ -219,14 +220,19 @@ def end(worker):
     worker.processEnded(Failure(ValueError("killed")))
 
 
+def take(pool, count):
+    """Let *pool* take so many connections: a connection that is open at its one end may come to the other a moment later."""
+    wanted = sum(pool.count_connections().values()) + count
+    until(lambda: pool.doRead() or sum(pool.count_connections().values()) == wanted, f"{count} connections")
+
+
 def test_a_connection_goes_to_the_worker_that_has_the_fewest(running):
     lines = [socket.create_connection(running._socket.getsockname()) for _ in range(3)]
-    for _ in range(5):
-        running.doRead()
+    take(running, 3)
     assert sorted(running.count_connections().values()) == [1, 2]
     running._counts.add(Counted.HANDED, "0", -running.count_connections()["0"])
     lines += [socket.create_connection(running._socket.getsockname())]
-    running.doRead()
+    take(running, 1)
     assert running.count_connections()["0"] == 1
     for line in lines:
         line.close()
@@ -310,7 +316,7 @@ def test_a_new_day_brings_the_units_and_a_ca_its_answers(running):
 
 def test_nothing_of_a_worker_that_ended_is_counted_any_more(running):
     with socket.create_connection(running._socket.getsockname()):
-        running.doRead()
+        take(running, 1)
         (name,) = (name for name, count in running.count_connections().items() if count)
         end(running._workers[int(name)])
     assert set(running.count_connections().values()) == {0}

@@ -101,10 +101,10 @@ def test_lines_for_which_there_is_no_room_are_counted(pipe, monkeypatch):
 def test_when_the_reader_is_gone_whoever_waits_for_it_goes_on():
     read_end, write_end = os.pipe()
     writer = os.fdopen(write_end, "w")
-    logger = logs.LineLogger(writer)
+    logger, before = logs.LineLogger(writer), threading.enumerate()  # that of another test may be at its end
     for _ in range(1000):
         logger.msg("x" * 200)
-    (thread,) = (each for each in threading.enumerate() if each.name == "log")
+    (thread,) = (each for each in threading.enumerate() if each.name == "log" and each not in before)
     os.close(read_end)
     thread.join(PATIENCE)
     assert not thread.is_alive()

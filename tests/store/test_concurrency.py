@@ -132,15 +132,17 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
         one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
 
     def node(name):
-        mine = []
-        for _ in range(100):
+        mine: list[str] = []
+
+        def finds_nothing_more():
             taken_on = claim(engine, name)
-            mine += [delivery for each in taken_on for delivery in each.deliveries]
+            mine.extend(delivery for each in taken_on for delivery in each.deliveries)
             for each in taken_on:
                 assert settle(engine, each)
-            if not taken_on and states(engine)[DeliveryState.WAITING] == 0:
-                return mine
-        raise AssertionError("something waits for ever")
+            return not taken_on and states(engine)[DeliveryState.WAITING] == 0
+
+        until(finds_nothing_more, "nothing to wait any more")
+        return mine
 
     taken = at_once(*(lambda name=name: node(name) for name in ("a", "b", "c", "d")))
     everything = Counter(delivery for mine in taken for delivery in mine)
@@ -410,7 +412,7 @@ def test_a_step_that_would_wait_for_another_transaction_holds_up_none_that_share
                 "the commit",
             )
             assert not running.done()
-        done, taken = running.result(10)
+        done, taken = running.result(PATIENCE)
     assert done == "done"
     assert isinstance(taken, RecordedMessage)
     assert not taken.problems
