@@ -35,7 +35,7 @@ def test_with_a_partner_down_its_deliveries_wait_the_others_go_on_and_they_drain
         sent = [client.send(packet(number, "H55.1", "000.00.00.G22")).document_id for number in range(6)]
     until(lambda: len(hub.received("vpcp")) == 6, "the axis to get all six")
     assert {hub.states(message)["H55.1"][0] for message in sent} <= {"waiting", "sending"}
-    assert {hub.states(message)["000.00.00.G22"][0] for message in sent} == {"delivered"}
+    until(lambda: {hub.states(message)["000.00.00.G22"][0] for message in sent} == {"delivered"}, "six to be settled")
     hub.letterbox("vpub")
     until(lambda: len({note["document_id"] for note in hub.received("vpub")}) == 6, "the office to get all six")
     until(lambda: {hub.states(message)["H55.1"][0] for message in sent} == {"delivered"}, "all six to be settled")

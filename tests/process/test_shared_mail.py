@@ -109,8 +109,17 @@ def test_every_unit_of_a_push_gets_it_or_none_does(host, line):
     assert len(host.box(CLERKS)) == before + 1
 
 
+def told(host, what):
+    """Return how often Postfix has told of a caller that he came (`connect from`) or went."""
+    return host.log().count(f"]: {what} ")
+
+
 @pytest.mark.parametrize("why", ["another CA", "another name", "not the one configured", "over"])
 def test_a_server_with_a_wrong_certificate_is_told_nothing(tmp_path, host, why):
+    until(
+        lambda: told(host, "connect from") == told(host, "disconnect from"),
+        "the log to tell of those before to its end",
+    )
     line, begun = Line(host), host.log().count("sasl")
     if why == "another CA":
         line.anchors = Anchors([pki.authority("Another CA", mailing.BEGAN).certificate])
@@ -235,11 +244,11 @@ def test_a_server_that_is_away_is_tried_again_and_takes_it_when_it_is_back(host,
 
 def test_the_limit_of_20_mb_is_kept_here_and_the_servers_own_is_understood(host, line):
     too_much = b"x" * 15_000_000  # a third more as it travels
-    begun = host.log().count("connect from")
+    begun = told(host, "connect from")
     refused = line.deliver(too_much)
     assert isinstance(refused, Refused)
     assert "the mail system takes 20000000" in refused.detail
-    assert host.log().count("connect from") == begun
+    assert told(host, "connect from") == begun
     line.settings = {"limit": "40MB"}
     refused = line.deliver(too_much)
     assert isinstance(refused, Refused)
@@ -259,9 +268,11 @@ def test_signed_mail_brings_packets_in_once_and_all_else_is_marked_and_moved(hos
     _, start = line.collect()
     good = signed(tmp_path, mail(CONTENT))
     host.submit(CLERKS, [TRUC], good)
+    arrived(host, TRUC, 1)  # else the next may overtake it
     host.submit(CLERKS, [TRUC], good.replace(b"<1@soyte>", b"<2@soyte>"))  # the same packet once more
+    arrived(host, TRUC, 2)
     host.receive("ai-do@ngoai.example", [TRUC], b"From: ai-do@ngoai.example\r\n" + mail(CONTENT))
-    until(lambda: len(host.box(TRUC)) >= 3, "three mails")
+    arrived(host, TRUC, 3)
     found, ended = line.collect(start.cursor)
     assert [each.content for each in found] == [CONTENT, CONTENT]
     assert len({each.message_id for each in found}) == 1
