@@ -64,26 +64,28 @@ class Subscriber:
         self.broker, self.store, self.words = broker, place / "facts.db", words
         (place / "password").write_text(PASSWORD)
         self.password = place / "password"
+        self.came, self.complaints = Counter[str](), ""  #: since it declared its queue
 
     def run(self, *words: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(SUBSCRIBER), *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     def take(self, count: float = 0) -> tuple[Counter[str], str]:
-        """Take what is there, *count* events at least; return what came, and what the program complained of."""
-        came, complaints = Counter[str](), ""
+        """Take what is there, until *count* events have come in all; return what has come, and what the program complained of.
+
+        Whoever declares the queue may be given the first events at once.
+        """
         words = [self.broker.url, self.store, "--password-file", self.password, "--idle", 1 if count else 0.25]
 
         def take() -> bool:
-            nonlocal complaints
             ran = self.run("take", *words, *self.words)
             assert ran.returncode == 0, ran.stderr
-            came.update(json.loads(ran.stdout.splitlines()[-1]))
-            complaints += ran.stderr
-            return came["taken"] >= count
+            self.came.update(json.loads(ran.stdout.splitlines()[-1]))
+            self.complaints += ran.stderr
+            return self.came["taken"] >= count
 
-        until(take, f"{count} events: {came}")
-        return came, complaints
+        until(take, f"{count} events: {self.came}")
+        return self.came, self.complaints
 
     def rebuilt(self, unit: str, month: str) -> dict[str, object]:
         """Count here what `report` counts in a process of its own."""
@@ -292,6 +294,9 @@ def test_a_second_node_publishes_when_the_first_is_gone(postgresql, broker, tmp_
         try:
             with first.client("sotttt") as client:
                 client.send(letter(1, "H55.13", "H55.1"))
+            until(
+                lambda: not waiting(first), "it to be delivered: what is under way ends at the second, with more events"
+            )
             until(lambda: drained(first), "the first to publish")
             assert metrics(second)["lienthong_feed_connected"] == 0
             first.kill()
