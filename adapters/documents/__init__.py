@@ -31,7 +31,7 @@ from hub.formats.spool import SMALL, Octets
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
-from hub.partner.reply_parsing import retry_after
+from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.security import signing, wss_verify
 from hub.security.certificates import Signer
 from hub.soap import attachments, documents_requests, documents_responses, envelope
@@ -76,12 +76,13 @@ class Documents:
         """
         service = consignment.message.service
         if service == DOCUMENTS:
-            reply = yield Request(self.url, self._call(consignment, now), _HEADERS)
+            reply = yield Request(self.url, self._call(consignment, now), _HEADERS, hands_over=True)
             return self._outcome(reply, reply.at or now)
         operation = etree.QName(safe_xml.parse_safe_xml(consignment.content).tag).localname
         action = ("SOAPAction", f'"urn:lienthong:{service}:1/{operation}"')
         body = signing.sign_canonical_body(CanonicalElement(consignment.content), envelope.SOAP11, self.identity, now)
-        reply = yield Request(self.service_url.replace(_SERVICE, service), body, (_HEADERS[0], action))
+        url = self.service_url.replace(_SERVICE, service)
+        reply = yield Request(url, body, (_HEADERS[0], action), hands_over=True)
         return self._outcome(reply, reply.at or now, operation)
 
     def _call(self, consignment: Consignment, now: datetime) -> bytes:
@@ -101,7 +102,8 @@ class Documents:
 
     def _outcome(self, reply: Reply, now: datetime, operation: str = _SEND) -> Outcome:
         def unavailable(reason: str) -> Unavailable:
-            return Unavailable(f"HTTP {reply.status}: {reason}", retry_after(reply.headers, now))
+            lost = may_have_taken(reply.status)
+            return Unavailable(f"HTTP {reply.status}: {reason}", retry_after(reply.headers, now), unknown=lost)
 
         if reply.status not in _SOAP_STATUSES:
             return unavailable("no SOAP answer")

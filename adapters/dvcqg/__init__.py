@@ -75,6 +75,38 @@ _MEMORY = timedelta(days=1)
 Refusals = list[str]
 
 
+@attrs.define
+class _Bringing:
+    """The delivery of one message: what is sent, and whether a part of it may be at the portal twice."""
+
+    session: PortalSession
+    call: PortalCall
+    message: str  #: the hub's id
+    unsure: bool  #: an attempt before this one may have brought a part of it
+    batch: str = ""  #: name of the batch that is sent
+    twice: bool = False  #: a part of it may be there twice
+    _before: str | None = attrs.field(
+        init=False
+    )  #: the batch that the last conversation sent last; None: not remembered
+
+    def __attrs_post_init__(self) -> None:
+        self._before = self.session.endpoint.notes.recall(self._note, self.session.now)
+
+    @property
+    def _note(self) -> str:
+        return f"{self.message} last"
+
+    def note_sending(self, *, known: bool) -> None:
+        """Note that the batch is sent now. *known*: the portal has what is in it, and knows that it is an update."""
+        if self.unsure and not known and self._before in (None, self.batch):
+            self.twice = True
+        self.session.endpoint.notes.keep(self._note, self.batch, self.session.now + _MEMORY)
+
+    def forget(self) -> None:
+        """Drop what is remembered: the delivery has ended."""
+        self.session.endpoint.notes.drop(self._note)
+
+
 @attrs.frozen
 class DvcqgPortal:
     """The portal reached through one door."""
@@ -98,6 +130,7 @@ class DvcqgPortal:
         except (Rejected, ValueError) as error:
             return Refused(str(error))
         session, notes, refusals = PortalSession(self.endpoint, now), self.endpoint.notes, Refusals()
+        bringing = _Bringing(session, call, consignment.message.id, consignment.unsure is not None)
         batches = tuple(dossiers.cut_batches(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
         names = [f"{consignment.message.id} {at}/{len(batches)}" for at in range(len(batches))]
         for at, (name, batch) in enumerate(zip(names, batches, strict=True)):
@@ -106,17 +139,20 @@ class DvcqgPortal:
                 refusals += json.loads(known)
                 continue
             if session.calls >= CALLS:
-                return Postponed(now, f"{at} of {len(batches)} batches are there")
-            said = yield from self._bring(session, call, batch)
+                # which these are is kept in memory only
+                return Postponed(now, f"{at} of {len(batches)} batches are there", unknown=True)
+            bringing.batch = name
+            said = yield from self._bring(bringing, batch)
             if isinstance(said, Unavailable):
                 return said
             notes.keep(name, json.dumps(said), now + _MEMORY)
             refusals += said
         for name in names:
             notes.drop(name)
+        bringing.forget()
         if refusals:
             return Refused(f"{len(refusals)} of {len(call.items)}: {'; '.join(refusals)}"[:2000])
-        return Accepted(f"{len(call.items)} of {len(call.items)}")
+        return Accepted(f"{len(call.items)} of {len(call.items)}", twice=bringing.twice)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch each list and hand over those that changed since *cursor*.
@@ -136,13 +172,12 @@ class DvcqgPortal:
                 yield Arrival(content, f"{name}-{times + 1}-{digest}", "categories")
         return Collected(_write_cursor(known))
 
-    def _bring(
-        self, session: PortalSession, call: PortalCall, items: Sequence[Item]
-    ) -> Generator[Request, Reply, Refusals | Unavailable]:
+    def _bring(self, bringing: _Bringing, items: Sequence[Item]) -> Generator[Request, Reply, Refusals | Unavailable]:
         """Send *items* in one call, or in two if the portal has some of the dossiers already.
 
         If a call is refused, each of its items is sent alone.
         """
+        session, call = bringing.session, bringing.call
         groups: Mapping[str, list[Item]] = {"": list(items)}
         if call.service == "DongBoHoSoMC":
             groups = {"False": [], "True": []}
@@ -155,9 +190,7 @@ class DvcqgPortal:
         for updating, group in groups.items():
             if not group:
                 continue
-            how = {"isUpdating": updating} if updating else {}
-            body = {"madonvi": self._organ(call), "service": call.service, **how, "data": group}
-            told = yield from session.ask(self.integrate, body)
+            told = yield from self._send(bringing, updating, group)
             if isinstance(told, Unavailable):
                 return told
             if told.taken:
@@ -166,11 +199,32 @@ class DvcqgPortal:
                 refusals.append(f"{dossiers.read_dossier_number(group[0])}: {told.text}")
                 continue
             for item in group:  # some may have been accepted: each is looked up again
-                said = yield from self._bring(session, call, (item,))
+                said = yield from self._bring(bringing, (item,))
                 if isinstance(said, Unavailable):
                     return said
                 refusals += said
         return refusals
+
+    def _send(
+        self, bringing: _Bringing, updating: str, group: Sequence[Item]
+    ) -> Generator[Request, Reply, PortalAnswer | Unavailable]:
+        """Send *group* in one call. *updating*: the text of `isUpdating`; empty: the service has none.
+
+        After a lost answer the portal may have got a new dossier from that attempt since it was looked up. If it refuses
+        a dossier that is alone, it is asked once more, and sent an update.
+        """
+        session, call = bringing.session, bringing.call
+        how = {"isUpdating": updating} if updating else {}
+        body = {"madonvi": self._organ(call), "service": call.service, **how, "data": list(group)}
+        bringing.note_sending(known=updating == "True")
+        told = yield from session.ask(self.integrate, body, hands_over=True)
+        refused = isinstance(told, PortalAnswer) and not told.taken
+        if not (refused and updating == "False" and len(group) == 1 and bringing.unsure):
+            return told
+        there = yield from self._there(session, call, group[0])
+        if isinstance(there, Unavailable):
+            return there
+        return (yield from self._send(bringing, "True", group)) if there else told
 
     def _there(
         self, session: PortalSession, call: PortalCall, item: Item

@@ -17,7 +17,7 @@ import attrs
 
 from hub.domain.model import Reply, Request, Unavailable
 from hub.partner.adapter_settings import AdapterNotes, Terms
-from hub.partner.reply_parsing import retry_after
+from hub.partner.reply_parsing import may_have_taken, retry_after
 
 _KEPT = "session"  #: the name of the note
 _SHOWN = 500  #: characters of an answer that are shown to people
@@ -61,7 +61,7 @@ class PortalEndpoint:
             notes=terms.notes,
         )
 
-    def request(self, path: str, body: Mapping[str, object]) -> Request:
+    def request(self, path: str, body: Mapping[str, object], *, hands_over: bool = False) -> Request:
         """Return the request that posts *body* to *path*.
 
         `dstcode` is sent both where the guide puts it and where clients put it.
@@ -73,7 +73,7 @@ class PortalEndpoint:
             ("Charset", "utf-8"),
             ("dstcode", self.dstcode),
         )
-        return Request(url, write_portal_json(body), headers)
+        return Request(url, write_portal_json(body), headers, hands_over=hands_over)
 
 
 @attrs.define
@@ -86,14 +86,19 @@ class PortalSession:
     _new: bool = attrs.field(default=False, init=False)  #: this conversation has logged in
     _chances: int = attrs.field(default=2, init=False)  #: how often it may still retry under another session
 
-    def ask(self, path: str, body: Mapping[str, object]) -> Generator[Request, Reply, PortalAnswer | Unavailable]:
+    def ask(
+        self, path: str, body: Mapping[str, object], *, hands_over: bool = False
+    ) -> Generator[Request, Reply, PortalAnswer | Unavailable]:
         """Ask at *path*. Return the portal's answer, or why there is none."""
         while True:
             session = yield from self._enter()
             if isinstance(session, Unavailable):
                 return session
-            reply = yield self._count(self.endpoint.request(path, {"session": session, **body}))
+            asked = self.endpoint.request(path, {"session": session, **body}, hands_over=hands_over)
+            reply = yield self._count(asked)
             told = self._read(reply)
+            if isinstance(told, Unavailable) and hands_over:
+                told = attrs.evolve(told, unknown=may_have_taken(reply.status))
             lost = reply.status in _NOT_YOU or (isinstance(told, PortalAnswer) and not told.taken)
             kept = self.endpoint.notes.recall(_KEPT, self.now)
             if lost and self._chances and (kept != session or not self._new):

@@ -23,7 +23,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
-from hub.partner.reply_parsing import retry_after
+from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.services import verdicts
 
 _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -35,7 +35,7 @@ def deliver_online(url: str, wording: SystemWording, consignment: Consignment, n
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
     for content_type, body in _bodies(report_files, wording, message):
         headers = (*wording.headers(message), ("Content-Type", content_type), ("Accept", "application/json"))
-        reply = yield Request(url + wording.settings["submit-path"], body, headers)
+        reply = yield Request(url + wording.settings["submit-path"], body, headers, hands_over=True)
         outcome = _judged(reply, wording, now)
         if not isinstance(outcome, Accepted):
             return outcome
@@ -73,7 +73,7 @@ def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | R
             reference = said.get(wording.settings["reference"])
             if isinstance(reference, str | int) and not isinstance(reference, bool):
                 return Accepted(str(reference))
-            return Unavailable(f"HTTP {reply.status} without {wording.settings['reference']}")
+            return Unavailable(f"HTTP {reply.status} without {wording.settings['reference']}", unknown=True)
         case 409 if said is not None:
             return Accepted("it was submitted before")
         case 400 | 413 | 415 | 422 if said is not None:
@@ -82,7 +82,8 @@ def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | R
             return Refused("; ".join(map(str, told)) or f"HTTP {reply.status}")
         case 401 | 403:
             return Unavailable(f"HTTP {reply.status}: it does not know us", credentials=True)
-    return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
+    why, lost = f"HTTP {reply.status}: {reply.body[:200]!r}", may_have_taken(reply.status)
+    return Unavailable(why, retry_after(reply.headers, now), unknown=lost)
 
 
 def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:

@@ -97,7 +97,10 @@ class Mail:
         return (("User", user), ("Password", self.terms.secrets.get("password", ""))) if user else ()
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send one mail to the addresses of all recipient units. Its Message-ID is the same on every repetition."""
+        """Send one mail to the addresses of all recipient units. Its Message-ID is the same on every repetition.
+
+        No mail server is bound to recognise it, so a mail that is sent again after a lost answer may be there twice.
+        """
         if not self.url:
             return Refused("only a mailbox is configured for this partner, no server to send mail")
         try:
@@ -108,21 +111,23 @@ class Mail:
         if len(body) > self.limit:
             return Refused(f"the mail has {len(body)} octets; the mail system takes {self.limit}")
         headers = (("Mail-From", self.sender), *(("Rcpt-To", each) for each in addresses), *self._account)
-        return self._outcome((yield Request(self.url, body, headers)))
+        reply = yield Request(self.url, body, headers, hands_over=True)
+        return self._outcome(reply, twice=consignment.unsure is not None)
 
     @staticmethod
-    def _outcome(reply: Reply) -> Outcome:
+    def _outcome(reply: Reply, *, twice: bool) -> Outcome:
         text = " ".join(reply.body.decode("utf-8", "replace").split())[:1000]
         said = f"{reply.status} {text} ({reply.headers.get('stage', '')})"
         if reply.status in _UNKNOWN or (reply.headers.get("stage") == "auth" and reply.status >= 500):
             return Unavailable(said, credentials=True)
         if reply.headers.get("stage") == "content" and reply.status == 250:
-            return Accepted(text)
+            return Accepted(text, twice=twice)
         if reply.status == 552 or (reply.status >= 500 and _TOO_LARGE.search(text)):
             return Refused(f"too large for the mail system: {said}")
         if reply.status >= 500 and reply.headers.get("stage") in {"mail", "rcpt", "data", "content"}:
             return Refused(said)
-        return Unavailable(said)  # 4yz, and any reply that is not expected at its stage
+        # 4yz, and any reply that is not expected at its stage
+        return Unavailable(said, unknown=reply.headers.get("stage") == "content" and reply.status < 300)
 
     def watched(self) -> Request | None:
         """Return the request that names the mailbox to wait on with IDLE; None without a mailbox."""

@@ -14,7 +14,7 @@ from hub.domain.model import Accepted, Consignment, Conversation, Refused, Reply
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
-from hub.partner.reply_parsing import retry_after
+from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.report.signed.sealed import Sealed
@@ -47,7 +47,7 @@ class WebPortal:
         for kind in self.settings["kinds"].split(" "):
             content_type, content = self._page(kind, found)
             headers = (*self._headers(consignment, found), ("Content-Type", content_type))
-            reply = yield Request(self._place(kind, found), content, headers, self.settings["method"])
+            reply = yield Request(self._place(kind, found), content, headers, self.settings["method"], hands_over=True)
             judged = _judged(reply, now)
             if not isinstance(judged, Accepted):
                 return judged
@@ -87,7 +87,7 @@ def _judged(reply: Reply, now: datetime) -> Accepted | Refused | Unavailable:
             return Refused(said)
         case 401 | 403:
             return Unavailable(f"HTTP {reply.status}: it does not know us", credentials=True)
-    return Unavailable(said, retry_after(reply.headers, now))
+    return Unavailable(said, retry_after(reply.headers, now), unknown=may_have_taken(reply.status))
 
 
 def adapter(terms: Terms) -> WebPortal:

@@ -239,6 +239,8 @@ def test_each_sample_conversation_is_held_as_written(case):
         assert arrival.content == found(case, f"arrival-{number}.body", "arrival.body").read_bytes()
     assert len(arrived) == len(list(case.glob("arrival-*.toml")))
     check_outcome(outcome, tomllib.loads((case / "outcome.toml").read_text()))
+    if isinstance(outcome, Accepted) and not asked[0].url.startswith("file:"):
+        assert any(each.hands_over for each in asked), "otherwise nobody is told what a lost answer leaves open"
 
 
 @pytest.mark.parametrize("name", adapters.list_adapter_names())
@@ -316,7 +318,7 @@ class Plain:
     url: str
 
     def deliver(self, consignment, now):
-        reply = yield Request(self.url, consignment.content, (("Id", consignment.message.id),))
+        reply = yield Request(self.url, consignment.content, (("Id", consignment.message.id),), hands_over=True)
         match reply.status:
             case 200:
                 return Accepted(reply.body.decode())

@@ -30,6 +30,7 @@ class Portal:
     live: str = ""
     there: set[str] = attrs.field(factory=set)
     bad: set[str] = attrs.field(factory=set)
+    known: bool = False  #: it refuses what does not say rightly whether it has the dossier
     strict: bool = True  #: it does not take a session that another login has ended
     asked: list[tuple[str, dict[str, Any]]] = attrs.field(factory=list)
 
@@ -48,7 +49,7 @@ class Portal:
         if body["service"] == "TraCuuHoSo":
             return {"result": [{}] if body["mahoso"] in self.there else []}
         numbers = [item["MaHoSo"] for item in body["data"]]
-        if self.bad & set(numbers):
+        if self.bad & set(numbers) or (self.known and (body["isUpdating"] == "True") != (set(numbers) <= self.there)):
             return {"error_code": "-1", "message": "không hợp lệ"}
         self.there |= set(numbers)
         return {"error_code": "00"}
@@ -57,10 +58,10 @@ class Portal:
         return [body for _, body in self.asked if "data" in body]
 
 
-def speak(conversation, portal):
-    """Hold a conversation with *portal*; return its outcome."""
+def speak(conversation, portal, reply=None):
+    """Hold a conversation with *portal*, from its beginning or from a *reply* on; return its outcome."""
     try:
-        request = next(conversation)
+        request = next(conversation) if reply is None else conversation.send(reply)
         while True:
             request = conversation.send(portal.answer(request))
     except StopIteration as end:
@@ -172,7 +173,7 @@ def test_a_long_message_goes_in_batches_and_is_gone_on_with_where_it_stood():
     while not outcomes or isinstance(outcomes[-1], Postponed):
         outcomes.append(speak(adapter.deliver(sent(*numbers), NOW), portal))
     assert outcomes[-1] == Accepted("100 of 100")
-    assert outcomes[0] == Postponed(NOW, "4 of 10 batches are there")
+    assert outcomes[0] == Postponed(NOW, "4 of 10 batches are there", unknown=True)
     assert len(outcomes) == 3
     assert [len(body["data"]) for body in portal.writes()] == [10] * 10
     assert portal.there == set(numbers)
@@ -187,6 +188,57 @@ def test_what_was_refused_early_in_a_long_message_is_told_at_its_end():
     assert isinstance(outcome, Refused)
     assert outcome.detail.startswith("1 of 60: A-3: ")
     assert portal.there == set(numbers) - {"A-3"}
+
+
+class TestAfterALostAnswer:
+    """The portal has no id of a call. It can be asked for a dossier, not for a step of progress."""
+
+    def progress(self, steps=2, **more):
+        inside = "<TienDo><MaHoSo>A-1</MaHoSo></TienDo>" * steps
+        content = f'<UpdateDossierProgress xmlns="urn:lienthong:dossiers:1">{inside}</UpdateDossierProgress>'
+        return attrs.evolve(consignment(content.encode()), **more)
+
+    def test_a_step_of_progress_that_is_sent_again_may_be_there_twice(self):
+        adapter, portal = made(batch="1"), Portal()
+        lose(adapter.deliver(self.progress(), NOW), portal, 2)
+        assert speak(adapter.deliver(self.progress(unsure=NOW), NOW), portal) == Accepted("2 of 2", twice=True)
+        assert len(portal.writes()) == 3, "the first batch is known to be there"
+
+    def test_what_a_restart_forgets_may_be_there_twice(self):
+        portal = Portal()
+        lose(made(batch="1").deliver(self.progress(), NOW), portal, 2)
+        outcome = speak(made(batch="1").deliver(self.progress(unsure=NOW), NOW), portal)
+        assert outcome == Accepted("2 of 2", twice=True)
+        assert len(portal.writes()) == 4
+
+    def test_what_goes_on_with_the_next_batch_is_not(self):
+        adapter, portal = made(batch="1"), Portal()
+        first = speak(adapter.deliver(self.progress(50), NOW), portal)
+        assert isinstance(first, Postponed)
+        assert first.unknown, "which are there is not kept on the disk"
+        assert speak(adapter.deliver(self.progress(50, unsure=NOW), NOW), portal) == Accepted("50 of 50")
+        assert len(portal.writes()) == 50
+
+    def test_a_new_dossier_that_came_meanwhile_is_an_update_and_no_refusal(self):
+        adapter, portal = made(), Portal()
+        lose(adapter.deliver(sent("A-1"), NOW), portal, 1)
+        portal.there.clear()  # it is still at work when it is asked...
+        conversation = adapter.deliver(attrs.evolve(sent("A-1"), unsure=NOW), NOW)
+        reply = portal.answer(next(conversation))
+        portal.there, portal.known = {"A-1"}, True  # ...and has done it when it is sent again
+        assert speak(conversation, portal, reply) == Accepted("1 of 1", twice=True)
+        assert [body["isUpdating"] for body in portal.writes()][1:] == ["False", "False", "True"]
+
+
+def lose(conversation, portal, writes):
+    """Hold a conversation until the portal has got so many writing calls, and lose the answer to the last."""
+    request = next(conversation)
+    reply = portal.answer(request)
+    while len(portal.writes()) < writes:
+        request = conversation.send(reply)
+        reply = portal.answer(request)
+    assert request.hands_over
+    conversation.close()
 
 
 def test_the_replay_of_a_refused_message_begins_from_the_beginning():

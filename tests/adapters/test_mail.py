@@ -212,6 +212,15 @@ def test_what_the_server_says_is_understood_by_its_code_and_step(status, stage, 
     assert not isinstance(got, Refused) or ("5.3.4" in text) <= ("too large" in got.detail)
 
 
+def test_a_mail_that_is_sent_again_after_a_lost_answer_may_be_there_twice():
+    taken = Reply(250, b"Ok", {"stage": "content"})
+    assert asked(made()).hands_over
+    again = made().deliver(attrs.evolve(consignment(), unsure=NOW), NOW)
+    assert hold(again, lambda _: taken) == Accepted("Ok", twice=True)
+    assert ended(made(), Reply(251, b"?", {"stage": "content"})).unknown
+    assert not ended(made(), Reply(451, b"4.3.0 no", {"stage": "content"})).unknown
+
+
 def test_who_only_reads_a_mailbox_sends_nothing():
     terms = Terms(partner="mail", url="imaps://x.vn/INBOX", identity=HUB, anchors=ANCHORS, settings=SETTINGS)
     adapter = adapters.make_adapter("mail", terms)
