@@ -72,7 +72,7 @@ class ProcessReactor(Clock):
 def make_pool(live: Any, journal: Any, runner: Any = None, size: int = 1, port: Any = None, wake: Any = None) -> Any:
     """Return a pool whose processes are not there."""
     counts = SharedCounts.create(size + 1)
-    return WorkerPool(ProcessReactor(), live, journal, runner, wake or (lambda: None), counts, port, size)
+    return WorkerPool(ProcessReactor(), live, journal, runner, wake or (lambda: None), counts, port, size, "node")
 
 
 class Wire(Requests):

@@ -34,6 +34,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.domain.spans import SpanWork
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.intake.admission import judge_message, judge_record
@@ -199,17 +200,19 @@ class CollectionService(Service):
         self._access.require_space()
         now, province = self._now(), self.live.province  # used to the end, whatever a reload changes meanwhile
         tracking = make_id(now)
-        try:
-            entry = await self._judge(arrival, partner, province, now, tracking)
-            taken = await self._access.record(Owner(partner.code), entry, province.routes)
-        except (CancelledError, Unready):
-            raise
-        except Exception:
-            if round_.failures + 1 < SET_ASIDE:
+        with self._access.tracer.span(SpanWork.INTAKE, tracking, None) as told:
+            told |= {"service": arrival.service, "partner": partner.code}
+            try:
+                entry = await self._judge(arrival, partner, province, now, tracking)
+                taken = await self._access.record(Owner(partner.code), entry, province.routes)
+            except (CancelledError, Unready):
                 raise
-            log.exception("arrival-set-aside", tracking=tracking)
-            entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
-            taken = await self._access.record(Owner(partner.code), entry, province.routes)
+            except Exception:
+                if round_.failures + 1 < SET_ASIDE:
+                    raise
+                log.exception("arrival-set-aside", tracking=tracking)
+                entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
+                taken = await self._access.record(Owner(partner.code), entry, province.routes)
         return Judged(not taken.problems, taken.problems)
 
     async def _judge(

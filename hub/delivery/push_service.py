@@ -25,7 +25,17 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES, Measures
-from hub.domain.model import Consignment, Conversation, DeliveryState, Outcome, Postponed, Reply, Request, Unavailable
+from hub.domain.model import (
+    HUB,
+    Consignment,
+    Conversation,
+    DeliveryState,
+    Outcome,
+    Postponed,
+    Reply,
+    Request,
+    Unavailable,
+)
 from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import write_attempt_traceparent
 from hub.journal.queue import claims, consignments, deliveries, pickup, settlement_sets
@@ -409,7 +419,8 @@ class DeliveryService(Service):
             message = consignment.message
             bind_contextvars(trace=message.trace_id)
             traceparent = write_attempt_traceparent(message.id, message.trace, claim.partner, claim.number)
-            with self._tracer.span(SpanWork.PUSH, message.id, message.trace, traceparent[36:52]) as told:
+            own = message.partner == HUB
+            with self._tracer.span(SpanWork.PUSH, message.id, message.trace, traceparent[36:52], first=own) as told:
                 told |= {"partner": claim.partner, "attempt": claim.number}
                 if self._tracer.tells(message.id, message.trace):
                     traceparent = f"{traceparent[:-2]}01"  # sampled: who gets it may tell its own spans of it, too

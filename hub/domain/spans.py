@@ -18,7 +18,8 @@ from hub.domain.trace_context import find_trace_id
 class SpanWork(StrEnum):
     """What a span tells of."""
 
-    INTAKE = "intake"  #: a call, from its arrival to its signed answer; its parent is the caller's span
+    #: a call, from its arrival to its signed answer, below its caller's span; or something fetched from a partner
+    INTAKE = "intake"
     VERIFY = "verify"  #: its parsing, verification and validation
     COMMIT = "commit"  #: the wait for the commit of the message
     PUSH = "push"  #: an attempt to deliver
@@ -82,17 +83,24 @@ class Tracer:
         return self._tell is not None and is_sampled(find_trace_id(message, traceparent), traceparent, self._share)
 
     def span(
-        self, work: SpanWork, message: str, traceparent: str | None, span_id: str | None = None
+        self,
+        work: SpanWork,
+        message: str,
+        traceparent: str | None,
+        span_id: str | None = None,
+        *,
+        first: bool = False,
     ) -> AbstractContextManager[dict[str, str | int]]:
         """Tell of the work in the block, which may put attributes into what it is given. It failed if the block raises.
 
         *message*: the hub's id of the message, or of the call without one. *span_id*: if it is not `name_span`.
+        *first*: the hub wrote the message itself, so that no intake is above the work.
         """
-        return _NOT_TOLD if self._tell is None else self._span(work, message, traceparent, span_id)
+        return _NOT_TOLD if self._tell is None else self._span(work, message, traceparent, span_id, first)
 
     @contextmanager
     def _span(
-        self, work: SpanWork, message: str, traceparent: str | None, span_id: str | None
+        self, work: SpanWork, message: str, traceparent: str | None, span_id: str | None, first: bool
     ) -> Generator[dict[str, str | int]]:
         assert self._tell is not None
         attributes: dict[str, str | int] = {}
@@ -104,12 +112,13 @@ class Tracer:
         finally:
             if self.tells(message, traceparent):
                 caller = None if traceparent is None else traceparent[36:52]
+                intake = None if first else name_span(message, SpanWork.INTAKE)
                 self._tell(
                     WorkSpan(
                         work=work,
                         trace_id=find_trace_id(message, traceparent),
                         span_id=span_id or name_span(message, work),
-                        parent_id=caller if work is SpanWork.INTAKE else name_span(message, SpanWork.INTAKE),
+                        parent_id=caller if work is SpanWork.INTAKE else intake,
                         started=started,
                         seconds=max(0.0, self._seconds() - begun),
                         attributes={"message": message, **attributes},

@@ -156,6 +156,7 @@ def build_workers(
         counts,
         soap,
         frame.live.config.workers,
+        frame.node,
         database.journal.expect_steps,
         measures=frame.measures,
         sightings=frame.sightings,

@@ -1,14 +1,19 @@
 """Sends spans to an OpenTelemetry collector, by its SDK, from a thread of the SDK. Does not know what a span tells of.
 
-At most `QUEUED` spans wait; further ones are dropped, so a collector that is away costs the hub nothing else.
+At most `QUEUED` spans wait; further ones push out the oldest, so a collector that is away costs the hub nothing else.
+That it is away is logged once, and once that it takes spans again.
 """
 
+import contextvars
+import logging
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
 import attrs
+import structlog
 from twisted.application.service import Service
 from twisted.internet import threads
 from twisted.internet.defer import Deferred
@@ -21,6 +26,10 @@ QUEUED, TOGETHER, EVERY = 4096, 512, 2.0
 _EPOCH = datetime.fromtimestamp(0, UTC)
 #: Seconds within which the collector must answer.
 PATIENCE = 3.0
+#: Seconds that a stop waits for the collector to take what is left.
+LAST = 2.0
+
+log = structlog.get_logger()
 
 
 @attrs.define(eq=False)
@@ -35,7 +44,6 @@ class SpanExport(Service):
 
     def startService(self) -> None:
         """Start the thread. Not before: twistd forks after the services were made."""
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -43,7 +51,7 @@ class SpanExport(Service):
         named = {"service.name": "lienthong", "service.version": self._version, "service.instance.id": self._node}
         self._resource = Resource(named)
         self._processor = BatchSpanProcessor(
-            OTLPSpanExporter(self._endpoint, timeout=PATIENCE, session=_make_session()),
+            _make_exporter(self._endpoint),
             max_queue_size=QUEUED,
             max_export_batch_size=TOGETHER,
             schedule_delay_millis=EVERY * 1000,
@@ -55,10 +63,13 @@ class SpanExport(Service):
         return threads.deferToThread(self.finish)
 
     def finish(self) -> None:
-        """Send what waits, and end the thread. Blocks, for about `PATIENCE` at most."""
+        """Send what waits, and end the thread. Blocks, for `LAST` seconds at most: what is left then is lost."""
         processor, self._processor = self._processor, None
         if processor is not None:
-            processor.shutdown()
+            # the SDK itself waits for up to 30 s; none of its threads holds up the end of the process
+            ending = threading.Thread(target=processor.shutdown, name="spans-end", daemon=True)
+            ending.start()
+            ending.join(LAST)
 
     def tell(self, span: WorkSpan) -> None:
         """Queue *span*."""
@@ -66,17 +77,48 @@ class SpanExport(Service):
             self._processor.on_end(_write_span(span, self._resource))
 
 
-def _make_session() -> Any:
-    """Return what sends to the collector and reads the head of its answer only: a body may have no end."""
+def _make_exporter(endpoint: str) -> Any:
+    """Return what sends to the collector at *endpoint*, and logs when that begins to fail and when it succeeds again.
+
+    It reads the head of an answer only: a body may have no end.
+    """
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import SpanExportResult
     from requests import Session
 
+    # the SDK would write a line about each failure to standard error, with the URL, which may have a token in it
+    logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
+    context = contextvars.copy_context()  # the lines of a worker process name it
+
     class HeadSession(Session):
+        outcome = ""  #: of the last request
+
         def request(self, *args: Any, **kwargs: Any) -> Any:
-            answer = super().request(*args, **(kwargs | {"stream": True}))
+            try:
+                answer = super().request(*args, **(kwargs | {"stream": True}))
+            except Exception as error:
+                self.outcome = type(error).__name__
+                raise
             answer.close()
+            self.outcome = f"HTTP {answer.status_code}"
             return answer
 
-    return HeadSession()
+    session = HeadSession()
+
+    class ToldExporter(OTLPSpanExporter):
+        failing = False  #: whether the last spans were not taken
+
+        def export(self, spans: Any) -> Any:
+            result = super().export(spans)
+            failing = result is not SpanExportResult.SUCCESS
+            if failing and not self.failing:
+                context.run(log.warning, "spans-not-sent", error=session.outcome)
+            elif self.failing and not failing:
+                context.run(log.info, "spans-sent-again")
+            self.failing = failing
+            return result
+
+    return ToldExporter(endpoint, timeout=PATIENCE, session=session)
 
 
 def make_tracer(

@@ -2,9 +2,12 @@
 
 from hub.delivery.push_service import RESCUE
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES
-from hub.domain.model import Accepted, Request
+from hub.domain.model import HUB, Accepted, Request
 from hub.domain.spans import SpanWork, Tracer, WorkSpan, name_span
+from hub.journal import messages
+from hub.store import transactions
 from tests.outgoing import Desk
+from tests.province import ROUTES, document, entry
 
 
 def test_attempts_are_counted_by_outcome_and_the_lag_from_the_acceptance(desk):
@@ -66,3 +69,16 @@ def test_an_attempt_is_a_span_with_the_id_that_its_partner_is_told(desk):
     assert told == f"00-{message.replace('-', '')}-{span.span_id}-01"
     assert (span.work, span.parent_id) == (SpanWork.PUSH, name_span(message, SpanWork.INTAKE))
     assert span.attributes == {"message": message, "partner": "vpub", "attempt": 1, "outcome": "accepted"}
+
+
+def test_an_attempt_of_what_the_hub_wrote_itself_begins_its_trace(desk):
+    spans: list[WorkSpan] = []
+    desk.tracer = Tracer(spans.append, 1.0, desk.now, desk.clock.seconds)
+    own = entry(document("H55.13", "H55.01"), partner=HUB, at=desk.now(), receipt=None)
+    with transactions.write_transaction(desk.engine) as tx:
+        taken = messages.record_message(tx, own, ROUTES)
+    desk.start()
+    desk.pass_time(1)
+    assert [(span.work, span.parent_id, span.attributes["message"]) for span in spans] == [
+        (SpanWork.PUSH, None, taken.id)
+    ]

@@ -14,6 +14,7 @@ from hub import config
 from hub.delivery.pull_service import CollectionService
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import Arrival, Collected, Reply, Request, Unavailable, Unit
+from hub.domain.spans import SpanWork, Tracer, WorkSpan, name_span
 from hub.intake.admission import judge_message
 from hub.intake.endpoint import JournalAccess
 from hub.journal import messages as journal_messages
@@ -89,10 +90,12 @@ class Node:
     clock: Clock = attrs.field(factory=Clock)
     woken: list[None] = attrs.field(factory=list)
     work: Any = run_at_once
+    spans: list[WorkSpan] = attrs.field(factory=list)
 
     def start(self, name="node", journal=None, **more):
         journal = journal or InlineDatabase(self.engine)
-        books = JournalAccess(journal, self.work, lambda: None, lambda: self.woken.append(None))
+        tracer = Tracer(self.spans.append, 1.0, lambda: START, self.clock.seconds)
+        books = JournalAccess(journal, self.work, lambda: None, lambda: self.woken.append(None), tracer=tracer)
         service = CollectionService(
             live=Live(Setup(self.province, {"axis": cast("Any", self.shelf)})),
             access=books,
@@ -153,6 +156,17 @@ def test_what_arrived_is_in_the_journal_before_it_is_confirmed_and_what_is_refus
     assert node.shelf.heard == [("d1", "done"), ("d2", "fail unit-unknown")]
     assert node.messages() == [("d1", "accepted"), ("d2", "refused")]
     assert node.woken == [None]
+
+
+def test_what_arrived_is_a_span_above_its_commit_and_its_attempts(node):
+    node.shelf.kept = {"d1": packet(1)}
+    node.start()
+    with node.engine.connect() as tx:
+        taken = tx.scalar(sa.select(message.c.id))
+    (commit, intake) = node.spans
+    assert (commit.work, commit.parent_id) == (SpanWork.COMMIT, intake.span_id)
+    assert (intake.work, intake.span_id, intake.parent_id) == (SpanWork.INTAKE, name_span(taken, SpanWork.INTAKE), None)
+    assert intake.attributes == {"message": taken, "service": "documents", "partner": "axis"}
 
 
 def test_what_a_partner_answers_is_never_read_on_the_reactors_thread(node):

@@ -12,6 +12,7 @@ import tomllib
 from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from hub.demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES, ROOT
 from tests.process.test_kill import PATIENCE, Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import until
+from tests.runtime.test_span_export import collector
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +31,25 @@ def hub(hub):
     """A directory of `lienthong init` whose hub has two workers."""
     hub.config.write_text("workers = 2\n" + hub.config.read_text().replace("[admin]", "[admin]\nmetrics = true"))
     return hub
+
+
+@pytest.fixture
+def spans(hub):
+    """What a collector gets from the hub's processes."""
+    with collector() as (url, got):
+        hub.config.write_text(hub.config.read_text() + f'\n[tracing]\nendpoint = "{url}"\n')
+        yield got
+
+
+def tell_apart(got):
+    """Return the spans that a collector *got*, by the process that sent them: the node's own (``), `worker-0` and `worker-1`."""
+    found: dict[str, dict[str, Any]] = {}
+    for resource in (each for request in got for each in request.resource_spans):
+        named = {each.key: each.value.string_value for each in resource.resource.attributes}
+        node, _, worker = named["service.instance.id"].partition("/")
+        found.setdefault(worker, {"nodes": set(), "spans": []})["nodes"].add(node)
+        found[worker]["spans"] += resource.scope_spans[0].spans
+    return found
 
 
 def workers(hub):
@@ -54,6 +75,13 @@ def metric(hub, name):
     }
 
 
+def count_traces(got, name):
+    """Return the number of traces of which a collector *got* a span with this *name*."""
+    return len(
+        {span.trace_id for process in tell_apart(got).values() for span in process["spans"] if span.name == name}
+    )
+
+
 def document(number, **more):
     return write_document_packet(
         *("H55.13", ["H55.1"]),
@@ -66,7 +94,7 @@ def document(number, **more):
 
 
 @pytest.mark.parametrize("hub", DATABASES, indirect=True)
-def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
+def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub, spans):
     hub.letterbox("vpub")
     hub.start()
     until(lambda: metric(hub, "lienthong_workers_ready") == {"": 2.0}, "both workers")
@@ -102,6 +130,7 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
     each = {became: f'partner="sotttt",result="{became}",service="documents"' for became in ("accepted", "repeated")}
     judged = {each["accepted"]: 6.0, each["repeated"]: 2.0}
     until(lambda: metric(hub, "lienthong_intake_messages_total") == judged, "both workers' counts")
+    until(lambda: count_traces(spans, "intake") == 8 and count_traces(spans, "push") == 6, "their spans to be sent")
     first = workers(hub)[0]
     os.kill(first, signal.SIGKILL)
     until(lambda: metric(hub, "lienthong_workers_ended_total") == {"": 1.0}, "its end to be counted")
@@ -119,6 +148,17 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
     assert first not in last
     assert not any(Path(f"/proc/{pid}").exists() for pid in last)
     assert "worker-failed" not in hub.log.read_text()
+    told = tell_apart(spans)
+    assert {""} < set(told) <= {"", "worker-0", "worker-1"}
+    assert len(set.union(*(each["nodes"] for each in told.values()))) == 1, "all are of one node"
+    own, calls = told.pop("")["spans"], [span for each in told.values() for span in each["spans"]]
+    assert {span.name for span in own} == {"push"}
+    intakes = {span.span_id: span for span in calls if span.name == "intake"}
+    assert {span.name for span in calls} == {"intake", "verify", "commit"}
+    for span in (*own, *calls):
+        above = intakes.get(span.parent_span_id)
+        assert span.name == "intake" or (above is not None and above.trace_id == span.trace_id), span
+    assert not any(span.parent_span_id for span in intakes.values()), "the callers sent no trace"
 
 
 def test_whichever_process_ends_nothing_receipted_is_lost_and_nothing_counts_twice(hub, tmp_path):

@@ -1,17 +1,21 @@
 """Spans reach a collector as OpenTelemetry has them; one that is away costs nothing but them."""
 
+import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from hub.config.upkeep.tracing import TracingSettings
 from hub.domain.spans import NO_TRACER, SpanWork, name_span
 from hub.runtime import span_export
 from hub.runtime.span_export import make_tracer
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 MESSAGE = "0192f0c1-0000-7000-8000-000000000001"
@@ -88,6 +92,53 @@ def test_a_collector_that_is_away_costs_the_spans_alone(monkeypatch):
         with tracer.span(SpanWork.INTAKE, MESSAGE, None):
             pass
     export.finish()
+
+
+def test_a_collector_that_takes_nothing_holds_a_stop_up_for_two_seconds_however_much_waits(monkeypatch):
+    monkeypatch.setattr(span_export, "LAST", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces"
+        tracer, export = make_tracer(TracingSettings(url), lambda: NOW, lambda: 0.0, "node-1")
+        assert export is not None
+        export.startService()
+        for _ in range(span_export.QUEUED):
+            with tracer.span(SpanWork.INTAKE, MESSAGE, None):
+                pass
+        begun = time.monotonic()
+        export.finish()
+        assert time.monotonic() - begun < span_export.PATIENCE, "not even one of eight sendings is waited for"
+
+
+def test_a_collector_that_refuses_is_logged_once_without_its_url_and_once_more_when_it_takes_spans(monkeypatch, capfd):
+    monkeypatch.setattr(span_export, "EVERY", 0.01)
+    refusals, asked = [400, 400, 400], []
+
+    class Moody(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append(self.path)
+            self.send_response(refusals.pop() if refusals else 200)
+            self.end_headers()
+
+        def log_message(self, format, *args):  # noqa: A002 - so named by the library
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server, capture_logs([merge_contextvars]) as logs:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = TracingSettings(f"http://127.0.0.1:{server.server_port}/v1/traces?key=token")
+        tracer, export = make_tracer(settings, lambda: NOW, lambda: 0.0, "node-1")
+        assert export is not None
+        with bound_contextvars(worker=1):
+            export.startService()
+        for sending in range(1, 6):
+            with tracer.span(SpanWork.INTAKE, MESSAGE, None):
+                pass
+            until(lambda sending=sending: len(asked) == sending, "the span to be sent")
+        export.finish()
+        server.shutdown()
+    refused = {"event": "spans-not-sent", "error": "HTTP 400", "worker": 1, "log_level": "warning"}
+    assert logs == [refused, {"event": "spans-sent-again", "worker": 1, "log_level": "info"}]
+    assert capfd.readouterr().err == "", "the library writes nothing of its own"
 
 
 def test_a_collector_whose_answer_has_no_end_holds_nothing_up():

@@ -90,6 +90,7 @@ class RequestFailure(NamedTuple):
 class WorkerStart(NamedTuple):
     """Node: the first message, with everything that a worker needs. Answered by `InForce`."""
 
+    node: str  #: name of the node
     worker: int  #: number of the worker, from 0
     processes: int  #: number of worker processes
     version: int  #: version of the routes

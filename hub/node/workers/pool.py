@@ -100,6 +100,7 @@ class WorkerPool(Service):
     _counts: SharedCounts  #: this process is column 0, and the worker with the number n is column n + 1
     _socket: socket.socket  #: the SOAP port, which listens already
     _size: int  #: number of workers
+    _node: str  #: name of the node
     _expect_steps: Callable[[], None] = lambda: None  #: called when a busy worker will send further steps
     #: command that starts a worker, before the number of columns
     _command: Sequence[str] = (sys.executable, "-c", "import tap; tap.run_worker_process()")
@@ -207,7 +208,7 @@ class WorkerPool(Service):
 
     def start_message(self, index: int) -> WorkerStart:
         """Return the first message for the worker with this number."""
-        return WorkerStart(index, self._size, self._version, pack_config(self._live.province))
+        return WorkerStart(self._node, index, self._size, self._version, pack_config(self._live.province))
 
     def perform(self, worker: "_WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion) -> None:
         """Do what a worker has asked for, and send it the result."""

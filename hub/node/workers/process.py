@@ -194,7 +194,8 @@ class Worker:
         async def wait(services: CountedServices) -> None:
             await wait_for_facts(self._journal, reactor, services)
 
-        tracer, self._spans = make_tracer(live.config.tracing, self.now, reactor.seconds, f"worker-{said.worker}")
+        named = f"{said.node}/worker-{said.worker}"
+        tracer, self._spans = make_tracer(live.config.tracing, self.now, reactor.seconds, named)
         if self._spans is not None:
             self._spans.startService()
         disks = watch_disks(live, reactor)
