@@ -21,6 +21,9 @@ from tests.running import until
 
 pytestmark = pytest.mark.slow
 
+#: Seconds after which the hub closes a connection on which nobody calls.
+IDLE = 60
+
 
 class Place(BaseHTTPRequestHandler):
     """Gives the CRL of the moment, whatever is asked."""
@@ -100,8 +103,9 @@ def test_who_is_revoked_at_the_ca_gets_in_no_more_and_the_others_do(hub):
         )
         hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", url)
         hub.cli("reload")
-        until(lambda: told(hub, "revocation-heard"), "the CRL to be fetched")
-        line.settimeout(1.0)
+        # whose connection is in use all the while
+        until(lambda: kept.send(document(to=unit), "before") and told(hub, "revocation-heard"), "the CRL to be fetched")
+        line.settimeout(IDLE / 2)
         assert line.recv(1) == b"", "its open connection is closed by the news alone"
         kept.send(document(to=unit), "after")
         assert kept._connection.sock is other

@@ -44,8 +44,10 @@ class Caller(threading.Thread):
     unit: str
     stopping: bool = False
     begun: list[float] = attrs.field(factory=list)  #: when each accepted call began
+    ended: list[float] = attrs.field(factory=list)  #: when each accepted call was answered
     lines: list[object] = attrs.field(factory=list)  #: the connections over which calls were accepted
     failure: Exception | None = None
+    refused: float = 0.0  #: when the call was refused that ended it
 
     def __attrs_post_init__(self) -> None:
         super().__init__(daemon=True)
@@ -58,10 +60,15 @@ class Caller(threading.Thread):
                 self.client.send(document(to=self.unit), f"{self.mark}-{len(self.begun)}")
                 if self.client._connection.sock not in self.lines:
                     self.lines.append(self.client._connection.sock)
+                self.ended.append(time.monotonic())
                 self.begun.append(at)
                 time.sleep(PAUSE)
         except (SubmissionRefused, HubUnavailable) as error:
-            self.failure = error
+            self.refused, self.failure = time.monotonic(), error
+
+    def find_longest(self, since: float) -> float:
+        """Return the seconds of the longest accepted call that was answered *since* then."""
+        return max(ended - begun for begun, ended in zip(self.begun, self.ended, strict=False) if ended >= since)
 
     def end(self) -> None:
         self.stopping = True
@@ -121,18 +128,24 @@ class Town:
         return [*self.honest, *chain.from_iterable(self.doomed.values())]
 
     def change(self, edit, cut_off=None):
-        """Make the change on each node and reload it. The caller with the certificate *cut_off* must be cut off then."""
+        """Make the change on each node and reload it. The caller with the certificate *cut_off* must be cut off then.
+
+        An honest call shows how slow the machine is just then: as much later the end may come.
+        """
+        first, late = time.monotonic(), [0.0]
         for at, node in enumerate(self.nodes):
             edit(node)
             node.cli("reload")
             done = time.monotonic()
             if cut_off is not None:
                 line = self.idle[cut_off][at]._connection.sock
-                line.settimeout(CLOSED)
+                line.settimeout(PATIENCE)
                 assert line.recv(1) == b"", "a connection without a call is closed, too"
+                late.append(time.monotonic() - done)
                 caller = self.doomed[cut_off][at]
-                caller.join(CLOSED)
+                caller.join(PATIENCE)
                 assert not caller.is_alive(), f"{cut_off} still calls"
+                late.append(caller.refused - done)
                 assert max(caller.begun) < done, "no call that began after the change is accepted"
                 assert len(caller.lines) == 1
         before = [len(each.begun) for each in self.honest]
@@ -140,6 +153,7 @@ class Town:
             lambda: all(len(each.begun) > 1 + count for each, count in zip(self.honest, before, strict=True)),
             f"everybody honest to be served: {[each.failure for each in self.honest]}",
         )
+        assert max(late) <= CLOSED + max(each.find_longest(first) for each in self.honest)
 
 
 @pytest.fixture(

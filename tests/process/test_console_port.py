@@ -304,7 +304,7 @@ def test_the_whole_way_in_a_browser(hub, tmp_path):
             page.get_by_role("link", name="English").click()
             assert page.locator("html").get_attribute("lang") == "en"
             page.get_by_role("button", name="Sign out", exact=True).click()
-            assert page.get_by_label("User name").is_visible()
+            page.get_by_label("User name").wait_for()
             page.go_back()
             assert "Change the password" not in page.content(), "nothing is kept for who comes after"
             context.close()

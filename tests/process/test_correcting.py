@@ -38,6 +38,7 @@ def test_a_refused_document_is_corrected_and_sent(hub):
             page.get_by_label("Mật khẩu").fill(PASSWORD)
             page.keyboard.press("Enter")
             page.get_by_role("link", name="Sửa và gửi").click()
+            page.wait_for_load_state()  # else a long text may be read before its end has come
             text = page.get_by_label("Gói tin", exact=True)
             assert "[[attachment 1]]" in text.input_value()
             look(page, "form")
@@ -45,6 +46,7 @@ def test_a_refused_document_is_corrected_and_sent(hub):
             reason.fill("sai mã cơ quan")
             page.get_by_role("button", name="Kiểm tra và xem kế hoạch").click()
             page.get_by_role("alert").get_by_text("unit-unknown").wait_for()
+            page.wait_for_load_state()
             assert reason.input_value() == "sai mã cơ quan"
             look(page, "wrong")
             text.fill(text.input_value().replace("H55.99.99", "H55.12"))

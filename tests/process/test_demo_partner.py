@@ -17,6 +17,7 @@ from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.protocol.client import Wire
 from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign_call, verify_reply
 from hub.security import sample_pki as pki
+from tests.waiting import PATIENCE
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -41,7 +42,7 @@ class Pair:
         wire = Wire(self.pki / f"{tls}.key", self.pki / f"{tls}.crt", self.pki / "ca.crt")
         with wire.session() as session:
             return session.post(
-                f"https://127.0.0.1:{self.box.server_address[1]}/", etree.tostring(envelope), timeout=10
+                f"https://127.0.0.1:{self.box.server_address[1]}/", etree.tostring(envelope), timeout=PATIENCE
             )
 
 

@@ -220,7 +220,7 @@ def test_while_the_journal_cannot_be_written_callers_are_put_off_soon_and_what_r
     sent = attempt(hub, 0)
     with locked(hub):
         until(lambda: "queue" in reasons(hub) and "steps wait" in hub.log.read_text(), "the hub to say so")
-        assert "hub-busy" in attempt(hub, 1)
+        until(lambda: "hub-busy" in attempt(hub, 1), "a caller to be put off at once, not when the commit has failed")
         with hub.client("sotttt") as client:
             assert client.pending("H55.13") == (sent.document_id,)
     until(lambda: not isinstance(attempt(hub, 2), str), "the next to be taken in")

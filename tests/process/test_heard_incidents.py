@@ -128,10 +128,10 @@ def test_an_incident_opens_is_told_to_the_agencies_and_closes(hub, port):
     }
     assert [row["refusal"] for row in messages if row["refusal"]] == ["sender-not-allowed: H55.12"]
     told = [fact for fact in hub.cli("report", "--facts", "--json") if fact["service"] == "incidents"]
-    assert [(fact["unit"], fact["key"], fact["milestone"]) for fact in told] == [
-        ("H55.13", '["SC-1"]', "opened"),
+    assert sorted((fact["unit"], fact["key"], fact["milestone"]) for fact in told) == [
         ("H55.13", '["SC-1"]', "closed"),
         ("H55.13", '["SC-1"]', "closing-seconds"),
+        ("H55.13", '["SC-1"]', "opened"),
         ("H55.14", '["SC-2"]', "opened"),
     ]
     (report,) = [row["id"] for row in messages if row["partner"] == "hub"]
@@ -145,11 +145,9 @@ def test_an_incident_opens_is_told_to_the_agencies_and_closes(hub, port):
     with tls(hub, port, "sotttt") as line, tls(hub, port, "vpub") as other:
         hub.revoke("sotttt")
         hub.cli("reload")
-        line.settimeout(1.0)
         assert closed(line), "the connection of a revoked certificate"
-        other.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            other.recv(1)  # another partner's goes on
+        other.sendall(b"<134>1 - - - - - - x\n")
+        until(lambda: counted(hub) == expected | {"other": 3}, "another partner's line, which goes on")
 
 
 def test_what_is_repeated_flooded_or_broken_loses_nothing_and_counts_once(hub, port):

@@ -13,6 +13,7 @@ from hub.domain.model import Accepted, Collected, Judged, Refused, Unavailable
 from tests.consigned import consigned, know_already, speaker, turn_down
 from tests.offices import Held, Office, hold, opened
 from tests.packets import document
+from tests.waiting import PATIENCE, until
 
 SETTINGS = {"system-id": "H37.TN"}
 SECRETS = {"secret": "khoa-bi-mat"}
@@ -101,12 +102,16 @@ def test_the_lgsp_itself_turns_down_what_its_guide_says(standing: Office, sender
 
 @pytest.mark.parametrize("mood", ["unavailable", "garbage", "mute", "slow"])
 def test_what_is_no_answer_is_tried_again(standing: Office, mood: str) -> None:
+    before = len(standing.noted("sent"))
     standing.mood(mood, times=1, seconds=2)
-    outcome = hold(adapter(standing).deliver(consigned(DOCUMENT), datetime.now(UTC)), patience=0.2).outcome
+    patience = 0.2 if mood == "slow" else PATIENCE
+    outcome = hold(adapter(standing).deliver(consigned(DOCUMENT), datetime.now(UTC)), patience=patience).outcome
     assert isinstance(outcome, Unavailable)
     assert not outcome.credentials
     standing.mood("normal")
     assert isinstance(send(standing).outcome, Accepted)
+    taken = 2 if mood in {"slow", "mute"} else 1  # also that whose answer did not come
+    until(lambda: len(standing.noted("sent")) == before + taken, "the slow call to be over: the next counts the calls")
 
 
 def test_a_lost_answer_leaves_the_same_file_there_twice(standing: Office) -> None:
