@@ -160,8 +160,8 @@ def test_chromium_signs_in_at_a_real_provider_with_and_without_script(site: Prov
             page.click("form[action='/sign-in/openid/sso'] button")
             page.fill("input[name=login]", "binh")
             page.fill("input[name=password]", "x")
-            page.click("button[type=submit]")
-            page.click("button[type=submit]")  # its page of consent
+            page.get_by_role("button", name="Sign-in").click()
+            page.get_by_role("button", name="Continue").click()  # of its page of consent
             page.wait_for_url(f"{hub.admin}/account")
             cookies = {each["name"]: each["sameSite"] for each in context.cookies(hub.admin)}
             assert cookies["__Host-lienthong"] == "Strict"

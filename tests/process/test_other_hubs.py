@@ -67,7 +67,7 @@ def write_partner(home: Path, name: str, url: str, secrets: dict[str, str]) -> N
         (home / f"{name}.{secret}").write_text(text + "\n")
         lines.append(f'{secret}-file = "{name}.{secret}"')
     lines += ["[policy]", 'transport = "plain"', 'collect = "300ms"', 'first-retry = "200ms"', 'max-retry = "400ms"']
-    (home / "partners" / f"{name}.toml").write_text("\n".join([*lines, 'timeout = "20s"', ""]))
+    (home / "partners" / f"{name}.toml").write_text("\n".join([*lines, 'timeout = "120s"', ""]))
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def write_partner(home: Path, name: str, port: int) -> None:
         (home / f"{name}.{secret}").write_text(text + "\n")
         lines.append(f'{secret}-file = "{name}.{secret}"')
     lines += ["[policy]", 'transport = "plain"', 'collect = "1s"', 'first-retry = "100ms"', 'max-retry = "400ms"']
-    (home / "partners" / f"{name}.toml").write_text("\n".join([*lines, 'timeout = "20s"', ""]))
+    (home / "partners" / f"{name}.toml").write_text("\n".join([*lines, 'timeout = "120s"', ""]))
 
 
 def open_office(name: str, folder: Path) -> Any:

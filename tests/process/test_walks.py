@@ -29,7 +29,7 @@ from tests.running import PATIENCE, RunningHub, until
 pytestmark = pytest.mark.slow
 
 #: Deliveries of yesterday, of the day before; more than so many need a second person.
-YESTERDAY, MANY, OVER = 12, 60, 50
+YESTERDAY, MANY, OVER = 45, 60, 50
 TODAY = datetime.now(HANOI)
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
 
