@@ -21,7 +21,7 @@ import attrs
 import click
 
 from hub.domain.errors import Mistake, write_mistake_json
-from hub.domain.local_time import HANOI
+from hub.domain.local_time import write_local_time
 from hub.domain.sanitize import replace_controls
 from hub.language.catalogues import DOMAIN, FOLDER, translate
 from hub.language.languages import Language, choose_environment_language
@@ -48,6 +48,13 @@ def say(text: object) -> str:
 def t(id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
     """Return the phrase of that id in the user's language. `./dev words` finds each id by this call."""
     return say(Phrase(id, arguments))
+
+
+def say_instant(at: datetime | str | None) -> str:
+    """Return an instant, given as such or in ISO 8601, as people read it: in Hà Nội. None: nothing has happened yet."""
+    if at is None:
+        return t("nothing yet")
+    return write_local_time(datetime.fromisoformat(at) if isinstance(at, str) else at)
 
 
 def say_count(number: int) -> str:
@@ -206,7 +213,7 @@ def _cell(value: object) -> str:
         case None:
             return ""
         case datetime():
-            return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
+            return say_instant(value)
         case list() | tuple():
             return " ".join(map(str, value))
         case bool():

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import tarfile
 from contextlib import closing
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from shutil import which
@@ -20,6 +20,7 @@ from click.testing import Result
 
 from hub.config import read_config
 from hub.domain.errors import ConfigurationFault
+from hub.domain.local_time import write_local_time
 from hub.journal import events, messages
 from hub.journal.upkeep.backups import contents, journal_copy, making, package, shelf
 from hub.journal.upkeep.backups.manifest import BackupManifest, MemberEntry
@@ -134,6 +135,16 @@ def test_a_backup_is_encrypted_signed_tried_and_listed_without_the_private_key(b
     assert [each["file"] for each in backed.run("list")] == [str(file)]
     assert not (backed.home / "data" / making.WORK).exists(), "no plain copy is left"
     assert sorted(each.suffix for each in file.parent.iterdir()) == [".age", ".json"]
+
+
+def test_people_read_its_times_in_ha_noi_and_programs_in_utc(backed: Backed) -> None:
+    (made,) = backed.run("run")
+    last = datetime.fromisoformat(str(made["last"]))
+    assert last.utcoffset() == timedelta(0)
+    told = [backed.typed("list").stdout, backed.typed("verify", made["file"], "--identity", backed.identity).stdout]
+    for each in told:
+        assert write_local_time(last) in each
+        assert str(made["last"])[:19] not in each
 
 
 def test_a_second_backup_of_the_same_second_is_refused_and_the_first_stays(

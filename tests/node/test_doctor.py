@@ -447,6 +447,14 @@ def test_the_row_of_the_running_node_is_judged(node: SeenNode, verdict: Diagnosi
     assert found.verdict is verdict
 
 
+def test_moments_are_said_in_ha_noi() -> None:
+    assert said(examination.judge_backup(NOW, NOW, backed_up())) == "the newest backup is of 29/11/2026 15:00:00"
+    (well,) = running.judge_node(seen(), "2")
+    (silent,) = running.judge_node(seen(NodeState.LAPSED), "2")
+    assert said(well) == "version 2 since 29/11/2026 15:00:00"
+    assert said(silent) == "its last sign of life in the journal is of 29/11/2026 15:00:00"
+
+
 @pytest.fixture
 def silent() -> Iterator[int]:
     """A port that takes connections and says nothing."""

@@ -19,6 +19,7 @@ from hub.cli.screen import (
     progress_bar,
     say,
     say_count,
+    say_instant,
     t,
 )
 from hub.language.phrases import Phrase, verbatim
@@ -82,7 +83,7 @@ def backup(screen: Screen, file: Path) -> None:
             file=file,
             octets=say_count(octets),
             messages=say_count(fields["messages"]),
-            last=_say_last(fields),
+            last=say_instant(fields["last"]),
         ),
     )
 
@@ -122,7 +123,7 @@ def verify_journal(screen: Screen) -> None:
             "Undamaged: {messages} messages, {number} events in the chain, up to {last}.",
             messages=say_count(fields["messages"]),
             number=say_count(fields["number"]),
-            last=_say_last(fields),
+            last=say_instant(fields["last"]),
         ),
     )
     if left := fields["facts_outstanding"]:
@@ -193,10 +194,6 @@ def _problems(tx: sa.Connection) -> Iterator[Phrase]:
 
 def _of(tell: Callable[[int, int], None], total: int) -> Callable[[int], None]:
     return lambda done: tell(done, total)
-
-
-def _say_last(fields: dict[str, Any]) -> object:
-    return fields["last"] or t("nothing yet")
 
 
 def _state(tx: sa.Connection) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from hub.cli.screen import (
     progress_bar,
     say,
     say_count,
+    say_instant,
     t,
 )
 
@@ -119,7 +120,7 @@ def run_backup_now(screen: Screen) -> None:
             verified=_say_tried(record.restored),
             octets=say_count(record.octets),
             messages=say_count(record.manifest.messages),
-            last=record.manifest.last or t("nothing yet"),
+            last=say_instant(record.manifest.last),
         ),
     )
     for each in made.removed:
@@ -150,7 +151,10 @@ def list_made_backups(screen: Screen) -> None:
         "tried_at": t("TRIED"),
         "restored": t("RESTORED ON TRIAL"),
     }
-    if not screen.table(columns, [_fields(each) for each in found]):
+    rows = [_fields(each) for each in found]
+    if not screen.json:
+        rows = [{**row, "last": say_instant(each.manifest.last)} for row, each in zip(rows, found, strict=True)]
+    if not screen.table(columns, rows):
         raise CommandStop(t("{folder} holds no backup", folder=settings.folder), NOT_FOUND)
 
 
@@ -228,9 +232,9 @@ def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer:
         t(
             "{file}: of {made_at}, {messages} messages, up to {last}; {verified}.",
             file=file.name,
-            made_at=manifest.made_at.isoformat(),
+            made_at=say_instant(manifest.made_at),
             messages=say_count(manifest.messages),
-            last=manifest.last or t("nothing yet"),
+            last=say_instant(manifest.last),
             verified=_say_tried(tried.restored),
         ),
     )
@@ -339,9 +343,9 @@ def _restore_journal(
         t(
             "Restored {journal}: the journal of {made_at}, {messages} messages, up to {last}.",
             journal=journal,
-            made_at=done.manifest.made_at.isoformat(),
+            made_at=say_instant(done.manifest.made_at),
             messages=say_count(done.manifest.messages),
-            last=done.manifest.last or t("nothing yet"),
+            last=say_instant(done.manifest.last),
         )
     )
     for each in done.moved:

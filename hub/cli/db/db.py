@@ -18,6 +18,7 @@ from hub.cli.screen import (
     progress_bar,
     say,
     say_count,
+    say_instant,
     t,
 )
 from hub.language.phrases import phrase
@@ -84,7 +85,7 @@ def show_database_status(screen: Screen) -> None:
     lines = [t("{told}; needed {needed}: ", told=told, needed=needed) + _verdict(fields)]
     if fed is not None:
         fields["feed"] = fed
-        since = t(", the oldest of {oldest}", oldest=fed["oldest"]) if fed["oldest"] else ""
+        since = t(", the oldest of {oldest}", oldest=say_instant(fed["oldest"])) if fed["oldest"] else ""
         lines.append(
             t(
                 "{exchange}: {published} events published, {unpublished} left{since}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import CommandStop, Screen, command, make_file_stop, pass_screen, say, say_count, t
+from hub.cli.screen import CommandStop, Screen, command, make_file_stop, pass_screen, say, say_count, say_instant, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -53,7 +53,10 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
         if not yes:
             screen.row(
                 {"action": "planned", "shown": str(found or ""), "last": last},
-                t("Plan: begin an era with the journal as it is, up to {last}. Add --yes to run it.", last=last or "-"),
+                t(
+                    "Plan: begin an era with the journal as it is, up to {last}. Add --yes to run it.",
+                    last=say_instant(last),
+                ),
             )
             return
         with transactions.write_transaction(engine) as tx:
@@ -103,7 +106,7 @@ def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -
         {**fields, "era": era.number, "since": era.since, "lost": lost, "complete": era.complete},
         t("Era {number} has begun.", number=era.number),
     )
-    since = era.since.isoformat(timespec="seconds") if era.since else t("the beginning")
+    since = say_instant(era.since) if era.since else t("the beginning")
     screen.note(
         t("Receipts that this node has seen and the journal lacks: {lost}.", lost=say_count(lost))
         if era.complete

@@ -21,6 +21,7 @@ from hub.config.database import find_sqlite_file
 from hub.config.table import is_credential
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.local_time import write_local_time
 from hub.journal import nodes
 from hub.journal.nodes import SeenNode
 from hub.journal.upkeep.archive import catalogue
@@ -223,7 +224,7 @@ def judge_backup(last: datetime | None, now: datetime, settings: BackupSettings 
         return Diagnosis("backup", DiagnosisState.WARNING, phrase("no backup is set up here ([backup])"), _BACKUP)
     if last is None:
         return Diagnosis("backup", DiagnosisState.WARNING, phrase("there is no backup yet"), _BACKUP)
-    found = phrase("the newest backup is of {at}", at=f"{last:%Y-%m-%d %H:%M}")
+    found = phrase("the newest backup is of {at}", at=write_local_time(last))
     if now - last > find_longest_age(settings.every):
         return Diagnosis("backup", DiagnosisState.WARNING, found, _BACKUP)
     return Diagnosis("backup", DiagnosisState.OK, found)

@@ -6,7 +6,6 @@ import resource
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +14,7 @@ import attrs
 from cryptography import x509
 
 from hub.config import Config, Listen
+from hub.domain.local_time import write_local_time
 from hub.journal.nodes import NodeState, SeenNode
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
@@ -71,7 +71,7 @@ def judge_answer(port: str, answer: HubAnswer, configured: x509.Certificate) -> 
         yield Diagnosis(port, DiagnosisState.FAILED, found, phrase("the log of the hub says why; a restart"))
         return
     if answer.certificate != configured:
-        ends = f"{answer.certificate.not_valid_after_utc:%Y-%m-%d}"
+        ends = write_local_time(answer.certificate.not_valid_after_utc)
         found = phrase("the port shows another certificate than the files name: it ends on {day}", day=ends)
         yield Diagnosis(port, DiagnosisState.WARNING, found, phrase("lienthong reload"))
     elif answer.error:
@@ -91,7 +91,7 @@ def judge_answer(port: str, answer: HubAnswer, configured: x509.Certificate) -> 
 def judge_node(node: SeenNode, installed: str | None) -> Iterator[Diagnosis]:
     """Yield what the row of the running node says. *installed*: the version of the program on the disk."""
     if node.state is not NodeState.ALIVE:
-        found = phrase("its last sign of life in the journal is of {at}", at=f"{node.seen_at:%Y-%m-%d %H:%M:%S}")
+        found = phrase("its last sign of life in the journal is of {at}", at=write_local_time(node.seen_at))
         yield Diagnosis("node", DiagnosisState.FAILED, found, phrase("the log of the hub says why; a restart"))
     elif installed is not None and node.node.version != installed:
         found = phrase(
@@ -105,12 +105,10 @@ def judge_node(node: SeenNode, installed: str | None) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "node",
             DiagnosisState.OK,
-            phrase("version {version} since {at}", version=node.node.version, at=_say(node.node.started_at)),
+            phrase(
+                "version {version} since {at}", version=node.node.version, at=write_local_time(node.node.started_at)
+            ),
         )
-
-
-def _say(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}"
 
 
 def _read_version() -> str | None:
