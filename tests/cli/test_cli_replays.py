@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_again_sends_what_was_delivered_and_a_key_lets_it_run_once(home, type_):
     counted = read(engine, lambda tx: list(facts.read_facts(tx)))
     words = ("replay", "--again", "--to", "vpub", "--reason", "sao lưu", "--key", "k1", "--yes", "--json")
     assert [row["action"] for row in rows(type_(*words))] == ["replayed"] * 3
-    push(engine, DeliveryState.DELIVERED, now=LATER + timedelta(days=400))
+    push(engine, DeliveryState.DELIVERED, now=datetime.now(UTC) + timedelta(days=1))
     rows(type_(*words))
     assert len(told(engine, "delivery-replayed")) == 3
     new = [fact for fact in read(engine, lambda tx: list(facts.read_facts(tx))) if fact not in counted]
@@ -132,7 +132,7 @@ def test_a_large_plan_awaits_another_person(home, type_, monkeypatch):
         assert refused.exit_code in (1, 4), refused.output
     account(home, "binh", Role.APPROVER, ("vpub",))
     assert rows(type_("replays", "approve", plan, "--json"))[0]["approved_by"] == "binh"
-    made = run(engine_of(home), read(engine_of(home), replay_plans.read_plan, plan), now=LATER + timedelta(days=400))
+    made = run(engine_of(home), read(engine_of(home), replay_plans.read_plan, plan), now=datetime.now(UTC) + timedelta(days=1))
     assert made.queued == 3
 
 
