@@ -1,10 +1,18 @@
-"""The day of the province in the demo: which of the sample's units take part as what."""
+"""The day of the province in the demo: which of the sample's units take part as what, on which days, and that it is one day."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from hub.cli.demo import midnight
 from hub.cli.demo.day import _offices
-from hub.demo.plan.day import WHOLE, Town
+from hub.demo.plan.day import SMALL, WHOLE, Town
+from hub.demo.run.dayplay import ONE_STOP, PAST, DayPlay
 from hub.units.sample_units import list_sample_units
+from tests import homes
 
 
 def test_the_offices_of_the_whole_sample_are_of_the_province_and_the_first_is_its_own():
@@ -14,3 +22,52 @@ def test_the_offices_of_the_whole_sample_are_of_the_province_and_the_first_is_it
     assert len(offices) == WHOLE.offices
     assert offices[0] == "H55"
     assert all(each.startswith("H55.") for each in offices[1:])
+
+
+@pytest.mark.parametrize("ago", range(7))
+def test_no_office_works_on_a_day_again_whichever_day_of_the_period_it_is(ago):
+    first = date(2026, 12, 15)
+    today, told = first + timedelta(ago), []
+
+    def order(what: str, **said: Any) -> dict[str, Any]:
+        told.append(date.fromisoformat(said["day"]))
+        return {"accepted": 1, "refused": []}
+
+    said: Any = SimpleNamespace(say=lambda _: None)
+    stage: Any = SimpleNamespace(partners={ONE_STOP: SimpleNamespace(order=order)})
+    played = DayPlay(
+        stage, Town((), (), (), today), SMALL, first, Path(), said, cast("Any", None), 1, cast("Any", None)
+    )
+    played.play_past(first)
+    played._work_the_counters()
+    days = [
+        *(first - timedelta(each) for each in range(PAST, 0, -1)),
+        *(today - timedelta(each) for each in range(min(ago, 4), -1, -1)),
+    ]
+    assert told == days
+
+
+def wait(hour: int, minute: int = 0, second: int = 0) -> int:
+    now = datetime(2026, 12, 31, hour, minute, second, tzinfo=UTC)
+    return int(midnight.find_wait(now, midnight.SMALL).total_seconds())
+
+
+def test_a_demo_that_would_see_midnight_in_hanoi_begins_after_it():
+    assert [wait(16, 58), wait(16, 58, 1), wait(16, 59, 59), wait(17), wait(23, 59, 59)] == [0, 119, 1, 0, 0]
+
+
+def test_the_demo_waits_before_it_makes_anything(monkeypatch, tmp_path):
+    class Slept(Exception):
+        pass
+
+    def sleep(seconds: float) -> None:
+        raise Slept(seconds, list(tmp_path.glob("var/demo/1/*")))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(midnight, "find_wait", lambda _now, needed: needed)
+    monkeypatch.setattr("hub.cli.demo.demo.time.sleep", sleep)
+    monkeypatch.setattr("hub.cli.demo.demo.signal.signal", lambda *_: None)
+    done = homes.typing(tmp_path)("demo")
+    assert isinstance(done.exception, Slept)
+    assert done.exception.args == (120, [])
+    assert "120" in done.stderr

@@ -8,11 +8,13 @@ import json
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import escape
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
-from hub.cli.demo import kept
+from hub.cli.demo import kept, midnight
 from hub.cli.demo.child_process import run_in_child_process
 from hub.cli.demo.day import Dusk, Played, ReportPage, play_day
 from hub.cli.demo.operator import Narrator, Operator
@@ -92,6 +94,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
     narrator = Narrator()
     site = Site(directory / "hub")
     operator = Operator(site.config)
+    _await_midnight(narrator, midnight.WHOLE if full else midnight.SMALL)
     narrator.act(phrase("A new hub in {directory}", directory=directory))
     try:
         with contextlib.ExitStack() as around:
@@ -131,6 +134,18 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
         raise CommandStop(str(broken)) from broken
     if not clean:
         exit_command(FAILED)
+
+
+def _await_midnight(narrator: Narrator, needed: timedelta) -> None:
+    wait = midnight.find_wait(datetime.now(UTC), needed).total_seconds()
+    if wait:
+        narrator.say(
+            phrase(
+                "It is {seconds} s before midnight in Hà Nội: the demo begins after it, to be within one day",
+                seconds=ceil(wait),
+            ),
+        )
+        time.sleep(wait)
 
 
 def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> bool:

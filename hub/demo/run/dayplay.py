@@ -130,11 +130,13 @@ class DayPlay:
             )
 
     def _work_the_counters(self) -> None:
-        """Let the one-stop offices accept dossiers and work on them for `scale.days` days.
+        """Let the one-stop offices accept dossiers and work on them for `scale.days` days, but on none before the period:
+        `play_past` has played those, and an office does not work on a day again.
 
         Raises StageFailed if a call is refused.
         """
-        days = [self.town.today - timedelta(ago) for ago in reversed(range(self.scale.days))]
+        ago = min(self.scale.days - 1, (self.town.today - self.first).days)
+        days = [self.town.today - timedelta(each) for each in range(ago, -1, -1)]
         taken = self._work_days(days, self.scale.dossiers)
         total = self.scale.dossiers
         self.voice.say(phrase("one-stop: {total} dossiers in {taken} messages", total=total, taken=taken))
