@@ -132,7 +132,9 @@ def test_a_large_plan_awaits_another_person(home, type_, monkeypatch):
         assert refused.exit_code in (1, 4), refused.output
     account(home, "binh", Role.APPROVER, ("vpub",))
     assert rows(type_("replays", "approve", plan, "--json"))[0]["approved_by"] == "binh"
-    made = run(engine_of(home), read(engine_of(home), replay_plans.read_plan, plan), now=datetime.now(UTC) + timedelta(days=1))
+    made = run(
+        engine_of(home), read(engine_of(home), replay_plans.read_plan, plan), now=datetime.now(UTC) + timedelta(days=1)
+    )
     assert made.queued == 3
 
 
