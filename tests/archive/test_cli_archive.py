@@ -96,7 +96,14 @@ def test_verify_finds_a_changed_file(typed, home, record):
     assert done.exit_code == 0, done.output
     path = home / "data/archive" / record.path.name
     shutil.copy(path, path.with_name("archive-2026-11-left.zip"))
-    assert "archive-2026-11-left.zip" in typed("verify").output, "a crash before it was recorded leaves such a file"
+    path.with_name("archive-2026-11-other.zip").write_bytes(b"")
+    left, other, known = said(typed("verify", "--json"))
+    assert (left["name"], left["recorded"], left["alone"]) == ("archive-2026-11-left.zip", False, 0)
+    assert (other["name"], other["alone"], len(other["problems"])) == ("archive-2026-11-other.zip", None, 1)  # type: ignore[arg-type]
+    assert (known["name"], known["recorded"]) == (record.path.name, True)
+    shown = typed("verify").output
+    assert "xóa được" in shown
+    assert "Không đọc được tệp" in shown
     path.write_bytes(path.read_bytes().replace(b"PK", b"PL", 1))
     done = typed("verify", record.path.name, "--json")
     assert done.exit_code == 1

@@ -224,6 +224,7 @@ class TestNothingGoes:
         assert len(whole(engine)) == 4
         with transactions.read_transaction(engine) as tx:
             assert len(catalogue.list_archives(tx)) == 1
+        assert [*(tmp_path / "other").glob("archive-*.zip")] == [], "its file is in no journal"
 
     def test_uncounted_of_what_another_machine_let_go_meanwhile(self, engine, tmp_path, monkeypatch):
         prepared(engine)

@@ -522,6 +522,12 @@ def test_whoever_restores_a_journal_hears_which_archive_files_it_names_and_lacks
     (config.archive / "archive-2026-01-0193.zip").write_text("sealed")
     said = {each.check: each for each in examination.examine_database(config, lambda: NOW)[0]}
     assert said["archives"].verdict is DiagnosisState.OK
+    (config.archive / "archive-2026-02-0194.zip").write_text("sealed")
+    said = {each.check: each for each in examination.examine_database(config, lambda: NOW)[0]}
+    assert (said["archives"].verdict, "archive-2026-02-0194.zip" in str(said["archives"].found)) == (
+        DiagnosisState.WARNING,
+        True,
+    )
 
 
 # --- the keys

@@ -98,8 +98,8 @@ def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
     "verify",
     t(
         "Verify archive files: whether each is the one that was written, is sealed by the hub, and whole. Without ARCHIVE: "
-        "all of them.\n\nExits 1 if a file is absent, is another one, or anything in it is false. `lienthong verify FILE` "
-        "does the same without the hub."
+        "all of them, and what other files in the folder hold.\n\nExits 1 if a file is absent, is another one, or anything "
+        "in it is false. `lienthong verify FILE` does the same without the hub."
     ),
     "lienthong archive verify",
     "lienthong archive verify archive-2026-08-0193….zip",
@@ -114,23 +114,51 @@ def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = [_find_entry(tx, name) for name in archives] if archives else catalogue.list_archives(tx)
-    for name in [] if archives else catalogue.list_unrecorded_files(found, config.archive):
-        screen.note(
-            t(
-                "{name} is in the folder, but not in the journal: writing it was interrupted, or it is another hub's",
-                name=name,
-            )
-        )
+        for name in [] if archives else catalogue.list_unrecorded_files(found, config.archive):
+            _judge_unrecorded(screen, tx, config, found, name)
     wrong = 0
     for entry in found:
         problems = list(_find_problems(entry, config))
         wrong += bool(problems)
-        fields = {"id": entry.id, "name": entry.name, "holds": not problems, "problems": problems}
+        fields = {"id": entry.id, "name": entry.name, "holds": not problems, "problems": problems, "recorded": True}
         word = click.style(t("FALSE"), fg="red") if problems else click.style(t("HOLDS"), fg="green")
         screen.row(fields, "\n".join([f"{word}  {entry.name}", *(f"       {each}" for each in problems)]))
     if not screen.json:
         screen.note(t("{count} archive files, {wrong} wrong", count=say_count(len(found)), wrong=say_count(wrong)))
     exit_command(FAILED if wrong else OK)
+
+
+def _judge_unrecorded(
+    screen: Screen, tx: "Transaction", config: "Config", known: "Sequence[ArchiveEntry]", name: str
+) -> None:
+    """Say of the file *name* of the folder, which is none of those *known*, whether anything in it is nowhere else."""
+    from hub.journal.upkeep.archive.reading import NoArchive, open_archive
+    from hub.journal.upkeep.archive.unrecorded import judge_unrecorded_file
+
+    fields: dict[str, object] = {"id": None, "name": name, "holds": None, "problems": [], "recorded": False}
+    said = t("{name} is in the folder, but not in the journal.", name=name)
+    try:
+        with open_archive(config.archive / name) as archive:
+            content = judge_unrecorded_file(tx, archive, known, config.archive)
+    except (OSError, NoArchive) as error:
+        why = t("It cannot be read: {error}", error=str(error))
+        screen.row(fields | {"problems": [str(error)], "count": None, "alone": None}, f"{said} {why}")
+        return
+    counts = {"count": say_count(content.count), "alone": say_count(content.alone)}
+    why = (
+        t(
+            "Only it has {alone} of the {count} messages and events in it: keep it. It is another hub's, or the journal "
+            "was put back from an older backup, or the file that has them is absent.",
+            **counts,
+        )
+        if content.alone
+        else t(
+            "All {count} messages and events in it are in the journal, or went with other files that are there: it may be "
+            "deleted. Writing it was interrupted, or it was given up.",
+            **counts,
+        )
+    )
+    screen.row(fields | attrs.asdict(content), f"{said} {why}")
 
 
 def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:

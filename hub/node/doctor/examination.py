@@ -273,26 +273,44 @@ _FILE_DAMAGED = phrase("docs/howto/incident-book.md, The journal is damaged")
 
 
 def _examine_archives(tx: sa.Connection, config: Config) -> Iterator[Diagnosis]:
-    """Yield whether the archive files are there that the journal names, if it names some."""
+    """Yield whether the archive files are there that the journal names, and no others, if there are some."""
     if transactions.select_schema_version(tx) != transactions.read_latest_version():
         return  # `database` and `check` say what to do; an older journal may have no such table
-    if known := catalogue.list_archives(tx):
-        yield judge_archives(len(known), catalogue.list_absent_files(known, config.archive), config.archive)
+    known = catalogue.list_archives(tx)
+    absent = catalogue.list_absent_files(known, config.archive)
+    unrecorded = catalogue.list_unrecorded_files(known, config.archive)
+    if known or unrecorded:
+        yield judge_archives(len(known), absent, unrecorded, config.archive)
 
 
-def judge_archives(known: int, absent: Sequence[str], folder: Path) -> Diagnosis:
-    """Judge that of *known* archive files those with the names *absent* are not in *folder*."""
+def judge_archives(known: int, absent: Sequence[str], unrecorded: Sequence[str], folder: Path) -> Diagnosis:
+    """Judge that of *known* archive files those named *absent* are not in *folder*, and those named *unrecorded* are too much."""
     if absent:
-        names = ", ".join([*absent[:_NAMED], *(["…"] if len(absent) > _NAMED else [])])
         found = phrase(
-            "{count} archive files are not in {folder}: {names}", count=len(absent), folder=folder, names=names
+            "{count} archive files are not in {folder}: {names}",
+            count=len(absent),
+            folder=folder,
+            names=_join_names(absent),
         )
         advice = phrase("put copies of them there: docs/howto/keep-and-let-go.md")
+        return Diagnosis("archives", DiagnosisState.WARNING, found, advice)
+    if unrecorded:
+        found = phrase(
+            "{count} archive files in {folder} are not in the journal: {names}",
+            count=len(unrecorded),
+            folder=folder,
+            names=_join_names(unrecorded),
+        )
+        advice = phrase("`lienthong archive verify` says of each whether it may be deleted")
         return Diagnosis("archives", DiagnosisState.WARNING, found, advice)
     found = phrase(
         "{count} archive files are in {folder}; no backup has them: copy each to two places", count=known, folder=folder
     )
     return Diagnosis("archives", DiagnosisState.OK, found)
+
+
+def _join_names(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
 
 
 def _describe_database(tx: sa.Connection) -> Diagnosis:

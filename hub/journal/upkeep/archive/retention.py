@@ -182,7 +182,12 @@ class RetentionRun:
         if record is None:
             return await self._move(_withdraw, part.number, self.now())
         sizes = {each.id: each.size for each in free}
-        return await self._move(_record, part.number, record, sum(sizes[name] for name in record.messages), self.now())
+        octets = sum(sizes[name] for name in record.messages)
+        try:
+            return await self._move(_record, part.number, record, octets, self.now())
+        except RetentionHeld:
+            await self.journal.read(_remove_unrecorded, record)
+            raise
 
     async def _let_go(self, part: RetentionPart) -> RetentionPart:
         assert part.archive is not None
@@ -305,6 +310,14 @@ def _record(tx: Transaction, number: int, record: ArchiveRecord, octets: int, no
     return parts.move_part(
         tx, number, PartEvent.ARCHIVE, now, said=said, archive=record.id, messages=len(record.messages), octets=octets
     )
+
+
+def _remove_unrecorded(tx: Transaction, record: ArchiveRecord) -> None:
+    """Remove the file of *record* if the journal does not name it: another process has recorded its own."""
+    try:
+        catalogue.read_archive_entry(tx, record.id)
+    except KeyError:
+        record.path.unlink(missing_ok=True)
 
 
 def _withdraw(tx: Transaction, number: int, now: datetime) -> RetentionPart:
