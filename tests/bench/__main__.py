@@ -4,6 +4,7 @@
 `./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py).
 `./dev bench capacity` reckons what a province, all provinces and the nation need (tests/bench/capacity/page.py).
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
+`./dev bench changes` measures how soon a connection is closed that a change distrusts (tests/bench/changes.py).
 `./dev bench refusals` measures what it costs to explain a refused batch (tests/bench/refusals.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
 `./dev bench --searches 1000000 [DB=sqlite]` measures searches among 10,000 messages and among so many (tests/bench/searches.py).
@@ -25,6 +26,7 @@ from tests.bench import (
     against,
     attacks,
     beside,
+    changes,
     claims,
     closing,
     console_pages,
@@ -36,7 +38,13 @@ from tests.bench import (
 )
 from tests.bench.capacity import page
 
-WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show, "refusals": refusals.show}
+WORDS = {
+    "attacks": attacks.show,
+    "against": against.show,
+    "capacity": page.show,
+    "changes": changes.show,
+    "refusals": refusals.show,
+}
 OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth", "--glance", "--late"}
 
 
