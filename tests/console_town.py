@@ -15,12 +15,14 @@ from typing import Any, cast
 
 import attrs
 import sqlalchemy as sa
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import Clock
 
 from hub.config import Partner
 from hub.config.alerting.alerts import AlertSettings
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
+from hub.config.upkeep.backup import BackupSettings
 from hub.config.upkeep.retention import RetentionSettings
 from hub.config.values import ConsoleSettings, KeyRotation
 from hub.console import edge, users
@@ -33,6 +35,7 @@ from hub.console.sign_in import passwords
 from hub.console.sign_in.openid_sign_in import FLOW
 from hub.console.users import User
 from hub.journal import messages, unit_registry
+from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import run_at_once
 from hub.services import list_services
 from hub.services.defined import DefinedService
@@ -60,7 +63,9 @@ class Town:
         self.officials: Officials | None = None
         self.alerts: AlertSettings | None = None
         self.partners: dict[str, Partner] = {}
-        self.archive = Path("archive")
+        self.archive, self.witness = Path("archive"), Path("witness")
+        self.backup: BackupSettings | None = None
+        self.disk = DiskReader(maybeDeferred, Clock())
         self.settings = ConsoleSettings()
         self.live: Live | None = None  #: instead of what the others say
         self.manager: PartnerManaging | None = None
@@ -89,6 +94,8 @@ class Town:
             officials=self.officials,
             alerts=self.alerts,
             archive=self.archive,
+            backup=self.backup,
+            witness_folder=self.witness,
             console=self.settings,
             soap=SimpleNamespace(body_limit=40_000_000),
             own=(("pki.certificate", pki.partner("hub")),),
@@ -101,7 +108,7 @@ class Town:
         database = InlineDatabase(self.engine)
         live = self.live or Live(Setup(province))
         words = (database, run_at_once, live, lambda: self.now, self._word, self._salt)
-        pages = ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch)
+        pages = ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch, self.disk)
         pages.trials._trials |= {each.id: each for each in self.trials}
         return pages
 

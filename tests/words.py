@@ -118,6 +118,8 @@ SCOPES = {
     "effect-of-rules": ("Quy tắc khác làm thay đổi gì", "What other rules would change"),
     "trial": ("Tình trạng của lần thử quy tắc khác", "States of a trial of other rules"),
     "retention": ("Phần của một tháng được lưu trữ", "Parts of months that go into archives"),
+    "backup": ("Lần sao lưu", "Backups"),
+    "era": ("Vì sao một thời kỳ của nhật ký mở ra", "Why an era of the journal began"),
     "plan": ("Tình trạng của kế hoạch gửi lại", "States of a replay plan"),
     "item": ("Lượt chuyển trong kế hoạch gửi lại", "Deliveries of a replay plan"),
     "replay": ("Vì sao không gửi lại", "Why a delivery is not replayed"),

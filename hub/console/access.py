@@ -32,6 +32,7 @@ NEEDED: Mapping[str, Permission] = {
     "failures": Permission.SEE_REFUSED,
     "readiness": Permission.SEE_READINESS,
     "alerts": Permission.SEE_READINESS,
+    "backups": Permission.SEE_READINESS,
     "retention": Permission.SEE_READINESS,
     "replays": Permission.SEE_REPLAYS,
     "what-if": Permission.REPLAY,
@@ -42,7 +43,7 @@ NEEDED: Mapping[str, Permission] = {
     "trust": Permission.MANAGE_PARTNERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
-OF_NO_UNIT = frozenset({OVERVIEW, "alerts", "events", "failures", "integration", "partners", "retention"})
+OF_NO_UNIT = frozenset({OVERVIEW, "alerts", "backups", "events", "failures", "integration", "partners", "retention"})
 #: Pages by which rights are given, or what every partner needs is changed. A user who is limited to some units or
 #: partners may not open them, because else the limits could be cast off.
 OF_ALL = frozenset({"users", "tokens", "trust"})

@@ -8,7 +8,8 @@ belong to none. Contains no HTTP and no SQL.
     /events                                      the events that no message leads to
     /failures                                    what failed, by cause
     /alerts                                      the alerts to operators (`exchange.alerts_page`); by POST acknowledges
-    /retention                                   what goes into archives and what went (`exchange.retention_page`)
+    /backups                                     the backups, and the eras of the journal (`keeping.backups_page`)
+    /retention                                   what goes into archives and what went (`keeping.retention_page`)
     /late, /late.csv, /late.xlsx                 who is late today (`province.late_page`); as a file
     /item                                        all that was told of one thing (`province.item_page`)
     /sign-in, /sign-out, /account                signing in and out, the own account (`sign_in.sign_in_pages`)
@@ -43,11 +44,11 @@ from hub.console.exchange import alerts_page, events_page, failures_page, overvi
 from hub.console.exchange.alerts_page import AlertPages
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.partner_pages import PartnerPages
-from hub.console.exchange.retention_page import RetentionPages
 from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.exchange.trust_pages import TrustPages
 from hub.console.exchange.what_if_pages import WhatIfPages
+from hub.console.keeping import backups_page, retention_page
 from hub.console.messages.message_pages import MessagePages
 from hub.console.people.account_pages import AccountPages
 from hub.console.people.desk import AccountDesk
@@ -84,6 +85,7 @@ from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, nam
 from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
 from hub.report.form.period import find_month_containing
+from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
@@ -113,6 +115,7 @@ class ConsolePages:
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     _manager: PartnerManaging | None  #: reads, tests and changes partners; None: there are no pages of partners
     _make_fetch: MakeFetch  #: calls OpenID providers
+    _disk: DiskReader  #: looks at the folders of backups and of archive files
     #: limits what is read, and heavy computations; the API has the same
     turns: ReadingTurns = attrs.field(
         default=attrs.Factory(
@@ -244,7 +247,7 @@ class ConsolePages:
                 return await self._sign_in.change_password(visit)
             case ("replays", *_):
                 return await self._replay(visit)
-            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts" | "retention", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts", *_):
                 return await self._manage(visit)
             case ("messages",):
                 return await self._messages.keep_search(visit)
@@ -271,10 +274,12 @@ class ConsolePages:
                 return await pages.get(name, self._sign_in.show_account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts" | "retention", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens" | "month" | "alerts", *_):
                 return await self._manage(visit)
             case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx" | "item" | "glance", *_):
                 return await self._show_exchange(visit)
+            case ("backups" | "retention" as name,):
+                return await self._show_kept(visit, name)
             case ("reports" | "declarations" | "signing", *_):
                 return await self._reports.show(visit)
             case ("messages" | "messages.csv" | "messages.jsonl", *_):
@@ -339,14 +344,7 @@ class ConsolePages:
     async def _serve(
         self,
         visit: Visit,
-        pages: PartnerPages
-        | TrustPages
-        | WhatIfPages
-        | AccountPages
-        | TokenPages
-        | RoundPages
-        | AlertPages
-        | RetentionPages,
+        pages: PartnerPages | TrustPages | WhatIfPages | AccountPages | TokenPages | RoundPages | AlertPages,
     ) -> ConsoleResponse:
         """Answer by the pages of one part of the console."""
         user, asked = visit.session.user, visit.asked
@@ -358,14 +356,10 @@ class ConsolePages:
         return attrs.evolve(self._frame.render(shown.template, visit, dict(shown.said)), status=shown.status)
 
     async def _manage(self, visit: Visit) -> ConsoleResponse:
-        """Answer at an address of partners, trusted CAs, other rules, accounts, tokens, rounds of reports, alerts or
-        retention.
-        """
+        """Answer at an address of partners, trusted CAs, other rules, accounts, tokens, rounds of reports or alerts."""
         match visit.asked.path[0]:
             case "alerts":
                 return await self._serve(visit, AlertPages(self._journal, self.turns))
-            case "retention":
-                return await self._serve(visit, RetentionPages(self.turns, self.live))
             case "month":
                 return await self._serve(visit, RoundPages(self._journal, self.turns, self.live))
             case "partners":
@@ -377,6 +371,12 @@ class ConsolePages:
             case "users":
                 return await self._serve(visit, AccountPages(self._journal, self.turns, self.desk))
         return await self._serve(visit, TokenPages(self._journal, self.turns, self.desk))
+
+    async def _show_kept(self, visit: Visit, name: str) -> ConsoleResponse:
+        """Show one of the pages of what the hub keeps."""
+        read = {"backups": backups_page.show_backups, "retention": retention_page.show_retention}[name]
+        said = await read(self.turns, self._disk, self.live.config, visit.asked.query, visit.now)
+        return self._frame.render(name, visit, said)
 
     # --- help -----------------------------------------------------------------------------------------------------
 

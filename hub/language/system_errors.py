@@ -7,7 +7,8 @@ import errno
 
 from hub.language.phrases import Phrase, phrase, verbatim
 
-_KNOWN = {
+#: number -> what the system says
+KNOWN_ERRORS = {
     errno.EACCES: phrase("Permission denied"),
     errno.EADDRINUSE: phrase("Address already in use"),
     errno.EADDRNOTAVAIL: phrase("Cannot assign requested address"),
@@ -33,5 +34,5 @@ _KNOWN = {
 def name_system_error(error: Exception) -> Phrase:
     """Return what the operating system said of *error*; what Python says of it if it did not come from there."""
     number = getattr(error, "errno", None)
-    found = _KNOWN.get(number) if number is not None else None
+    found = KNOWN_ERRORS.get(number) if number is not None else None
     return found or verbatim(getattr(error, "strerror", None) or str(error) or type(error).__name__)

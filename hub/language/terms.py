@@ -20,6 +20,7 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
     effect, revocation             what a change does to a delivery; the revocation status of a certificate
     receive, mark                  how a partner receives; where a unit of the registry comes from
     unit-level, unit-kind          the level of a unit; what it is
+    retention, backup, era         the states of a part that goes; what became of a backup; why an era of the journal began
 
 The reason that a delivery has is a text of the journal which begins with such a word (`describe_reason`).
 """
@@ -30,6 +31,7 @@ from collections.abc import Mapping
 import attrs
 
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import KNOWN_ERRORS
 
 
 @attrs.frozen
@@ -102,6 +104,23 @@ _REASONS: Mapping[str, Phrase] = {
     r"another process is at it": phrase("another process is at it"),
     r"the table (?P<name>\S+) is in use": phrase("the table {name} is in use"),
     r"the node is stopping": phrase("the node is stopping"),
+    r"(?P<name>archive-[^:]*): the file is absent": phrase("{name}: the file is absent"),
+    r"the copy needs (?P<journal>\d+) octets in (?P<data>.*), and only (?P<left>\d+) may be used": phrase(
+        "the copy needs {journal} octets in {data}, and only {left} may be used"
+    ),
+    r"it was made, but not sent: (?P<said>.*)": phrase("it was made, but not sent: {said}"),
+    r"there is no (?P<program>\S+) here; install the client of PostgreSQL's version": phrase(
+        "there is no {program} here; install the client of PostgreSQL's version"
+    ),
+    r"another backup of this hub is being made or restored": phrase(
+        "another backup of this hub is being made or restored"
+    ),
+    r"the hub ended meanwhile, or the journal did not answer": phrase(
+        "the hub ended meanwhile, or the journal did not answer"
+    ),
+    r"its process ended with (?P<code>\S+)": phrase("its process ended with {code}"),
+    r"(?P<file>/[^:]*): (?P<reason>.*)": phrase("{file}: {reason}"),
+    **{re.escape(each.id): each for each in KNOWN_ERRORS.values()},
 }
 
 _STATUSES: Mapping[str, Term] = {
@@ -1074,6 +1093,16 @@ TERMS: Mapping[str, Term] = {
     ),
     "condition/restart-pending": Term(
         phrase("restart pending"), phrase("A changed setting takes effect only when the node is restarted.")
+    ),
+    "backup/running": Term(phrase("being made"), phrase("A backup is being made and tried.")),
+    "backup/good": Term(phrase("good"), phrase("The backup was made and tried.")),
+    "backup/failed": Term(phrase("failed"), phrase("There is no new backup; the older ones are still there.")),
+    "era/made": Term(
+        phrase("the journal was made"), phrase("The journal was made, or is from before eras were counted.")
+    ),
+    "era/restored": Term(phrase("a backup was restored"), phrase("The journal was restored from a backup.")),
+    "era/adopted": Term(
+        phrase("put back by other tools"), phrase("Other tools had put the journal back, and a person said so.")
     ),
     "retention/announced": Term(
         phrase("announced"), phrase("It was announced that these messages will go, not before the day.")

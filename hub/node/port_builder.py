@@ -44,6 +44,7 @@ from hub.node.soap_port import (
 )
 from hub.node.workers.pool import WorkerPool
 from hub.runtime import exposition
+from hub.runtime.disk_reader import DiskReader
 from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
@@ -312,6 +313,7 @@ def _console_pages(
         make_fetch=lambda provider: make_network_fetch(
             provider, lambda: frame.live.config.anchors, frame.reactor, frame.now
         ),
+        disk=DiskReader(run_in_reactor_pool(frame.reactor), frame.reactor),
     )
 
 

@@ -13,9 +13,13 @@ from typing import Any
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
 
+from hub.config.upkeep.backup import BackupSettings
 from hub.config.values import ConsoleSettings, ReplaySettings
 from hub.console.exchange.rule_trials import TrialState
+from hub.console.keeping.backups_page import SeenFolder, look_at_folder
 from hub.console.permissions import Role
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.ids import make_first_id
@@ -29,7 +33,10 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanState
 from hub.journal.search import MessageFilter
-from hub.journal.upkeep import hub_alerts
+from hub.journal.upkeep import backup_runs, eras, hub_alerts
+from hub.journal.upkeep.backups.claims import EraClaim
+from hub.journal.upkeep.backups.witness import WitnessSize
+from hub.journal.upkeep.eras import EraBeginning
 from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
 from hub.journal.upkeep.retention import parts
 from hub.journal.upkeep.retention.parts import PartEvent
@@ -40,7 +47,9 @@ from hub.partner.kept_exchange import keep_exchange
 from hub.partner.rate_limit import Rate
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
+from hub.runtime.disk_reader import DiskReader
 from hub.security import sample_pki
+from hub.security.age_files import parse_recipient
 from hub.security.certificates import Identity
 from hub.store import transactions
 from hub.units.live import Setup
@@ -135,6 +144,18 @@ _REFUSED_AS = (
 )
 _ASKED = Request("https://vanban.songngan.example/edoc", b"other", (("SOAPAction", "SendDocument"),))
 _LONG = b"<soap:Fault>" + b"<detail>the queue of the receiving system is full, try again later</detail>" * 40
+
+
+#: How the hub is backed up; the public key is that of docs/howto/back-up.md.
+BACKUP = BackupSettings(
+    folder=Path("/sao-luu/lienthong"),
+    recipients=(parse_recipient("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"),),
+    every=timedelta(days=1),
+    at=timedelta(hours=1),
+    keep=14,
+    configuration=True,
+    keys=False,
+)
 
 
 @attrs.define
@@ -322,6 +343,7 @@ def make_office(home: Path) -> Office:
     config = attrs.evolve(
         province.config,
         officials=heads,
+        backup=BACKUP,
         console=ConsoleSettings(client_certificates=True, url=f"https://{HOST}", providers={"sso": PROVIDER}),
         replay=ReplaySettings(),
     )
@@ -339,6 +361,7 @@ def make_screen_town(home: Path) -> ScreenTown:
     _tell(made)
     _alert(made)
     _let_go(made)
+    _back_up(made)
     for name, role, units in (
         ("minh", Role.ADMINISTRATOR, ()),
         ("hanh", Role.APPROVER, ()),
@@ -560,6 +583,43 @@ def _let_go(made: ScreenTown) -> None:
         due = NOW + timedelta(days=14)
         parts.announce_part(tx, "2024-10", messages=1500, octets=12_000_000, due_at=due, by="hub", now=NOW)
         parts.note_reason(tx, 2, "a month is being closed", NOW)
+
+
+def _back_up(made: ScreenTown) -> None:
+    """Let backups be made, one of them at the second try; and restore one. The folders are those of another machine."""
+    night = datetime(2026, 11, 23, 18, tzinfo=UTC)
+    sizes, file = dict[str, int](), ""
+    with transactions.write_transaction(made.town.engine) as tx:
+        for days in reversed(range(8)):
+            at = night - timedelta(days=days)
+            if days == 2:
+                begun = str(backup_runs.begin_backup_run(tx, "nut-1", at, at))
+                reason = "it was made, but not sent: ssh: connect to host tinh-khac port 22: No route to host"
+                backup_runs.fail_backup_run(tx, begun, at + timedelta(minutes=7), reason)
+            due, attempt = (at, 2 if days == 2 else 1) if days != 4 else (None, 1)
+            at += timedelta(hours=1, minutes=7) if days == 2 else timedelta(hours=8 * (days == 4), seconds=3)
+            begun = str(backup_runs.begin_backup_run(tx, "nut-1", at, due, attempt))
+            file, octets = f"lienthong-H55-{at:%Y%m%dT%H%M%SZ}.tar.gz.age", 734_003_200 - days * 9_437_184
+            end = at + timedelta(minutes=6, seconds=8 * days)
+            backup_runs.end_backup_run(
+                tx, begun, end, made_at=at, file=file, octets=octets, number=900_000 - days, restored=days != 6
+            )
+            sizes |= {file: octets} if days != 7 else {}
+        first = eras.ensure_era(tx, NOW - timedelta(days=200))
+        era = eras.begin_era(
+            tx,
+            night + timedelta(hours=1),
+            because=EraBeginning.RESTORED,
+            reason="hỏng đĩa",
+            by="minh",
+            backup=file,
+            after=first.number,
+            complete=True,
+        )
+    claim = EraClaim(era=era.number, id=era.id, node="nut-1", seen_at=NOW - timedelta(seconds=40), stopped=False)
+    witness = WitnessSize(octets=41_943_040, written_at=NOW - timedelta(seconds=1))
+    folder = SeenFolder(sizes=sizes, claim=claim, witness=witness)
+    made.town.disk = DiskReader(lambda step, *_: succeed({look_at_folder: folder}[step]), Clock())
 
 
 def _hinder(made: ScreenTown) -> None:

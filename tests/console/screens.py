@@ -266,6 +266,8 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="integration-fetching", address="/integration/soyte")
     yield Screen(name="readiness", address="/readiness", pictured=True)
     yield Screen(name="alerts", address="/alerts", pictured=True)
+    yield Screen(name="backups", address="/backups", pictured=True)
+    yield Screen(name="backups-none", address="/backups", hub=Hub.IDLE)
     yield Screen(name="retention", address="/retention", pictured=True)
 
 

@@ -127,6 +127,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place(item, EVERYBODY, OF_UNIT),
         Place("/readiness", EXCHANGE, ALL),
         Place("/alerts", EXCHANGE, EVERY_UNIT),
+        Place("/backups", EXCHANGE, EVERY_UNIT),
         Place("/retention", EXCHANGE, EVERY_UNIT),
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),

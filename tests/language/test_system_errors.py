@@ -11,7 +11,7 @@ from hub.language.languages import Language
 from hub.language.system_errors import name_system_error
 
 
-@pytest.mark.parametrize("number", sorted(system_errors._KNOWN), ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", sorted(system_errors.KNOWN_ERRORS), ids=errno.errorcode.get)
 def test_an_error_of_the_system_has_its_english_name_and_a_vietnamese_one(number: int) -> None:
     said = name_system_error(OSError(number, os.strerror(number)))
     assert str(said) == os.strerror(number)

@@ -35,6 +35,8 @@ from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
 from hub.journal.queue import replay_rules
 from hub.journal.sequels.open_work.alerts import AlertKind, AlertState
+from hub.journal.upkeep.backup_runs import BackupOutcome
+from hub.journal.upkeep.eras import EraBeginning
 from hub.journal.upkeep.hub_alerts import AlertTransition
 from hub.journal.upkeep.retention.parts import PartState
 from hub.language.catalogues import say_both
@@ -129,6 +131,8 @@ def words() -> Iterator[tuple[str, str]]:
         "transition": AlertTransition,
         "duty": DutyKind,
         "retention": PartState,
+        "backup": BackupOutcome,
+        "era": EraBeginning,
         "concern": Concern,
         "effect": changes.Effect,
         "effect-of-rules": RulesEffect,

@@ -96,7 +96,9 @@ def find_page(alert: HubAlert) -> str:
             return build_page_path("month", values["form"], values["period"], step=str(ReportState.RETURNED))
         case ConditionKind.BUDGET | ConditionKind.RETENTION:
             return build_page_path("retention")
-        case ConditionKind.CHAIN | ConditionKind.RECEIPTS:
+        case ConditionKind.BACKUP | ConditionKind.RECEIPTS:
+            return build_page_path("backups")
+        case ConditionKind.CHAIN:
             return build_page_path("readiness")
         case ConditionKind.RESTART:
             return build_page_path()

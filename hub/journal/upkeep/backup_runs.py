@@ -74,9 +74,19 @@ def _find_last(tx: Transaction, which: sa.ColumnElement[bool]) -> BackupRun | No
     return next(map(_make_run, row), None)
 
 
-def list_backup_runs(tx: Transaction, limit: int = MOST_KEPT) -> Sequence[BackupRun]:
-    """Return the last *limit* backups, the one that began last first."""
-    rows = tx.execute(sa.select(table).order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit))
+def list_backup_runs(tx: Transaction, limit: int = MOST_KEPT, before: str | None = None) -> Sequence[BackupRun]:
+    """Return *limit* backups, the one that began last first; with *before*, the id of a backup, those that began earlier.
+
+    Raises KeyError if there is no backup *before*.
+    """
+    query = sa.select(table)
+    if before is not None:
+        place = tx.execute(sa.select(table.c.started_at, table.c.id).where(table.c.id == before)).first()
+        if place is None:
+            raise KeyError(before)
+        earlier = sa.and_(table.c.started_at == place.started_at, table.c.id < place.id)
+        query = query.where(sa.or_(table.c.started_at < place.started_at, earlier))
+    rows = tx.execute(query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit))
     return list(map(_make_run, rows))
 
 

@@ -29,25 +29,40 @@ def find_last_slot(every: timedelta, at: timedelta, now: datetime) -> datetime:
     return first + (now - first) // every * every
 
 
-def decide_backup(settings: BackupSettings, now: datetime, runs: Sequence[BackupRun]) -> DueBackup | None:
-    """Return the backup that is due, or None. *runs* are those of the journal, the one that began last first.
+def find_next_try(settings: BackupSettings, now: datetime, runs: Sequence[BackupRun]) -> datetime | None:
+    """Return when the schedule begins its next backup, as far as is known *now*; *now* if it is due. None: never.
 
-    A time that passed while no hub ran is made up for once. One that failed is tried again an hour later, up to
-    `MOST_TRIES` times. A backup that a person made since then serves as well.
+    *runs* are those of the journal, the one that began last first. A time that passed while no hub ran is made up for
+    once. One that failed is tried again an hour later, up to `MOST_TRIES` times. A backup that a person made since then
+    serves as well. One that runs is expected to be good.
     """
     if settings.every is None:
         return None
     slot = find_last_slot(settings.every, settings.at, now)
+    following = slot + settings.every
     since = [each for each in runs if each.due == slot or each.started_at >= slot]
-    if any(each.outcome is BackupOutcome.GOOD for each in since):
-        return None
-    if any(each.outcome is BackupOutcome.RUNNING and now - each.started_at < GIVEN_UP for each in runs):
-        return None
+    if any(each.outcome is BackupOutcome.GOOD for each in since) or find_running(now, runs) is not None:
+        return following
     tries = [each for each in since if each.due == slot]
     if not tries:
-        return DueBackup(slot, 1)
+        return now
     last = max(tries, key=lambda each: each.attempt)
-    ended = last.ended_at or last.started_at + GIVEN_UP
-    if last.attempt >= MOST_TRIES or now < ended + AGAIN:
+    if last.attempt >= MOST_TRIES:
+        return following
+    again = (last.ended_at or last.started_at + GIVEN_UP) + AGAIN
+    return max(now, min(again, following))
+
+
+def find_running(now: datetime, runs: Sequence[BackupRun]) -> BackupRun | None:
+    """Return the backup that is being made, of *runs*; None if none is. One that has run too long is given up."""
+    running = (each for each in runs if each.outcome is BackupOutcome.RUNNING and now - each.started_at < GIVEN_UP)
+    return next(running, None)
+
+
+def decide_backup(settings: BackupSettings, now: datetime, runs: Sequence[BackupRun]) -> DueBackup | None:
+    """Return the backup that is due, or None. *runs*: as in `find_next_try`."""
+    at = find_next_try(settings, now, runs)
+    if settings.every is None or at is None or at > now:
         return None
-    return DueBackup(slot, last.attempt + 1)
+    slot = find_last_slot(settings.every, settings.at, now)
+    return DueBackup(slot, max((each.attempt for each in runs if each.due == slot), default=0) + 1)

@@ -15,7 +15,7 @@ oldest are removed once a backup has what is in them, or when all take more than
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ class WitnessLine:
     hash: str
     at: datetime  #: when the node saw it
     receipts: Sequence[KnownReceipt] = ()
+
+
+@attrs.frozen(kw_only=True)
+class WitnessSize:
+    """How much a witness holds."""
+
+    octets: int
+    written_at: datetime | None  #: when its newest file was last written; None: it has none
 
 
 @attrs.define
@@ -118,6 +126,16 @@ class Witness:
     @staticmethod
     def _next_serial(files: Sequence[Path]) -> int:
         return int(files[-1].name.split("-")[0]) + 1 if files else 1
+
+
+def measure_witness(folder: Path) -> WitnessSize:
+    """Return how much the witness in *folder* holds, without reading it. Raises OSError."""
+    found = [each.stat() for each in Witness(folder)._list_files()]  # noqa: SLF001 - the same module
+    written = max((each.st_mtime for each in found), default=None)
+    return WitnessSize(
+        octets=sum(each.st_size for each in found),
+        written_at=None if written is None else datetime.fromtimestamp(written, UTC),
+    )
 
 
 def _name_file(serial: int, number: int) -> str:

@@ -10,15 +10,14 @@ from datetime import datetime
 
 import attrs
 
+from hub.config import Config
 from hub.config.upkeep.retention import RetentionSettings
-from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.journal.upkeep.retention import disk_budget, parts
 from hub.journal.upkeep.retention.disk_budget import BudgetStanding
 from hub.journal.upkeep.retention.parts import RetentionPart
+from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
-from hub.units.live import Live
 
 #: Parts that are shown.
 MOST = 200
@@ -34,15 +33,6 @@ class ShownRetention:
     settings: RetentionSettings
 
 
-@attrs.frozen(kw_only=True)
-class RetentionPage:
-    """The page: its template and what it says."""
-
-    said: Mapping[str, object]
-    status: int = 200
-    template: str = "retention"
-
-
 def read_retention(tx: Transaction, settings: RetentionSettings, now: datetime) -> ShownRetention:
     """Return what goes and what went."""
     found = parts.list_parts(tx, limit=MOST)
@@ -54,22 +44,9 @@ def read_retention(tx: Transaction, settings: RetentionSettings, now: datetime) 
     )
 
 
-@attrs.frozen
-class RetentionPages:
-    """Makes the page."""
-
-    _turns: ReadingTurns
-    _live: Live
-
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> RetentionPage:
-        """Return the page."""
-        del user
-        if asked.path[1:]:
-            raise refuse_as_absent()
-        found = await self._turns.look(read_retention, self._live.config.retention, now)
-        return RetentionPage(said={"found": found})
-
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> str:
-        """Refuse: nothing is ordered here."""
-        del asked, user, now
-        raise refuse_as_absent()
+async def show_retention(
+    turns: ReadingTurns, disk: DiskReader, config: Config, query: Mapping[str, str], now: datetime
+) -> dict[str, object]:
+    """Return the values of the page."""
+    del disk, query
+    return {"found": await turns.look(read_retention, config.retention, now)}

@@ -1,0 +1,1 @@
+"""The pages of what the hub keeps: backups, archive files and retention, versions."""
