@@ -120,6 +120,7 @@ def judge(page: Any) -> None:
     """Axe finds nothing on *page*, and it is no wider than its window."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.wait_for_load_state()  # a click waits for the next page to begin, not for all of it
     found = Axe().run(page, options={"runOnly": RULES})
     assert [(each["id"], each["nodes"]) for each in found.response["violations"]] == [], page.url
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -21,6 +21,7 @@ import pytest
 
 from hub.cli.demo.demo import LIBRARIES
 from tests.conftest import ROOT, cannot_be_had
+from tests.waiting import PATIENCE
 
 BIN = Path(sys.executable).parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -276,7 +277,7 @@ def test_an_installed_wheel_is_a_hub_without_the_libraries_of_sample_partners(wh
     with subprocess.Popen(command, cwd=tmp_path, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as hub:
         try:
             sent = lienthong("-c", "tinh/hub.toml", "send", packet, "--as", "vpub")
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while sent.returncode == 69 and hub.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.2)
                 sent = lienthong("-c", "tinh/hub.toml", "send", packet, "--as", "vpub")

@@ -32,6 +32,7 @@ from hub.security.certificates import hash_certificate
 from hub.security.sample_pki import create_sample_ca
 from hub.store import transactions
 from tests.pki import DAY, Authority, authority, pem
+from tests.waiting import PATIENCE
 
 UNITS = "code,name,parent\nH55,Ủy ban nhân dân tỉnh,\nH55.13,Sở Khoa học và Công nghệ,H55\n"
 ANSWERS = """\
@@ -319,8 +320,8 @@ def test_on_a_terminal_a_person_is_asked_for_all_of_it(tmp_path: Path) -> None:
         reader = threading.Thread(target=read)
         reader.start()
         os.write(ours, "".join(f"{line}\n" for line in typed).encode())
-        assert asking.wait(60) == 0, said.decode()
-        reader.join(10)
+        assert asking.wait(PATIENCE) == 0, said.decode()
+        reader.join(PATIENCE)
     os.close(ours)
     shown = said.decode()
     for question in (

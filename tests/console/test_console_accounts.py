@@ -394,6 +394,7 @@ def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, ro
             own.fill("#password", NEW)
             own.press("#password", "Enter")
             own.wait_for_selector("a[href='/account']")
+            own.wait_for_load_state()
             assert own.locator("a[href='/users']").count() == 0
             own.goto(f"https://{HOST}/reports/edoc/H55.30/2026-11")
             assert "H55.30" not in own.inner_text("main")

@@ -58,5 +58,6 @@ def test_a_leader_finds_why_a_unit_is_last_and_what_changed_down_to_the_message(
         assert number.inner_text() == figure
         number.click()
         page.wait_for_selector('a[href^="/messages/"]')
+        page.wait_for_load_state()  # with all its lines
         assert page.locator('tbody a[href^="/messages/"]').count() == int(figure)
         page.context.close()

@@ -158,7 +158,7 @@ def test_a_leader_walks_from_who_is_late_today_to_the_message(late, width, schem
         items.first.get_by_role("link", name="tất cả đã báo").click()
         judge(page)
         page.get_by_role("table").get_by_role("link").first.click()
-        assert "/messages/" in page.url
+        page.wait_for_url("**/messages/*")
         context.close()
 
 

@@ -12,7 +12,7 @@ import attrs
 
 from hub.demo.run.postgres import Absent, Server
 from tests.faults.town import TIMEOUT, Town
-from tests.running import until
+from tests.running import PATIENCE, until
 
 
 @attrs.frozen
@@ -65,18 +65,19 @@ def crash(server: Server) -> None:
     process = server._process
     assert process is not None
     process.kill()
-    process.wait(10)
+    process.wait(PATIENCE)
     server._process = None
 
 
 def start_again(server: Server) -> None:
     """Start it, as soon as the children of the one before are gone."""
-    for left in reversed(range(20)):
+    limit = time.monotonic() + PATIENCE
+    while True:
         try:
             server.start()
         except Absent:
             server._process = None
-            if not left:
+            if time.monotonic() > limit:
                 raise
             time.sleep(0.3)
         else:

@@ -78,9 +78,10 @@ def test_a_broker_that_is_gone(database, tmp_path, request):
         town.start()
         run(town, Fault("RabbitMQ gone", gone(broker)), database)
         until(lambda: published(town)["unpublished"] == 0, "every event to be published")
-        seen = numbers(broker, published(town)["published"])
+        least = published(town)["published"]  # the nodes run on, and may tell of themselves at any time
+        seen = numbers(broker, least)
         first_time = list(dict.fromkeys(seen))
-        assert sorted(first_time) == list(range(1, published(town)["published"] + 1)), "none is missing"
+        assert sorted(first_time) == list(range(1, max(least, len(first_time)) + 1)), "none is missing"
         # Confirms are pipelined: what the broker lost is sent again with all after it, so a subscriber that takes each number
         # in its turn gets all of them.
         turn = itertools.count(1)

@@ -25,6 +25,7 @@ from tests.fuzz import enveloped as enveloped_target
 from tests.fuzz import media_type as media_type_target
 from tests.fuzz import signature as signature_target
 from tests.fuzz.identities import PARTNER, STRANGER
+from tests.waiting import PATIENCE
 
 RUNS = {
     "markup": 2500,
@@ -266,7 +267,8 @@ def test_runs_at_once_are_all_counted(tmp_path, monkeypatch):
 def _fuzz(target, place, *options):
     if importlib.util.find_spec("atheris") is None:
         not_applicable("atheris has no wheel for this Python and machine")
-    return tool.fuzz(target, place, "-seed=1", *options, wait=120)
+    hang = f"-timeout={PATIENCE:.0f}"  # by the clock: for a busy machine no less than for others
+    return tool.fuzz(target, place, "-seed=1", hang, *options, wait=5 * PATIENCE)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ On SQLite the writers wait for one another; on PostgreSQL they do not, and only 
 """
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -132,17 +133,15 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
         one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
 
     def node(name):
-        mine: list[str] = []
-
-        def finds_nothing_more():
+        mine, limit = [], time.monotonic() + PATIENCE
+        while time.monotonic() < limit:
             taken_on = claim(engine, name)
-            mine.extend(delivery for each in taken_on for delivery in each.deliveries)
+            mine += [delivery for each in taken_on for delivery in each.deliveries]
             for each in taken_on:
                 assert settle(engine, each)
-            return not taken_on and states(engine)[DeliveryState.WAITING] == 0
-
-        until(finds_nothing_more, "nothing to wait any more")
-        return mine
+            if not taken_on and states(engine)[DeliveryState.WAITING] == 0:
+                return mine
+        raise AssertionError("something waits for ever")
 
     taken = at_once(*(lambda name=name: node(name) for name in ("a", "b", "c", "d")))
     everything = Counter(delivery for mine in taken for delivery in mine)
