@@ -24,6 +24,7 @@ from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Reply, Request
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, Work
 
@@ -40,7 +41,7 @@ class DirectoryCarrier:
 
     _work: Work  #: runs the file operations in worker threads
 
-    async def carry(self, request: Request, partner: Partner) -> Reply:
+    async def carry(self, request: Request, partner: Partner, progress: CallProgress) -> Reply:
         """Carry out *request* in the directory of *partner*. Raises `Unreachable`, OSError."""
         root = _path(partner.url or "")
         return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)

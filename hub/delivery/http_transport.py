@@ -25,6 +25,7 @@ from hub.domain.model import Reply, Request
 from hub.domain.sightings import MOST_VALUES, SightingKind, Sightings
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import HttpClient, HttpConnection, OutdatedConnection, Unreachable
 from hub.runtime.peer_check import make_peer_checks
 from hub.runtime.trust_sweep import WatchedPeer
@@ -34,8 +35,8 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: Sends one request to a partner and returns its reply, or raises the error that broke the call.
-Carrier = Callable[[Request, Partner], Coroutine[Any, Any, Reply]]
+#: Sends one request to a partner and returns its reply, or raises the error that broke the call. Tells how far it comes.
+Carrier = Callable[[Request, Partner, CallProgress], Coroutine[Any, Any, Reply]]
 
 
 class SenderReactor(IReactorTCP, IReactorTime):
@@ -57,7 +58,10 @@ class Sender:
     _gone: set[str] = attrs.field(factory=set, init=False)  #: partners that were called and removed since
 
     async def send(self, request: Request, partner: Partner) -> Reply:
-        """Send *request* to *partner* and return the reply. Raises `Unreachable` when no reply comes in time."""
+        """Send *request* to *partner* and return the reply. Raises `Unreachable` when no reply comes in time.
+
+        That is the policy's `timeout`, and more for a long message that moves (`hub.runtime.call_progress`).
+        """
         scheme, transport = urlsplit(request.url).scheme, partner.policy.transport
         if scheme == ("http" if transport == PartnerTransport.PLAIN else "https"):
             carry: Carrier = self._over_http
@@ -65,21 +69,29 @@ class Sender:
             carry = self._carriers[scheme]
         else:
             raise Unreachable(f"transport={transport} does not allow {scheme}: {request.url}", unsent=True)
-        exchange = Deferred.fromCoroutine(carry(request, partner))
+        progress = CallProgress(self._reactor, partner.policy.timeout.total_seconds())
+        exchange = Deferred.fromCoroutine(carry(request, partner, progress))
+        progress.limit(exchange.cancel)
         try:
-            return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
-        except (CancelledError, Unreachable):
+            return await exchange
+        except Unreachable:
             raise
-        except Exception as error:
-            unsent = http_client.is_connecting_error(error)
+        except (CancelledError, Exception) as error:
+            unsent = progress.sent is False or http_client.is_connecting_error(error)
+            if progress.is_late:
+                raise Unreachable(f"no answer within {progress.patience:g} s", unsent=unsent) from error
+            if isinstance(error, CancelledError):
+                raise
             raise Unreachable(http_client.describe_connection_error(error), unsent=unsent) from error
+        finally:
+            progress.stop()
 
-    async def _over_http(self, request: Request, partner: Partner) -> Reply:
+    async def _over_http(self, request: Request, partner: Partner, progress: CallProgress) -> Reply:
         said = request.method, request.url, request.headers, request.body, request.reply_limit
         answer = None
         while answer is None:
             with suppress(OutdatedConnection):  # a reload came while it was being opened
-                answer = await self._client(partner).exchange(*said)
+                answer = await self._client(partner).exchange(*said, progress)
         return Reply(answer.status, answer.body, answer.headers, self._now())
 
     async def close(self) -> None:

@@ -23,6 +23,7 @@ from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
 from hub.runtime import line_protocol
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from hub.runtime.thread_pool import Work
@@ -110,6 +111,10 @@ class ImapSession:
             answer = await self.command(b"LOGIN " + _quoted(user) + b" " + _quoted(password))
         if answer.status != 200:
             raise SignInRefused(answer.text)
+
+    def follow(self, progress: CallProgress | None) -> None:
+        """Tell *progress* of what comes from now on."""
+        self._line.progress = progress
 
     async def command(self, command: bytes, more: bytes | None = None) -> ImapResponse:
         """Send one command, and *more* after the server's continuation request. Return the answer."""
@@ -207,7 +212,7 @@ class ImapCarrier:
     #: idle sessions by partner code and URL, with the timer that closes them
     _kept: dict[tuple[str, str], tuple[ImapSession, IDelayedCall]] = attrs.field(factory=dict, init=False)
 
-    async def carry(self, request: Request, partner: Partner) -> Reply:
+    async def carry(self, request: Request, partner: Partner, progress: CallProgress) -> Reply:
         """Send the command in the body of *request*.
 
         Request headers: `User` and `Password`. The status of the reply is 200 (OK), 404 (NO), 400 (BAD), or 401 when
@@ -221,6 +226,7 @@ class ImapCarrier:
                 session = None
             if session is None:
                 session = await ImapSession.open(self._connector, request, partner)
+            session.follow(progress)
             answer = await session.command(request.body)
         except SignInRefused as stranger:
             return Reply(401, str(stranger).encode(), {"text": str(stranger)}, self._now())
@@ -228,6 +234,7 @@ class ImapCarrier:
             if session is not None:
                 session.close()
             raise
+        session.follow(None)
         self._keep(key, session)
         body = b"".join(answer.literals) if answer.literals else b"\r\n".join(answer.lines)
         return Reply(answer.status, body, {"uidvalidity": session.validity, "text": answer.text}, self._now())

@@ -46,6 +46,7 @@ from hub.partner.circuit_breaker import Breaker, BreakerEvent, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
 from hub.partner.policy import Policy, choose_delay
 from hub.partner.reply_parsing import may_have_taken
+from hub.runtime.call_progress import SLOWEST
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal, SetStep
@@ -63,6 +64,8 @@ POLL = 1.0
 SOON = 0.05
 #: A conversation may take this many call timeouts. Then it is cancelled.
 CALLS = 3
+#: Octets of a request that earn its conversation no more time.
+LONG = 256 * 1024
 #: Claims that wait in this process until a conversation with their partner ends, for a partner that is quick. So no
 #: conversation waits for a commit, and a commit settles more of them. All partners together have at most `PLACES`.
 AHEAD = 24
@@ -294,10 +297,21 @@ class DeliveryService(Service):
 
     def _start(self, claim: Claim, consignment: Consignment | None, partner: Partner, flow: PartnerFlow) -> None:
         flow.conversing += 1
-        task = Deferred.fromCoroutine(self._deliver(claim, consignment, partner, flow))
+        last = _LastCall()
+        task = Deferred.fromCoroutine(self._deliver(claim, consignment, partner, flow, last))
         self._under_way[task] = claim
-        _ = task.addTimeout(partner.policy.timeout.total_seconds() * CALLS, self._clock)
+        if not last.ended:
+            seconds = partner.policy.timeout.total_seconds() * CALLS
+            last.limit = self._clock.callLater(seconds, self._cut_off, task, last)
         _ = task.addBoth(self._delivered, task)
+
+    def _cut_off(self, task: Deferred[bool], last: "_LastCall") -> None:
+        """End a conversation that takes too long, unless its messages were so long that it has more time."""
+        more, last.earned = last.earned, 0.0
+        if more:
+            last.limit = self._clock.callLater(more, self._cut_off, task, last)
+        else:
+            task.cancel()
 
     def _delivered(self, result: object, task: Deferred[bool]) -> None:
         del self._under_way[task]
@@ -343,13 +357,13 @@ class DeliveryService(Service):
         return True
 
     async def _deliver(
-        self, claim: Claim, consignment: Consignment | None, partner: Partner, flow: PartnerFlow
+        self, claim: Claim, consignment: Consignment | None, partner: Partner, flow: PartnerFlow, last: "_LastCall"
     ) -> bool:
         """Run one claim to its end. An interrupted claim is released, and its attempt does not count.
 
         Return whether the next claim for the partner has been asked for.
         """
-        begun, last = self._clock.seconds(), _LastCall()
+        begun = self._clock.seconds()
         with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
             try:
                 outcome = await self._talk(claim, consignment, partner, last)
@@ -360,6 +374,7 @@ class DeliveryService(Service):
                 outcome = Unavailable("the conversation took too long", unknown=last.in_doubt)
             finally:
                 flow.conversing -= 1
+                last.end()
             exchange = last.describe(partner)
             answered = circuit_breaker.classify_outcome(outcome) is BreakerEvent.SUCCESS
             took = self._clock.seconds() - begun
@@ -474,11 +489,21 @@ class _LastCall:
     seconds: float = 0.0  #: from the request to the reply, or to the failure
     #: the partner may have the message from a call before this one: an outcome that is not final says nothing of that
     was_in_doubt: bool = False
+    earned: float = 0.0  #: seconds that the conversation may take longer, because its messages are long
+    limit: IDelayedCall | None = None  #: the end of its time
+    ended: bool = False
 
     def begin(self, request: Request) -> None:
         """Note that *request* is sent now."""
         self.was_in_doubt = self.in_doubt
         self.request, self.reply = request, None
+        self.earned += len(request.body) / SLOWEST if len(request.body) > LONG else 0.0
+
+    def end(self) -> None:
+        """Note that the conversation is over, so that nothing cuts off what the journal does about it."""
+        self.ended = True
+        if self.limit is not None and self.limit.active():
+            self.limit.cancel()
 
     @property
     def in_doubt(self) -> bool:

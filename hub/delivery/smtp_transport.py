@@ -17,6 +17,7 @@ from hub.config import Partner
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable, describe_connection_error
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from hub.runtime.thread_pool import Work
@@ -47,7 +48,7 @@ class SmtpCarrier:
     _connector: MailConnector  #: opens the connections
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
-    async def carry(self, request: Request, partner: Partner) -> Reply:
+    async def carry(self, request: Request, partner: Partner, progress: CallProgress) -> Reply:
         """Send the mail in *request*.
 
         Return the server's last reply: code, text, and the step it answers (header `stage`).
@@ -55,11 +56,15 @@ class SmtpCarrier:
         Request headers: `Mail-From`, `Rcpt-To` (one each), and `User` and `Password` if the server requires a sign-in.
         Raises Unreachable.
         """
+        progress.sent = False
         line = await self._connector.call(request.url, _USUAL, partner)
         try:
             stage, said = await self._offer(line, request, partner)
             if said.code == 354:
-                stage, said = "content", await _ask(line, _stuffed(request.body) + b".")
+                content = _stuffed(request.body) + b"."
+                progress.sent = True
+                progress.write_all(len(content))
+                stage, said = "content", await _ask(line, content)
             line.write(b"QUIT\r\n")
         finally:
             line.close()

@@ -18,6 +18,7 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import (
     IDelayedCall,
+    IHandshakeListener,
     IOpenSSLClientConnectionCreator,
     IPullProducer,
     ITCPTransport,
@@ -27,6 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_answer import AnswerBroken, AnswerReader, BodyTooLong, CompleteAnswer
 from hub.runtime.lazy_timer import LazyTimer
 from hub.runtime.peer_check import read_peer_certificates
@@ -46,7 +48,7 @@ class Unreachable(ConnectionError):
 
     def __init__(self, *told: object, unsent: bool = False) -> None:
         super().__init__(*told)
-        self.unsent = unsent  #: there was no connection, so nothing of the request can have arrived
+        self.unsent = unsent  #: nothing of the request can have arrived: there was no connection, or no TLS on it
 
 
 class OutdatedConnection(Exception):
@@ -110,14 +112,24 @@ class HttpClient:
     _epoch: int = attrs.field(default=0, init=False)  #: number of calls of `outdate`
 
     async def exchange(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit: int | None
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        limit: int | None,
+        progress: CallProgress | None = None,
     ) -> CompleteAnswer:
         """Send a request to *url*, which is http or https, and return the answer, whose body has at most *limit* octets.
+
+        *progress* is told how far the call comes.
 
         Without a *limit* its body is not read, and the answer is whole with its head.
         Raises ValueError for a request that HTTP cannot express, `OutdatedConnection`, and any error of the connection.
         Cancelling it ends the connection.
         """
+        if progress is not None:
+            progress.sent = False
         server, path, host = split_http_url(url)
         lasts = self._kept > 0
         head = write_request_head(method, path, host, headers, len(body), lasts=lasts)
@@ -127,7 +139,7 @@ class HttpClient:
         if epoch != self._epoch:
             _ = connection.abort()
             raise OutdatedConnection
-        asked = connection.exchange(head, body, AnswerReader(limit, method == "HEAD"))
+        asked = connection.exchange(head, body, AnswerReader(limit, method == "HEAD"), progress)
         return await asked
 
     def renew(self, tls: SharedTlsContext, patience: float, kept: int) -> None:
@@ -230,6 +242,7 @@ class _Connecting(Factory):
         return self._connection
 
 
+@implementer(IHandshakeListener)
 class HttpConnection(Protocol):
     """One connection, on which one request at a time is answered."""
 
@@ -238,6 +251,8 @@ class HttpConnection(Protocol):
         self._reader: AnswerReader | None = None
         self._asked: Deferred[CompleteAnswer] | None = None
         self._sending: _Sending | None = None
+        self._progress: CallProgress | None = None
+        self._ready = False  #: what is written goes out: without TLS at once, else after the handshake
         self._answered = False  #: whether an answer has begun
         self._parting: IDelayedCall | None = None  #: set when no further request may be sent
         self._lost: Deferred[None] = Deferred()  #: fires when the connection has ended
@@ -247,7 +262,14 @@ class HttpConnection(Protocol):
         transport: Any = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
+        self._ready = not isinstance(transport, TLSMemoryBIOProtocol)
         self._client.note_open(self)
+
+    def handshakeCompleted(self) -> None:
+        """See `IHandshakeListener`."""
+        self._ready = True
+        if self._progress is not None:
+            self._progress.sent = True
 
     def read_peer(self) -> tuple[x509.Certificate, ...]:
         """Return the certificate that the server showed, and what it sent above it. Nothing without TLS."""
@@ -267,18 +289,22 @@ class HttpConnection(Protocol):
         else:
             self._parting = self._client.reactor.callLater(PARTING, self._abort)
 
-    def exchange(self, head: bytes, body: bytes, reader: AnswerReader) -> Deferred[CompleteAnswer]:
+    def exchange(
+        self, head: bytes, body: bytes, reader: AnswerReader, progress: CallProgress | None = None
+    ) -> Deferred[CompleteAnswer]:
         """Send a request and return the answer that *reader* reads. There must be no other under way."""
         transport: Any = self.transport
         self._timer.clear()
-        self._reader = reader
+        self._reader, self._progress = reader, progress
+        if progress is not None and self._ready:
+            progress.sent = True
         asked: Deferred[CompleteAnswer] = Deferred(self._cancel)
         self._asked = asked
         if len(body) <= _SLICE:
             transport.write(head + body)
         else:
             transport.write(head)
-            self._sending = _Sending(transport, body)
+            self._sending = _Sending(transport, body, progress)
             transport.registerProducer(self._sending, False)
         return asked
 
@@ -298,11 +324,13 @@ class HttpConnection(Protocol):
             return
         if answer is not None:
             self._finish(answer, self._reader)
+        elif self._progress is not None:
+            self._progress.read(len(data))
 
     def _finish(self, answer: CompleteAnswer, reader: AnswerReader) -> None:
         """Return *answer* to the caller, after the connection was kept or closed."""
         asked, sent = self._asked, self._sending is None or self._sending.done
-        self._asked = self._reader = self._sending = None
+        self._asked = self._reader = self._sending = self._progress = None
         if not sent:
             self._abort()
         elif reader.reusable and self._parting is None and self._client.keep(self, self._server):
@@ -353,8 +381,8 @@ class HttpConnection(Protocol):
 class _Sending:
     """Writes a long body slice by slice, as the connection takes it."""
 
-    def __init__(self, transport: Any, body: bytes) -> None:
-        self._transport, self._left = transport, memoryview(body)
+    def __init__(self, transport: Any, body: bytes, progress: CallProgress | None) -> None:
+        self._transport, self._left, self._progress = transport, memoryview(body), progress
 
     @property
     def done(self) -> bool:
@@ -365,6 +393,8 @@ class _Sending:
         """See `IPullProducer`."""
         piece, self._left = self._left[:_SLICE], self._left[_SLICE:]
         self._transport.write(bytes(piece))
+        if self._progress is not None:
+            self._progress.write(len(piece))
         if not self._left:
             self._transport.unregisterProducer()
 

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.peer_check import read_peer_certificates
 
 _LINE = 16 * 1024  #: maximum octets of one line
@@ -41,6 +42,7 @@ class LineConnection(Protocol):
     _wanted: Callable[[], int | None] = attrs.field(default=lambda: None, init=False)
     _waiting: Deferred[bytes] | None = attrs.field(default=None, init=False)  #: the caller that waits for them
     _lost: Failure | None = attrs.field(default=None, init=False)  #: why the connection ended
+    progress: CallProgress | None = attrs.field(default=None, init=False)  #: is told of what comes
 
     async def read_line(self) -> bytes:
         """Return the next line without its end. Raises ConnectionBroken, or the error that broke the connection."""
@@ -104,6 +106,8 @@ class LineConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Buffer *data* and return it to the waiting caller as soon as it is complete."""
         self._heard += data
+        if self.progress is not None:
+            self.progress.read(len(data))
         if self._waiting is None:
             if len(self._heard) > _LINE:
                 self.close()

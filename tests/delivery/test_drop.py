@@ -5,11 +5,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from twisted.internet.task import Clock
 
 from hub.config import Partner
 from hub.delivery import file_transport
 from hub.delivery.file_transport import LARGEST, DirectoryCarrier
 from hub.domain.model import Request
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import run_at_once
 
@@ -27,7 +29,9 @@ def ask(tmp_path):
     def carry(method, path, body=b"", destination=None):
         headers = (("Destination", f"{url}/{destination}"),) if destination else ()
         asked = DirectoryCarrier(run_at_once).carry(
-            Request(f"{url}/{path}", body, headers, method), cast("Partner", SimpleNamespace(code="phutho", url=url))
+            Request(f"{url}/{path}", body, headers, method),
+            cast("Partner", SimpleNamespace(code="phutho", url=url)),
+            CallProgress(cast("Any", Clock()), 30.0),
         )
         steps: Any = asked
         try:

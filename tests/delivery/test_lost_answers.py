@@ -1,13 +1,16 @@
 """Which attempts leave it open whether the partner has the message: those whose call may have arrived."""
 
 import pytest
+from twisted.internet.defer import Deferred
 
+from hub.delivery import push_service
 from hub.domain.errors import Unready
 from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
 from hub.journal.queue import deliveries
 from hub.partner.reply_parsing import may_have_taken
 from hub.runtime.http_client import Unreachable
 from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
 
 
 class Blind:
@@ -106,6 +109,42 @@ def test_a_conversation_that_is_cut_off_at_its_login_handed_nothing_over(desk):
     desk.pass_time(31)  # three timeouts
     assert desk.reason(message) == "the conversation took too long"
     assert doubt(desk, message) == (False, None)
+
+
+def test_a_long_message_has_the_time_to_travel(desk):
+    class Long(Blind):
+        def deliver(self, consignment, now):
+            yield Request("https://partner/", b"x" * (2 << 20), hands_over=True)
+            return Accepted()
+
+    desk.adapters["vpub"] = Long()
+    desk.up["vpub"] = "hangs"
+    desk.start()
+    message = desk.take(1, "H55.01")
+    desk.pass_time(60)  # 32 s for two megabytes, and three timeouts
+    assert desk.states(message)["H55.01"] == (DeliveryState.SENDING, 1)
+    desk.pass_time(3)
+    assert desk.reason(message) == "the conversation took too long"
+
+
+def test_what_a_partner_answered_is_not_cut_off_by_a_journal_that_is_slow(desk):
+    held: list[Deferred[None]] = []
+
+    class Slow(InlineDatabase):
+        def write(self, step, *args, **kwargs):
+            done = super().write(step, *args, **kwargs)
+            if step is push_service._SETTLE:
+                held.append(Deferred())
+                return held[-1].addCallback(lambda _: done)
+            return done
+
+    desk.start(journal=Slow(desk.engine))
+    message = desk.take(1, "H55.01")
+    (settling,) = held
+    desk.pass_time(60)
+    assert not settling.called, "or it would be cancelled, and the message be sent again"
+    settling.callback(None)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 1)
 
 
 @pytest.mark.parametrize(("answered", "unsure"), [(0, False), (1, True)])

@@ -1,17 +1,21 @@
 """A connection to a mail server that ends before the mail is transmitted is known to have sent nothing; later it is not."""
 
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from hub.delivery.smtp_transport import SmtpCarrier
 from hub.domain.model import Request
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.line_protocol import ConnectionBroken
 
+PROGRESS = partial(CallProgress, cast("Any", Clock()), 30.0)
 SAID = [b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go"]
 
 
@@ -44,7 +48,7 @@ def carry(line: Line) -> object:
     carrier = SmtpCarrier(connector, lambda: datetime(2026, 11, 24, tzinfo=UTC))
     request = Request("smtp://mail", b"hello", (("Mail-From", "a@b.vn"), ("Rcpt-To", "c@d.vn")))
     done: list[object] = []
-    _ = Deferred.fromCoroutine(carrier.carry(request, cast("Any", None))).addBoth(done.append)
+    _ = Deferred.fromCoroutine(carrier.carry(request, cast("Any", None), PROGRESS())).addBoth(done.append)
     return done[0]
 
 

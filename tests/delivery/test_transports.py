@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from twisted.internet.task import Clock
 
 import adapters
 import hub.delivery
@@ -16,6 +17,7 @@ from hub.delivery.transports import list_carriers
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Request
 from hub.node.consistency import find_adapter_mistakes
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.thread_pool import run_at_once
 from tests import homes
 from tests.province import NOW
@@ -28,7 +30,7 @@ SCHEMES = ("pigeon",)
 
 
 def carrier(post, work, now, reactor):
-    async def carry(request, partner):
+    async def carry(request, partner, progress):
         return Reply(200, request.body + b" flew")
 
     return carry
@@ -75,7 +77,9 @@ def test_each_scheme_that_is_not_http_has_its_transport():
 
 @pytest.mark.usefixtures("pigeons")
 def test_a_transport_is_found_by_being_there():
-    carrying: Any = made()["pigeon"](Request("pigeon://loft/", b"it"), cast("Partner", SimpleNamespace(code="loft")))
+    progress = CallProgress(cast("Any", Clock()), 30.0)
+    loft = cast("Partner", SimpleNamespace(code="loft"))
+    carrying: Any = made()["pigeon"](Request("pigeon://loft/", b"it"), loft, progress)
     with pytest.raises(StopIteration) as end:
         carrying.send(None)
     assert end.value.value.body == b"it flew"

@@ -12,6 +12,7 @@ from typing import Any, cast
 import attrs
 import pytest
 from lxml import etree
+from twisted.internet.task import Clock
 
 import adapters
 from hub.config import Partner
@@ -34,6 +35,7 @@ from hub.report.counting import counting, evidence
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
 from hub.report.signed.element import build_report_element
+from hub.runtime.call_progress import CallProgress
 from hub.runtime.thread_pool import run_at_once
 from hub.security import signing
 from hub.store import transactions
@@ -222,7 +224,8 @@ def dropping(side, monkeypatch):
     carrier = DirectoryCarrier(run_at_once)
 
     def carry(request, _patience):
-        conversation: Any = carrier.carry(request, cast("Partner", SimpleNamespace(code="govreport", url=url)))
+        theirs = cast("Partner", SimpleNamespace(code="govreport", url=url))
+        conversation: Any = carrier.carry(request, theirs, CallProgress(cast("Any", Clock()), 30.0))
         try:
             waiting = conversation.send(None)
             while True:

@@ -416,11 +416,10 @@ def release_lost_claims(
     because an orderly stop releases everything.
     """
     ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
-    dead = sa.and_(
-        table.c.holder != holder, table.c.holder.in_(nodes.select_ended_nodes(nodes.read_node_time(tx, now)))
-    )
+    dead = table.c.holder.in_(nodes.select_ended_nodes(nodes.read_node_time(tx, now)))
     silent = sa.and_(table.c.holder.not_in(nodes.select_node_names()), table.c.lease_until < now)
-    lost = sa.true() if alone else sa.or_(ours, dead, silent)
+    others = sa.and_(table.c.holder != holder, sa.or_(dead, silent))
+    lost = sa.true() if alone else sa.or_(ours, others)
     return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
 
 
