@@ -253,8 +253,8 @@ class RunningHub:
 
     def told(self, *events):
         """Return the lines of the log, or those about one of *events*; a line that is being written is none yet."""
-        whole, _, _ = self.log.read_text().rpartition("\n")
-        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.read_bytes().rpartition(b"\n")
+        lines = [json.loads(line) for line in whole.split(b"\n") if line.startswith(b"{")]
         return [line for line in lines if not events or line["event"] in events]
 
     def close(self):

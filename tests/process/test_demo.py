@@ -227,7 +227,9 @@ def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None
     try:
         notebook = tmp_path / "var/demo/1/notebooks/vpub.jsonl"
         until(
-            lambda: notebook.exists() and '"received"' in notebook.read_text(), "the office to receive something", LONG
+            lambda: notebook.exists() and b'"received"' in notebook.read_bytes(),
+            "the office to receive something",
+            LONG,
         )
         hub = int((tmp_path / "var/demo/1/hub/data/hub.pid").read_text().split()[0])
         os.kill(hub, signal.SIGKILL)

@@ -13,6 +13,7 @@ import pytest
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 from hub.config import read_config
 from hub.demo.plan.packets import write_document_packet
+from hub.journal import duties
 from hub.journal.waiting_counts import find_wrong_counts
 from hub.store import transactions
 from tests.conftest import DATABASES, ROOT
@@ -194,11 +195,23 @@ def test_what_a_receipt_promised_is_counted_once_wherever_the_hub_ends_before_it
         until(lambda: hub.process.poll() is not None, f"the end at {point}")
         assert_ended(hub, point, mark)
     hub.start()
+    until(lambda: not read_journal(hub, duties.read_outstanding_duties), "what was promised to be written")
     facts = [fact for fact in hub.cli("report", "--facts", "--json") if fact["service"] == "meetings"]
     assert {fact["id"] for fact in facts} == {receipted}
     assert Counter(fact["milestone"] for fact in facts) == {"called": 300, "scheduled": 300, "series": 1}
     told = Counter(each["event"] for each in hub.cli("trace", receipted, "--json") if each.get("service") == "meetings")
     assert told == {"fact-recorded": 601}, "each of them once"
+
+
+def read_journal(hub, step):
+    """Return what *step* reads in a transaction of the hub's journal."""
+    config = read_config(hub.config)
+    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
+    try:
+        with transactions.read_transaction(engine) as tx:
+            return step(tx)
+    finally:
+        engine.dispose()
 
 
 def waiting(hub):
@@ -212,11 +225,7 @@ def waiting(hub):
 def assert_nothing_lost(hub, load):
     """Every receipted message is in the journal with its bytes, and reached every recipient with them. What waits is counted."""
     assert len(load.receipts) > 40
-    config = read_config(hub.config)
-    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
-    with transactions.read_transaction(engine) as tx:
-        assert find_wrong_counts(tx) == {}
-    engine.dispose()
+    assert read_journal(hub, find_wrong_counts) == {}
     kept = {row["message_id"]: row for row in hub.cli("messages", "--json")}
     assert {row["state"] for row in kept.values()} == {"accepted"}
     pushed = {
