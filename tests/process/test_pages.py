@@ -21,6 +21,7 @@ from tests.interop import building
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.pages import DOCS, fenced, parts, quoted, rows, sections
 from tests.ports import find_free_ports
+from tests.waiting import PATIENCE
 from tests.warm import BIN
 from tests.warm_shell import open_programs
 
@@ -125,7 +126,7 @@ def play(script: str, place: Path, lang: str = "en_US.UTF-8") -> str:
             start_new_session=True,
         )
         try:
-            printed, _ = process.communicate(script, timeout=300)
+            printed, _ = process.communicate(script, timeout=10 * PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             printed, _ = process.communicate()

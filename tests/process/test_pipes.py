@@ -10,6 +10,7 @@ from hub.journal import messages
 from hub.store import transactions
 from tests import homes
 from tests.province import ROUTES, document, entry
+from tests.waiting import PATIENCE
 from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,7 @@ def test_whoever_reads_nothing_hears_nothing_whatever_is_asked(home):
     os.close(reader)
     running = {words: begun(home, *words, stdout=writer) for words in VERBS}
     os.close(writer)
-    told = {words: one.communicate(timeout=120)[1] for words, one in running.items()}
+    told = {words: one.communicate(timeout=PATIENCE)[1] for words, one in running.items()}
     ended = {words: (one.returncode, told[words]) for words, one in running.items()}
     assert ended == dict.fromkeys(VERBS, (141, b""))
 
@@ -69,11 +70,11 @@ def test_mistakes_that_nobody_reads_end_it_too(home):
     os.close(reader)
     running = begun(home, "show", "no-such-message", stderr=writer)
     os.close(writer)
-    said, _ = running.communicate(timeout=60)
+    said, _ = running.communicate(timeout=PATIENCE)
     assert (running.returncode, said) == (141, b"")
 
 
 def test_what_is_read_to_its_end_is_whole(home):
     running = begun(home, "messages", "--json")
-    said, told = running.communicate(timeout=60)
+    said, told = running.communicate(timeout=PATIENCE)
     assert (running.returncode, len(said.splitlines()), told) == (0, MANY - 1, b"")

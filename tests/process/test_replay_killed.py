@@ -10,7 +10,7 @@ import pytest
 
 from hub.demo.plan.packets import write_document_packet
 from tests import warm
-from tests.running import until
+from tests.running import PATIENCE, until
 from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_a_replay_that_is_killed_goes_on_and_replays_each_delivery_once(hub):
         )
         time.sleep(wait)
         command.send_signal(signal.SIGKILL)
-        command.wait(10)
+        command.wait(PATIENCE)
     hub.cli(*words, "--rate", "1200/m", "--json")
     (plan,) = hub.cli("replays", "list", "--json")
     for _ in range(2):

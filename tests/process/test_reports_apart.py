@@ -55,9 +55,10 @@ def reports_of(hub: RunningHub) -> list[int]:
     """Return the processes that read reports that somebody waits for, by their numbers: once a minute the hub reads one for itself."""
     its_own = f"nice({BACKGROUND_NICE})".encode()
     place, found = Path("/proc"), []
+    children = place / f"{hub.process.pid}/task/{hub.process.pid}/children"
     with suppress(FileNotFoundError, ProcessLookupError):
-        children = (place / f"{hub.process.pid}/task/{hub.process.pid}/children").read_text().split()
-        for pid in children:
+        # twice: Linux leaves some out where another ends as it is read
+        for pid in sorted({*children.read_text().split(), *children.read_text().split()}):
             with suppress(FileNotFoundError, ProcessLookupError):
                 program = (place / pid / "cmdline").read_bytes()
                 if b"report_worker" in program and its_own not in program:

@@ -21,7 +21,7 @@ from hub.security.pkcs11_uri import parse_pkcs11_uri
 from hub.security.token_key import VAULT
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.packets import document
-from tests.running import until
+from tests.running import PATIENCE, until
 from tests.tokens import PIN, SoftToken, certify
 from tests.warm import BIN
 from tests.words import in_vietnamese
@@ -70,7 +70,7 @@ def check(hub, language):
     """Return what `check` says, and its exit code."""
     environment = os.environ | {"LANG": language}
     words = [str(BIN / "lienthong"), "-c", str(hub.config), "check"]
-    ran = subprocess.run(words, capture_output=True, env=environment, check=False, timeout=60)
+    ran = subprocess.run(words, capture_output=True, env=environment, check=False, timeout=PATIENCE)
     return ran.returncode, ran.stderr.decode()
 
 
@@ -111,7 +111,7 @@ def test_a_hub_that_goes_into_the_background_opens_the_token_there(hub, in_token
     certificate = in_token()
     pid = hub.home / "twistd.pid"
     words = [BIN / "twistd", f"--pidfile={pid}", f"--logfile={hub.log}", "lienthong", "-c", hub.config]
-    subprocess.run([str(word) for word in words], cwd=hub.home, check=True, timeout=60)
+    subprocess.run([str(word) for word in words], cwd=hub.home, check=True, timeout=PATIENCE)
     try:
         until(lambda: hub.get("/readyz")[0] == 200, "the hub to be ready")
         with client(hub, certificate) as caller:
@@ -205,7 +205,7 @@ def test_each_mistake_is_told_in_both_languages(hub, in_token, token, tmp_path):
     assert f"hub.toml: pki.key: thiết bị token=truc không nhận mã PIN trong {wrong}" in warned
     words = [str(BIN / "twistd"), "-n", "--pidfile=", "lienthong", "-c", str(hub.config)]
     environment = os.environ | {"LANG": "en_US.UTF-8"}
-    ran = subprocess.run(words, capture_output=True, cwd=hub.home, env=environment, check=False, timeout=60)
+    ran = subprocess.run(words, capture_output=True, cwd=hub.home, env=environment, check=False, timeout=PATIENCE)
     assert ran.returncode == 78
     assert b"refuses the PIN" in ran.stderr
     assert b"000000" not in ran.stderr
