@@ -450,7 +450,8 @@ class DeliveryService(Service):
             return Unavailable(str(unreachable), unknown=last.was_in_doubt if unreachable.unsent else last.in_doubt)
         except Unready as unready:
             until = self._now() + timedelta(seconds=unready.retry_after)
-            return Postponed(until, str(unready), unknown=last.in_doubt)
+            # before the call, if there is no reply: this node must send nothing now
+            return Postponed(until, str(unready), unknown=last.was_in_doubt if last.reply is None else last.in_doubt)
         except Exception as error:
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.in_doubt)

@@ -101,6 +101,15 @@ def test_what_was_handed_over_is_in_doubt_until_the_last_step_is_answered(desk, 
     assert doubt(desk, message) == (twice, None)
 
 
+def test_a_node_that_must_send_nothing_more_has_not_handed_over(desk):
+    desk.adapters["vpub"] = Blind()
+    desk.up["vpub"] = answer_with(200, Unready("journal-unavailable", "the heartbeat of this node has lapsed"))
+    desk.start()
+    message = desk.take(1, "H55.01")
+    assert desk.reason(message).startswith("journal-unavailable")
+    assert doubt(desk, message) == (False, None)
+
+
 def test_a_conversation_that_is_cut_off_at_its_login_handed_nothing_over(desk):
     desk.adapters["vpub"] = Blind()
     desk.up["vpub"] = "hangs"

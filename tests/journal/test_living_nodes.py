@@ -13,7 +13,7 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages, nodes
 from hub.journal.nodes import LIFE, Node, PendingRestart
-from hub.journal.queue import claims, deliveries
+from hub.journal.queue import claims, consignments, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.monitoring import overview
 from hub.monitoring.overview import Concern
@@ -50,6 +50,25 @@ def claimed(tx):
     nodes.record_heartbeat(tx, node("one"), NOW)
     (claim,) = claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
     return claim
+
+
+@pytest.mark.parametrize(("by", "still"), [("two", True), ("one", False)])
+def test_what_a_node_was_sending_it_may_be_sending_still_unless_it_says_itself_that_it_is_not(tx, claimed, by, still):
+    last_seen(tx, "one", LIFE + timedelta(seconds=2), NOW)
+    at = NOW + timedelta(seconds=20)
+    assert claims.release_lost_claims(tx, at, holder=by, first=True) == 1
+    for times in range(2):
+        (again,) = claims.claim_deliveries(tx, "vpub", at, limit=9, holder=by, lease=timedelta(seconds=1))
+        consignment = consignments.read_consignment(tx, again)
+        assert consignment.unsure == NOW
+        assert consignment.unsure_until == (NOW + LEASE if still else at)
+        if times:
+            assert claims.release_claim(tx, again, at, begun=False) == 1
+        else:
+            asked = AttemptVerdict(DeliveryState.WAITING, "the list is away", at)
+            assert claims.settle_claim(tx, again, DeliveryEvent.UNAVAILABLE, asked, AttemptExchange(), at)
+    (last,) = claims.claim_deliveries(tx, "vpub", at, limit=9, holder=by, lease=LEASE)
+    assert last.busy == (NOW + LEASE if still else None)
 
 
 def test_a_node_is_alive_until_it_is_not_seen_for_its_life_or_stops(tx):

@@ -59,6 +59,8 @@ class Claim:
     at: datetime | None = None  #: when it was claimed
     failed: bool = False  #: one of the deliveries was dead before, and counted as failed
     unsure: datetime | None = None  #: start of the latest attempt that ended without an answer; None: none did
+    #: until when a node that was taken for dead may still be sending it, if it is not; None: no other node can be
+    busy: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -236,6 +238,7 @@ def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
         at=now,
         failed=any(row.failed for row in rows),
         unsure=min((row.unsure for row in rows if row.unsure is not None), default=None),
+        busy=max((row.lease_until for row in rows if row.lease_until is not None), default=None),
     )
 
 
@@ -306,6 +309,8 @@ def settle_claim(
         _ = _KEEP.run(tx, said | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
+    if state is DeliveryState.WAITING:
+        values["lease_until"] = claim.busy
     parts = {name: f"{claim.attempt}.{number}" for number, group in enumerate(verdict.apart) for name in group}
     changes = [
         {**values, **({"part": parts[row.recipient]} if parts else {}), **_doubt(claim, outcome, verdict, row)}
@@ -420,7 +425,8 @@ def release_lost_claims(
     silent = sa.and_(table.c.holder.not_in(nodes.select_node_names()), table.c.lease_until < now)
     others = sa.and_(table.c.holder != holder, sa.or_(dead, silent))
     lost = sa.true() if alone else sa.or_(ours, others)
-    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
+    but, over = None if alone or first else holder, None if alone else holder
+    return _give_back(tx, sa.and_(SENDING, lost), now, but=but, over=over, waits=False)
 
 
 def release_claim(tx: Transaction, claim: Claim, now: datetime, *, begun: bool = True) -> int:
@@ -433,7 +439,8 @@ def release_claim(tx: Transaction, claim: Claim, now: datetime, *, begun: bool =
     ours = sa.and_(
         table.c.id.in_(claim.deliveries), table.c.state == DeliveryState.SENDING, table.c.holder == claim.holder
     )
-    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder, begun=begun)
+    busy = None if begun else claim.busy
+    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder, over=claim.holder, busy=busy, begun=begun)
 
 
 def _give_back(
@@ -442,12 +449,16 @@ def _give_back(
     now: datetime,
     *,
     but: str | None,
+    over: str | None,
+    busy: datetime | None = None,
     waits: bool = True,
     begun: bool = True,
 ) -> int:
     """Release the deliveries *which*. Their holders have crashed, except the holder *but*.
 
-    If their attempts may have *begun*, their partners may have them.
+    If their attempts may have *begun*, their partners may have them. What *over* (None: anyone) was sending is certainly
+    over, for it is the holder itself that knows this. Another holder may live and be cut off from the journal only:
+    then its calls go on, as long as a conversation may take. *busy*: see `Claim.busy`.
     """
     rows = lock_deliveries(tx, which, waits=waits)
     if not rows:
@@ -471,6 +482,7 @@ def _give_back(
         verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
         state = move_delivery(DeliveryState.SENDING, DeliveryEvent.RESCUE, verdict.state)
         values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now, "state": state}
+        values["lease_until"] = row.lease_until if over is not None and row.holder != over else busy
         if begun:
             values["unsure"] = row.changed_at  # the time of the claim
         moved = _move(tuple(values), uncounted=not verdict.counts)

@@ -63,7 +63,10 @@ def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Co
 
 
 def _read_unsure_end(tx: Transaction, claim: Claim) -> datetime | None:
-    """Return when the last attempt ended after which the partner may have the message of *claim*."""
+    """Return when the last attempt ended after which the partner may have the message of *claim*.
+
+    Of an attempt of a node that was taken for dead, this is when it ends at the latest.
+    """
     if claim.unsure is None:
         return None
     begun = sa.and_(
@@ -73,7 +76,8 @@ def _read_unsure_end(tx: Transaction, claim: Claim) -> datetime | None:
     )
     ends = sa.select(attempt.c.ended_at).join(delivery, begun)
     found = ends.where(delivery.c.id.in_(claim.deliveries), attempt.c.ended_at.is_not(None))
-    return tx.scalars(found.order_by(attempt.c.ended_at.desc()).limit(1)).first()
+    ended = tx.scalars(found.order_by(attempt.c.ended_at.desc()).limit(1)).first()
+    return max((each for each in (ended, claim.busy) if each is not None), default=None)
 
 
 def _read_earlier(tx: Transaction, claim: Claim) -> frozenset[str]:
