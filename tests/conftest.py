@@ -27,6 +27,7 @@ from tests.console_town import NOBODY, Town
 from tests.databases import Postgresql
 from tests.examples import at_most
 from tests.outgoing import Desk
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_APPLICABLE = "not applicable: "
@@ -94,6 +95,9 @@ _COMPILED = {name: _Compiled(3000) for name in DATABASES}
 def _share_compiled(connection: sa.Connection) -> None:
     connection.engine._compiled_cache = _COMPILED[connection.dialect.name]
 
+
+# A node gives a server of PostgreSQL two seconds to take a connection; a busy machine may need longer to begin a process for it.
+pytest.MonkeyPatch().setitem(transactions._CONNECT, "connect_timeout", round(PATIENCE))
 
 # What is imported and collected stays until the end: after `pytest_collection` it is not searched for rubbish again and again.
 gc.disable()

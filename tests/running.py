@@ -36,7 +36,7 @@ from hub.security.sample_pki import Authority
 from hub.store import transactions
 from tests import warm
 from tests.ports import find_free_ports
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, PROGRAM, until
 from tests.warm import BIN
 
 __all__ = ["PATIENCE", "RunningHub", "copy_province", "until"]
@@ -140,7 +140,7 @@ class RunningHub:
         """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""
         command = [BIN / "lienthong", *(["-c", self.home / "hub.toml"] if config else []), *words]
         env = os.environ | self.env | {"LANG": "C.UTF-8"}
-        ran = warm.run(command, env=env, timeout=120)
+        ran = warm.run(command, env=env, timeout=PROGRAM)
         assert code is None or ran.returncode == code, (words, ran.returncode, ran.stdout, ran.stderr)
         if text:
             return ran.stdout
@@ -198,7 +198,7 @@ class RunningHub:
 
     def client(self, partner, url=None):
         """Return a client of that partner; it calls the hub, or *url*."""
-        return DocumentsClient(url or self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=60)
+        return DocumentsClient(url or self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=PATIENCE)
 
     def authority(self):
         """Return the sample CA."""

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from hub.security.sample_pki import MARK, Authority
 from tests.conftest import cannot_be_had
+from tests.waiting import PROGRAM
 
 PIN = "482915"
 _PLACES = ("/usr/lib/softhsm", "/usr/lib/x86_64-linux-gnu/softhsm", "/usr/lib64/pkcs11", "/usr/local/lib/softhsm")
@@ -71,7 +72,9 @@ class SoftToken:
         return self._run("pkcs11-tool", *login, *words)
 
     def _run(self, *command: str) -> bytes:
-        ran = subprocess.run(command, capture_output=True, env=os.environ | self.environment, check=False, timeout=60)
+        ran = subprocess.run(
+            command, capture_output=True, env=os.environ | self.environment, check=False, timeout=PROGRAM
+        )
         assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
         return ran.stdout
 

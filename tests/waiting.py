@@ -4,6 +4,8 @@ import time
 
 #: Seconds that anything may take which a test waits for: what comes soon costs no more for it, and a busy machine fails no test.
 PATIENCE = 120.0
+#: Seconds that a program may take which computes and then ends by itself, such as a compiler beside other tests: it is no bound of the hub's.
+PROGRAM = 600.0
 #: Seconds within which the hub does of itself what it would otherwise do when something has been idle for longer: a minute at least.
 SOON = 40.0
 

@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from tests.waiting import PROGRAM
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 #: Modules that most programs need.  None of them may install a reactor: all forks would share its file descriptors.
@@ -182,7 +184,11 @@ def start(
 
 
 def run(
-    command: Sequence[object], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 120
+    command: Sequence[object],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = PROGRAM,
 ) -> "subprocess.CompletedProcess[str]":
     """Run *command* to its end, and return what it wrote; raise `subprocess.TimeoutExpired` after *timeout* seconds."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

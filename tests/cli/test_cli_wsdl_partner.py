@@ -23,6 +23,7 @@ from hub.store import transactions
 from tests import homes
 from tests.conftest import ROOT
 from tests.homes import Type
+from tests.waiting import PROGRAM
 
 JAVA = ROOT / "tests/interop/jaxws/wsdl"
 NEEDED = ("VanBanDenService.wsdl", "VanBanDen.wsdl", "VanBanDen_schema1.xsd", "VanBanDen_schema2.xsd")
@@ -357,7 +358,7 @@ def test_a_call_goes_over_the_hubs_own_sender(filled: Path, typed: Type, office:
     assert typed("partners", "set", "dvc", f"url={url}").exit_code == 0
     run = (sys.executable, "-c", "from hub.cli import main; main()", "-c", str(filled / "hub.toml"))
     done = subprocess.run(
-        [*run, "call", "dvc", "dangNhap", "--json"], capture_output=True, cwd=ROOT, check=False, timeout=60
+        [*run, "call", "dvc", "dangNhap", "--json"], capture_output=True, cwd=ROOT, check=False, timeout=PROGRAM
     )
     assert done.returncode == 0, done.stderr
     assert "<ma>p1</ma>" in json.loads(done.stdout)["reply"]["body"]

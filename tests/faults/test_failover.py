@@ -11,6 +11,7 @@ from tests.faults.test_matrix import run
 from tests.faults.town import Town, opened
 from tests.patroni.machines import PASSWORDS, Machines, block
 from tests.running import until
+from tests.waiting import PROGRAM
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("xmlsec1")]
 
@@ -25,7 +26,7 @@ def machines():
             pytest.fail(made.logs())
         command = made.said(block("The database servers", "sh", "CREATE ROLE"))
         environment = {"PGPASSWORD": PASSWORDS["postgres"], "PATH": "/usr/bin:/bin"}
-        subprocess.run(["bash", "-eu"], input=command, env=environment, text=True, check=True, timeout=60)
+        subprocess.run(["bash", "-eu"], input=command, env=environment, text=True, check=True, timeout=PROGRAM)
         yield made
 
 

@@ -13,8 +13,7 @@ import attrs
 
 from tests.conftest import ROOT, cannot_be_had
 from tests.interop.toolkits import HERE
-
-BUILD_TIME = 300  #: seconds
+from tests.waiting import PROGRAM
 
 
 @attrs.frozen
@@ -39,7 +38,7 @@ def need(*programs: str, package: str) -> None:
 def run(*command: object, where: Path) -> None:
     """Run a step of a build."""
     ran = subprocess.run(
-        [str(word) for word in command], cwd=where, capture_output=True, text=True, check=False, timeout=BUILD_TIME
+        [str(word) for word in command], cwd=where, capture_output=True, text=True, check=False, timeout=PROGRAM
     )
     assert ran.returncode == 0, f"{command}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
 

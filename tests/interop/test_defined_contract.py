@@ -11,6 +11,7 @@ from tests import homes
 from tests.interop import building
 from tests.services import test_defined_services as guide
 from tests.services import test_work_items as work
+from tests.waiting import PROGRAM
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_php_and_java_make_the_operation_of_it(contracts: Path, service: str, op
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PROGRAM,
     ).stdout
     assert told.splitlines() == [f"SubmissionAnswer {operation}({operation} $parameters)"] * 2, "SOAP 1.1 and 1.2"
     building.need("wsimport", package="jaxws")

@@ -9,6 +9,7 @@ from lxml import etree
 from tests.conftest import cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import HERE
+from tests.waiting import PROGRAM
 
 pytestmark = pytest.mark.slow
 
@@ -31,5 +32,5 @@ def test_nusoap_makes_the_same_of_what_is_registered() -> None:
     if not Path("/usr/share/php/Econea/Nusoap/nusoap.php").exists():
         cannot_be_had("NuSOAP", "Debian: apt-get install php-econea-nusoap")
     command = [str(word) for word in (*php, HERE / "php/describe.php")]
-    made = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    made = subprocess.run(command, capture_output=True, check=True, timeout=PROGRAM).stdout
     assert made == (HERE / "php/TiepNhan.wsdl").read_bytes()

@@ -18,6 +18,7 @@ from tests.interop.forgery import FORGED
 from tests.interop.test_clients import letter
 from tests.interop.toolkits import Program
 from tests.running import until
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def post(hub, url, content):
     files, place = hub.files("sotttt"), urlsplit(url)
     tls = ssl.create_default_context(cafile=files["ca"])
     tls.load_cert_chain(files["certificate"], files["key"])
-    connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=60)
+    connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=PATIENCE)
     headers = {
         "Content-Type": "text/xml; charset=utf-8",
         "SOAPAction": f'"{documents_requests.NAMESPACE}/SendDocument"',

@@ -27,6 +27,7 @@ from tests.conftest import cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import HERE
 from tests.interop.wsdl_schemas import XSD, collect, compile_all, reach
+from tests.waiting import PROGRAM
 
 FOLDER = HERE / "wsdls"
 NOON = datetime(2026, 11, 28, 5, tzinfo=UTC)
@@ -279,7 +280,7 @@ def test_php_finds_the_same_operations_in_them():
     """SoapClient reads files by their addresses: not those behind a query or another host."""
     names = [name for name in SEEN if name not in {"written/xroad.wsdl", "written/wcf.wsdl"}]
     command = [str(word) for word in (*building.find_php(), "-r", LIST, "--", *(FOLDER / name for name in names))]
-    theirs = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    theirs = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=PROGRAM).stdout)
     ours = {
         name.rpartition("/")[2]: sorted(operation for _, operations in SEEN[name].values() for operation in operations)
         for name in names
@@ -324,7 +325,7 @@ def test_the_toolkit_makes_the_same_today(toolkit, tmp_path):
     program, package = NEEDED[toolkit]
     if not Path(program).exists() or (toolkit == "axis" and shutil.which("javac") is None):
         cannot_be_had(toolkit, f"Debian: apt-get install {package}")
-    subprocess.run(["sh", FOLDER / "make.sh", tmp_path, toolkit], check=True, timeout=120, capture_output=True)
+    subprocess.run(["sh", FOLDER / "make.sh", tmp_path, toolkit], check=True, timeout=PROGRAM, capture_output=True)
     made = {path.name: same(path.read_bytes()) for path in tmp_path.iterdir()}
     assert made == {path.name: same(path.read_bytes()) for path in (FOLDER / "made").glob(f"{toolkit}-*.wsdl")}
     assert made

@@ -12,6 +12,7 @@ import yaml
 from hub.domain.measures import DEFINED
 from tests.conftest import cannot_be_had
 from tests.pages import DOCS, quoted, rows, sections
+from tests.waiting import PROGRAM
 
 PLACE = Path(__file__).resolve().parent.parent.parent / "packaging/monitoring"
 RULES = yaml.safe_load((PLACE / "rules.yml").read_text("utf-8"))["groups"][0]["rules"]
@@ -283,7 +284,7 @@ def one_test(series, minute, alerts):
 def promtool(*words):
     if shutil.which("promtool") is None:
         cannot_be_had("promtool", "install the package prometheus")
-    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False, timeout=PROGRAM)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tests.patroni.machines import PASSWORDS, Machines, block
 from tests.ports import find_free_ports
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until
+from tests.waiting import PROGRAM
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def ready(machines):
     command = machines.said(block("The database servers", "sh", "CREATE ROLE"))
     made = subprocess.run(
         ["bash", "-eu"], input=command, env={"PGPASSWORD": PASSWORDS["postgres"], "PATH": "/usr/bin:/bin"}, text=True,
-        capture_output=True, check=False, timeout=60,
+        capture_output=True, check=False, timeout=PROGRAM,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     return machines

@@ -15,13 +15,14 @@ import pytest
 from hatch_build import compile_catalogues
 from tests.conftest import ROOT, cannot_be_had
 from tests.release import bill, debian, environment
+from tests.waiting import PROGRAM
 
 EPOCH = 1_795_918_400
 FACTS = debian.PackageFacts("2026.12.0", "all", "python3.13", "Nobody <nobody@localhost>", EPOCH)
 
 
 def run(*words: object, code: int = 0) -> str:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, timeout=PROGRAM)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 

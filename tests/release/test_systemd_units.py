@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, cannot_be_had
+from tests.waiting import PROGRAM
 
 UNITS = ROOT / "packaging/systemd"
 
@@ -17,7 +18,7 @@ def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
     if shutil.which("systemd-analyze") is None:
         cannot_be_had("systemd-analyze", "it is not installed; Debian: apt-get install systemd")
     command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM)
 
 
 def read_unit(name: str) -> RawConfigParser:

@@ -58,6 +58,7 @@ from tests.readback import (
     whole,
 )
 from tests.signatures import by_signxml, by_xmlsec
+from tests.waiting import PROGRAM
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 PERIOD = parse_period("2026-12")
@@ -419,7 +420,7 @@ def recalculated(place: Path, program: str, report: Report, lines: Sequence[Evid
     (place / "home/user/registrymodifications.xcu").write_text(ALWAYS_RECALCULATE)
     home = f"-env:UserInstallation=file://{place}/home"
     command = [program, home, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", "out"]
-    subprocess.run([*command, "report.xlsx"], cwd=place, check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, "report.xlsx"], cwd=place, check=True, capture_output=True, timeout=PROGRAM)
     return (place / "out/report.xlsx").read_bytes()
 
 

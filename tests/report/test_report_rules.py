@@ -40,6 +40,7 @@ from hub.security import signing
 from tests.conftest import cannot_be_had
 from tests.officials import HUB
 from tests.readback import R, declare
+from tests.waiting import PROGRAM
 
 FORMS = {form.id: form for form in read_form_folder()}
 PERIOD = parse_period("2026-11")
@@ -314,7 +315,7 @@ def test_the_processor_of_java_finds_the_same(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(document)
             words.append(name)
             expected[name] = failed(form, document)
-    subprocess.run(["java", *_UNLIMITED, "Run.java", *words], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run(["java", *_UNLIMITED, "Run.java", *words], cwd=tmp_path, check=True, timeout=PROGRAM)
     for name, mine in expected.items():
         found = etree.parse(str(tmp_path / f"{name}.svrl")).iter(f"{SVRL}failed-assert")
         assert [(each.get("id"), each.findtext(f"{SVRL}text")) for each in found] == mine

@@ -15,6 +15,7 @@ from hub.report.form.layout import Layout
 from tests.conftest import cannot_be_had
 from tests.declaring import saved
 from tests.report.laid_out import lay_out
+from tests.waiting import PROGRAM
 
 HERE = Path(__file__).parent
 _FILTERS = {"xls": "xls:MS Excel 97", "xlsx": "xlsx:Calc MS Excel 2007 XML"}
@@ -29,7 +30,7 @@ def convert(content: bytes, kind: str) -> bytes:
         (Path(folder) / "book.xlsx").write_bytes(content)
         home = f"-env:UserInstallation=file://{folder}/home"
         command = [program, home, "--headless", "--convert-to", _FILTERS[kind], "--outdir", "out", "book.xlsx"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=PROGRAM)
         return (Path(folder) / "out" / f"book.{kind}").read_bytes()
 
 
