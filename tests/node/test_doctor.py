@@ -27,6 +27,7 @@ from hub.node.doctor.examination import FileState
 from hub.node.doctor.running import HubAnswer
 from hub.runtime.pidfile import PidFileLock
 from tests import homes, pki
+from tests.releases.kept import list_releases
 
 OK, WARNING, FAILED, UNKNOWN = DiagnosisState.OK, DiagnosisState.WARNING, DiagnosisState.FAILED, DiagnosisState.UNKNOWN
 MIB = 1 << 20
@@ -406,6 +407,15 @@ def test_a_database_server_is_described(postgresql, home: Path) -> None:
     with postgresql.database() as url:
         found, seen = examination.examine_database(attrs.evolve(config, database_url=url), lambda: datetime.now(UTC))
     assert (found[0].verdict, said(found[0]).startswith("PostgreSQL "), seen) == (OK, True, [])
+
+
+def test_a_journal_of_an_earlier_release_is_not_called_damaged(home: Path, tmp_path: Path) -> None:
+    """That it must be upgraded, says `check`."""
+    (first, *_) = list_releases()
+    journal = first.unpack_journal("sqlite", tmp_path) / "data/hub.db"
+    config = attrs.evolve(read_config(home / "hub.toml", {}), database_url=f"sqlite:///{journal}")
+    ((found,), seen) = examination.examine_database(config, lambda: datetime.now(UTC))
+    assert (found.verdict, said(found).startswith("SQLite "), seen) == (OK, True, None)
 
 
 def test_a_database_server_that_is_away_is_a_failure(home: Path) -> None:

@@ -257,8 +257,10 @@ def examine_database(config: Config, clock: Callable[[], datetime]) -> tuple[lis
             return [], None
         with transactions.read_transaction(engine) as tx:
             here, there = clock(), nodes.read_node_time(tx, clock())
-            found = [_describe_database(tx), *judge_server_clock(there - here), *_examine_archives(tx, config)]
-            return found, nodes.list_nodes(tx, here)
+            found = [_describe_database(tx), *judge_server_clock(there - here)]
+            if transactions.select_schema_version(tx) != transactions.read_latest_version():
+                return found, None  # `check` says what to do; other tables and columns than these may be there
+            return [*found, *_examine_archives(tx, config)], nodes.list_nodes(tx, here)
     except SQLAlchemyError as error:
         told = getattr(error, "orig", None) or error
         said = phrase("it does not answer: {error}", error=told)
@@ -274,8 +276,6 @@ _FILE_DAMAGED = phrase("docs/howto/incident-book.md, The journal is damaged")
 
 def _examine_archives(tx: sa.Connection, config: Config) -> Iterator[Diagnosis]:
     """Yield whether the archive files are there that the journal names, and no others, if there are some."""
-    if transactions.select_schema_version(tx) != transactions.read_latest_version():
-        return  # `database` and `check` say what to do; an older journal may have no such table
     known = catalogue.list_archives(tx)
     absent = catalogue.list_absent_files(known, config.archive)
     unrecorded = catalogue.list_unrecorded_files(known, config.archive)
