@@ -88,6 +88,10 @@ class MergedProvince:
     def status_of(self, message: str) -> list[str | None]:
         return [each.status for each in deliveries.read_message_deliveries(self.tx, message)]
 
+    def doubt(self, message: str) -> tuple[bool, datetime | None]:
+        (made,) = deliveries.read_message_deliveries(self.tx, message)
+        return made.twice, made.unsure
+
     def counted(self, milestone: str) -> list[str]:
         return [fact.unit for fact in facts.read_facts(self.tx) if fact.milestone == milestone]
 
@@ -345,6 +349,13 @@ def test_what_the_old_system_had_fetched_it_confirms_for_the_successor_until_the
     assert merged.counted("received") == ["H55.43"]
     assert hand_over(merged, LATE) == 1
     assert merged.goes(second) == {"H55.41": ("phuong", DeliveryState.HELD)}
+    merged.deliver(first, "xa-a", LATE)
+    merged.deliver(second, "phuong", LATE)
+    assert [merged.doubt(sent) for sent in (first, second)] == [(False, None), (True, None)], (
+        "who fetched it may have it"
+    )
+    (told,) = merged.told(second, "delivery-possibly-twice")
+    assert (told["recipient"], told["partner"]) == ("H55.41", "phuong")
 
 
 def test_what_was_held_is_pushed_to_a_successor_that_is_pushed_to(merged: MergedProvince) -> None:
@@ -361,6 +372,24 @@ def test_what_was_held_is_pushed_to_a_successor_that_is_pushed_to(merged: Merged
     assert claims.settle_claim(merged.tx, claim, ended.outcome, ended.verdict, ended.exchange, at)
     assert merged.goes(sent) == {"H55.41": ("phuong", DeliveryState.DELIVERED)}
     assert merged.counted("received") == ["H55.43"]
+
+
+def test_a_successor_knows_nothing_of_what_the_old_system_was_sent_without_an_answer(merged: MergedProvince) -> None:
+    pushed = [attrs.evolve(post, receive=Receive.PUSH) if post.code in {"xa-a", "phuong"} else post for post in POSTS]
+    before, after = (datetime(day.year, day.month, day.day, 3, tzinfo=UTC) for day in (BEFORE, AFTER))
+    merged.posts = tuple(pushed)
+    sent = merged.take(document("H55.13", "H55.41"), "so", BEFORE).id
+
+    def end(partner: str, at: datetime, what: DeliveryEvent, verdict: AttemptVerdict) -> None:
+        (claim,) = claims.claim_deliveries(merged.tx, partner, at, limit=4, holder="node", lease=timedelta(seconds=60))
+        assert claims.settle_claim(merged.tx, claim, what, verdict, AttemptExchange(), at)
+
+    lost = AttemptVerdict(DeliveryState.WAITING, "no answer", before, unsure=True)
+    end("xa-a", before, DeliveryEvent.UNAVAILABLE, lost)
+    assert hand_over(merged, AFTER) == 1
+    end("phuong", after, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED))
+    assert merged.doubt(sent) == (True, None)
+    assert len(merged.told(sent, "delivery-possibly-twice")) == 1
 
 
 # --- one unit for each result -------------------------------------------------------------------------------------------------

@@ -25,7 +25,13 @@ from hub.domain.lifecycle import (
 from hub.domain.model import HUB, DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import exchanges, lanes, partner_state
-from hub.journal.queue.deliveries import Rows, halt_deliveries, lock_deliveries, record_delivery_end
+from hub.journal.queue.deliveries import (
+    Rows,
+    halt_deliveries,
+    lock_deliveries,
+    make_doubled_event,
+    record_delivery_end,
+)
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
 from hub.partner.kept_exchange import KeptExchange
@@ -312,21 +318,15 @@ def settle_claim(
     if state is DeliveryState.WAITING:
         values["lease_until"] = claim.busy
     parts = {name: f"{claim.attempt}.{number}" for number, group in enumerate(verdict.apart) for name in group}
+    doubled = _list_doubled(tx, claim, outcome, verdict, rows)
     changes = [
-        {**values, **({"part": parts[row.recipient]} if parts else {}), **_doubt(claim, outcome, verdict, row)}
+        {**values, **({"part": parts[row.recipient]} if parts else {}), **_doubt(claim, outcome, verdict, row, doubled)}
         for row in rows
     ]
     moved = _move(tuple(changes[0]), uncounted=not verdict.counts)
     moved.run_many(tx, [{"which": row.id, **change} for row, change in zip(rows, changes, strict=True)])
     events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
-    if verdict.twice:
-        events.append_events(
-            tx,
-            *(
-                Event("delivery-possibly-twice", now, claim.message, row.id, _to(row.recipient, row.partner))
-                for row in rows
-            ),
-        )
+    events.append_events(tx, *(make_doubled_event(row, now) for row in rows if row.id in doubled))
     if state in _MAY_BE_STOPPED:
         halt_deliveries(tx, rows, now, state)
     if state is not DeliveryState.WAITING:
@@ -352,7 +352,9 @@ def settle_claim(
     return True
 
 
-def _doubt(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, row: Any) -> dict[str, object]:
+def _doubt(
+    claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, row: Any, doubled: Collection[str]
+) -> dict[str, object]:
     """Return what the delivery *row* is to say of what the partner may have; empty if nothing of it can have changed.
 
     All deliveries of a claim have the same columns.
@@ -360,12 +362,25 @@ def _doubt(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, row: A
     if not (verdict.unsure or verdict.twice or verdict.ids or claim.unsure is not None):
         return {}
     if outcome is DeliveryEvent.ACCEPTED:
-        return {"unsure": None, "twice": row.twice or verdict.twice, "their_id": verdict.ids.get(row.recipient)}
+        return {"unsure": None, "twice": row.twice or row.id in doubled, "their_id": verdict.ids.get(row.recipient)}
     return {"unsure": claim.at if verdict.unsure else row.unsure, "twice": row.twice, "their_id": row.their_id}
 
 
-def _to(recipient: str, partner: str) -> dict[str, object]:
-    return {"recipient": recipient, "partner": partner}
+def _list_doubled(
+    tx: Transaction, claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, rows: Rows
+) -> frozenset[str]:
+    """Return the ids of the deliveries *rows* that may be there twice now.
+
+    The adapter says so, or the earlier attempt was with another partner, of which this one knows nothing.
+    """
+    if outcome is not DeliveryEvent.ACCEPTED or (claim.unsure is None and not verdict.twice):
+        return frozenset()
+    if verdict.twice:
+        return frozenset(row.id for row in rows)
+    since = {row.unsure for row in rows if row.unsure is not None}
+    ours = sa.and_(attempt.c.message == claim.message, attempt.c.partner == claim.partner)
+    known = set(tx.scalars(sa.select(attempt.c.started_at).where(ours, attempt.c.started_at.in_(since))))
+    return frozenset(row.id for row in rows if row.unsure is not None and row.unsure not in known)
 
 
 def make_attempt_end(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, now: datetime) -> Event:

@@ -30,7 +30,8 @@ def requeue_future_deliveries(tx: Transaction, now: datetime, limit: int = 500) 
         timed = row.attempts == 0 and row.due == row.since and row.due > row.changed_at
         due, since = (row.due, row.since) if timed else (min(row.due, row.due - by), min(row.since, now))
         lease = row.lease_until and row.lease_until - by
-        moved = {"due": due, "since": since, "lease_until": lease, "changed_at": now}
+        unsure = row.unsure and min(row.unsure, now)
+        moved = {"due": due, "since": since, "lease_until": lease, "changed_at": now, "unsure": unsure}
         tx.execute(sa.update(table).where(table.c.id == row.id).values(moved))
     return len(rows)
 

@@ -488,6 +488,8 @@ def hand_over_deliveries(
         state = move_delivery(DeliveryState(row.state), DeliveryEvent.HAND_OVER, way.state)
         moved = {"partner": way.partner, "via": way.via, "state": state, "free": False, "attempts": 0, "crashes": 0}
         moved |= {"since": max(row.due, now), "changed_at": now, "alarmed_at": None, "reason": None, "cause": None}
+        if row.state == DeliveryState.FETCHED:
+            moved["unsure"] = row.changed_at  # its former partner got it, and did not say so
         tx.execute(_ONE, {"which": row.id, **moved})
         body = {"recipient": row.recipient, "successor": way.recipient, "partner": way.partner}
         told.append(Event("delivery-handed-over", now, row.message, row.id, body | {"was_partner": row.partner}))
@@ -496,6 +498,13 @@ def hand_over_deliveries(
         events.append_events(tx, *told)
         transactions.notify_nodes(tx)
     return len(rows)
+
+
+def make_doubled_event(row: Row, now: datetime) -> Event:
+    """Return the event of a delivery *row* that may have arrived twice."""
+    return Event(
+        "delivery-possibly-twice", now, row.message, row.id, {"recipient": row.recipient, "partner": row.partner}
+    )
 
 
 def lock_stoppable_deliveries(

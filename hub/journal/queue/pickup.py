@@ -10,7 +10,7 @@ from hub.domain.errors import Rejected
 from hub.domain.lifecycle import DeliveryEvent, move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
-from hub.journal.queue.deliveries import record_delivery_end
+from hub.journal.queue.deliveries import make_doubled_event, record_delivery_end
 from hub.journal.replay_guard import refuse_replayed_call
 from hub.store.tables import FETCHABLE, UNALARMED, message
 from hub.store.tables import delivery as table
@@ -102,11 +102,15 @@ def confirm_receipt(
         raise refuse_replayed_call(message_id)
     fetched = [row for row in rows if row.state == DeliveryState.FETCHED]
     for row in fetched:
+        # without an answer to an earlier attempt, with whatever partner, this is perhaps the second time
+        told = {} if row.unsure is None else {"unsure": None, "twice": True}
         tx.execute(
             sa.update(table)
             .where(table.c.id == row.id)
-            .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now)
+            .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now, **told)
         )
+        if told:
+            events.append_events(tx, make_doubled_event(row, now))
         record_delivery_end(
             tx,
             message_id,
