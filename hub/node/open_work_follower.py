@@ -13,6 +13,9 @@ from hub.store.group_commit import Journal
 
 #: Steps of one round. A hub that makes the list of a large journal spends about a quarter of a core on it.
 _STEPS = 8
+#: Seconds after which it is written how far the events were read, though nothing changed the list: what is not read never
+#: goes into an archive.
+_NOTE = 86_400.0
 
 
 @attrs.define(eq=False)
@@ -25,8 +28,9 @@ class OpenWorkFollower(PeriodicService):
 
     _journal: Journal  #: whose facts are followed
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
-    #: the number of an event up to which nothing changes the list: not written, so that an idle hub writes nothing
+    #: the number of an event up to which nothing changes the list: seldom written, so that a quiet hub writes little
     _seen: int = attrs.field(default=0, init=False)
+    _note_at: float = attrs.field(default=0.0, init=False)  #: when it is written next, by the clock
 
     async def work(self) -> None:
         """Do the next steps, until no event is left."""
@@ -34,7 +38,9 @@ class OpenWorkFollower(PeriodicService):
             step = await self._journal.read(following.read_step, self._seen)
             if step is None:
                 return
-            if not step.changes:
+            if not step.changes and self._clock.seconds() < self._note_at:
                 self._seen = step.upto
             elif not await self._journal.write(following.write_step, step):
                 return
+            else:
+                self._note_at = self._clock.seconds() + _NOTE

@@ -14,6 +14,9 @@ from hub.store.group_commit import Journal
 _EVERY = 2.0  #: seconds
 #: Steps of one round. A hub with a large journal that is not indexed yet spends about a quarter of a core on it.
 _STEPS = 8
+#: Seconds after which also the newest events are indexed, which a step leaves to the searches: what is not indexed never
+#: goes into an archive, and a hub with little traffic would keep it for years.
+_ALL = 86_400.0
 
 
 @attrs.define(eq=False)
@@ -26,10 +29,15 @@ class SearchIndexer(PeriodicService):
 
     _journal: Journal  #: whose messages are indexed
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
+    _all_at: float = attrs.field(default=0.0, init=False)  #: when all events are indexed next, by the clock
 
     async def work(self) -> None:
-        """Do the next steps, until few events are left."""
+        """Do the next steps, until few events are left; at the start and once a day, until none is."""
+        due = self._clock.seconds() >= self._all_at
         for _ in range(_STEPS):
-            step = await self._journal.read(search_index.read_step)
-            if step is None or not await self._journal.write(search_index.write_step, step):
+            step = await self._journal.read(search_index.read_step, 0 if due else search_index.LEFT)
+            if step is None:
+                self._all_at = self._clock.seconds() + _ALL if due else self._all_at
+                return
+            if not await self._journal.write(search_index.write_step, step):
                 return

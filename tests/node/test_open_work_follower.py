@@ -45,12 +45,12 @@ def node(engine):
         with transactions.read_transaction(engine) as tx:
             return [each.number for each in listing.list_open_work(tx, make_filter(TODAY, 5), 10)]
 
-    yield journal, listed, engine
+    yield journal, listed, engine, clock
     _ = service.stopService()
 
 
 def test_what_is_recorded_is_listed_in_the_next_round(node):
-    _, listed, engine = node
+    _, listed, engine, _ = node
     with transactions.write_transaction(engine) as tx:
         tell(tx, "H55.13", "dossiers", "D1", "received", day=TODAY, due=TODAY)
     assert listed() == ["D1"]
@@ -60,7 +60,7 @@ def test_what_is_recorded_is_listed_in_the_next_round(node):
 
 
 def test_what_changes_nothing_is_read_once_and_nothing_is_written(node):
-    journal, listed, engine = node
+    journal, listed, engine, _ = node
     listed()
     begun = journal.written
     with transactions.write_transaction(engine) as tx:
@@ -73,8 +73,24 @@ def test_what_changes_nothing_is_read_once_and_nothing_is_written(node):
         assert following.count_unread(tx) == 21, "what was read is not written"
 
 
+def test_once_a_day_it_is_written_how_far_the_list_is_so_that_what_was_read_can_go_into_an_archive(node):
+    _, listed, engine, clock = node
+    listed()
+    with transactions.write_transaction(engine) as tx:
+        events.append_events(tx, Event("user-signed-in", AT, body={"user": "an"}))
+    listed()
+    with transactions.read_transaction(engine) as tx:
+        assert following.count_unread(tx) == 1
+    clock.advance(86_400)
+    with transactions.write_transaction(engine) as tx:
+        events.append_events(tx, Event("user-signed-in", AT, body={"user": "an"}))
+    listed()
+    with transactions.read_transaction(engine) as tx:
+        assert following.count_unread(tx) == 0
+
+
 def test_many_events_that_change_nothing_do_not_look_as_if_the_list_were_behind(node):
-    _, listed, engine = node
+    _, listed, engine, _ = node
     listed()
     with transactions.write_transaction(engine) as tx:
         events.append_events(tx, *(Event("user-signed-in", AT, body={"user": f"an{number}"}) for number in range(250)))
@@ -84,7 +100,7 @@ def test_many_events_that_change_nothing_do_not_look_as_if_the_list_were_behind(
 
 
 def test_an_error_is_logged_and_the_next_round_goes_on(node):
-    journal, listed, engine = node
+    journal, listed, engine, _ = node
     with transactions.write_transaction(engine) as tx:
         tell(tx, "H55.13", "dossiers", "D1", "received", day=TODAY, due=TODAY)
     journal.fails = True
