@@ -302,6 +302,16 @@ def test_the_plan_says_why_the_rest_stays(engine, tmp_path):
     assert (plan.month, plan.messages, plan.stays) == ("2026-01", 2, Counter({"dead": 1}))
 
 
+def test_the_plan_says_so_of_messages_of_which_none_can_go_yet_too(engine, tmp_path):
+    prepared(engine, 3)
+    run = make_run(engine, tmp_path)
+    (plan,) = now_(attrs.evolve(run, setting=make_setting(SETTINGS, ["f", "never-closed"], None)).plan())
+    assert (plan.messages, plan.stays) == (0, Counter({"open-period": 3}))
+    contested = attrs.evolve(SETTINGS, contest=1200)
+    (plan,) = now_(make_run(engine, tmp_path, settings=contested).plan())
+    assert (plan.messages, plan.stays) == (0, Counter({"contestable": 3}))
+
+
 # --- whatever happened before
 
 

@@ -96,7 +96,8 @@ class RetentionRun:
         now = self.now()
         for month in await self.journal.read(choosing.list_ripe_months, self.setting, now):
             around = await self.journal.read(choosing.read_surroundings, month, self.setting)
-            free, stays = [], Counter[KeptBecause]()
+            free = []
+            stays = Counter(await self.journal.read(choosing.count_staying, month, around, self.setting, now))
             async for each in self._judge(month, around, now):
                 if each.why is None:
                     free.append(each.size)

@@ -5,6 +5,7 @@ that no index leads to (open work, duties, replays) are read once for the month:
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import TypeVar
@@ -175,6 +176,34 @@ def find_going_states(
     if settled and now >= add_months(received, kept):
         found.add(MessageState.ACCEPTED)
     return frozenset(found)
+
+
+def count_staying(
+    tx: Transaction, month: CalendarMonth, around: "MonthSurroundings", setting: RetentionSetting, now: datetime
+) -> dict[KeptBecause, int]:
+    """Return how many messages of *month* need not be looked at (`find_going_states`), by the first reason for all of them."""
+    first, end = month.ids
+    query = sa.select(message.c.state, sa.func.count()).where(message.c.id >= first, message.c.id < end)
+    query = query.where(message.c.archive.is_(None)).group_by(message.c.state)
+    going, found = find_going_states(month, around, setting, now), Counter[KeptBecause]()
+    for state, count in tx.execute(query):
+        if state not in going:
+            found[_find_reason_for_all(MessageState(state), month, around, setting, now)] += count
+    return found
+
+
+def _find_reason_for_all(
+    state: MessageState, month: CalendarMonth, around: "MonthSurroundings", setting: RetentionSetting, now: datetime
+) -> KeptBecause:
+    """Return why no message of *month* in *state* goes, which is not among those of which some may go."""
+    if state != MessageState.ACCEPTED:
+        return KeptBecause.YOUNG
+    year = next((each for each in around.years if month.first <= each.last), None)
+    if year is None:
+        return KeptBecause.OPEN_PERIOD
+    if year.returned or now < add_months(year.settled_at, setting.rules.contest):
+        return KeptBecause.CONTESTABLE
+    return KeptBecause.YOUNG
 
 
 def is_month_being_closed(tx: Transaction) -> bool:
