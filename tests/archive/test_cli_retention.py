@@ -12,6 +12,7 @@ from hub import config
 from hub.cli import lienthong
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.errors import ConfigurationFault
+from hub.domain.local_time import write_local_time
 from hub.domain.model import Problem
 from hub.journal.upkeep.retention.disk_budget import JournalSize, judge_budget, read_budget, record_size
 from hub.store import transactions
@@ -67,6 +68,9 @@ def test_what_goes_is_planned_announced_and_run_when_it_is_due(home, monkeypatch
     assert (done["state"], done["messages"]) == ("gone", 1)
     assert said(typed(home, "parts", "--json"))[0]["archive"] == done["archive"]
     assert "2025-01" in typed(home, "parts").output
+    due = datetime.fromisoformat(str(part["due_at"]))
+    assert due.utcoffset() == timedelta(0)
+    assert write_local_time(due) in typed(home, "parts").output, "people read the time of Hà Nội"
 
 
 def test_what_was_announced_is_withdrawn_by_a_person_with_a_reason(home):

@@ -22,6 +22,7 @@ from hub.cli.screen import (
     pass_screen,
     say,
     say_count,
+    say_instant,
     t,
 )
 from hub.language.phrases import Phrase, phrase
@@ -167,9 +168,9 @@ def _write_part(part: "RetentionPart") -> dict[str, object]:
         "month": part.month,
         "state": str(part.state),
         "archive": part.archive,
-        "announced_at": part.announced_at.isoformat(),
-        "due_at": part.due_at.isoformat(),
-        "changed_at": part.changed_at.isoformat(),
+        "announced_at": part.announced_at,
+        "due_at": part.due_at,
+        "changed_at": part.changed_at,
         "messages": part.messages,
         "octets": part.octets,
         "events": part.events,
@@ -196,7 +197,7 @@ def announce_retention(screen: Screen) -> None:
             "{month}: {messages} messages will go, not before {due}",
             month=part.month,
             messages=say_count(part.messages),
-            due=f"{part.due_at:%Y-%m-%d %H:%M} UTC",
+            due=say_instant(part.due_at),
         )
         screen.row(_write_part(part), text)
     if not made:
