@@ -94,7 +94,8 @@ class SoapPartner:
         """Hold the conversation of `[[deliver]]`. Repetitions give the partner the same `message.id`."""
         sources = self._make_sources(consignment, now)
         steps = self.talk.mapping.deliver
-        course = PartnerCourse(steps, sources, now, message=consignment.message.id)
+        unsure = consignment.unsure is not None
+        course = PartnerCourse(steps, sources, now, message=consignment.message.id, unsure=unsure)
         if not steps:
             return Unavailable("the mapping has no [[deliver]]")
         if not any(step.hands_over and applies(step, sources) for step in steps):
@@ -114,7 +115,7 @@ class SoapPartner:
         if isinstance(outcome, Accepted | Refused):  # a person who replays it wants all steps again
             self.talk.forget_message(course, items=isinstance(outcome, Accepted))
         named = any(value.uses(*IDENTIFYING) for step in steps if step.hands_over for value in step.values)
-        if isinstance(outcome, Accepted) and consignment.unsure is not None and not named:
+        if isinstance(outcome, Accepted) and course.repeated and not named:
             return attrs.evolve(outcome, twice=True)
         return outcome
 

@@ -268,8 +268,8 @@ class VxpAxis:
             return self._broken(answer)
         content = answers.read_vxp_packet(answer) if answer.good else None
         judged: Judged = yield Arrival(content or json.dumps(answer.fields).encode(), doc_id)
-        telling = ["done" if judged.accepted else "fail"]
-        if judged.accepted and self.settings["processing"] == "yes":
+        telling = ["done" if judged.is_here else "fail"]
+        if judged.is_here and self.settings["processing"] == "yes":
             telling.insert(0, "processing")
         for status in telling:
             heard = yield from line.ask("updateStatus", [("docid", doc_id), ("status", status)])

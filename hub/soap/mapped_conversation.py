@@ -74,6 +74,8 @@ class PartnerCourse:
     relied: bool = False  #: a value was used that an earlier conversation kept
     again: bool = False  #: the conversation began again with new values
     token: str = ""  #: the OAuth2 token that the last call had
+    unsure: bool = False  #: an earlier attempt may have handed the message, or a part of it, over
+    repeated: bool = False  #: something was handed over again that it may have
 
 
 @attrs.frozen(kw_only=True)
@@ -128,6 +130,7 @@ class PartnerConversation:
             step = waiting.pop(0)
             if step.place in course.done or not applies(step, course.sources) or self._recall(step, course):
                 continue
+            course.repeated |= course.unsure and step.hands_over and step.each is None
             taken = yield from (
                 self._take(step, course) if step.each is None else self._take_each(step, step.each, course)
             )
@@ -178,7 +181,7 @@ class PartnerConversation:
                 for name in step.keep.values:
                     self.terms.notes.drop(self._note(step, name, course))
             if items and step.each is not None:
-                for number, _ in enumerate(list_mapped_items(step.each, course.sources), 1):
+                for number in range(len(list_mapped_items(step.each, course.sources)) + 1):
                     self.terms.notes.drop(_item_note(step, course, number))
 
     def _take(
@@ -202,25 +205,34 @@ class PartnerConversation:
         """
         refusals, answer = list[str](), None
         items = list_mapped_items(each, course.sources)
+        asked = _item_note(step, course, 0)
+        before = self.terms.notes.recall(asked, course.now)  # None: what was sent is not remembered
         if not items:
             return AnswerJudgement(then=Then.REFUSED, reason=f"the message has nothing for {step.operation}"), None
         for number, item in enumerate(items, 1):
             note = _item_note(step, course, number)
             if self.terms.notes.recall(note, course.now) is not None:
                 continue
+            course.repeated |= course.unsure and step.hands_over and before in (None, str(number))
+            self.terms.notes.keep(asked, str(number), course.now + _ITEM_LIFE)
             course.sources.item = item
             taken = yield from self._take(step, course)
             course.sources.item = None
             if isinstance(taken, Unavailable):
                 return taken
             judged, answer = taken
+            if not judged.unknown:
+                self.terms.notes.keep(asked, "", course.now + _ITEM_LIFE)
             if judged.then is Then.REFUSED:
                 refusals.append(f"{number}: {judged.reason or 'without a reason'}")
             elif judged.then in {Then.ACCEPTED, Then.NEXT}:
                 self.terms.notes.keep(note, "", (judged.at or course.now) + _ITEM_LIFE)
                 if number < len(items) and (judged.at or course.now) - course.now >= _LONG_ENOUGH:
                     said = f"{number} of {len(items)} are sent"
-                    return AnswerJudgement(then=Then.POSTPONED, reason=said, after=0, at=judged.at), answer
+                    # which these are is kept in memory only
+                    return AnswerJudgement(
+                        then=Then.POSTPONED, reason=said, after=0, unknown=step.hands_over, at=judged.at
+                    ), answer
             else:
                 return judged, answer
         if not refusals:
@@ -449,6 +461,7 @@ def _digest_login(step: MappedStep, sources: Sources) -> str:
 
 
 def _item_note(step: MappedStep, course: PartnerCourse, number: int) -> str:
+    """Return the name under which it is noted that item *number* is there; with 0, for which the answer is awaited."""
     return f"item {step.operation} {course.message} {number}"
 
 

@@ -393,7 +393,37 @@ then = "refused"
 reason = "GuiHoSoResult"
 """
 
-    def deliver(self, *said, notes=None, content=MESSAGE):
+    def test_that_is_made_again_after_a_lost_answer_or_a_restart_may_be_there_twice(self, monkeypatch):
+        monkeypatch.setattr(type(self), "MAPPING", self.MAPPING.replace("{message.id}-", ""))
+        notes = AdapterNotes()
+        conversation = self.begin(notes)
+        _ = next(conversation), conversation.send(Reply(200, self.TAKEN, XML))
+        conversation.close()  # no answer to the second
+        assert self.deliver("00", "00", notes=notes, unsure=NOW) == (["2", "3"], Accepted(twice=True))
+        _ = self.deliver("00", "99", notes=notes)
+        assert self.deliver("00", "00", "00", unsure=NOW) == (["1", "2", "3"], Accepted(twice=True)), "it forgot"
+
+    def begin(self, notes):
+        adapter = adapters.make_adapter("soap", terms(self.MAPPING, notes=notes))
+        return adapter.deliver(consignment(self.MESSAGE, "documents"), NOW)
+
+    def test_that_is_made_for_the_first_time_is_not(self, monkeypatch):
+        monkeypatch.setattr(type(self), "MAPPING", self.MAPPING.replace("{message.id}-", ""))
+        notes = AdapterNotes()
+        _, outcome = hold(self.begin(notes), [Reply(200, self.TAKEN, XML, NOW + timedelta(seconds=20))])
+        assert isinstance(outcome, Postponed)
+        assert outcome.unknown, "what is there is not kept on the disk"
+        _, outcome = self.deliver("99", notes=notes, unsure=NOW)
+        assert isinstance(outcome, Unavailable)
+        assert self.deliver("00", "00", notes=notes, unsure=NOW) == (["2", "3"], Accepted())
+
+    TAKEN = envelope.write_unsigned_envelope(
+        etree.fromstring(
+            '<GuiHoSoResponse xmlns="urn:vi-du:dich-vu"><GuiHoSoResult>00</GuiHoSoResult></GuiHoSoResponse>'
+        )
+    )
+
+    def deliver(self, *said, notes=None, content=MESSAGE, **more):
         replies = [
             Reply(
                 200,
@@ -404,7 +434,7 @@ reason = "GuiHoSoResult"
             )
             for each in said
         ]
-        asked, outcome = deliver(self.MAPPING, *replies, content=content, notes=notes or AdapterNotes())
+        asked, outcome = deliver(self.MAPPING, *replies, content=content, notes=notes or AdapterNotes(), **more)
         return [next(etree.fromstring(each.body).iter("{*}ma")).text for each in asked], outcome
 
     def test_is_made_in_their_order(self):
@@ -426,7 +456,7 @@ reason = "GuiHoSoResult"
         slow = [Reply(200, said, XML, NOW + timedelta(seconds=8 * number)) for number in (1, 2, 3)]
         asked, outcome = hold(adapter.deliver(consignment(self.MESSAGE, "documents"), NOW), slow)
         assert len(asked) == 2
-        assert outcome == Postponed(NOW + timedelta(seconds=16), "2 of 3 are sent")
+        assert outcome == Postponed(NOW + timedelta(seconds=16), "2 of 3 are sent", unknown=True)
         assert self.deliver("00", notes=notes) == (["3"], Accepted())
 
     def test_keeps_no_other_back_where_one_is_refused(self):

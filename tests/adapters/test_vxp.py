@@ -21,6 +21,7 @@ from hub.domain.model import (
     Judged,
     Message,
     MessageState,
+    Problem,
     Refused,
     Reply,
     Unavailable,
@@ -220,6 +221,14 @@ def test_nothing_is_told_before_the_packet_is_judged():
         "updateStatus",
         "getReceivedEdocList",
     ]
+
+
+def test_what_the_hub_has_in_other_octets_is_no_failure():
+    """The sender would be told that its document did not arrive."""
+    conversation = axis(processing="no").collect("", NOW)
+    _ = next(conversation), conversation.send(good(data=[item(ID)])), conversation.send(packet())
+    name, headers = asked(conversation.send(Judged(False, (Problem("id-reused", ID),))))
+    assert (name, headers["status"]) == ("updateStatus", "done")
 
 
 def test_without_processing_the_last_word_is_the_only_one():
