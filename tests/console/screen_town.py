@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
@@ -20,6 +21,7 @@ from hub.config.upkeep.backup import BackupSettings
 from hub.config.values import ConsoleSettings, ReplaySettings
 from hub.console.exchange.rule_trials import TrialState
 from hub.console.keeping.backups_page import SeenFolder, look_at_folder
+from hub.console.keeping.retention_page import SeenArchives, look_for_archives
 from hub.console.permissions import Role
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.ids import make_first_id
@@ -52,6 +54,7 @@ from hub.security import sample_pki
 from hub.security.age_files import parse_recipient
 from hub.security.certificates import Identity
 from hub.store import transactions
+from hub.store.tables import archive as archive_table
 from hub.units.live import Setup
 from hub.workload import closing
 from tests.cli.test_cli_corrected import PACKET, REFUSAL, WRONG
@@ -344,6 +347,7 @@ def make_office(home: Path) -> Office:
         province.config,
         officials=heads,
         backup=BACKUP,
+        archive=Path("/luu-tru"),
         console=ConsoleSettings(client_certificates=True, url=f"https://{HOST}", providers={"sso": PROVIDER}),
         replay=ReplaySettings(),
     )
@@ -577,12 +581,35 @@ def _alert(made: ScreenTown) -> None:
 def _let_go(made: ScreenTown) -> None:
     """Announce a month, and let another have gone."""
     with transactions.write_transaction(made.town.engine) as tx:
-        parts.announce_part(tx, "2024-09", messages=1200, octets=9_000_000, due_at=NOW, by="hub", now=NOW)
-        parts.move_part(tx, 1, PartEvent.ARCHIVE, NOW, archive="0198f1c2-0000-7000-8000-000000000001")
-        parts.move_part(tx, 1, PartEvent.FINISH, NOW)
+        for number, (month, what) in enumerate(
+            (("2024-08", PartEvent.CUT), ("2024-08", PartEvent.FINISH), ("2024-09", PartEvent.FINISH)), 1
+        ):
+            at = NOW - timedelta(days=100 - 30 * number)
+            id_ = f"0198f1c2-0000-7000-8000-{number:012}"
+            name = f"archive-{month}-{id_}.zip"
+            row = {
+                "id": id_,
+                "period": month,
+                "path": f"/luu-tru/{name}",
+                "size": 31_457_280,
+                "sha256": f"{number}" * 64,
+            }
+            counts = {"messages": 1200, "events": 8400, "octets": 1200}
+            tx.execute(sa.insert(archive_table).values(row | counts | {"made_at": at}))
+            parts.announce_part(tx, month, messages=1200, octets=9_000_000, due_at=at, by="hub", now=at)
+            parts.move_part(tx, number, PartEvent.ARCHIVE, at, archive=id_)
+            given_up = {
+                "archive": id_,
+                "file": name,
+                "sha256": "1" * 64,
+                "gone": 700,
+                "by": "minh",
+                "reason": "hỏng đĩa",
+            }
+            parts.move_part(tx, number, what, at, said=given_up if what is PartEvent.CUT else None)
         due = NOW + timedelta(days=14)
         parts.announce_part(tx, "2024-10", messages=1500, octets=12_000_000, due_at=due, by="hub", now=NOW)
-        parts.note_reason(tx, 2, "a month is being closed", NOW)
+        parts.note_reason(tx, 4, "a month is being closed", NOW)
 
 
 def _back_up(made: ScreenTown) -> None:
@@ -619,7 +646,11 @@ def _back_up(made: ScreenTown) -> None:
     claim = EraClaim(era=era.number, id=era.id, node="nut-1", seen_at=NOW - timedelta(seconds=40), stopped=False)
     witness = WitnessSize(octets=41_943_040, written_at=NOW - timedelta(seconds=1))
     folder = SeenFolder(sizes=sizes, claim=claim, witness=witness)
-    made.town.disk = DiskReader(lambda step, *_: succeed({look_at_folder: folder}[step]), Clock())
+    archives = SeenArchives(
+        {f"0198f1c2-0000-7000-8000-{number:012}": "there" if number == 3 else "absent" for number in (1, 2, 3)}
+    )
+    looks: Mapping[object, object] = {look_at_folder: folder, look_for_archives: archives}
+    made.town.disk = DiskReader(lambda step, *_: succeed(looks[step]), Clock())
 
 
 def _hinder(made: ScreenTown) -> None:

@@ -5,7 +5,7 @@ to look for a message. A row stays when its file is moved away.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -59,6 +59,14 @@ class ArchiveEntry:
         return next((place for place in places if place.is_file()), None)
 
 
+@attrs.frozen
+class ArchiveTotal:
+    """All archive files that the journal remembers."""
+
+    files: int
+    octets: int  #: that they have together
+
+
 _COLUMNS = tuple(table.c[field.name] for field in attrs.fields(ArchiveEntry))
 
 
@@ -93,6 +101,20 @@ def list_archives(tx: Transaction, limit: int | None = None, before: str | None 
     if before is not None:
         query = query.where(table.c.id < before)
     return [ArchiveEntry(**row) for row in tx.execute(query).mappings()]
+
+
+def read_entries(tx: Transaction, ids: Collection[str]) -> dict[str, ArchiveEntry]:
+    """Return those archive files with *ids*, a few hundred at most, that the journal remembers, by id."""
+    query = sa.select(*_COLUMNS).where(table.c.id.in_(ids))
+    return {row["id"]: ArchiveEntry(**row) for row in tx.execute(query).mappings()}
+
+
+def measure_archives(tx: Transaction) -> ArchiveTotal:
+    """Return how many archive files there are, and how large they are together."""
+    row = tx.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size), 0)).select_from(table)
+    ).one()
+    return ArchiveTotal(int(row[0]), int(row[1]))
 
 
 def list_absent_files(known: Iterable[ArchiveEntry], folder: Path) -> list[str]:

@@ -86,6 +86,14 @@ def list_parts(tx: Transaction, *, only_open: bool = False, limit: int = 1000) -
     return [_make_part(row) for row in tx.execute(query).mappings()]
 
 
+def list_ended_parts(tx: Transaction, limit: int, before: int | None = None) -> list[RetentionPart]:
+    """Return at most *limit* parts that have gone or were withdrawn, the newest first; those with numbers below *before*."""
+    query = _ALL.where(table.c.state.not_in(OPEN)).order_by(table.c.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.c.number < before)
+    return [_make_part(row) for row in tx.execute(query).mappings()]
+
+
 def read_oldest_open(tx: Transaction) -> RetentionPart | None:
     """Return that part which should have gone first, of those that are not done. None: nothing is to go."""
     return _find_part(tx, _ALL.where(table.c.state.in_(OPEN)).order_by(table.c.due_at, table.c.number).limit(1))
