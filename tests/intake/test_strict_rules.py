@@ -168,7 +168,8 @@ def test_a_megabyte_against_the_rules_costs_no_more_than_their_bound(attack: str
     broken = effort.run_within(
         strict_rules.SECONDS + 0.5, lambda: strict_rules.find_broken_rules(root, is_status=False)
     )
-    assert ("R.edXML" in {each.code for each in broken}) == (attack == "too many")
+    # A busy machine may need longer for the others too: then their bound of time says the same.
+    assert attack != "too many" or "R.edXML" in {each.code for each in broken}
     assert all(len(str(each.detail)) < 200 for each in broken)
 
 

@@ -130,16 +130,20 @@ class MailHost:
                 os.chown(home / "queue" / name, postfix.pw_uid, postfix.pw_gid)
 
     def start(self, *names: str) -> None:
-        """Start `smtp` and `imap`, or the ones named. Return when they answer."""
+        """Start `smtp` and `imap`, or the ones named. Return when they answer. They write their log in UTC."""
         commands = {
             "imap": [str(_DOVECOT), "-F", "-c", str(self.home / "dovecot.conf")],
             "smtp": [str(_MASTER), "-s", "-c", str(self.home)],
         }
         for name in names or commands:
             with (self.home / f"{name}.out").open("ab") as out:
-                # its own session, because Postfix kills its process group when it ends
                 self._running[name] = subprocess.Popen(
-                    commands[name], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                    commands[name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    env=os.environ | {"TZ": "UTC"},
+                    start_new_session=True,  # Postfix kills its process group when it ends
                 )
         for name in names or commands:
             self._wait(name)
