@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 import adapters
@@ -73,6 +74,8 @@ AHEAD = 24
 QUICK = 0.25
 #: While they end within this time, in seconds, a commit waits for more of them.
 AT_ONCE = 0.02
+#: For so long it is tried to write how an attempt ended while the journal is away, and how often, in seconds.
+KEPT, AGAIN = 60.0, 1.0
 #: A claim that waited this long in this process is released, in seconds.
 STALE = 1.0
 #: Interval of the search for lost claims, in seconds.
@@ -394,9 +397,10 @@ class DeliveryService(Service):
             name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
-            settling = self._journal.write(_SETTLE, claim, name, verdict, exchange, now, heard)
+            ended = claim, name, verdict, exchange, now, heard
+            settling = self._journal.write(_SETTLE, *ended)
             continues = self._go_on(partner.code, flow)
-            settled = await settling
+            settled = await self._settled(settling, ended)
             self._measures.count(ATTEMPTS, claim.partner, name if settled else "stale")
             self._measures.observe(ATTEMPT_SECONDS, took, claim.partner)
             if settled and verdict.state is DeliveryState.DELIVERED:
@@ -405,6 +409,24 @@ class DeliveryService(Service):
             for before, after in moved:
                 log_breaker_change(before, after)
             return continues
+
+    async def _settled(self, settling: Deferred[bool], ended: tuple[Any, ...]) -> bool:
+        """Return whether the claim was still ours. *settling* writes how its attempt ended.
+
+        While the journal is away it is written again: what a partner answered is not asked of it a second time.
+        """
+        began = self._clock.seconds()
+        until = began + KEPT
+        while True:
+            try:
+                return await settling
+            except Unready as unready:
+                if not self.running or self._clock.seconds() >= until:
+                    raise
+                if self._clock.seconds() - began < AGAIN:
+                    log.warning("delivery-not-settled", reason=str(unready))
+            await deferLater(self._clock, AGAIN)
+            settling = self._journal.write(_SETTLE, *ended)
 
     def _heard(
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]

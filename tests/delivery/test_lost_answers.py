@@ -1,7 +1,7 @@
 """Which attempts leave it open whether the partner has the message: those whose call may have arrived."""
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from hub.delivery import push_service
 from hub.domain.errors import Unready
@@ -154,6 +154,26 @@ def test_what_a_partner_answered_is_not_cut_off_by_a_journal_that_is_slow(desk):
     assert not settling.called, "or it would be cancelled, and the message be sent again"
     settling.callback(None)
     assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 1)
+
+
+@pytest.mark.parametrize(("failures", "asked"), [(20, 1), (70, 2)])
+def test_what_a_partner_answered_outlives_a_journal_that_is_away_for_a_while(desk, failures, asked):
+    left = [failures]
+
+    class Away(InlineDatabase):
+        def write(self, step, *args, **kwargs):
+            if step is push_service._SETTLE and left[0]:
+                left[0] -= 1
+                return fail(Unready("journal-unavailable", "the server does not answer"))
+            return super().write(step, *args, **kwargs)
+
+    desk.adapters["vpub"] = Finishing()
+    desk.start(journal=Away(desk.engine))
+    message = desk.take(1, "H55.01")
+    desk.pass_time(150)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 1)
+    assert desk.asked["vpub"] == 2 * asked
+    assert doubt(desk, message) == (asked > 1, None), "after a minute it is told"
 
 
 @pytest.mark.parametrize(("answered", "unsure"), [(0, False), (1, True)])
