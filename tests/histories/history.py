@@ -351,7 +351,7 @@ class History:
             lost = [
                 one.claim
                 for one in self.open.values()
-                if alone or one.until < self.now or (one.node == node and not ours & set(one.claim.deliveries))
+                if alone or (not ours & set(one.claim.deliveries) if one.node == node else one.until < self.now)
             ]
             assert alone <= (not known)
             count = run(claims.release_lost_claims, self.now, alone=alone, holder=node, under_way=under_way)
