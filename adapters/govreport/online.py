@@ -33,8 +33,8 @@ def deliver_online(url: str, wording: SystemWording, consignment: Consignment, n
     """Submit one report. In the raw format the workbook follows the XML in a second request."""
     report_files, message = wording.make_files(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
-    for content_type, body in _bodies(report_files, wording, message):
-        headers = (*wording.headers(message), ("Content-Type", content_type), ("Accept", "application/json"))
+    for name, content_type, body in _bodies(report_files, wording, message):
+        headers = (*wording.headers(name), ("Content-Type", content_type), ("Accept", "application/json"))
         reply = yield Request(url + wording.settings["submit-path"], body, headers, hands_over=True)
         outcome = _judged(reply, wording, now)
         if not isinstance(outcome, Accepted):
@@ -42,11 +42,12 @@ def deliver_online(url: str, wording: SystemWording, consignment: Consignment, n
     return outcome
 
 
-def _bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> Iterable[tuple[str, bytes]]:
+def _bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> Iterable[tuple[str, str, bytes]]:
+    """Yield the id of each request, the same on every repetition, its content type and its body."""
     if wording.settings["format"] == "raw":
-        yield _XML, report_files.xml
+        yield message, _XML, report_files.xml
         if report_files.xlsx is not None:
-            yield _XLSX, report_files.xlsx
+            yield f"{message}-xlsx", _XLSX, report_files.xlsx
         return
     boundary = f"lienthong-{message}"
     name = "_".join(quote(report_files.keys[key], safe="") for key in ("form", "unit", "period"))
@@ -55,7 +56,7 @@ def _bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> 
     parts.append(_part(boundary, wording.settings["xml-field"], report_files.xml, f"{name}.xml", _XML))
     if report_files.xlsx is not None:
         parts.append(_part(boundary, wording.settings["xlsx-field"], report_files.xlsx, f"{name}.xlsx", _XLSX))
-    yield f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()
+    yield message, f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()
 
 
 def _part(boundary: str, field: str, value: bytes, file: str = "", content_type: str = "") -> bytes:

@@ -13,6 +13,9 @@ from typing import Any
 from hub.domain.sanitize import replace_unstorable
 
 _LONGEST = 3_600.0  #: one hour; a longer delay is cut to this
+_SEE_OTHER = 303  #: the result of the call is elsewhere (RFC 9110, 15.4.4)
+#: Statuses of a server that did nothing: not implemented, not available, another HTTP, no network (RFC 6585, 6).
+_NOT_DONE = frozenset({501, 503, 505, 511})
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -36,9 +39,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 def may_have_taken(status: int) -> bool:
     """Tell whether a partner may have executed a call that it, or a proxy, answered unreadably with this HTTP *status*.
 
-    It may under 2xx, and where something failed behind the proxy (500, 502, 504: RFC 9110, 15.6).
+    It may under 2xx and 303, and where something failed at it or behind the proxy: 500, 502, 504, and what is not
+    defined, which counts as 500 (RFC 9110, 15 and 15.6).
     """
-    return 200 <= status < 300 or status in {500, 502, 504}
+    return 200 <= status < 300 or status == _SEE_OTHER or (500 <= status < 600 and status not in _NOT_DONE)
 
 
 def read_json(body: bytes) -> Any:

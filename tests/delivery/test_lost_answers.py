@@ -64,6 +64,10 @@ def answer_with(*answers):
     [
         ((200, Unreachable("the connection ended")), True),
         ((200, 504), True),
+        ((200, 303), True),  # the answer is elsewhere
+        ((200, 307), False),
+        ((200, 524), True),  # an unknown status of the class counts as 500
+        ((200, 501), False),
         ((200, Unreachable("nobody listens", unsent=True)), False),
         ((Unreachable("the connection ended"),), False),  # before the message went out
         ((200, 503), False),

@@ -200,10 +200,12 @@ def test_every_mood(side):
 
 
 def test_the_raw_format_sends_the_xml_and_then_the_workbook(side, monkeypatch):
-    asked = []
+    asked, keys = [], set()
 
     def carry(request, _patience):
-        asked.append((dict(request.headers)["Content-Type"], request.body[:5]))
+        headers = dict(request.headers)
+        asked.append((headers["Content-Type"], request.body[:5]))
+        keys.add(headers["Idempotency-Key"])
         return Reply(201, b'{"reference": 7}')
 
     monkeypatch.setattr(offices, "carry", carry)
@@ -212,6 +214,7 @@ def test_the_raw_format_sends_the_xml_and_then_the_workbook(side, monkeypatch):
         ("application/xml", b"<Repo"),
         ("sheet", b"PK\x03\x04\x14"),
     ]
+    assert len(keys) == 2, "a system that knows the key takes the second for the first again"
 
 
 # --- a directory --------------------------------------------------------------------------------------------------------
