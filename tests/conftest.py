@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, settings
 from sqlalchemy.util import LRUCache
 
+from hub.console import reading
 from hub.console.sign_in import passwords
 from hub.delivery.push_service import DRAIN
 from hub.demo.run.postgres import Absent
 from hub.domain.errors import Unready
+from hub.edxml import strict_rules
+from hub.formats import xsd_mistakes
 from hub.journal.waiting_counts import find_wrong_counts
 from hub.store import transactions
 from tests import databases, pki
@@ -98,6 +101,13 @@ def _share_compiled(connection: sa.Connection) -> None:
 
 # A node gives a server of PostgreSQL two seconds to take a connection; a busy machine may need longer to begin a process for it.
 pytest.MonkeyPatch().setitem(transactions._CONNECT, "connect_timeout", round(PATIENCE))
+
+# After so many seconds the hub explains no further mistake and fills no page. A busy machine, or a search for rubbish among all that the
+# tests hold, would come to these bounds in any test; those of the bounds themselves ask for `hurried`.
+_BOUNDS = [(reading, "PATIENCE", PATIENCE), (xsd_mistakes, "SECONDS", 5.0), (strict_rules, "SECONDS", 5.0)]
+_SHIPPED = [(module, name, getattr(module, name)) for module, name, _ in _BOUNDS]
+for _bound in _BOUNDS:
+    setattr(*_bound)
 
 # What is imported and collected stays until the end: after `pytest_collection` it is not searched for rubbish again and again.
 gc.disable()
@@ -214,6 +224,13 @@ def assert_counts_are_right(journal: sa.Engine) -> None:
     except (Unready, sa.exc.DBAPIError):
         return
     assert wrong == {}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's bounds of time are those that it is shipped with."""
+    for module, name, seconds in _SHIPPED:
+        monkeypatch.setattr(module, name, seconds)
 
 
 @pytest.fixture

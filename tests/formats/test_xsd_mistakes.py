@@ -166,6 +166,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("attack", HOSTILE)
 @pytest.mark.slow
 def test_a_megabyte_of_mistakes_costs_no_more_than_its_bound(attack: str) -> None:

@@ -11,7 +11,6 @@ from lxml import etree
 
 from hub import config
 from hub.domain.model import Problem
-from hub.formats import xsd_mistakes
 from hub.intake.intake import Intake
 from hub.intake.records_endpoint import RecordsEndpoint
 from hub.journal import events, search
@@ -29,12 +28,6 @@ from tests.signatures import Layout
 
 ME = pki.partner("sotttt")
 TEN = [f"/SyncDossiers/HoSo[{number}]{path}" for number, (_text, found) in PLANTED.items() for _kind, path in found]
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search for rubbish among all that the tests hold takes longer than an explanation may."""
-    monkeypatch.setattr(xsd_mistakes, "SECONDS", 30.0)
 
 
 @pytest.fixture
