@@ -125,7 +125,8 @@ class Mail:
         if reply.status == 552 or (reply.status >= 500 and _TOO_LARGE.search(text)):
             return Refused(f"too large for the mail system: {said}")
         if reply.status >= 500 and reply.headers.get("stage") in {"mail", "rcpt", "data", "content"}:
-            return Refused(said)
+            # nothing was sent to anyone: the others of several get it without the one that is refused
+            return Refused(said, () if reply.headers.get("stage") == "rcpt" else None)
         # 4yz, and any reply that is not expected at its stage
         return Unavailable(said, unknown=reply.headers.get("stage") == "content" and reply.status < 300)
 

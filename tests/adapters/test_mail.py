@@ -212,6 +212,12 @@ def test_what_the_server_says_is_understood_by_its_code_and_step(status, stage, 
     assert not isinstance(got, Refused) or ("5.3.4" in text) <= ("too large" in got.detail)
 
 
+def test_an_address_that_is_refused_keeps_the_mail_from_no_other_unit():
+    refusal = ended(made(), Reply(550, b"5.1.1 unknown", {"stage": "rcpt"}))
+    assert refusal.about == (), "it is about one of them"
+    assert ended(made(), Reply(554, b"5.7.1 spam", {"stage": "content"})).about is None
+
+
 def test_a_mail_that_is_sent_again_after_a_lost_answer_may_be_there_twice():
     taken = Reply(250, b"Ok", {"stage": "content"})
     assert asked(made()).hands_over
