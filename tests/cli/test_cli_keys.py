@@ -121,6 +121,27 @@ def test_what_would_break_is_not_announced(rotation, tmp_path):
     assert not list((rotation.home / "pki").glob("hub-*"))
 
 
+def test_what_the_hub_itself_would_refuse_is_not_announced(rotation, tmp_path):
+    unknown = pki.authority(now=datetime.now(UTC))
+    names = rotation.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    stranger = unknown.issue("hub", names=names)
+    refused = rotation.rotate(*rotation.write(tmp_path, "stranger", stranger.key, stranger.certificate))
+    assert refused.exit_code == 78, refused.output
+    assert "lienthong trust add" in refused.stderr
+    assert "next-certificate" not in rotation.pki, "else partners have it, and the switch fails"
+
+
+def test_a_certificate_comes_back_after_another_and_the_one_in_use_is_not_announced(rotation, tmp_path):
+    old = rotation.write(tmp_path, "old", rotation.read().identity.key, rotation.read().identity.certificate)
+    for files in (rotation.files, old, rotation.files):
+        assert rotation.rotate(*files, "--overlap", "0").exit_code == 0
+        assert rotation.rotate("--now").exit_code == 0
+        assert rotation.rotate("--now").exit_code == 0
+    assert rotation.read().identity.certificate == rotation.certificate
+    again = rotation.rotate(*rotation.files)
+    assert (again.exit_code, "uses this certificate already" in again.stderr) == (1, True)
+
+
 def test_a_dry_run_writes_nothing_and_a_rehearsal_says_why_it_is_not_sure(rotation):
     shown = rotation.rotate(*rotation.files, "--dry-run", "--json")
     assert json.loads(shown.stdout)["certificate"] == hash_certificate(rotation.certificate)

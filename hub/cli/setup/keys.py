@@ -265,11 +265,24 @@ def _plan_announcement(
     except (OSError, ValueError, TypeError) as error:
         raise CommandStop(t("it cannot be used: {error}", error=error), CONFIGURATION) from None
     new = identity.certificate
+    if new in {each.certificate for _, each in config.own}:
+        raise CommandStop(t("the hub uses this certificate already"))
     own, found = _rehearse_now(config, new, identity.chain, [use] if use else [], _LOOKED_BACK, now)
     if _choose_exit_code(own, found) == FAILED and not despite:
         _show(screen, own, found)
         screen.note(t("Nothing was written"))
         exit_command(FAILED)
+    untrusted = next((each for each in own if each.code == "trust"), None)
+    if (
+        untrusted is not None and not despite
+    ):  # the hub would refuse the switch, when partners have the certificate already
+        raise CommandStop(
+            t(
+                "the hub itself refuses it: {reason}; trust its CA first: `lienthong trust add`",
+                reason=say(untrusted.text),
+            ),
+            CONFIGURATION,
+        )
     if not screen.json:
         _show(screen, own, found)
     kind = use if use and len(config.own) > 1 else ""

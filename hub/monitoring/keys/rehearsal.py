@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.config import Config, Partner
 from hub.domain.errors import Rejected
+from hub.domain.local_time import write_local_time
 from hub.domain.model import Receive, RevocationRule
 from hub.domain.sightings import Sighting, SightingKind
 from hub.language.phrases import Phrase, phrase
@@ -68,7 +69,7 @@ def judge_next_certificate(
     """Return what is wrong with the certificate *new* itself, whatever partner is asked. *chain*: the CAs above it."""
     found = []
     if not new.not_valid_before_utc <= now <= new.not_valid_after_utc:
-        begins, ends = (at.isoformat(timespec="seconds") for at in (new.not_valid_before_utc, new.not_valid_after_utc))
+        begins, ends = map(write_local_time, (new.not_valid_before_utc, new.not_valid_after_utc))
         found.append(
             RehearsalFinding(
                 "dates", phrase("it is valid from {begins} to {ends}", begins=begins, ends=ends), sure=True
@@ -121,7 +122,7 @@ def _judge_names(new: x509.Certificate, seen: Sequence[Sighting]) -> Iterator[Re
             said = phrase(
                 "it called the hub as {name} until {last}, a name that the new certificate lacks",
                 name=each.value,
-                last=each.last_at.isoformat(timespec="seconds"),
+                last=write_local_time(each.last_at),
             )
             yield RehearsalFinding("name", said, sure=True)
 

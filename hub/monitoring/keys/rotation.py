@@ -55,10 +55,9 @@ def plan_announcement(
     place = Path(_read_pki(config).get("tls-certificate" if use == "tls" else "certificate", "pki/hub.crt")).parent
     stem = place / f"hub-{sha256[:16]}"
     names = {"next-certificate": f"{stem}.crt", "next-key": f"{stem}.key"}
-    edits = [
-        FileEdit(home / names["next-key"], None, key),
-        FileEdit(home / names["next-certificate"], None, certificate),
-    ]
+    wanted = {home / names["next-key"]: key, home / names["next-certificate"]: certificate}
+    # one that is there has been used before, or was announced and taken back
+    edits = [FileEdit(path, None, octets) for path, octets in wanted.items() if not _holds(path, octets)]
     said: dict[str, Value] = {**names, "next-from": (today + overlap).isoformat(), "next-use": use or None}
     return PlannedStep(RotationStep.ANNOUNCE, sha256, (*edits, _edit_pki(config, said)))
 
@@ -82,6 +81,10 @@ def plan_retirement(config: Config) -> PlannedStep:
     assert config.rotation.previous is not None
     said: dict[str, Value] = dict.fromkeys(("previous-certificate", "previous-until"))
     return PlannedStep(RotationStep.RETIRE, hash_certificate(config.rotation.previous), (_edit_pki(config, said),))
+
+
+def _holds(path: Path, octets: bytes) -> bool:
+    return path.exists() and path.read_bytes() == octets
 
 
 def _edit_pki(config: Config, said: Mapping[str, Value]) -> FileEdit:
