@@ -100,7 +100,9 @@ def _share_compiled(connection: sa.Connection) -> None:
 
 
 # A node gives a server of PostgreSQL two seconds to take a connection; a busy machine may need longer to begin a process for it.
+# And ten to a transaction that waits or is idle: a test that has one open may wait as long for its turn with the processor.
 pytest.MonkeyPatch().setitem(transactions._CONNECT, "connect_timeout", round(PATIENCE))
+pytest.MonkeyPatch().setattr(transactions, "_WRITER", transactions._WRITER.replace("'10s'", f"'{PATIENCE:.0f}s'"))
 
 # After so many seconds the hub explains no further mistake and fills no page. A busy machine, or a search for rubbish among all that the
 # tests hold, would come to these bounds in any test; those of the bounds themselves ask for `hurried`.
