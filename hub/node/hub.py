@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from hub.config import Config, describe_config_changes, list_restart_settings
 from hub.config.database import find_sqlite_file
 from hub.config.revocation_cache import RevocationAnswer
-from hub.delivery.partner_adapters import make_adapters
+from hub.delivery.partner_adapters import AdapterMemory, make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Event
 from hub.domain.node_counts import LocalCounts
@@ -77,6 +77,7 @@ class Hub(OrderedServices):
         self._wall = wall
         #: held while what is to be in force is read and put in force: what was read last is in force in the end
         self._changing = DeferredLock()
+        self._memory = AdapterMemory()
         live = self._live = Live(self._set_up(province))
         node = pidfile.name_node(self._data, self.now())
         tracer, export = make_tracer(province.config.tracing, self.now, reactor.seconds, node)
@@ -155,7 +156,7 @@ class Hub(OrderedServices):
         asks = config.console.client_certificates
         admin = tls.make_tls_context(config.tls, authorities=config.authorities if asks else (), asks=asks)
         contexts = {"admin": admin, "soap": clients, "syslog": clients}
-        return Setup(province, make_adapters(config), contexts)
+        return Setup(province, make_adapters(config, self._memory), contexts)
 
     def _take_up(self, found: check.Findings) -> pidfile.ReloadVerdict:
         if found.mistakes or found.province is None:

@@ -4,15 +4,19 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 import adapters
 from hub.config import Config, describe_config_changes, partner_files, read_config
 from hub.config.partner_edit import describe_partner_change
-from hub.delivery.partner_adapters import make_adapters, make_terms
+from hub.delivery.partner_adapters import AdapterMemory, make_adapters, make_terms
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.node.hub import Hub
 from hub.partner.adapter_settings import MAPPING
+from hub.units.province import Province
 from tests.homes import begin
 
 WSDL = b"<definitions/>"
@@ -60,6 +64,27 @@ class TestWhatIsRead:
         files = make_terms(config, config.partners["vpub"]).files
         assert files == {"mapping.toml": list_files({"dichvu.wsdl": WSDL}), "dichvu.wsdl": WSDL}
         assert "vpub" in make_adapters(config)
+
+    def test_what_an_adapter_noted_outlives_a_reload_that_changes_nothing_of_its_partner(self, home: Path) -> None:
+        memory = AdapterMemory()
+        before, other = (memory.find_notes(read(home).partners[code]) for code in ("vpub", "vpcp"))
+        put(home, "mapping.toml", list_files({"dichvu.wsdl": WSDL}) + b"\n")
+        changed = read(home)
+        assert memory.find_notes(changed.partners["vpub"]) is not before, "it notes what is agreed with the partner"
+        assert memory.find_notes(changed.partners["vpcp"]) is other
+        assert make_adapters(changed, memory).keys() == make_adapters(changed).keys()
+
+    def test_a_running_hub_has_one_memory_for_all_its_reloads(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        noted: list[object] = []
+        monkeypatch.setattr(adapters, "make_adapter", lambda _, terms: noted.append(terms.notes))
+        running = cast("Hub", SimpleNamespace(_check=lambda *_: None, _memory=AdapterMemory()))
+        for _ in range(2):
+            Hub._set_up(running, Province.of(read(home), []))
+        first, second = noted[: len(noted) // 2], noted[len(noted) // 2 :]
+        assert first
+        assert [id(each) for each in first] == [id(each) for each in second]
 
     def test_a_partner_without_a_mapping_has_no_files(self, home: Path) -> None:
         assert read(home).partners["vpcp"].files == {}
