@@ -257,7 +257,9 @@ class Bkav:
         if self._unknown(failed):
             return Unavailable(failed.told, credentials=True)
         known, unknown = (set(self.settings[f"{each}-codes"].split()) for each in ("known", "unknown"))
-        if failed.codes and set(failed.codes) <= known and consignment.unsure is not None:
+        # of a change, the DocumentId that the service knows is that of the document it changes
+        new = consignment.message.kind == PacketKind.DOCUMENT
+        if failed.codes and set(failed.codes) <= known and new and consignment.unsure is not None:
             return Accepted(failed.told)
         if set(failed.codes) & unknown:
             return Unavailable(failed.told, unknown=True)
