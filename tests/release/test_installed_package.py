@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import ROOT, cannot_be_had
 from tests.pages import DOCS, parts, typed
 from tests.release.machine import PACKAGES, BootedMachine, wait_until
+from tests.releases.kept import list_releases
 
 pytestmark = pytest.mark.soak
 
@@ -27,6 +28,16 @@ for turn in $(seq 600); do
     curl -sS -o /dev/null -w '%{http_code}\\n' --max-time 200 --cacert /etc/lienthong/pki/ca.crt https://127.0.0.1:8444/healthz
     sleep 0.2
 done
+"""
+
+
+#: Says that it listens, and prints the first datagram that arrives.
+LISTENER = """
+import socket
+heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+heard.bind(("127.0.0.1", 5514))
+print("listening", flush=True)
+print(heard.recv(65536).decode())
 """
 
 
@@ -45,6 +56,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     control = raw / "DEBIAN/control"
     control.write_text(re.sub(r"^Version: (.*)$", r"Version: \1.1", control.read_text(), flags=re.MULTILINE))
     subprocess.run(["dpkg-deb", "-Zzstd", "-z1", "--build", raw, folder / "two.deb"], check=True)
+    list_releases()[0].unpack_journal("sqlite", folder)
     return folder
 
 
@@ -113,6 +125,23 @@ def test_a_hub_that_hangs_is_started_again(machine: BootedMachine) -> None:
 def drop_in(machine: BootedMachine, name: str, content: str, unit: str = "lienthong.service") -> None:
     folder = f"/etc/systemd/system/{unit}.d"
     machine.run(f"mkdir -p {folder} && printf '{content}' >{folder}/{name}.conf && systemctl daemon-reload")
+
+
+def test_the_running_hub_backs_up_into_the_folder_of_the_page_and_tells_syslog(machine: BootedMachine) -> None:
+    """The unit lets it write there because the page says how."""
+    (public,) = re.findall(r"age1\w+", machine.run("cd /tmp && lienthong backup make-key khoa.txt"))
+    machine.run(f"""
+        printf '[backup]\nfolder = "/sao-luu/lienthong"\nrecipients = ["{public}"]\n' >>/etc/lienthong/hub.toml
+        printf '[alerts.operators]\nsyslog = "udp://127.0.0.1:5514"\n' >>/etc/lienthong/hub.toml
+        {typed(parts(DOCS / "howto/back-up.md")["Set up"])}
+    """)
+    wait_until(lambda: "yes" in machine.run("lienthong backup list"), "the backup that the hub makes at its start")
+    heard = machine.start(f"timeout 60 python3 -c '{LISTENER}'")
+    assert heard.stdout is not None
+    assert heard.stdout.readline() == "listening\n"
+    assert machine.run("lienthong alerts test").endswith("syslog: sent\n")
+    told, _ = heard.communicate(timeout=120)
+    assert " lienthong - test - " in told
 
 
 def test_systemd_keeps_the_key_and_the_ports_also_for_workers(machine: BootedMachine) -> None:
@@ -200,6 +229,19 @@ def test_the_hub_reaches_postgresql_by_its_socket_as_its_own_account(machine: Bo
         lienthong send /usr/share/doc/lienthong/docs/examples/van-ban.edxml --as vpub
     """)
     assert json.loads(machine.run(READY))["ready"] is True
+
+
+def test_the_journal_of_an_earlier_release_is_refused_until_it_is_upgraded(machine: BootedMachine) -> None:
+    machine.run("""
+        systemctl stop lienthong && rm -r /etc/lienthong/* && cp -r /packages/hub/. /etc/lienthong/
+        chown -R lienthong:lienthong /etc/lienthong
+        ! systemctl start lienthong
+    """)
+    assert show(machine, "ExecMainStatus") == "78"
+    assert "lienthong db upgrade" in machine.run("lienthong check", code=78)
+    machine.run("lienthong db upgrade --rehearse && lienthong db upgrade")
+    machine.run("systemctl reset-failed lienthong && systemctl start lienthong && lienthong check")
+    assert machine.run("lienthong messages --limit 1 --json").startswith("{")
 
 
 #: Builds an image of the Containerfile on a base of its own, and runs it without any right. crun wants one hierarchy of cgroups.
