@@ -120,6 +120,7 @@ SCOPES = {
     "retention": ("Phần của một tháng được lưu trữ", "Parts of months that go into archives"),
     "backup": ("Lần sao lưu", "Backups"),
     "era": ("Vì sao một thời kỳ của nhật ký mở ra", "Why an era of the journal began"),
+    "migration": ("Bước nâng cấp cơ sở dữ liệu", "Migrations of the database"),
     "plan": ("Tình trạng của kế hoạch gửi lại", "States of a replay plan"),
     "item": ("Lượt chuyển trong kế hoạch gửi lại", "Deliveries of a replay plan"),
     "replay": ("Vì sao không gửi lại", "Why a delivery is not replayed"),

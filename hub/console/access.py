@@ -34,6 +34,7 @@ NEEDED: Mapping[str, Permission] = {
     "alerts": Permission.SEE_READINESS,
     "backups": Permission.SEE_READINESS,
     "retention": Permission.SEE_READINESS,
+    "upgrades": Permission.SEE_READINESS,
     "replays": Permission.SEE_REPLAYS,
     "what-if": Permission.REPLAY,
     "integration": Permission.SEE_PARTNERS,
@@ -43,7 +44,9 @@ NEEDED: Mapping[str, Permission] = {
     "trust": Permission.MANAGE_PARTNERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
-OF_NO_UNIT = frozenset({OVERVIEW, "alerts", "backups", "events", "failures", "integration", "partners", "retention"})
+OF_NO_UNIT = frozenset(
+    {OVERVIEW, "alerts", "backups", "events", "failures", "integration", "partners", "retention", "upgrades"}
+)
 #: Pages by which rights are given, or what every partner needs is changed. A user who is limited to some units or
 #: partners may not open them, because else the limits could be cast off.
 OF_ALL = frozenset({"users", "tokens", "trust"})

@@ -10,6 +10,7 @@ belong to none. Contains no HTTP and no SQL.
     /alerts                                      the alerts to operators (`exchange.alerts_page`); by POST acknowledges
     /backups                                     the backups, and the eras of the journal (`keeping.backups_page`)
     /retention                                   what goes into archives and what went (`keeping.retention_page`)
+    /upgrades                                    the versions in force, and the upgrades (`keeping.upgrades_page`)
     /late, /late.csv, /late.xlsx                 who is late today (`province.late_page`); as a file
     /item                                        all that was told of one thing (`province.item_page`)
     /sign-in, /sign-out, /account                signing in and out, the own account (`sign_in.sign_in_pages`)
@@ -48,7 +49,7 @@ from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.exchange.trust_pages import TrustPages
 from hub.console.exchange.what_if_pages import WhatIfPages
-from hub.console.keeping import backups_page, retention_page
+from hub.console.keeping import backups_page, retention_page, upgrades_page
 from hub.console.messages.message_pages import MessagePages
 from hub.console.people.account_pages import AccountPages
 from hub.console.people.desk import AccountDesk
@@ -278,7 +279,7 @@ class ConsolePages:
                 return await self._manage(visit)
             case ("replays" | "integration" | "late" | "late.csv" | "late.xlsx" | "item" | "glance", *_):
                 return await self._show_exchange(visit)
-            case ("backups" | "retention" as name,):
+            case ("backups" | "retention" | "upgrades" as name,):
                 return await self._show_kept(visit, name)
             case ("reports" | "declarations" | "signing", *_):
                 return await self._reports.show(visit)
@@ -374,8 +375,12 @@ class ConsolePages:
 
     async def _show_kept(self, visit: Visit, name: str) -> ConsoleResponse:
         """Show one of the pages of what the hub keeps."""
-        read = {"backups": backups_page.show_backups, "retention": retention_page.show_retention}[name]
-        said = await read(self.turns, self._disk, self.live.config, visit.asked.query, visit.now)
+        pages = {
+            "backups": backups_page.show_backups,
+            "retention": retention_page.show_retention,
+            "upgrades": upgrades_page.show_upgrades,
+        }
+        said = await pages[name](self.turns, self._disk, self.live.config, visit.asked.query, visit.now)
         return self._frame.render(name, visit, said)
 
     # --- help -----------------------------------------------------------------------------------------------------

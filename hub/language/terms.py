@@ -21,6 +21,7 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
     receive, mark                  how a partner receives; where a unit of the registry comes from
     unit-level, unit-kind          the level of a unit; what it is
     retention, backup, era         the states of a part that goes; what became of a backup; why an era of the journal began
+    migration                      whether a migration only adds
 
 The reason that a delivery has is a text of the journal which begins with such a word (`describe_reason`).
 """
@@ -150,6 +151,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "event/journal-moved": Term(
         phrase("the journal was moved"), phrase("The journal was moved here from another database.")
+    ),
+    "event/journal-upgraded": Term(
+        phrase("the journal was upgraded"), phrase("Migrations brought the journal to the version of a newer program.")
     ),
     "event/retention-announced": Term(
         phrase("messages will go"), phrase("It was announced that messages of a month will go into an archive file.")
@@ -1104,6 +1108,8 @@ TERMS: Mapping[str, Term] = {
     "era/adopted": Term(
         phrase("put back by other tools"), phrase("Other tools had put the journal back, and a person said so.")
     ),
+    "migration/before": Term(phrase("only adds"), phrase("Programs that do not know it keep working.")),
+    "migration/after": Term(phrase("removes"), phrase("Only programs that know it work after it.")),
     "retention/announced": Term(
         phrase("announced"), phrase("It was announced that these messages will go, not before the day.")
     ),

@@ -63,6 +63,12 @@ def read_least_version(tx: Transaction) -> str | None:
     return tx.scalars(sa.select(sa.func.max(table.c.version)).where(table.c.part == MigrationPart.AFTER)).first()
 
 
+def list_applied_migrations(tx: Transaction) -> list[MigrationStep]:
+    """Return the migrations that were applied to the database of *tx* and noted there, the newest first."""
+    rows = tx.execute(sa.select(table.c.version, table.c.part).order_by(table.c.version.desc()))
+    return [MigrationStep(row.version, MigrationPart(row.part)) for row in rows]
+
+
 def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
     """Record the part of a migration that was just applied. Alembic calls this as `on_version_apply`."""
     if ctx.connection is None or not sa.inspect(ctx.connection).has_table(table.name):

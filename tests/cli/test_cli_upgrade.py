@@ -8,7 +8,9 @@ import pytest
 import sqlalchemy as sa
 from click.testing import Result
 
+from hub.cli.person import name_person
 from hub.config import read_config
+from hub.journal import event_index
 from hub.journal.upkeep import upgrade
 from hub.store import transactions
 from tests import homes
@@ -145,6 +147,10 @@ def test_there_is_no_way_back_over_a_message_that_came_since(town: Town, removin
 def test_after_an_upgrade_that_only_adds_the_older_program_is_the_way_back(town: Town) -> None:
     town.make(ADDED)
     assert "older program runs on this version too" in ok(town.type("db", "upgrade"))
+    with town.reading() as tx:
+        (noted,) = event_index.find_events(tx, event_index.EventFilter(name="journal-upgraded"), 5).found
+    said = {"old_version": ADDED, "new_version": town.version, "rehearsed": True, "copy": "", "by": name_person()}
+    assert noted.fields.items() >= said.items()
     assert not town.copies(ADDED)
     assert town.type("db", "upgrade", "--undo").exit_code == 4
 

@@ -22,6 +22,7 @@ from hub.config.values import ConsoleSettings, ReplaySettings
 from hub.console.exchange.rule_trials import TrialState
 from hub.console.keeping.backups_page import SeenFolder, look_at_folder
 from hub.console.keeping.retention_page import SeenArchives, look_for_archives
+from hub.console.keeping.upgrades_page import look_for_copies
 from hub.console.permissions import Role
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.ids import make_first_id
@@ -649,7 +650,15 @@ def _back_up(made: ScreenTown) -> None:
     archives = SeenArchives(
         {f"0198f1c2-0000-7000-8000-{number:012}": "there" if number == 3 else "absent" for number in (1, 2, 3)}
     )
-    looks: Mapping[object, object] = {look_at_folder: folder, look_for_archives: archives}
+    copies = ["/var/lib/lienthong/hub.db.before-upgrade-0042"]
+    said = {"old_version": "0042", "new_version": "0060", "seconds": 41.5, "rehearsed": True, "by": "minh"}
+    with transactions.write_transaction(made.town.engine) as tx:
+        events.append_events(tx, Event("journal-upgraded", NOW - timedelta(days=9), body=said | {"copy": copies[0]}))
+    looks: Mapping[object, object] = {
+        look_at_folder: folder,
+        look_for_archives: archives,
+        look_for_copies: copies,
+    }
     made.town.disk = DiskReader(lambda step, *_: succeed(looks[step]), Clock())
 
 

@@ -269,6 +269,9 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="backups", address="/backups", pictured=True)
     yield Screen(name="backups-none", address="/backups", hub=Hub.IDLE)
     yield Screen(name="retention", address="/retention", pictured=True)
+    yield Screen(name="retention-none", address="/retention", hub=Hub.IDLE)
+    yield Screen(name="upgrades", address="/upgrades")
+    yield Screen(name="upgrades-none", address="/upgrades", hub=Hub.IDLE)
 
 
 def _trust(made: ScreenTown) -> Iterator[Screen]:

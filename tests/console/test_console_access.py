@@ -129,6 +129,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/alerts", EXCHANGE, EVERY_UNIT),
         Place("/backups", EXCHANGE, EVERY_UNIT),
         Place("/retention", EXCHANGE, EVERY_UNIT),
+        Place("/upgrades", EXCHANGE, EVERY_UNIT),
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/invitation.zip?contact=x", EXCHANGE, OF_NO_UNIT),

@@ -54,6 +54,7 @@ from hub.services import categories, dossiers, incidents, list_services, meeting
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.links.probes import LinkState
 from hub.services.lookups.operations import OPERATIONS
+from hub.store.schema_version import MigrationPart
 from hub.workload.many.report_round import DeclarationStanding
 from hub.workload.revisions import EarlyStep
 from tests.conftest import ROOT
@@ -133,6 +134,7 @@ def words() -> Iterator[tuple[str, str]]:
         "retention": PartState,
         "backup": BackupOutcome,
         "era": EraBeginning,
+        "migration": MigrationPart,
         "concern": Concern,
         "effect": changes.Effect,
         "effect-of-rules": RulesEffect,

@@ -187,6 +187,9 @@ def _upgrade(
     screen: Screen, config: "Config", engine: "Engine", before: str, target: str, *, copies: bool, rehearses: bool
 ) -> str | None:
     """Upgrade the journal, and return the name of the copy that is kept as the way back. Raises `CommandStop`."""
+    from datetime import UTC, datetime
+
+    from hub.cli.person import name_person
     from hub.config.database import find_sqlite_file
     from hub.journal.upkeep import upgrade
     from hub.store import schema_version
@@ -206,7 +209,9 @@ def _upgrade(
             rehearsed.dispose()
             screen.note(t("Rehearsed on a copy: {seconds} s, nothing lost.", seconds=say_count(round(seconds))))
         if not rehearses:
-            upgrade.upgrade_journal(engine, target)
+            kept = copy.name if copies and removes else ""
+            said = upgrade.UpgradeStatement(now=datetime.now(UTC), by=name_person(), rehearsed=copies, copy=kept)
+            upgrade.upgrade_journal(engine, target, said=said)
             done = True
     except (upgrade.Uncopied, upgrade.Altered) as error:
         raise CommandStop(say(error.args[0])) from error

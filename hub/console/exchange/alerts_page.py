@@ -98,6 +98,8 @@ def find_page(alert: HubAlert) -> str:
             return build_page_path("retention")
         case ConditionKind.BACKUP | ConditionKind.RECEIPTS:
             return build_page_path("backups")
+        case ConditionKind.NODE:
+            return build_page_path("upgrades")
         case ConditionKind.CHAIN:
             return build_page_path("readiness")
         case ConditionKind.RESTART:

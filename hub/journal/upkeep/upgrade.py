@@ -7,6 +7,7 @@ Knows tables and their rows; which migrations there are, and who may run beside 
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
@@ -15,11 +16,12 @@ import sqlalchemy as sa
 
 from hub.config.database import find_sqlite_file
 from hub.config.durable_files import sync_folder
+from hub.domain.model import Event
 from hub.journal import events
 from hub.journal.upkeep.backups import sqlite_copy
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
-from hub.store import transactions
+from hub.store import schema_version, transactions
 from hub.store.transactions import Transaction
 
 #: Where on a PostgreSQL server one is connected while a database is copied or renamed.
@@ -65,19 +67,41 @@ def find_changes(before: Figures, after: Figures) -> list[str]:
     ]
 
 
-def upgrade_journal(engine: sa.Engine, target: str, *, commit: bool = True) -> float:
+@attrs.frozen(kw_only=True)
+class UpgradeStatement:
+    """What the event of an upgrade says beside its versions."""
+
+    now: datetime
+    by: str  #: the person
+    rehearsed: bool  #: whether it was tried on a copy before
+    copy: str  #: the name of the copy that is kept as the way back; empty: none is
+
+
+def upgrade_journal(
+    engine: sa.Engine, target: str, *, commit: bool = True, said: UpgradeStatement | None = None
+) -> float:
     """Upgrade the journal to *target* in one transaction, and return the seconds that it took.
 
-    Raises `Altered`, and leaves everything as it was, if a figure changes. Without *commit* all is undone at the end.
+    With *said* the event `journal-upgraded` is written in the same transaction, if this program runs on *target*: what it
+    writes an event into may else lack a column. Raises `Altered`, and leaves everything as it was, if a figure changes.
+    Without *commit* all is undone at the end.
     """
     began = monotonic()
     with engine.connect().execution_options(writes=True) as connection, connection.begin() as transaction:
-        before = read_figures(connection)
+        before, old = read_figures(connection), transactions.select_schema_version(connection)
         transactions.migrate_schema(connection, target)
         if changed := find_changes(before, read_figures(connection)):
             raise Altered(phrase("the upgrade would change {changed}", changed="; ".join(changed)))
         if not commit:
             transaction.rollback()
+        elif said is not None and schema_version.is_schema_supported(connection):
+            body: dict[str, object] = {
+                "old_version": old,
+                "new_version": target,
+                "seconds": round(monotonic() - began, 1),
+            }
+            body |= {"rehearsed": said.rehearsed, "copy": said.copy, "by": said.by}
+            events.append_events(connection, Event("journal-upgraded", said.now, body=body))
     return monotonic() - began
 
 
