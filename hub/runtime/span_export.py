@@ -112,9 +112,9 @@ def _make_exporter(endpoint: str) -> Any:
             result = super().export(spans)
             failing = result is not SpanExportResult.SUCCESS
             if failing and not self.failing:
-                context.run(log.warning, "spans-not-sent", error=session.outcome)
+                context.run(lambda: log.warning("spans-not-sent", error=session.outcome))
             elif self.failing and not failing:
-                context.run(log.info, "spans-sent-again")
+                context.run(lambda: log.info("spans-sent-again"))
             self.failing = failing
             return result
 
