@@ -40,6 +40,11 @@ IDLE = 30.0
 _SLICE = 1 << 18
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _PATH = re.compile(r"[\x21-\x7e]+")
+#: The alerts of OpenSSL by which a server refuses a handshake (RFC 8446, 6.2).
+_HANDSHAKE_ALERTS = (
+    *("access denied", "bad certificate", "certificate", "handshake failure", "insufficient security"),
+    *("protocol version", "unknown ca", "unrecognized name", "unsupported certificate"),
+)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -346,6 +351,8 @@ class HttpConnection(Protocol):
         if self._parting is not None and self._parting.active():
             self._parting.cancel()
         self._client.note_lost(self, self._server)
+        if self._progress is not None and not self._answered and _refuses_handshake(reason.value):
+            self._progress.sent = False
         self._fail(Failure(AnswerBroken(f"connection broke: {reason.getErrorMessage()}")))
         self._lost.callback(None)
 
@@ -400,6 +407,16 @@ class _Sending:
 
     def stopProducing(self) -> None:
         """See `IPullProducer`."""
+
+
+def _refuses_handshake(error: object) -> bool:
+    """Tell whether *error* is an alert of a server that did not accept the handshake, and so read nothing after it.
+
+    Under TLS 1.3 the client's handshake is complete before the server has seen its certificate (RFC 8446, 4.4.2.4).
+    """
+    said = error.args[0] if isinstance(error, SSL.Error) and error.args else ()
+    texts = [each[-1] for each in said if isinstance(each, tuple) and each]
+    return any(" alert " in text and text.partition(" alert ")[2].startswith(_HANDSHAKE_ALERTS) for text in texts)
 
 
 def is_connecting_error(error: Exception) -> bool:

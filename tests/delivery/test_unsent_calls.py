@@ -125,12 +125,21 @@ class TestAConnection:
         assert progress.sent is trusted
         assert bool(ends) is not trusted, "it says that the connection broke"
 
+    def test_under_tls_a_server_that_refuses_our_certificate_has_read_nothing(self):
+        """Under TLS 1.3 it says so after our end of the handshake, when the request is on its way already."""
+        call = Call()
+        progress = follow(call)
+        connection = HttpConnection(call.client, call.connection._server, call.connection._timer)
+        ends = shake_hands(connection, progress, trusted=True, trusts=False)
+        assert ends
+        assert progress.sent is False
+
 
 def follow(call):
     return CallProgress(cast("Any", call.clock), 10.0)
 
 
-def shake_hands(connection, progress, *, trusted):
+def shake_hands(connection, progress, *, trusted, trusts=True):
     """Let *connection* ask over TLS, of a server that it trusts or not. Return its failure."""
 
     def check(certificate, chain):
@@ -144,7 +153,7 @@ def shake_hands(connection, progress, *, trusted):
     client.makeConnection(cast("Any", near))
     progress.sent = False
     _ = connection.exchange(b"POST", b"", AnswerReader(10), progress).addErrback(ends.append)
-    server = SSLEnd(OTHER)
+    server = SSLEnd(OTHER, trusts=trusts)
     for _ in range(6):
         near.heard, said = b"", near.heard
         answer = server.feed(said)
@@ -165,11 +174,13 @@ class Wire(Server):
 class SSLEnd:
     """The server's end of TLS, without a connection."""
 
-    def __init__(self, identity):
+    def __init__(self, identity, *, trusts):
         self._errors = (SSL.WantReadError, SSL.Error)
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(identity.certificate)
         context.use_privatekey(identity.key)
+        if not trusts:
+            context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: False)
         self._line = SSL.Connection(context, None)
         self._line.set_accept_state()
 
