@@ -234,7 +234,22 @@ def test_what_was_written_is_tried_not_what_was_meant(backed: Backed, monkeypatc
     refused = backed.typed("run")
     assert refused.exit_code == 1
     assert "cannot be decrypted" in refused.stderr
-    assert backed.typed("list").exit_code == 4
+    listed = backed.typed("list")
+    assert listed.exit_code == 4
+    assert "The last backup failed" in listed.stderr
+    assert "cannot be decrypted" in listed.stderr, "as the alert and the page about it promise"
+    monkeypatch.undo()
+    backed.back_up()
+    assert backed.typed("list").stderr == ""
+
+
+def test_the_list_is_there_without_a_journal_and_before_the_first_backup(backed: Backed) -> None:
+    assert backed.typed("list").exit_code == 4, "there is no folder yet"
+    file = backed.back_up()
+    (backed.home / "data" / "hub.db").unlink()
+    listed = backed.typed("list")
+    assert (listed.exit_code, str(file) in listed.stdout) == (0, True)
+    assert "cannot be read" in listed.stderr
 
 
 def test_only_the_newest_are_kept_and_only_after_a_new_one_was_tried(backed: Backed) -> None:

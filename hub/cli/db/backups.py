@@ -131,7 +131,10 @@ def run_backup_now(screen: Screen) -> None:
 
 @command(
     "list",
-    t("The backups in the folder, the oldest first. Needs no private key. Exits 4 if there is none."),
+    t(
+        "The backups in the folder, the oldest first; and why the last one failed, if it did. Needs no private key. "
+        "Exits 4 if there is none."
+    ),
     "lienthong backup list --json",
 )
 @pass_screen
@@ -139,9 +142,10 @@ def list_made_backups(screen: Screen) -> None:
     from hub.cli.journal import read_journal_config
     from hub.journal.upkeep.backups import shelf
 
-    settings = _settings(read_journal_config(screen))
+    config = read_journal_config(screen)
+    settings = _settings(config)
     with _explained():
-        found = shelf.list_backups(settings.folder)
+        found = shelf.list_backups(settings.folder) if settings.folder.exists() else []
     columns = {
         "file": t("FILE"),
         "made_at": t("MADE"),
@@ -154,8 +158,29 @@ def list_made_backups(screen: Screen) -> None:
     rows = [_fields(each) for each in found]
     if not screen.json:
         rows = [{**row, "last": say_instant(each.manifest.last)} for row, each in zip(rows, found, strict=True)]
-    if not screen.table(columns, rows):
+    shown = screen.table(columns, rows)
+    _tell_failure(screen, config)
+    if not shown:
         raise CommandStop(t("{folder} holds no backup", folder=settings.folder), NOT_FOUND)
+
+
+def _tell_failure(screen: Screen, config: "Config") -> None:
+    """Say why the last backup failed, if it did. The journal may be what was lost: then say that it cannot be asked."""
+    from hub.cli.journal import open_journal
+    from hub.domain.errors import ConfigurationFault
+    from hub.journal.upkeep.backup_runs import read_backup_standing
+    from hub.language.terms import describe_reason
+    from hub.store import transactions
+
+    try:
+        with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+            failed = read_backup_standing(tx).failure
+    except (CommandStop, ConfigurationFault):
+        screen.note(t("The journal cannot be read, so it is not known here whether a later backup failed."))
+        return
+    if failed is not None:
+        at, reason = say_instant(failed.ended_at), say(describe_reason(failed.reason or ""))
+        screen.note(t("The last backup failed, {at}: {reason}", at=at, reason=reason))
 
 
 _identity = click.option(
