@@ -54,6 +54,11 @@ _LONGEST = (
     *("process/test_replayed.py", "process/test_outage.py", "interop/test_by_wsdl.py", "process/test_incident_book.py"),
 )
 
+# The machine's language is none of the tests': what they start in one is told so by LANG, which these would overrule.
+for _name in ("LC_ALL", "LC_MESSAGES"):
+    os.environ.pop(_name, None)
+os.environ["LANG"] = "C.UTF-8"
+
 if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
     settings.register_profile(
         "unhurried",
