@@ -103,8 +103,10 @@ class CollectionService(Service):
         for code, partner in self.live.config.partners.items():
             if partner.policy.collect is None or code in self._under_way or at < self._next_at.get(code, at):
                 continue
-            if isinstance(self.live.adapters.get(code), Collector):
-                task = Deferred.fromCoroutine(self._collect(partner, partner.policy.collect))
+            # with the partner, for a reload may change both before the conversation begins
+            adapter = self.live.adapters.get(code)
+            if isinstance(adapter, Collector):
+                task = Deferred.fromCoroutine(self._collect(partner, adapter, partner.policy.collect))
                 self._under_way[code] = task
                 _ = task.addBoth(self._done, code)
         self._call = self._clock.callLater(EVERY, self._look)
@@ -114,7 +116,7 @@ class CollectionService(Service):
         if isinstance(result, Failure) and not result.check(CancelledError):
             log.error("collection-broke", error=result.getErrorMessage(), traceback=result.getTraceback())
 
-    async def _collect(self, partner: Partner, every: timedelta) -> None:
+    async def _collect(self, partner: Partner, adapter: Collector, every: timedelta) -> None:
         """Run one round if this node gets the lease for it."""
         self._next_at[partner.code] = self._clock.seconds() + every.total_seconds()
         lease = partner.policy.timeout * CALLS
@@ -131,7 +133,7 @@ class CollectionService(Service):
         if round_ is None:
             return
         with bound_contextvars(partner=partner.code):
-            holding = Deferred.fromCoroutine(self._hold(round_, partner))
+            holding = Deferred.fromCoroutine(self._hold(round_, partner, adapter))
             _ = holding.addTimeout(lease.total_seconds(), self._clock)
             try:
                 found = await holding
@@ -144,8 +146,10 @@ class CollectionService(Service):
             if isinstance(found, Unavailable):
                 wait = _wait(found, partner.policy, round_.failures + 1, self._random())
                 log.warning("collection-failed", reason=found.detail, credentials=found.credentials)
-                await self._access.journal.write(collection_rounds.fail_round, round_, found.detail, now + wait, now)
-                self._next_at[partner.code] = self._clock.seconds() + wait.total_seconds()
+                due = await self._access.journal.write(
+                    collection_rounds.fail_round, round_, found.detail, now + wait, now
+                )
+                self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
                 return
             for what in found.unusable:
                 log.warning("arrival-unusable", reason=what)
@@ -153,10 +157,8 @@ class CollectionService(Service):
             due = await self._access.journal.write(collection_rounds.end_round, round_, found.cursor, now + wait, now)
             self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
 
-    async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
+    async def _hold(self, round_: Round, partner: Partner, adapter: Collector) -> Collected | Unavailable:
         """Run the adapter's conversation to its end."""
-        adapter = self.live.adapters[partner.code]
-        assert isinstance(adapter, Collector)
         conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
         least = adapters.estimate_step_cost(adapter)
         try:

@@ -373,6 +373,50 @@ def test_who_says_so_while_it_is_being_asked_is_asked_once_more_for_it_may_have_
     assert len(node.shelf.cursors) == 3
 
 
+def test_a_secret_that_is_corrected_while_the_wrong_one_fails_is_tried_at_once(node):
+    """The reload hurries the collection; the round that it finds under way knows the old secret."""
+    told: Deferred[Reply] = Deferred()
+    service = node.start()
+    node.pass_time(1)
+    heard = service._send
+
+    async def send(request, partner):
+        return await told
+
+    service._send = send
+    service.wake("axis")
+    node.pass_time(0.5)
+    service.wake("axis")
+    service._send = heard
+    told.callback(Reply(401, b""))
+    assert (node.row()["failures"], node.row()["reason"]) == (1, "HTTP 401")
+    node.pass_time(0.5)
+    assert (len(node.shelf.cursors), node.row()["failures"]) == (3, 0)
+
+
+def test_a_round_that_begins_as_a_reload_comes_keeps_partner_and_adapter_of_one_configuration(node):
+    begun: list[Deferred[None]] = []
+
+    class Late(InlineDatabase):
+        """Its first commit takes long."""
+
+        def write(self, step, *args, **kwargs):
+            done = super().write(step, *args, **kwargs)
+            begun.append(Deferred())
+            if len(begun) > 1:
+                return done
+            return begun[0].addCallback(lambda _: done)
+
+    service = node.start(journal=Late(node.engine))
+    stranger = Shelf(denies=True)
+    service.live.setup = Setup(node.province, {"axis": cast("Any", stranger)})
+    begun[0].callback(None)
+    assert (len(node.shelf.cursors), stranger.cursors) == (1, [])
+    service.wake("axis")
+    node.pass_time(0.5)
+    assert len(stranger.cursors) == 1
+
+
 def test_what_a_partner_was_not_granted_to_bring_is_refused_unread_and_told_so(node):
     province = node.province
     named = attrs.evolve(province.config.partners["axis"], calls=("mail",))

@@ -46,24 +46,26 @@ def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: d
     That is *due*, or now if the collection was hurried during this round, because this round may have asked the partner
     before that.
     """
-    found = tx.scalar(sa.select(table.c.due).where(table.c.partner == round_.partner).with_for_update())
-    due = due if found == round_.due else now
+    due = _choose_due(tx, round_, due, now)
     values = {"cursor": cursor, "due": due, "failures": 0, "reason": None}
     if _close(tx, round_.partner, round_.holder, values, now) and round_.failures:
         events.append_events(tx, Event("collection-resumed", now, None, None, {"partner": round_.partner}))
     return due
 
 
-def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: datetime) -> None:
+def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: datetime) -> datetime:
     """Record that the round failed. The cursor stays, and what arrived before is in the journal.
 
-    The first failure makes an event.
+    The first failure makes an event. Return the time of the next round: *due*, or now if the collection was hurried
+    during this round, because a reload may have corrected what this round failed of.
     """
+    due = _choose_due(tx, round_, due, now)
     values = {"due": due, "failures": round_.failures + 1, "reason": reason}
     if _close(tx, round_.partner, round_.holder, values, now) and not round_.failures:
         events.append_events(
             tx, Event("collection-failed", now, None, None, {"partner": round_.partner, "reason": reason})
         )
+    return due
 
 
 def release_round(tx: Transaction, partner: str, holder: str, now: datetime) -> None:
@@ -79,6 +81,12 @@ def hurry_round(tx: Transaction, partner: str, now: datetime) -> bool:
 def read_rounds(tx: Transaction) -> list[sa.RowMapping]:
     """Return the rows by partner, with the state of each collection."""
     return list(tx.execute(sa.select(table).order_by(table.c.partner)).mappings())
+
+
+def _choose_due(tx: Transaction, round_: Round, due: datetime, now: datetime) -> datetime:
+    """Return *due*, or *now* if the collection was hurried during the round. Locks the row."""
+    found = tx.scalar(sa.select(table.c.due).where(table.c.partner == round_.partner).with_for_update())
+    return due if found == round_.due else now
 
 
 def _close(tx: Transaction, partner: str, holder: str, values: dict[str, object], now: datetime) -> bool:
