@@ -89,6 +89,15 @@ def test_a_blind_repetition_is_possibly_twice_and_an_event(sending):
     assert "delivery-possibly-twice" in sending.events()
 
 
+def test_a_status_that_comes_before_the_answer_does_not_move_the_beginning_of_the_doubt(sending):
+    """The partner is asked what it got since then."""
+    _ = sending.claim()
+    with transactions.write_transaction(sending.engine) as tx:
+        deliveries.update_delivery(tx, {"which": sending.now().id, "status": "01", "changed_at": LATER})
+        assert claims.release_lost_claims(tx, LATER, alone=True) == 1
+    assert sending.now().unsure == NOW
+
+
 def test_an_attempt_that_a_stop_interrupted_is_a_lost_answer_unless_it_had_not_begun(sending):
     for begun, unsure in ((False, None), (True, NOW)):
         taken = sending.claim()

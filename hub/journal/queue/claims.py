@@ -480,14 +480,19 @@ def _give_back(
         return 0
     transactions.notify_nodes(tx)
     given: dict[tuple[str, str, bool], set[str]] = {}
+    since: dict[tuple[str, str, str], datetime] = {}  #: when the attempts began
     for row in rows:
         given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
     for (message_id, partner, crashed), recipients in given.items():
         # Other deliveries of the message may be part of a separate attempt, which continues.
-        going = sa.select(attempt.c.id, attempt.c.recipients).where(
+        going = sa.select(attempt.c.id, attempt.c.recipients, attempt.c.started_at).where(
             attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
         )
-        lost = [one.id for one in tx.execute(going).all() if not recipients.isdisjoint(json.loads(one.recipients))]
+        lost = []
+        for one in tx.execute(going).all():
+            if mine := recipients.intersection(json.loads(one.recipients)):
+                lost.append(one.id)
+                since |= {(message_id, partner, each): one.started_at for each in mine}
         tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
         said = {"partner": partner, "crashed": crashed}
         events.append_events(tx, Event("attempt-interrupted", now, message_id, None, said))
@@ -499,7 +504,8 @@ def _give_back(
         values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now, "state": state}
         values["lease_until"] = row.lease_until if over is not None and row.holder != over else busy
         if begun:
-            values["unsure"] = row.changed_at  # the time of the claim
+            # not the time of the last change: a status may have come before the answer
+            values["unsure"] = since.get((row.message, row.partner, row.recipient), row.changed_at)
         moved = _move(tuple(values), uncounted=not verdict.counts)
         _ = moved.run(tx, {"which": row.id, **values})
         if state is DeliveryState.WAITING:
