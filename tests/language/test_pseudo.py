@@ -269,7 +269,8 @@ def test_every_page_of_the_console(town: Town, role: Role) -> None:
     roman = r"\bI[IVX]+\b"
     readiness = r"unavailable|ok|/var/run/postgresql/.s.PGSQL.5432: <gone>"
     languages = r"^\s*(?:Tiếng Việt|English)\s*$"
-    data = (refusal, events, certificate, *SHOWN, r"\b(?:qx|test)\b", languages, readiness, formats, roman)
+    folder = r"^\s*archive\s*$"  # of the archive files
+    data = (refusal, events, certificate, *SHOWN, r"\b(?:qx|test)\b", languages, folder, readiness, formats, roman)
     all_said((text for page in pages.values() for text in seen(page)), *data)
 
 
