@@ -109,6 +109,9 @@ def _share_compiled(connection: sa.Connection) -> None:
 pytest.MonkeyPatch().setitem(transactions._CONNECT, "connect_timeout", round(PATIENCE))
 pytest.MonkeyPatch().setattr(transactions, "_WRITER", transactions._WRITER.replace("'10s'", f"'{PATIENCE:.0f}s'"))
 
+# The same of a writer on SQLite.
+pytest.MonkeyPatch().setattr(transactions, "_BUSY_MS", round(PATIENCE * 1000))
+
 # After so many seconds the hub explains no further mistake and fills no page. A busy machine, or a search for rubbish among all that the
 # tests hold, would come to these bounds in any test; those of the bounds themselves ask for `hurried`.
 _BOUNDS = [(reading, "PATIENCE", PATIENCE), (xsd_mistakes, "SECONDS", 5.0), (strict_rules, "SECONDS", 5.0)]
