@@ -137,7 +137,8 @@ def test_a_collector_that_refuses_is_logged_once_without_its_url_and_once_more_w
         export.finish()
         server.shutdown()
     refused = {"event": "spans-not-sent", "error": "HTTP 400", "worker": 1, "log_level": "warning"}
-    assert logs == [refused, {"event": "spans-sent-again", "worker": 1, "log_level": "info"}]
+    ours = [each for each in logs if "worker" in each]  # the exporter of a test before may give up meanwhile
+    assert ours == [refused, {"event": "spans-sent-again", "worker": 1, "log_level": "info"}]
     assert capfd.readouterr().err == "", "the library writes nothing of its own"
 
 
