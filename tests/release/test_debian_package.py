@@ -249,3 +249,15 @@ def test_a_catalogue_says_no_time_of_its_compilation(tmp_path: Path) -> None:
     )
     compile_catalogues(tmp_path)
     assert set(re.findall(rb"Date: (\d{4}-\d\d-\d\d)", (folder / "x.mo").read_bytes())) == {b"2026-01-01"}
+
+
+def test_a_catalogue_that_is_compiled_again_is_whole_for_whoever_reads_it_meanwhile(tmp_path: Path) -> None:
+    """A test builds the wheel in the checkout while others start programs that read the catalogue."""
+    folder = tmp_path / "hub/language/locale/vi/LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "x.po").write_text('msgid ""\nmsgstr ""\n\nmsgid "a"\nmsgstr "b"\n')
+    compile_catalogues(tmp_path)
+    with (folder / "x.mo").open("rb") as read:
+        compile_catalogues(tmp_path)
+        assert os.fstat(read.fileno()).st_ino != (folder / "x.mo").stat().st_ino, "another file takes its place"
+    assert sorted(path.name for path in folder.iterdir()) == ["x.mo", "x.po"]
