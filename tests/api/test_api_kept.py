@@ -21,6 +21,7 @@ from hub.journal import events
 from hub.store import transactions
 from hub.store.tables import api_key, event
 from tests.province import NOW
+from tests.waiting import PATIENCE
 
 TEXT = write_token("1a2b3c4d", "x" * 43)
 TOKEN = ApiToken(
@@ -79,7 +80,7 @@ def test_two_that_send_an_order_at_once_order_once_and_get_one_answer(engine):
     for each in threads:
         each.start()
     for each in threads:
-        each.join(30)
+        each.join(PATIENCE)
     assert sorted(each.again for each in answers) == [False, True]
     assert {(each.status, each.content, each.location) for each in answers} == {(202, "trả lời".encode(), "/x")}
     assert write(engine, lambda tx: tx.scalar(sa.select(sa.func.count()).select_from(event))) == 1

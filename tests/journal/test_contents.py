@@ -12,6 +12,7 @@ from hub.journal import blobs, messages
 from hub.store import transactions
 from hub.store.tables import content
 from tests.province import ROUTES, document, entry
+from tests.waiting import PATIENCE
 
 SIZES = [
     0,
@@ -88,7 +89,7 @@ def test_two_writers_of_the_same_bytes_at_the_same_time_do_no_harm(engine):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert failures == []
     with transactions.read_transaction(engine) as tx:
         assert blobs.read_blob(tx, name) == octets

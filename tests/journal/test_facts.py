@@ -14,6 +14,7 @@ from hub.report.counting.evidence import MEMBERS
 from hub.store import transactions
 from hub.store.tables import fact as table
 from hub.store.tables import message
+from tests.waiting import PATIENCE
 
 AT = datetime(2026, 11, 27, 1, tzinfo=UTC)
 FIGURE = Fact(unit="H55.01", service="mail", key="2026-11-26", milestone="sent-internal", at=AT, message="m1")
@@ -108,7 +109,7 @@ def test_two_transactions_with_the_same_facts_in_other_orders_wait_for_each_othe
 
     def write(facts):
         try:
-            both_begin.wait(30)
+            both_begin.wait(PATIENCE)
             with transactions.write_transaction(engine) as tx:
                 done.append(journal_facts.record_facts(tx, facts))
         except sa.exc.DBAPIError as error:
