@@ -16,7 +16,7 @@ from hub.journal.upkeep.backups import claims, due
 from hub.journal.upkeep.backups.due import DueBackup
 from hub.journal.upkeep.backups.witness import Witness, WitnessLine
 from hub.journal.upkeep.eras import EraBeginning
-from hub.runtime.disk_reader import PATIENCE, DiskReader
+from hub.runtime.disk_reader import PATIENCE, WAITING, DiskReader
 from hub.security import age_files
 from hub.store import transactions
 from hub.store.tables import backup_run
@@ -129,6 +129,7 @@ def test_a_disk_that_does_not_answer_holds_one_thread_and_no_page(kept: Town) ->
     for _ in range(30):
         answer = Deferred.fromCoroutine(browser.pages.answer(asked))
         _ = answer.addCallback(lambda said: pages.append(said.content.decode()))
+    assert len(pages) == 30 - 1 - WAITING, "no more wait for the disk"
     clock.advance(PATIENCE)
     assert len(pages) == 30
     assert all("không trả lời: không biết các tệp còn ở đó hay không" in page for page in pages)
