@@ -34,6 +34,7 @@ class Sent:
     answer: str | None = None
     told_overdue: bool = False
     crashes: int = 0  #: attempts in a row that a crash cut short
+    doubted: bool = False  #: an attempt was interrupted: the partner may have it
     again: bool = False  #: it had arrived before a person sent it once more
     failed: bool = False  #: it died, not stopped, and has not arrived since
 
