@@ -347,6 +347,7 @@ def test_a_backup_that_somebody_else_encrypted_to_the_public_key_is_refused(back
     packed(file, good, backed.key)
     assert backed.run("verify", file, "--identity", backed.identity), "the same octets are good"
     changed = json.loads(good["manifest.json"]) | {"messages": 4}
+    assert "--signer names the old certificate" in said(good | {"manifest.json": json.dumps(changed).encode()})
     assert "signature does not fit" in said(good | {"manifest.json": json.dumps(changed).encode()})
     assert "was changed" in said(good | {"journal.db": good["journal.db"][:-1] + b"\1"})
     assert "is missing" in said({name: octets for name, octets in good.items() if name != "manifest.p7s"})
