@@ -193,11 +193,11 @@ def _read_members(
         cms.verify_cms(signature, signers, octets)
         manifest = BackupManifest.read(octets)
     except Unverified as error:
-        said = phrase(
+        unfit = phrase(
             "the hub's signature does not fit: {error}; if its key was changed since, --signer names the old certificate",
             error=str(error),
         )
-        raise BackupUnfit(said) from None
+        raise BackupUnfit(unfit) from None
     except ManifestUnreadable as error:
         raise BackupUnfit(phrase("its manifest cannot be read: {error}", error=str(error))) from None
     place = choose(manifest)
