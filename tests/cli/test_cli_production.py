@@ -168,7 +168,7 @@ def test_check_finds_only_what_is_still_to_come_from_the_ca(typed: Type, home: P
     refused = typed("-c", home / "hub.toml", "check")
     assert refused.exit_code == 78
     (count, mistake) = refused.stderr.strip().splitlines()
-    assert count == "1 mistakes:"
+    assert count == "1 mistake:"
     assert mistake.startswith("hub.toml: pki.certificate: has not come from the CA yet")
     assert "`lienthong enroll FILE` takes it in" in mistake
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, read_language, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, read_language, say, t
 from hub.domain.errors import Mistake
+from hub.language.phrases import phrases
 
 
 @command(
@@ -56,7 +57,7 @@ def check_hub(screen: Screen, connect: bool) -> None:
         click.echo(t("Warnings:"), err=True)
         screen.mistakes(findings.warnings, kind="warning")
     if mistakes:
-        click.echo(t("{count} mistakes:", count=len(mistakes)), err=True)
+        click.echo(say(phrases("{count} mistake:", "{count} mistakes:", count=len(mistakes))), err=True)
         screen.mistakes(mistakes)
         exit_command(CONFIGURATION)
     if unreachable:
