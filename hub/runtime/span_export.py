@@ -39,6 +39,7 @@ class SpanExport(Service):
     _endpoint: str  #: URL of the collector
     _node: str  #: name of the node
     _version: str  #: of the program
+    _exporter: Any = attrs.field(default=None, init=False)
     _processor: Any = attrs.field(default=None, init=False)
     _resource: Any = attrs.field(default=None, init=False)
 
@@ -50,8 +51,9 @@ class SpanExport(Service):
         Service.startService(self)
         named = {"service.name": "lienthong", "service.version": self._version, "service.instance.id": self._node}
         self._resource = Resource(named)
+        self._exporter = _make_exporter(self._endpoint)
         self._processor = BatchSpanProcessor(
-            _make_exporter(self._endpoint),
+            self._exporter,
             max_queue_size=QUEUED,
             max_export_batch_size=TOGETHER,
             schedule_delay_millis=EVERY * 1000,
@@ -70,6 +72,8 @@ class SpanExport(Service):
             ending = threading.Thread(target=processor.shutdown, name="spans-end", daemon=True)
             ending.start()
             ending.join(LAST)
+            if ending.is_alive():
+                self._exporter.shutdown()  # no sending begins any more, and none is tried again
 
     def tell(self, span: WorkSpan) -> None:
         """Queue *span*."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
@@ -20,6 +21,17 @@ from tests.waiting import PATIENCE, until
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 MESSAGE = "0192f0c1-0000-7000-8000-000000000001"
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(autouse=True)
+def every_thread_ends():
+    """No thread of the SDK is left: it draws random numbers, which Hypothesis forbids in the tests that come next."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "spans-end":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+    assert not [each.name for each in threading.enumerate() if "Otel" in each.name]
 
 
 @contextmanager
