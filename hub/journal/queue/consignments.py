@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from hub.domain.model import Consignment
+from hub.domain.model import Consignment, Message
 from hub.journal import blobs, search
 from hub.journal.queue.claims import Claim
 from hub.store.hot_statements import HotStatement
@@ -26,9 +26,25 @@ _SMALL = HotStatement(
 def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
     """Return the content of *claim*. Raises KeyError if the journal has none."""
     found = search.read_message(tx, claim.message)
+    return _make_consignment(tx, claim, found, blobs.read_blob(tx, found.sha256))
+
+
+def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Consignment | None]:
+    """Return the content of each of *claims*, or None where it is longer than one part (`blobs.PART`)."""
+    if not claims:
+        return []
+    found = {row.id: row._asdict() for row in _SMALL.read(tx, {"ids": [claim.message for claim in claims]})}
+    rows = [(claim, found.get(claim.message)) for claim in claims]
+    return [
+        None if row is None else _make_consignment(tx, claim, search.read_message_row(row), bytes(row["octets"]))
+        for claim, row in rows
+    ]
+
+
+def _make_consignment(tx: Transaction, claim: Claim, found: Message, octets: bytes) -> Consignment:
     return Consignment(
         message=found,
-        content=blobs.read_blob(tx, found.sha256),
+        content=octets,
         recipients=claim.recipients,
         attempt=claim.number,
         again=claim.again,
@@ -37,29 +53,6 @@ def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
         unsure_until=_read_unsure_end(tx, claim),
         earlier=_read_earlier(tx, claim),
     )
-
-
-def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Consignment | None]:
-    """Return the content of each of *claims*, or None where it is longer than one part (`blobs.PART`)."""
-    if not claims:
-        return []
-    found = {row.id: row._asdict() for row in _SMALL.read(tx, {"ids": [claim.message for claim in claims]})}
-    return [
-        Consignment(
-            message=search.read_message_row(found[claim.message]),
-            content=bytes(found[claim.message]["octets"]),
-            recipients=claim.recipients,
-            attempt=claim.number,
-            again=claim.again,
-            named=claim.named,
-            unsure=claim.unsure,
-            unsure_until=_read_unsure_end(tx, claim),
-            earlier=_read_earlier(tx, claim),
-        )
-        if claim.message in found
-        else None
-        for claim in claims
-    ]
 
 
 def _read_unsure_end(tx: Transaction, claim: Claim) -> datetime | None:
