@@ -42,11 +42,16 @@ def close_lines(town: Town, lines: Sequence[socket.socket]) -> list[float]:
     return closed
 
 
-def open_lines(town: Town, name: str, count: int) -> list[DocumentsClient]:
-    """Agree to the certificate *name* alone, and call with it over so many connections."""
-    hub = town.nodes[0]
+def agree(hub: RunningHub, name: str) -> None:
+    """Issue a certificate *name*, and write that the partner has no other."""
     hub.issue(name)
     hub.cli("partners", "add", PARTNER, "--certificate", hub.files(name)["certificate"], "--unit", "*", "--replace")
+
+
+def open_lines(town: Town, name: str, count: int) -> list[DocumentsClient]:
+    """Agree to the certificate *name*, and call with it over so many connections."""
+    hub = town.nodes[0]
+    agree(hub, name)
     hub.cli("reload")
     found = [town.connect(hub, name) for _ in range(count)]
     for at, client in enumerate(found):
@@ -76,9 +81,7 @@ def show(words: Sequence[str]) -> None:
             town.honest = [town.call(hub, name) for name in HONEST.values()]
             for number in range(options.rounds):
                 clients = open_lines(town, f"edition-{number}", options.lines)
-                hub.issue("next")
-                certificate = hub.files("next")["certificate"]
-                hub.cli("partners", "add", PARTNER, "--certificate", certificate, "--unit", "*", "--replace")
+                agree(hub, "next")
                 closed += close_lines(town, [client._connection.sock for client in clients])
                 for client in clients:
                     client.close()
