@@ -15,14 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hub.cli.documents_client import HubUnavailable
 from hub.cli.screen import CONFIGURATION
 from hub.security import sample_pki
+from hub.web.soap_listener import IDLE
 from tests.packets import document
 from tests.pki import pem
 from tests.running import until
 
 pytestmark = pytest.mark.slow
-
-#: Seconds after which the hub closes a connection on which nobody calls.
-IDLE = 60
 
 
 class Place(BaseHTTPRequestHandler):
