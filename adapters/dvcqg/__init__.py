@@ -85,9 +85,8 @@ class _Bringing:
     unsure: bool  #: an attempt before this one may have brought a part of it
     batch: str = ""  #: name of the batch that is sent
     twice: bool = False  #: a part of it may be there twice
-    _before: str | None = attrs.field(
-        init=False
-    )  #: the batch that the last conversation sent last; None: not remembered
+    #: the batch that the last conversation sent last; None: not remembered
+    _before: str | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._before = self.session.endpoint.notes.recall(self._note, self.session.now)

@@ -272,10 +272,9 @@ def _plan_announcement(
         _show(screen, own, found)
         screen.note(t("Nothing was written"))
         exit_command(FAILED)
+    # else the hub would refuse the switch, when partners have the certificate already
     untrusted = next((each for each in own if each.code == "trust"), None)
-    if (
-        untrusted is not None and not despite
-    ):  # the hub would refuse the switch, when partners have the certificate already
+    if untrusted is not None and not despite:
         raise CommandStop(
             t(
                 "the hub itself refuses it: {reason}; trust its CA first: `lienthong trust add`",
