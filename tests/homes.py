@@ -72,3 +72,12 @@ def _written() -> TemporaryDirectory[str]:  # gone when the interpreter ends
     done = CliRunner().invoke(lienthong, ["init", home, "--soap-port", "0", "--admin-port", "0"])
     assert done.exit_code == 0, done.output
     return place
+
+
+def lay_secret(home: Path, code: str, name: str, text: str) -> Path:
+    """Lay a secret into the folder of the secrets of the partner *code*, as a person with a shell does."""
+    file = home / "secrets" / code / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{text}\n", "utf-8")
+    file.chmod(0o600)
+    return file

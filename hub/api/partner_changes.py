@@ -4,6 +4,7 @@ An order is the page's (`hub.console.exchange.partner_orders`): without `apply` 
 the SHA-256 of the partner's file as the caller read it, so that of two editors the second is told.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import attrs
@@ -32,6 +33,16 @@ _SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
 _APPLY = phrase("true: make the change; else it is only judged and shown")
 _REASON = phrase("needed with apply; it is recorded")
 _PEM = phrase("certificate and its chain, PEM")
+_SECRETS = phrase("secrets to write; with another address or transport every one that the adapter uses")
+
+
+@attrs.frozen(kw_only=True)
+class ApiSecret:
+    """A secret to write into the folder of the partner's secrets. No operation reads one."""
+
+    asked = True
+    name: Annotated[str, phrase("name of the setting without `-file`, such as password")]
+    value: Annotated[str, phrase("the secret itself"), LONG] = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +52,7 @@ class ApiPartnerAddition:
     asked = True
     code: str
     set: Annotated[tuple[str, ...], phrase("KEY=VALUE, as after `partners set`")] = ()
+    secrets: Annotated[tuple[ApiSecret, ...], _SECRETS] = ()
     certificate: Annotated[str | None, _PEM, LONG] = None
     reason: Annotated[str, _REASON] = ""
     apply: Annotated[bool, _APPLY] = False
@@ -54,6 +66,7 @@ class ApiPartnerChange:
     seen: Annotated[str, _SEEN]
     set: Annotated[tuple[str, ...], phrase("KEY=VALUE; of a list also KEY+=VALUE and KEY-=VALUE")] = ()
     unset: Annotated[tuple[str, ...], phrase("keys to remove, so that their default holds")] = ()
+    secrets: Annotated[tuple[ApiSecret, ...], _SECRETS] = ()
     reason: Annotated[str, _REASON] = ""
     apply: Annotated[bool, _APPLY] = False
 
@@ -105,16 +118,16 @@ async def add_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     if not call.user.sees_partner(wanted.code):
         raise ApiProblem("not-found")
     added = None if wanted.certificate is None else _read_certificate(wanted.certificate)
-    order = PartnerOrder(new=True, assignments=wanted.set, added=added)
+    order = PartnerOrder(new=True, assignments=wanted.set, secrets=_read_secrets(wanted.secrets), added=added)
     return await _order(parts, call, wanted.code, order, "")
 
 
 async def change_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Change the settings of a partner."""
     wanted: ApiPartnerChange = call.body
-    if not wanted.set and not wanted.unset:
-        raise ApiProblem("order-unfit", flaws=[NamedFlaw("set", phrase("say what to change: set, or unset"))])
-    order = PartnerOrder(assignments=wanted.set, unset=wanted.unset)
+    if not wanted.set and not wanted.unset and not wanted.secrets:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("set", phrase("say what to change: set, unset, or secrets"))])
+    order = PartnerOrder(assignments=wanted.set, unset=wanted.unset, secrets=_read_secrets(wanted.secrets))
     return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
 
 
@@ -137,6 +150,10 @@ async def remove_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await _order(
         parts, call, find_partner(parts, call).code, PartnerOrder(leaves=True), call.body.seen, leave=call.body.leave
     )
+
+
+def _read_secrets(secrets: Sequence[ApiSecret]) -> dict[str, str]:
+    return {each.name: each.value for each in secrets}
 
 
 def _read_certificate(text: str) -> bytes:

@@ -59,6 +59,7 @@ class ApiPartnerSettings:
     certificates: Sequence[ApiHeldCertificate]
     granted: Annotated[Sequence[str], phrase("what it may call")]
     files: Annotated[Sequence[PartnerFile], phrase("its mapping, and the files that the mapping lists")]
+    secrets: Annotated[Sequence[str], phrase("names of the secrets in its folder, which a setting NAME-file may name")]
     pending: Annotated[Sequence[str], phrase("changes of the file that are not in force yet")]
     mistakes: Annotated[Sequence[ApiMistake], phrase("why the files could not be read")]
 
@@ -81,6 +82,7 @@ class ApiPartnerSettings:
             ],
             granted=view.granted,
             files=view.files,
+            secrets=look.secrets,
             pending=look.pending,
             mistakes=list(map(ApiMistake.of, look.mistakes)),
         )

@@ -16,7 +16,7 @@ _AT_START = (
 )
 _AT_ONCE = (
     *("name", "province", "upstream", "incidents", "alerts", "links", "replay", "console", "units", "archive"),
-    "retention",
+    *("exchange", "retention"),
 )
 
 

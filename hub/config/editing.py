@@ -42,8 +42,11 @@ class FileEdit:
     """One file to write, or to take away."""
 
     path: Path
-    before: bytes | None  #: the content that the edit was planned from; None: there was no such file
-    after: bytes | None  #: the new content; None: the file goes. Its content stays in `NAME.old`
+    #: the content that the edit was planned from; None: there was no such file
+    before: bytes | None = attrs.field(repr=False)
+    #: the new content; None: the file goes. Its content stays in `NAME.old`
+    after: bytes | None = attrs.field(repr=False)
+    mode: int | None = None  #: the permissions of the file; None: as before, or those of any new file
 
 
 def edit_toml(text: str, changes: Mapping[str, Value], shown: str) -> str:
@@ -201,7 +204,7 @@ def _write_edit(edit: FileEdit) -> list[Path]:
     if edit.after is None:
         _remove(edit.path)
     else:
-        _write_with_mode(edit.path, edit.after)
+        _write_with_mode(edit.path, edit.after, edit.mode)
     return kept
 
 
@@ -219,10 +222,10 @@ def _remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def _write_with_mode(path: Path, content: bytes) -> None:
-    """Write *content* to *path* with the permissions of the file that is or was there."""
+def _write_with_mode(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write *content* to *path* with the permissions *mode*, or those of the file that is or was there."""
     alike = next((each for each in (path, _name_backup(path)) if each.exists()), None)
-    write_atomically(path, content, None if alike is None else alike.stat().st_mode & 0o7777)
+    write_atomically(path, content, mode or (None if alike is None else alike.stat().st_mode & 0o7777))
 
 
 def _name_backup(path: Path) -> Path:

@@ -1,7 +1,10 @@
-"""Reads the files of a partner's folder: the mapping that `[settings]` names, and the files that its hashes list.
+"""Reads the files of a partner's folders: the mapping that `[settings]` names, the files that its hashes list, its secrets.
 
 Knows the names, sizes and hashes of the files. Does not know what a mapping means: `hub.partner.soap_mapping` does.
 The files are read with the configuration, so an adapter opens none, and a reload sees every change of them.
+
+A secret is a file in `secrets/CODE/`, the folder of that partner's secrets, and is named without a path. A path is a file
+elsewhere, which only a person who edits the partner's file by hand can name.
 """
 
 import errno
@@ -32,6 +35,32 @@ _PLACE_EXPECTED = phrase("a file in a folder of partners/, such as dvc/mapping.t
 _HASHES_EXPECTED = phrase('a table of files: their names, each with its SHA-256, such as "dichvu.wsdl" = "9f86d081…"')
 
 
+#: The folder in which each partner has one for its secrets, below that of `hub.toml`.
+SECRETS = "secrets"
+SECRET_EXPECTED = phrase("the name of a file in the folder of the partner's secrets, without a path")
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a secret may have that *name*. A file that was replaced or set aside, `NAME.old`, is none any more."""
+    return is_kept_file_name(name) and not name.endswith(".old")
+
+
+def is_path(written: str) -> bool:
+    """Tell whether *written*, the value of a `NAME-file`, names a file outside the folder of the partner's secrets."""
+    return "/" in written
+
+
+def find_secret_file(home: Path, code: str, written: str) -> Path:
+    """Return the file that *written*, the value of a `NAME-file` of the partner *code*, names."""
+    return home / written if is_path(written) else home / SECRETS / code / written
+
+
+def list_secret_names(home: Path, code: str) -> tuple[str, ...]:
+    """Return the names of the secrets that lie in the folder of the partner *code*. *home* is the directory of `hub.toml`."""
+    found = (home / SECRETS / code).glob("*")
+    return tuple(sorted(each.name for each in found if is_secret_name(each.name) and each.is_file()))
+
+
 def is_kept_file_name(name: str) -> bool:
     """Tell whether a file of a partner's folder may have that *name*: letters, digits and `_ . -`, no path."""
     return re.fullmatch(_NAME, name) is not None
@@ -43,12 +72,29 @@ class _Unfit(Exception):
 
 @attrs.define
 class PartnerFileReader:
-    """Reads files below `partners/` of the directory *home* of `hub.toml`."""
+    """Reads files below `partners/` and `secrets/` of the directory *home* of `hub.toml`."""
 
     _home: Path
     _mistakes: list[Mistake]
-    #: files that are not written yet, by their path below `partners/`
+    #: files that are not written yet, by their path below *home*
     _candidates: Mapping[str, bytes] = attrs.field(factory=dict)
+
+    def read_secret(self, code: str, written: str, wrong: Callable[[Phrase, Phrase], None]) -> str | None:
+        """Return the secret of the partner *code* that *written* names, without its last line feed. None after a mistake."""
+        if not is_path(written) and not is_secret_name(written):
+            wrong(phrase("{value} does not fit", value=show_value(written)), SECRET_EXPECTED)
+            return None
+        file = find_secret_file(self._home, code, written)
+        shown = f"{SECRETS}/{code}/{written}" if not is_path(written) else f"{file}"
+        try:
+            content = self._candidates.get(shown)
+            return (file.read_bytes() if content is None else content).decode().rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            wrong(
+                phrase("{home} cannot be read: {error}", home=shown, error=name_system_error(error)),
+                phrase("a file that holds the secret and nothing else"),
+            )
+            return None
 
     def read(self, place: str, wrong: Callable[[Phrase, Phrase], None]) -> dict[str, bytes]:
         """Return the mapping at *place*, such as `dvc/mapping.toml`, and the files that it lists, by their names.
@@ -104,7 +150,7 @@ class PartnerFileReader:
     def _load(self, folder: str, name: str, most: int) -> bytes:
         """Return the content of `partners/FOLDER/NAME`. Follows no symbolic link below `partners/`. Raises _Unfit."""
         place = f"{folder}/{name}"
-        content = self._candidates.get(place)
+        content = self._candidates.get(f"partners/{place}")
         if content is None:
             try:
                 content = _read_regular_file(self._home / "partners", folder, name, most)

@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 
 from hub.config.editing import Value
+from hub.config.partner_files import SECRET_EXPECTED, is_secret_name
 from hub.config.values import Partner
 from hub.language.phrases import Phrase, phrase
-from hub.partner.adapter_settings import Setting
+from hub.partner.adapter_settings import SECRET_FILE, Setting
 from hub.partner.policy import KEYS, Policy, write_policy
 
 #: Keys whose value is one text, and keys whose value is a list of texts.
@@ -130,7 +131,13 @@ def parse_partner_changes(
         if table:
             if how != "=":
                 raise AssignmentUnfit(phrase("{key} is no list: write {key}=VALUE", key=key))
-            _put(changes, key, table, name, _read_text(key, value))
+            _put(
+                changes,
+                key,
+                table,
+                name,
+                _read_secret_name(key, value) if is_secret_key(key) else _read_text(key, value),
+            )
         elif name in LISTS:
             now = changes.get(name, before.get(name, ()))
             _put(changes, key, "", name, _read_list(how, value, now))
@@ -168,6 +175,17 @@ def _put(changes: dict[str, Value], key: str, table: str, name: str, value: Valu
 def _read_text(key: str, value: str) -> str:
     if not value:
         raise AssignmentUnfit(phrase("{key} has no value; --unset {key} removes it", key=key))
+    return value
+
+
+def is_secret_key(key: str) -> bool:
+    """Tell whether *key* is one of `settings` that names the file of a secret."""
+    return key.startswith(f"{SETTINGS}.") and key.endswith(SECRET_FILE)
+
+
+def _read_secret_name(key: str, value: str) -> str:
+    if not is_secret_name(_read_text(key, value)):
+        raise AssignmentUnfit(phrase("{key} is {expected}", key=key, expected=SECRET_EXPECTED))
     return value
 
 

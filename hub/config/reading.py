@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 from cryptography import x509
@@ -51,7 +51,7 @@ from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.language.system_errors import name_system_error
-from hub.partner.adapter_settings import MAPPING
+from hub.partner.adapter_settings import MAPPING, SECRET_FILE
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
@@ -90,7 +90,7 @@ def read_config(
     """Return the configuration at *path*. `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
 
     *candidates* (partner code -> TOML) stand in for partner files that are not written yet; None: the file is away.
-    *partner_files* (path below `partners/` -> content) do so for the files of partners' folders. If *set_aside* is given, it
+    *partner_files* (path below the directory -> content) do so for the files of partners' folders. If *set_aside* is given, it
     receives the mistakes of partner files, and the configuration omits these partners. It serves callers that need only
     the rest. Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
     that need a clock, a database or a socket.
@@ -119,8 +119,8 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    archive, portal, units, replay, console, (alerts, operator_alerts), (backup, witness), tracing = (
-        _archive(table.table("archive"), home, data),
+    (archive, exchange), portal, units, replay, console, (alerts, operator_alerts), (backup, witness), tracing = (
+        (_archive(table.table("archive"), home, data), _exchange(table.table("exchange"), home)),
         _portal(table.table("portal")),
         _units(table.table("units"), province),
         _replay(table.table("replay")),
@@ -139,7 +139,7 @@ def read_config(
     signing = officials.read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
     table.close()
 
-    partners, wrong = _partners(home, candidates or {}, partner_files or {})
+    partners, wrong = _partners(home, candidates or {}, partner_files or {}, exchange)
     links = link_settings.read_link_settings(
         links_table, frozenset(partners) | _list_partner_files(home, candidates or {}).keys()
     )
@@ -209,6 +209,7 @@ def read_config(
         ),
         data=data,
         archive=archive,
+        exchange=exchange,
         workers=workers,
         free_disk=free_disk,
         feed=feed,
@@ -420,6 +421,13 @@ def _archive(table: ConfigTable, home: Path, data: Path) -> Path:
     return folder
 
 
+def _exchange(table: ConfigTable, home: Path) -> Path | None:
+    """Return the folder below which the directories of partners must be. Return None without one."""
+    text = table.text("folder", "")
+    table.close()
+    return Path(os.path.normpath(home / text)) if text else None
+
+
 def _replay(table: ConfigTable) -> ReplaySettings:
     """Return the settings of replay plans."""
     over = table.number("approve-over", -1, least=0, most=1_000_000_000)
@@ -524,7 +532,7 @@ def _list_tellers(partners: Mapping[str, Partner]) -> tuple[reporting.Teller, ..
 
 
 def _partners(
-    home: Path, candidates: Mapping[str, str | None], partner_files: Mapping[str, bytes]
+    home: Path, candidates: Mapping[str, str | None], partner_files: Mapping[str, bytes], exchange: Path | None
 ) -> tuple[dict[str, Partner], list[Mistake]]:
     """Return the partners whose files can be read, in the natural order of their codes, and all mistakes of these files."""
     partners: dict[str, Partner] = {}
@@ -536,8 +544,25 @@ def _partners(
         before, text = len(mistakes), candidates.get(code)
         content: Mapping[str, object] = _toml(path, shown, mistakes) if text is None else tomllib.loads(text)
         if len(mistakes) == before:
-            partners[code] = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes, reader)
+            partner = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes, reader)
+            partners[code] = _place_directory(partner, exchange, mistakes)
     return partners, mistakes
+
+
+def _place_directory(partner: Partner, exchange: Path | None, mistakes: list[Mistake]) -> Partner:
+    """Return *partner* with the folder below which its directory is. Records a mistake if its directory is elsewhere."""
+    place = find_url_directory(partner.url or "")
+    if place is None:
+        return partner
+    if exchange is None or exchange not in place.parents:
+        wrong = phrase("{url} is not below the folder of directories", url=repr(partner.url))
+        expected = (
+            phrase("[exchange] folder in hub.toml: the folder below which partners have their directories")
+            if exchange is None
+            else phrase("a directory below {url}, the folder of [exchange] in hub.toml", url=exchange.as_uri())
+        )
+        mistakes.append(Mistake(f"partners/{partner.code}.toml: url", wrong, expected))
+    return attrs.evolve(partner, exchange=exchange)
 
 
 def is_partner_code(code: str) -> bool:
@@ -573,7 +598,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
     policy, wrongs = parse_policy(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
     own = table.table("settings")
-    settings, secrets = _settings(own, home)
+    settings, secret_files, secrets = _settings(own, code, reader)
     mapping = settings.get(MAPPING)
     partner = Partner(
         code=code,
@@ -593,6 +618,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
         contracts=table.texts("contracts", ()),
         settings=settings,
         secrets=secrets,
+        secret_files=secret_files,
         files={} if mapping is None else reader.read(mapping, partial(own.wrong, MAPPING)),
         policy=policy,
     )
@@ -615,30 +641,22 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
     return partner
 
 
-def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the adapter's settings: texts by name, and the contents of the files that `NAME-file` keys name, by NAME.
-
-    A trailing line feed is removed from the content of a file.
-    """
-    texts, secrets = {}, {}
+def _settings(
+    table: ConfigTable, code: str, reader: PartnerFileReader
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return the adapter's settings: texts by name, and by NAME what `NAME-file` keys name, and the contents of these files."""
+    texts, named, secrets = dict[str, str](), dict[str, str](), dict[str, str]()
     for key, value in table.pairs().items():
         if not isinstance(value, str) or not value:
             table.wrong(key, phrase("{value} does not fit", value=show_value(value)), phrase("text in quotes"))
-        elif key.endswith("-file"):
-            value = table.place_credential(key, value)  # noqa: PLW2901 - the same file by its path
-            if not value:
-                continue
-            try:
-                secrets[key.removesuffix("-file")] = (home / value).read_text("utf-8").rstrip("\r\n")
-            except (OSError, ValueError) as error:
-                table.wrong(
-                    key,
-                    phrase("{home} cannot be read: {error}", home=home / value, error=name_system_error(error)),
-                    phrase("a file that holds the secret and nothing else"),
-                )
+        elif key.endswith(SECRET_FILE):
+            name, placed = key.removesuffix(SECRET_FILE), table.place_credential(key, value)
+            content = reader.read_secret(code, placed, partial(table.wrong, key)) if placed else None
+            if content is not None:
+                named[name], secrets[name] = value, content
         else:
             texts[key] = value
-    return texts, secrets
+    return texts, named, secrets
 
 
 def _schemes(transport: PartnerTransport, url: str) -> tuple[str, ...]:
@@ -667,12 +685,27 @@ def _any_url(schemes: Collection[str]) -> Phrase:
     return phrase("a URL without user, password or fragment that begins with {schemes}", schemes=", ".join(schemes))
 
 
+def find_url_directory(url: str) -> Path | None:
+    """Return the directory that a `file:` URL names, without `..`; links are not followed. Return None for another URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # `find_url_flaw` says it
+        return None
+    return Path(os.path.normpath(unquote(parts.path))) if parts.scheme == "file" else None
+
+
+def lies_in_exchange(place: Path, exchange: Path | None) -> bool:
+    """Tell whether the directory *place* lies in the folder *exchange*, links followed."""
+    return exchange is not None and place.resolve().is_relative_to(exchange.resolve())
+
+
 def find_url_flaw(url: str, schemes: Collection[str]) -> Phrase | None:
     """Return what is wrong with *url*, which must have one of *schemes*. Return None if nothing is wrong."""
     try:
         parts = urlsplit(url)
         placed = parts.path if parts.scheme == "file" else parts.hostname
         sound = parts.scheme in schemes and placed and parts.port != 0 and not parts.fragment
+        sound = sound and (parts.scheme != "file" or (not parts.netloc and unquote(parts.path).isprintable()))
         if not sound or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
             return phrase("{url} does not fit", url=repr(url))
     except ValueError as error:

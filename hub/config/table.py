@@ -21,7 +21,8 @@ _REQUIRED: Any = object()
 _QUOTED = phrase("text in quotes")
 #: The folder in which systemd lays the credentials of a service (systemd.exec(5), LoadCredential=), at the beginning of a path.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
-_IN_CREDENTIALS = f"${{{CREDENTIALS}}}/"
+#: The beginning of such a path.
+IN_CREDENTIALS = f"${{{CREDENTIALS}}}/"
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 
@@ -74,9 +75,9 @@ class ConfigTable:
 
         Return "" after a mistake.
         """
-        if not value.startswith(_IN_CREDENTIALS):
+        if not value.startswith(IN_CREDENTIALS):
             return value
-        folder, name = os.environ.get(CREDENTIALS, ""), value.removeprefix(_IN_CREDENTIALS)
+        folder, name = os.environ.get(CREDENTIALS, ""), value.removeprefix(IN_CREDENTIALS)
         if not folder:
             expected = phrase("a start by systemd with LoadCredential={name}:…", name=name)
             self.wrong(key, phrase("{variable} is not set", variable=CREDENTIALS), expected)

@@ -78,8 +78,12 @@ class Partner:
     ] = ()  #: SERVICE@EDITION: the contracts of which it uses another edition than the main one
     settings: Mapping[str, str] = attrs.field(factory=dict)  #: settings of its adapter
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: settings of its adapter that come from files
+    secret_files: Mapping[str, str] = attrs.field(
+        factory=dict
+    )  #: the file of each secret, as the partner's file names it
     #: the mapping that `[settings]` names and the files that it lists, by their names; all are in one folder
     files: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
+    exchange: Path | None = None  #: the folder below which its directory must be; None: it has none
     policy: Policy = attrs.field(factory=Policy)
 
     @property
@@ -194,6 +198,7 @@ class Config:
     secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with its configuration key
     data: Path
     archive: Path  #: the folder of archive files
+    exchange: Path | None = None  #: the folder below which the directories of partners must be; None: there are none
     workers: int = 1  #: processes that serve the SOAP port; 1: the node's own process serves it
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     feed: Broker | None = None

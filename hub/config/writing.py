@@ -56,11 +56,11 @@ def _list(key: str, values: Iterable[str]) -> str:
 
 
 def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Write *content* to *path* atomically, and wait until file and name are on the disk. Creates its directory.
+    """Write *content* to *path* atomically, and wait until file and name are on the disk. Creates its directories.
 
     *mode*: its permissions, from the first octet on; None: those of any new file.
     """
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:
         if mode is not None:

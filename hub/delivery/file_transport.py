@@ -1,6 +1,7 @@
 """Carries out an adapter's requests in a directory that the partner also reads and writes. Knows files, no dialect.
 
-A URL `file:///srv/drop/out/a.xml` must be a file below the partner's own URL, such as `file:///srv/drop`.
+A URL `file:///srv/drop/out/a.xml` must be a file below the partner's own URL, such as `file:///srv/drop`, and that one a
+directory below `[exchange] folder`, links followed.
 
     PUT   writes a file completely or not at all: 201; 200 if the same octets exist already, 409 if others do
     GET   returns a file's octets, or the names in a directory as a sorted JSON list, without links and files that are
@@ -20,6 +21,7 @@ import attrs
 
 from hub.config import Partner
 from hub.config.durable_files import sync_folder
+from hub.config.reading import lies_in_exchange
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.fair_queue import Owner
@@ -43,8 +45,8 @@ class DirectoryCarrier:
 
     async def carry(self, request: Request, partner: Partner, progress: CallProgress) -> Reply:
         """Carry out *request* in the directory of *partner*. Raises `Unreachable`, OSError."""
-        root = _path(partner.url or "")
-        return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)
+        place = _path(partner.url or ""), partner.exchange
+        return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, *place)
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
@@ -52,7 +54,9 @@ def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reacto
     return DirectoryCarrier(work).carry
 
 
-def _do(request: Request, root: Path) -> Reply:
+def _do(request: Request, root: Path, exchange: Path | None) -> Reply:
+    if not lies_in_exchange(root, exchange):
+        raise Unreachable(f"{root} is not below {exchange}")
     if not root.is_dir():
         raise Unreachable(f"{root} is not a directory")
     path = _below(request.url, root)

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -18,6 +19,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from hub.config import Config, Partner
+from hub.config.reading import find_url_directory, lies_in_exchange
 from hub.domain.errors import Rejected
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase, verbatim
@@ -66,7 +68,7 @@ def check_outbound(partner: Partner, config: Config, now: datetime, *, asks: boo
         return
     parts = urlsplit(partner.url)
     if parts.scheme == "file":
-        yield _try_folder(parts.path)
+        yield _try_folder(find_url_directory(partner.url) or Path(), partner.exchange)
         return
     port, host = parts.port or _PORTS.get(parts.scheme), parts.hostname or ""
     if port is None or not host:
@@ -115,8 +117,8 @@ def _make_step(
     return ConnectionStep(direction=CallDirection.OUT, name=name, verdict=verdict, found=found, do=do)
 
 
-def _try_folder(path: str) -> ConnectionStep:
-    if os.access(path, os.W_OK | os.X_OK):
+def _try_folder(path: Path, exchange: Path | None) -> ConnectionStep:
+    if lies_in_exchange(path, exchange) and os.access(path, os.W_OK | os.X_OK):
         return _make_step(
             ConnectionStepName.ADDRESS, StepVerdict.GOOD, phrase("this account may write in {path}", path=path)
         )

@@ -19,6 +19,7 @@ import hub
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.database import find_sqlite_file
+from hub.config.partner_files import find_secret_file, is_path
 from hub.config.revocation_cache import RevocationAnswer
 from hub.config.table import is_credential
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
@@ -31,6 +32,7 @@ from hub.language.phrases import Phrase, phrase, verbatim
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
+from hub.partner.adapter_settings import SECRET_FILE
 from hub.report.form import book
 from hub.report.glance.settings import read_glance
 from hub.runtime import pidfile
@@ -85,6 +87,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         *consistency.find_weak_anchors(config),
         *consistency.find_official_certificate_flaws(config, now),
         *consistency.find_grant_warnings(config),
+        *consistency.find_secret_warnings(config),
         *_secrets(config),
     ]
     judged = [
@@ -233,6 +236,19 @@ def _secrets(config: Config) -> Iterable[Mistake]:
         if not is_credential(file) and file.stat().st_mode & 0o077:
             expected = phrase("a file that only its owner may read: chmod 600")
             yield Mistake(f"hub.toml: {key}", phrase("{file} may be read by others", file=file), expected)
+    for place, file in _list_partner_secrets(config):
+        if file.is_file() and file.stat().st_mode & 0o077:
+            expected = phrase("a file that only its owner may read: chmod 600")
+            yield Mistake(place, phrase("{file} may be read by others", file=file), expected)
+
+
+def _list_partner_secrets(config: Config) -> Iterable[tuple[str, Path]]:
+    """Yield the place and the file of each secret in the folder of a partner's secrets."""
+    for partner in config.partners.values():
+        for name, written in partner.secret_files.items():
+            if not is_path(written):
+                place = f"partners/{partner.code}.toml: settings.{name}{SECRET_FILE}"
+                yield place, find_secret_file(config.path.parent, partner.code, written)
 
 
 def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:

@@ -14,12 +14,15 @@ from cryptography import x509
 
 import adapters
 from hub.config import ANY, Config, Partner
+from hub.config.partner_files import SECRETS, is_path
+from hub.config.table import IN_CREDENTIALS
 from hub.config.trusting import is_signed_by
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, HUB, Receive, RevocationRule, Unit, UnitMark
 from hub.intake import grants
 from hub.language.phrases import Phrase, phrase
+from hub.partner.adapter_settings import SECRET_FILE
 from hub.security import algorithms
 from hub.security.certificates import RENEWAL, Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
@@ -226,6 +229,21 @@ def _find_settings_mistakes(partner: Partner) -> Iterable[Mistake]:
     said = (partner.settings, partner.secrets, partner.files)
     for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, *said):
         yield Mistake(f"partners/{partner.code}.toml: settings.{key}", wrong, expected)
+
+
+def find_secret_warnings(config: Config) -> Iterable[Mistake]:
+    """Yield each secret of a partner that lies outside the folder of its secrets; systemd's credentials may."""
+    for partner in config.partners.values():
+        for name, written in partner.secret_files.items():
+            if is_path(written) and not written.startswith(IN_CREDENTIALS):
+                wrong = phrase("{file} lies outside the folder of the partner's secrets", file=written)
+                expected = phrase(
+                    'the file {place}, and {key} = "{name}"',
+                    place=f"{SECRETS}/{partner.code}/{name}",
+                    key=f"{name}{SECRET_FILE}",
+                    name=name,
+                )
+                yield Mistake(f"partners/{partner.code}.toml: settings.{name}{SECRET_FILE}", wrong, expected)
 
 
 def find_grant_mistakes(config: Config) -> Iterable[Mistake]:

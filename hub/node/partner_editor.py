@@ -6,7 +6,7 @@ A plan is made from the files as they are, and can be written only while they ar
 
 import tempfile
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import adapters
 from hub.config import ANY, Config, Partner, is_partner_code, read_config
 from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
@@ -24,10 +25,17 @@ from hub.config.partner_edit import (
     PartnerEdit,
     PartnerExists,
     PartnerOrder,
+    describe_file_edits,
     describe_partner_change,
     find_certificate,
+    find_foreign_directory,
+    find_kept_secrets,
+    is_called_elsewhere,
+    require_own_places,
+    require_secrets,
 )
-from hub.config.partner_settings import CERTIFICATES, parse_partner_changes
+from hub.config.partner_files import SECRETS, list_secret_names
+from hub.config.partner_settings import CERTIFICATES, SETTINGS, parse_partner_changes
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.config.writing import write_partner_toml
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -36,7 +44,10 @@ from hub.language.phrases import phrase
 from hub.monitoring.partner_view import list_certificate_files, list_partner_certificates
 from hub.node.consistency import find_added_mistakes, find_grant_warnings
 from hub.node.dry_run import rehearse_mapping
+from hub.partner.adapter_settings import SECRET_FILE
 from hub.units.unit_index import UnitIndex
+
+_NONE: Mapping[str, str] = {}
 
 
 @attrs.frozen
@@ -44,6 +55,7 @@ class PartnerEditor:
     """Plans changes of the partners beside one `hub.toml`."""
 
     path: Path  #: `hub.toml`
+    remote: bool = False  #: for a person without a shell: on a page, or through the API
 
     @property
     def home(self) -> Path:
@@ -53,14 +65,14 @@ class PartnerEditor:
     def plan_order(self, code: str, order: PartnerOrder, units: UnitIndex, now: datetime) -> PartnerEdit:
         """Return the plan of *order*. Raises what the plan of its kind raises."""
         if order.new:
-            return self.plan_addition(code, order.assignments, order.added, units, now)
+            return self.plan_addition(code, order.assignments, order.added, units, now, secrets=order.secrets)
         if order.leaves:
             return self.plan_removal(code, units, now)
         if order.added is not None:
             return self.plan_certificate(code, order.added, units, now)
         if order.removed is not None:
             return self.plan_certificate_removal(code, order.removed, units, now, last=order.last)
-        return self.plan_settings(code, order.assignments, order.unset, units, now)
+        return self.plan_settings(code, order.assignments, order.unset, units, now, order.secrets)
 
     def plan_addition(
         self,
@@ -70,10 +82,13 @@ class PartnerEditor:
         units: UnitIndex,
         now: datetime,
         folder: Mapping[str, bytes] | None = None,
+        *,
+        secrets: Mapping[str, str] = _NONE,
     ) -> PartnerEdit:
         """Return the plan of a new partner. *assignments*: `KEY=VALUE`. *content*: its certificate and chain, PEM or DER.
 
-        *folder*: files of its folder `partners/CODE`, by their names. Raises PartnerExists, AssignmentUnfit, ConfigurationFault.
+        *folder*: files of its folder `partners/CODE`, by their names. *secrets*: as in `PartnerOrder`. Raises PartnerExists,
+        AssignmentUnfit, ConfigurationFault.
         """
         if not is_partner_code(code):
             wrong = phrase("{code} is not a valid partner code", code=repr(code))
@@ -81,12 +96,12 @@ class PartnerEditor:
             raise ConfigurationFault([Mistake("partners", wrong, expected)])
         if (self.home / _show(code)).exists():
             raise PartnerExists(phrase("there is a partner {code} already", code=code))
-        changes = parse_partner_changes(assignments, (), {})
+        changes = self._parse_changes(code, assignments, (), secrets, {})
 
         def write(*places: str) -> str:
             return edit_toml(write_partner_toml(name=code, certificates=places), changes, _show(code))
 
-        kept = self._make_folder(code, folder or {})
+        kept = (*self._make_folder(code, folder or {}), *self._lay_secrets(code, secrets))
         if content is None:
             return self._plan(code, "", write(), write(), kept, units, now)
         place = self._find_free_place(code)
@@ -98,13 +113,53 @@ class PartnerEditor:
             return self._plan(code, "", write(place), write(file.name), files, units, now)
 
     def plan_settings(
-        self, code: str, assignments: Iterable[str], unset: Iterable[str], units: UnitIndex, now: datetime
+        self,
+        code: str,
+        assignments: Iterable[str],
+        unset: Iterable[str],
+        units: UnitIndex,
+        now: datetime,
+        secrets: Mapping[str, str] = _NONE,
     ) -> PartnerEdit:
-        """Return the plan to set and unset keys. Raises AssignmentUnfit, ConfigurationFault, KeyError without the partner."""
+        """Return the plan to set and unset keys, and to write *secrets*. Raises AssignmentUnfit, ConfigurationFault, KeyError
+        without the partner.
+        """
         before = self._read(code)
-        changes = parse_partner_changes(assignments, unset, _read_toml(before))
+        changes = self._parse_changes(code, assignments, unset, secrets, _read_toml(before))
         after = edit_toml(before, changes, _show(code))
-        return self._plan(code, before, after, after, (), units, now)
+        return self._plan(code, before, after, after, self._lay_secrets(code, secrets), units, now)
+
+    def _parse_changes(
+        self,
+        code: str,
+        assignments: Iterable[str],
+        unset: Iterable[str],
+        secrets: Mapping[str, str],
+        before: Mapping[str, Any],
+    ) -> dict[str, Value]:
+        """Return the changes of the partner's file. A secret that is written is named after its setting."""
+        require_secrets(secrets)
+        named = [f"{SETTINGS}.{name}{SECRET_FILE}={name}" for name in secrets]
+        changes = parse_partner_changes((*assignments, *named), unset, before)
+        if self.remote:
+            require_own_places(code, changes, before, [each.stem for each in (self.home / "partners").glob("*.toml")])
+        return changes
+
+    def _lay_secrets(self, code: str, secrets: Mapping[str, str]) -> tuple[FileEdit, ...]:
+        """Return the edits that write *secrets* into the folder of the partner's secrets."""
+        places = {self.home / SECRETS / code / name: value for name, value in secrets.items()}
+        return tuple(
+            FileEdit(
+                place, place.read_bytes() if place.is_file() else None, f"{value}\n".encode("utf-8", "replace"), 0o600
+            )
+            for place, value in places.items()
+        )
+
+    def _set_aside(self, code: str, files: Sequence[FileEdit]) -> Iterator[FileEdit]:
+        """Yield the edits that take away, but for `NAME.old`, each secret in the partner's folder that *files* do not write."""
+        written = {each.path for each in files}
+        places = (self.home / SECRETS / code / name for name in list_secret_names(self.home, code))
+        yield from (FileEdit(place, place.read_bytes(), None) for place in places if place not in written)
 
     def plan_certificate(self, code: str, content: bytes, units: UnitIndex, now: datetime) -> PartnerEdit:
         """Return the plan to accept one certificate more. *content*: the certificate and its chain, PEM or DER.
@@ -186,12 +241,9 @@ class PartnerEditor:
         now: datetime,
     ) -> PartnerEdit:
         """Return the plan that turns the partner's file from *before* to *after*. *trial* is read in its place."""
-        if after == before:
+        if after == before and all(each.before == each.after for each in files):
             return PartnerEdit(code=code, files=(), diff=(), changes=())
-        root = self.home / "partners"
-        made = {
-            f"{each.path.relative_to(root)}": each.after for each in files if each.path.parent != root and each.after
-        }
+        made = {f"{each.path.relative_to(self.home)}": each.after for each in files if each.after}
         old, new = self._read_before(), read_config(self.path, candidates={code: trial}, partner_files=made)
         for each in (old, new):
             set_revocation_answers(each, load_revocation_answers(each, now))
@@ -202,6 +254,8 @@ class PartnerEditor:
         if mistakes:
             raise ConfigurationFault(mistakes)
         partner, place = new.partners[code], f"{_show(code)}:"
+        if self.remote:
+            files = (*files, *self._require_address(old.partners.get(code), partner, files))
         held = old.partners.get(code) if before else Partner(code=code, name=code, certificates=())
         warnings += [each for each in find_grant_warnings(new) if each.path.startswith(place)]
         named = [unit for unit in partner.units if unit != ANY]
@@ -209,10 +263,23 @@ class PartnerEditor:
             code=code,
             files=(*files, FileEdit(self.home / _show(code), before.encode() if before else None, after.encode())),
             diff=tuple(write_difference(before, after, _show(code))),
-            changes=describe_partner_change(held, partner),
+            changes=(*describe_partner_change(held, partner), *describe_file_edits(self.home, files)),
             warnings=tuple(warnings),
             units=tuple(unit for unit in named if units.canonical(unit) not in units),
         )
+
+    def _require_address(self, old: Partner | None, new: Partner, files: Sequence[FileEdit]) -> tuple[FileEdit, ...]:
+        """Return what is set aside because the partner is called elsewhere. Raises ConfigurationFault if it may not be."""
+        mistakes = list(find_foreign_directory(old, new))
+        known = new.adapter in adapters.list_adapter_names()
+        own = adapters.list_adapter_settings(new.adapter, new.settings, new.files) if known else ()
+        elsewhere = is_called_elsewhere(old, new, own)
+        if elsewhere:
+            folder = self.home / SECRETS / new.code
+            mistakes += find_kept_secrets(new, {each.path.name for each in files if each.path.parent == folder})
+        if mistakes:
+            raise ConfigurationFault(mistakes)
+        return tuple(self._set_aside(new.code, files)) if elsewhere else ()
 
     def _read(self, code: str) -> str:
         """Return the content of the partner's file. Raises KeyError if there is none."""

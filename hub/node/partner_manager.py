@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from hub.config import Config, read_config
 from hub.config.editing import undo_edits, write_edits
 from hub.config.partner_edit import PartnerEdit, PartnerLook, PartnerOrder, describe_partner_change
+from hub.config.partner_files import list_secret_names
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -60,6 +61,7 @@ class PartnerManager:
         return PartnerLook(
             config=held if partner is not None else config,
             sha256=hashlib.sha256(content).hexdigest(),
+            secrets=list_secret_names(config.path.parent, code),
             pending=pending,
             mistakes=mistakes,
         )
@@ -67,7 +69,7 @@ class PartnerManager:
     def plan(self, tx: Transaction, code: str, order: PartnerOrder, now: datetime) -> PartnerEdit:
         """Return the plan of *order*, judged. Raises as `PartnerEditor.plan_order`."""
         units = unit_registry.read_unit_index(tx, find_local_day(now))
-        return PartnerEditor(self._live.config.path).plan_order(code, order, units, now)
+        return PartnerEditor(self._live.config.path, remote=True).plan_order(code, order, units, now)
 
     def see_trust(self) -> str:
         """Return a hash of the files that say which CAs are trusted."""

@@ -17,11 +17,26 @@ from hub.security.certificates import Anchors, Signer
 _QUOTED = phrase("text in quotes")
 #: The name of the setting, of whichever adapter, that names a file below `partners/`.
 MAPPING = "mapping"
+#: The end of a key of `[settings]` that names the file of a secret.
+SECRET_FILE = "-file"  # noqa: S105 - no secret itself
+#: What names a host or a path, in its simplest forms.
+_PLACES = (
+    "host",
+    "host:443",
+    "10.0.0.5",
+    "host.example",
+    "path/",
+    "/path",
+    *(f"{each}://host/" for each in ("https", "imap")),
+)
 
 
 @attrs.frozen
 class Setting:
     """One key of `[settings]` that an adapter reads. A secret is configured as the file that holds it, `NAME-file`.
+
+    A secret that a person gave on a page is not kept when a setting changes that may say where it is sent: one whose
+    `like` also fits the name of a host or a path. So a narrow `like` spares people typing.
 
     The value of a *file* is the path of a file, relative to the folder of the partners' entries. The file and the files
     beside it that it names are read with the configuration, and stand in `Terms.files`. So an adapter opens none.
@@ -39,7 +54,12 @@ class Setting:
     @property
     def key(self) -> str:
         """Return the key as it is written in the configuration."""
-        return f"{self.name}-file" if self.secret else self.name
+        return f"{self.name}{SECRET_FILE}" if self.secret else self.name
+
+    @property
+    def may_direct(self) -> bool:
+        """Tell whether its value may say where the adapter sends what it sends, as far as its form tells."""
+        return not self.secret and any(map(self.fits, _PLACES))
 
     def fits(self, value: str) -> bool:
         """Tell whether *value* has the required form."""

@@ -124,7 +124,8 @@ def add_sample_partner(directory: Path, name: str, now: datetime) -> None:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write *content* to a new file that only its owner may read. Raises FileExistsError if the file exists."""
+    """Write *content* to a new file that only its owner may read, and make its folder. Raises FileExistsError."""
+    path.parent.mkdir(0o700, parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 

@@ -15,6 +15,7 @@ from hub.domain.model import Accepted, Consignment, Message, MessageState, Postp
 from hub.node import init_province
 from hub.node.consistency import find_adapter_mistakes
 from hub.partner.adapter_settings import Terms
+from tests.homes import lay_secret
 from tests.pages import DOCS, fenced
 from tests.pki import NOW, partner
 
@@ -291,7 +292,7 @@ def test_the_configuration_that_the_how_to_shows_is_right(tmp_path):
     init_province.write_province(home, init_province.ProvincePorts(8443, 8444, 9001, 9002), NOW)
     [shown] = fenced((DOCS / "howto/national-portal.md").read_text("utf-8"), "toml")
     (home / "partners/dvcqg.toml").write_text(shown, "utf-8")
-    (home / "partners/dvcqg.password").write_text("mat-khau-mau\n", "utf-8")
+    lay_secret(home, "dvcqg", "password", "mat-khau-mau")
     config = read_config(home / "hub.toml", {})
     assert config.partners["dvcqg"].secrets == {"password": "mat-khau-mau"}
     assert list(find_adapter_mistakes(config)) == []

@@ -33,6 +33,7 @@ from hub.security.age_files import PrivateKey
 from hub.store import tables, transactions
 from tests import homes
 from tests.conftest import cannot_be_had
+from tests.homes import lay_secret
 from tests.province import NOW, ROUTES, document, entry
 
 pytestmark = pytest.mark.slow
@@ -204,6 +205,14 @@ def test_a_secret_that_only_a_key_of_a_partner_names_is_left_out(backed: Backed)
     members = unpacked(backed.back_up(), backed.key)
     assert "hub/partners/secret.txt" not in members
     assert "partners/secret.txt" in json.loads(members["manifest.json"])["left_out"]
+
+
+def test_the_folders_of_the_secrets_of_partners_are_left_out_whole(backed: Backed) -> None:
+    for name in ("password", "password.old", "laid"):
+        lay_secret(backed.home, "vpub", name, "mat khau")
+    members = unpacked(backed.back_up(), backed.key)
+    assert not [name for name in members if "secrets/" in name]
+    assert "secrets/vpub/password.old" in json.loads(members["manifest.json"])["left_out"]
 
 
 def test_a_damaged_journal_makes_no_backup_and_removes_none(backed: Backed) -> None:

@@ -242,7 +242,7 @@ def test_a_certificate_is_rotated_with_both_in_force_in_between(home: Path, type
     both = read_config(home / "hub.toml").partners["soyte"].certificates
     assert both[0] == old
     assert len(both) == 2
-    assert added["changes"] == [f"certificates: + {hash_certificate(both[1])[:16]}…"]
+    assert added["changes"] == [f"certificates: + {hash_certificate(both[1])[:16]}…", "+ partners/soyte-2.crt"]
     again = row(typed("partners", "certificate", "add", "soyte", str(new), "--json"))
     assert again["written"] is False
     assert typed("partners", "certificate", "remove", "soyte", "ffffffff").exit_code == 4

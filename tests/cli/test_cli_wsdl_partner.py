@@ -87,7 +87,7 @@ def fill_in(home: Path, wanted: dict[str, str] | None = None) -> None:
         assert empty in text, empty
         text = text.replace(empty, filled, 1)
     mapping.write_text(text, "utf-8")
-    (home / "pw").write_text(f"{PASSWORD}\n", "utf-8")
+    homes.lay_secret(home, "dvc", "pw", PASSWORD)
 
 
 @pytest.fixture
@@ -373,7 +373,7 @@ class TestOtherServices:
     def dossiers(self, home: Path) -> Path:
         shutil.copytree(ROOT / "adapters/soap/samples/dichvu", home / "partners/dossiers")
         for name in ("id", "secret"):
-            (home / name).write_text("x\n", "utf-8")
+            homes.lay_secret(home, "dossiers", name, "x")
         (home / "partners/dossiers.toml").write_text(
             'certificates = []\nadapter = "soap"\nservices = ["dossiers"]\nunits = ["H55.77"]\n'
             'url = "https://doitac.example.vn/x"\n[policy]\ntransport = "tls"\n[settings]\n'

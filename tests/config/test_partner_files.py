@@ -90,7 +90,7 @@ class TestWhatIsRead:
         assert read(home).partners["vpcp"].files == {}
 
     def test_what_is_not_written_yet_is_judged_as_if_it_were(self, home: Path) -> None:
-        said = {"dvc/mapping.toml": list_files({"moi.xsd": b"<x/>"}), "dvc/moi.xsd": b"<x/>"}
+        said = {"partners/dvc/mapping.toml": list_files({"moi.xsd": b"<x/>"}), "partners/dvc/moi.xsd": b"<x/>"}
         config = read_config(home / "hub.toml", {}, partner_files=said)
         assert set(config.partners["vpub"].files) == {"mapping.toml", "moi.xsd"}
 

@@ -67,7 +67,7 @@ def test_without_transport_a_partner_still_needs_its_certificate(home: Path) -> 
 
 
 def test_a_secret_is_named_by_its_file_and_a_setting_that_no_adapter_reads_is_a_mistake(home: Path) -> None:
-    (home / "secret").write_text("s3cret\n", "utf-8")
+    homes.lay_secret(home, "axis", "secret", "s3cret")
     said = 'url = "http://10.0.0.5/x"\n[policy]\ntransport = "plain"\ncollect = "10s"\n[settings]\n'
     axis = config_with(home, f'{said}system-id = "00.53.W00"\nkey-file = "secret"\n').partners["axis"]
     assert (axis.settings, axis.secrets) == ({"system-id": "00.53.W00"}, {"key": "s3cret"})

@@ -30,7 +30,7 @@ def ask(tmp_path):
         headers = (("Destination", f"{url}/{destination}"),) if destination else ()
         asked = DirectoryCarrier(run_at_once).carry(
             Request(f"{url}/{path}", body, headers, method),
-            cast("Partner", SimpleNamespace(code="phutho", url=url)),
+            cast("Partner", SimpleNamespace(code="phutho", url=url, exchange=tmp_path)),
             CallProgress(cast("Any", Clock()), 30.0),
         )
         steps: Any = asked
@@ -66,6 +66,16 @@ def test_the_same_file_again_is_no_other_and_another_takes_nobodys_place(ask):
     assert carry("PUT", "out/b.xml", b"two").status == 409
     assert (root / "out/a.xml").read_bytes() == b"one"
     assert names(root / "out") == ["a.xml", "b.xml"]
+
+
+def test_a_directory_that_a_link_leads_out_of_the_folder_of_directories_is_not_used(ask, tmp_path, tmp_path_factory):
+    root, carry = ask
+    outside = tmp_path_factory.mktemp("outside")
+    root.rmdir()
+    root.symlink_to(outside)
+    with pytest.raises(Unreachable):
+        carry("PUT", "a.xml", b"one")
+    assert names(outside) == []
 
 
 def test_what_a_killed_writer_left_is_written_over(ask):

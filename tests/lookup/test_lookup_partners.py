@@ -23,7 +23,7 @@ DANCU_SETTINGS = 'client = "VN:GOV:000.00.00.H55:truc"\nservice = "VN:GOV:000.00
 def home(tmp_path: Path) -> Path:
     """A directory that `init` wrote."""
     home = homes.begin(tmp_path / "tinh")
-    (home / "id").write_text("x")
+    homes.lay_secret(home, "asked", "id", "x")
     return home
 
 

@@ -245,7 +245,7 @@ def test_a_closed_port_an_unknown_name_and_a_partner_that_is_not_called(tmp_path
     assert "nothing listens" in found[ConnectionStepName.TCP][0][2]
     assert verdicts(tried(partner(443, host="nobody.invalid"))) == {"dns": ["failed"]}
     assert verdicts(tried(Partner(code="soyte", name="", certificates=()))) == {"address": ["skipped"]}
-    there = Partner(code="soyte", name="", certificates=(), url=f"file://{tmp_path}")
+    there = Partner(code="soyte", name="", certificates=(), url=f"file://{tmp_path}", exchange=tmp_path)
     assert verdicts(tried(there)) == {"address": ["good"]}
     assert verdicts(tried(Partner(code="soyte", name="", certificates=(), url="file:///nowhere"))) == {
         "address": ["failed"]

@@ -14,6 +14,7 @@ import pytest
 
 import adapters
 from hub.report.form.period import find_month_containing
+from tests.homes import lay_secret
 from tests.running import RunningHub, until
 
 PAGE = Path(__file__).parents[2] / "docs/howto/add-a-system.md"
@@ -88,8 +89,7 @@ def hub(tmp_path, system, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         port = str(system.server_address[1])
         path.write_text(block(section, language).replace("9090", port), "utf-8")
-    (running.home / "secrets").mkdir(mode=0o700)
-    (running.home / "secrets/phananh").write_text("right\n")
+    lay_secret(running.home, "phananh", "token", "right")
     yield running
     running.close()
 
@@ -122,6 +122,6 @@ def test_a_wrong_token_is_told_and_not_hammered_at(hub, system):
     until(hub.is_ready, "another look")
     assert system.asked == asked == 1
     system.reports = [report(1, 1)]
-    (hub.home / "secrets/phananh").write_text("another\n")
+    (hub.home / "secrets/phananh/token").write_text("another\n")
     hub.cli("reload")
     until(lambda: hub.cli("messages", "--count", text=True).strip() == "1", "what waited, once the token is put right")

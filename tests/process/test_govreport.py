@@ -40,6 +40,7 @@ from hub.runtime.thread_pool import run_at_once
 from hub.security import signing
 from hub.store import transactions
 from tests import offices
+from tests.homes import lay_secret
 from tests.offices import Office, hold, opened
 from tests.officials import by_signxml
 from tests.pki import authority, pem
@@ -227,7 +228,7 @@ def dropping(side, monkeypatch):
     carrier = DirectoryCarrier(run_at_once)
 
     def carry(request, _patience):
-        theirs = cast("Partner", SimpleNamespace(code="govreport", url=url))
+        theirs = cast("Partner", SimpleNamespace(code="govreport", url=url, exchange=side.home))
         conversation: Any = carrier.carry(request, theirs, CallProgress(cast("Any", Clock()), 30.0))
         try:
             waiting = conversation.send(None)
@@ -352,6 +353,7 @@ def facts(hub):
 @pytest.mark.slow
 def test_a_hub_hands_a_report_in_and_learns_what_became_of_it(hub):
     with running(hub.home, hub.home / "pki/hub.crt") as system:
+        lay_secret(hub.home, "baocao", "secret", WORD)
         _hand_in_twice(hub, system)
 
 

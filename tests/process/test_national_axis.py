@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from hub.demo.plan import packets
+from tests.homes import lay_secret
 from tests.offices import Office, opened
 from tests.running import RunningHub, until
 
@@ -22,7 +23,7 @@ url = "http://127.0.0.1:{port}/XrdAdapter/adapter"
 
 [settings]
 system-id = "00.55.W00"
-secret-file = "partners/vpcp.secret"
+secret-file = "secret"
 portion = "3"
 sent-wait = "2s"
 
@@ -115,8 +116,7 @@ def own_id(number):
 def country(tmp_path_factory):
     home = tmp_path_factory.mktemp("country")
     hub = RunningHub(home / "hub")
-    secret = hub.home / "partners/vpcp.secret"
-    secret.write_text("m4u-kh0ng-dung-that\n")
+    secret = lay_secret(hub.home, "vpcp", "secret", "m4u-kh0ng-dung-that")
     units = ("--units", "H55.13,H55.14,H55.1", "--elsewhere", "G22,G14", "--national", "100")
     with opened("vxp", home, "--system-id", SYSTEM, "--secret-file", str(secret), *units) as axis:
         (hub.home / "partners/vpcp.toml").write_text(PARTNER.format(port=axis.port))

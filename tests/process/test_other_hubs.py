@@ -15,6 +15,7 @@ import pytest
 from hub.cli.documents_client import DocumentsClient
 from hub.demo.plan import packets
 from hub.edxml import packet
+from tests.homes import lay_secret
 from tests.offices import Office, opened
 from tests.packets import document
 from tests.running import RunningHub, until
@@ -64,8 +65,8 @@ def write_partner(home: Path, name: str, url: str, secrets: dict[str, str]) -> N
     lines = [f'url = "{url}{path}"', f'adapter = "{name}"', f'units = ["{code}"]', 'receive = "push"']
     lines += ["[settings]", settings]
     for secret, text in secrets.items():
-        (home / f"{name}.{secret}").write_text(text + "\n")
-        lines.append(f'{secret}-file = "{name}.{secret}"')
+        lay_secret(home, name, secret, text)
+        lines.append(f'{secret}-file = "{secret}"')
     lines += ["[policy]", 'transport = "plain"', 'collect = "300ms"', 'first-retry = "200ms"', 'max-retry = "400ms"']
     (home / "partners" / f"{name}.toml").write_text("\n".join([*lines, 'timeout = "120s"', ""]))
 

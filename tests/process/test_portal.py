@@ -19,6 +19,7 @@ from hub.report.form.period import parse_period
 from hub.report.signed.element import build_report_element
 from hub.security import signing
 from tests.atoms import A, judged
+from tests.homes import lay_secret
 from tests.offices import Office, hold, opened
 from tests.pki import NOW, partner
 from tests.running import PATIENCE, RunningHub, until
@@ -132,8 +133,8 @@ class Reader:
 
 @pytest.mark.slow
 def test_what_a_person_has_published_is_pushed_and_can_be_pulled_and_nothing_else(hub):
-    (hub.home / "secret").write_text(f"{WORD}\n")
-    with opened("webportal", hub.home, "--secret-file", str(hub.home / "secret")) as portal:
+    secret = lay_secret(hub.home, "portal", "secret", WORD)
+    with opened("webportal", hub.home, "--secret-file", str(secret)) as portal:
         _publish_and_look(hub, portal)
 
 

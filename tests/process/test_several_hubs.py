@@ -19,6 +19,7 @@ import pytest
 
 from hub.demo.plan import packets
 from hub.demo.protocol.reading import read_sample_packet
+from tests.homes import lay_secret
 from tests.offices import Office, opened
 from tests.running import PATIENCE, RunningHub, until
 
@@ -137,8 +138,8 @@ def write_partner(home: Path, name: str, port: int) -> None:
     lines += [f"units = {json.dumps(units)}"] if units else []
     lines += ['receive = "push"', "[settings]", settings]
     for secret, text in secrets.items():
-        (home / f"{name}.{secret}").write_text(text + "\n")
-        lines.append(f'{secret}-file = "{name}.{secret}"')
+        lay_secret(home, name, secret, text)
+        lines.append(f'{secret}-file = "{secret}"')
     lines += ["[policy]", 'transport = "plain"', 'collect = "1s"', 'first-retry = "100ms"', 'max-retry = "400ms"']
     (home / "partners" / f"{name}.toml").write_text("\n".join([*lines, 'timeout = "120s"', ""]))
 

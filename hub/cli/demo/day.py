@@ -32,7 +32,7 @@ _STILL = 120.0
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 AGENCIES = ("G22", "G12", "000.00.27.G14", "H41", "H14.01", "G09.20")
 _SYSTEM = "00.55.W00"
-_SECRETS = {"vpcp": "khoa-bi-mat-mau", "dvcqg": "mat-khau-mau"}
+_SECRETS = {"vpcp/secret": "khoa-bi-mat-mau", "dvcqg/password": "mat-khau-mau"}
 
 #: `partners/CODE.toml` of the partners that are called otherwise than by SOAP.
 _VPCP = """name = "Trục liên thông văn bản quốc gia (mẫu)"
@@ -42,7 +42,7 @@ url = "http://127.0.0.1:{port}/XrdAdapter/adapter"
 
 [settings]
 system-id = "{system}"
-secret-file = "partners/vpcp.secret"
+secret-file = "secret"
 
 [policy]
 transport = "plain"
@@ -58,7 +58,7 @@ url = "http://127.0.0.1:{port}/XrdAdapter/RestService/forward"
 
 [settings]
 username = "h55"
-password-file = "partners/dvcqg.secret"
+password-file = "password"
 madonvi = "000.00.00.H55"
 integrate = "mapi/integrate"
 share = "mapi/share"
@@ -205,15 +205,15 @@ def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
     from hub.demo.run.dayplay import ONE_STOP, WATCHMAN
     from hub.security import sample_pki
 
-    partners = site.directory / "partners"
-    for code, secret in _SECRETS.items():
-        sample_pki.write_secret(partners / f"{code}.secret", secret.encode())
+    partners, secrets = site.directory / "partners", site.directory / "secrets"
+    for place, secret in _SECRETS.items():
+        sample_pki.write_secret(secrets / place, secret.encode())
     for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
         path = partners / f"{code}.toml"
         kept = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("units = ")]
         at = next((n for n, line in enumerate(kept) if line.startswith("[")), len(kept))
         path.write_text("\n".join([*kept[:at], f"units = {json.dumps(units)}", *kept[at:], ""]), "utf-8")
-    axis = {"system_id": _SYSTEM, "secret_file": partners / "vpcp.secret"}
+    axis = {"system_id": _SYSTEM, "secret_file": secrets / "vpcp/secret"}
     port = stage.open_office("vpcp", "vxp", **axis, units=",".join(town.units), elsewhere=",".join(town.agencies))
     (partners / "vpcp.toml").write_text(_VPCP.format(port=port, system=_SYSTEM), "utf-8")
     port = stage.open_office("dvcqg", "dvcqg")

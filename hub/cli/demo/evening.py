@@ -58,7 +58,7 @@ units = {units}
 url = "http://127.0.0.1:{port}"
 
 [settings]
-secret-file = "partners/{code}.secret"
+secret-file = "secret"
 
 [policy]
 transport = "plain"
@@ -77,7 +77,7 @@ def open_report_systems(stage: "Stage", site: "Site", signing: Iterable[str]) ->
     officials.enrol_officials(site, (str(site.read()["province"]), *signing))
     partners = site.directory / "partners"
     for code, (adapter, service, name, units, secret) in _TAKERS.items():
-        file = partners / f"{code}.secret"
+        file = site.directory / "secrets" / code / "secret"
         sample_pki.write_secret(file, secret.encode())
         more = {"hub_certificate": site.pki("hub.crt")} if code == REPORTING else {}
         collect = 'collect = "300ms"\n' if code == REPORTING else ""
@@ -134,7 +134,7 @@ class Evening:
     def _come_back(self) -> None:
         """Restart the portal at its old port. It restores its state from its notebook."""
         port = urlsplit(self.stage.site.partner(WEB)["url"]).port
-        secret = self.stage.site.directory / "partners" / f"{WEB}.secret"
+        secret = self.stage.site.directory / "secrets" / WEB / "secret"
         self.stage.open_office(WEB, "webportal", port=port, secret_file=secret)
 
     def _hand_in(self) -> None:

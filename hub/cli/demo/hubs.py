@@ -60,8 +60,8 @@ def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", 
         port = stage.open_office(code, code, **options)
         said = settings.format(organs=" ".join(units))
         for secret, text in secrets.items():
-            sample_pki.write_secret(partners / f"{code}.{secret}", text.encode())
-            said += f'{secret}-file = "partners/{code}.{secret}"\n'
+            sample_pki.write_secret(site.directory / "secrets" / code / secret, text.encode())
+            said += f'{secret}-file = "{secret}"\n'
         written = _FILE.format(name=name, agency=agency, code=code, port=port, path=path, settings=said)
         (partners / f"{code}.toml").write_text(written, "utf-8")
     rows = "".join(f"{agency},{agency} (mẫu),,national\n" for agency in AGENCIES.values())

@@ -21,8 +21,8 @@ lookups = ["LookupEnterprise", "LookupCategory", "OrderPostalReturn", "RegisterC
 
 [settings]
 token-url = "http://127.0.0.1:{port}/token"
-client-id-file = "partners/ngsp.id"
-client-secret-file = "partners/ngsp.secret"
+client-id-file = "client-id"
+client-secret-file = "client-secret"
 customer-code = "TNG01"
 
 [policy]
@@ -44,7 +44,7 @@ transport = "plain"
 first-retry = "200ms"
 max-retry = "2s"
 """
-_SECRETS = {"ngsp.id": "truc-lien-thong", "ngsp.secret": "khoa-ngsp-mau"}
+_SECRETS = {"client-id": "truc-lien-thong", "client-secret": "khoa-ngsp-mau"}
 
 #: By form: the columns that count one milestone each.
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -78,8 +78,8 @@ def open_shared_services(stage: "Stage", site: "Site", offices: Sequence[str]) -
 
     partners = site.directory / "partners"
     for name, secret in _SECRETS.items():
-        sample_pki.write_secret(partners / name, secret.encode())
-    port = stage.open_office(SERVICES, "ngsp", client=_SECRETS["ngsp.id"], secret=_SECRETS["ngsp.secret"])
+        sample_pki.write_secret(site.directory / "secrets" / SERVICES / name, secret.encode())
+    port = stage.open_office(SERVICES, "ngsp", client=_SECRETS["client-id"], secret=_SECRETS["client-secret"])
     (partners / f"{SERVICES}.toml").write_text(_NGSP.format(port=port), "utf-8")
     port = stage.open_office("dancu", "dancu")
     (partners / "dancu.toml").write_text(_DANCU.format(port=port), "utf-8")

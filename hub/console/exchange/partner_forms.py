@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from hub.config.partner_edit import PartnerOrder
-from hub.config.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting
+from hub.config.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting, is_secret_key
 from hub.language.phrases import Phrase, phrase
+from hub.partner.adapter_settings import SECRET_FILE
 
 #: Written in the field `calls`: the partner may call nothing. An empty field: what its kind may call.
 NOTHING = "none"
 #: Maximum characters of a field, and of a reason; the forms have the same limits.
 LONGEST, REASON = 4000, 500
+#: The beginning of the name of a field in which a secret is written.
+_WRITTEN = "secret."
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "receive": ("none", "fetch", "push"),
     "tells": ("*",),
@@ -61,13 +64,22 @@ class SettingField:
     default: str  #: shown in an empty field
     choices: tuple[str, ...] = ()  #: the values that it may have; none: any text
     meaning: Phrase | None = None
+    secret: str = ""  #: the name of the field beside it, in which a secret is written; it is never shown
 
 
 def list_setting_fields(
-    settings: Sequence[PartnerSetting], adapters: Sequence[str], typed: Mapping[str, str] | None = None
+    settings: Sequence[PartnerSetting],
+    adapters: Sequence[str],
+    secrets: Sequence[str] = (),
+    typed: Mapping[str, str] | None = None,
 ) -> list[SettingField]:
-    """Return the fields of the form. *typed*: what the person has written into them, where the form is shown again."""
+    """Return the fields of the form. *typed*: what the person has written into them, where the form is shown again.
+
+    *secrets*: the names of those that can be chosen.
+    """
     choices = {**_CHOICES, "adapter": tuple(adapters)}
+    held = {each.key: write_field(each) for each in settings if is_secret_key(each.key)}
+    choices |= {key: tuple(dict.fromkeys((*secrets, *([value] if value else [])))) for key, value in held.items()}
     return [
         SettingField(
             key=each.key,
@@ -75,6 +87,7 @@ def list_setting_fields(
             default=_join(each.default),
             choices=choices.get(each.key, ()),
             meaning=_MEANINGS.get(each.key),
+            secret=_name_secret_field(each.key) if each.key in held else "",
         )
         for each in settings
     ]
@@ -122,11 +135,26 @@ def read_typed_settings(form: Mapping[str, str], settings: Sequence[PartnerSetti
     return {each.key: " ".join(form.get(each.key, "").split())[:LONGEST] for each in settings}
 
 
-def make_settings_order(typed: Mapping[str, str], settings: Sequence[PartnerSetting]) -> PartnerOrder:
-    """Return the changes that the person has typed."""
+def read_typed_secrets(form: Mapping[str, str], settings: Sequence[PartnerSetting]) -> dict[str, str]:
+    """Return the secrets that *form* says, by the names of their fields."""
+    fields = (_name_secret_field(each.key) for each in settings if is_secret_key(each.key))
+    said = {field: form.get(field, "").replace("\r\n", "\n") for field in fields}
+    return {field: value for field, value in said.items() if value.strip()}
+
+
+def _name_secret_field(key: str) -> str:
+    return f"{_WRITTEN}{key.removeprefix(f'{SETTINGS}.').removesuffix(SECRET_FILE)}"
+
+
+def make_settings_order(
+    typed: Mapping[str, str], settings: Sequence[PartnerSetting], secrets: Mapping[str, str]
+) -> PartnerOrder:
+    """Return the changes that the person has typed. What stands in *secrets*, by field, goes before what is chosen."""
+    chosen = [each for each in settings if not is_secret_key(each.key) or _name_secret_field(each.key) not in secrets]
     return PartnerOrder(
-        assignments=tuple(_list_assignments(typed, settings)),
-        unset=tuple(each.key for each in settings if not typed[each.key] and each.is_set and write_field(each)),
+        assignments=tuple(_list_assignments(typed, chosen)),
+        unset=tuple(each.key for each in chosen if not typed[each.key] and each.is_set and write_field(each)),
+        secrets={field.removeprefix(_WRITTEN): value for field, value in secrets.items()},
     )
 
 

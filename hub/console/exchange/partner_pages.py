@@ -33,6 +33,7 @@ from hub.console.exchange.partner_forms import (
     make_settings_order,
     name_group,
     read_typed_partner,
+    read_typed_secrets,
     read_typed_settings,
     write_field,
 )
@@ -88,7 +89,8 @@ class _Wanted:
     kind: str  #: the last piece of the page's address; "": the partner is new
     title: Phrase
     order: PartnerOrder
-    kept: Mapping[str, str]  #: fields that the page with the plan sends again
+    #: fields that the page with the plan sends again
+    kept: Mapping[str, str] = attrs.field(repr=False)
     seen: str  #: SHA-256 of the partner's file when the person saw it
     reason: str
 
@@ -210,7 +212,7 @@ class PartnerPages:
         """Return the form of the settings. *typed* stands in its fields if it is shown again, with what is *wrong*."""
         look = await self.orders.look(code, now)
         view = await self.orders.view(look, code, now)
-        fields = list_setting_fields(view.settings, adapters.list_adapter_names(), typed)
+        fields = list_setting_fields(view.settings, adapters.list_adapter_names(), look.secrets, typed)
         groups: dict[str, list[object]] = {}
         for field in fields:
             groups.setdefault(name_group(field.key), []).append(field)
@@ -290,9 +292,9 @@ class PartnerPages:
             return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
         if kind == "settings":
             view = await self.orders.view(look, code, now)
-            typed = read_typed_settings(form, view.settings)
-            order = make_settings_order(typed, view.settings)
-            return _Wanted(**common, title=phrase("Change the settings"), order=order, kept=typed)
+            typed, secrets = read_typed_settings(form, view.settings), read_typed_secrets(form, view.settings)
+            order = make_settings_order(typed, view.settings, secrets)
+            return _Wanted(**common, title=phrase("Change the settings"), order=order, kept=typed | secrets)
         if fingerprint := form.get("remove", "")[:64]:
             order = PartnerOrder(removed=fingerprint, last=form.get("last") == "1")
             kept = {"remove": fingerprint} | ({"last": "1"} if order.last else {})

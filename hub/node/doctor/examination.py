@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.config import Config, read_config
 from hub.config.database import find_sqlite_file
+from hub.config.partner_files import SECRETS
 from hub.config.table import is_credential
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -151,6 +152,7 @@ def _list_files(config: Config) -> Iterator[FileState]:
     read = [config.path, *(path for _, path in config.secrets if not is_credential(path))]
     for folder in ("partners", "officials", "trust"):
         read += sorted(path for path in (home / folder).glob("*") if path.is_file())
+    read += sorted(path for path in (home / SECRETS).glob("*/*") if path.is_file())
     written = [path for path in config.data.glob("*") if path.is_file()]
     if file := find_sqlite_file(config.database_url):
         written += [Path(f"{file}{end}") for end in ("", "-wal", "-shm")]

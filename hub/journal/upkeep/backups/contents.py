@@ -1,8 +1,8 @@
 """Chooses the files of the hub's directory that belong into a backup. Reads no journal.
 
 The hub's directory is that of `hub.toml`. Left out are the data directory (spool, sockets, the journal's own files), the
-folder of the backups, archive files, which never change and are copied once, and, unless wanted, secrets: what a key of a TOML file names as one, and what looks like a private
-key wherever it lies.
+folder of the backups, archive files, which never change and are copied once, and, unless wanted, secrets: the folder
+`secrets/`, what a key of a TOML file names as one, and what looks like a private key wherever it lies.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from hub.config import Config
+from hub.config.partner_files import SECRETS
 from hub.config.upkeep.backup import BackupSettings, list_secret_files
 from hub.journal.upkeep.backups.manifest import HOME
 
@@ -45,7 +46,8 @@ def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
     taken, left = [], [*(each.relative_to(home).as_posix() for each in every if each not in found), *archives]
     for each in found:
         name = each.relative_to(home).as_posix()
-        if settings.keys or not (each.resolve() in secret or _is_private_key(each)):
+        hidden = name.startswith(f"{SECRETS}/") or each.resolve() in secret or _is_private_key(each)
+        if settings.keys or not hidden:
             taken.append((f"{HOME}{name}", each))
         else:
             left.append(name)
