@@ -15,7 +15,9 @@ from hub.node.partner_editor import PartnerEditor
 from hub.units.unit_index import UnitIndex
 from tests import homes
 from tests.api_callers import Program
+from tests.browsing import answer_from, chromium, judge, window
 from tests.console.test_console_partners import Office, fields, form_of
+from tests.console_town import HOST
 from tests.province import NOW
 
 PORTAL = """\
@@ -179,6 +181,25 @@ def test_the_page_takes_a_secret_and_never_shows_the_one_that_is_stored(office: 
     for place in ("", "/settings"):
         op.get(f"/partners/cong{place}")
         assert "chữ riêng" not in op.page
+
+
+@pytest.mark.slow
+def test_a_secret_is_written_in_a_browser(office: Office) -> None:
+    op = office.visit("op")
+    with chromium() as browser:
+        context = window(browser, 390, "dark", java_script_enabled=True)
+        context.route("**/*", answer_from(op))
+        page = context.new_page()
+        page.goto(f"https://{HOST}/partners/cong/settings")
+        page.get_by_label("Giá trị mới cho settings.secret-file").fill("chữ riêng")
+        judge(page)
+        page.get_by_role("button", name="Xem thay đổi").click()
+        page.get_by_text("settings.secret: *** → ***").wait_for()
+        page.get_by_label("Lý do; được ghi lại").fill("mới")
+        page.get_by_role("button", name="Thực hiện thay đổi").click()
+        page.get_by_role("status").wait_for()
+        context.close()
+    assert secret(office.home) == "chữ riêng"
 
 
 def test_what_is_written_must_be_a_secret_and_named_as_one(office: Office, program: Program) -> None:
