@@ -5,7 +5,7 @@ what was ordered, so both are there or neither is, whenever a process is killed.
 be repeated with the same key. Knows one table; does not know what is ordered.
 """
 
-import hashlib
+import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -40,9 +40,13 @@ class KeysExhausted(Exception):
     """The token has used `MOST` keys within `KEPT`. Raised with the seconds until one is forgotten."""
 
 
-def hash_request(method: str, path: str, body: bytes) -> str:
-    """Return what distinguishes one request from another under the same key."""
-    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
+def hash_request(token: str, method: str, path: str, body: bytes) -> str:
+    """Return what distinguishes one request from another under the same key.
+
+    It is kept, and a body may hold a secret that can be guessed. So it is keyed with the *token*, which the journal does
+    not have.
+    """
+    return hmac.digest(token.encode(), b"\n".join((method.encode(), path.encode(), body)), "sha256").hex()
 
 
 def find_kept_answer(tx: Transaction, owner: str, key: str | None, request: str, now: datetime) -> OrderedAnswer | None:

@@ -126,7 +126,7 @@ class ApiService:
             parameters={**_read_parameters(operation, asked.query), **_read_pieces(named)},
             body=_read_body(operation, asked),
             key=_read_key(operation, asked),
-            request=hash_request(asked.method, "/".join(asked.path), asked.body),
+            request=hash_request(asked.authorization.split()[1], asked.method, "/".join(asked.path), asked.body),
             language=asked.language,
             now=now,
             wanted=asked.wanted,

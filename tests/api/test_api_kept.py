@@ -49,6 +49,13 @@ def write(engine, step, *args, **said):
         return step(tx, *args, **said)
 
 
+def test_what_is_kept_of_a_request_needs_the_token_to_be_guessed():
+    asked = ("POST", "v1/partners/cong/settings", b'{"secrets": [{"name": "secret", "value": "1234"}]}')
+    kept = idempotency.hash_request(TEXT, *asked)
+    assert kept == idempotency.hash_request(TEXT, *asked)
+    assert len({kept, idempotency.hash_request("", *asked), idempotency.hash_request(hash_token(TEXT), *asked)}) == 3
+
+
 def test_a_token_is_found_by_its_secret_alone(engine):
     assert write(engine, tokens.add_token, TOKEN, hash_token(TEXT))
     assert not write(engine, tokens.add_token, TOKEN, hash_token(TEXT)), "the name is taken"
