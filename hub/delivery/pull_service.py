@@ -46,6 +46,7 @@ from hub.journal.queue.collection_rounds import Round
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.thread_pool import THRESHOLD
 from hub.soap import documents_requests
+from hub.store.group_commit import ChargedStep
 from hub.units.live import Live
 from hub.units.province import Province
 
@@ -189,7 +190,8 @@ class CollectionService(Service):
         """Move the deliveries that failed after the partner had accepted them."""
         for first in range(0, len(told.failures), _FAILED_TOGETHER):
             some = told.failures[first : first + _FAILED_TOGETHER]
-            if failed := await self._access.journal.write(deliveries.fail_delivered, partner.code, some, self._now()):
+            step = ChargedStep(partner.code, deliveries.fail_delivered)
+            if failed := await self._access.journal.write(step, partner.code, some, self._now()):
                 log.warning("deliveries-failed-later", count=failed)
 
     async def _take(self, arrival: Arrival, partner: Partner, round_: Round) -> Judged:

@@ -101,11 +101,15 @@ class FairQueue(Generic[T]):
         self._queues.move_to_end(owner, last=False)
         self._count += 1
 
-    def take(self) -> T | None:
-        """Remove and return the first item of the owner whose turn it is. Return None if the queue is empty."""
-        if not self._queues:
+    def take(self, may: Callable[[str], bool] = lambda _owner: True) -> T | None:
+        """Remove and return the first item of the owner whose turn it is, among those that *may*. Return None without one.
+
+        The others keep their turn.
+        """
+        owner = next(filter(may, self._queues), None)
+        if owner is None:
             return None
-        owner, queue = next(iter(self._queues.items()))
+        queue = self._queues[owner]
         item = queue.popleft()
         self._count -= 1
         if queue:
@@ -113,6 +117,10 @@ class FairQueue(Generic[T]):
         else:
             del self._queues[owner]
         return item
+
+    def has(self, may: Callable[[str], bool]) -> bool:
+        """Tell whether an owner that *may* has items."""
+        return any(map(may, self._queues))
 
     def count(self, owner: str) -> int:
         """Return the number of items of *owner*."""

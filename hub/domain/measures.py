@@ -75,6 +75,11 @@ COMMIT_SECONDS = Measure(
 )
 COMMIT_STEPS = Measure("lienthong_commit_steps", "Steps that shared one commit of the journal.", (), STEPS)
 COMMITS_FAILED = Measure("lienthong_commits_failed", "Commits of the journal that failed as a whole.")
+WRITER_SECONDS = Measure(
+    "lienthong_writer_seconds",
+    "Time that the only writer of the journal worked, by the partner for whom; hub: the hub itself, ?: its parts.",
+    ("partner",),
+)
 EVENTS = Measure("lienthong_events_chained", "Events that this node has numbered, by name.", ("event",))
 FACTS = Measure(
     "lienthong_facts", "Facts that this node has numbered, by service and milestone.", ("service", "milestone")
@@ -97,6 +102,7 @@ DEFINED = (
     COMMIT_SECONDS,
     COMMIT_STEPS,
     COMMITS_FAILED,
+    WRITER_SECONDS,
     EVENTS,
     FACTS,
     LEASES,

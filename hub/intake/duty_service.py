@@ -1,7 +1,7 @@
 """Does the duties of the journal: reads attachments in a thread, writes facts slice by slice. Decides when, not how.
 
-One slice is one commit, queued behind other steps, followed by a pause as long as the slice took. So the writer and
-this process are free for others at least half of the time, however many facts a partner sends. All nodes that share a
+One slice is one commit, queued behind other steps, followed by a pause as long as the slice took, and charged to the
+partner that sent the message. So the writer and this process are free for others at least half of the time, however many facts a partner sends. All nodes that share a
 journal may run it; a lock lets one node write at a time.
 """
 
@@ -21,7 +21,7 @@ from hub.journal import duties
 from hub.journal.duties import Duty, DutyAttachments, DutySlice
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.group_commit import ChargedStep, Journal
 from hub.units.live import Live
 from hub.units.routing import Routes
 
@@ -59,7 +59,7 @@ class DutyService(PeriodicService):
 
     async def _do(self, of: Duty) -> bool:
         if of.kind == duties.DutyKind.FACTS:
-            return await self._journal.admit(OWNER, duties.write_next_slice)
+            return await self._journal.admit(OWNER, ChargedStep(of.partner, duties.write_next_slice))
         found = await self._journal.read(duties.read_duty_content, of)
         if found is None:
             return False
@@ -67,7 +67,8 @@ class DutyService(PeriodicService):
             OWNER, THRESHOLD, read_duty_attachments, found, of, self._live.province.routes
         )
         ignored = [(each.attachment, each.problem) for each in enclosed.ignored]
-        if await self._journal.admit(OWNER, duties.record_enclosed_facts, of, slices, ignored):
+        record = ChargedStep(of.partner, duties.record_enclosed_facts)
+        if await self._journal.admit(OWNER, record, of, slices, ignored):
             log.info("enclosures-read", message=of.message, facts=len(enclosed.facts), ignored=len(ignored))
         return True
 

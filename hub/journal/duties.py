@@ -44,7 +44,9 @@ ENCLOSED = "incidents meetings"
 
 _LOCK = "duties"
 #: Asked several times a second.
-_NEXT = HotStatement(sa.select(table).order_by(table.c.serial).limit(1))
+_NEXT = HotStatement(
+    sa.select(table, message.c.partner).join(message, message.c.id == table.c.message).order_by(table.c.serial).limit(1)
+)
 _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
@@ -71,6 +73,7 @@ class Duty:
     message: str  #: hub id of the message
     kind: DutyKind
     at: datetime  #: `at` of the facts: the time of receipt of the message
+    partner: str  #: code of the partner that sent the message
 
 
 @attrs.frozen
@@ -203,7 +206,7 @@ def _put(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
 def read_next_duty(tx: Transaction) -> Duty | None:
     """Return the next duty, or None when there is none."""
     row = _NEXT.first(tx, {})
-    return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at)
+    return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at, row.partner)
 
 
 def read_duty_content(tx: Transaction, of: Duty) -> DutyAttachments | None:

@@ -32,6 +32,7 @@ from hub.services import list_services
 from hub.services.lookups import operations
 from hub.services.lookups.operations import LookupQuestion
 from hub.soap.wsdl import Contract
+from hub.store.group_commit import ChargedStep
 
 log = structlog.get_logger()
 
@@ -110,11 +111,11 @@ class LookupsEndpoint:
             try:
                 heard = await self.query_runner.ask(query, partner, said | {"partner": partner.code})
             except Unready:
-                await self._access.journal.write(cache.refund_quota, begun)
+                await self._access.journal.write(ChargedStep(case.partner.code, cache.refund_quota), begun)
                 raise
             age = config.age(operation)
             if isinstance(heard.outcome, Answer) and age is not None:
-                await self._keep(named, heard, age, config)
+                await self._keep(case.partner.code, named, heard, age, config)
         said |= {"from": "kept" if heard.kept else partner.code}
         return await self._settle(case, entry, begun, heard, said, _problems(heard, partner))
 
@@ -148,7 +149,7 @@ class LookupsEndpoint:
             return None
         return QueryResult(operations.read_kept_answer(octets), begun.kept.heard_at, kept=True)
 
-    async def _keep(self, named: str, heard: QueryResult, age: timedelta, config: LookupSettings) -> None:
+    async def _keep(self, partner: str, named: str, heard: QueryResult, age: timedelta, config: LookupSettings) -> None:
         until = heard.at + age
         sealed = config.safe.seal(
             operations.write_kept_answer(cast("Answer", heard.outcome)),
@@ -156,7 +157,7 @@ class LookupsEndpoint:
             os.urandom(NONCE),
         )
         kept = KeptAnswer(sealed=sealed, heard_at=heard.at, until=until)
-        await self._access.journal.write(cache.keep_answer, named, kept)
+        await self._access.journal.write(ChargedStep(partner, cache.keep_answer), named, kept)
 
     async def _settle(
         self,
@@ -172,7 +173,7 @@ class LookupsEndpoint:
         entry = attrs.evolve(entry, problems=tuple(map(_without_words, problems)))
         ended = "unavailable" if away else "refused" if problems else "reused" if begun.reused else "answered"
         taken = await self._access.journal.write(
-            cache.settle_lookup,
+            ChargedStep(case.partner.code, cache.settle_lookup),
             entry,
             case.province.routes,
             begun,

@@ -3,14 +3,16 @@
 One thread writes. Steps that arrive while it commits share the next commit, each in its own savepoint, so that a step
 that fails does not fail the others. Steps from outside enter a commit round robin, one step per owner
 (hub.domain.fair_queue). A commit begins no further step after `BUDGET` seconds, so no owner waits for all that another
-owner has brought. At most four threads read. While the database server does not answer (hub.runtime.server_monitor),
+owner has brought. Each step is measured and charged to its owner; an owner that has used too much waits, and nobody
+else (hub.domain.writer_budget). At most four threads read. While the database server does not answer (hub.runtime.server_monitor),
 steps fail at once. Contains no table.
 """
 
 import contextvars
 import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 from weakref import WeakSet
@@ -29,9 +31,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from hub.domain.errors import Unready
-from hub.domain.fair_queue import FairQueue, Owner, is_crowding
-from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, Measures
+from hub.domain.fair_queue import HUB, FairQueue, Owner, is_crowding
+from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS, Measures
 from hub.domain.model import Detail
+from hub.domain.writer_budget import WriterBudget
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
 from hub.store import commit_marks, transactions
@@ -125,6 +128,18 @@ class SetStep(Generic[P, T]):
         return self.one(tx, *args, **kwargs)
 
 
+@attrs.frozen
+class ChargedStep(Generic[P, T]):
+    """A step of the hub that is charged to the partner for which it is done. It waits as the hub's own does."""
+
+    partner: str
+    step: Callable[Concatenate[Transaction, P], T]
+
+    def __call__(self, tx: Transaction, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do the step."""
+        return self.step(tx, *args, **kwargs)
+
+
 @attrs.frozen(eq=False)
 class StepCall:
     """A step with the arguments and the context of its caller."""
@@ -146,6 +161,7 @@ class _Waiting:
     step: Step
     since: float  #: start of the wait by the reactor's clock
     owner: str | None = None  #: None: the step comes from the hub itself
+    charged: str = HUB.name  #: who is charged with it
     done: Deferred[object] = attrs.field(factory=Deferred)  #: fires with the result of the step
     result: object = None
 
@@ -159,7 +175,40 @@ def _stopped() -> float:
     return 0.0
 
 
-def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
+@attrs.frozen(eq=False)
+class StepTimes:
+    """Measures how long the steps of a commit keep the writer."""
+
+    _steady: Callable[[], float] = _stopped  #: a monotonic clock in seconds
+    _taken: dict[int, float] = attrs.field(factory=dict, init=False)  #: seconds by the identity of the step
+
+    @contextmanager
+    def measure(self, *steps: Step) -> Iterator[None]:
+        """Add the time until the end to what *steps*, which are done together, have taken."""
+        begun = self._steady()
+        try:
+            yield
+        finally:
+            each = (self._steady() - begun) / len(steps)
+            for step in steps:
+                self._taken[id(step)] = self._taken.get(id(step), 0.0) + each
+
+    def read(self, step: Step) -> float:
+        """Return the seconds that *step* took, all its runs together."""
+        return self._taken.get(id(step), 0.0)
+
+    @property
+    def total(self) -> float:
+        """Return the seconds that all steps took."""
+        return sum(self._taken.values())
+
+
+def commit_steps(
+    engine: sa.Engine,
+    steps: list[Step],
+    steady: Callable[[], float] = _stopped,
+    times: StepTimes | None = None,
+) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint. Return for each step its result or its `Failure`.
 
     After a lost connection it is unknown whether the commit was done. If its mark shows that it was
@@ -172,14 +221,16 @@ def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], floa
 
     Once the steps have used `BUDGET` by the clock *steady*, in seconds, no further step is begun, and the result of
     each remaining step is `NOT_BEGUN`. The first step is always begun. In a second run all steps are begun, as they may
-    already be committed.
+    already be committed. *times* gets how long each step took.
     """
+    times = times or StepTimes()
     tries, doubted, asked = 1, False, dict[str, list[object]]()
     while True:
         try:
-            results = _commit_once(engine, steps, asked, again=tries > 1, steady=steady if tries == 1 else _stopped)
+            clock = steady if tries == 1 else _stopped
+            results = _commit_once(engine, steps, asked, again=tries > 1, steady=clock, times=times)
             return [
-                commit_steps(engine, [step])[0] if result is _LATER else result
+                commit_steps(engine, [step], times=times)[0] if result is _LATER else result
                 for step, result in zip(steps, results, strict=True)
             ]
         except transactions.Unconfirmed as error:
@@ -191,7 +242,7 @@ def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], floa
         if again and tries < _TRIES:
             tries += 1
         elif len(steps) > 1 and not doubted:  # otherwise they may be committed already
-            return [result for step in steps for result in commit_steps(engine, [step])]
+            return [result for step in steps for result in commit_steps(engine, [step], times=times)]
         else:
             return [failure] * len(steps)
 
@@ -203,6 +254,7 @@ def _commit_once(
     *,
     again: bool,
     steady: Callable[[], float],
+    times: StepTimes,
 ) -> list[object]:
     """Run *steps* once. *asked*: by their marks, the results of the runs whose commit was asked for; this one is added."""
     results: list[object] = []
@@ -214,7 +266,7 @@ def _commit_once(
         if len(steps) > 1:
             transactions.share_transaction(tx)
         until = steady() + BUDGET
-        done = _run_sets(tx, steps)
+        done = _run_sets(tx, steps, times)
         for number, step in enumerate(steps):
             if number in done:
                 results.append(done[number])
@@ -223,7 +275,7 @@ def _commit_once(
                 results.append(NOT_BEGUN)
                 continue
             try:
-                with transactions.savepoint(tx):
+                with times.measure(step), transactions.savepoint(tx):
                     results.append(step(tx))
             except sa.exc.DBAPIError as error:
                 if not transactions.is_statement_error(error):
@@ -238,7 +290,7 @@ def _commit_once(
     return results
 
 
-def _run_sets(tx: Transaction, steps: Sequence[Step]) -> dict[int, object]:
+def _run_sets(tx: Transaction, steps: Sequence[Step], times: StepTimes) -> dict[int, object]:
     """Do as sets those of *steps* that can be, each set in a savepoint. Return the results by number of the step.
 
     A set that fails is done step by step, so that only the step that causes the failure fails.
@@ -252,7 +304,7 @@ def _run_sets(tx: Transaction, steps: Sequence[Step]) -> dict[int, object]:
         if len(calls) < 2:
             continue
         try:
-            with transactions.savepoint(tx):
+            with times.measure(*(steps[number] for number in calls)), transactions.savepoint(tx):
                 results = step.many(tx, list(calls.values()))
         except sa.exc.DBAPIError as error:
             if not transactions.is_statement_error(error):
@@ -277,6 +329,7 @@ class Database(Service):
     _more: Callable[[], bool] = lambda: False
     _steady: Callable[[], float] = time.monotonic  #: a monotonic clock in seconds, for `BUDGET`
     _measures: Measures = attrs.field(factory=Measures)  #: what this process counts
+    _budget: WriterBudget = attrs.field(factory=WriterBudget)  #: what each owner uses of the writer
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
@@ -289,11 +342,17 @@ class Database(Service):
     _passed_over: bool = attrs.field(default=False, init=False)
     _committing: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the running commit
     _began: float = attrs.field(default=0.0, init=False)  #: start of the running commit, by the reactor's clock
-    #: how long the last commit took, in seconds; set by the writer's thread, read when the reactor hears of its end
+    #: how long the last commit took, in seconds, and its steps; set by the writer's thread, read when the reactor hears
+    #: of its end
     _took: float = attrs.field(default=0.0, init=False)
+    _times: StepTimes = attrs.field(factory=StepTimes, init=False)
+    #: the last commit passed over a long step from outside: it comes now
+    _long_passed: bool = attrs.field(default=False, init=False)
     #: fires for `stopService` after the last commit
     _drained: Deferred[None] | None = attrs.field(default=None, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)  #: the flush in the next turn of the reactor
+    #: the flush when the first of those that owe too much may go on
+    _rest: IDelayedCall | None = attrs.field(default=None, init=False)
     #: since when the next commit waits for more steps, by the reactor's clock
     _gathering: float | None = attrs.field(default=None, init=False)
     #: until when another process is about to bring more steps, by the reactor's clock
@@ -337,9 +396,11 @@ class Database(Service):
                 raise gone
             if self._busy:
                 self._drained = Deferred()
+                self._begin_again()
                 await self._drained
         except Unready as unready:
             log.warning("journal-not-finished", error=str(unready))
+        self._cancel_rest()
         if self._monitor is not None:
             if self._monitor.away:
                 # else a commit that waits for a standby would block the stop
@@ -433,7 +494,8 @@ class Database(Service):
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         call = StepCall(step, args, kwargs)
-        waiting = _Waiting(call, self._reactor.seconds(), owner)
+        charged = step.partner if isinstance(step, ChargedStep) else owner or HUB.name
+        waiting = _Waiting(call, self._reactor.seconds(), owner, charged)
         if owner is None:
             self._waiting.append(waiting)
         else:
@@ -487,6 +549,7 @@ class Database(Service):
             return
         batch = self._committing = self._take_batch()
         if not batch:
+            self._wait_for_rest()
             return
         self._began = self._reactor.seconds()
         steps = [waiting.step for waiting in batch]
@@ -495,11 +558,27 @@ class Database(Service):
         _ = work.addErrback(lambda failure: [failure] * len(batch))
         _ = work.addCallback(self._committed, batch)
 
+    def _wait_for_rest(self) -> None:
+        """Look again when the first of the owners that owe too much, whose steps alone wait, may go on."""
+        self._cancel_rest()
+        if self._admitted:
+            rest = max(SHORT, self._budget.find_rest(self._reactor.seconds()))
+            self._rest = self._reactor.callLater(rest, self._begin_again)
+
+    def _cancel_rest(self) -> None:
+        if self._rest is not None and self._rest.active():
+            self._rest.cancel()
+        self._rest = None
+
+    def _begin_again(self) -> None:
+        if not self._committing and self._turn is None:
+            self._flush()
+
     def _commit(self, steps: list[Step]) -> list[object]:
         """Run *steps* in the writer's thread."""
-        began = self._steady()
+        began, self._times = self._steady(), StepTimes(self._steady)
         try:
-            return commit_steps(self._engine, steps, self._steady)
+            return commit_steps(self._engine, steps, self._steady, self._times)
         finally:
             self._took = self._steady() - began
 
@@ -519,22 +598,38 @@ class Database(Service):
         return False
 
     def _take_batch(self) -> list[_Waiting]:
-        """Remove and return the steps of the next commit.
+        """Remove and return the steps of the next commit. Those of owners that owe too much stay (unless the hub stops).
 
-        The hub's own steps come first, unless the last commit had no time for any step from outside.
+        A step from outside that is expected to be long has a commit of its own, so that no other waits for it there: when
+        nothing else waits, and in every second commit.
+        """
+        now = self._reactor.seconds()
+        resting = self._budget.find_resting(now) if self._drained is None else frozenset()
+        long = self._budget.find_long(now) - resting
+        passed, self._long_passed = self._long_passed, False
+        if passed and (taken := self._take_admitted(1, long.__contains__)):
+            return taken
+        batch = self._take_short(lambda owner: owner not in long and owner not in resting)
+        self._long_passed = bool(batch) and self._admitted.has(long.__contains__)
+        return batch or self._take_admitted(1, long.__contains__)
+
+    def _take_short(self, may: Callable[[str], bool]) -> list[_Waiting]:
+        """Remove and return the hub's own steps, and then those from outside whose owners *may*.
+
+        The hub's own come last if the last commit had no time for any step from outside.
         """
         if self._passed_over:
-            outside = self._take_admitted(_BATCH)
+            outside = self._take_admitted(_BATCH, may)
             return outside + self._take_waiting(_BATCH - len(outside))
         own = self._take_waiting(_BATCH)
-        return own + self._take_admitted(_BATCH - len(own))
+        return own + self._take_admitted(_BATCH - len(own), may)
 
     def _take_waiting(self, most: int) -> list[_Waiting]:
         taken, self._waiting = self._waiting[:most], self._waiting[most:]
         return taken
 
-    def _take_admitted(self, most: int) -> list[_Waiting]:
-        taken = (self._admitted.take() for _ in range(min(most, len(self._admitted))))
+    def _take_admitted(self, most: int, may: Callable[[str], bool]) -> list[_Waiting]:
+        taken = (self._admitted.take(may) for _ in range(min(most, len(self._admitted))))
         return [waiting for waiting in taken if waiting is not None]
 
     def _put_back(self, left: list[_Waiting]) -> None:
@@ -553,9 +648,19 @@ class Database(Service):
         if isinstance(first, Failure) and isinstance(first.value, Unready):
             self._measures.count(COMMITS_FAILED, by=first.value.problem.code in _NOT_COMMITTED)
 
+    def _charge(self, batch: list[_Waiting]) -> None:
+        """Charge the last commit to the owners of its steps, each with its part of the time."""
+        total, now = self._times.total, self._reactor.seconds()
+        for waiting in batch:
+            if step := self._times.read(waiting.step):
+                whole = self._took * step / total
+                self._budget.charge(waiting.charged, step, whole, now)
+                self._measures.count(WRITER_SECONDS, waiting.charged or "hub", by=whole)
+
     def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
         ended = list(zip(batch, results, strict=True))
         self._measure(results)
+        self._charge(batch)
         self._put_back([waiting for waiting, result in ended if result is NOT_BEGUN])
         begun = any(waiting.owner is not None and result is not NOT_BEGUN for waiting, result in ended)
         self._passed_over = bool(self._admitted) and not begun

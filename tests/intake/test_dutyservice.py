@@ -208,3 +208,18 @@ def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_writte
     assert take(3, 1, partner="vpub") == message(3, {}).id, "nobody else is told to wait"
     keep_promises(place.engine, ROUTES)
     assert take(2, 1) == message(2, {}).id
+
+
+def test_what_a_duty_costs_is_charged_to_the_partner_that_sent_the_message(place, monkeypatch):
+    charged = []
+    real = place.database.admit
+
+    def admit(owner, step, *args, **kwargs):
+        charged.append((owner, step.partner))
+        return real(owner, step, *args, **kwargs)
+
+    monkeypatch.setattr(place.database, "admit", admit)
+    place.take(1, 3 * duties.SLICE)
+    place.service.startService()
+    place.clock.pump([REST] * 10)
+    assert set(charged) == {(OWNER, "any")}

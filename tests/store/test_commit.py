@@ -1,6 +1,7 @@
 """Group commit: what gathers shares one commit, and one step that fails never fails its neighbours."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -9,14 +10,15 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
-from hub.domain.fair_queue import Owner
-from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED
+from hub.domain.fair_queue import CONSOLE, PUBLIC, Owner
+from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS
+from hub.domain.writer_budget import CREDIT, SHARE, TURN
 from hub.journal import facts, messages, search
 from hub.journal.decisions import RecordedMessage
 from hub.journal.search import MessageFilter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions
-from hub.store.group_commit import Database, commit_steps
+from hub.store.group_commit import ChargedStep, Database, SetStep, commit_steps
 from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
 
@@ -333,9 +335,9 @@ def test_a_step_waits_for_one_step_of_each_other_owner_and_not_for_all_that_one_
     made, clock, queued, watch = timed
     done: list[str] = []
     for _ in range(100):
-        made.admit(ONE, watch.takes(group_commit.BUDGET, lambda: done.append("its hundred")))
+        made.admit(CONSOLE, watch.takes(group_commit.BUDGET, lambda: done.append("its hundred")))
     clock.advance(0)
-    single = made.admit(OTHER, lambda _tx: done.append("the other's one"))
+    single = made.admit(PUBLIC, lambda _tx: done.append("the other's one"))
     queued.pop(0)()
     queued.pop(0)()
     assert not single.called
@@ -351,7 +353,7 @@ def test_a_commit_begins_no_further_step_when_it_has_worked_long_enough(timed):
     made, clock, queued, watch = timed
     done: list[int] = []
     for number in range(6):
-        made.admit(ONE, watch.takes(group_commit.BUDGET / 2, lambda number=number: done.append(number)))
+        made.admit(CONSOLE, watch.takes(group_commit.BUDGET / 2, lambda number=number: done.append(number)))
     clock.advance(0)
     commits = []
     while queued:
@@ -450,5 +452,106 @@ def test_each_commit_is_counted_with_its_steps_and_its_duration(running, monkeyp
     assert made._measures.read(COMMITS_FAILED) == {(): [1]}
 
 
-def not_committed(_engine, steps, _steady):
+def not_committed(_engine, steps, _steady, _times):
     return [Failure(Unready("journal-unavailable", "the disk is full"))] * len(steps)
+
+
+def run_all(clock, queued, seconds=0.0):
+    """Let the writer do all that it may do now, and within so many seconds."""
+    clock.advance(0)
+    while queued:
+        queued.pop(0)()
+    for _ in range(round(seconds * 100)):
+        clock.advance(0.01)
+        while queued:
+            queued.pop(0)()
+
+
+def test_who_has_used_more_than_its_share_waits_and_nobody_else_does(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+    for _ in range(5):
+        made.admit(ONE, watch.takes(1.0, lambda: done.append("dear")))
+    run_all(clock, queued)
+    assert done == ["dear"], "unknown before, measured after"
+    for _ in range(30):
+        made.admit(OTHER, watch.takes(0.001, lambda: done.append("honest")))
+        run_all(clock, queued)
+    assert done == ["dear"] + ["honest"] * 30
+    rest = (1.0 - TURN - CREDIT) / SHARE
+    run_all(clock, queued, rest - 0.1)
+    assert done.count("dear") == 1
+    run_all(clock, queued, 0.2)
+    assert done.count("dear") == 2, "it has waited for what it took"
+    run_all(clock, queued, 30)
+    assert done.count("dear") == 5, "nothing is lost"
+
+
+def test_all_who_use_more_than_their_share_get_one_share_together(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+    for _ in range(60):
+        for who in (ONE, OTHER):
+            made.admit(who, watch.takes(1.0, lambda: done.append("dear")))
+    run_all(clock, queued, 60)
+    assert 10 <= len(done) <= 60 * SHARE + 4
+
+
+def test_a_step_that_is_expected_to_be_long_has_a_commit_of_its_own_and_honest_steps_wait_for_one_at_most(timed):
+    made, clock, queued, watch = timed
+    commits: list[list[str]] = [[]]
+    for _ in range(6):
+        made.admit(ONE, watch.takes(2 * TURN, lambda: commits[-1].append("long")))
+    clock.advance(0)
+    while queued:
+        made.admit(OTHER, watch.takes(0.001, lambda: commits[-1].append("honest")))
+        made.write(watch.takes(0.001, lambda: commits[-1].append("own")))
+        if len(commits) > 20:
+            break
+        queued.pop(0)()
+        commits.append([])
+    assert not any("long" in each and len(each) > 1 for each in commits[1:]), commits
+    assert [each for each in commits if "long" in each][1:], "it has its turns all the same"
+    assert not any("long" in one and "long" in two for one, two in pairwise(commits[1:]))
+
+
+def test_a_stop_does_not_wait_for_who_owes_too_much(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+    for _ in range(4):
+        made.admit(ONE, watch.takes(5.0, lambda: done.append("dear")))
+    run_all(clock, queued)
+    stopped = made.stopService()
+    run_all(clock, queued)
+    assert (len(done), stopped.called, clock.getDelayedCalls()) == (4, True, [])
+
+
+def test_what_the_hub_does_for_a_partner_is_charged_to_it(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+    made.admit(CONSOLE, ChargedStep(ONE.name, watch.takes(1.0)))
+    run_all(clock, queued)
+    made.admit(ONE, watch.takes(0.001, lambda: done.append("its call")))
+    made.admit(CONSOLE, watch.takes(0.001, lambda: done.append("the console")))
+    run_all(clock, queued)
+    assert done == ["the console"], "and its own calls wait for it"
+    assert made._measures.read(WRITER_SECONDS)[ONE.name,] == [1.0]
+    assert made._budget.read(clock.seconds()).held == []
+
+
+def test_a_set_and_a_repeated_step_are_charged_to_those_who_brought_them(timed):
+    made, clock, queued, watch = timed
+
+    def many(_tx, calls):
+        watch.at += 0.3
+        return [None if each == (3,) else each for each in calls]
+
+    def one(_tx, number):
+        watch.at += 0.5
+
+    step = SetStep(one, many)
+    for number, who in enumerate((ONE, OTHER, ONE), 1):
+        made.admit(who, step, number)
+    run_all(clock, queued)
+    used = made._measures.read(WRITER_SECONDS)
+    assert [round(used[who.name,][0], 3) for who in (ONE, OTHER)] == [0.7, 0.1]
