@@ -34,6 +34,7 @@ from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.console.sign_in import passwords
 from hub.console.sign_in.openid_sign_in import FLOW
 from hub.console.users import User
+from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.journal import messages, unit_registry
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import run_at_once
@@ -66,6 +67,7 @@ class Town:
         self.archive, self.witness = Path("archive"), Path("witness")
         self.backup: BackupSettings | None = None
         self.disk = DiskReader(maybeDeferred, Clock())
+        self.budget = WriterBudget()
         self.settings = ConsoleSettings()
         self.live: Live | None = None  #: instead of what the others say
         self.manager: PartnerManaging | None = None
@@ -108,9 +110,14 @@ class Town:
         database = InlineDatabase(self.engine)
         live = self.live or Live(Setup(province))
         words = (database, run_at_once, live, lambda: self.now, self._word, self._salt)
-        pages = ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch, self.disk)
+        pages = ConsolePages(
+            *words, self._checks, self.facts, self.manager, lambda _: self.fetch, self.disk, self._read_writer
+        )
         pages.trials._trials |= {each.id: each for each in self.trials}
         return pages
+
+    def _read_writer(self) -> WriterReading:
+        return self.budget.read(300.0)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:
         return dict(self.checks)

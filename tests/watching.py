@@ -14,6 +14,7 @@ from hub import config
 from hub.config.alerting.operator_alerts import OperatorAlertSettings
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.model import Receive
+from hub.domain.writer_budget import WriterBudget
 from hub.journal import events, nodes
 from hub.journal.nodes import Node
 from hub.journal.upkeep import hub_alerts
@@ -41,6 +42,7 @@ class WatchedHub:
     now: datetime = NOW
     config: Any = None
     returned: Any = None  #: what finds returned reports
+    budget: WriterBudget = attrs.field(factory=WriterBudget)  #: what is used of each node's writer
     nodes: dict[str, AlertEvaluator] = attrs.field(factory=dict)
     sent: list[NoticeBatch] = attrs.field(factory=list)  #: what a channel took
     broken: set[str] = attrs.field(factory=set)  #: channels that take nothing
@@ -61,7 +63,10 @@ class WatchedHub:
     def start(self, name: str) -> AlertEvaluator:
         """Start the node *name*, which knows nothing of what was before."""
         live = cast("Live", SimpleNamespace(config=self.config))
-        made = AlertEvaluator(InlineDatabase(self.engine), live, Clock(), lambda: self.now, name, self.returned)
+        made = AlertEvaluator(
+            *(InlineDatabase(self.engine), live, Clock(), lambda: self.now, name, self.returned),
+            lambda: self.budget.read(self.now.timestamp()),
+        )
         self.nodes[name] = made
         return made
 

@@ -77,6 +77,7 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Detail
+from hub.domain.writer_budget import WriterReading
 from hub.language.catalogues import say_both, translate
 from hub.language.languages import Language
 from hub.monitoring import overview
@@ -117,6 +118,7 @@ class ConsolePages:
     _manager: PartnerManaging | None  #: reads, tests and changes partners; None: there are no pages of partners
     _make_fetch: MakeFetch  #: calls OpenID providers
     _disk: DiskReader  #: looks at the folders of backups and of archive files
+    _writer: Callable[[], WriterReading] = WriterReading  #: tells how busy this node's writer is
     #: limits what is read, and heavy computations; the API has the same
     turns: ReadingTurns = attrs.field(
         default=attrs.Factory(
@@ -163,7 +165,8 @@ class ConsolePages:
     )
     partners: PartnerPages = attrs.field(
         default=attrs.Factory(
-            lambda self: PartnerPages(self._journal, self._work, self.live, self.turns, self._manager), takes_self=True
+            lambda self: PartnerPages(self._journal, self._work, self.live, self.turns, self._manager, self._writer),
+            takes_self=True,
         ),
         init=False,
     )

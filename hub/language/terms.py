@@ -994,6 +994,10 @@ TERMS: Mapping[str, Term] = {
         phrase("No message with a receipt is missing since a restore."),
     ),
     "check/restart": Term(phrase("changed settings"), phrase("No changed setting waits for a restart of this node.")),
+    "check/writer": Term(
+        phrase("writer of the journal"),
+        phrase("The only writer has time left, and no partner wants more than its share."),
+    ),
     "node/alive": Term(phrase("alive"), phrase("The node keeps saying that it runs.")),
     "node/lapsed": Term(phrase("lapsed"), phrase("The node has not been heard from for too long.")),
     "node/stopped": Term(phrase("stopped"), phrase("The node was stopped.")),
@@ -1097,6 +1101,10 @@ TERMS: Mapping[str, Term] = {
     ),
     "condition/restart-pending": Term(
         phrase("restart pending"), phrase("A changed setting takes effect only when the node is restarted.")
+    ),
+    "condition/writer-busy": Term(
+        phrase("busy writer"),
+        phrase("The only writer of a node's journal is always busy, or a partner wants more than its share of it."),
     ),
     "backup/running": Term(phrase("being made"), phrase("A backup is being made and tried.")),
     "backup/good": Term(phrase("good"), phrase("The backup was made and tried.")),

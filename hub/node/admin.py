@@ -22,6 +22,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from hub.domain.fair_queue import HUB
 from hub.domain.model import Detail
 from hub.domain.node_counts import Counted, NodeCounts
+from hub.domain.writer_budget import WriterReading, write_percent
 from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.journal.nodes import PendingRestart
@@ -66,6 +67,7 @@ CODES = {
     "links": "down",
     "workers": "ended",
     "restart": "pending",
+    "writer": "busy",
     "era": "put-back",
     "receipts": "awaited",
 }
@@ -145,6 +147,7 @@ async def measure_readiness(
     pending: PendingRestart | None = None,
     put_back: Detail = "",
     awaited: Detail = "",
+    writer: WriterReading = WriterReading(),
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
@@ -152,7 +155,8 @@ async def measure_readiness(
     empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
     the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves. *pending* is
     what waits for a restart of the node, which serves meanwhile. *put_back* says that the journal is not the one that the
-    node has seen, *awaited* that senders should send messages again; that does not make the node not ready.
+    node has seen, *awaited* that senders should send messages again; that does not make the node not ready. Nor does a
+    *writer* that is always busy: else whoever keeps it busy could take the node out of service.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
@@ -193,11 +197,26 @@ async def measure_readiness(
             settings=", ".join(pending.settings),
             since=pending.since.isoformat(timespec="seconds"),
         )
-    borne = {"links", "restart", "receipts"} | (set() if nobody else {"revocation"})
+    reasons["writer"] = describe_busy_writer(writer)
+    borne = {"links", "restart", "receipts", "writer"} | (set() if nobody else {"revocation"})
     if workers is not None:
         reasons["workers"] = workers.describe_missing_workers()
         borne |= {"workers"} if workers.ready else set()
     return Readiness(reasons, frozenset(borne))
+
+
+def describe_busy_writer(writer: WriterReading) -> Detail:
+    """Return how busy the writer of the journal is, and by whom; or who has more than its share; "" if all is well."""
+    if writer.is_busy:
+        return phrase(
+            "the writer of the journal is busy {busy} % of the time, {part} % of it for {owner}",
+            busy=write_percent(writer.busy),
+            part=write_percent(writer.first_part),
+            owner=writer.first,
+        )
+    if writer.held:
+        return phrase("more than their share of the writer of the journal: {partners}", partners=", ".join(writer.held))
+    return ""
 
 
 async def gather_metrics(

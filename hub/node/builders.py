@@ -32,6 +32,7 @@ from hub.domain.model import Reply, Request
 from hub.domain.node_counts import NodeCounts
 from hub.domain.sightings import Sightings
 from hub.domain.spans import NO_TRACER, Tracer
+from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
 from hub.formats import spool
@@ -93,11 +94,16 @@ class NodeFrame:
     measures: Measures = attrs.field(factory=Measures)  #: what this node counts, in all its processes
     tracer: Tracer = NO_TRACER
     sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
+    budget: WriterBudget = attrs.field(factory=WriterBudget)  #: what each partner uses of this node's writer
 
     @property
     def alone(self) -> bool:
         """Tell whether no other node can share the journal, as with SQLite."""
         return self.live.config.database_url.startswith("sqlite")
+
+    def read_writer(self) -> WriterReading:
+        """Return how busy this node's writer is, and by whom."""
+        return self.budget.read(self.reactor.seconds())
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -154,6 +160,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         ReportPool(reactor, settings),
         more=lambda: any(each() for each in gathers),
         measures=frame.measures,
+        budget=frame.budget,
     )
     heartbeat = Heartbeat(
         journal=journal,
@@ -322,7 +329,7 @@ def build_reporting(
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         BackupSchedule(journal, live, reactor, now, frame.node),
         prober,
-        AlertEvaluator(journal, live, reactor, now, frame.node, read_returned),
+        AlertEvaluator(journal, live, reactor, now, frame.node, read_returned, frame.read_writer),
     ]
     return ReportingParts(prober=prober, services=services)
 

@@ -206,6 +206,7 @@ def _admin_site(
                 database.heartbeat.pending,
                 database.follower.describe_put_back(),
                 database.follower.describe_awaited(),
+                frame.read_writer(),
             )
         )
 
@@ -314,6 +315,7 @@ def _console_pages(
             provider, lambda: frame.live.config.anchors, frame.reactor, frame.now
         ),
         disk=DiskReader(run_in_reactor_pool(frame.reactor), frame.reactor),
+        writer=frame.read_writer,
     )
 
 

@@ -102,6 +102,7 @@ def test_an_alert_leads_to_the_page_on_which_somebody_sees_to_it(alerted):
         "budget-tight": {"used": 9, "budget": 10, "days": 3},
         "receipts-awaited": {"count": 3},
         "restart-pending": {"name": "n", "settings": "workers"},
+        "writer-busy": {"owner": "sotttt"},
     }
     met = [
         MetCondition(key=HubAlertKey(kind, "x"), severity=AlertSeverity.WARNING, values=values)

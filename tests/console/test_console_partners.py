@@ -18,6 +18,7 @@ from hub.console.layout import mark_code
 from hub.console.permissions import Role
 from hub.domain.errors import Mistake, Unready
 from hub.domain.ids import make_id
+from hub.domain.writer_budget import write_percent
 from hub.formats.spool import Octets
 from hub.journal import messages, partner_changes, unit_registry
 from hub.language.phrases import verbatim
@@ -121,6 +122,19 @@ def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     assert op.get("/partners/soyte/other").status == 404
     op.get("/")
     assert "/partners/soyte" in op.links()
+
+
+def test_a_page_shows_what_the_partner_uses_of_the_writer(office: Office) -> None:
+    browser = office.visit("an")
+    browser.get("/partners/sotttt")
+    assert ">0 %</dd>" in browser.page
+    for second in range(300):
+        office.town.budget.charge("sotttt", 2.0, 0.4, float(second))
+    browser.get("/partners/sotttt")
+    used = write_percent(office.town.budget.read(300.0).uses["sotttt"].part)
+    assert used in (39, 40)
+    assert f">{used} %</dd>" in browser.page
+    assert "đòi quá phần thời gian của mình ở luồng ghi nhật ký" in browser.page
 
 
 def give_mapping(home: Path, schema: bytes) -> str:

@@ -31,6 +31,11 @@ FIRES = {
         1470,
         {"instance": "h1", "reason": "restart"},
     ),
+    "LienThongWriterBusy": (
+        {'lienthong_ready{instance="h1",reason="writer"}': "0x10"},
+        5,
+        {"instance": "h1", "reason": "writer"},
+    ),
     "LienThongReceiptsAwaited": (
         {'lienthong_ready{instance="h1",reason="receipts"}': "0x90"},
         70,
@@ -228,6 +233,7 @@ WELL = {
     'lienthong_ready{instance="h1",reason="revocation"}': "1x1600",
     'lienthong_ready{instance="h1",reason="links"}': "0x1600",
     'lienthong_ready{instance="h1",reason="receipts"}': "0x50 1x1550",  # the node serves: that is no critical alert
+    'lienthong_ready{instance="h1",reason="writer"}': "0x1 1x1599",
     'lienthong_intake_calls_total{partner="sotttt",service="documents",code="ok"}': "0+600x1600",
     'lienthong_intake_calls_total{partner="sotttt",service="documents",code="hub-busy"}': "0x100 5x1500",
     'lienthong_intake_calls_total{partner="",service="documents",code="certificate-unknown"}': "0+1x1600",

@@ -440,3 +440,13 @@ def test_an_untroubled_hub_writes_nothing(watched):
     before = watched._serial()
     assert watched.look(HOUR) == []
     assert watched._serial() == before
+
+
+def test_a_busy_writer_and_who_wants_more_than_its_share_are_told_of_until_it_is_over(watched):
+    at = watched.now.timestamp()
+    for second in range(300):
+        watched.budget.charge("sotttt", 2.0, 0.5, at + second)
+        watched.budget.charge("vpub", 0.01, 0.4, at + second)
+    assert watched.look(timedelta(seconds=300)) == ["raised writer-busy", "raised writer-busy sotttt"]
+    ended = watched.look(10 * MINUTE) + watched.look(10 * MINUTE)
+    assert ended == ["ended writer-busy", "ended writer-busy sotttt"]

@@ -17,6 +17,7 @@ from hub.config import Partner
 from hub.domain.measures import Measures
 from hub.domain.model import Event
 from hub.domain.node_counts import Counted, LocalCounts
+from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.journal.nodes import PendingRestart
@@ -60,6 +61,7 @@ def told(
     links="",
     workers=None,
     pending=None,
+    writer=WriterReading(),
 ):
     """Return whether the hub is ready, and the reasons that are not well."""
     certificate = SimpleNamespace(
@@ -84,6 +86,7 @@ def told(
         links,
         workers,
         pending,
+        writer=writer,
     )
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
@@ -126,6 +129,28 @@ def test_a_setting_that_waits_for_a_restart_is_told_while_the_node_serves(engine
     assert ready
     assert str(reasons["restart"]).startswith("soap, workers: changed 2026-")
     assert told(engine, tmp_path, pending=PendingRestart()) == (True, {})
+
+
+def test_a_writer_that_is_always_busy_is_told_with_by_whom_while_the_node_serves(engine, tmp_path):
+    """Else whoever keeps it busy could take the node out of service."""
+    budget = WriterBudget()
+    for second in range(300):
+        budget.charge("sotttt", 0.0, 0.7, float(second))
+        budget.charge("", 0.0, 0.25, float(second))
+    ready, reasons = told(engine, tmp_path, writer=budget.read(300.0))
+    assert ready
+    assert str(reasons["writer"]) == "the writer of the journal is busy 94 % of the time, 74 % of it for sotttt"
+    assert told(engine, tmp_path, writer=budget.read(400.0)) == (True, {})
+
+
+def test_who_has_more_than_its_share_of_the_writer_is_told_too(engine, tmp_path):
+    budget = WriterBudget()
+    for second in range(60):
+        budget.charge("sotttt", 1.0, 1.0, 4.0 * second)
+        budget.charge("vpub", 0.01, 0.01, 4.0 * second)
+    ready, reasons = told(engine, tmp_path, writer=budget.read(240.0))
+    assert ready
+    assert str(reasons["writer"]) == "more than their share of the writer of the journal: sotttt"
 
 
 def test_a_key_that_cannot_sign(engine, tmp_path):

@@ -13,7 +13,7 @@ refuses it. Contains no HTTP, no TOML and no SQL.
     /partners/CODE/removal          by POST: the plan to remove it; then as above
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, time
 
 import attrs
@@ -55,6 +55,7 @@ from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.sanitize import replace_controls
+from hub.domain.writer_budget import WriterReading, WriterUse
 from hub.journal import nodes
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.monitoring import overview
@@ -104,6 +105,7 @@ class PartnerPages:
     _live: Live  #: the configuration in force
     _turns: ReadingTurns  #: limits what is read
     _manager: PartnerManaging | None  #: reads, tests and changes partners
+    _writer: Callable[[], WriterReading]  #: tells how busy this node's writer is
     _testing: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
 
     #: carries out changes; the API has the same
@@ -165,6 +167,7 @@ class PartnerPages:
             "view": view,
             "look": look,
             "state": state,
+            "writer": self._writer().uses.get(code, WriterUse()),
             "numbers": {} if state is None else _link_numbers(state, now),
             "manages": user.may(Permission.MANAGE_PARTNERS),
             "done": done,

@@ -14,6 +14,7 @@ import attrs
 from hub.config.alerting.operator_alerts import AlertLimits
 from hub.config.upkeep.backup import find_longest_age
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.writer_budget import WriterReading, write_percent
 from hub.journal.upkeep.hub_alerts import HubAlertKey, MetCondition
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.report.output.reminder import ReturnedReports
@@ -43,6 +44,7 @@ class ConditionKind(StrEnum):
     RETENTION = "retention-late"  #: what was announced to go should have gone some days ago
     RECEIPTS = "receipts-awaited"  #: messages that have a receipt are missing since a restore
     RESTART = "restart-pending"  #: a changed setting of a node takes effect only when it is restarted
+    WRITER = "writer-busy"  #: a node's writer is always busy, or a partner has more than its share of it
 
 
 @attrs.frozen(kw_only=True)
@@ -139,6 +141,7 @@ class NodeReadings:
     certificates: Sequence[CertificateReading]  #: the hub's own, as this node has them
     stale_issuers: Sequence[str]  #: CAs whose revocation data are overdue
     disks: Sequence[DiskReading]
+    writer: WriterReading = attrs.field(factory=WriterReading)
 
 
 #: Days before its end at which a certificate is told of, and how grave that is.
@@ -331,6 +334,17 @@ def find_low_disks(found: NodeReadings, limits: AlertLimits, now: datetime) -> I
             yield _meet(ConditionKind.DISK, each.place, severity, values, node=found.node)
 
 
+def find_busy_writer(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if this node's writer is always busy, with who keeps it busy most; and who has more than its share of it."""
+    del limits, now
+    if found.writer.is_busy:
+        first, part = found.writer.first, write_percent(found.writer.first_part)
+        values: ConditionValues = {"busy": write_percent(found.writer.busy), "part": part, "owner": first}
+        yield _meet(ConditionKind.WRITER, "", AlertSeverity.ERROR, values, node=found.node)
+    for owner in found.writer.held:
+        yield _meet(ConditionKind.WRITER, owner, AlertSeverity.WARNING, {"owner": owner}, node=found.node)
+
+
 SharedFinder = Callable[[SharedReadings, AlertLimits, datetime], Iterator[MetCondition]]
 NodeFinder = Callable[[NodeReadings, AlertLimits, datetime], Iterator[MetCondition]]
 #: The conditions of all nodes, and of each node, by kind.
@@ -354,6 +368,7 @@ NODE_CONDITIONS: Mapping[ConditionKind, NodeFinder] = {
     ConditionKind.CERTIFICATE: find_ending_own_certificates,
     ConditionKind.CRL: find_stale_crls,
     ConditionKind.DISK: find_low_disks,
+    ConditionKind.WRITER: find_busy_writer,
 }
 
 

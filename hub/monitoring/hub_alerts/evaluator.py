@@ -13,6 +13,7 @@ import structlog
 from twisted.internet.interfaces import IReactorTime
 
 from hub.config.alerting.operator_alerts import OperatorAlertSettings
+from hub.domain.writer_budget import WriterReading
 from hub.journal.upkeep import alert_notices, hub_alerts
 from hub.journal.upkeep.hub_alerts import AlertStep, AlertTransition, ConditionRound, TransitionRules
 from hub.monitoring.hub_alerts import readings
@@ -41,6 +42,7 @@ class AlertEvaluator(PeriodicService):
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _node: str  #: the node's name
     _read_returned: ReadReturned | None = None  #: finds returned reports
+    _read_writer: Callable[[], WriterReading] = WriterReading  #: tells how busy this node's writer is
     _seldom_at: datetime | None = attrs.field(default=None, init=False)  #: when what is done seldom was done last
 
     async def work(self) -> None:
@@ -55,6 +57,7 @@ class AlertEvaluator(PeriodicService):
             settings.limits,
             now,
             self._read_returned,
+            self._read_writer(),
             seldom=seldom,
         )
         if seldom:

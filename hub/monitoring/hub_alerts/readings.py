@@ -8,6 +8,7 @@ import attrs
 from hub.config import Config
 from hub.config.alerting.operator_alerts import AlertLimits
 from hub.domain.model import DeliveryState
+from hub.domain.writer_budget import WriterReading
 from hub.journal import events, nodes, waiting_counts
 from hub.journal.nodes import NodeState, SeenNode
 from hub.journal.queue import partner_state
@@ -50,17 +51,18 @@ def read_round(
     limits: AlertLimits,
     now: datetime,
     read_returned: ReadReturned | None = None,
+    writer: WriterReading = WriterReading(),
     *,
     seldom: bool = True,
 ) -> ConditionRound:
     """Look at what the node *node* judges: itself and, if it leads, what all nodes share.
 
     What costs more to read is judged only if *seldom*: returned reports, for which *read_returned* is needed too, the
-    size of the database, and the messages that a restored journal lacks.
+    size of the database, and the messages that a restored journal lacks. *writer*: how busy this node's writer is.
     """
     seen = nodes.list_nodes(tx, now)
     leads = nodes.choose_leading_node(seen) == node
-    own = read_node(config, node, now)
+    own = attrs.evolve(read_node(config, node, now), writer=writer)
     met = [each for find in NODE_CONDITIONS.values() for each in find(own, limits, now)]
     judged = {str(kind) for kind in NODE_CONDITIONS}
     if leads:

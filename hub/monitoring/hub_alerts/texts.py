@@ -190,6 +190,19 @@ def _say_restart(values: Values) -> Phrase:
     return phrase("The node {name} must be restarted for: {settings}", name=values["name"], settings=values["settings"])
 
 
+def _say_writer(values: Values) -> Phrase:
+    if "busy" in values:
+        return phrase(
+            "The writer of the journal is busy {busy} % of the time, {part} % of it for {owner}",
+            busy=_number(values, "busy"),
+            part=_number(values, "part"),
+            owner=values["owner"],
+        )
+    return phrase(
+        "{partner} wants more than its share of the writer of the journal: its calls wait", partner=values["owner"]
+    )
+
+
 def _say_test(values: Values) -> Phrase:
     return phrase("A test of the alerts, asked for by {user}: nothing is wrong", user=values.get("by", ""))
 
@@ -211,6 +224,7 @@ _SENTENCES: Mapping[str, Callable[[Values], Phrase]] = {
     ConditionKind.RETENTION: _say_retention,
     ConditionKind.RECEIPTS: _say_receipts,
     ConditionKind.RESTART: _say_restart,
+    ConditionKind.WRITER: _say_writer,
     TEST: _say_test,
 }
 _REMEDIES: Mapping[str, Phrase] = {
@@ -247,5 +261,8 @@ _REMEDIES: Mapping[str, Phrase] = {
         "Ask the partners to send them again: `lienthong backup letters DIR` writes to them."
     ),
     ConditionKind.RESTART: phrase("Restart the node when it suits; until then the old settings stay in force."),
+    ConditionKind.WRITER: phrase(
+        "See on the partner's page what it sends; ask it why, or limit it with `intake-rate`. Others do not wait for it."
+    ),
     ConditionKind.NODE: phrase("See whether that machine runs; the other nodes have taken over its deliveries."),
 }
