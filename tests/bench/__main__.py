@@ -2,6 +2,7 @@
 
 `./dev bench` puts the hub beside its alternatives (tests/bench/beside.py); `--help` names its options.
 `./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py).
+`./dev bench attacks --paired` measures what a little hostile traffic of each kind costs the honest (tests/bench/paired.py).
 `./dev bench capacity` reckons what a province, all provinces and the nation need (tests/bench/capacity/page.py).
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
 `./dev bench changes` measures how soon a connection is closed that a change distrusts (tests/bench/changes.py).

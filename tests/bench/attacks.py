@@ -2,7 +2,8 @@
 
 Three honest partners send two signed calls of 8 kB a second each, all the time.  Quiet rounds and attacks alternate, each so many
 seconds long; the p99 of an attack is told as a ratio to that of the quiet rounds before and after it.  Exit 1 where an honest call got
-no receipt, a delivery did not arrive, or a bound that SECURITY.md states does not hold.
+no receipt, a delivery did not arrive, or a bound that SECURITY.md states does not hold.  `--paired` measures what a little hostile
+traffic of every kind costs the honest (tests/bench/paired.py).
 """
 
 import argparse
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.bench import paired
 from tests.overload import stage
 from tests.overload.attacks import ATTACKS
 from tests.overload.stage import Round
@@ -77,6 +79,8 @@ def _row(name: str, found: Round, quiet: float, ratio: float, before: Round) -> 
 
 def show(arguments: Sequence[str]) -> None:
     """Measure and print; exit 1 where a bound does not hold."""
+    if "--paired" in arguments:
+        paired.show(arguments)
     parser = argparse.ArgumentParser(prog="./dev bench attacks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *ATTACKS], metavar="NAME", help=", ".join(ATTACKS))
     parser.add_argument("--seconds", type=float, default=60.0, help="of each round")

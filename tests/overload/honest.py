@@ -1,7 +1,7 @@
-"""Honest partners as a process: `python -m tests.overload.honest ORDERS`.  Signed calls at fixed times, whatever the answers take.
+"""Honest partners as a process: `python -m tests.overload.honest [ORDERS]`.  Signed calls at fixed times, whatever the answers take.
 
 Each call is due at its own time, and its latency counts from then: a hub that keeps everybody waiting cannot hide it.  The last line
-that it prints is a JSON object: each call's seconds, and every answer that was no receipt.
+that it prints is a JSON object: each call's seconds, and every answer that was no receipt.  Without ORDERS, each line of its input is one.
 """
 
 import json
@@ -76,4 +76,5 @@ def run(orders: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(json.loads(sys.argv[1]))), flush=True)
+    for asked in sys.argv[1:] or sys.stdin:
+        print(json.dumps(run(json.loads(asked))), flush=True)

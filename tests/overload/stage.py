@@ -5,10 +5,10 @@ Knows `lienthong init`, `partners add`, and what each process of a round is told
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import re
-import sqlite3
 import ssl
 import subprocess
 import sys
@@ -21,16 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import sqlalchemy as sa
 
+from hub.config import read_config
 from hub.demo.mail.mailhost import PASSWORD as MAIL_PASSWORD
 from hub.demo.mail.mailhost import MailHost
 from hub.report.form.period import find_month_containing
-from hub.store.tables import fact, write_instant
+from hub.store.tables import delivery, duty, fact
 from tests.conftest import ROOT
 from tests.running import RunningHub, until
 
 HONEST = {"trung1": "H55.21", "trung2": "H55.22", "trung3": "H55.23"}
 HOSTILE = {"thu1": "H55.24", "thu2": "H55.25"}
+#: What lets a partner call every operation, and tell of units below its own.
+EVERYTHING = 'calls = ["documents", "dossiers", "mail", "reports", "lookups"]\ntells = "*"\n'
 RECIPIENT = "H55.12"  #: of vpub, which is pushed to
 #: Octets that the hub may write more while uploads are left unfinished: half of what they would take.
 ROOM = 500_000_000
@@ -108,12 +112,10 @@ class Stage:
             for code, unit in codes.items()
         ]
 
-    def run_round(self, seconds: float, *attacks: str) -> Round:
-        """Let honest partners call for so many seconds, and hostile ones attack from the same moment on."""
+    def make_orders(self, seconds: float) -> dict[str, Any]:
+        """Return what the processes of the next round of so many seconds are told."""
         self._rounds += 1
-        if "uploads" in attacks:
-            self.leave_room(ROOM)
-        orders = {
+        return {
             "name": f"r{self._rounds}",
             "soap": self.hub.soap,
             "admin": self.hub.admin,
@@ -126,6 +128,12 @@ class Stage:
             "cookies": list(self.cookies),
             "mailbox": str(self.mail.home / "mail" / MAILBOX) if self.mail else "",
         }
+
+    def run_round(self, seconds: float, *attacks: str) -> Round:
+        """Let honest partners call for so many seconds, and hostile ones attack from the same moment on."""
+        if "uploads" in attacks:
+            self.leave_room(ROOM)
+        orders = self.make_orders(seconds)
         honest = _process("honest", orders | {"partners": self.partners(HONEST)})
         hostile = _process("attacks", orders | {"attacks": attacks, "partners": self.partners(HOSTILE)})
         for process in (honest, hostile):
@@ -223,13 +231,23 @@ def peak_memory(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def opened(home: Path, *, facts: int = 450_000, mails: bool = True) -> Iterator[Stage]:
-    """Yield a hub that is ready, whose hostile partners' units have so many *facts* each.
+def opened(
+    home: Path,
+    *,
+    facts: int = 450_000,
+    mails: bool = True,
+    database: str | None = None,
+    workers: int = 1,
+    children: int = 0,
+) -> Iterator[Stage]:
+    """Yield a hub that is ready, whose hostile partners' units have so many *facts* and units below them each.
 
     Where there are *mails*, it reads a real mailbox.
     """
     with contextlib.ExitStack() as around:
-        hub = RunningHub(home)
+        hub = RunningHub(home, database)
+        if workers > 1:
+            hub.config.write_text(f"workers = {workers}\n{hub.config.read_text()}")
         around.callback(hub.close)
         partners = HONEST | HOSTILE
         for code, unit in partners.items():
@@ -237,16 +255,17 @@ def opened(home: Path, *, facts: int = 450_000, mails: bool = True) -> Iterator[
             said = (
                 f'name = "{code}"\ncertificates = ["pki/partners/{code}.crt"]\nreceive = "fetch"\nunits = ["{unit}"]\n'
             )
-            (home / f"partners/{code}.toml").write_text(said)
+            (home / f"partners/{code}.toml").write_text(said + (EVERYTHING if children else ""))
         (home / "word").write_text(f"{WORD}\n", "utf-8")
         for name in USERS:
             hub.cli("users", "add", name, "--role", "operator", "--password-file", home / "word")
         rows = "".join(f"{unit},Đơn vị {unit},H55\n" for unit in (*partners.values(), "H55.26"))
+        rows += "".join(f"{unit}.{at},x,{unit}\n" for unit in HOSTILE.values() for at in range(children))
         (home / "units.csv").write_text(f"code,name,parent\n{rows}", "utf-8")
         hub.cli("units", "import", home / "units.csv")
         mail = around.enter_context(_mail(hub)) if mails else None
         for number, unit in enumerate(HOSTILE.values()):
-            write_facts(home / "data/hub.db", unit, facts, number)
+            write_facts(hub, unit, facts, number)
         hub.letterbox("vpub")
         hub.start()
         stage = Stage(hub, mail)
@@ -303,36 +322,63 @@ collect = "2s"
         yield host
 
 
-def write_facts(journal: Path, unit: str, count: int, number: int) -> None:
+def write_facts(hub: RunningHub, unit: str, count: int, number: int) -> None:
     """Write *count* facts of documents that *unit* received this month and answered, by SQL."""
     begun = datetime.now(UTC) - timedelta(hours=1)
-    at = write_instant(begun)
-    plain = {"service": "documents", "at": at, "counterpart": "H55.13", "outside": 0, "document_type": "Công văn"}
-    plain |= {"paper": 0, "signature": "valid", "due": None, "day": None, "amount": 1, "attributes": "{}"}
-    names = [column.name for column in fact.c]
+    plain: dict[str, Any] = {
+        "service": "documents",
+        "at": begun,
+        "counterpart": "H55.13",
+        "outside": False,
+        "document_type": "Công văn",
+    }
+    plain |= {"paper": False, "signature": "valid"}
 
-    def rows() -> Iterator[tuple[Any, ...]]:
+    def rows() -> Iterator[dict[str, Any]]:
         for each in range(count // 3):
             key = json.dumps(["H55.13", f"H55.13,2026/11/20,{each}/TAI-{number}"], separators=(",", ":"))
             message = f"0192f0c1-{number:04d}-7000-8000-{each:012d}"
             for milestone in ("received", "status-03", "status-06"):
-                said = plain | {"unit": unit, "key": key, "milestone": milestone, "message": message}
-                yield tuple(said[name] for name in names)
+                yield plain | {"unit": unit, "key": key, "milestone": milestone, "message": message}
 
-    with contextlib.closing(sqlite3.connect(journal)) as connection:
-        marks = ",".join("?" * len(names))
-        connection.executemany(f"INSERT INTO fact ({','.join(names)}) VALUES ({marks})", rows())
-        connection.commit()
+    engine = _open_engine(hub)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # their messages do not exist
+        written = rows()
+        while some := list(itertools.islice(written, 10_000)):
+            connection.execute(sa.insert(fact), some)
+    engine.dispose()
+
+
+def _open_engine(hub: RunningHub) -> sa.Engine:
+    return sa.create_engine(read_config(hub.config).database_url)
+
+
+def settled(stage: Stage, patience: float = 30.0) -> None:
+    """Wait until what the hub still owed when a round was over is done, but not long."""
+
+    def idle() -> bool:
+        with engine.connect() as journal:
+            return not journal.scalar(sa.select(sa.func.count()).select_from(duty))
+
+    engine = _open_engine(stage.hub)
+    with contextlib.suppress(AssertionError):
+        until(idle, "every duty", patience)
+    engine.dispose()
 
 
 def drained(stage: Stage, patience: float = 120.0) -> bool:
     """Wait until nothing waits for the partner that is pushed to."""
 
     def empty() -> bool:
-        with contextlib.closing(sqlite3.connect(stage.hub.home / "data/hub.db")) as journal:
-            (left,) = journal.execute(
-                "SELECT count(*) FROM delivery WHERE partner = 'vpub' AND state IN ('waiting', 'sending')"
-            ).fetchone()
+        with engine.connect() as journal:
+            left = journal.scalar(sa.select(sa.func.count()).select_from(delivery).where(waiting))
         return bool(left == 0)
 
-    return bool(until(empty, "every delivery", patience))
+    engine = _open_engine(stage.hub)
+    waiting = sa.and_(delivery.c.partner == "vpub", delivery.c.state.in_(("waiting", "sending")))
+    try:
+        return bool(until(empty, "every delivery", patience))
+    finally:
+        engine.dispose()
