@@ -6,6 +6,7 @@ docs/explanation/architecture.md «Recall, update, replacement».
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import cache
 
 import attrs
 
@@ -88,22 +89,31 @@ def list_change_effects(
 
     *documents* are the ids of these documents in the journal. *canonical* resolves aliases of unit codes.
     """
+    if packet.kind not in CHANGES:
+        return
+    resolve = cache(canonical)  # a packet may name each of its units with each of its documents
+    match packet.kind:
+        case PacketKind.RECALL:
+            units, effect = {resolve(code): None for code in packet.recipients}, Effect.RECALLED
+        case PacketKind.UPDATE:
+            units, effect = {resolve(code): None for code in packet.removed}, Effect.REMOVED
+        case _:
+            units, effect = {EVERY: None}, Effect.REPLACED
+    named = _list_replaced_units(packet, resolve) if packet.kind is PacketKind.REPLACEMENT else {}
     for document in dict.fromkeys(documents):
-        match packet.kind:
-            case PacketKind.RECALL:
-                for unit in dict.fromkeys(map(canonical, packet.recipients)):
-                    yield ChangeEffect(document, unit, Effect.RECALLED)
-            case PacketKind.UPDATE:
-                yield ChangeEffect(document, EVERY, Effect.UPDATED)
-                for unit in dict.fromkeys(map(canonical, packet.removed)):
-                    yield ChangeEffect(document, unit, Effect.REMOVED)
-            case PacketKind.REPLACEMENT:
-                lists = [each.organs for each in packet.replaces if each.document_id == document]
-                units = [EVERY] if not all(lists) else [canonical(organ) for organs in lists for organ in organs]
-                for unit in dict.fromkeys(units):
-                    yield ChangeEffect(document, unit, Effect.REPLACED)
-            case _:
-                return
+        if packet.kind is PacketKind.UPDATE:
+            yield ChangeEffect(document, EVERY, Effect.UPDATED)
+        for unit in named.get(document, units):
+            yield ChangeEffect(document, unit, effect)
+
+
+def _list_replaced_units(packet: Packet, resolve: Callable[[str], str]) -> dict[str, dict[str, None]]:
+    """Return the units at which each document is replaced, by DocumentId: `EVERY` where it is named once without units."""
+    found: dict[str, dict[str, None]] = {}
+    for each in packet.replaces:
+        units = found.setdefault(each.document_id, {})
+        units |= dict.fromkeys(map(resolve, each.organs)) if each.organs else {EVERY: None}
+    return {document: {EVERY: None} if EVERY in units else units for document, units in found.items()}
 
 
 def write_stop_reason(effect: Effect, change: str) -> str:

@@ -49,8 +49,8 @@ LOADED = "ContentTransferEncoded"
 LOADED_TAG = f"{{{QCVN}}}{LOADED}"
 STATUS_CODE = f"{{{QCVN}}}StatusCode"
 TIMED = 4  #: the Priority of a document that is sent at a given hour
-#: Maximum effects of a recall or a replacement: number of documents times number of units. They are all written in one
-#: transaction, during which no other message is accepted.
+#: Maximum effects of a recall or a replacement: number of documents times number of units. They are all recorded with
+#: the receipt, in some milliseconds; what they stop is stopped in turns (hub/journal/queue/outstanding_stops.py).
 EFFECTS = 2000
 #: The first octets of files of some types.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}

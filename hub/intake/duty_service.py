@@ -1,11 +1,14 @@
-"""Does the duties of the journal: reads attachments in a thread, writes facts slice by slice. Decides when, not how.
+"""Does the duties of the journal: reads attachments in a thread, writes facts and stops deliveries slice by slice.
 
-One slice is one commit, queued behind other steps, followed by a pause as long as the slice took, and charged to the
-partner that sent the message. So the writer and this process are free for others at least half of the time, however many facts a partner sends. All nodes that share a
-journal may run it; a lock lets one node write at a time.
+Decides when, not how.
+
+One slice is one commit, queued behind other steps, charged to the partner that sent the message, and followed by a pause
+as long as the slice took. So the writer and this process are free for others at least half of the time, however many
+facts a partner sends. All nodes that share a journal may run it; a lock lets one node write at a time.
 """
 
 from collections.abc import Callable, Collection
+from datetime import datetime
 from functools import partial
 
 import attrs
@@ -19,9 +22,11 @@ from hub.domain.model import Enclosed, Ignored, Problem
 from hub.intake import enclosures
 from hub.journal import duties
 from hub.journal.duties import Duty, DutyAttachments, DutySlice
+from hub.journal.queue import outstanding_stops
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import ChargedStep, Journal
+from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.units.routing import Routes
 
@@ -48,16 +53,28 @@ class DutyService(PeriodicService):
     _work: Work  #: reads attachments in worker threads
     _live: Live  #: the province in force
     _clock: IReactorTime  #: the reactor's clock, for intervals and pauses
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _wake: Callable[[], None]  #: makes the delivery service look for due deliveries at once
 
     async def work(self) -> None:
-        """Do all outstanding duties. One that fails stays, and reports show that it is outstanding."""
-        while not self.stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
-            begun = self._clock.seconds()
-            if not await self._do(of):
-                return  # another node is doing it
-            await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
+        """Do all outstanding duties, a slice of each row in turn. One that fails stays, and is shown as outstanding."""
+        done = True
+        while done and not self.stopping:
+            done = False
+            for of in await self._journal.read(read_next_duties):
+                begun = self._clock.seconds()
+                if await self._do(of):  # else another node is doing it
+                    done = True
+                    await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
 
     async def _do(self, of: Duty) -> bool:
+        """Do a slice of the duty *of*, which is work for the partner `of.partner`. Return False if there was none."""
+        if of.kind == duties.DutyKind.STOPS:
+            done = await self._journal.admit(
+                OWNER, ChargedStep(of.partner, outstanding_stops.stop_next_deliveries), self._now()
+            )
+            self._wake()  # what a stopped delivery kept waiting can go
+            return done
         if of.kind == duties.DutyKind.FACTS:
             return await self._journal.admit(OWNER, ChargedStep(of.partner, duties.write_next_slice))
         found = await self._journal.read(duties.read_duty_content, of)
@@ -71,6 +88,11 @@ class DutyService(PeriodicService):
         if await self._journal.admit(OWNER, record, of, slices, ignored):
             log.info("enclosures-read", message=of.message, facts=len(enclosed.facts), ignored=len(ignored))
         return True
+
+
+def read_next_duties(tx: Transaction) -> list[Duty]:
+    """Return the next duty of facts and attachments and the next that stops deliveries, as far as there are any."""
+    return [*filter(None, (duties.read_next_duty(tx), outstanding_stops.read_next_stop_duty(tx)))]
 
 
 def read_duty_attachments(found: DutyAttachments, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[DutySlice, ...]]:

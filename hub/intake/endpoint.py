@@ -20,6 +20,7 @@ from hub.domain.model import HUB, Event
 from hub.domain.sightings import Sightings
 from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import find_trace_id
+from hub.edxml import changes
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
@@ -125,12 +126,13 @@ class JournalAccess:
         Raises `Unready` when the journal cannot commit, or too many facts of the partner are outstanding. Raises
         `Rejected` (`replayed`) when the same call was refused before.
         """
-        if entry.partner != HUB and (entry.rest or entry.record is not None):
+        changes_documents = entry.packet is not None and entry.packet.kind in changes.CHANGES
+        if entry.partner != HUB and (entry.rest or entry.record is not None or changes_documents):
             left = await self.journal.read(duties.count_owed_facts, entry.partner)
             if left > duties.MOST_OWED:
                 raise Unready(
                     "hub-busy",
-                    phrase("{left} facts of {partner} are still to be written", left=left, partner=entry.partner),
+                    phrase("{left} effects of {partner} are still to be written", left=left, partner=entry.partner),
                 )
         await store_large_octets(self.journal, owner, entry)
         with self.tracer.span(SpanWork.COMMIT, entry.id, entry.trace):

@@ -34,7 +34,8 @@ from hub.journal import duties, facts
 from hub.journal.duties import DutyKind, DutySlice
 from hub.journal.facts import Key
 from hub.journal.queue import deliveries
-from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
+from hub.journal.queue.deliveries import DeliveryStops
+from hub.journal.queue.outstanding_stops import PlannedStop, Stoppable
 from hub.journal.sequels import incident_durations
 from hub.report.form.form import RECEIVED_BY
 from hub.security.kept_envelopes import KeptEnvelope
@@ -142,8 +143,8 @@ class Known:
     ids: Sequence[str] = ()  #: the ids of its deliveries, one per route, later than all in the lane
     #: of a change: see `find_named_documents`
     named: Mapping[str, str | None] = attrs.field(factory=dict)
-    #: of a change: the deliveries that it may stop, by document and effect; their rows are locked
-    stoppable: Mapping[tuple[str, changes.Effect], Sequence[QueuedDelivery]] = attrs.field(factory=dict)
+    stoppable: Stoppable = ()  #: of a change: the deliveries that it may stop now, by effect; their rows are locked
+    unstopped: Sequence[PlannedStop] = ()  #: of a change: the deliveries that it may stop later
     early: Sequence[EarlyChange] = ()  #: of a document
     reached: frozenset[str] = frozenset()  #: of a document with early changes: recipients to which it was sent before
     answered: AnsweredDocument | None = None  #: of a status
@@ -174,6 +175,7 @@ class Effects:
     deliveries: Sequence[Mapping[str, Any]] = ()
     changes: Sequence[Mapping[str, Any]] = ()
     stops: DeliveryStops = attrs.field(factory=DeliveryStops)  #: of older deliveries
+    unstopped: Sequence[PlannedStop] = ()  #: older deliveries that a duty is to stop
     answered: Mapping[str, Any] | None = None  #: the update of the answered delivery, with its id as `which`
     facts: Sequence[Fact] = ()  #: a fact whose key is new gets an event
     duty: NewDuty | None = None
@@ -359,17 +361,25 @@ def _stop_changed(accepted: Effects, entry: MessageEntry, packet: Packet, known:
     routing, now = known.routing, entry.received_at
     sender = routing.find_actor(packet.sender, entry.day)
     marks = changes.list_change_effects(packet, known.named, partial(routing.find_actor, on=entry.day))
-    groups = ((effect, rows) for (_, effect), rows in known.stoppable.items())
-    stops = deliveries.plan_stops(groups, entry.id, now)
+    stops = deliveries.plan_stops(known.stoppable, entry.id, now)
+    left = {"documents": sum(len(each.messages) for each in known.unstopped)}
+    told = [*stops.events, *([Event("change-applying", now, entry.id, None, left)] if known.unstopped else ())]
     unknown = Event("document-unknown", now, entry.id, None, {"unit": sender, "documents": list(known.named)})
     return attrs.evolve(
         accepted,
         changes=tuple(
-            attrs.asdict(mark) | {"message": entry.id, "sender": known.named[mark.document_id] or sender}
+            {
+                "message": entry.id,
+                "document_id": mark.document_id,
+                "unit": mark.unit,
+                "sender": known.named[mark.document_id] or sender,
+                "effect": mark.effect,
+            }
             for mark in marks
         ),
         stops=stops,
-        after=stops.events if any(known.named.values()) else (unknown, *stops.events),
+        unstopped=known.unstopped,
+        after=told if any(known.named.values()) else (unknown, *told),
     )
 
 

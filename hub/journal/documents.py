@@ -4,20 +4,19 @@ Reads and writes rows of messages, deliveries and changes. Does not know what a 
 (hub.edxml.changes).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import partial
+from functools import cache, partial
 
 import sqlalchemy as sa
 
-from hub.domain.model import DeliveryState, MessageState, Packet, PacketKind
+from hub.domain.model import DeliveryState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDocument, EarlyChange
-from hub.journal.queue import deliveries
-from hub.journal.queue.deliveries import QueuedDelivery
-from hub.store.hot_statements import HotStatement
-from hub.store.tables import ACCEPTED, change, delivery, plain_number, write_plain_number
+from hub.journal.queue.outstanding_stops import PlannedStop
+from hub.store.hot_statements import HotStatement, SetQuery
+from hub.store.tables import ACCEPTED, change, delivery, write_plain_number
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
@@ -37,6 +36,61 @@ _EARLY = HotStatement(
     .where(change.c.effect != changes.Effect.UPDATED, change.c.message > sa.bindparam("after"))
     .group_by(change.c.unit, change.c.effect, table.c.partner)
 )
+_IS_DOCUMENT = "message.state = 'accepted' AND message.kind IN ('document', 'replacement')"  # changes.DOCUMENTS
+#: Of the documents asked, those that a unit sent by any partner, or by the one asked.
+_OWN = SetQuery(
+    f"""
+WITH asked (number, document_id, sender, partner) AS (VALUES {{rows}})
+SELECT asked.number, asked.document_id FROM asked WHERE EXISTS (
+    SELECT 1 FROM message WHERE message.sender = asked.sender AND message.document_id = asked.document_id
+        AND {_IS_DOCUMENT} AND (asked.partner IS NULL OR message.partner = asked.partner)
+)
+""".strip(),  # noqa: S608 - only kinds
+    ("int", "text", "text", "text"),
+)
+#: The same of documents that are named by number and date: the DocumentId of the newest.
+_OWN_NUMBERED = SetQuery(
+    f"""
+WITH asked (number, plain, code, promulgation_date, sender, partner) AS (VALUES {{rows}})
+SELECT asked.number, (
+    SELECT message.document_id FROM message
+    WHERE replace(replace(message.code, '/', ''), ' ', '') = asked.plain AND message.code IS NOT NULL
+        AND message.sender = asked.sender AND message.code = asked.code
+        AND message.promulgation_date = asked.promulgation_date
+        AND {_IS_DOCUMENT} AND (asked.partner IS NULL OR message.partner = asked.partner)
+    ORDER BY message.id DESC LIMIT 1
+) FROM asked
+""".strip(),  # noqa: S608 - only kinds
+    ("int", "text", "text", "text", "text", "text"),
+)
+#: Of the documents asked, those that anybody sent.
+_KNOWN = SetQuery(
+    f"""
+WITH asked (number, document_id) AS (VALUES {{rows}})
+SELECT number FROM asked WHERE EXISTS (
+    SELECT 1 FROM message WHERE message.document_id = asked.document_id AND {_IS_DOCUMENT}
+)
+""".strip(),  # noqa: S608 - only kinds
+    ("int", "text"),
+)
+#: The messages that carry the documents asked to their recipients: the documents, replacements under their ids, and
+#: updates, which may be of the unit that continues the work of the sender.
+_CARRIERS = SetQuery(
+    """
+WITH asked (number, document_id, sender, partner) AS (VALUES {rows})
+SELECT asked.number, message.id FROM asked
+JOIN message ON message.sender = asked.sender AND message.document_id = asked.document_id
+WHERE message.state = 'accepted' AND message.kind IN ('document', 'replacement', 'update')
+    AND (asked.partner IS NULL OR message.partner = asked.partner)
+UNION
+SELECT asked.number, message.id FROM asked
+JOIN change ON change.sender = asked.sender AND change.document_id = asked.document_id AND change.effect = 'updated'
+JOIN message ON message.id = change.message
+WHERE message.state = 'accepted' AND message.kind = 'update'
+    AND (asked.partner IS NULL OR message.partner = asked.partner)
+""".strip(),
+    ("int", "text", "text", "text"),
+)
 
 
 def list_document_locks(packet: Packet | None) -> set[str]:
@@ -49,7 +103,9 @@ def list_document_locks(packet: Packet | None) -> set[str]:
     own = (packet.document_id, packet.code, packet.promulgation_date)
     changed = changes.list_changed_documents(packet) if packet.kind in changes.CHANGES else ()
     others = [(each.document_id, each.code, each.promulgation_date) for each in changed]
-    return {name for document, code, date in (own, *others) for name in (document, f"{code},{date}") if name}
+    names = {document for document, _, _ in (own, *others)}
+    numbers = {f"{code},{date}" for _, code, date in (own, *others) if code or date}
+    return {name for name in (*names, *numbers) if name}
 
 
 def find_named_documents(
@@ -64,26 +120,46 @@ def find_named_documents(
     """
     if packet is None or packet.kind not in changes.CHANGES:
         return {}
+    named = changes.list_changed_documents(packet)
+    theirs = _find_own_documents(tx, named, packet, partner, routes, on)
+    foreign = [
+        (number, each.document_id) for number, each in enumerate(named) if each.document_id and number not in theirs
+    ]
+    others = {row[0] for row in _KNOWN.read(tx, foreign)}
     found: dict[str, str | None] = {}
-    for each in changes.list_changed_documents(packet):
-        which = table.c.document_id == each.document_id
-        if not each.document_id:
-            numbered = sa.and_(plain_number == write_plain_number(each.code), table.c.code == each.code)
-            which = sa.and_(numbered, table.c.promulgation_date == each.promulgation_date)
-        known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.DOCUMENTS))
-        for sender in list_owners(packet, routes, on):
-            ours = _within(partner, packet, sender, routes, on)
-            own = sa.select(table.c.document_id).where(known, table.c.sender == sender, ours)
-            document = tx.scalars(own.order_by(table.c.id.desc()).limit(1)).first()
-            if document is not None:
-                found[document] = sender
-                break
-        else:
-            if each.document_id:
-                others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
-                found.setdefault(each.document_id, None if others else "")
+    for number, each in enumerate(named):
+        if number in theirs:
+            document, sender = theirs[number]
+            found[document] = sender
+        elif each.document_id:
+            found.setdefault(each.document_id, None if number in others else "")
     if packet.kind is PacketKind.RECALL and any(found.values()):
         return {document: sender for document, sender in found.items() if sender}
+    return found
+
+
+def _find_own_documents(
+    tx: Transaction,
+    named: Sequence[changes.ChangedDocument],
+    packet: Packet,
+    partner: str,
+    routes: Routes,
+    on: date,
+) -> dict[int, tuple[str, str]]:
+    """Return the DocumentId and the unit of each of the documents *named* that the change *packet* may be about, by number."""
+    found: dict[int, tuple[str, str]] = {}
+    for sender in list_owners(packet, routes, on):
+        by = (sender, _find_carrier(partner, packet, sender, routes, on))
+        open_ = [(number, each) for number, each in enumerate(named) if number not in found]
+        by_id = [(number, each.document_id, *by) for number, each in open_ if each.document_id]
+        by_code = [
+            (number, write_plain_number(each.code), each.code, each.promulgation_date, *by)
+            for number, each in open_
+            if not each.document_id
+        ]
+        for number, document in (*_OWN.read(tx, by_id), *_OWN_NUMBERED.read(tx, by_code)):
+            if document is not None:
+                found[number] = (document, sender)
     return found
 
 
@@ -92,13 +168,13 @@ def list_owners(packet: Packet, routes: Routes, on: date) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*routes.list_estate(packet.sender, on), routes.find_actor(packet.sender, on))))
 
 
-def _within(partner: str, packet: Packet, sender: str, routes: Routes, on: date) -> sa.ColumnElement[bool]:
-    """Return the condition for messages of the unit *sender* that *partner* may change by *packet*.
+def _find_carrier(partner: str, packet: Packet, sender: str, routes: Routes, on: date) -> str | None:
+    """Return the partner whose messages of the unit *sender* the *partner* may change by *packet*; None: all partners'.
 
     These are all of them where *partner* stands for the packet's unit and that acts for *sender*, else those that it sent.
     """
     acts = sender in routes.list_estate(packet.sender, on) and routes.stands_for(partner, packet.sender)
-    return sa.true() if acts or routes.stands_for(partner, sender) else table.c.partner == partner
+    return None if acts or routes.stands_for(partner, sender) else partner
 
 
 def choose_lane(
@@ -126,46 +202,29 @@ def choose_lane(
     return (taken and taken.lane) or facts.make_business_key(sender, document)
 
 
-def lock_changed_deliveries(
+def plan_document_stops(
     tx: Transaction, packet: Packet, about: Mapping[str, str | None], partner: str, routes: Routes, on: date
-) -> dict[tuple[str, changes.Effect], tuple[QueuedDelivery, ...]]:
-    """Lock the deliveries that the change *packet* of *partner* may stop, of the documents in *about*.
+) -> list[PlannedStop]:
+    """Return the deliveries that the change *packet* of *partner* stops, of the documents in *about*.
 
-    Return them by document and effect. A change at a unit also stops what goes to a unit whose work that continues on the
-    day *on*.
+    A change at a unit also stops what goes to a unit whose work that continues on the day *on*.
     """
     actor = routes.find_actor(packet.sender, on)
-    units: dict[tuple[str, changes.Effect], list[str]] = {}
+    carrier = cache(lambda sender: _find_carrier(partner, packet, sender, routes, on))
+    estate = cache(lambda unit: () if unit == changes.EVERY else routes.list_estate(unit, on))
+    units: dict[tuple[str, changes.Effect], set[str]] = {}
     for mark in changes.list_change_effects(packet, about, partial(routes.find_actor, on=on)):
         if mark.effect is not changes.Effect.UPDATED:
-            stopped = [mark.unit] if mark.unit == changes.EVERY else routes.list_estate(mark.unit, on)
-            units.setdefault((mark.document_id, mark.effect), []).extend(stopped)
-    found = {}
-    for (document, effect), stopped in units.items():  # one search for the carriers serves all units
-        sender = about[document] or actor
-        within = _within(partner, packet, sender, routes, on)
-        carriers = _carriers(tx, sender, document, within)
-        found[document, effect] = deliveries.lock_stoppable_deliveries(tx, carriers, stopped)
-    return found
-
-
-def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
-    """Return the messages that carry a document to its recipients: itself, replacements under its id, and updates.
-
-    Only messages that match *within* are returned. Updates may be of the unit that continues the work of *sender*.
-    """
-    updates = sa.select(change.c.message).where(
-        change.c.sender == sender,
-        change.c.document_id == document_id,
-        change.c.effect == changes.Effect.UPDATED,
-    )
-    accepted = table.c.state == MessageState.ACCEPTED
-    own = sa.and_(accepted, table.c.sender == sender, table.c.document_id == document_id)
-    carries = sa.or_(
-        sa.and_(own, table.c.kind.in_((*changes.DOCUMENTS, PacketKind.UPDATE))),
-        sa.and_(accepted, table.c.id.in_(updates), table.c.kind == PacketKind.UPDATE),
-    )
-    return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
+            units.setdefault((mark.document_id, mark.effect), set()).update(estate(mark.unit))
+    asked = [(number, document, about[document] or actor) for number, (document, _) in enumerate(units)]
+    messages: dict[int, list[str]] = {}
+    for number, message in _CARRIERS.read(tx, [(*each, carrier(each[2])) for each in asked]):
+        messages.setdefault(number, []).append(message)
+    return [
+        PlannedStop(effect, tuple(sorted(messages[number])), tuple(sorted(stopped)))
+        for number, ((_, effect), stopped) in enumerate(units.items())
+        if number in messages
+    ]
 
 
 def read_early_changes(tx: Transaction, sender: str, document_id: str, after: str = "") -> list[EarlyChange]:
@@ -179,13 +238,13 @@ def read_early_changes(tx: Transaction, sender: str, document_id: str, after: st
 
 def read_served_recipients(tx: Transaction, sender: str, document_id: str) -> frozenset[str]:
     """Return the recipients that have the document of the unit *sender*, or a carrier of it, or are still to get it."""
-    carriers = _carriers(tx, sender, document_id, sa.true())
+    carriers = [row[1] for row in _CARRIERS.read(tx, [(0, document_id, sender, None)])]
     served = sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))
     return frozenset(tx.scalars(served.where(delivery.c.state != DeliveryState.DEAD).distinct()))
 
 
 def read_reached_recipients(tx: Transaction, sender: str, document_id: str) -> frozenset[str]:
     """Return the recipients to which the document of the unit *sender*, or a carrier of it, was sent before."""
-    carriers = _carriers(tx, sender, document_id, sa.true())
+    carriers = [row[1] for row in _CARRIERS.read(tx, [(0, document_id, sender, None)])]
     sent = sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))
     return frozenset(tx.scalars(sent.distinct()))

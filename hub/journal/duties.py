@@ -1,13 +1,14 @@
-"""Duties: work that a receipt promised and that is still to be done, namely facts to write and attachments to read.
+"""Duties: work that a receipt promised: facts to write, attachments to read, older deliveries to stop.
 
 A message with more than `SLICE` facts would block the only writer for too long. So the transaction with its receipt
 writes the first facts and records a duty to write the rest, in slices. Each slice is then a transaction of its own, and
 other steps commit between them. The transaction that writes a slice also deletes it, so no slice is lost or written
 twice, wherever the hub is killed.
 
-Duties are done in the order in which they were recorded, and later facts of the same service wait behind them. So of
-two messages with the same fact the first counts, as if each had been written at once. A duty is stored with all the
-data it needs, as of the receipt. This module does not know when duties are done.
+Duties of facts are done in the order in which they were recorded, and later facts of the same service wait behind them.
+So of two messages with the same fact the first counts, as if each had been written at once. Duties that stop deliveries
+have a row of their own (hub/journal/queue/outstanding_stops.py), so neither kind waits for the other. A duty is stored
+with all the data it needs, as of the receipt. This module does not know when duties are done.
 """
 
 import json
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -43,11 +45,6 @@ MOST_OWED = 10_000
 ENCLOSED = "incidents meetings"
 
 _LOCK = "duties"
-#: Asked several times a second.
-_NEXT = HotStatement(
-    sa.select(table, message.c.partner).join(message, message.c.id == table.c.message).order_by(table.c.serial).limit(1)
-)
-_FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
 class DutyKind(StrEnum):
@@ -55,14 +52,33 @@ class DutyKind(StrEnum):
 
     FACTS = "facts"  #: facts to write
     ATTACHMENTS = "attachments"  #: attachments to read into facts
+    STOPS = "stops"  #: deliveries to stop
+
+
+_STOPS = table.c.kind == sa.literal_column(f"'{DutyKind.STOPS}'", sa.Text)
+
+
+def _next(which: sa.ColumnElement[bool]) -> HotStatement:
+    query = sa.select(table.c.serial, table.c.message, table.c.kind, table.c.at, message.c.partner)
+    return HotStatement(
+        query.join(message, message.c.id == table.c.message).where(which).order_by(table.c.serial).limit(1)
+    )
+
+
+_OUTSTANDING_STOPS = HotStatement(
+    sa.select(duty_slice.c.octets).join(table, table.c.serial == duty_slice.c.duty).where(_STOPS)
+)
+#: Asked several times a second: the first duty of facts and attachments, and the first that stops deliveries.
+_NEXT, _NEXT_STOPS = _next(~_STOPS), _next(_STOPS)
+_FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
 @attrs.frozen
 class DutySlice:
-    """A part of a duty as it is stored: *facts* facts, or one attachment (`facts` is 0)."""
+    """A part of a duty as it is stored: *facts* facts, or one attachment or some deliveries (`facts` is 0)."""
 
     facts: int  #: number of facts
-    octets: bytes  #: the facts or the attachment, compressed with zlib
+    octets: bytes  #: the facts, the attachment or the deliveries, compressed with zlib
 
 
 @attrs.frozen
@@ -73,7 +89,7 @@ class Duty:
     message: str  #: hub id of the message
     kind: DutyKind
     at: datetime  #: `at` of the facts: the time of receipt of the message
-    partner: str  #: code of the partner that sent the message
+    partner: str  #: code of the partner that sent the message: the duty is done for it
 
 
 @attrs.frozen
@@ -203,9 +219,9 @@ def _put(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
     tx.execute(sa.insert(duty_slice), rows)
 
 
-def read_next_duty(tx: Transaction) -> Duty | None:
-    """Return the next duty, or None when there is none."""
-    row = _NEXT.first(tx, {})
+def read_next_duty(tx: Transaction, *, stops: bool = False) -> Duty | None:
+    """Return the next duty of facts and attachments, or of *stops*, or None when there is none."""
+    row = (_NEXT_STOPS if stops else _NEXT).first(tx, {})
     return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at, row.partner)
 
 
@@ -250,13 +266,35 @@ def write_next_slice(tx: Transaction) -> bool:
     of = read_next_duty(tx)
     if of is None or of.kind != DutyKind.FACTS:
         return False
-    ours = duty_slice.c.duty == of.serial
-    rows = tx.execute(sa.select(duty_slice).where(ours).order_by(duty_slice.c.number).limit(2)).all()
-    write_paired_facts(tx, list(_facts(rows[0].octets, of.message, of.at)))
-    tx.execute(sa.delete(duty_slice).where(ours, duty_slice.c.number == rows[0].number))
-    if len(rows) == 1:
-        _finish(tx, of.serial)
+    first = read_next_slice(tx, of)
+    write_paired_facts(tx, list(_facts(first.octets, of.message, of.at)))
+    _ = finish_slice(tx, first)
     return True
+
+
+def read_next_slice(tx: Transaction, of: Duty) -> Any:
+    """Return the row of the first slice of the duty *of*."""
+    ours = sa.select(duty_slice).where(duty_slice.c.duty == of.serial)
+    return tx.execute(ours.order_by(duty_slice.c.number).limit(1)).one()
+
+
+def finish_slice(tx: Transaction, done: Any, rest: bytes = b"") -> bool:
+    """Delete the slice *done*, or leave its *rest* in its place. Return whether its duty is at an end, too."""
+    ours = duty_slice.c.duty == done.duty
+    this = sa.and_(ours, duty_slice.c.number == done.number)
+    if rest:
+        tx.execute(sa.update(duty_slice).where(this).values(octets=rest))
+        return False
+    tx.execute(sa.delete(duty_slice).where(this))
+    if tx.scalar(sa.select(sa.exists().where(ours))):
+        return False
+    _finish(tx, done.duty)
+    return True
+
+
+def read_outstanding_stops(tx: Transaction) -> list[bytes]:
+    """Return the slices of all duties that stop deliveries."""
+    return [bytes(row.octets) for row in _OUTSTANDING_STOPS.read(tx, {})]
 
 
 def _finish(tx: Transaction, serial: int) -> None:
@@ -264,8 +302,8 @@ def _finish(tx: Transaction, serial: int) -> None:
 
 
 def read_newest_duty(tx: Transaction) -> int | None:
-    """Return the serial of the last recorded duty that is outstanding, or None."""
-    found: int | None = tx.scalar(sa.select(sa.func.max(table.c.serial)))
+    """Return the serial of the last recorded duty of facts that is outstanding, or None."""
+    found: int | None = tx.scalar(sa.select(sa.func.max(table.c.serial)).where(~_STOPS))
     return found
 
 
@@ -276,12 +314,13 @@ def read_outstanding_duties(
     services: Collection[str] | None = None,
     before: datetime | None = None,
 ) -> OutstandingWork:
-    """Return the outstanding work, optionally restricted.
+    """Return the facts that are outstanding, optionally restricted. What is to be stopped makes no fact.
 
     *upto*: the last serial included. *services*: only duties that may contain facts of them. *before*: only messages
     received before.
     """
     which = sa.and_(
+        ~_STOPS,
         sa.true() if upto is None else table.c.serial <= upto,
         sa.true() if services is None else _may_bring(services),
         sa.true() if before is None else table.c.at < before,
@@ -293,7 +332,10 @@ def read_outstanding_duties(
 
 
 def count_owed_facts(tx: Transaction, partner: str) -> int:
-    """Return the number of outstanding facts of messages of *partner*. An unread attachment counts as a full slice."""
+    """Return the number of outstanding facts of messages of *partner*.
+
+    An unread attachment counts as a full slice, and so do deliveries that are to be stopped.
+    """
     theirs = sa.and_(message.c.id == table.c.message, message.c.partner == partner)
     slices = sa.select(duty_slice.c.facts).select_from(table).join(message, theirs)
     rows = tx.scalars(slices.join(duty_slice, duty_slice.c.duty == table.c.serial))

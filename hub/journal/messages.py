@@ -11,11 +11,11 @@ from hub.domain.model import Packet, PacketKind, Record
 from hub.edxml import changes
 from hub.journal import blobs, documents, duties, events, facts, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
-from hub.journal.queue import deliveries
+from hub.journal.queue import deliveries, outstanding_stops
 from hub.journal.sequels import dossier_owners, incident_durations
 from hub.journal.upkeep.retention import receipts
 from hub.store import transactions
-from hub.store.hot_statements import HotStatement
+from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import ACCEPTED, change
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
@@ -28,6 +28,7 @@ _TWIN = HotStatement(
         ACCEPTED,
     )
 )
+_CHANGES = SetInsert(change, skips=True)
 
 
 def record_message(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessage:
@@ -90,9 +91,10 @@ def _read_for_document(tx: Transaction, entry: MessageEntry, packet: Packet, kno
         return attrs.evolve(known, named=named)  # it will be refused
     lane = documents.choose_lane(tx, packet, None, named, routing, on)
     if packet.kind in changes.CHANGES:
+        planned = documents.plan_document_stops(tx, packet, named, entry.partner, routing, on)
         known = _reserve_deliveries(tx, entry, lane, attrs.evolve(known, named=named))
-        stoppable = documents.lock_changed_deliveries(tx, packet, named, entry.partner, routing, on)
-        return attrs.evolve(known, stoppable=stoppable)
+        stoppable, left = outstanding_stops.lock_next_stoppable(tx, planned)
+        return attrs.evolve(known, stoppable=stoppable, unstopped=left)
     if early := documents.read_early_changes(tx, sender, packet.document_id):
         reached = documents.read_reached_recipients(tx, sender, packet.document_id)
         known = attrs.evolve(known, early=early, reached=reached)
@@ -140,8 +142,10 @@ def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bo
     if effects.keeps:
         blobs.keep_blob(tx, entry.sha256, entry.content)
     deliveries.insert_deliveries(tx, effects.deliveries)
-    transactions.insert_missing_rows(tx, change, effects.changes)
+    _ = _CHANGES.run(tx, effects.changes)
     deliveries.write_stops(tx, effects.stops)
+    if effects.unstopped:
+        outstanding_stops.record_stop_duty(tx, entry.id, entry.received_at, effects.unstopped)
     if effects.answered is not None:
         deliveries.update_delivery(tx, effects.answered)
     _, told = facts.insert_facts(tx, effects.facts, owners)

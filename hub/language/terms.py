@@ -283,6 +283,11 @@ TERMS: Mapping[str, Term] = {
     "event/change-answered": Term(
         phrase("the recipient answered"), phrase("The recipient's first answer to this recall, update or replacement.")
     ),
+    "event/change-applying": Term(
+        phrase("the change is being applied"),
+        phrase("It stops more deliveries than one step may: the others are stopped next, and nobody is sent them."),
+    ),
+    "event/change-applied": Term(phrase("the change is applied"), phrase("Every delivery that it stops is stopped.")),
     "event/recall-agreed": Term(
         phrase("the recall was agreed to"), phrase("The recipient of the recalled document agreed.")
     ),
@@ -1144,6 +1149,10 @@ TERMS: Mapping[str, Term] = {
     "duty/facts": Term(phrase("facts to write"), phrase("Facts of an accepted message that are still to be written.")),
     "duty/attachments": Term(
         phrase("attachments to read"), phrase("Attachments of an accepted message that are still to be read.")
+    ),
+    "duty/stops": Term(
+        phrase("deliveries to stop"),
+        phrase("Deliveries that an accepted recall, update or replacement is still to stop."),
     ),
     "concern/no-node": Term(phrase("no hub runs"), phrase("No node of the hub has reported within the last seconds.")),
     "concern/breaker": Term(

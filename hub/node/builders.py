@@ -268,7 +268,7 @@ def build_exchange(
     revocation_fetcher = RevocationFetcher(live, known, reactor, work, now, make_network_fetch(reactor, now))
     feed = _build_feed(frame, database)
     services = [
-        DutyService(journal, work, live, reactor),
+        DutyService(journal, work, live, reactor, now, delivery.wake),
         AnswerExpiry(journal, reactor, now),
         LateAlerts(journal, live, send, reactor, now, frame.node, partial(reminders.list_reminders, live)),
         AlertSender(journal, channels.make_channels(live, send, reactor, now), reactor, now, frame.node),

@@ -41,13 +41,23 @@ class Counting(InlineDatabase):
         return super().write(step, *args, **kwargs)
 
 
+class Woken:
+    """How often the delivery service was woken."""
+
+    times = 0
+
+    def count(self) -> None:
+        self.times += 1
+
+
 class Place:
     """A journal, a clock, and the service."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.clock, self.database = engine, Clock(), Counting(engine)
+        self.woken = Woken()
         self.live = Live(Setup(cast("Any", SimpleNamespace(routes=ROUTES))))
-        self.service = DutyService(self.database, run_at_once, self.live, self.clock)
+        self.service = DutyService(self.database, run_at_once, self.live, self.clock, lambda: NOW, self.woken.count)
 
     def facts(self) -> int:
         with transactions.read_transaction(self.engine) as tx:
@@ -128,7 +138,9 @@ def test_what_a_packet_encloses_is_never_read_on_the_reactors_thread(place):
     slices = duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
     with transactions.write_transaction(place.engine) as tx:
         messages.record_message(tx, attrs.evolve(entry(document(), 1), rest=slices), ROUTES)
-    place.service = DutyService(place.database, cast("Any", work), place.live, place.clock)
+    place.service = DutyService(
+        place.database, cast("Any", work), place.live, place.clock, lambda: NOW, place.woken.count
+    )
     place.service.startService()
     place.clock.pump([REST] * 4)
     assert costs == [THRESHOLD], "one small calendar, and dear all the same"

@@ -192,7 +192,7 @@ def recall(**fields):
     ],
 )
 def test_a_recall_stops_what_did_not_arrive(state, marked, died, told):
-    stoppable = {("D1", Effect.RECALLED): [queued(state)]}
+    stoppable = [(Effect.RECALLED, [queued(state)])]
     effects = decide(recall(), known(recall(), named={"D1": "H55.13"}, stoppable=stoppable))
     reason = f"recalled: {recall().id}"
     assert effects.stops.marked == (({"which": "d1", "stopped": reason, "cause": None},) if marked else ())
@@ -209,7 +209,7 @@ def test_a_recall_stops_what_did_not_arrive(state, marked, died, told):
 def test_a_delivery_of_two_replaced_documents_is_stopped_once():
     replaces = (Replaced("D1"), Replaced("D2"))
     new = entry(attrs.evolve(document(document_id="D3"), kind=PacketKind.REPLACEMENT, replaces=replaces), 2)
-    stoppable = {(name, Effect.REPLACED): [queued(DeliveryState.WAITING)] for name in ("D1", "D2")}
+    stoppable = [(Effect.REPLACED, [queued(DeliveryState.WAITING)])] * 2
     effects = decide(new, known(new, named={"D1": "H55.13", "D2": "H55.13"}, stoppable=stoppable))
     assert [row["document_id"] for row in effects.changes] == ["D1", "D2"]
     assert names(effects.after) == ["delivery-dead"]

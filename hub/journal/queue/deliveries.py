@@ -30,7 +30,7 @@ from hub.journal import duties, events, facts, unit_registry
 from hub.journal.queue import lanes, partner_state
 from hub.services import list_services
 from hub.store import transactions
-from hub.store.hot_statements import HotStatement, SetInsert
+from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
 from hub.store.tables import FREE, UNDELIVERED, Instant, message, write_instant
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
@@ -48,6 +48,8 @@ _PLANNED = (
 _WAITS = HotStatement(sa.insert(table).values(free=lanes.IS_NEW), keys=_PLANNED)
 _WAITS_NOT = HotStatement(sa.insert(table).values(free=False), keys=_PLANNED)
 _SET = SetInsert(table)
+#: So many deliveries of one message are created one by one: a set costs two statements more, and less for each.
+FEW = 8
 #: Most deliveries that are created or settled as one set. A set is not divided by the budget of a commit, so it must be
 #: short by itself, about 50 ms; what is beyond is done one by one, within that budget.
 MOST_IN_SET = 256
@@ -63,6 +65,17 @@ _REVIVE = HotStatement(
 )
 #: How the reason of a delivery begins that a person gave up.
 _GIVEN_UP = "given up by "
+#: Marks deliveries as stopped. Those with a state of their own end in it.
+_STOP = SetQuery(
+    """
+WITH stop (id, stopped, state, reason, changed_at) AS (VALUES {rows})
+UPDATE delivery SET stopped = stop.stopped, cause = NULL, state = COALESCE(stop.state, delivery.state),
+    free = delivery.free AND stop.state IS NULL, reason = COALESCE(stop.reason, delivery.reason),
+    changed_at = COALESCE(stop.changed_at, delivery.changed_at)
+FROM stop WHERE delivery.id = stop.id
+""".strip(),
+    ("text", "text", "text", "text", "text"),
+)
 _FAILED = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("failed",))
 _CAUSE = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("cause",))
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
@@ -185,6 +198,11 @@ def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> Non
 
     A waiting delivery is free if no delivery of its lane to the same recipient waits or is being sent.
     """
+    rows = list(rows)
+    if len(rows) > FEW:
+        places = [(row["lane"], row["recipient"]) for row in rows if row["state"] is DeliveryState.WAITING]
+        insert_delivery_set(tx, rows, lanes.read_taken_places(tx, places))
+        return
     waiting: list[dict[str, Any]] = []
     others: list[Mapping[str, Any]] = []
     for row in rows:
@@ -516,10 +534,18 @@ def lock_stoppable_deliveries(
     which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
     if changes.EVERY not in units:
         which = sa.and_(which, table.c.recipient.in_(list(units)))
-    return tuple(
-        QueuedDelivery(row.id, row.message, row.recipient, row.partner, row.lane, DeliveryState(row.state))
-        for row in lock_deliveries(tx, which)
-    )
+    return tuple(map(_make_queued, lock_deliveries(tx, which)))
+
+
+def lock_unstopped_deliveries(tx: Transaction, places: Mapping[str, tuple[str, str]]) -> tuple[QueuedDelivery, ...]:
+    """Lock and return those deliveries that are not stopped yet. *places*: by their ids, lane and recipient."""
+    lanes.lock_all_lanes(tx, places.values())
+    which = sa.and_(table.c.id.in_(list(places)), table.c.stopped.is_(None))
+    return tuple(map(_make_queued, tx.execute(sa.select(table).where(which).order_by(table.c.id).with_for_update())))
+
+
+def _make_queued(row: Row) -> QueuedDelivery:
+    return QueuedDelivery(row.id, row.message, row.recipient, row.partner, row.lane, DeliveryState(row.state))
 
 
 def plan_stops(
@@ -553,11 +579,14 @@ def plan_stops(
 
 def write_stops(tx: Transaction, stops: DeliveryStops) -> None:
     """Write *stops* without their events. The rows and their lanes are locked."""
-    # One statement for all rows: a change may stop thousands, and every writer waits meanwhile.
-    if stops.marked:
-        tx.execute(_ONE, list(stops.marked))
-    if stops.died:
-        tx.execute(_ONE, list(stops.died))
+    ended = {each["which"]: each for each in stops.died}
+    rows = []
+    for mark in stops.marked:
+        dead = ended.get(mark["which"], {})
+        changed_at = write_instant(dead["changed_at"]) if dead else None
+        reason = dead.get("reason") or mark.get("reason")
+        rows.append((mark["which"], mark["stopped"], dead.get("state"), reason, changed_at))
+    _STOP.run(tx, rows)
     lanes.free_next_in_lane(tx, stops.places)
 
 

@@ -7,13 +7,13 @@ This module does not know why a delivery moves.
 """
 
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 
 from hub.domain.model import DeliveryState
 from hub.store import transactions
-from hub.store.hot_statements import HotStatement
+from hub.store.hot_statements import HotStatement, SetQuery
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
@@ -72,6 +72,25 @@ _PUT_BACK = HotStatement(
     .where(sa.exists().where(_beside, _mate.c.state == DeliveryState.WAITING, _mate.c.id < table.c.id))
     .values(free=False)
 )
+
+
+#: Of the places asked (lane and recipient), those in which a delivery waits or is being sent.
+_TAKEN = SetQuery(
+    """
+WITH asked (lane, recipient) AS (VALUES {rows})
+SELECT asked.lane, asked.recipient FROM asked WHERE EXISTS (
+    SELECT 1 FROM delivery
+    WHERE delivery.lane = asked.lane AND delivery.recipient = asked.recipient
+        AND delivery.state IN ('waiting', 'sending')
+)
+""".strip(),
+    ("text", "text"),
+)
+
+
+def read_taken_places(tx: Transaction, places: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of *places* (lane and recipient) in which a delivery waits or is being sent."""
+    return {(lane, recipient) for lane, recipient in _TAKEN.read(tx, places)}
 
 
 def free_next_in_lane(tx: Transaction, places: Collection[tuple[str, str]]) -> None:

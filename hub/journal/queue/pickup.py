@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from hub.domain.errors import Rejected
 from hub.domain.lifecycle import DeliveryEvent, move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
+from hub.journal.queue import outstanding_stops
 from hub.journal.queue.deliveries import make_doubled_event, record_delivery_end
 from hub.journal.replay_guard import refuse_replayed_call
 from hub.store.tables import FETCHABLE, UNALARMED, message
@@ -24,21 +26,19 @@ def list_pending_messages(
 
     *also*: the units whose work *unit* continues, and the one that continues its own.
 
-    A message with a set hour appears from that hour on. Oldest delivery first is also the order within each lane.
+    A message with a set hour appears from that hour on. Oldest delivery first is also the order within each lane. What a
+    change stops does not appear from its receipt on, even if it is not stopped yet.
     """
-    query = (
-        sa.select(table.c.message)
-        .where(
-            table.c.partner == partner,
-            FETCHABLE,
-            table.c.due <= now,
-            sa.or_(table.c.recipient.in_((unit, *also)), table.c.via == unit),
+    theirs = sa.or_(table.c.recipient.in_((unit, *also)), table.c.via == unit)
+    which = sa.and_(table.c.partner == partner, FETCHABLE, table.c.due <= now, theirs)
+    if stops := outstanding_stops.read_outstanding_stops(tx):
+        rows = tx.execute(
+            sa.select(table.c.message, table.c.recipient, table.c.state).where(which).order_by(table.c.id)
         )
-        .group_by(table.c.message)
-        .order_by(sa.func.min(table.c.id))
-        .limit(limit)
-    )
-    return list(tx.scalars(query))
+        left = (row.message for row in rows if row.state != DeliveryState.HELD or row not in stops)
+        return list(islice(dict.fromkeys(left), limit))
+    query = sa.select(table.c.message).where(which).group_by(table.c.message)
+    return list(tx.scalars(query.order_by(sa.func.min(table.c.id)).limit(limit)))
 
 
 def fetch_message(
@@ -133,6 +133,8 @@ def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.R
         .order_by(table.c.id)
         .with_for_update()
     ).all()
+    if stops := outstanding_stops.read_outstanding_stops(tx):
+        rows = [row for row in rows if row.state != DeliveryState.HELD or row not in stops]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))
     return rows
