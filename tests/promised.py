@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from hub.intake import duty_service
 from hub.journal import duties
-from hub.journal.queue import outstanding_stops
+from hub.journal.queue import outstanding_effects
 from hub.store import transactions
 from hub.units.routing import Routes
 from tests.province import NOW
@@ -21,7 +21,7 @@ def keep_promises(engine: sa.Engine, routes: Routes) -> int:
 def step(engine: sa.Engine, routes: Routes) -> bool:
     """Do the next step of what is outstanding, in one transaction.  False when all is done."""
     with transactions.write_transaction(engine) as tx:
-        if outstanding_stops.stop_next_deliveries(tx, NOW):
+        if outstanding_effects.write_next_effects(tx, NOW):
             return True
         of = duties.read_next_duty(tx)
         if of is None:

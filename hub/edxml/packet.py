@@ -50,7 +50,7 @@ LOADED_TAG = f"{{{QCVN}}}{LOADED}"
 STATUS_CODE = f"{{{QCVN}}}StatusCode"
 TIMED = 4  #: the Priority of a document that is sent at a given hour
 #: Maximum effects of a recall or a replacement: number of documents times number of units. They are all recorded with
-#: the receipt, in some milliseconds; what they stop is stopped in turns (hub/journal/queue/outstanding_stops.py).
+#: the receipt, in some milliseconds; what they stop is stopped in turns (hub/journal/queue/outstanding_effects.py).
 EFFECTS = 2000
 #: The first octets of files of some types.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}

@@ -1,4 +1,4 @@
-"""Does the duties of the journal: reads attachments in a thread, writes facts and stops deliveries slice by slice.
+"""Does the duties of the journal: reads attachments in a thread, writes facts, makes and stops deliveries slice by slice.
 
 Decides when, not how.
 
@@ -22,7 +22,7 @@ from hub.domain.model import Enclosed, Ignored, Problem
 from hub.intake import enclosures
 from hub.journal import duties
 from hub.journal.duties import Duty, DutyAttachments, DutySlice
-from hub.journal.queue import outstanding_stops
+from hub.journal.queue import outstanding_effects
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import ChargedStep, Journal
@@ -69,11 +69,10 @@ class DutyService(PeriodicService):
 
     async def _do(self, of: Duty) -> bool:
         """Do a slice of the duty *of*, which is work for the partner `of.partner`. Return False if there was none."""
-        if of.kind == duties.DutyKind.STOPS:
-            done = await self._journal.admit(
-                OWNER, ChargedStep(of.partner, outstanding_stops.stop_next_deliveries), self._now()
-            )
-            self._wake()  # what a stopped delivery kept waiting can go
+        if of.kind in duties.EFFECTS:
+            write = ChargedStep(of.partner, outstanding_effects.write_next_effects)
+            done = await self._journal.admit(OWNER, write, self._now())
+            self._wake()  # what was made can go, and what a stopped delivery kept waiting
             return done
         if of.kind == duties.DutyKind.FACTS:
             return await self._journal.admit(OWNER, ChargedStep(of.partner, duties.write_next_slice))
@@ -91,8 +90,8 @@ class DutyService(PeriodicService):
 
 
 def read_next_duties(tx: Transaction) -> list[Duty]:
-    """Return the next duty of facts and attachments and the next that stops deliveries, as far as there are any."""
-    return [*filter(None, (duties.read_next_duty(tx), outstanding_stops.read_next_stop_duty(tx)))]
+    """Return the next duty of facts and attachments and the next that makes or stops deliveries, as far as there are any."""
+    return [*filter(None, (duties.read_next_duty(tx), outstanding_effects.read_next_effect(tx)))]
 
 
 def read_duty_attachments(found: DutyAttachments, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[DutySlice, ...]]:

@@ -28,6 +28,7 @@ from hub.intake.verification import Read, VerifiedCall
 from hub.journal import blobs, duties, events, message_sets, replay_guard
 from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry, RecordedMessage, keeps_bytes
+from hub.journal.queue.outstanding_effects import MADE_AT_ONCE
 from hub.journal.replay_guard import ReplayMark
 from hub.language.phrases import phrase
 from hub.runtime.thread_pool import Work
@@ -126,8 +127,7 @@ class JournalAccess:
         Raises `Unready` when the journal cannot commit, or too many facts of the partner are outstanding. Raises
         `Rejected` (`replayed`) when the same call was refused before.
         """
-        changes_documents = entry.packet is not None and entry.packet.kind in changes.CHANGES
-        if entry.partner != HUB and (entry.rest or entry.record is not None or changes_documents):
+        if entry.partner != HUB and may_promise(entry):
             left = await self.journal.read(duties.count_owed_facts, entry.partner)
             if left > duties.MOST_OWED:
                 raise Unready(
@@ -160,6 +160,12 @@ class JournalAccess:
         if isinstance(found, Rejected):
             raise found
         return found
+
+
+def may_promise(entry: MessageEntry) -> bool:
+    """Tell whether *entry* may have effects that are written after its receipt."""
+    changing = entry.packet is not None and entry.packet.kind in changes.CHANGES
+    return bool(entry.rest or entry.record) or changing or len(entry.routes) > MADE_AT_ONCE
 
 
 async def store_large_octets(journal: Journal, owner: Owner, entry: MessageEntry) -> None:

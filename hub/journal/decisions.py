@@ -35,7 +35,7 @@ from hub.journal.duties import DutyKind, DutySlice
 from hub.journal.facts import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops
-from hub.journal.queue.outstanding_stops import PlannedStop, Stoppable
+from hub.journal.queue.outstanding_effects import PlannedStop, Stoppable, UnmadeDeliveries
 from hub.journal.sequels import incident_durations
 from hub.report.form.form import RECEIVED_BY
 from hub.security.kept_envelopes import KeptEnvelope
@@ -140,7 +140,8 @@ class Known:
     contested: bool = False  #: another node has written a message with this key, so the entry cannot be accepted
     lane: str = ""  #: the lane of its deliveries, which is locked
     routes: tuple[Route, ...] = ()
-    ids: Sequence[str] = ()  #: the ids of its deliveries, one per route, later than all in the lane
+    #: the ids of the deliveries to make now, one per route, later than all in the lane; of the other routes later
+    ids: Sequence[str] = ()
     #: of a change: see `find_named_documents`
     named: Mapping[str, str | None] = attrs.field(factory=dict)
     stoppable: Stoppable = ()  #: of a change: the deliveries that it may stop now, by effect; their rows are locked
@@ -173,6 +174,7 @@ class Effects:
     message: Mapping[str, Any] | None = None  #: the row of the message; None if it is a repetition
     keeps: bool = False  #: whether the bytes are kept
     deliveries: Sequence[Mapping[str, Any]] = ()
+    unmade: UnmadeDeliveries | None = None  #: the deliveries that a duty is to make
     changes: Sequence[Mapping[str, Any]] = ()
     stops: DeliveryStops = attrs.field(factory=DeliveryStops)  #: of older deliveries
     unstopped: Sequence[PlannedStop] = ()  #: older deliveries that a duty is to stop
@@ -284,9 +286,12 @@ def _accept_message(
         "answers": known.answered.id if known.answered else None,
         "lane": known.lane,
     }
+    count = len(known.ids)
     planned = deliveries.plan_deliveries(
-        entry.id, known.routes, known.ids, now, lane=known.lane, urgency=urgency, hour=hour
+        entry.id, known.routes[:count], known.ids, now, lane=known.lane, urgency=urgency, hour=hour
     )
+    later = UnmadeDeliveries(routes=known.routes[count:], lane=known.lane, urgency=urgency, hour=hour)
+    left = Event("deliveries-making", now, entry.id, None, {"recipients": len(later.routes)})
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": kind, "sha256": entry.sha256}
     said = map(write_problem_json, deviations)
     return Effects(
@@ -294,7 +299,8 @@ def _accept_message(
         message=row,
         keeps=True,
         deliveries=planned.rows,
-        wakes=planned.due,
+        unmade=later if later.routes else None,
+        wakes=planned.due and not later.routes,
         before=(
             Event("message-accepted", now, entry.id, None, body),
             *_call_events(entry, entry.id),
@@ -302,6 +308,7 @@ def _accept_message(
             *(Event("deviation-tolerated", now, entry.id, None, each) for each in said),
             *_succession_events(entry, known.routing),
             *planned.events,
+            *([left] if later.routes else ()),
         ),
     )
 
@@ -329,7 +336,8 @@ def _accept_document(entry: MessageEntry, packet: Packet, known: Known) -> Effec
         return _stop_changed(accepted, entry, packet, known)
     if stops := find_early_stops(entry.partner, routing.find_actor(packet.sender, entry.day), known):
         rows, told = deliveries.stop_new_deliveries(accepted.deliveries, stops, entry.received_at)
-        return attrs.evolve(accepted, deliveries=rows, after=told)
+        later = attrs.evolve(accepted.unmade, stopped=stops) if accepted.unmade else None
+        return attrs.evolve(accepted, deliveries=rows, unmade=later, after=told)
     return accepted
 
 

@@ -14,7 +14,8 @@ from hub.domain.model import DeliveryState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDocument, EarlyChange
-from hub.journal.queue.outstanding_stops import PlannedStop
+from hub.journal.queue import outstanding_effects
+from hub.journal.queue.outstanding_effects import PlannedStop
 from hub.store.hot_statements import HotStatement, SetQuery
 from hub.store.tables import ACCEPTED, change, delivery, write_plain_number
 from hub.store.tables import message as table
@@ -211,19 +212,18 @@ def plan_document_stops(
     """
     actor = routes.find_actor(packet.sender, on)
     carrier = cache(lambda sender: _find_carrier(partner, packet, sender, routes, on))
-    estate = cache(lambda unit: () if unit == changes.EVERY else routes.list_estate(unit, on))
+    asked = [(document, owner or actor) for document, owner in about.items()]
+    messages: dict[str, list[str]] = {}
+    for number, message in _CARRIERS.read(tx, [(n, *each, carrier(each[1])) for n, each in enumerate(asked)]):
+        messages.setdefault(asked[number][0], []).append(message)
     units: dict[tuple[str, changes.Effect], set[str]] = {}
-    for mark in changes.list_change_effects(packet, about, partial(routes.find_actor, on=on)):
+    for mark in changes.list_change_effects(packet, messages, partial(routes.find_actor, on=on)):
         if mark.effect is not changes.Effect.UPDATED:
-            units.setdefault((mark.document_id, mark.effect), set()).update(estate(mark.unit))
-    asked = [(number, document, about[document] or actor) for number, (document, _) in enumerate(units)]
-    messages: dict[int, list[str]] = {}
-    for number, message in _CARRIERS.read(tx, [(*each, carrier(each[2])) for each in asked]):
-        messages.setdefault(number, []).append(message)
+            stopped = () if mark.unit == changes.EVERY else routes.list_estate(mark.unit, on)
+            units.setdefault((mark.document_id, mark.effect), set()).update(stopped)
     return [
-        PlannedStop(effect, tuple(sorted(messages[number])), tuple(sorted(stopped)))
-        for number, ((_, effect), stopped) in enumerate(units.items())
-        if number in messages
+        PlannedStop(effect, tuple(sorted(messages[document])), tuple(sorted(stopped)))
+        for (document, effect), stopped in units.items()
     ]
 
 
@@ -240,11 +240,16 @@ def read_served_recipients(tx: Transaction, sender: str, document_id: str) -> fr
     """Return the recipients that have the document of the unit *sender*, or a carrier of it, or are still to get it."""
     carriers = [row[1] for row in _CARRIERS.read(tx, [(0, document_id, sender, None)])]
     served = sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))
-    return frozenset(tx.scalars(served.where(delivery.c.state != DeliveryState.DEAD).distinct()))
+    made = tx.scalars(served.where(delivery.c.state != DeliveryState.DEAD).distinct())
+    return frozenset((*made, *_list_unmade_recipients(tx, carriers)))
 
 
 def read_reached_recipients(tx: Transaction, sender: str, document_id: str) -> frozenset[str]:
     """Return the recipients to which the document of the unit *sender*, or a carrier of it, was sent before."""
     carriers = [row[1] for row in _CARRIERS.read(tx, [(0, document_id, sender, None)])]
     sent = sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))
-    return frozenset(tx.scalars(sent.distinct()))
+    return frozenset((*tx.scalars(sent.distinct()), *_list_unmade_recipients(tx, carriers)))
+
+
+def _list_unmade_recipients(tx: Transaction, carriers: Sequence[str]) -> list[str]:
+    return [route.recipient for route in outstanding_effects.read_unmade_routes(tx, carriers)]

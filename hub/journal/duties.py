@@ -1,4 +1,4 @@
-"""Duties: work that a receipt promised: facts to write, attachments to read, older deliveries to stop.
+"""Duties: work that a receipt promised: facts to write, attachments to read, deliveries to make or stop.
 
 A message with more than `SLICE` facts would block the only writer for too long. So the transaction with its receipt
 writes the first facts and records a duty to write the rest, in slices. Each slice is then a transaction of its own, and
@@ -6,9 +6,9 @@ other steps commit between them. The transaction that writes a slice also delete
 twice, wherever the hub is killed.
 
 Duties of facts are done in the order in which they were recorded, and later facts of the same service wait behind them.
-So of two messages with the same fact the first counts, as if each had been written at once. Duties that stop deliveries
-have a row of their own (hub/journal/queue/outstanding_stops.py), so neither kind waits for the other. A duty is stored
-with all the data it needs, as of the receipt. This module does not know when duties are done.
+So of two messages with the same fact the first counts, as if each had been written at once. Effects on deliveries have
+an order of their own (hub/journal/queue/outstanding_effects.py), so neither waits for the other. A duty is stored with
+all the data it needs, as of the receipt. This module does not know when duties are done.
 """
 
 import json
@@ -53,9 +53,12 @@ class DutyKind(StrEnum):
     FACTS = "facts"  #: facts to write
     ATTACHMENTS = "attachments"  #: attachments to read into facts
     STOPS = "stops"  #: deliveries to stop
+    DELIVERIES = "deliveries"  #: deliveries to make
 
 
-_STOPS = table.c.kind == sa.literal_column(f"'{DutyKind.STOPS}'", sa.Text)
+#: What a message does to other rows than facts.
+EFFECTS = (DutyKind.STOPS, DutyKind.DELIVERIES)
+_EFFECTS = table.c.kind.in_([sa.literal_column(f"'{kind}'", sa.Text) for kind in EFFECTS])
 
 
 def _next(which: sa.ColumnElement[bool]) -> HotStatement:
@@ -65,11 +68,14 @@ def _next(which: sa.ColumnElement[bool]) -> HotStatement:
     )
 
 
-_OUTSTANDING_STOPS = HotStatement(
-    sa.select(duty_slice.c.octets).join(table, table.c.serial == duty_slice.c.duty).where(_STOPS)
+_OUTSTANDING_EFFECTS = HotStatement(
+    sa.select(table.c.message, table.c.kind, duty_slice.c.octets)
+    .join_from(table, duty_slice, table.c.serial == duty_slice.c.duty)
+    .where(_EFFECTS)
+    .order_by(duty_slice.c.duty, duty_slice.c.number)
 )
-#: Asked several times a second: the first duty of facts and attachments, and the first that stops deliveries.
-_NEXT, _NEXT_STOPS = _next(~_STOPS), _next(_STOPS)
+#: Asked several times a second: the first duty of facts and attachments, and the first of effects.
+_NEXT, _NEXT_EFFECT = _next(~_EFFECTS), _next(_EFFECTS)
 _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
@@ -219,9 +225,9 @@ def _put(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
     tx.execute(sa.insert(duty_slice), rows)
 
 
-def read_next_duty(tx: Transaction, *, stops: bool = False) -> Duty | None:
-    """Return the next duty of facts and attachments, or of *stops*, or None when there is none."""
-    row = (_NEXT_STOPS if stops else _NEXT).first(tx, {})
+def read_next_duty(tx: Transaction, *, effects: bool = False) -> Duty | None:
+    """Return the next duty of facts and attachments, or of *effects*, or None when there is none."""
+    row = (_NEXT_EFFECT if effects else _NEXT).first(tx, {})
     return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at, row.partner)
 
 
@@ -292,9 +298,9 @@ def finish_slice(tx: Transaction, done: Any, rest: bytes = b"") -> bool:
     return True
 
 
-def read_outstanding_stops(tx: Transaction) -> list[bytes]:
-    """Return the slices of all duties that stop deliveries."""
-    return [bytes(row.octets) for row in _OUTSTANDING_STOPS.read(tx, {})]
+def read_outstanding_effects(tx: Transaction) -> list[tuple[str, DutyKind, bytes]]:
+    """Return the slices of all duties of effects, each with the message and the kind of its duty."""
+    return [(row.message, DutyKind(row.kind), bytes(row.octets)) for row in _OUTSTANDING_EFFECTS.read(tx, {})]
 
 
 def _finish(tx: Transaction, serial: int) -> None:
@@ -303,7 +309,7 @@ def _finish(tx: Transaction, serial: int) -> None:
 
 def read_newest_duty(tx: Transaction) -> int | None:
     """Return the serial of the last recorded duty of facts that is outstanding, or None."""
-    found: int | None = tx.scalar(sa.select(sa.func.max(table.c.serial)).where(~_STOPS))
+    found: int | None = tx.scalar(sa.select(sa.func.max(table.c.serial)).where(~_EFFECTS))
     return found
 
 
@@ -314,13 +320,13 @@ def read_outstanding_duties(
     services: Collection[str] | None = None,
     before: datetime | None = None,
 ) -> OutstandingWork:
-    """Return the facts that are outstanding, optionally restricted. What is to be stopped makes no fact.
+    """Return the facts that are outstanding, optionally restricted. Effects make no fact.
 
     *upto*: the last serial included. *services*: only duties that may contain facts of them. *before*: only messages
     received before.
     """
     which = sa.and_(
-        ~_STOPS,
+        ~_EFFECTS,
         sa.true() if upto is None else table.c.serial <= upto,
         sa.true() if services is None else _may_bring(services),
         sa.true() if before is None else table.c.at < before,
@@ -334,7 +340,7 @@ def read_outstanding_duties(
 def count_owed_facts(tx: Transaction, partner: str) -> int:
     """Return the number of outstanding facts of messages of *partner*.
 
-    An unread attachment counts as a full slice, and so do deliveries that are to be stopped.
+    An unread attachment counts as a full slice, and so does a slice of effects.
     """
     theirs = sa.and_(message.c.id == table.c.message, message.c.partner == partner)
     slices = sa.select(duty_slice.c.facts).select_from(table).join(message, theirs)

@@ -11,7 +11,7 @@ from hub.domain.model import Packet, PacketKind, Record
 from hub.edxml import changes
 from hub.journal import blobs, documents, duties, events, facts, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
-from hub.journal.queue import deliveries, outstanding_stops
+from hub.journal.queue import deliveries, outstanding_effects
 from hub.journal.sequels import dossier_owners, incident_durations
 from hub.journal.upkeep.retention import receipts
 from hub.store import transactions
@@ -93,7 +93,7 @@ def _read_for_document(tx: Transaction, entry: MessageEntry, packet: Packet, kno
     if packet.kind in changes.CHANGES:
         planned = documents.plan_document_stops(tx, packet, named, entry.partner, routing, on)
         known = _reserve_deliveries(tx, entry, lane, attrs.evolve(known, named=named))
-        stoppable, left = outstanding_stops.lock_next_stoppable(tx, planned)
+        stoppable, left = outstanding_effects.lock_first_stoppable(tx, planned)
         return attrs.evolve(known, stoppable=stoppable, unstopped=left)
     if early := documents.read_early_changes(tx, sender, packet.document_id):
         reached = documents.read_reached_recipients(tx, sender, packet.document_id)
@@ -128,7 +128,8 @@ def _read_for_status(tx: Transaction, entry: MessageEntry, packet: Packet, known
 
 
 def _reserve_deliveries(tx: Transaction, entry: MessageEntry, lane: str, known: Known) -> Known:
-    ids = deliveries.reserve_delivery_ids(tx, known.routes, entry.received_at, lane=lane)
+    most = outstanding_effects.MADE_AT_ONCE
+    ids = deliveries.reserve_delivery_ids(tx, known.routes, entry.received_at, lane=lane, most=most)
     return attrs.evolve(known, lane=lane, ids=ids)
 
 
@@ -144,8 +145,10 @@ def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bo
     deliveries.insert_deliveries(tx, effects.deliveries)
     _ = _CHANGES.run(tx, effects.changes)
     deliveries.write_stops(tx, effects.stops)
+    if effects.unmade is not None:
+        outstanding_effects.record_making_duty(tx, entry.id, entry.received_at, effects.unmade)
     if effects.unstopped:
-        outstanding_stops.record_stop_duty(tx, entry.id, entry.received_at, effects.unstopped)
+        outstanding_effects.record_stop_duty(tx, entry.id, entry.received_at, effects.unstopped)
     if effects.answered is not None:
         deliveries.update_delivery(tx, effects.answered)
     _, told = facts.insert_facts(tx, effects.facts, owners)

@@ -20,7 +20,7 @@ from hub.edxml import changes
 from hub.edxml.packet import read_packet_date
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
-from hub.journal.queue import deliveries
+from hub.journal.queue import deliveries, outstanding_effects
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, plain_number, replay_plan, write_plain_number
 from hub.store.tables import message as table
@@ -240,7 +240,8 @@ def route_status(
     if document is None:
         return ()
     goes: dict[str, Route] = {}
-    for made in deliveries.read_message_deliveries(tx, document.id):
+    unmade = outstanding_effects.read_unmade_routes(tx, {document.id})
+    for made in (*deliveries.read_message_deliveries(tx, document.id), *unmade):
         route = Route(made.recipient, made.partner, made.via, routes.find_first_state(made.partner))
         if routes.has_ended(made.recipient, on):
             with contextlib.suppress(Rejected):  # nobody continues its work alone: its old system is told

@@ -283,6 +283,11 @@ TERMS: Mapping[str, Term] = {
     "event/change-answered": Term(
         phrase("the recipient answered"), phrase("The recipient's first answer to this recall, update or replacement.")
     ),
+    "event/deliveries-making": Term(
+        phrase("deliveries are being made"),
+        phrase("It has more recipients than one step may take: nobody is sent it before the others are added, too."),
+    ),
+    "event/deliveries-made": Term(phrase("all deliveries are made"), phrase("Each recipient has its delivery.")),
     "event/change-applying": Term(
         phrase("the change is being applied"),
         phrase("It stops more deliveries than one step may: the others are stopped next, and nobody is sent them."),
@@ -1149,6 +1154,9 @@ TERMS: Mapping[str, Term] = {
     "duty/facts": Term(phrase("facts to write"), phrase("Facts of an accepted message that are still to be written.")),
     "duty/attachments": Term(
         phrase("attachments to read"), phrase("Attachments of an accepted message that are still to be read.")
+    ),
+    "duty/deliveries": Term(
+        phrase("deliveries to make"), phrase("Deliveries of an accepted message that are still to be made.")
     ),
     "duty/stops": Term(
         phrase("deliveries to stop"),

@@ -24,7 +24,7 @@ from hub.domain.lifecycle import (
 )
 from hub.domain.model import HUB, DeliveryState, Event
 from hub.journal import events, nodes
-from hub.journal.queue import exchanges, lanes, outstanding_stops, partner_state
+from hub.journal.queue import exchanges, lanes, outstanding_effects, partner_state
 from hub.journal.queue.deliveries import (
     Rows,
     halt_deliveries,
@@ -221,7 +221,7 @@ def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict
     if not messages:
         return {}
     rows: dict[str, Rows] = {name: [] for name in messages}
-    stops = outstanding_stops.read_outstanding_stops(tx)
+    stops = outstanding_effects.read_outstanding_effects(tx)
     for row in _TO_GO.read(tx, {"code": partner, "now": now, "messages": messages}):
         if row not in stops:
             rows[row.message].append(row)

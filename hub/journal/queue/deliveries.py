@@ -31,7 +31,7 @@ from hub.journal.queue import lanes, partner_state
 from hub.services import list_services
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
-from hub.store.tables import FREE, UNDELIVERED, Instant, message, write_instant
+from hub.store.tables import FREE, UNDELIVERED, Instant, duty, message, write_instant
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route
@@ -63,6 +63,7 @@ _REVIVE = HotStatement(
         *("holder", "lease_until", "given_up"),
     ),
 )
+_UNMADE = duty.c.kind == sa.literal_column(f"'{duties.DutyKind.DELIVERIES}'", sa.Text)
 #: How the reason of a delivery begins that a person gave up.
 _GIVEN_UP = "given up by "
 #: Marks deliveries as stopped. Those with a state of their own end in it.
@@ -78,7 +79,18 @@ FROM stop WHERE delivery.id = stop.id
 )
 _FAILED = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("failed",))
 _CAUSE = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("cause",))
-_LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
+#: The last delivery in a lane, and whether deliveries of any message are still to be made.
+_LAST = HotStatement(
+    sa.select(sa.func.max(table.c.id).label("last"), sa.exists().where(_UNMADE).label("unmade")).where(
+        table.c.lane == sa.bindparam("in")
+    )
+)
+_UNMADE_IN = HotStatement(
+    sa.select(duty.c.serial)
+    .join(message, message.c.id == duty.c.message)
+    .where(_UNMADE, message.c.lane == sa.bindparam("in"))
+    .limit(1)
+)
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 _MESSAGE = HotStatement(sa.select(message).where(message.c.id == sa.bindparam("of")))
 
@@ -124,17 +136,22 @@ def make_deliveries(tx: Transaction, message_id: str, routes: Sequence[Route], n
         transactions.notify_nodes(tx)
 
 
-def reserve_delivery_ids(tx: Transaction, routes: Sequence[Route], now: datetime, *, lane: str) -> list[str]:
+def reserve_delivery_ids(
+    tx: Transaction, routes: Sequence[Route], now: datetime, *, lane: str, most: int | None = None
+) -> list[str]:
     """Lock *lane* for the recipients whose deliveries will wait, and return one id per route.
 
     The ids follow the order of the routes and sort after all ids in the lane, so the order does not depend on any
-    clock.
+    clock. With *most*, return no more ids, and none while earlier deliveries of the lane are still to be made.
     """
     if not routes:
         return []
     lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
-    last = _LAST.first(tx, {"in": lane}).last
-    return sorted(make_id(choose_later_time(last, now) if last else now) for _ in routes)
+    row = _LAST.first(tx, {"in": lane})
+    if most is not None and row.unmade and _UNMADE_IN.first(tx, {"in": lane}) is not None:
+        return []
+    at = choose_later_time(row.last, now) if row.last else now
+    return sorted(make_id(at) for _ in routes[:most])
 
 
 def plan_deliveries(

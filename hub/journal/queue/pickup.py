@@ -11,7 +11,7 @@ from hub.domain.errors import Rejected
 from hub.domain.lifecycle import DeliveryEvent, move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
-from hub.journal.queue import outstanding_stops
+from hub.journal.queue import outstanding_effects
 from hub.journal.queue.deliveries import make_doubled_event, record_delivery_end
 from hub.journal.replay_guard import refuse_replayed_call
 from hub.store.tables import FETCHABLE, UNALARMED, message
@@ -31,7 +31,7 @@ def list_pending_messages(
     """
     theirs = sa.or_(table.c.recipient.in_((unit, *also)), table.c.via == unit)
     which = sa.and_(table.c.partner == partner, FETCHABLE, table.c.due <= now, theirs)
-    if stops := outstanding_stops.read_outstanding_stops(tx):
+    if stops := outstanding_effects.read_outstanding_effects(tx):
         rows = tx.execute(
             sa.select(table.c.message, table.c.recipient, table.c.state).where(which).order_by(table.c.id)
         )
@@ -133,7 +133,7 @@ def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.R
         .order_by(table.c.id)
         .with_for_update()
     ).all()
-    if stops := outstanding_stops.read_outstanding_stops(tx):
+    if stops := outstanding_effects.read_outstanding_effects(tx):
         rows = [row for row in rows if row.state != DeliveryState.HELD or row not in stops]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))

@@ -1,4 +1,4 @@
-"""A change stops so many deliveries in a transaction and no more; nobody is shown or sent what is left, and a kill loses none."""
+"""A transaction makes and stops so many deliveries and no more; nobody is shown or sent what is left, and a kill loses none."""
 
 from datetime import timedelta
 
@@ -13,12 +13,12 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, PacketKind, Receive, Replaced, Unit
 from hub.edxml import changes
 from hub.journal import duties, events, messages
-from hub.journal.queue import claims, deliveries, outstanding_stops, pickup
+from hub.journal.queue import claims, deliveries, outstanding_effects, pickup
 from hub.journal.queue.claims import AttemptExchange
 from hub.store import transactions
 from hub.units.routing import RoutedPartner, Routes
 from tests.histories import office
-from tests.province import NOW, document, entry
+from tests.province import NOW, document, entry, status
 
 UNITS = (Unit("H55", "Tỉnh"), Unit("H55.13", "Sở", "H55"), *(Unit(f"H55.{n}", f"Xã {n}", "H55") for n in range(20, 60)))
 #: Half of the communes fetch, the others are pushed to.
@@ -61,12 +61,12 @@ class Days:
         return taken.id
 
     def turn(self):
-        return self.do(outstanding_stops.stop_next_deliveries, NOW + timedelta(hours=1))
+        return self.do(outstanding_effects.write_next_effects, NOW + timedelta(hours=1))
 
     def kill(self):
         """Do a turn, and be killed before its commit."""
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin() as begun:
-            outstanding_stops.stop_next_deliveries(connection, NOW)
+            outstanding_effects.write_next_effects(connection, NOW)
             begun.rollback()
 
     def states(self, message):
@@ -86,17 +86,13 @@ class Days:
 
 @pytest.fixture
 def days(engine, monkeypatch):
-    monkeypatch.setattr(outstanding_stops, "AT_ONCE", 5)
-    monkeypatch.setattr(outstanding_stops, "_SLICE", 4)
+    monkeypatch.setattr(outstanding_effects, "AT_ONCE", 5)
+    monkeypatch.setattr(outstanding_effects, "_SLICE", 4)
     return Days(engine)
 
 
 def replaced(names, *units):
     return tuple(Replaced(name, units) for name in names)
-
-
-def stopped(message):
-    return "dead", message
 
 
 def test_each_turn_stops_so_many_and_the_last_says_so(days):
@@ -225,64 +221,146 @@ def test_the_turns_of_a_change_are_not_facts_that_a_report_waits_for(days):
     assert not days.do(duties.read_outstanding_duties)
     assert days.do(duties.read_newest_duty) is None
     assert days.do(duties.count_owed_facts, "sotttt") > 0, "its partner brings no more of them meanwhile"
-    assert days.do(outstanding_stops.read_next_stop_duty).partner == "sotttt"
+    assert days.do(outstanding_effects.read_next_effect).partner == "sotttt"
+
+
+@pytest.fixture
+def few(days, monkeypatch):
+    """A journal that makes three deliveries of a message in a transaction."""
+    monkeypatch.setattr(outstanding_effects, "MADE_AT_ONCE", 3)
+    return days
+
+
+def test_each_turn_makes_so_many_and_nobody_is_shown_or_sent_the_message_before_the_last(few):
+    sent = few.take(*ALL[15:25])
+    made = []
+    while len(few.states(sent)) < 10:
+        made.append(len(few.states(sent)))
+        assert (few.pending(ALL[15]), few.claim()) == ([], [])
+        with pytest.raises(Rejected, match="document-not-found"):
+            few.do(pickup.fetch_message, "fetching", sent, NOW + timedelta(hours=1))
+        few.kill()
+        assert few.turn()
+    assert made == [3, 6, 9]
+    assert few.pending(ALL[15]) == [sent]
+    assert [claim.recipients for claim in few.claim()] == [tuple(ALL[20:25])], "in one piece"
+    told = few.told(sent)
+    assert (told.count("delivery-held"), told.count("delivery-waiting")) == (5, 5)
+    assert (told.count("deliveries-making"), told.count("deliveries-made")) == (1, 1)
+    assert not few.turn()
+
+
+def test_a_message_to_so_many_promises_nothing(few):
+    sent = few.take(*ALL[:3])
+    assert not few.turn()
+    assert not {"deliveries-making", "deliveries-made"} & set(few.told(sent))
+
+
+def test_a_recall_stops_what_its_document_has_not_made_yet(few):
+    sent = few.take(*ALL[15:25])
+    back = few.take(*ALL[15:25], kind=PacketKind.RECALL, about="D1", document_id="R")
+    seen = set()
+    while few.turn():
+        seen |= {*few.pending(ALL[15]), *(claim.message for claim in few.claim())}
+    assert seen == {back}
+    assert set(few.states(sent).values()) == {("dead", f"recalled: {back}")}
+    assert len(few.states(back)) == len(few.states(sent)) == 10
+
+
+def test_an_early_recall_stops_the_deliveries_that_are_made_late_too(few):
+    back = few.take(*ALL[15:25], kind=PacketKind.RECALL, about="D1", document_id="R")
+    sent = few.take(*ALL[14:25])
+    while few.turn():
+        pass
+    found = few.states(sent)
+    assert found.pop(ALL[14]) == ("held", None)
+    assert set(found.values()) == {("dead", f"recalled: {back}")}
+    assert few.told(sent).count("delivery-dead") == 10
+
+
+def test_what_comes_later_in_a_lane_is_made_later(few):
+    sent = few.take(*PUSHED[:8])
+    update = few.take(*PUSHED[:8], kind=PacketKind.UPDATE, about="D1", document_id="U")
+    other = few.take(PUSHED[0], document_id="D2")
+    assert few.states(update) == {}
+    assert [claim.message for claim in few.claim()] == [other], "other lanes go on"
+    while few.turn():
+        pass
+    (claim,) = few.claim()
+    assert (claim.message, set(claim.recipients)) == (sent, set(PUSHED[:8]))
+
+
+def test_a_word_of_the_sender_goes_to_those_whose_deliveries_are_not_made_yet(few):
+    few.take(*ALL[15:25])
+    few.number += 1
+    asks = entry(status("13", sender="H55.13"), few.number, at=NOW + timedelta(seconds=few.number))
+    word = few.do(messages.record_message, asks, ROUTES).id
+    while few.turn():
+        pass
+    assert few.states(word).keys() == set(ALL[15:25])
 
 
 #: Documents that a drawn history is about, and the units that it names.
 NAMES, SOME = ["D1", "D2", "D3"], [*FETCHING[:4], *PUSHED[:4]]
+#: Events that say how far a message is applied.
+PROGRESS = {"change-applying", "change-applied", "deliveries-making", "deliveries-made"}
 
 
-def test_any_order_of_messages_turns_kills_and_fetches_ends_as_if_each_change_had_been_applied_at_once(
-    engine, monkeypatch
+def play(days, moves):
+    """Do *moves*, and all that is outstanding then.  Return where each delivery and what of it was told, and what was shown."""
+    sent, shown = [], []
+    for move in moves:
+        if isinstance(move, str):
+            _ = days.turn() if move == "turn" else days.kill()
+            continue
+        what, names, units = move
+        own = f"R{days.number}"
+        if what == "send":
+            sent.append(days.take(*units, document_id=names[0]))
+        elif what == "recall":
+            sent.append(days.take(*units, kind=PacketKind.RECALL, about=names[0], document_id=own))
+        elif what == "update":
+            removed = tuple(units)
+            sent.append(days.take(units[0], kind=PacketKind.UPDATE, about=names[0], removed=removed, document_id=own))
+        else:
+            replaces = replaced(names, *(units if what == "replace at" else ()))
+            sent.append(days.take(units[0], kind=PacketKind.REPLACEMENT, replaces=replaces, document_id=own))
+        shown.append({unit: days.pending(unit) for unit in FETCHING[:4]})
+    while days.turn():
+        pass
+    told = [sorted(set(days.told(message)) - PROGRESS) for message in sent]
+    return ([days.states(message) for message in sent], told), shown
+
+
+@pytest.mark.parametrize(("stops", "made"), [(2, 10_000), (2, 3)])
+def test_any_order_of_messages_turns_and_kills_ends_as_if_each_message_had_been_applied_at_once(
+    engine, monkeypatch, stops, made
 ):
-    """The same history, once with turns of two deliveries and once with all at once: it ends alike, but for what was fetched."""
-    monkeypatch.setattr(outstanding_stops, "_SLICE", 3)
+    """The same history, once in small turns and once with none: it ends alike, and nothing is shown that would not be."""
+    monkeypatch.setattr(outstanding_effects, "_SLICE", 3)
     units = st.lists(st.sampled_from(SOME), min_size=1, max_size=8, unique=True)
     names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
-    sends = st.tuples(st.just("send"), st.sampled_from(NAMES), units)
-    brings = st.tuples(st.sampled_from(["recall", "update", "replace", "replace at"]), names, units)
-    moves = st.lists(st.one_of(sends, sends, brings, st.sampled_from(["turn", "kill"])), min_size=4, max_size=14)
+    kinds = st.sampled_from(["send", "send", "recall", "update", "replace", "replace at"])
+    moves = st.lists(
+        st.one_of(st.tuples(kinds, names, units), st.sampled_from(["turn", "kill"])), min_size=4, max_size=14
+    )
 
-    def play(moves, at_once):
+    def play_with(moves, stops, made):
         office.empty(engine)
-        monkeypatch.setattr(outstanding_stops, "AT_ONCE", at_once)
-        days = Days(engine)
-        sent = []
-        for move in moves:
-            if isinstance(move, str):
-                _ = days.turn() if move == "turn" else days.kill()
-                continue
-            what, names, units = move
-            about, own = names if what == "send" else names[0], f"R{days.number}"
-            if what == "send":
-                sent.append(days.take(*units, document_id=about))
-            elif what == "recall":
-                sent.append(days.take(*units, kind=PacketKind.RECALL, about=about, document_id=own))
-            elif what == "update":
-                removed = tuple(units)
-                sent.append(days.take(units[0], kind=PacketKind.UPDATE, about=about, removed=removed, document_id=own))
-            else:
-                at = units if what == "replace at" else ()
-                replaces = replaced(names, *at)
-                sent.append(days.take(units[0], kind=PacketKind.REPLACEMENT, replaces=replaces, document_id=own))
-            seen.append({unit: days.pending(unit) for unit in FETCHING[:4]})
-        while days.turn():
-            seen.append({unit: days.pending(unit) for unit in FETCHING[:4]})
-        told = {message: sorted(days.told(message)) for message in sent}
-        for each in told.values():
-            each[:] = [name for name in each if name not in {"change-applying", "change-applied"}]
-        return [days.states(message) for message in sent], told
+        monkeypatch.setattr(outstanding_effects, "AT_ONCE", stops)
+        monkeypatch.setattr(outstanding_effects, "MADE_AT_ONCE", made)
+        return play(Days(engine), moves)
 
     @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(moves)
     def holds(moves):
-        seen.clear()
-        whole = play(moves, 10_000)
-        shown, taken = list(seen), sum(isinstance(move, tuple) for move in moves)
-        seen.clear()
-        assert play(moves, 2) == whole
-        assert seen[:taken] == shown[:taken], "what partners are shown does not depend on how far it is applied"
-        assert all(each == seen[-1] for each in seen[taken:]) or not taken
+        whole, at_once = play_with(moves, 10_000, 10_000)
+        found, shown = play_with(moves, stops, made)
+        assert found == whole
+        for some, most in zip(shown, at_once, strict=True):
+            assert all(set(some[unit]) <= set(most[unit]) for unit in some)
+        assert made < len(SOME) or shown == at_once, (
+            "what partners are shown does not depend on how far a change is applied"
+        )
 
-    seen: list[dict[str, list[str]]] = []
     holds()
