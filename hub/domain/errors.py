@@ -79,6 +79,7 @@ SENTENCES: dict[str, Phrase] = {
     "id-reused": phrase("This MessageId was already used for other content; use a new one"),
     "incident-unreadable": phrase("The incident data cannot be read; compare it with the reference"),
     "journal-damaged": phrase("The hub's journal is damaged and must be restored; send again later"),
+    "journal-moved": phrase("The file of the hub's journal was moved or replaced; send again later"),
     "journal-unavailable": phrase("The journal cannot be written now; send again later"),
     "key-unavailable": phrase("The hub cannot sign now; send again later"),
     "list-unreadable": phrase(

@@ -980,6 +980,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "permission/manage-users": Term(phrase("managing accounts"), phrase("Changes accounts and tokens.")),
     "check/database": Term(phrase("database"), phrase("The database answers.")),
+    "check/file": Term(
+        phrase("file of the database"), phrase("SQLite's file is whole, and the one that the hub has open.")
+    ),
     "check/schema": Term(
         phrase("version of the database"), phrase("The database has the version that the program needs.")
     ),

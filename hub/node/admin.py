@@ -57,6 +57,7 @@ T = TypeVar("T")
 #: The public code of each check that fails.
 CODES = {
     "database": "unavailable",
+    "file": "unusable",
     "schema": "other-version",
     "chain": "behind",
     "queue": "not-written",
@@ -148,6 +149,7 @@ async def measure_readiness(
     put_back: Detail = "",
     awaited: Detail = "",
     writer: WriterReading = WriterReading(),
+    file: Detail = "",
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
@@ -156,13 +158,15 @@ async def measure_readiness(
     the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves. *pending* is
     what waits for a restart of the node, which serves meanwhile. *put_back* says that the journal is not the one that the
     node has seen, *awaited* that senders should send messages again; that does not make the node not ready. Nor does a
-    *writer* that is always busy: else whoever keeps it busy could take the node out of service.
+    *writer* that is always busy: else whoever keeps it busy could take the node out of service. *file* says why SQLite's
+    file is not used: it was moved or replaced, or is damaged.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
     partners any better.
     """
-    reasons: dict[str, Detail] = {**dict.fromkeys(CODES, ""), "links": links, "era": put_back, "receipts": awaited}
+    reasons: dict[str, Detail] = dict.fromkeys(CODES, "")
+    reasons |= {"links": links, "era": put_back, "receipts": awaited, "file": file}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready

@@ -39,6 +39,7 @@ from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
 from hub.intake.endpoint import Counted, JournalAccess
 from hub.journal.nodes import Node
+from hub.journal.upkeep import integrity
 from hub.journal.upkeep.archive import retention_service
 from hub.journal.upkeep.archive.retention_service import RetentionService
 from hub.journal.upkeep.backups.following import WitnessFollower, end_process
@@ -161,6 +162,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         more=lambda: any(each() for each in gathers),
         measures=frame.measures,
         budget=frame.budget,
+        find_damage=integrity.find_damage_until,
     )
     heartbeat = Heartbeat(
         journal=journal,

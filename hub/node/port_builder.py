@@ -161,6 +161,7 @@ def build_workers(
         database.journal.expect_steps,
         measures=frame.measures,
         sightings=frame.sightings,
+        inodes=lambda: database.journal.inodes,
     )
 
 
@@ -207,6 +208,7 @@ def _admin_site(
                 database.follower.describe_put_back(),
                 database.follower.describe_awaited(),
                 frame.read_writer(),
+                journal.describe_file_flaw(),
             )
         )
 

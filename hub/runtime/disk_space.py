@@ -18,7 +18,7 @@ from hub.config.database import find_sqlite_file
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase, phrase, verbatim
 
 #: Lifetime of a measurement, in seconds: a flood of calls must not become a flood of system calls.
 _BELIEVED = 1.0
@@ -38,8 +38,11 @@ def describe_lacking_space(config: Config) -> Phrase | None:
 
 
 def describe_lacking_room(place: Path, octets: int) -> Phrase | None:
-    """Say that the disk of the directory *place* has less than *octets* free; None if it has."""
-    free = shutil.disk_usage(place).free
+    """Say that the disk of the directory *place* has less than *octets* free, or is not there; None if it has."""
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        return verbatim(f"{place}: {error.strerror}")
     if free >= octets:
         return None
     return phrase("{place}: {free} octets free, {needed} needed", place=str(place), free=free, needed=octets)

@@ -4,8 +4,9 @@ One thread writes. Steps that arrive while it commits share the next commit, eac
 that fails does not fail the others. Steps from outside enter a commit round robin, one step per owner
 (hub.domain.fair_queue). A commit begins no further step after `BUDGET` seconds, so no owner waits for all that another
 owner has brought. Each step is measured and charged to its owner; an owner that has used too much waits, and nobody
-else (hub.domain.writer_budget). At most four threads read. While the database server does not answer (hub.runtime.server_monitor),
-steps fail at once. Contains no table.
+else (hub.domain.writer_budget). At most four threads read. While the database server does not answer
+(hub.runtime.server_monitor), steps fail at once. So they do while the file of SQLite is not the one at its path
+(hub.store.journal_file), or may be damaged (hub.store.damage_watch). Contains no table.
 """
 
 import contextvars
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 from weakref import WeakSet
 
@@ -38,8 +40,10 @@ from hub.domain.writer_budget import WriterBudget
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
 from hub.store import commit_marks, transactions
+from hub.store.damage_watch import DamageFinder, DamageWatch
+from hub.store.journal_file import MOVED, JournalFile, JournalInodes
 from hub.store.report_pool import ReportPool, ReportReader
-from hub.store.transactions import DAMAGED, Transaction, describe_unready, run_reading, write_transaction
+from hub.store.transactions import FileDoubted, Transaction, describe_unready, run_reading, write_transaction
 
 log = structlog.get_logger()
 
@@ -67,7 +71,7 @@ MOST, OLDEST = 1024, 5.0
 #: A failed commit is reported as trouble for this time, in seconds.
 RECENT = 10.0
 #: Codes of a failure of the commit itself, not of a step.
-_NOT_COMMITTED = frozenset({"journal-unavailable", DAMAGED})
+_NOT_COMMITTED = frozenset({"journal-unavailable", MOVED})
 #: Number of runs of a batch when the connection breaks or the database aborts it for a transient reason.
 _TRIES = 3
 
@@ -330,6 +334,10 @@ class Database(Service):
     _steady: Callable[[], float] = time.monotonic  #: a monotonic clock in seconds, for `BUDGET`
     _measures: Measures = attrs.field(factory=Measures)  #: what this process counts
     _budget: WriterBudget = attrs.field(factory=WriterBudget)  #: what each owner uses of the writer
+    #: finds what is wrong with SQLite's file
+    _find_damage: DamageFinder = lambda _tx, _whole, _enough: ()
+    #: SQLite's files that another process of the node has open; None: those that this one opens
+    _inodes: JournalInodes | None = None
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
@@ -360,8 +368,8 @@ class Database(Service):
     _failed: Detail = attrs.field(default="", init=False)  #: detail of the last failure
     #: time of the last failure, by the reactor's clock
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
-    #: set for good once the database was found damaged
-    _damaged: Unready | None = attrs.field(default=None, init=False)
+    _file: JournalFile | None = attrs.field(default=None, init=False)  #: None on PostgreSQL
+    _damage: DamageWatch | None = attrs.field(default=None, init=False)  #: the same
     #: open connections to the server, to be cut on a stop
     _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
     _monitor: ServerMonitor | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
@@ -371,6 +379,10 @@ class Database(Service):
             for engine in (self._engine, self._asked):
                 event.listen(engine, "connect", self._connected)
             self._monitor = ServerMonitor(partial(transactions.probe_commit, self._asked), self._reactor, self._away)
+        if self._engine.dialect.name == "sqlite":
+            self._file = JournalFile(self._engine, Path(self._engine.url.database or ""), self._inodes)
+            run = partial(threads.deferToThreadPool, self._reactor, self._readers)
+            self._damage = DamageWatch(self._engine, self._file, self._find_damage, run, self._reactor)
 
     def _connected(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         self._connections.add(raw)
@@ -406,11 +418,15 @@ class Database(Service):
                 # else a commit that waits for a standby would block the stop
                 transactions.cut_connections(self._connections)
             self._monitor.stop()
+        if self._damage is not None:
+            self._damage.stop()
         if self._reports is not None:
             await self._reports.stopService()
         self._writer.stop()
         self._readers.stop()
         self._engine.dispose()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.write`. Steps that arrive in one turn of the reactor, or while a commit runs, share a commit.
@@ -434,7 +450,24 @@ class Database(Service):
         """Return why no step is begun now, or None."""
         if self._monitor is not None and self._monitor.away:
             return Unready("journal-unavailable", self._monitor.away)
-        return self._damaged
+        if self._file is not None and self._file.moved is not None:
+            return self._file.moved
+        return None if self._damage is None else self._damage.refusal
+
+    def describe_file_flaw(self) -> Detail:
+        """Return why SQLite's file is not used now; empty if it is, and on PostgreSQL."""
+        return gone.problem.detail if self._file is not None and (gone := self._gone()) else ""
+
+    @property
+    def inodes(self) -> JournalInodes | None:
+        """Return which files of SQLite are open; None: none yet, or the journal is on PostgreSQL."""
+        return None if self._file is None else self._file.inodes
+
+    def _require_unmoved(self, result: T) -> T:
+        """Return *result*, if the journal that it was read from or written to is still the one at its path."""
+        if self._file is not None:
+            self._file.require_unmoved()
+        return result
 
     def trouble(self) -> Detail:
         """See `Journal.trouble`."""
@@ -516,10 +549,25 @@ class Database(Service):
 
         done: Deferred[object] = Deferred()
         self._open.add(done)
-        looked = threads.deferToThreadPool(self._reactor, self._readers, run_reading, self._engine, run)
+        looked = threads.deferToThreadPool(self._reactor, self._readers, self._read, run)
         self._wait_for(looked)
         _ = looked.addBoth(self._tell, done)
         return cast("Deferred[T]", done)
+
+    def _read(self, run: Callable[[Transaction], T]) -> T:
+        """Run a reading step in a thread."""
+        self._keep_open()
+        return self._require_unmoved(run_reading(self._engine, run))
+
+    def _keep_open(self) -> None:
+        """Keep SQLite's file open before the first step. Raises `Unready`."""
+        if self._file is not None:
+            try:
+                self._file.open()
+            except sa.exc.DBAPIError as error:
+                raise describe_unready(error) from error
+            except OSError as error:
+                raise Unready("journal-unavailable", str(error)) from error
 
     def read_report(
         self,
@@ -532,14 +580,15 @@ class Database(Service):
         if gone := self._gone():
             return fail(gone)
         assert self._reports is not None
-        return self._reports.read(reader, step, *args, **kwargs).addErrback(self._note)
+        read: Deferred[T] = self._reports.read(reader, step, *args, **kwargs)
+        return read.addCallback(self._require_unmoved).addErrback(self._note)
 
     def _note(self, failure: Failure) -> Failure:
-        """Remember the last failure of the journal, and that it is damaged."""
+        """Remember the last failure of the journal, and that it may be damaged."""
         if isinstance(failure.value, Unready):
             self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
-            if failure.value.problem.code == DAMAGED:
-                self._damaged = failure.value
+            if self._damage is not None and isinstance(failure.value, FileDoubted):
+                self._damage.doubt(failure.value.problem.detail)
         return failure
 
     def _flush(self) -> None:
@@ -578,7 +627,8 @@ class Database(Service):
         """Run *steps* in the writer's thread."""
         began, self._times = self._steady(), StepTimes(self._steady)
         try:
-            return commit_steps(self._engine, steps, self._steady, self._times)
+            self._keep_open()
+            return self._require_unmoved(commit_steps(self._engine, steps, self._steady, self._times))
         finally:
             self._took = self._steady() - began
 

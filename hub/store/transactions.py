@@ -31,8 +31,8 @@ from hub.store.hot_statements import HotStatement, run_raw
 Transaction = sa.Connection
 T = TypeVar("T")
 
-#: Error code of a journal whose file was found damaged. It is not used any more: parts may look intact, and a write
-#: would make it worse.
+#: Error code of a journal whose file is damaged, as an examination has found (hub.store.damage_watch). It is not used
+#: any more: parts may look intact, and a write would make it worse.
 DAMAGED = "journal-damaged"
 
 #: How long a writer waits for another process (the command line, a backup) to finish, in milliseconds.
@@ -61,6 +61,10 @@ CHANNEL = "lienthong_due"
 _READ_ONLY = "25006"
 #: PostgreSQL: advisory lock of a schema upgrade ("schema" in ASCII).
 _UPGRADE_LOCK = 0x736368656D61
+
+
+class FileDoubted(Unready):
+    """SQLite took what it read for damage: the file is damaged, or the disk did not read it."""
 
 
 class Unconfirmed(Exception):
@@ -274,7 +278,7 @@ def run_reading(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
 def describe_unready(error: sa.exc.DBAPIError) -> Unready:
     """Return the `Unready` that a caller gets for this database error."""
     if is_damage_error(error):
-        return Unready(DAMAGED, str(error.orig), retry_after=600)
+        return FileDoubted("journal-unavailable", str(error.orig))
     return Unready("journal-unavailable", str(error.orig))
 
 

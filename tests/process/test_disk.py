@@ -164,21 +164,26 @@ def test_a_file_that_may_not_grow_puts_callers_off_and_loses_nothing(hub):
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """The library that makes a sync fail."""
+    """The library that makes a sync or a read of the journal's files fail."""
     if shutil.which("gcc") is None:
         cannot_be_had("gcc", "it is not installed")
-    place = tmp_path_factory.mktemp("fsync") / "fsync.so"
-    source = os.path.join(os.path.dirname(__file__), "fsync.c")  # noqa: PTH118, PTH120
+    place = tmp_path_factory.mktemp("failing") / "failing_disk.so"
+    source = os.path.join(os.path.dirname(__file__), "failing_disk.c")  # noqa: PTH118, PTH120
     subprocess.run(["gcc", "-shared", "-fPIC", "-O", "-o", place, source, "-ldl"], check=True)
     return place
 
 
-def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_that_was(hub, failing, monkeypatch):
+def start_on_failing_disk(hub, failing, kind):
+    """Start the hub on a disk where each *kind* (FSYNC_FAILS or READ_FAILS) fails while the returned file is there."""
     mark = hub.home / "fails"
-    monkeypatch.setenv("LD_PRELOAD", str(failing))
-    monkeypatch.setenv("FSYNC_FAILS", str(mark))
+    hub.env = {"LD_PRELOAD": str(failing), kind: str(mark)}
     hub.start()
-    monkeypatch.delenv("LD_PRELOAD")
+    hub.env = {}
+    return mark
+
+
+def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_that_was(hub, failing):
+    mark = start_on_failing_disk(hub, failing, "FSYNC_FAILS")
     receipts: dict[str, tuple[str, str]] = {}
     for number in range(5):
         said = attempt(hub, number)
@@ -200,6 +205,29 @@ def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_t
     facts = Counter((fact["id"], fact["unit"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json"))
     assert set(facts.values()) == {1}
     assert len(facts) == 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_does_not_read_for_a_while_is_not_called_damage_and_the_hub_goes_on_by_itself(
+    hub, failing, workers
+):
+    hub.config.write_text(f"workers = {workers}\n" + hub.config.read_text())
+    mark = start_on_failing_disk(hub, failing, "READ_FAILS")
+    receipts: dict[str, tuple[str, str]] = {}
+    for number in range(5):
+        said = attempt(hub, number, size=100_000)
+        receipts[f"vpub-{number}"] = (said.document_id, said.sha256)
+    mark.touch()
+    until(lambda: hub.told("journal-doubted"), "a read to fail")
+    until(lambda: "file" in reasons(hub), "readyz to say so, which looks once a second")
+    assert "journal-unavailable" in attempt(hub, 5)
+    until(lambda: "cannot be read: Input/output error" in hub.log.read_text(), "the hub to know that it is the disk")
+    mark.unlink()
+    again = until(lambda: not isinstance(found := attempt(hub, 5), str) and found, "the hub to go on")
+    until(lambda: not reasons(hub), "readyz to say so")
+    assert not hub.told("journal-damaged"), "the file is whole"
+    assert_kept(hub, receipts | {"vpub-5": (again.document_id, again.sha256)})
+    hub.cli("db", "verify")
 
 
 @contextlib.contextmanager

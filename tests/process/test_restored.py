@@ -117,6 +117,8 @@ def test_damage_that_is_met_while_the_hub_runs_stops_it_from_serving(hub):
     )
     assert said[0] == 503
     assert "malformed" in hub.log.read_text()
+    (found, *_) = until(lambda: hub.told("journal-damaged"), "the hub to know what is wrong")
+    assert found["reason"].startswith(("proved by: ", "bằng chứng: "))
     with hub.client("vpub") as client, pytest.raises(Exception, match="journal-damaged"):
         client.send(packet(9), "vpub-9")
     assert "journal-damaged" in hub.log.read_text()

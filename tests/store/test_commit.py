@@ -99,7 +99,9 @@ def running(engine, monkeypatch):
     clock = Clock()
     made = Database(engine, clock)  # type: ignore[arg-type]
     made._steady = lambda: 0.0
-    return made, clock, queued
+    yield made, clock, queued
+    if made._file is not None:
+        made._file.close()
 
 
 def test_what_arrives_in_one_turn_or_while_a_commit_runs_shares_the_next_commit(running, engine):

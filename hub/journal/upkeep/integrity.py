@@ -28,24 +28,32 @@ _STEPS = 10_000
 
 def describe_damage(found: Phrase) -> Mistake:
     """Return the mistake that reports a damaged journal."""
-    expected = phrase("replace it with a backup: docs/howto/back-up.md")
+    expected = phrase("verify first, restore last: docs/howto/incident-book.md")
     return Mistake("hub.toml: database.url", phrase("the journal is damaged: {found}", found=found), expected)
 
 
 def find_file_damage(tx: Transaction, *, briefly: bool = False) -> list[Phrase]:
     """Return what SQLite finds wrong with its file; *briefly* limits the check to `BRIEFLY`. Empty on PostgreSQL."""
+    until = monotonic() + BRIEFLY
+    return find_damage_until(tx, not briefly, lambda: briefly and monotonic() > until)
+
+
+def find_damage_until(tx: Transaction, whole: bool, enough: Callable[[], bool]) -> list[Phrase]:
+    """Return what SQLite finds wrong with the structure of its file, and, if *whole*, with its indexes.
+
+    Ends as soon as *enough* says so, with what was found until then: nothing. Empty on PostgreSQL.
+    """
     if tx.dialect.name != "sqlite":
         return []
-    connection, until = tx.connection.driver_connection, monotonic() + BRIEFLY
+    connection = tx.connection.driver_connection
     assert connection is not None
-    if briefly:
-        connection.set_progress_handler(lambda: monotonic() > until, _STEPS)
+    connection.set_progress_handler(enough, _STEPS)
     try:
-        found = tx.exec_driver_sql("PRAGMA quick_check(3)" if briefly else "PRAGMA integrity_check(20)").scalars().all()
+        found = tx.exec_driver_sql("PRAGMA integrity_check(20)" if whole else "PRAGMA quick_check(3)").scalars().all()
     except sa.exc.DBAPIError as error:
         if transactions.is_damage_error(error):
             return [verbatim(error.orig)]
-        if briefly and monotonic() > until:
+        if enough():
             return []  # the time is over and no damage was found so far
         raise
     finally:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from hub.domain.measures import Increments
 from hub.domain.model import Query
 from hub.domain.sightings import Sighting, SightingKey
+from hub.store.journal_file import JournalInodes
 from hub.units.unit_index import UnitIndex
 
 #: File descriptors of a worker process: the channel, the socket that brings connections, and the node's counts.
@@ -95,6 +96,7 @@ class WorkerStart(NamedTuple):
     processes: int  #: number of worker processes
     version: int  #: version of the routes
     province: bytes  #: by `config_pickle`
+    inodes: JournalInodes | None  #: which files of SQLite the node's process has open
 
 
 class NewProvince(NamedTuple):

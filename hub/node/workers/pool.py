@@ -63,6 +63,7 @@ from hub.node.workers.remote_journal import KEPT, forget_routes
 from hub.runtime import logs
 from hub.runtime.shared_counts import SharedCounts
 from hub.store.group_commit import Journal
+from hub.store.journal_file import JournalInodes
 from hub.store.report_pool import ReportReader
 from hub.store.report_worker import PickledError
 from hub.units.live import Live
@@ -104,6 +105,7 @@ class WorkerPool(Service):
     _expect_steps: Callable[[], None] = lambda: None  #: called when a busy worker will send further steps
     #: command that starts a worker, before the number of columns
     _command: Sequence[str] = (sys.executable, "-c", "import tap; tap.run_worker_process()")
+    _inodes: Callable[[], JournalInodes | None] = lambda: None  #: returns which files of SQLite this process has open
     measures: Measures = attrs.field(factory=Measures)  #: what this node counts, to which workers add
     sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
     ended: int = attrs.field(default=0, init=False)  #: workers that ended without being told to
@@ -208,7 +210,8 @@ class WorkerPool(Service):
 
     def start_message(self, index: int) -> WorkerStart:
         """Return the first message for the worker with this number."""
-        return WorkerStart(self._node, index, self._size, self._version, pack_config(self._live.province))
+        province = pack_config(self._live.province)
+        return WorkerStart(self._node, index, self._size, self._version, province, self._inodes())
 
     def perform(self, worker: "_WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion) -> None:
         """Do what a worker has asked for, and send it the result."""

@@ -32,6 +32,7 @@ from hub.domain.sightings import Sightings
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
+from hub.journal.upkeep import integrity
 from hub.node.soap_port import IntakeParts, build_intake, check_client, list_soap_peers, make_soap_site, watch_disks
 from hub.node.workers.channel import (
     CHANNEL,
@@ -62,6 +63,7 @@ from hub.runtime.trust_sweep import TrustSweep
 from hub.security import tls
 from hub.store import transactions
 from hub.store.group_commit import Database
+from hub.store.journal_file import JournalInodes
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 
@@ -187,7 +189,7 @@ class Worker:
         structlog.contextvars.bind_contextvars(worker=said.worker)
         counts, reactor = self._counts_of(said.worker + 1), self._reactor
         live = self._live = Live(self._set_up(unpack_config(said.province)))
-        self._reads = _open_reads(live, reactor)
+        self._reads = _open_reads(live, reactor, said.inodes)
         scheduler = self._scheduler = WorkScheduler(reactor)
         self._journal = RemoteJournal(self._requests, self._reads, reactor, lambda: scheduler.busy)
 
@@ -275,13 +277,13 @@ class Worker:
             await deferLater(self._reactor, _STEP)
 
 
-def _open_reads(live: Live, reactor: Any) -> Database:
+def _open_reads(live: Live, reactor: Any, inodes: JournalInodes | None) -> Database:
     config = live.config
     url, file = config.database_url, config.password_file
     engine = transactions.open_journal(url, password_file=file, read_only=True)
     alone = url.startswith("sqlite")
     probe = None if alone else transactions.open_journal(url, password_file=file, pooled=False)
-    return Database(engine, reactor, probe)
+    return Database(engine, reactor, probe, find_damage=integrity.find_damage_until, inodes=inodes)
 
 
 def _do_nothing() -> None:
