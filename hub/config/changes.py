@@ -12,7 +12,7 @@ from hub.security.certificates import hash_certificate
 #: Attributes that are bound, opened or displayed at the start. A change takes effect at the next start.
 _AT_START = (
     *("soap", "admin", "public_url", "database_url", "password_file", "data", "workers", "feed", "syslog", "portal"),
-    "tracing",
+    *("tracing", "witness", "witness_first"),
 )
 _AT_ONCE = (
     *("name", "province", "upstream", "incidents", "alerts", "links", "replay", "console", "units", "archive"),

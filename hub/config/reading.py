@@ -119,12 +119,20 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    (archive, exchange), portal, units, replay, console, (alerts, operator_alerts), (backup, witness), tracing = (
+    (
+        (archive, exchange),
+        (portal, units, replay, console),
+        (alerts, operator_alerts),
+        (backup, witness, witness_first),
+        tracing,
+    ) = (
         (_archive(table.table("archive"), home, data), _exchange(table.table("exchange"), home)),
-        _portal(table.table("portal")),
-        _units(table.table("units"), province),
-        _replay(table.table("replay")),
-        _console(table.table("console"), home),
+        (
+            _portal(table.table("portal")),
+            _units(table.table("units"), province),
+            _replay(table.table("replay")),
+            _console(table.table("console"), home),
+        ),
         alerting.read_alert_settings(table.table("alerts"), home),
         backing.read_backup_settings(table.table("backup"), home),
         read_tracing_settings(table.table("tracing")),
@@ -221,6 +229,7 @@ def read_config(
         tracing=tracing,
         retention=retention,
         witness=witness,
+        witness_first=witness_first,
         links=links,
         portal=portal,
         reports=attrs.evolve(reports, tellers=_list_tellers(partners)),

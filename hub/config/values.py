@@ -208,6 +208,7 @@ class Config:
     #: how operators are told of conditions of the hub
     operator_alerts: OperatorAlertSettings = attrs.field(factory=OperatorAlertSettings)
     witness: Path | None = None  #: folder of the node's witness; None: below `data`
+    witness_first: bool = False  #: whether a receipt leaves only after the witness has it
     tracing: TracingSettings | None = None  #: where spans are sent; None: nothing is traced
     backup: BackupSettings | None = None  #: how the hub is backed up; None: it makes no backup
     retention: RetentionSettings = attrs.field(factory=RetentionSettings)  #: how long what is handled is kept

@@ -43,6 +43,7 @@ from hub.journal.upkeep import integrity
 from hub.journal.upkeep.archive import retention_service
 from hub.journal.upkeep.archive.retention_service import RetentionService
 from hub.journal.upkeep.backups.following import WitnessFollower, end_process
+from hub.journal.upkeep.backups.receipts_first import ReceiptsFirst
 from hub.journal.upkeep.backups.schedule import BackupSchedule
 from hub.journal.upkeep.backups.witness import Witness
 from hub.lookup.expiry import AnswerExpiry
@@ -154,6 +155,10 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     settings = WorkerSettings(config.database_url, config.password_file, spool.name_spool_folder(config.data))
     scheduler = WorkScheduler(reactor)
     gathers: list[Callable[[], bool]] = [lambda: scheduler.busy]
+    witness = Witness(config.witness_folder)
+    first = ReceiptsFirst(witness, frame.now, frame.alone) if config.witness_first else None
+    if first is None:
+        witness.set_promise(frame.now(), first=False)
     journal = Database(
         engine,
         reactor,
@@ -163,6 +168,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         measures=frame.measures,
         budget=frame.budget,
         find_damage=integrity.find_damage_until,
+        witness=first,
     )
     heartbeat = Heartbeat(
         journal=journal,
@@ -177,9 +183,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     leader_lock, retention_lock = (
         LeaderLock(engine, lock, reactor) for lock in (publisher.LOCK, retention_service.LOCK)
     )
-    follower = WitnessFollower(
-        journal, live, reactor, frame.now, Witness(config.witness_folder), frame.node, end_process
-    )
+    follower = WitnessFollower(journal, live, reactor, frame.now, witness, frame.node, end_process, first)
     services = [
         *([leader_lock] if live.config.feed else []),  # stops after the database, which cuts a hanging connection
         *([] if frame.alone else [retention_lock]),

@@ -38,6 +38,7 @@ from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WR
 from hub.domain.model import Detail
 from hub.domain.writer_budget import WriterBudget
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
 from hub.store import commit_marks, transactions
 from hub.store.damage_watch import DamageFinder, DamageWatch
@@ -115,6 +116,20 @@ class Journal(Protocol):
         *step* must be a function of a module. Fails with `Unready` (also `hub-busy`, when *reader* has too many
         waiting), or with CancelledError when no caller wants the report any more.
         """
+        ...
+
+
+class CommitWitness(Protocol):
+    """Keeps outside the journal what a commit did, before any caller hears of it."""
+
+    begun: bool  #: whether steps from outside may be admitted
+
+    def collect(self, tx: Transaction) -> Any:
+        """Return what is to be kept of *tx*, whose steps are done."""
+        ...
+
+    def keep(self, found: Any) -> None:
+        """Keep what was collected, as the commit is done. Raises OSError."""
         ...
 
 
@@ -212,6 +227,7 @@ def commit_steps(
     steps: list[Step],
     steady: Callable[[], float] = _stopped,
     times: StepTimes | None = None,
+    witness: CommitWitness | None = None,
 ) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint. Return for each step its result or its `Failure`.
 
@@ -226,15 +242,17 @@ def commit_steps(
     Once the steps have used `BUDGET` by the clock *steady*, in seconds, no further step is begun, and the result of
     each remaining step is `NOT_BEGUN`. The first step is always begun. In a second run all steps are begun, as they may
     already be committed. *times* gets how long each step took.
+
+    Where *witness* cannot keep what a commit did, the result of each of its steps is a `Failure` of `Unready`.
     """
     times = times or StepTimes()
     tries, doubted, asked = 1, False, dict[str, list[object]]()
     while True:
         try:
             clock = steady if tries == 1 else _stopped
-            results = _commit_once(engine, steps, asked, again=tries > 1, steady=clock, times=times)
+            results = _commit_once(engine, steps, asked, again=tries > 1, steady=clock, times=times, witness=witness)
             return [
-                commit_steps(engine, [step], times=times)[0] if result is _LATER else result
+                commit_steps(engine, [step], times=times, witness=witness)[0] if result is _LATER else result
                 for step, result in zip(steps, results, strict=True)
             ]
         except transactions.Unconfirmed as error:
@@ -246,7 +264,7 @@ def commit_steps(
         if again and tries < _TRIES:
             tries += 1
         elif len(steps) > 1 and not doubted:  # otherwise they may be committed already
-            return [result for step in steps for result in commit_steps(engine, [step], times=times)]
+            return [result for step in steps for result in commit_steps(engine, [step], times=times, witness=witness)]
         else:
             return [failure] * len(steps)
 
@@ -259,38 +277,57 @@ def _commit_once(
     again: bool,
     steady: Callable[[], float],
     times: StepTimes,
+    witness: CommitWitness | None,
 ) -> list[object]:
     """Run *steps* once. *asked*: by their marks, the results of the runs whose commit was asked for; this one is added."""
-    results: list[object] = []
     with write_transaction(engine) as tx:
         if again:
             transactions.wait_for_synchronous_standby(tx)
-        if asked and (done_before := asked.get(commit_marks.read_last_mark(tx) or "")) is not None:
-            return done_before
-        if len(steps) > 1:
-            transactions.share_transaction(tx)
-        until = steady() + BUDGET
-        done = _run_sets(tx, steps, times)
-        for number, step in enumerate(steps):
-            if number in done:
-                results.append(done[number])
-                continue
-            if results and steady() >= until:
-                results.append(NOT_BEGUN)
-                continue
-            try:
-                with times.measure(step), transactions.savepoint(tx):
-                    results.append(step(tx))
-            except sa.exc.DBAPIError as error:
-                if not transactions.is_statement_error(error):
-                    raise
-                results.append(Failure())
-            except transactions.Occupied:
-                results.append(_LATER)
-            except Exception:  # noqa: BLE001 - it is returned, as a Failure, to the caller that waits for this step
-                results.append(Failure())
-        if (mark := commit_marks.mark_commit(tx)) is not None:
-            asked[mark] = results
+        results = asked.get(commit_marks.read_last_mark(tx) or "") if asked else None
+        if results is None:
+            results = _run_steps(tx, steps, steady, times)
+            if (mark := commit_marks.mark_commit(tx)) is not None:
+                asked[mark] = results
+        found = None if witness is None else witness.collect(tx)
+    return results if witness is None else _keep(witness, found, results)
+
+
+def _keep(witness: CommitWitness, found: Any, results: list[object]) -> list[object]:
+    """Return *results*; failures for those of the commit if *witness* cannot keep it."""
+    try:
+        witness.keep(found)
+    except OSError as error:
+        words = phrase("the witness cannot be written: {error}", error=name_system_error(error))
+        failure = Failure(Unready("journal-unavailable", words))
+        return [result if result is _LATER or result is NOT_BEGUN else failure for result in results]
+    return results
+
+
+def _run_steps(tx: Transaction, steps: list[Step], steady: Callable[[], float], times: StepTimes) -> list[object]:
+    """Run *steps* in *tx*, each in its own savepoint."""
+    results: list[object] = []
+    if len(steps) > 1:
+        transactions.share_transaction(tx)
+    until = steady() + BUDGET
+    done = _run_sets(tx, steps, times)
+    for number, step in enumerate(steps):
+        if number in done:
+            results.append(done[number])
+            continue
+        if results and steady() >= until:
+            results.append(NOT_BEGUN)
+            continue
+        try:
+            with times.measure(step), transactions.savepoint(tx):
+                results.append(step(tx))
+        except sa.exc.DBAPIError as error:
+            if not transactions.is_statement_error(error):
+                raise
+            results.append(Failure())
+        except transactions.Occupied:
+            results.append(_LATER)
+        except Exception:  # noqa: BLE001 - it is returned, as a Failure, to the caller that waits for this step
+            results.append(Failure())
     return results
 
 
@@ -338,6 +375,7 @@ class Database(Service):
     _find_damage: DamageFinder = lambda _tx, _whole, _enough: ()
     #: SQLite's files that another process of the node has open; None: those that this one opens
     _inodes: JournalInodes | None = None
+    _witness: CommitWitness | None = None  #: hears of each commit before its callers; None: nobody does
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
@@ -442,6 +480,8 @@ class Database(Service):
         """See `Journal.admit`."""
         if gone := self._gone():
             return fail(gone)
+        if self._witness is not None and not self._witness.begun:
+            return fail(Unready("hub-busy", phrase("the witness has not caught up with the journal yet")))
         if why := self._stuck() or self._crowded(owner.name):
             return fail(Unready("hub-busy", why))
         return self._wait(owner.name, step, *args, **kwargs)
@@ -628,7 +668,8 @@ class Database(Service):
         began, self._times = self._steady(), StepTimes(self._steady)
         try:
             self._keep_open()
-            return self._require_unmoved(commit_steps(self._engine, steps, self._steady, self._times))
+            done = commit_steps(self._engine, steps, self._steady, self._times, self._witness)
+            return self._require_unmoved(done)
         finally:
             self._took = self._steady() - began
 

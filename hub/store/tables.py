@@ -1136,7 +1136,9 @@ era = sa.Table(
     sa.Column("event", sa.BigInteger, nullable=False),  # number and hash of the last numbered event then
     sa.Column("hash", sa.String(64), nullable=False),
     sa.Column("since", Instant),  # the time of the last event then; null: there was none
-    sa.Column("complete", sa.Boolean, nullable=False),  # whether a node's witness told which receipts it lacks
+    sa.Column("complete", sa.Boolean, nullable=False),  # whether a node's witness told all receipts that it lacks
+    sa.Column("complete_from", Instant),  # from when to when a witness had seen every receipt; null: none had
+    sa.Column("complete_until", Instant),
 )
 
 #: Receipts that the hub gave in an earlier era and that the journal lacks since (hub/journal/upkeep/eras.py).

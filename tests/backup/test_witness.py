@@ -15,17 +15,21 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner
 from hub.journal import events, messages
+from hub.journal.decisions import RecordedMessage
 from hub.journal.upkeep import backup_runs, eras
 from hub.journal.upkeep.backups import claims, following, lineage, witness
 from hub.journal.upkeep.backups.following import WitnessFollower
+from hub.journal.upkeep.backups.receipts_first import ReceiptsFirst
 from hub.journal.upkeep.backups.witness import Witness, WitnessLine
 from hub.journal.upkeep.eras import EraBeginning, KnownReceipt
 from hub.node import check
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.group_commit import Database, InlineDatabase, commit_steps
 from hub.store.tables import event, event_index, message
 from tests import databases, homes
 from tests.backup.test_backup_files import Backed, backed  # noqa: F401 - the fixture
@@ -50,6 +54,8 @@ def follow(
     name: str = "n",
     ended: list[str] | None = None,
     journal: InlineDatabase | None = None,
+    first: ReceiptsFirst | None = None,
+    now: datetime = NOW,
 ) -> WitnessFollower:
     """Let a node run for some seconds."""
     backup = None if folder is None else SimpleNamespace(folder=folder, keep=1)
@@ -60,10 +66,11 @@ def follow(
         journal or InlineDatabase(engine),
         live,
         clock,
-        lambda: NOW,
+        lambda: now,
         seen,
         name,
         lambda: told.append(name),
+        first,
     )
     follower.startService()
     for _ in range(rounds):
@@ -207,7 +214,8 @@ def test_what_is_missing_is_known_and_is_awaited_until_it_comes_again(engine: sa
         era, lost = lineage.begin_restored_era(
             tx, Witness(seen.folder), LATER, because=EraBeginning.ADOPTED, reason="x", by="me"
         )
-        assert (era.number, lost, era.complete) == (2, 2, True)
+        assert (era.number, lost, era.complete) == (2, 2, False), "a receipt may have left after the last line"
+        assert (era.complete_from, era.complete_until) == (era.since, NOW)
         assert era.event == before
         events.chain_events(tx)
     assert missing(engine) == {"m2": None, "m3": None}
@@ -261,7 +269,7 @@ def test_a_journal_restored_twice_is_told_from_that_of_the_era_between(engine: s
 
 
 def line(number: int, *receipts: KnownReceipt) -> WitnessLine:
-    return WitnessLine(1, "e1", number, f"h{number}", NOW, receipts)
+    return WitnessLine(1, "e1", number, f"h{number}", NOW, receipts, NOW)
 
 
 def receipt(number: int) -> KnownReceipt:
@@ -279,17 +287,182 @@ def test_a_line_that_a_crash_has_torn_is_passed_over_and_written_over(seen: Witn
     assert [each.id for each in Witness(seen.folder).find_missing(1, 0)] == ["i1", "i3"]
 
 
+def goes_back_to(seen: Witness, number: int) -> bool:
+    """Tell whether its window begins with the event *number*, which was an hour ago."""
+    window = seen.find_window(1, number, NOW - timedelta(hours=1), NOW)
+    assert window is not None
+    return window[0] < NOW
+
+
 def test_it_is_bounded_and_keeps_what_no_backup_has(seen: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witness, "LARGEST", 1)
     for number in range(1, 7):
         seen.append(line(number, receipt(number)))
-    assert seen.covers(1)
+    assert goes_back_to(seen, 1)
     seen.forget(4)
     assert [each.id for each in seen.find_missing(1, 0)] == ["i4", "i5", "i6"]
-    assert not seen.covers(3)
+    assert not goes_back_to(seen, 3)
     monkeypatch.setattr(witness, "MOST", 1)
     seen.forget(0)
     assert [each.id for each in seen.find_missing(1, 0)] == ["i6"], "the last stays"
+
+
+# --- from when to when it has every receipt
+
+
+def restore_now(engine: sa.Engine, seen: Witness) -> eras.Era:
+    with transactions.write_transaction(engine) as tx:
+        era, _ = lineage.begin_restored_era(
+            tx, Witness(seen.folder), LATER, because=EraBeginning.RESTORED, reason="", by="me"
+        )
+    return era
+
+
+def test_a_receipt_without_a_number_ends_the_time_of_which_the_witness_has_all(
+    engine: sa.Engine, seen: Witness
+) -> None:
+    follow(engine, seen)
+    record(engine, 1)
+    with transactions.write_transaction(engine) as tx:
+        late = attrs.evolve(entry(document(document_id="D2"), 2), received_at=NOW - timedelta(minutes=5))
+        messages.record_message(tx, late, ROUTES)
+    follow(engine, seen)
+    last = seen.read_last()
+    assert last is not None
+    assert last.until == late.received_at
+    with transactions.write_transaction(engine) as tx:
+        events.chain_events(tx)
+    follow(engine, seen)
+    last = seen.read_last()
+    assert last is not None
+    assert last.until == NOW
+
+
+def test_a_node_that_is_behind_says_nothing_of_the_time_that_it_has_not_seen(
+    engine: sa.Engine, seen: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(engine, seen)
+    before = seen.read_last()
+    assert before is not None
+    record(engine, 1, 2)
+    monkeypatch.setattr(following, "_AT_ONCE", 1)
+    lines: list[WitnessLine] = []
+    append = Witness.append
+
+    def note(witness: Witness, line: WitnessLine) -> None:
+        lines.append(line)
+        append(witness, line)
+
+    monkeypatch.setattr(Witness, "append", note)
+    follow(engine, Witness(seen.folder), now=NOW + timedelta(minutes=2))
+    assert len(lines) > 2
+    assert {each.until for each in lines[:-1]} == {before.until}
+    assert lines[-1].until == NOW + timedelta(minutes=2)
+
+
+def test_a_witness_that_saw_nothing_after_the_restored_moment_knows_of_no_time(
+    engine: sa.Engine, seen: Witness
+) -> None:
+    follow(engine, seen)
+    with transactions.write_transaction(engine) as tx:
+        later = attrs.evolve(entry(document(document_id="D1"), 1), received_at=NOW + timedelta(minutes=5))
+        messages.record_message(tx, later, ROUTES)
+    era = restore_now(engine, seen)
+    assert (era.complete, era.complete_from, era.complete_until) == (False, None, None)
+
+
+def give(engine: sa.Engine, first: ReceiptsFirst, *numbers: int) -> list[object]:
+    """Commit these messages as the hub does; return what their callers hear."""
+
+    def step(number: int) -> Any:
+        return lambda tx: messages.record_message(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+
+    return commit_steps(engine, [step(number) for number in numbers], witness=first)
+
+
+def written(seen: Witness) -> set[str]:
+    return {each.message_id for each in Witness(seen.folder).find_missing(1, 0)}
+
+
+def begin_first(engine: sa.Engine, seen: Witness, *, alone: bool = True) -> ReceiptsFirst:
+    first = ReceiptsFirst(seen, lambda: NOW, alone)
+    follow(engine, seen, first=first)
+    assert first.begun
+    return first
+
+
+def test_where_receipts_are_witnessed_first_none_is_missing_whenever_the_hub_ends(
+    engine: sa.Engine, seen: Witness
+) -> None:
+    record(engine, 1)
+    first = begin_first(engine, seen)
+    before = head(engine)
+    give(engine, first, 2, 3)
+    assert written(seen) >= {"m2", "m3"}, "before they have a number"
+    with transactions.write_transaction(engine) as tx:
+        events.chain_events(tx)
+    follow(engine, seen, first=first)
+    give(engine, first, 4)
+    put_back(engine, before)
+    with transactions.write_transaction(engine) as tx:  # what had no number is not in the copy either
+        tx.execute(sa.update(message).where(message.c.message_id == "m4").values(message_id="gone m4"))
+    era = restore_now(engine, seen)
+    assert (era.complete, era.complete_from, era.complete_until) == (True, era.since, LATER)
+    assert set(missing(engine)) == {"m2", "m3", "m4"}
+
+
+def test_a_receipt_does_not_leave_when_the_witness_cannot_be_written_and_leaves_once_it_can(
+    engine: sa.Engine, seen: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin_first(engine, seen)
+    with monkeypatch.context() as full:
+        full.setattr(Witness, "append_ahead", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        (failed,) = give(engine, first, 1)
+    assert isinstance(failed, Failure)
+    assert isinstance(failed.value, Unready)
+    assert "the witness cannot be written" in str(failed.value.problem.detail)
+    (again,) = give(engine, first, 1)
+    assert isinstance(again, RecordedMessage)
+    assert written(seen) == {"m1"}
+
+
+def test_a_step_that_was_undone_leaves_no_receipt_in_the_witness(engine: sa.Engine, seen: Witness) -> None:
+    first = begin_first(engine, seen)
+
+    def fail(tx: transactions.Transaction) -> None:
+        messages.record_message(tx, entry(document(document_id="D1"), 1), ROUTES)
+        raise ValueError
+
+    commit_steps(engine, [fail, lambda _tx: None], witness=first)
+    give(engine, first, 2)
+    assert written(seen) == {"m2"}
+
+
+def test_what_another_node_gives_is_not_promised(engine: sa.Engine, seen: Witness) -> None:
+    first = begin_first(engine, seen, alone=False)
+    give(engine, first, 1)
+    era = restore_now(engine, seen)
+    assert not era.complete
+    assert era.complete_until is None or era.complete_until <= NOW
+
+
+def test_no_call_is_let_in_before_the_witness_has_caught_up(engine: sa.Engine, seen: Witness) -> None:
+    first = ReceiptsFirst(seen, lambda: NOW, alone=True)
+    made = Database(engine, Clock(), witness=first)  # type: ignore[arg-type]
+    refused: list[Any] = []
+    _ = made.admit(Owner("vpub"), lambda _tx: 1).addErrback(refused.append)
+    assert [each.value.problem.code for each in refused] == ["hub-busy"]
+
+
+def test_a_hub_that_starts_without_the_setting_ends_the_promise_before_any_receipt(
+    engine: sa.Engine, seen: Witness
+) -> None:
+    first = begin_first(engine, seen)
+    give(engine, first, 1)
+    Witness(seen.folder).set_promise(NOW, first=False)
+    era = restore_now(engine, seen)
+    assert not era.complete
+    assert written(seen) == {"m1"}
 
 
 # --- two hubs
@@ -376,7 +549,9 @@ def test_a_restored_hub_begins_an_era_and_says_what_to_ask_for(watched: Backed, 
     watched.record(4, 5)
     node(watched)
     (restored,) = watched.run("restore", file, "--identity", watched.identity, "--reason", "hong dia")
-    assert (restored["era"], restored["lost"], restored["complete"]) == (2, 2, True)
+    assert (restored["era"], restored["lost"], restored["complete"]) == (2, 2, False)
+    assert restored["complete_from"] == restored["since"]
+    assert restored["complete_until"] == NOW.isoformat(), "when the node looked last"
     assert mistakes(watched) == []
     lost = watched.run("lost")
     assert {(each["partner"], each["message_id"], each["again"]) for each in lost} == {

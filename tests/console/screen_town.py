@@ -642,7 +642,7 @@ def _back_up(made: ScreenTown) -> None:
             by="minh",
             backup=file,
             after=first.number,
-            complete=True,
+            witnessed=(night - timedelta(hours=1), night + timedelta(minutes=59)),
         )
     claim = EraClaim(era=era.number, id=era.id, node="nut-1", seen_at=NOW - timedelta(seconds=40), stopped=False)
     witness = WitnessSize(octets=41_943_040, written_at=NOW - timedelta(seconds=1))

@@ -175,8 +175,11 @@ def test_a_restore_is_an_era_with_its_reason_and_what_is_missing(kept: Town) -> 
     with transactions.write_transaction(kept.engine) as tx:
         first = eras.ensure_era(tx, kept.now - timedelta(days=90))
         because = EraBeginning.RESTORED
-        said = {"reason": "hỏng đĩa", "by": "minh", "backup": "b.tar.gz.age"}
-        era = eras.begin_era(tx, kept.now, because=because, complete=False, after=first.number, **said)
+        seen = (kept.now - timedelta(hours=2), kept.now - timedelta(hours=1))
+        eras.begin_era(tx, kept.now, because=because, reason="x", by="y", after=first.number, witnessed=seen)
+        era = eras.begin_era(
+            tx, kept.now, because=because, reason="hỏng đĩa", by="minh", backup="b.tar.gz.age", after=first.number
+        )
     witness = Witness(kept.witness)
     witness.append(WitnessLine(era.number, era.id, 3, "0" * 64, kept.now))
     assert kept.backup is not None
@@ -186,7 +189,8 @@ def test_a_restore_is_an_era_with_its_reason_and_what_is_missing(kept: Town) -> 
         "đã khôi phục từ một bản sao lưu",
         "minh · hỏng đĩa · b.tar.gz.age",
         "không sổ chứng kiến nào",
-        "nut-2, thời kỳ 2",
+        "sổ chứng kiến có mọi biên nhận đã cấp từ",
+        "nut-2, thời kỳ 3",
     ):
         assert each in page
     assert page.index("đã khôi phục từ một bản sao lưu") < page.index("nhật ký được tạo")

@@ -454,7 +454,7 @@ def test_each_commit_is_counted_with_its_steps_and_its_duration(running, monkeyp
     assert made._measures.read(COMMITS_FAILED) == {(): [1]}
 
 
-def not_committed(_engine, steps, _steady, _times):
+def not_committed(_engine, steps, _steady, *_):
     return [Failure(Unready("journal-unavailable", "the disk is full"))] * len(steps)
 
 

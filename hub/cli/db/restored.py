@@ -103,23 +103,37 @@ def claim_era(config: "Config", era: "Era", now: datetime) -> None:
 def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -> None:
     """Say which era began, what is missing, and what to do about it."""
     screen.row(
-        {**fields, "era": era.number, "since": era.since, "lost": lost, "complete": era.complete},
+        {
+            **fields,
+            "era": era.number,
+            "since": era.since,
+            "lost": lost,
+            "complete": era.complete,
+            "complete_from": era.complete_from,
+            "complete_until": era.complete_until,
+        },
         t("Era {number} has begun.", number=era.number),
     )
     since = say_instant(era.since) if era.since else t("the beginning")
-    screen.note(
-        t("Receipts that this node has seen and the journal lacks: {lost}.", lost=say_count(lost))
-        if era.complete
-        else t(
-            "This node has not seen all receipts since then; of those that it has seen, {lost} are missing.", lost=lost
-        )
-    )
+    screen.note(t("Receipts that this node has seen and the journal lacks: {lost}.", lost=say_count(lost)))
+    screen.note(_say_window(era))
     screen.note(
         t(
             "Ask every partner to send again all since {since}, with the same message ids, before anything new: "
             "`lienthong backup letters DIR` writes the letters.",
             since=since,
         )
+    )
+
+
+def _say_window(era: "Era") -> str:
+    """Return from when to when all receipts are known."""
+    if era.complete_from is None or era.complete_until is None:
+        return t("Of no time since then is it known that these are all; more may be missing.")
+    return t(
+        "These are all that were given from {begin} until {end}; of those given before or later, more may be missing.",
+        begin=say_instant(era.complete_from),
+        end=say_instant(era.complete_until),
     )
 
 
@@ -141,6 +155,7 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = eras.list_lost_receipts(tx, partner=partner)
+        begun = eras.list_restored_eras(tx)
     columns = {
         "partner": t("PARTNER"),
         "message_id": t("MESSAGE ID"),
@@ -149,7 +164,9 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
     }
     rows = [_fields(each) for each in found if not (awaited and each.again)]
     if not screen.table(columns, rows):
-        screen.note(t("No receipt is missing."))
+        screen.note(t("No receipt is known to be missing.") if begun else t("No receipt is missing."))
+    if begun:
+        screen.note(_say_window(begun[-1]))
 
 
 @command(
@@ -165,12 +182,11 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
 def write_letters(screen: Screen, folder: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.journal.upkeep import eras
-    from hub.journal.upkeep.eras import EraBeginning
     from hub.store import transactions
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        begun = [each for each in eras.list_eras(tx) if each.because is not EraBeginning.MADE]
+        begun = eras.list_restored_eras(tx)
         found = [each for each in eras.list_lost_receipts(tx) if each.again is None]
     if not begun:
         raise CommandStop(t("this journal was never put back"))
@@ -201,13 +217,14 @@ def _write_letter(folder: Path, config: "Config", code: str, era: "Era", known: 
         "Please send again, before anything new, all messages that you sent since {since}: in the original order, with "
         "the same MessageId and the same bytes. What the hub has already gets its old receipt and is not counted "
         "twice.\n\n"
-        "Message ids that we know to be missing: {count} (the file {file}). There may be more.",
+        "Message ids that we know to be missing: {count} (the file {file}). {window}",
         partner=config.partners[code].name,
         hub=config.name,
         began=write_local_time(era.began_at),
         since=since,
         count=say_count(len(known)),
         file=f"{code}.csv",
+        window=_say_window(era),
     )
     (folder / f"{code}.txt").write_text(f"{text}\n", "utf-8")
     with (folder / f"{code}.csv").open("w", encoding="utf-8", newline="") as target:

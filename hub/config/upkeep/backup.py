@@ -41,13 +41,15 @@ def find_longest_age(every: timedelta | None) -> timedelta:
     return 2 * every if every else timedelta(days=7)
 
 
-def read_backup_settings(table: ConfigTable, home: Path) -> tuple[BackupSettings | None, Path | None]:
-    """Return the settings of `[backup]`, None without `folder`, and the folder of the node's witness, if given.
+def read_backup_settings(table: ConfigTable, home: Path) -> tuple[BackupSettings | None, Path | None, bool]:
+    """Return the settings of `[backup]`, None without `folder`; the folder of the node's witness, if given; and whether
+    a receipt leaves only after the witness has it.
 
     Paths are relative to *home*.
     """
     folder, witness = table.text("folder", ""), table.text("witness", "")
-    return _read_settings(table, home, folder), (home / witness if witness else None)
+    first = table.flag("witness-first", default=False)
+    return _read_settings(table, home, folder), (home / witness if witness else None), first
 
 
 def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSettings | None:

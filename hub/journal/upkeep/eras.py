@@ -43,12 +43,19 @@ _NEWEST = HotStatement(
         event.c.number == sa.select(sa.func.max(_SOME.c.number)).scalar_subquery()
     )
 )
-_GIVEN = HotStatement(
+_RECEIPTS = (
     sa.select(message.c.id, message.c.partner, message.c.message_id, message.c.sha256, message.c.received_at)
     .join_from(event, message, message.c.id == event.c.message)
-    .where(_AFTER, event.c.number <= sa.bindparam("newest"), event.c.text.like(_ACCEPTED))
-    .order_by(event.c.number)
+    .where(event.c.text.like(_ACCEPTED))
 )
+_GIVEN = HotStatement(_RECEIPTS.where(_AFTER, event.c.number <= sa.bindparam("newest")).order_by(event.c.number))
+#: When the oldest of the events was that have no number yet; its place in their text is that of `_ACCEPTED`.
+_UNNUMBERED = HotStatement(
+    sa.select(sa.func.min(sa.func.substr(event.c.text, 8, 27)).label("at")).where(event.c.number.is_(None))
+)
+#: These are read in each commit where receipts are witnessed before they leave.
+_LATEST = HotStatement(sa.select(sa.func.max(event.c.serial).label("serial")))
+_COMMITTED = HotStatement(_RECEIPTS.where(event.c.serial > sa.bindparam("after")).order_by(event.c.serial))
 
 
 class EraBeginning(StrEnum):
@@ -73,7 +80,11 @@ class Era:
     event: int  #: number and hash of the last numbered event at its beginning
     hash: str
     since: datetime | None  #: time of the last event at its beginning: what came later is missing
-    complete: bool  #: whether a witness told which receipts are missing
+    #: whether a witness told of every receipt since then that it is missing
+    complete: bool
+    #: from when to when a witness had seen every receipt that was given; None: no witness did
+    complete_from: datetime | None
+    complete_until: datetime | None
 
 
 @attrs.frozen
@@ -111,6 +122,11 @@ def list_eras(tx: Transaction) -> list[Era]:
     return [Era(**{**row._asdict(), "because": EraBeginning(row.because)}) for row in rows]
 
 
+def list_restored_eras(tx: Transaction) -> list[Era]:
+    """Return the eras that began because the journal was put back, the last one last."""
+    return [each for each in list_eras(tx) if each.because is not EraBeginning.MADE]
+
+
 def ensure_era(tx: Transaction, now: datetime) -> Era:
     """Return the present era; begin the first if there is none."""
     found = list_eras(tx)
@@ -134,12 +150,15 @@ def begin_era(
     by: str,
     backup: str = "",
     after: int = 0,
-    complete: bool,
+    witnessed: tuple[datetime, datetime] | None = None,
 ) -> Era:
-    """Begin a new era, whose number is above *after*, too, with its event. Return it."""
+    """Begin a new era, whose number is above *after*, too, with its event. Return it.
+
+    *witnessed*: from when to when a witness has seen every receipt.
+    """
     before = ensure_era(tx, now)
     number = max(before.number, after) + 1
-    _insert_era(tx, now, number, because, reason, by, backup, complete=complete)
+    _insert_era(tx, now, number, because, reason, by, backup, witnessed=witnessed)
     begun = list_eras(tx)[-1]
     since = begun.since.isoformat() if begun.since else None
     body = {"era": number, "because": str(because), "reason": reason, "by": by, "backup": backup, "since": since}
@@ -156,10 +175,11 @@ def _insert_era(
     by: str = "",
     backup: str = "",
     *,
-    complete: bool = True,
+    witnessed: tuple[datetime, datetime] | None = None,
     id_: str | None = None,
 ) -> None:
-    last = events.read_last_event_time(tx)
+    since = read_last_event(tx)
+    first, last = witnessed or (None, None)
     head, digest = events.read_chain_head(tx)
     row = {
         "number": number,
@@ -171,8 +191,11 @@ def _insert_era(
         "backup": backup,
         "event": head,
         "hash": digest,
-        "since": None if last is None else datetime.fromisoformat(last),
-        "complete": complete,
+        "since": since,
+        "complete": because is EraBeginning.MADE
+        or (first is not None and last == now and (since is None or first <= since)),
+        "complete_from": first,
+        "complete_until": last,
     }
     transactions.insert_missing_rows(tx, table, [row])
 
@@ -220,6 +243,37 @@ def count_awaited_receipts(tx: Transaction, most: int) -> int:
     )
     some = sa.select(lost_receipt.c.id).where(~come).limit(most).subquery()
     return tx.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+
+
+def read_last_event(tx: Transaction) -> datetime | None:
+    """Return the time of the last event; None if there is none."""
+    last = events.read_last_event_time(tx)
+    return None if last is None else datetime.fromisoformat(last)
+
+
+def find_settled_moment(tx: Transaction, now: datetime) -> datetime:
+    """Return until when every event that was committed has a number. *now*: a moment before *tx* began to read.
+
+    An event that is not numbered yet was committed after its own time.
+    """
+    oldest = _UNNUMBERED.first(tx, {}).at
+    return now if oldest is None else min(now, datetime.fromisoformat(oldest))
+
+
+def read_event_serial(tx: Transaction, number: int) -> int:
+    """Return the place in the table of the event *number*; of the last event if there is none of this number."""
+    found = tx.scalar(sa.select(event.c.serial).where(event.c.number == number))
+    return found if found is not None else read_latest_serial(tx)
+
+
+def read_latest_serial(tx: Transaction) -> int:
+    """Return the place in the table of the last event; 0: there is none."""
+    return _LATEST.first(tx, {}).serial or 0
+
+
+def read_committed_receipts(tx: Transaction, after: int) -> list[KnownReceipt]:
+    """Return the receipts given in the events behind the place *after*, numbered or not."""
+    return [KnownReceipt(*row) for row in _COMMITTED.read(tx, {"after": after})]
 
 
 def read_witnessed_events(tx: Transaction, after: int, limit: int) -> WitnessedEvents | None:

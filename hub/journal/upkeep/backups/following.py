@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import attrs
@@ -16,7 +16,9 @@ from hub.domain.model import Detail
 from hub.journal.upkeep import backup_runs, eras
 from hub.journal.upkeep.backup_runs import BackupOutcome
 from hub.journal.upkeep.backups import claims, lineage
+from hub.journal.upkeep.backups.receipts_first import ReceiptsFirst
 from hub.journal.upkeep.backups.witness import Witness, WitnessLine
+from hub.journal.upkeep.eras import WitnessedEvents
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
@@ -29,6 +31,8 @@ log = structlog.get_logger()
 _AT_ONCE, MOST_COUNTED = 2000, 10_000
 #: Seconds between two counts of what is awaited, and of two removals of what backups have.
 _COUNTED = 60.0
+#: Time after which the witness says anew until when it has all, though nothing happened.
+_SAID_AGAIN = timedelta(minutes=1)
 
 
 def end_process() -> None:
@@ -50,6 +54,7 @@ class WitnessFollower(PeriodicService):
     _witness: Witness
     _node: str
     _end: Callable[[], None]  #: ends the hub in order
+    _first: ReceiptsFirst | None = None  #: None: receipts leave before the witness has them
     #: what shows that the journal was put back while the node ran; None: nothing does
     put_back: Phrase | None = attrs.field(default=None, init=False)
     awaited: int = attrs.field(default=0, init=False)  #: lost receipts that have not come again, up to `MOST_COUNTED`
@@ -67,8 +72,10 @@ class WitnessFollower(PeriodicService):
                 await self._journal.write(lineage.join_era, self._witness, self._now())
                 await self._journal.read(lineage.begin_witness, self._witness, self._now())
                 self._taken_up = True
-            while await self._journal.read(self._follow) and not self.stopping:
+            while await self._journal.read(self._follow, self._now()) and not self.stopping:
                 pass
+            if self._first is not None and self._taken_up and not self._first.begun:
+                await self._journal.read(self._first.begin)
             if self._clock.seconds() - self._counted >= _COUNTED:
                 self._counted = self._clock.seconds()
                 self.awaited = await self._journal.read(self._look_after)
@@ -95,8 +102,8 @@ class WitnessFollower(PeriodicService):
             return ""
         return phrase("{count} messages with a receipt are missing; ask for them again", count=self.awaited)
 
-    def _follow(self, tx: Transaction) -> bool:
-        """Append the next events; tell whether there may be more. Runs in a thread."""
+    def _follow(self, tx: Transaction, now: datetime) -> bool:
+        """Append the next events; tell whether there may be more. *now*: a moment before. Runs in a thread."""
         seen = self._witness.read_last()
         assert seen is not None
         found = lineage.find_put_back(tx, seen)
@@ -108,12 +115,20 @@ class WitnessFollower(PeriodicService):
         era = eras.list_eras(tx)[-1]
         if era.id != seen.era_id:
             self._taken_up = False  # another node restored or adopted it
+            if self._first is not None:
+                self._first.begun = False
             return False
         told = eras.read_witnessed_events(tx, seen.number, _AT_ONCE)
+        more = told is not None and told.number - seen.number >= _AT_ONCE
+        until = seen.until if more else eras.find_settled_moment(tx, now)
         if told is None:
-            return False
-        self._witness.append(WitnessLine(era.number, era.id, told.number, told.hash, self._now(), told.receipts))
-        return told.number - seen.number >= _AT_ONCE
+            if until is None or (seen.until is not None and until - seen.until < _SAID_AGAIN):
+                return False
+            told = WitnessedEvents(seen.number, seen.hash, ())
+        self._witness.append(
+            WitnessLine(era.number, era.id, told.number, told.hash, self._now(), told.receipts, until, seen.first)
+        )
+        return more
 
     def _look_after(self, tx: Transaction) -> int:
         """Let go what the oldest kept backup has, and return what is awaited. Runs in a thread."""

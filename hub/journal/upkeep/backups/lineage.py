@@ -72,7 +72,6 @@ def begin_restored_era(
     if before is None:
         before = eras.ensure_era(tx, now)
     number, _ = events.read_chain_head(tx)
-    complete = seen is not None and witness.covers(number)
     begun = eras.begin_era(
         tx,
         now,
@@ -81,7 +80,7 @@ def begin_restored_era(
         by=by,
         backup=backup,
         after=seen.era if seen else 0,
-        complete=complete,
+        witnessed=witness.find_window(before.number, number, eras.read_last_event(tx), now),
     )
     return begun, eras.add_lost_receipts(tx, begun.number, witness.find_missing(before.number, number))
 
