@@ -16,12 +16,12 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen,
 @click.argument("code", metavar=t("[CODE]"), required=False)
 @pass_screen
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_filter_word
     from hub.journal import code_lists
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if name is None:
             held: list[dict[str, object]] = [
                 {

@@ -11,8 +11,8 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, make_file_stop, t
-from hub.config import Config
+from hub.cli.screen import CONFIGURATION, NOT_FOUND, UNAVAILABLE, CommandStop, Screen, make_file_stop, t
+from hub.config import Config, Partner
 from hub.config.database import find_sqlite_file
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties
@@ -31,21 +31,46 @@ def read_journal_config(screen: Screen) -> Config:
     A mistake in a partner's file is reported on standard error, and the configuration is returned without that partner.
     A command that routes messages must not use this function, because it would choose other routes.
     """
+    return _read_without(screen, None)
+
+
+def read_view_config(screen: Screen, *needs: str) -> Config:
+    """Return the configuration, for a command that only shows what the journal has: it works whatever else is wrong.
+
+    It needs the database, and the tables of hub.toml and the folders beside it that *needs* names. Every other mistake is
+    reported on standard error; defaults stand in its place.
+    """
+    return _read_without(screen, needs)
+
+
+def require_partner(config: Config, code: str) -> Partner:
+    """Return the partner *code*. Raises `CommandStop` 4 if there is none, 78 if its file has mistakes, which were reported."""
+    if code in config.partners:
+        return config.partners[code]
+    if (config.path.parent / "partners" / f"{code}.toml").is_file():
+        raise CommandStop(t("the file of the partner {code} has mistakes", code=code), CONFIGURATION)
+    raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+
+
+def _read_without(screen: Screen, needs: Collection[str] | None) -> Config:
     from hub.config import read_config
 
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
-            place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
-            screen.note(
-                t(
-                    "Warning: {place}: {wrong} ({expected}); continuing without this partner",
-                    place=place,
-                    wrong=mistake.wrong,
-                    expected=mistake.expected,
-                ),
+            told = "at line" in str(mistake.wrong)  # of a file that is not TOML
+            place = mistake.path if told else f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
+            said = (
+                t("Warning: {place}: {wrong} ({expected}); continuing without this partner", **_say(mistake, place))
+                if mistake.path.startswith("partners/")
+                else t("Warning: {place}: {wrong} ({expected}); continuing without it", **_say(mistake, place))
             )
+            screen.note(said)
 
-    return read_config(screen.config, set_aside=tell)
+    return read_config(screen.config, set_aside=tell, needs=needs)
+
+
+def _say(mistake: Mistake, place: str) -> dict[str, object]:
+    return {"place": place, "wrong": mistake.wrong, "expected": mistake.expected}
 
 
 def _line(home: Path, place: str) -> str:
@@ -54,12 +79,14 @@ def _line(home: Path, place: str) -> str:
     The text is empty if the key is not found or the mistake names the line itself.
     """
     file, _, keys = place.partition(": ")
-    key = re.escape(keys.rpartition(".")[2])
+    table, _, name = keys.rpartition(".")
+    key = re.escape(name)
     try:
         lines = (home / file).read_text("utf-8").splitlines() if key else []
     except (OSError, ValueError):
         return ""
-    found = (number for number, line in enumerate(lines, 1) if re.match(rf'\s*"?{key}"?\s*=', line))
+    start = lines.index(f"[{table}]") if f"[{table}]" in lines else 0
+    found = (number for number, line in enumerate(lines[start:], start + 1) if re.match(rf'\s*"?{key}"?\s*=', line))
     return next((f" (line {number})" for number in found), "")
 
 

@@ -131,11 +131,11 @@ _AGAIN = 1.0
 @click.option("--csv", "as_csv", is_flag=True, help=t("As CSV, for a spreadsheet."))
 @pass_screen
 def list_messages(screen: Screen, /, text: tuple[str, ...], tracking: str | None, follow: bool, **options: Any) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.search_request import Direction, SearchRequest
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     own = ("newest", "limit", "after", "before", "only_count", "calls", "as_csv")
     form = _ListForm(**{name: options.pop(name) for name in own}).fit(screen, follow)
     direction = options.pop("direction")
@@ -393,7 +393,7 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
 @pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
     from hub.cli.audit.archive import open_kept_rows
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.message import life
     from hub.cli.message.signatures import list_kept_signatures
     from hub.cli.person import record_openings
@@ -402,7 +402,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
     from hub.journal.upkeep.archive import opening
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             if not raw and not signature and not attempts and (call := _only_call(tx, name)) is not None:
@@ -549,12 +549,12 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 @pass_screen
 def trace(screen: Screen, name: str) -> None:
     from hub.cli.audit.archive import open_kept_rows
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal import events
     from hub.journal.queue import deliveries
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         if _only_call(tx, name) is not None:
             message, happened, made = None, events.read_call_events(tx, name), []

@@ -45,12 +45,12 @@ def replays() -> None:
 @click.option("--before", metavar="ID", help=t("Continue behind the plan with this id, the last one of a page."))
 @pass_screen
 def list_replay_plans(screen: Screen, limit: int, before: str | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_filter_word
     from hub.journal.queue import replay_plans
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         rows = [_write_plan(each) for each in replay_plans.list_plans(tx, limit, before)]
     columns = {
         "id": t("id"),
@@ -81,11 +81,11 @@ def list_replay_plans(screen: Screen, limit: int, before: str | None) -> None:
 )
 @pass_screen
 def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.queue import replay_plans
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         try:
             found = replay_plans.read_plan(tx, plan)
         except KeyError:

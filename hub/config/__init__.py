@@ -1,7 +1,7 @@
 """The operator's configuration: `hub.toml`, `partners/*.toml`, `trust/`. All keys: docs/reference/configuration.md."""
 
 from hub.config.changes import describe_config_changes, list_restart_settings
-from hub.config.reading import is_partner_code, read_config, read_data_directory
+from hub.config.reading import is_partner_code, read_config, read_data_directory, read_partner_change
 from hub.config.values import ANY, Broker, Config, Listen, Partner, RevocationSource
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "list_restart_settings",
     "read_config",
     "read_data_directory",
+    "read_partner_change",
 ]

@@ -16,8 +16,15 @@ _AT_START = (
 )
 _AT_ONCE = (
     *("name", "province", "upstream", "incidents", "alerts", "links", "replay", "console", "units", "archive"),
-    *("exchange", "retention"),
+    *("exchange", "retention", "backup", "free_disk", "operator_alerts", "lookups", "officials"),
 )
+#: The keys of attributes that are not called like theirs.
+_KEYS = {
+    "free_disk": "limits.free-disk",
+    "operator_alerts": "alerts.operators",
+    "witness": "backup.witness",
+    "witness_first": "backup.witness-first",
+}
 
 
 def describe_config_changes(old: Config, new: Config, started: Config | None = None) -> list[str]:
@@ -30,10 +37,6 @@ def describe_config_changes(old: Config, new: Config, started: Config | None = N
         *(f"! {name}" for name in list_restart_settings(started or old, new)),
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
         *(["~ reports"] if _leave_countable(old) != _leave_countable(new) else []),
-        *(["~ limits.free-disk"] if old.free_disk != new.free_disk else []),
-        *(["~ alerts.operators"] if old.operator_alerts != new.operator_alerts else []),
-        *(["~ lookups"] if old.lookups != new.lookups else []),
-        *(["~ officials"] if old.officials != new.officials else []),
         *_identity(old, new),
         *_trust(old, new),
         *_partners(old, new),
@@ -103,7 +106,7 @@ def _differing(old: Partner, new: Partner) -> list[str]:
 
 
 def _shown(name: str) -> str:
-    return name.replace("_", "-")
+    return _KEYS.get(name, name.replace("_", "-"))
 
 
 def _mark(shown: str) -> str:

@@ -3,9 +3,11 @@
 Opens no token.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import attrs
 from cryptography import x509
@@ -13,6 +15,7 @@ from cryptography import x509
 from hub.config import files
 from hub.config.table import ConfigTable
 from hub.config.values import KeyRotation
+from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
 from hub.security import pkcs11_uri
@@ -34,6 +37,22 @@ class OwnIdentities:
     def certificates(self) -> tuple[x509.Certificate, ...]:
         """Return the hub's own certificates, the one that signs first."""
         return tuple(dict.fromkeys((self.signer.certificate, self.tls.certificate)))
+
+
+class _UnreadIdentity:
+    """Stands for a key and a certificate with mistakes, in a configuration for someone who needs neither."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self._mistakes = mistakes
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ConfigurationFault(self._mistakes)
+
+
+def make_unread_identities(mistakes: Sequence[Mistake]) -> OwnIdentities:
+    """Return what stands for identities that cannot be read. Any use of one raises ConfigurationFault with *mistakes*."""
+    unread: Any = _UnreadIdentity(mistakes)
+    return OwnIdentities(unread, unread, (), KeyRotation())
 
 
 def read_identities(table: ConfigTable, home: Path) -> OwnIdentities | None:

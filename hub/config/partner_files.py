@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 
+from hub.config.table import describe_toml_error
 from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
@@ -125,7 +126,7 @@ class PartnerFileReader:
         try:
             hashes = _find_hashes(tomllib.loads(content.decode()))
         except (ValueError, RecursionError) as error:
-            self._mistakes.append(Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8")))
+            self._mistakes.append(describe_toml_error(shown, error))
             return {}
         if not isinstance(hashes, Mapping) or len(hashes) > MOST_FILES:
             wrong("wsdl.sha256", phrase("{value} does not fit", value=show_value(hashes)), _HASHES_EXPECTED)

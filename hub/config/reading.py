@@ -26,7 +26,7 @@ from hub.config.alerting import alerts as alerting
 from hub.config.alerting.alerts import AlertSettings
 from hub.config.identities import OwnIdentities
 from hub.config.partner_files import PartnerFileReader
-from hub.config.table import ConfigTable
+from hub.config.table import ConfigTable, describe_toml_error, parse_toml_parts
 from hub.config.trusting import is_authority
 from hub.config.upkeep import backup as backing
 from hub.config.upkeep import link_settings
@@ -86,20 +86,22 @@ def read_config(
     *,
     partner_files: Mapping[str, bytes] | None = None,
     set_aside: Callable[[Sequence[Mistake]], None] | None = None,
+    needs: Collection[str] | None = None,
 ) -> Config:
     """Return the configuration at *path*. `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
 
     *candidates* (partner code -> TOML) stand in for partner files that are not written yet; None: the file is away.
     *partner_files* (path below the directory -> content) do so for the files of partners' folders. If *set_aside* is given, it
     receives the mistakes of partner files, and the configuration omits these partners. It serves callers that need only
-    the rest. Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
+    the rest. *needs*, with *set_aside*: the tables of hub.toml, and folders beside it, that the caller needs beside
+    `data` and `[database]`. The mistakes of all others are set aside too, and their defaults stand. None: it needs all.
+
+    Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
     that need a clock, a database or a socket.
     """
     path, home = path.absolute(), path.absolute().parent
-    mistakes: list[Mistake] = []
-    content = _toml(path, path.name, mistakes)
-    if mistakes:
-        raise ConfigurationFault(mistakes)
+    content, broken = _read_parts(path)
+    mistakes = list(broken)
     table = ConfigTable(content, path.name, mistakes, os.environ if environment is None else environment)
 
     name = table.text("name", "Liên Thông")
@@ -111,7 +113,8 @@ def read_config(
     admin = _listen(table.table("admin"), 8444, limited=False)
     pki = table.table("pki")
     own, authorities, crls = _pki(pki, home, mistakes)
-    database_url, password_file = _database(table.table("database"), home)
+    database_table = table.table("database")
+    database_url, password_file = _database(database_table, home)
     limits = table.table("limits")
     free_disk = limits.size("free-disk", FREE_DISK)
     limits.close()
@@ -148,38 +151,26 @@ def read_config(
     table.close()
 
     partners, wrong = _partners(home, candidates or {}, partner_files or {}, exchange)
-    links = link_settings.read_link_settings(
-        links_table, frozenset(partners) | _list_partner_files(home, candidates or {}).keys()
-    )
+    known = frozenset(partners) | _list_partner_files(home, candidates or {}).keys()
+    links = link_settings.read_link_settings(links_table, known)
     if public_url:
         _check_url(table, "public-url", public_url)
-    if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
-        table.wrong("admin.port", phrase("{port} is also the SOAP port", port=admin.port), phrase("another port"))
-    if upstream and upstream not in partners and upstream not in _list_partner_files(home, candidates or {}):
-        expected = (
-            phrase("one of {partners}", partners=", ".join(partners))
-            if partners
-            else phrase("partners/{upstream}.toml", upstream=upstream)
-        )
-        table.wrong("upstream", phrase("there is no partner {upstream}", upstream=upstream), expected)
-    _check_mail_system(table, alerts, partners, _list_partner_files(home, candidates or {}))
+    _check_upstream(table, upstream, partners, known)
+    _check_mail_system(table, alerts, partners, known)
     shown = own.certificates if own else ()
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
     partners = _without(
         partners, [*wrong, *_disagreements(partners, upstream, shown, services)], set_aside or mistakes.extend
     )
     sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
-    if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
-        table.wrong(
-            "syslog.port", phrase("{port} is also another port of the hub", port=syslog.port), phrase("another port")
-        )
-    for key, listen in (("soap", soap), ("admin", admin), *([("syslog", syslog)] if syslog else [])):
-        if sample and not ip_address(listen.host).is_loopback:
-            table.wrong(
-                f"{key}.host",
-                phrase("{host} with certificates of the sample PKI", host=listen.host),
-                phrase("127.0.0.1, or certificates of your own"),
-            )
+    _check_listens(table, soap, admin, syslog, sample=sample)
+    mistakes = _leave_consequences(mistakes, broken)
+    if needs is not None and set_aside is not None:
+        # without a URL the database might be any that a table of unknown name was meant to say
+        said = None if database_table.given("url") else table.known
+        mistakes, left = _part_mistakes(mistakes, path.name, {"data", "database", *needs}, said)
+        set_aside(left)
+        own = own or identities.make_unread_identities(left)
     if mistakes or own is None:
         raise ConfigurationFault(mistakes)
     return Config(
@@ -244,22 +235,83 @@ def read_config(
     )
 
 
+def read_partner_change(
+    path: Path, code: str, text: str | None, partner_files: Mapping[str, bytes] | None = None
+) -> Config:
+    """Return the configuration at *path* with *text* as the file of the partner *code*; None: without that file.
+
+    Partners whose files have mistakes already are left out. Raises ConfigurationFault with the mistakes that the change
+    makes or leaves in the partner's own file.
+    """
+    before: list[Mistake] = []
+    after: list[Mistake] = []
+    _ = read_config(path, set_aside=before.extend)
+    config = read_config(path, candidates={code: text}, partner_files=partner_files, set_aside=after.extend)
+    known, own = set(map(str, before)), f"partners/{code}.toml:"
+    if mistakes := [each for each in after if str(each) not in known or each.path.startswith(own)]:
+        raise ConfigurationFault(mistakes)
+    if text is not None and code not in config.partners:  # it names a mapping that has mistakes already
+        raise ConfigurationFault(after)
+    return config
+
+
+def _leave_consequences(mistakes: Sequence[Mistake], broken: Sequence[Mistake]) -> list[Mistake]:
+    """Return *mistakes* without those that only follow from *broken*, the parts of the file that are not TOML."""
+    places = tuple(each.path for each in broken)
+    return [
+        each
+        for each in mistakes
+        if each in broken or not any(each.path == place or each.path.startswith(f"{place}.") for place in places)
+    ]
+
+
+def _part_mistakes(
+    mistakes: Iterable[Mistake], file: str, needs: Collection[str], known: Collection[str] | None
+) -> tuple[list[Mistake], list[Mistake]]:
+    """Return the mistakes of the tables and folders *needs*, and the others.
+
+    *known*: the keys of *file*; if given, a mistake at any other key is with the first, too.
+    """
+    needed: list[Mistake] = []
+    left: list[Mistake] = []
+    for each in mistakes:
+        shown, _, key = each.path.partition(": ")
+        root = key.partition(".")[0] if shown == file else shown.partition("/")[0]
+        doubtful = shown == file and (not root or (known is not None and root not in known))
+        (needed if doubtful or root in needs else left).append(each)
+    return needed, left
+
+
 def read_data_directory(path: Path) -> Path:
     """Return the data directory of the hub at *path*, even if the rest of its configuration has mistakes.
 
     Raises ConfigurationFault.
     """
-    mistakes: list[Mistake] = []
-    content = _toml(path, path.name, mistakes)
-    data = ConfigTable(content, path.name, mistakes, os.environ).text("data", "data")
+    content, found = _read_parts(path)
+    data = ConfigTable(content, path.name, found, os.environ).text("data", "data")
+    mistakes, _ = _part_mistakes(found, path.name, {"data"}, None)
     if mistakes:
         raise ConfigurationFault(mistakes)
     return path.absolute().parent / data
 
 
-def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, object]:
+def _read_parts(path: Path) -> tuple[Mapping[str, object], list[Mistake]]:
+    """Return the content of `hub.toml`, without the parts that are not TOML, and their mistakes.
+
+    Raises ConfigurationFault if nothing of it can be read.
+    """
+    mistakes: list[Mistake] = []
+    content = _toml(path, path.name, mistakes, partial(parse_toml_parts, shown=path.name, mistakes=mistakes))
+    if any(mistake.path == path.name for mistake in mistakes):
+        raise ConfigurationFault(mistakes)
+    return content, mistakes
+
+
+def _toml(
+    path: Path, shown: str, mistakes: list[Mistake], parse: Callable[[str], Mapping[str, object]] = tomllib.loads
+) -> Mapping[str, object]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return parse(path.read_text("utf-8"))
     except OSError as error:
         mistakes.append(
             Mistake(
@@ -269,7 +321,7 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
             )
         )
     except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML, or thousands of brackets
-        mistakes.append(Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8")))
+        mistakes.append(describe_toml_error(shown, error))
     return {}
 
 
@@ -398,6 +450,35 @@ def _check_password(table: ConfigTable, file: Path) -> None:
             phrase("{file} cannot be read: {error}", file=file, error=name_system_error(error)),
             phrase("a file that holds the password and nothing else"),
         )
+
+
+def _check_upstream(table: ConfigTable, upstream: str, partners: Collection[str], known: Collection[str]) -> None:
+    """Record that the upstream partner has no file. *partners*: those whose files can be read; *known*: all."""
+    if not upstream or upstream in known:
+        return
+    expected = (
+        phrase("one of {partners}", partners=", ".join(partners))
+        if partners
+        else phrase("partners/{upstream}.toml", upstream=upstream)
+    )
+    table.wrong("upstream", phrase("there is no partner {upstream}", upstream=upstream), expected)
+
+
+def _check_listens(table: ConfigTable, soap: Listen, admin: Listen, syslog: Listen | None, *, sample: bool) -> None:
+    """Record ports that are the same, and ports of other machines' reach while there are certificates of a sample PKI."""
+    if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
+        table.wrong("admin.port", phrase("{port} is also the SOAP port", port=admin.port), phrase("another port"))
+    if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
+        table.wrong(
+            "syslog.port", phrase("{port} is also another port of the hub", port=syslog.port), phrase("another port")
+        )
+    for key, listen in (("soap", soap), ("admin", admin), *([("syslog", syslog)] if syslog else [])):
+        if sample and not ip_address(listen.host).is_loopback:
+            table.wrong(
+                f"{key}.host",
+                phrase("{host} with certificates of the sample PKI", host=listen.host),
+                phrase("127.0.0.1, or certificates of your own"),
+            )
 
 
 def _check_mail_system(

@@ -6,7 +6,8 @@ builds something from the values must check the mistakes first.
 
 import os
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ _QUOTED = phrase("text in quotes")
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 #: The beginning of such a path.
 IN_CREDENTIALS = f"${{{CREDENTIALS}}}/"
+#: The line at which a part of a TOML file begins: the header of a table, or any line before the first one.
+_HEADER = re.compile(r"^\[", re.MULTILINE)
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 
@@ -33,6 +36,48 @@ def is_credential(file: Path) -> bool:
     """
     folder = os.environ.get(CREDENTIALS)
     return bool(folder) and file.parent == Path(str(folder))
+
+
+def parse_toml_parts(text: str, shown: str, mistakes: list[Mistake]) -> Mapping[str, Any]:
+    """Return the content of *text*. Record a mistake for each part that is not TOML, and return the rest without it.
+
+    A part is a table from its header on, or a line before the first header. *shown* is the name of the file.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        first = error
+    sound = ""
+    for before, part in _split_toml(text):
+        try:
+            _ = tomllib.loads("\n" * before + part)
+        except (ValueError, RecursionError) as error:
+            name = re.search(r"[\w-]+", part.partition("\n")[0])
+            mistakes.append(describe_toml_error(f"{shown}: {name[0]}" if name else shown, error))
+        else:
+            sound += part
+    try:
+        return tomllib.loads(sound)
+    except ValueError:  # each part is right, but not beside the others: a table is there twice
+        mistakes.append(describe_toml_error(shown, first))
+        return {}
+
+
+def describe_toml_error(place: str, error: Exception) -> Mistake:
+    """Return the mistake that *place*, a file or a key of one, is not TOML."""
+    return Mistake(place, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8"))
+
+
+def _split_toml(text: str) -> Iterable[tuple[int, str]]:
+    """Yield each part of *text*, and the number of lines before it."""
+    start = found.start() if (found := _HEADER.search(text)) else len(text)
+    lines = text[:start].splitlines(keepends=True)
+    yield from enumerate(lines)
+    before = len(lines)
+    for part in re.split(r"(?m)^(?=\[)", text[start:]):
+        if part:
+            yield before, part
+            before += part.count("\n")
 
 
 @attrs.define
@@ -189,6 +234,11 @@ class ConfigTable:
     def allow(self, key: str) -> None:
         """Mark *key* as known, although it is not read now."""
         self._taken.add(key)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The keys that were read so far."""
+        return frozenset(self._taken)
 
     @property
     def has_mistakes(self) -> bool:

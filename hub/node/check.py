@@ -41,6 +41,9 @@ from hub.store import move_marks, schema_version, transactions
 from hub.units.province import Province
 from hub.units.unit_index import UnitIndex
 
+#: Where the hub's keys and those whom it trusts are.
+_TRUST = frozenset({"pki", "trust"})
+
 
 @attrs.frozen
 class Findings:
@@ -61,44 +64,23 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
 
     If a hub already runs in the data directory, its ports may be in use. With *starting*, such a hub is a mistake.
     """
+    aside: list[Mistake] = []
     try:
-        config = read_config(path)
+        config = read_config(path, set_aside=aside.extend, needs=())
     except ConfigurationFault as fault:
-        return Findings(fault.mistakes)
+        return Findings((*aside, *fault.mistakes))
     config, flawed = _defined_services(config)
-    known = heard.load_revocation_answers(config, now)
+    wrong = frozenset(map(_find_part, aside))
+    known = () if wrong & _TRUST else heard.load_revocation_answers(config, now)
     heard.set_revocation_answers(config, known)
     units, mistakes = _journal(config, find_local_day(now))
-    mistakes += [
-        *flawed,
-        *_installation(),
-        *find_contract_mistakes(),
-        *consistency.find_adapter_mistakes(config),
-        *consistency.find_grant_mistakes(config),
-        *consistency.find_identity_mistakes(config, now),
-        *_feed(config),
-        *_tracing(config),
-        *_providers(config),
-        *_reports(config),
-        *_ports(config, starting=starting),
-    ]
-    warnings = [
-        *consistency.find_expiring_certificates(config, now),
-        *consistency.find_weak_anchors(config),
-        *consistency.find_official_certificate_flaws(config, now),
-        *consistency.find_grant_warnings(config),
-        *consistency.find_secret_warnings(config),
-        *_secrets(config),
-    ]
-    judged = [
-        *_key(config),
-        *consistency.find_mapping_flaws(config),
-        *consistency.find_partner_certificate_flaws(config, now),
-        *consistency.check_revocations(config),
-    ]
-    for found, grave in judged:
+    mistakes = [*aside, *mistakes, *flawed, *_find_mistakes(config, now, wrong)]
+    if not wrong & {"soap", "admin", "syslog"}:
+        mistakes += _ports(config, starting=starting)
+    warnings = [*_find_warnings(config, now, wrong)]
+    for found, grave in _judge(config, now, wrong):
         (mistakes if grave else warnings).append(found)
-    if units is None:
+    if units is None or aside:
         return Findings(tuple(mistakes), tuple(warnings))
     mistakes += consistency.find_routing_mistakes(config, units)
     province = Province.of(config, units)
@@ -116,6 +98,47 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
                 )
             )
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
+
+
+def _find_part(mistake: Mistake) -> str:
+    """Return the table of hub.toml, or the folder beside it, that the mistake is in."""
+    file, _, key = mistake.path.partition(": ")
+    return file.partition("/")[0] if "/" in file else key.partition(".")[0]
+
+
+def _find_mistakes(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[Mistake]:
+    """Yield the mistakes that reading the files does not show, but for those that may only follow from the parts *wrong*."""
+    yield from _installation()
+    yield from find_contract_mistakes()
+    if not wrong & {"services", "lookups"}:
+        yield from consistency.find_adapter_mistakes(config)
+        yield from consistency.find_grant_mistakes(config)
+    if not wrong & _TRUST:
+        yield from consistency.find_identity_mistakes(config, now)
+    yield from _feed(config)
+    yield from _tracing(config)
+    yield from _providers(config)
+    if not wrong & {"reports", "services"}:
+        yield from _reports(config)
+
+
+def _find_warnings(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[Mistake]:
+    if not wrong & _TRUST:
+        yield from consistency.find_expiring_certificates(config, now)
+        yield from consistency.find_weak_anchors(config)
+    yield from consistency.find_official_certificate_flaws(config, now)
+    yield from consistency.find_grant_warnings(config)
+    yield from consistency.find_secret_warnings(config)
+    yield from _secrets(config)
+
+
+def _judge(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[tuple[Mistake, bool]]:
+    """Yield what is a mistake or, without the flag, a warning."""
+    yield from consistency.find_mapping_flaws(config)
+    if not wrong & _TRUST:
+        yield from _key(config)
+        yield from consistency.find_partner_certificate_flaws(config, now)
+        yield from consistency.check_revocations(config)
 
 
 def _defined_services(config: Config) -> tuple[Config, list[Mistake]]:
@@ -233,7 +256,7 @@ def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
 
 def _secrets(config: Config) -> Iterable[Mistake]:
     for key, file in config.secrets:
-        if not is_credential(file) and file.stat().st_mode & 0o077:
+        if not is_credential(file) and file.exists() and file.stat().st_mode & 0o077:
             expected = phrase("a file that only its owner may read: chmod 600")
             yield Mistake(f"hub.toml: {key}", phrase("{file} may be read by others", file=file), expected)
     for place, file in _list_partner_secrets(config):

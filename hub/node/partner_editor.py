@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import adapters
-from hub.config import ANY, Config, Partner, is_partner_code, read_config
+from hub.config import ANY, Config, Partner, is_partner_code, read_config, read_partner_change
 from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
 from hub.config.partner_edit import (
@@ -189,7 +189,7 @@ class PartnerEditor:
         KeyError without the partner.
         """
         before = self._read(code)
-        config = read_config(self.path)
+        config = read_partner_change(self.path, code, before)
         set_revocation_answers(config, load_revocation_answers(config, now))
         held = list_partner_certificates(config, config.partners[code], before, now)
         sha256 = find_certificate({each.sha256: each.file for each in held}, wanted)
@@ -215,7 +215,7 @@ class PartnerEditor:
         """
         before = self._read(code)
         old = self._read_before()
-        new = read_config(self.path, candidates={code: None})
+        new = read_partner_change(self.path, code, None)
         for each in (old, new):
             set_revocation_answers(each, load_revocation_answers(each, now))
         mistakes, warnings = find_added_mistakes(old, new, units, now)
@@ -244,7 +244,7 @@ class PartnerEditor:
         if after == before and all(each.before == each.after for each in files):
             return PartnerEdit(code=code, files=(), diff=(), changes=())
         made = {f"{each.path.relative_to(self.home)}": each.after for each in files if each.after}
-        old, new = self._read_before(), read_config(self.path, candidates={code: trial}, partner_files=made)
+        old, new = self._read_before(), read_partner_change(self.path, code, trial, made)
         for each in (old, new):
             set_revocation_answers(each, load_revocation_answers(each, now))
         mistakes, warnings = find_added_mistakes(old, new, units, now)

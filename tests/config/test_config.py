@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -345,6 +346,27 @@ def test_a_candidate_is_judged_with_the_partners_that_are_there(home: Path) -> N
         "partners/sotttt.toml: units",
     }
     assert set(config_of(home).partners) == {"sotttt", "vpub", "vpcp"}
+
+
+#: Fields of which others are made, and those whose changes are told in words of their own: tests beside them have these.
+TOLD_APART = {"path", "secrets", "anchors", "sample", "identity", "tls", "rotation", "authorities", "crls", "sources"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [each.name for each in attrs.fields(Config) if each.name not in TOLD_APART | {"reports", "partners", "services"}],
+)
+def test_a_reload_names_every_part_that_changed(made: Path, field: str) -> None:
+    config = config_of(made)
+    changed = attrs.evolve(config, **cast("Any", {field: object()}))
+    (told,) = describe_config_changes(config, changed)
+    assert told[0] in "~!"
+
+
+def test_a_reload_names_the_tables_that_it_took(made: Path) -> None:
+    before = config_of(made)
+    after = attrs.evolve(before, backup=cast("Any", "another"), witness=made, free_disk=1)
+    assert describe_config_changes(before, after) == ["! backup.witness", "~ backup", "~ limits.free-disk"]
 
 
 def test_each_reload_tells_what_needs_a_restart_until_it_is_again_as_at_the_start(home: Path, rewrite: Rewrite) -> None:

@@ -111,11 +111,11 @@ def add_api_token(
 )
 @pass_screen
 def list_api_tokens(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.console.people.tokens import list_tokens
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = list_tokens(tx)
     titles = {
         "name": t("name"),

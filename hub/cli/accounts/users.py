@@ -171,13 +171,13 @@ def set_console_user(
 )
 @pass_screen
 def list_users(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_filter_word
     from hub.console import users as people
     from hub.console.sign_in import client_certificates, provider_accounts, second_factor
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found, coded = people.list_users(tx), second_factor.list_users_with_codes(tx)
         certified, persons = client_certificates.list_certificates(tx), provider_accounts.list_persons(tx)
     titles = {

@@ -66,11 +66,11 @@ def archive() -> None:
 @click.option("--before", metavar="ID", help=t("Continue behind the archive with this id, the last one of a page."))
 @pass_screen
 def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep.archive import catalogue
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = catalogue.list_archives(tx, limit, before)
     rows = [_write_entry(each, config) for each in found]
@@ -107,11 +107,11 @@ def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
 @click.argument("archives", nargs=-1, metavar="[ARCHIVE]...")
 @pass_screen
 def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep.archive import catalogue
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = [_find_entry(tx, name) for name in archives] if archives else catalogue.list_archives(tx)
         for name in [] if archives else catalogue.list_unrecorded_files(found, config.archive):
@@ -332,12 +332,12 @@ def _new_file(path: Path) -> Iterator[tuple[Path, Callable[[bytes], object]]]:
 @contextmanager
 def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
     """Yield the open archive *name*. Raises `CommandStop` 4 if it is not known, 1 if its file is absent or damaged."""
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep.archive import catalogue
     from hub.journal.upkeep.archive.reading import NoArchive
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         entry = _find_entry(tx, name)
     try:

@@ -134,11 +134,11 @@ def _show_budget(screen: Screen, standing: "BudgetStanding") -> None:
 @click.option("--limit", type=WholeNumber(1), default=50, show_default=True, help=t("Maximum number."))
 @pass_screen
 def list_retention_parts(screen: Screen, limit: int) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep.retention import parts
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = parts.list_parts(tx, limit=limit)
     rows = [_write_part(each) for each in found]
     if not screen.json:

@@ -99,14 +99,14 @@ def backup(screen: Screen, file: Path) -> None:
 )
 @pass_screen
 def verify_journal(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal import waiting_counts
     from hub.store import transactions
 
     fields: dict[str, Any] = {}
     count = 0
     wrong: WrongCounts = {}
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         for problem in _problems(tx):
             count += 1
             screen.row({"kind": "damage", "problem": str(problem)}, say(problem))

@@ -139,10 +139,10 @@ def run_backup_now(screen: Screen) -> None:
 )
 @pass_screen
 def list_made_backups(screen: Screen) -> None:
-    from hub.cli.journal import read_journal_config
+    from hub.cli.journal import read_view_config
     from hub.journal.upkeep.backups import shelf
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "backup")
     settings = _settings(config)
     with _explained():
         found = shelf.list_backups(settings.folder) if settings.folder.exists() else []

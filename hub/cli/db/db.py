@@ -58,10 +58,10 @@ def db() -> None:
 )
 @pass_screen
 def show_database_status(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.store import schema_version, transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config, any_version=True) as engine, transactions.read_transaction(engine) as tx:
         found, least, needed = (
             transactions.select_schema_version(tx),
@@ -309,12 +309,12 @@ def list_hub_nodes(screen: Screen) -> None:
 
     import attrs
 
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_word
     from hub.journal import nodes
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         rows = [
             attrs.asdict(seen.node)
             | attrs.asdict(seen, filter=lambda field, _value: field.name not in {"node", "pending"})

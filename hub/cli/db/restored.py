@@ -149,11 +149,11 @@ def _say_window(era: "Era") -> str:
 @click.option("--partner", metavar=t("CODE"), help=t("Only those of this partner."))
 @pass_screen
 def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep import eras
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = eras.list_lost_receipts(tx, partner=partner)
         begun = eras.list_restored_eras(tx)
     columns = {
@@ -180,11 +180,11 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
 @click.argument("folder", metavar=t("DIR"), type=click.Path(file_okay=False, path_type=Path))
 @pass_screen
 def write_letters(screen: Screen, folder: Path) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep import eras
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         begun = eras.list_restored_eras(tx)
         found = [each for each in eras.list_lost_receipts(tx) if each.again is None]

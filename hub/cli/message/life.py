@@ -188,12 +188,12 @@ def _write_duration(length: "timedelta") -> str:
 @click.argument("other", metavar="ID|ATTEMPT")
 @pass_screen
 def compare(screen: Screen, one: str, other: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.person import record_openings
     from hub.formats.line_difference import compare_lines
     from hub.store import transactions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             (opened, first), (also_opened, second) = (_read_lines(tx, each, config) for each in (one, other))

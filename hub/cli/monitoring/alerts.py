@@ -49,11 +49,11 @@ def manage_alerts() -> None:
 @click.option("--ended", is_flag=True, help=t("Also those that ended in the last 90 days."))
 @pass_screen
 def list_hub_alerts(screen: Screen, ended: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal.upkeep import hub_alerts
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = hub_alerts.read_alerts(tx, ended=ended)
     columns = {
         "severity": t("severity"),

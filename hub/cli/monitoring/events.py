@@ -51,14 +51,14 @@ _SHOWN = frozenset({"at", "event", "partner", "link", "user", "by"})
 @click.option("--follow", is_flag=True, help=t("Print the newest, oldest first, then each new one until Ctrl-C."))
 @pass_screen
 def list_events(screen: Screen, /, limit: int | None, follow: bool, **options: Any) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal import event_index
     from hub.store import transactions
 
     wanted = event_index.EventFilter(**options)
     if follow and wanted.until is not None:
         raise click.UsageError(t("--follow and --until exclude each other"))
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             _refuse_unknown(tx, config, wanted)

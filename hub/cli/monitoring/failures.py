@@ -57,7 +57,7 @@ _NAMES = {
 def list_failure_groups(
     screen: Screen, /, partner: str | None, kind: str | None, since: datetime | None, until: datetime | None, limit: int
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.monitoring import failures
     from hub.store import transactions
 
@@ -67,7 +67,7 @@ def list_failure_groups(
         since=since or datetime.now(UTC) - failures.BACK,
         until=until,
     )
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         _refuse_unknown(tx, config, partner)
         found = failures.list_failures(tx, wanted, limit)

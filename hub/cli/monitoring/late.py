@@ -60,7 +60,7 @@ _STEPS = 25
 def list_late(
     screen: Screen, /, unit: str | None, items: bool, limit: int, kind: str | None, output: Path | None, **said: object
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.monitoring import late_work
     from hub.report.counting.open_work import WorkState
     from hub.report.form.workdays import load_workdays
@@ -70,7 +70,7 @@ def list_late(
         raise click.UsageError(t("--format and -o go together"))
     state = said.pop("state")
     asked = late_work.LateRequest(unit=unit, state=WorkState(state) if state else None, **said)  # type: ignore[arg-type]
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     workdays = load_workdays(config.reports.workdays)
     one_by_one = items or unit is not None or kind is not None
     with open_journal(config) as engine:

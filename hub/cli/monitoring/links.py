@@ -19,11 +19,11 @@ from hub.cli.screen import Screen, command, pass_screen, t
 def links(screen: Screen) -> None:
     from datetime import UTC, datetime
 
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.monitoring import link_rows
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = link_rows.list_seen_links(tx, datetime.now(UTC))
     titles = {
         "link": t("link"),

@@ -45,7 +45,7 @@ _COUNTED = {
 )
 @pass_screen
 def show_status(screen: Screen, watch: bool, every: float | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.monitoring import overview
     from hub.store import transactions
 
@@ -53,7 +53,7 @@ def show_status(screen: Screen, watch: bool, every: float | None) -> None:
         raise click.UsageError(t("--every needs --watch"))
     if watch and every is None and not is_terminal():
         raise click.UsageError(t("the output is not a terminal: say with --every how often to print"))
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
 
     def measure() -> "Overview":
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:

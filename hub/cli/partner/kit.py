@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, make_file_stop, pass_screen, say, t
+from hub.cli.screen import Screen, command, make_file_stop, pass_screen, say, t
 
 if TYPE_CHECKING:
     from hub.monitoring.integration.facts import IntegrationFacts
@@ -71,17 +71,14 @@ def invite_partner(screen: Screen, code: str, output: Path | None, contact: str,
 
 def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[StepState]]":
     """Return what the developers of the partner *code* must know, and its first steps."""
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
+    from hub.cli.journal import open_journal, read_journal_config, require_partner
     from hub.domain.local_time import find_local_day
     from hub.monitoring.integration.facts import gather_facts
     from hub.monitoring.integration.reading import read_integration
     from hub.store import transactions
 
-    config = read_config(screen.config)
-    partner = config.partners.get(code)
-    if partner is None:
-        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+    config = read_journal_config(screen)
+    partner = require_partner(config, code)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         units, steps = read_integration(tx, partner, config, find_local_day(datetime.now(UTC)))
     return gather_facts(config, partner, units), steps

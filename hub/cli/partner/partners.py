@@ -11,7 +11,17 @@ import attrs
 import click
 
 from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl, add_wsdl_options
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, colour_difference, command, command_group, pass_screen, t
+from hub.cli.screen import (
+    PARTLY,
+    CommandStop,
+    Screen,
+    colour_difference,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    t,
+)
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
 from hub.language.phrases import Phrase, phrase
@@ -48,13 +58,17 @@ def partners() -> None:
     pass
 
 
-@command("list", t("List the partners."), "lienthong partners list --json")
+@command(
+    "list",
+    t("List the partners. Exits 3 if the file of one has mistakes, which are named."),
+    "lienthong partners list --json",
+)
 @pass_screen
 def list_partners(screen: Screen) -> None:
+    from hub.cli.journal import read_view_config
     from hub.cli.words import say_filter_word
-    from hub.config import read_config
 
-    config = read_config(screen.config)
+    config = read_view_config(screen)
     standings = read_standings(screen, config)
     rows = [list_fields(config, partner, standings) for partner in config.partners.values()]
     if not screen.json:
@@ -74,6 +88,9 @@ def list_partners(screen: Screen) -> None:
         "name": t("name"),
     }
     screen.table(titles, rows)
+    files = (config.path.parent / "partners").glob("*.toml")
+    if any(not file.name.startswith(".") and file.stem not in config.partners for file in files):
+        exit_command(PARTLY)
 
 
 def list_fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
@@ -287,7 +304,7 @@ def _add_partner(
     dry_run: bool,
 ) -> None:
     from hub.cli.journal import open_journal
-    from hub.config import ANY, editing, read_config
+    from hub.config import ANY, editing, read_partner_change
     from hub.config.writing import write_partner_toml
     from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
@@ -320,7 +337,7 @@ def _add_partner(
 
     places = _places(home, code, before, certificate_files)
     given = tuple(str(file.absolute()) for file in certificate_files)
-    config = read_config(screen.config, candidates={code: text(given)})
+    config = read_partner_change(screen.config, code, text(given))
     partner = config.partners[code]
     named = [unit for unit in partner.units if unit != ANY]
     with open_journal(config) as engine:
@@ -378,8 +395,8 @@ def _add_partner(
 @click.option("--yes", is_flag=True, help=t("Write the proposal into the files."))
 @pass_screen
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
-    from hub.cli.journal import open_journal
-    from hub.config import editing, read_config
+    from hub.cli.journal import open_journal, read_journal_config, read_view_config, require_partner
+    from hub.config import editing
     from hub.domain.local_time import HANOI
     from hub.domain.model import Receive
     from hub.intake import grants
@@ -388,9 +405,9 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
 
     if (yes or since) and not propose:
         raise click.UsageError(t("--yes and --since go with --propose"))
-    config = read_config(screen.config)
-    if unknown := [code for code in codes if code not in config.partners]:
-        raise CommandStop(t("there is no partner {unknown}", unknown=unknown[0]), NOT_FOUND)
+    config = read_journal_config(screen) if propose else read_view_config(screen)
+    for code in codes:
+        _ = require_partner(config, code)
     done: dict[str, set[tuple[str, str]]] = {}
     if propose:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.partner.partners import list_fields, read_standings, say_granted, say_standing
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.cli.screen import CommandStop, Screen, command, pass_screen, say, say_count, t
 from hub.domain.errors import ConfigurationFault
 from hub.language.phrases import phrase
 
@@ -38,13 +38,12 @@ _USES = {"tls": phrase("shown until"), "sign": phrase("signed until")}
 @click.option("--changed", is_flag=True, help=t("Of the settings, only those that the file sets."))
 @pass_screen
 def show_partner(screen: Screen, code: str, changed: bool) -> None:
-    from hub.config import read_config
+    from hub.cli.journal import read_view_config, require_partner
     from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
     from hub.monitoring.partner_view import view_partner
 
-    config, now = read_config(screen.config), datetime.now(UTC)
-    if code not in config.partners:
-        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+    config, now = read_view_config(screen), datetime.now(UTC)
+    _ = require_partner(config, code)
     set_revocation_answers(config, load_revocation_answers(config, now))
     view, standings = view_partner(config, code, now), read_standings(screen, config)
     stands, uses = _measure(config, code, now), _read_uses(config, code, now)

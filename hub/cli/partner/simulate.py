@@ -246,11 +246,12 @@ def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: Si
 
 
 def _read_config(screen: Screen, code: str) -> "Config":
-    from hub.config import is_partner_code, read_config
+    from hub.cli.journal import read_journal_config
+    from hub.config import is_partner_code
 
     if not is_partner_code(code):
         raise CommandStop(t("{code} is not a valid partner code", code=repr(code)))
-    return read_config(screen.config)
+    return read_journal_config(screen)
 
 
 def _find_pair(screen: Screen, pki: Path, code: str, partner: "Partner | None") -> tuple[Path, Path]:

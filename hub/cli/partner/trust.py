@@ -39,12 +39,12 @@ def trust() -> None:
 @command("list", t("List the anchors and their CRLs."), "lienthong trust list")
 @pass_screen
 def list_trust(screen: Screen) -> None:
-    from hub.cli.journal import read_journal_config
+    from hub.cli.journal import read_view_config
     from hub.config import revocation_cache
     from hub.security.certificates import hash_certificate
     from hub.security.crl_ocsp import RevocationList
 
-    config, now = read_journal_config(screen), datetime.now(UTC)
+    config, now = read_view_config(screen, "pki", "trust"), datetime.now(UTC)
     known = revocation_cache.load_revocation_answers(config, now)
     lists = [RevocationList(crl) for crl in config.crls]
     lists += [one.said for one in known if isinstance(one.said, RevocationList)]

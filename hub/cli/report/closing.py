@@ -332,7 +332,7 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
 @every_form_option
 @pass_screen
 def list_periods(screen: Screen, form: str | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book
     from hub.store import transactions
 
@@ -346,7 +346,7 @@ def list_periods(screen: Screen, form: str | None) -> None:
         "by": t("by"),
         "revised": t("revised units"),
     }
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     known = book.read_book(config.reports)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         rows = [row for name in _forms(form, known.forms) for row in _periods(tx, name, known)]

@@ -219,14 +219,14 @@ def _record_declared(
 @add_report_arguments
 @pass_screen
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal import unit_registry
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import declarations
 
     now = datetime.now(UTC)
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     known = book.read_book(config.reports)
     with open_journal(config, counts=known.services(form)) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, known)

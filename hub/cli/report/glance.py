@@ -55,7 +55,7 @@ def show_glance(
     kind: str | None,
     output: Path | None,
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book
     from hub.report.form.form import FormMissing
     from hub.report.form.period import PeriodUnreadable
@@ -63,7 +63,7 @@ def show_glance(
     from hub.workload.glance_view import GlanceAsked, GlanceUnknown
 
     asked = GlanceAsked(form=form, period=period, indicator=indicator, of_class=of_class, under=under)
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     known = book.read_book(config.reports)
     glance = settings.read_glance(config.reports.glance, known.forms)
     try:

@@ -106,11 +106,11 @@ def _make_filter(tx: "Transaction", found: "ReportRound", chosen: dict[str, Any]
 @add_unit_options
 @pass_screen
 def show_round(screen: Screen, /, form: str, period: str, **chosen: Any) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book
     from hub.store import transactions
 
-    config, now = read_journal_config(screen), datetime.now(UTC)
+    config, now = read_view_config(screen, "reports", "services", "officials"), datetime.now(UTC)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = read_chosen_round(tx, book.read_book(config.reports), form, period, now, chosen)
     if screen.json:

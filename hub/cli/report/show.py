@@ -145,14 +145,14 @@ def print_facts(screen: Screen, unit: str | None, period: str | None, form: str)
 
     Raises `UsageError` and `CommandStop`.
     """
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.report.declared import read_report_sources
     from hub.journal import facts as journal_facts
     from hub.report.form import book
     from hub.store import transactions
 
     now = datetime.now(UTC)
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     forms = book.read_book(config.reports)
     counts = forms.services(form) if unit is not None else None
     with open_journal(config, counts=counts) as engine, transactions.read_transaction(engine) as tx:
@@ -184,7 +184,7 @@ def print_report(
     printed instead; *of* limits them to the row of a unit code, and to the divided row with an address. *reason* makes the XML of an ended
     period a new revision. *revision*: the closed report as it was in that revision, of which no facts can be listed.
     """
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.report.declared import read_report_sources
     from hub.domain.errors import Unready
     from hub.journal import search, unit_registry
@@ -201,7 +201,7 @@ def print_report(
     if kind == "xml" and explain is None and _gave_out(screen, (unit, period, form), reason.strip(), output):
         return
     now = datetime.now(UTC)
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     forms = book.read_book(config.reports)
     with open_journal(config, counts=forms.services(form)) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, forms, revision)

@@ -119,12 +119,12 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
 @add_report_arguments
 @pass_screen
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import given_paper, revisions
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen, "reports", "services")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         code, text = _named(tx, unit, period, form, book.read_book(config.reports))
         found = revisions.list_revisions(tx, code, form, text)

@@ -75,4 +75,9 @@ def check_hub(screen: Screen, connect: bool) -> None:
                 sha256=service.sha256,
             )
             screen.row({"kind": "service", "name": name, "sha256": service.sha256}, said)
-    screen.row({"kind": "ok"}, t("Everything is right."))
+    warned = phrases(
+        "No mistake: the hub can start. {count} warning is above.",
+        "No mistake: the hub can start. {count} warnings are above.",
+        count=len(findings.warnings),
+    )
+    screen.row({"kind": "ok"}, say(warned) if findings.warnings else t("Everything is right."))

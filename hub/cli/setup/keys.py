@@ -313,7 +313,7 @@ def _make_step(
     with open_journal(config) as engine, _only_for_owner():
         _ = write_and_record(home, planned.edits, engine, lambda tx: events.append_events(tx, event))
     try:
-        after = read_config(config.path)
+        after = read_config(config.path, set_aside=lambda _mistakes: None)  # named before
     except ConfigurationFault:
         undo_edits(home, planned.edits)
         raise

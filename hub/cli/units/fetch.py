@@ -12,7 +12,6 @@ import click
 
 from hub.cli.screen import (
     FAILED,
-    NOT_FOUND,
     UNAVAILABLE,
     USAGE,
     CommandStop,
@@ -54,10 +53,10 @@ if TYPE_CHECKING:
 )
 @pass_screen
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
+    from hub.cli.journal import read_journal_config
     from hub.cli.units.plan import write_unit_list
-    from hub.config import read_config
 
-    content = _asked(screen, read_config(screen.config), partner, timeout)
+    content = _asked(screen, read_journal_config(screen), partner, timeout)
     if output is None:
         write_unit_list(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
         return
@@ -70,14 +69,13 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
 
 def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
     """Return the list from the partner *code*. Raises `CommandStop`."""
+    from hub.cli.journal import require_partner
     from hub.cli.partner.conversation import hold_conversation
     from hub.delivery.partner_adapters import make_adapters
     from hub.domain.model import Lister, Refused, Unavailable
     from hub.runtime.http_client import Unreachable
 
-    partner = config.partners.get(code)
-    if partner is None:
-        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+    partner = require_partner(config, code)
     adapter: object = make_adapters(config).get(code)
     if not isinstance(adapter, Lister):
         raise CommandStop(

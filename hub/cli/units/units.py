@@ -51,7 +51,7 @@ def manage_units() -> None:
 )
 @pass_screen
 def list_units(screen: Screen, outside: bool, on: datetime | None, known: datetime | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_word
     from hub.domain.local_time import HANOI, find_local_day
     from hub.journal import unit_registry
@@ -59,7 +59,7 @@ def list_units(screen: Screen, outside: bool, on: datetime | None, known: dateti
     from hub.store import transactions
     from hub.units.province import Province
 
-    config = read_journal_config(screen)
+    config = read_view_config(screen)
     day = find_local_day(datetime.now(UTC)) if on is None else on.date()
     until = None if known is None else (known + timedelta(days=1)).replace(tzinfo=HANOI)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
@@ -109,11 +109,11 @@ def list_units(screen: Screen, outside: bool, on: datetime | None, known: dateti
 @_output
 @pass_screen
 def export(screen: Screen, outside: bool, output: Path | None) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.journal import open_journal, read_view_config
     from hub.journal import unit_registry
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = unit_registry.list_unit_histories(tx, outside=outside)
     _write(screen, found, output)
 
