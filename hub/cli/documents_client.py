@@ -24,9 +24,10 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.formats import safe_xml
+from hub.language.phrases import phrase
 from hub.partner.reply_parsing import retry_after
 from hub.security import signing, wss_verify
-from hub.security.certificates import Anchors, Identity
+from hub.security.certificates import Anchors, ContentUnfit, Identity, load_pem_certificates
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
 
 _MAX_AGE = timedelta(seconds=900)
@@ -100,7 +101,7 @@ class ServiceClient:
         """
         place = urlsplit(url)
         if place.scheme != "https" or not place.hostname:
-            raise ValueError(f"not an https address: {url}")
+            raise ContentUnfit(phrase("not an https address: {url}", url=url))
         self.path = place.path or "/"
         self.identity = Identity.read(key, certificate)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -108,7 +109,7 @@ class ServiceClient:
         tls.load_verify_locations(cafile=ca)
         tls.load_cert_chain(certificate, key)
         self._connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=timeout)
-        self._anchors = Anchors(x509.load_pem_x509_certificates(ca.read_bytes()))
+        self._anchors = Anchors(load_pem_certificates(ca.read_bytes()))
         self._signers = tuple(signers)
         self._now = now
         self._contracts: dict[str, wsdl.Contract] = {}

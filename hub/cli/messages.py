@@ -84,6 +84,8 @@ def _plan(tx: "Transaction", asked: "SearchRequest", config: "Config") -> "Searc
 
 #: Rows on a terminal without `-n`, and messages that `--follow` looks back, in seconds: a commit may be that late.
 _SHOWN, _LATE = 20, 120
+#: Messages that are looked at for the one with a number.
+_NUMBERED = 100
 #: Seconds between two looks of `--follow`.
 _AGAIN = 1.0
 
@@ -350,8 +352,8 @@ def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
 def find_one_message(tx: "Transaction", name: str, config: "Config | None" = None) -> "Message":
     """Return the message with the hub id or message id *name*; of several the newest, accepted ones first.
 
-    With *config* one whose rows are all in an archive file is found, too, by the hub id. Raises `CommandStop` 4 if there is
-    none; 1 if the archive file that may have it is not there.
+    With *config* the only one with this number and notation is found, too, and one whose rows are all in an archive file, by
+    the hub id. Raises `CommandStop` 4 if there is none, or several have the number; 1 if the archive file that may have it is not there.
     """
     from hub.cli.audit.archive import stop_without_archive
     from hub.domain.model import MessageState
@@ -359,6 +361,8 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
     from hub.journal.upkeep.archive import opening
 
     found = search.find_messages_by_name(tx, name)
+    if not found and config is not None:
+        found = _find_by_number(tx, name, config)
     if not found and config is not None:
         with stop_without_archive(config):
             archived = opening.find_archived_message(tx, name, config.archive)
@@ -374,6 +378,25 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
         )
     accepted = [message for message in found if message.state is MessageState.ACCEPTED]
     return (accepted or found)[-1]
+
+
+def _find_by_number(tx: "Transaction", name: str, config: "Config") -> "list[Message]":
+    """Return the message with that number and notation or DocumentId, else the only one that `lienthong messages NAME` finds.
+
+    Return none if there is none. Raises `CommandStop` if there are several.
+    """
+    from hub.journal import search
+    from hub.journal.search_request import SearchRequest
+
+    plan = _plan(tx, SearchRequest(text=name), config)
+    found = list(search.find_messages(tx, plan.filters, _NUMBERED, newest_first=True))
+    found = [each for each in found if name in (each.code, each.document_id)] or found
+    if len(found) > 1:
+        raise CommandStop(
+            t("several messages match {name}; `lienthong messages {name}` lists them, each with its id", name=name),
+            NOT_FOUND,
+        )
+    return found
 
 
 @command(
@@ -462,13 +485,13 @@ def _listed(
     fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]], problems: "Sequence[Problem]" = ()
 ) -> str:
     """Return the lines that show a message, or a call that brought none, with its deliveries and *problems*."""
-    from hub.cli.words import say_field, say_fields, say_filter_word, say_value
+    from hub.cli.words import say_field, say_fields, say_filter_word, say_refusal, say_value
 
     said = {
         "kind": _say_kind(fields),
         "state": say_filter_word("message", fields["state"]),
         "subject": fields["subject"],
-        "refusal": "" if problems else _explain_refusal(fields["refusal"]),
+        "refusal": "" if problems else say_refusal(fields["refusal"] or ""),
     }
     # of an event they are the subject of a certificate and the code of a problem
     own = {"subject": t("subject of the document"), "code": t("number and notation")}
@@ -498,14 +521,6 @@ def _say_problems(problems: "Sequence[Problem]") -> Iterator[str]:
         for each in some:
             if each.detail:
                 yield f"  {replace_controls(say(each.detail))}"
-
-
-def _explain_refusal(refusal: str | None) -> str:
-    """Return the reasons of a refusal, and for each code what the reader is told of it."""
-    from hub.domain.errors import explain_refusal
-
-    found = explain_refusal(refusal or "")
-    return "; ".join(each if sentence is None else f"{each} ({say(sentence)})" for each, sentence in found)
 
 
 def _pieces(tx: "Transaction", message: "Message", config: "Config") -> Iterator[bytes]:
@@ -565,12 +580,12 @@ def trace(screen: Screen, name: str) -> None:
                     events.read_message_events(kept, message.id),
                     deliveries.read_message_deliveries(kept, message.id),
                 )
-    states = [(_write_instant(each.changed_at), _delivery(each)) for each in made]
+    states = [(each.changed_at, _delivery(each)) for each in made]
     if screen.json:
         for event in happened:
             screen.row(event, "")
         for at, fields in states:
-            screen.row({"at": at, "event": "delivery", **fields}, "")
+            screen.row({"at": _write_instant(at), "event": "delivery", **fields}, "")
         return
     _print_trace(screen, happened, states, "" if message is None else message.service)
 
@@ -582,18 +597,19 @@ def _write_instant(value: datetime | None) -> str:
 def _print_trace(
     screen: Screen,
     happened: Sequence[Mapping[str, object]],
-    states: Sequence[tuple[str, Mapping[str, object]]],
+    states: Sequence[tuple[datetime | None, Mapping[str, object]]],
     service: str,
 ) -> None:
     """Print each event on a line, then the state of each delivery. *service* is that of their message."""
     from hub.cli.screen import read_language
     from hub.cli.words import say_fields, say_word
+    from hub.domain.local_time import localise_instant, write_local_time
     from hub.language.fields import choose_detail
 
     apart = {"at", "event", "message", "delivery"}
     lines = [
         (
-            str(event["at"]),
+            localise_instant(str(event["at"])),
             say_word("event", event["event"]),
             say_fields({key: value for key, value in event.items() if key not in apart}, service),
         )
@@ -601,7 +617,11 @@ def _print_trace(
     ]
     delivery = t("delivery")
     lines += [
-        (at, delivery, say_fields({key: value for key, value in fields.items() if key != "id"}))
+        (
+            "" if at is None else write_local_time(at),
+            delivery,
+            say_fields({key: value for key, value in fields.items() if key != "id"}),
+        )
         for at, fields in states
     ]
     width = max((len(name) for _, name, _ in lines), default=0)

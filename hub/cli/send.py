@@ -211,9 +211,8 @@ def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict
 @contextmanager
 def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClient", Callable[[], "Config"]]]:
     """Yield the client for *caller*, and a function that reads the configuration. Raises `UsageError`."""
-    from cryptography.x509 import load_pem_x509_certificates as certificates
-
     from hub.cli.documents_client import DocumentsClient
+    from hub.security.certificates import load_pem_certificates as certificates
 
     read: list[Config] = []
 
@@ -252,7 +251,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
             signers=signers,
         )
     except (OSError, ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(say(error)) from error
     with client:
         yield client, config
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from hub.cli.screen import read_language, say, say_count, t
+from hub.cli.screen import read_language, say, say_count, say_instant, t
+from hub.domain.errors import explain_refusal
+from hub.domain.local_time import localise_instant
 from hub.language.fields import choose_detail, find_field_term, name_field
 from hub.language.terms import describe_reason, name_word
 
@@ -48,7 +50,7 @@ def say_value(key: str, value: object, service: str = "") -> str:
         case int():
             return say_count(value)
         case datetime():
-            return value.isoformat().replace("+00:00", "Z")
+            return say_instant(value)
         case [{"code": _}, *_] if isinstance(value, list) and len(value) > _PROBLEMS:
             return f"{say_value(key, value[:_PROBLEMS], service)}, … (+{len(value) - _PROBLEMS})"
         case list() | tuple():
@@ -64,7 +66,13 @@ def say_value(key: str, value: object, service: str = "") -> str:
     if key == "state":
         return say_filter_word("delivery", word)
     term = find_field_term(key, word, service)
-    return word if term is None else say(term.name)
+    return localise_instant(word) if term is None else say(term.name)
+
+
+def say_refusal(refusal: str) -> str:
+    """Return the reasons of a refusal as the pages say them: the sentence of each code, and what was found."""
+    found = explain_refusal(refusal)
+    return "; ".join(each if sentence is None else f"{say(sentence)} [{each}]" for each, sentence in found)
 
 
 def _change(value: object) -> str:

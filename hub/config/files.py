@@ -19,7 +19,7 @@ from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.language.phrases import Phrase, phrase
 from hub.language.system_errors import name_system_error
-from hub.security.certificates import load_crls
+from hub.security.certificates import PRIVATE_KEY, ContentUnfit, explain_content, load_crls
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Wrong = Callable[[Phrase, Phrase], None]  #: takes what is wrong and what is expected
@@ -62,14 +62,12 @@ def read_trusted_files(
 
 
 def parse_certificates(content: bytes) -> list[x509.Certificate]:
-    """Return the certificates in *content* in order, PEM (any number) or DER. Raises ValueError."""
-    try:
+    """Return the certificates in *content* in order, PEM (any number) or DER. Raises ContentUnfit."""
+    with explain_content(content):
         is_pem = b"-----BEGIN" in content
         found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]
         for each in found:  # cryptography parses lazily, and a later error could not name the file
             _ = each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc
-    except x509.InvalidVersion as error:
-        raise ValueError(str(error)) from None
     return found
 
 
@@ -90,7 +88,8 @@ def read_key_file(path: Path, wrong: Wrong) -> Key | None:
 def _read_key(content: bytes) -> PrivateKeyTypes:
     # Checking an RSA key takes about 30 ms. A process that reads its configuration often checks the same octets only
     # once.
-    return load_pem_private_key(content, None)
+    with explain_content(content, PRIVATE_KEY):
+        return load_pem_private_key(content, None)
 
 
 def _load(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Loaded]) -> Loaded | None:
@@ -98,6 +97,6 @@ def _load(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Lo
         return load(path.read_bytes())
     except OSError as error:
         wrong(phrase("{path} cannot be read: {strerror}", path=path, strerror=name_system_error(error)), expected)
-    except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
+    except ContentUnfit as error:
         wrong(phrase("{path} cannot be used: {error}", path=path, error=error), expected)
     return None

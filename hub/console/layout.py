@@ -7,7 +7,6 @@ a replay plan also load a script.
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +17,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from hub.domain.errors import explain_refusal
-from hub.domain.local_time import HANOI
+from hub.domain.local_time import HANOI, localise_instant
 from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.fields import choose_detail, find_field_term, name_field
@@ -41,9 +40,6 @@ BESIDE = {
     "signing.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
 }
-
-
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def read_static_file(name: str) -> bytes:
@@ -160,7 +156,7 @@ def name_event_value(value: object, field: str, service: str, language: Language
 
 def localise_times(value: object) -> object:
     """Return *value*; an instant in ISO 8601, as an event has it, as dd/MM/yyyy HH:mm:ss in Hà Nội."""
-    return write_second(value) if isinstance(value, str) and _INSTANT.fullmatch(value) else value
+    return localise_instant(value) if isinstance(value, str) else value
 
 
 def name_event_field(key: str, language: Language) -> str:

@@ -46,6 +46,15 @@ def _read_written_time(said: str) -> datetime:
     return datetime.fromisoformat(said)
 
 
+#: An instant in ISO 8601, as events and JSON have it.
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def localise_instant(text: str) -> str:
+    """Return *text*; an instant in ISO 8601 as dd/MM/yyyy HH:mm:ss in Hà Nội."""
+    return write_local_time(datetime.fromisoformat(text)) if _INSTANT.fullmatch(text) else text
+
+
 def write_local_time(value: datetime) -> str:
     """Return an instant as dd/MM/yyyy HH:mm:ss in Hà Nội."""
     return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"

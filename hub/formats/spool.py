@@ -16,6 +16,8 @@ from typing import IO
 import attrs
 
 from hub.domain.errors import Unready
+from hub.language.phrases import phrase
+from hub.language.system_errors import name_system_error
 
 #: Octets read at once: a multiple of three, so that the base64 of the slices is the base64 of the whole. Larger slices
 #: are not faster, and they leave more memory allocated in each thread.
@@ -102,7 +104,9 @@ class Drawer:
         try:
             made = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - `close` closes it
         except OSError as error:
-            raise Unready("journal-unavailable", f"spool: {error.strerror}", retry_after=60) from error
+            raise Unready(
+                "journal-unavailable", phrase("spool: {reason}", reason=name_system_error(error)), retry_after=60
+            ) from error
         self._files.append(made)
         return made
 
@@ -154,7 +158,9 @@ def write_spooled(file: IO[bytes], piece: bytes) -> None:
         while view:
             view = view[file.write(view) :]
     except OSError as error:
-        raise Unready("journal-unavailable", f"spool: {error.strerror}", retry_after=60) from error
+        raise Unready(
+            "journal-unavailable", phrase("spool: {reason}", reason=name_system_error(error)), retry_after=60
+        ) from error
 
 
 def name_spool_folder(data: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, SaidText
+from hub.language.system_errors import describe_error, name_system_error
 
 DOMAIN, FOLDER = "lienthong", Path(__file__).parent / "locale"
 
@@ -18,7 +19,12 @@ def open_catalogue(language: Language) -> gettext.NullTranslations:
 
 
 def translate(text: object, language: Language) -> str:
-    """Return *text* in a language. What is neither a `Phrase` nor a `SaidText` is a name or a value, and the same in each."""
+    """Return *text* in a language. For an error it is said what happened; of one among the arguments not in which file.
+
+    What else is neither a `Phrase` nor a `SaidText` is a name or a value, and the same in each language.
+    """
+    if isinstance(text, Exception):
+        text = describe_error(text)
     if isinstance(text, SaidText):
         return text.vietnamese if language is Language.VI else text.english
     if not isinstance(text, Phrase):
@@ -26,13 +32,17 @@ def translate(text: object, language: Language) -> str:
     catalogue = open_catalogue(language)
     arguments: Mapping[str, object] = {
         name: translate(value, language) if isinstance(value, Phrase | SaidText) else value
-        for name, value in text.arguments.items()
+        for name, value in ((name, _name_error(value)) for name, value in text.arguments.items())
     }
     if text.plural is not None:
         sentence = catalogue.ngettext(text.id, text.plural, arguments["count"])  # type: ignore[arg-type]
     else:
         sentence = catalogue.gettext(text.id)
     return Phrase.fill(sentence, arguments)
+
+
+def _name_error(value: object) -> object:
+    return name_system_error(value) if isinstance(value, Exception) else value
 
 
 def say_both(text: object) -> tuple[str, str]:

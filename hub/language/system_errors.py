@@ -14,25 +14,46 @@ KNOWN_ERRORS = {
     errno.EADDRNOTAVAIL: phrase("Cannot assign requested address"),
     errno.EBUSY: phrase("Device or resource busy"),
     errno.ECONNREFUSED: phrase("Connection refused"),
+    errno.ECONNRESET: phrase("Connection reset by peer"),
     errno.EDQUOT: phrase("Disk quota exceeded"),
     errno.EEXIST: phrase("File exists"),
+    errno.EFBIG: phrase("File too large"),
+    errno.EHOSTUNREACH: phrase("No route to host"),
     errno.EINVAL: phrase("Invalid argument"),
     errno.EIO: phrase("Input/output error"),
     errno.EISDIR: phrase("Is a directory"),
     errno.ELOOP: phrase("Too many levels of symbolic links"),
     errno.EMFILE: phrase("Too many open files"),
     errno.ENAMETOOLONG: phrase("File name too long"),
+    errno.ENETUNREACH: phrase("Network is unreachable"),
+    errno.ENFILE: phrase("Too many open files in system"),
     errno.ENOENT: phrase("No such file or directory"),
+    errno.ENOMEM: phrase("Cannot allocate memory"),
     errno.ENOSPC: phrase("No space left on device"),
     errno.ENOTDIR: phrase("Not a directory"),
     errno.ENOTEMPTY: phrase("Directory not empty"),
     errno.EPERM: phrase("Operation not permitted"),
+    errno.EPIPE: phrase("Broken pipe"),
     errno.EROFS: phrase("Read-only file system"),
+    errno.ESTALE: phrase("Stale file handle"),
+    errno.ETIMEDOUT: phrase("Connection timed out"),
 }
 
 
+def describe_error(error: Exception) -> Phrase:
+    """Return what *error* says, for a sentence of its own: with the file, if the system said it of one."""
+    file, named = getattr(error, "filename", None), name_system_error(error)
+    return named if file is None else phrase("{file}: {reason}", file=file, reason=named)
+
+
 def name_system_error(error: Exception) -> Phrase:
-    """Return what the operating system said of *error*; what Python says of it if it did not come from there."""
-    number = getattr(error, "errno", None)
-    found = KNOWN_ERRORS.get(number) if number is not None else None
+    """Return what the operating system said of *error*.
+
+    If it did not come from there, return its own sentence (`said`), else what Python says of it.
+    """
+    number, said = getattr(error, "errno", None), getattr(error, "said", None)
+    if isinstance(said, Phrase):
+        return said
+    # an error of the module ssl has numbers of OpenSSL's
+    found = None if number is None or type(error).__module__ == "ssl" else KNOWN_ERRORS.get(number)
     return found or verbatim(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -71,6 +71,8 @@ def describe_reason(reason: str) -> Phrase | str:
     return reason
 
 
+#: What a library writes around a reason says nothing.
+_ONLY = Phrase("{reason}")
 #: How a stored reason is written -> how it is said.
 _REASONS: Mapping[str, Phrase] = {
     r"locked": phrase("the account is locked"),
@@ -86,6 +88,22 @@ _REASONS: Mapping[str, Phrase] = {
     r"connection failed: (?P<reason>.*)": phrase("connection failed: {reason}"),
     r"connection broke: (?P<reason>.*)": phrase("connection broke: {reason}"),
     r"Connection was refused by other side.*": phrase("the other side refuses the connection"),
+    # of Twisted, whose sentences end with the system's: `…: 113: No route to host.`
+    r"(?:TCP connection timed out|User timeout caused connection failure).*": phrase(
+        "no connection came about in the time allowed"
+    ),
+    r"(?:An error occurred while connecting|No route to host|Couldn't bind|Connection lost|Connection to the other "
+    r"side was lost in a non-clean fashion): (?:\S+: )?(?P<reason>.*?)\.?": _ONLY,
+    r"Error: \[\('SSL routines', '[^']*', '(?P<reason>[^']*)'\)\]": phrase("TLS failed: {reason}"),
+    r"Connection was closed cleanly\.?": phrase("the other side closed the connection"),
+    r"Connection to the other side was lost in a non-clean fashion\.?": phrase("the connection was lost"),
+    r"no answer within (?P<seconds>\S+) s": phrase("no answer within {seconds} seconds"),
+    r"ConnectionLost: (?P<reason>.*)": phrase("connection broke: {reason}"),
+    r"ConnectionDone: (?P<reason>.*)": phrase("connection broke: {reason}"),
+    r"(?:[A-Z]\w*Error: )?\[Errno (?:\d+\]|…) (?P<reason>.*)": _ONLY,
+    r"DNS lookup failed: no results for hostname lookup: (?P<host>.*?)\.?": phrase(
+        "the name of the host was not found: {host}"
+    ),
     r"DNS lookup failed: (?P<reason>.*)": phrase("the name of the host was not found: {reason}"),
     r"the conversation took too long": phrase("the conversation took too long"),
     r"the answer is longer than (?P<octets>\d+) octets": phrase("the answer is longer than {octets} octets"),

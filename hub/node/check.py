@@ -29,6 +29,7 @@ from hub.journal.upkeep import eras, integrity
 from hub.journal.upkeep.backups import claims, lineage
 from hub.journal.upkeep.backups.witness import Witness
 from hub.language.phrases import Phrase, phrase, verbatim
+from hub.language.system_errors import name_system_error
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
@@ -292,11 +293,9 @@ def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
             wrong = phrase("{port} on {host} is held by another process", port=listen.port, host=listen.host)
             yield Mistake(f"hub.toml: {key}.port", wrong, phrase("a free port"))
         elif error:
-            yield Mistake(
-                f"hub.toml: {key}.host",
-                verbatim(f"{listen.host}:{listen.port}: {os.strerror(error)}"),
-                phrase("an address of this machine"),
-            )
+            place, reason = f"{listen.host}:{listen.port}", name_system_error(OSError(error, os.strerror(error)))
+            wrong = phrase("{file}: {reason}", file=place, reason=reason)
+            yield Mistake(f"hub.toml: {key}.host", wrong, phrase("an address of this machine"))
 
 
 def _port_error(listen: Listen) -> int | None:

@@ -29,6 +29,7 @@ from hub.journal import events, unit_registry
 from hub.journal.nodes import PendingRestart
 from hub.language.languages import Language
 from hub.language.phrases import phrase, verbatim
+from hub.language.system_errors import name_system_error
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
 from hub.node.port_builder import build_ports, build_workers
@@ -258,7 +259,8 @@ def make_hub(
         except ConfigurationFault as fault:
             mistakes.extend(fault.mistakes)
         except OSError as error:
-            wrong = verbatim(f"{listen.host}:{listen.port}: {error.strerror}")
+            place = f"{listen.host}:{listen.port}"
+            wrong = phrase("{file}: {reason}", file=place, reason=name_system_error(error))
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, phrase("a port that is free")))
     if mistakes:
         raise ConfigurationFault(mistakes)

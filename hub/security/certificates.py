@@ -5,7 +5,8 @@ certificate by comparing certificates, and only then checks it here.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -30,6 +31,16 @@ from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms, crl_ocsp
 from hub.security.crl_ocsp import STRONG, OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, read_answer
 
+CERTIFICATE, PRIVATE_KEY, CRL = b"CERTIFICATE-----", b"PRIVATE KEY-----", b"X509 CRL-----"
+#: The end of the first line in PEM -> what the file holds.
+_HOLDS = {
+    b"ENCRYPTED PRIVATE KEY-----": phrase("it holds an encrypted private key"),
+    PRIVATE_KEY: phrase("it holds a private key"),
+    b"CERTIFICATE REQUEST-----": phrase("it holds a certificate request"),
+    CERTIFICATE: phrase("it holds a certificate"),
+    CRL: phrase("it holds a CRL"),
+    b"PUBLIC KEY-----": phrase("it holds a public key"),
+}
 RENEWAL = timedelta(days=30)  #: time before the end of a certificate from which on people are told to renew it
 LIFE = timedelta(seconds=60)  #: maximum validity of a check, before the chain is built again
 _KEPT = 4096  #: maximum number of checks in the cache
@@ -103,15 +114,17 @@ class Identity:
     def read(cls, key: Path, certificate: Path) -> "Identity":
         """Read two PEM files. The second may hold the chain after the certificate.
 
-        Raises OSError, ValueError, TypeError.
+        Raises OSError, ContentUnfit.
         """
         pem = key.read_bytes()
-        secret = load_pem_private_key(pem, password=None)
-        if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
-            raise TypeError(f"{key}: neither an RSA nor an EC key")
-        first, *chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+        with _naming(key), explain_content(pem, PRIVATE_KEY):
+            secret = load_pem_private_key(pem, password=None)
+            if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
+                raise ContentUnfit(phrase("neither an RSA nor an EC key"))
+        with _naming(certificate):
+            first, *chain = load_pem_certificates(certificate.read_bytes())
         if secret.public_key() != first.public_key():
-            raise ValueError(f"{key} is not the key of {certificate}")
+            raise ContentUnfit(phrase("{key} is not the key of {certificate}", key=key, certificate=certificate))
         return cls(secret, first, tuple(chain), pem)
 
     @cached_property
@@ -142,9 +155,52 @@ class Identity:
         return ()
 
 
+@contextmanager
+def _naming(file: Path) -> Generator[None]:
+    """Let a `ContentUnfit` name the *file*."""
+    try:
+        yield
+    except ContentUnfit as unfit:
+        raise ContentUnfit(phrase("{file}: {reason}", file=file, reason=unfit.said)) from unfit
+
+
 def encode_certificate(certificate: x509.Certificate) -> str:
     """Return *certificate* as base64 of its DER on one line."""
     return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
+
+
+class ContentUnfit(ValueError):
+    """Octets are no certificate, key or CRL. `said` says in the hub's words what they are instead."""
+
+    def __init__(self, said: Phrase) -> None:
+        super().__init__(str(said))
+        self.said = said
+
+
+@contextmanager
+def explain_content(content: bytes, wanted: bytes = CERTIFICATE) -> Generator[None]:
+    """Let the library read *content* as *wanted*, a key of `_HOLDS`. Raises ContentUnfit in place of the library's errors."""
+    try:
+        yield
+    except ContentUnfit:
+        raise
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
+        raise ContentUnfit(_describe_content(content, wanted)) from error
+
+
+def _describe_content(content: bytes, wanted: bytes) -> Phrase:
+    if not content.strip():
+        return phrase("the file is empty")
+    if wanted == PRIVATE_KEY and b"Proc-Type: 4,ENCRYPTED" in content:
+        return _HOLDS[b"ENCRYPTED PRIVATE KEY-----"]
+    held = () if b"-----BEGIN " + wanted in content else (said for mark, said in _HOLDS.items() if mark in content)
+    return next(iter(held), phrase("its content cannot be read"))
+
+
+def load_pem_certificates(content: bytes) -> list[x509.Certificate]:
+    """Load the certificates of a PEM file in order, at least one. Raises ContentUnfit."""
+    with explain_content(content):
+        return x509.load_pem_x509_certificates(content)
 
 
 def load_certificate(source: bytes | Path) -> x509.Certificate:
@@ -152,10 +208,8 @@ def load_certificate(source: bytes | Path) -> x509.Certificate:
     content = source.read_bytes() if isinstance(source, Path) else source
     if b"-----BEGIN" not in content:
         return load_der(content)
-    try:
+    with explain_content(content):
         return x509.load_pem_x509_certificate(content)
-    except x509.InvalidVersion as error:
-        raise ValueError(str(error)) from None
 
 
 def load_der(content: bytes) -> x509.Certificate:
@@ -170,15 +224,13 @@ def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...
     """Load the CRLs of one file: any number in PEM, or one in DER. Raises OSError, ValueError."""
     content = source.read_bytes() if isinstance(source, Path) else source
     end = b"-----END X509 CRL-----"
-    try:
+    with explain_content(content, CRL):
         if end in content:
             crls = tuple(x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1])
         else:
             crls = (x509.load_der_x509_crl(content),)
         for crl in crls:  # cryptography parses lazily, and a later error could not name the file
             _ = crl.issuer, crl.last_update_utc, crl.next_update_utc, [entry.serial_number for entry in crl]
-    except (x509.InvalidVersion, TypeError) as error:
-        raise ValueError(str(error)) from None
     return crls
 
 

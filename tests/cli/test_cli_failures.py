@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from hub.domain.errors import SENTENCES
 from hub.domain.model import Problem
 from hub.store import transactions
 from tests import homes
 from tests.homes import Type, engine_of
 from tests.monitoring.test_failures import die, refuse, refuse_call
+from tests.words import in_vietnamese
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,8 @@ def test_what_is_asked_is_listed(type_, words, states):
 def test_people_read_failures_in_their_words_and_time(type_):
     shown = type_("failures", language="vi")
     assert "bị từ chối: E05: no unit …" in shown.stdout
+    assert f"{in_vietnamese(SENTENCES['unit-unknown'])} [unit-unknown" in shown.stdout
+    assert f"{in_vietnamese(SENTENCES['certificate-unknown'])} [certificate-unknown" in shown.stdout
     assert "More causes: 1." in type_("failures", "-n", "1", "--since", "01/01/2026", "--state", "dead").stderr
     assert "No failures." in type_("failures", "--until", "01/01/2026").stderr
 

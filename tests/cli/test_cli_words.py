@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hub.cli import lienthong, screen, send
 from hub.config import read_config
 from hub.console import permissions
 from hub.domain import errors
+from hub.domain.local_time import write_local_time
 from hub.domain.model import DeliveryState, Event, MessageState, Receive
 from hub.intake import grants
 from hub.journal import events, messages, search
@@ -106,7 +107,38 @@ def test_a_command_says_words_by_name(type_, line, vietnamese, english):
         said = type_(*line.split(), language=language).output
         for each in expected:
             assert each in said, said
+        assert not re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d\d:\d\d:\d\d\.\d", said), (
+            "a time is not as people write it"
+        )
     assert not left(type_(*line.split()).stdout)
+
+
+def test_a_time_is_that_of_hanoi_but_under_json(type_):
+    there = write_local_time(NOW)
+    assert there in type_("show", "m1").stdout
+    assert type_("trace", "m1").stdout.startswith(there)
+    (shown,) = (json.loads(line) for line in type_("show", "m1", "--json").stdout.splitlines())
+    assert datetime.fromisoformat(shown["received_at"]) == NOW
+
+
+def test_show_opens_the_only_message_with_a_number(home, type_):
+    assert "D2" in type_("show", "D2").stdout
+    assert type_("trace", "D1").stdout == type_("trace", "m1").stdout
+    both = homes.typing(home)("show", "7816/VPUB")
+    assert both.exit_code == 4
+    assert "`lienthong messages 7816/VPUB` lists them" in both.stderr
+    assert homes.typing(home)("show", "7817/VPUB").exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "near"), [("partner list", "'partners'"), ("partners lst", "'list'"), ("users lits", "'list'")]
+)
+def test_the_nearest_command_is_named(home, line, near):
+    for language, asked in {"en": "Did you mean", "vi": "Có phải bạn muốn"}.items():
+        wrong = homes.typing(home)(*line.split(), language=language)
+        assert wrong.exit_code == 2
+        assert asked in wrong.stderr
+        assert near in wrong.stderr
 
 
 def left(said: str) -> set[str]:

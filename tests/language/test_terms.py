@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
+from OpenSSL import SSL
+from twisted.internet import error
 
 from hub.config.service_files import read_shipped_services
 from hub.console.exchange.rule_trials import TrialState
@@ -13,6 +15,7 @@ from hub.console.messages.visible_messages import OpenedContent
 from hub.console.permissions import Permission, Role
 from hub.domain import lifecycle
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.failure_causes import find_cause
 from hub.domain.model import (
     DOCUMENTS,
     DeliveryState,
@@ -49,6 +52,7 @@ from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting.reconciling import CellVerdict
 from hub.report.form.form import MILESTONES
 from hub.report.signed import declaring
+from hub.runtime.http_client import describe_connection_error
 from hub.security.crl_ocsp import RevocationStatus
 from hub.services import categories, dossiers, incidents, list_services, meetings
 from hub.services.dossiers.codes import load_dossier_codes
@@ -247,6 +251,35 @@ def test_a_status_reads_as_the_regulation_calls_it():
 )
 def test_a_stored_reason_is_said_in_the_language_of_its_reader(reason, vietnamese, english):
     assert say_both(describe_reason(reason)) == (vietnamese, english)
+
+
+@pytest.mark.parametrize(
+    ("error", "vietnamese"),
+    [
+        (error.ConnectionRefusedError(111, "Connection refused"), "không kết nối được: bên kia từ chối kết nối"),
+        (error.NoRouteError(113, "No route to host"), "không kết nối được: không có đường truyền đến máy đó"),
+        (
+            error.TCPTimedOutError(110, "Connection timed out"),
+            "không kết nối được: không kết nối được trong thời gian cho phép",
+        ),
+        (error.TimeoutError(), "không kết nối được: không kết nối được trong thời gian cho phép"),
+        (error.ConnectError(101, "Network is unreachable"), "không kết nối được: không ra được mạng đó"),
+        (
+            error.DNSLookupError("no results for hostname lookup: a.vn"),
+            "không kết nối được: không tìm thấy tên máy chủ: a.vn",
+        ),
+        (error.ConnectionLost(), "kết nối bị đứt: mất kết nối"),
+        (error.ConnectionDone(), "kết nối bị đứt: bên kia đã đóng kết nối"),
+        (ConnectionResetError(104, "Connection reset by peer"), "bên kia đã ngắt kết nối đột ngột"),
+        (SSL.Error([("SSL routines", "", "bad certificate")]), "TLS không thành: bad certificate"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+def test_what_the_network_says_is_said_in_words_of_the_hub(error: Exception, vietnamese: str) -> None:
+    reason = describe_connection_error(error)
+    assert say_both(describe_reason(reason))[0] == vietnamese
+    # and so it is without what differs each time, as a cause has it
+    assert "connecti" not in say_both(describe_reason(find_cause("vpub", reason).text))[0].lower()
 
 
 def test_the_reasons_that_the_queue_writes_are_known():

@@ -9,14 +9,25 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from hub.config.files import parse_certificates, read_key_file
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.security import algorithms, certificates
-from hub.security.certificates import LIFE, Anchors, Identity, Purpose, Untrusted
+from hub.security.certificates import LIFE, Anchors, ContentUnfit, Identity, Purpose, Untrusted
 from tests import pki
 from tests.conftest import ROOT
 from tests.pki import DAY, NOW
+from tests.words import in_vietnamese
 
 CA = pki.authority()
 OTHER = pki.authority("Other CA")
@@ -187,6 +198,58 @@ def test_a_key_of_another_certificate_is_no_identity(tmp_path):
     _, public = pki.write(tmp_path, "two", CA.issue("two"))
     with pytest.raises(ValueError, match="is not the key of"):
         Identity.read(secret, public)
+
+
+KEY_FILE = LEAF.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+LOCKED = LEAF.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+OLD_LOCKED = LEAF.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"x"))
+PUBLIC = LEAF.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "said"),
+    [
+        (parse_certificates, KEY_FILE, "tệp chứa khóa riêng"),
+        (parse_certificates, LOCKED, "tệp chứa khóa riêng đã mã hóa"),
+        (parse_certificates, PUBLIC, "tệp chứa khóa công khai"),
+        (parse_certificates, pki.pem(CA.crl()), "tệp chứa danh sách thu hồi (CRL)"),
+        (parse_certificates, b"", "tệp trống"),
+        (parse_certificates, b"none", "không đọc được nội dung tệp"),
+        (parse_certificates, BROKEN, "không đọc được nội dung tệp"),
+        (certificates.load_pem_certificates, KEY_FILE, "tệp chứa khóa riêng"),
+        (certificates.load_certificate, KEY_FILE, "tệp chứa khóa riêng"),
+        (certificates.load_crls, pki.pem(CA.certificate), "tệp chứa chứng thư"),
+        (certificates.load_crls, b"none", "không đọc được nội dung tệp"),
+    ],
+)
+def test_what_a_file_holds_instead_is_said_in_words_of_the_hub(read, content, said):
+    with pytest.raises(ContentUnfit) as caught:
+        read(content)
+    assert translate(caught.value, Language.VI) == said
+    # and so is a sentence with the error in it
+    assert in_vietnamese(phrase("it cannot be used: {error}", error=caught.value)).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (pki.pem(LEAF.certificate), "tệp chứa chứng thư"),
+        (LOCKED, "tệp chứa khóa riêng đã mã hóa"),
+        (OLD_LOCKED, "tệp chứa khóa riêng đã mã hóa"),
+        (PUBLIC, "tệp chứa khóa công khai"),
+        (b"none", "không đọc được nội dung tệp"),
+    ],
+)
+def test_what_the_file_of_a_key_holds_instead_is_said_with_the_file(tmp_path, content, said):
+    secret, public = pki.write(tmp_path, "one", LEAF)
+    secret.write_bytes(content)
+    with pytest.raises(ContentUnfit) as caught:
+        Identity.read(secret, public)
+    assert translate(caught.value, Language.VI) == f"{secret}: {said}"
+    told = []
+    assert read_key_file(secret, lambda wrong, _expected: told.append(wrong)) is None
+    assert said in in_vietnamese(told[0])
 
 
 def test_a_certificate_that_cannot_be_read_is_refused():

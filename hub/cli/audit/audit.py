@@ -145,7 +145,7 @@ def plan_drill(
     try:
         identity = Identity.read(key, certificate)
     except (OSError, ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(say(error)) from error
     off, on = _find_holidays(drawing.find_period(day, cut_off)[2])
     plan = drawing.draw_plan(
         drawn,
@@ -379,7 +379,7 @@ def _opened(directory: Path, options: Mapping[str, Any]) -> Generator[_FrontDoor
             signers=certificates(signing.read_bytes()) if signing else (),
         )
     except (OSError, ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(say(error)) from error
     try:
         with client:
             yield _FrontDoor(client)

@@ -212,11 +212,11 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Au
 
 
 def _certificates(path: Path) -> "list[x509.Certificate]":
-    from cryptography import x509
+    from hub.security.certificates import ContentUnfit, load_pem_certificates
 
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except (ValueError, x509.InvalidVersion) as error:
+        return load_pem_certificates(path.read_bytes())
+    except ContentUnfit as error:
         raise click.UsageError(t("{path}: no PEM certificate: {error}", path=path, error=error)) from None
 
 

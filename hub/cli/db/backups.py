@@ -426,10 +426,11 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
     """Return the certificates one of which must have signed the backup."""
     from hub.cli.journal import read_journal_config
     from hub.domain.errors import ConfigurationFault
+    from hub.security.certificates import load_pem_certificates
 
     if signer is not None:
         try:
-            return x509.load_pem_x509_certificates(signer.read_bytes())[:1]
+            return load_pem_certificates(signer.read_bytes())[:1]
         except (OSError, ValueError) as error:
             raise CommandStop(t("{file}: {error}", file=signer, error=error)) from error
     try:

@@ -162,6 +162,7 @@ def _fits(key: "HubAlertKey", condition: str | None, about: str | None) -> bool:
 @pass_screen
 def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.words import say_value
     from hub.journal.upkeep import alert_notices
     from hub.journal.upkeep.alert_notices import NoticeState
     from hub.store import transactions
@@ -181,7 +182,11 @@ def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
                 break
             time.sleep(_LOOK)
     for each in (found[name] for name in ids.values()):
-        state = t("sent") if each.state is NoticeState.SENT else each.reason or t("no hub has sent it yet")
+        state = (
+            t("sent")
+            if each.state is NoticeState.SENT
+            else say_value("reason", each.reason) or t("no hub has sent it yet")
+        )
         row = {"channel": each.channel, "state": str(each.state), "reason": each.reason or None}
         screen.row(row, f"{each.channel}: {state}")
     if any(not _is_told(each) for each in found.values()):

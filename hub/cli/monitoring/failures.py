@@ -122,13 +122,15 @@ def _list_fields(group: "FailureGroup") -> dict[str, object]:
 
 
 def _make_row(group: "FailureGroup") -> dict[str, object]:
+    from hub.cli.words import say_refusal
     from hub.domain.local_time import write_local_time
     from hub.language.terms import describe_reason
 
+    refused = str(group.kind) in {"refused", "call"}
     return _list_fields(group) | {
         "state": say(_NAMES[str(group.kind)]),
         "count": say_count(group.count) + ("+" if group.more else ""),
         "first": write_local_time(group.first),
         "last": write_local_time(group.last),
-        "reason": say(describe_reason(group.text)),
+        "reason": say_refusal(group.text) if refused else say(describe_reason(group.text)),
     }

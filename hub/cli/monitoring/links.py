@@ -45,7 +45,7 @@ def _shown(row: dict[str, object], *, plain: bool) -> dict[str, object]:
     """Return *row* without its name. For a screen, write latencies in milliseconds and shorten the node's name."""
     from decimal import Decimal
 
-    from hub.cli.words import say_figure, say_word
+    from hub.cli.words import say_figure, say_value, say_word
 
     del row["name"]
     if plain:
@@ -54,5 +54,6 @@ def _shown(row: dict[str, object], *, plain: bool) -> dict[str, object]:
         value = row[key]
         row[key] = f"{say_figure(Decimal(value * 1000))} ms" if isinstance(value, float) else ""
     row["state"] = say_word("link", row["state"])
+    row["reason"] = say_value("reason", row["reason"])
     row["node"] = str(row["node"])[:13]
     return row

@@ -192,9 +192,7 @@ class SimulationSetting:
 
 
 def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: SimulationOptions) -> SimulationSetting:
-    from cryptography.x509 import load_pem_x509_certificates
-
-    from hub.security.certificates import Identity
+    from hub.security.certificates import Identity, load_pem_certificates
 
     given = files.key and files.certificate and files.hub_certificate
     config = None if given and not options.add else _read_config(screen, code)
@@ -207,12 +205,12 @@ def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: Si
             key, certificate = _find_pair(screen, config.path.parent / "pki", code, partner)
         identity = Identity.read(key, certificate)
         if files.hub_certificate:
-            hub = tuple(load_pem_x509_certificates(files.hub_certificate.read_bytes()))
+            hub = tuple(load_pem_certificates(files.hub_certificate.read_bytes()))
         else:
             assert config is not None
             hub = tuple(signer.certificate for _, signer in config.own)
     except (OSError, ValueError, TypeError) as error:
-        raise CommandStop(str(error)) from error
+        raise CommandStop(say(error)) from error
     if partner is not None and identity.certificate not in partner.certificates:
         raise CommandStop(
             t("{certificate} is not a certificate of the partner {code}", certificate=certificate, code=code)
@@ -360,7 +358,7 @@ def _find_client(
             signers=hub,
         )
     except (OSError, ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(say(error)) from error
 
 
 # --- while it runs ---------------------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ def write_and_record(
     Raises CommandStop if a file was changed meanwhile, or cannot be written.
     """
     from hub.config.editing import FileChangedMeanwhile, undo_edits, write_edits
+    from hub.language.system_errors import describe_error
     from hub.store import transactions
 
     try:
@@ -133,7 +134,9 @@ def write_and_record(
             t("{path} was changed meanwhile; nothing was written. Run it again", path=changed.path)
         ) from None
     except OSError as error:
-        raise CommandStop(t("it cannot be written: {error}; nothing was changed", error=error)) from error
+        raise CommandStop(
+            t("it cannot be written: {error}; nothing was changed", error=describe_error(error))
+        ) from error
     try:
         with transactions.write_transaction(engine) as tx:
             _ = step(tx)

@@ -107,11 +107,11 @@ def _rehearse_now(
 
 
 def _read_certificates(file: Path) -> "tuple[x509.Certificate, tuple[x509.Certificate, ...]]":
-    from cryptography import x509
+    from hub.security.certificates import ContentUnfit, load_pem_certificates
 
     try:
-        first, *above = x509.load_pem_x509_certificates(file.read_bytes())
-    except ValueError as error:
+        first, *above = load_pem_certificates(file.read_bytes())
+    except ContentUnfit as error:
         raise CommandStop(
             t("{file}: not a certificate in PEM: {error}", file=file, error=error), CONFIGURATION
         ) from None
