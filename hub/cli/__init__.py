@@ -2,11 +2,21 @@
 
 import os
 import pwd
+import sys
 from typing import Any
 
 import click
 
-from hub.cli.screen import CONFIGURATION, CommandGroup, Screen, bind_click_words, end_on_broken_pipe, t
+from hub.cli.screen import (
+    CONFIGURATION,
+    CommandGroup,
+    Screen,
+    bind_click_words,
+    end_on_broken_pipe,
+    make_file_stop,
+    print_json_error,
+    t,
+)
 from hub.domain.errors import ConfigurationFault
 from hub.language.phrases import phrase
 
@@ -70,20 +80,34 @@ COMMANDS = {
 
 
 class Root(CommandGroup):
-    """The group `lienthong`. Prints every mistake of a configuration and exits 78."""
+    """The group `lienthong`. Prints every mistake of a configuration and exits 78. Under `--json` an error is an object."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         bind_click_words()
-        return super().main(*args, **extra)
+        given = args[0] if args else extra.get("args")
+        if "--json" not in (sys.argv if given is None else given) or not extra.get("standalone_mode", True):
+            return super().main(*args, **extra)
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            print_json_error(error)
+            code = error.exit_code
+        except click.Abort:
+            code = 1
+        sys.exit(code)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> None:
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
-            return super().invoke(ctx)
+            super().invoke(ctx)
         except click.ClickException as error:
             error.message += describe_place(error)  # type: ignore[misc]
             raise
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise make_file_stop(error.filename, error) from error
         except ConfigurationFault as fault:
             ctx.ensure_object(Screen).mistakes(fault.mistakes)
             ctx.exit(CONFIGURATION)

@@ -24,10 +24,11 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.formats import safe_xml
-from hub.language.phrases import phrase
+from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 from hub.partner.reply_parsing import retry_after
 from hub.security import signing, wss_verify
-from hub.security.certificates import Anchors, ContentUnfit, Identity, load_pem_certificates
+from hub.security.certificates import Anchors, CredentialUnfit, Identity, load_pem_certificates
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
 
 _MAX_AGE = timedelta(seconds=900)
@@ -50,8 +51,9 @@ class SubmissionRefused(Rejected):
 class HubUnavailable(Exception):
     """There is no trustworthy answer. The same call may be sent again."""
 
-    def __init__(self, detail: str, retry_after: float | None = None) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: Phrase | str, retry_after: float | None = None, said: Phrase | None = None) -> None:
+        super().__init__(str(detail))
+        self.said = said or detail  #: for people
         self.retry_after = retry_after  #: seconds, if the hub stated them
 
 
@@ -101,7 +103,7 @@ class ServiceClient:
         """
         place = urlsplit(url)
         if place.scheme != "https" or not place.hostname:
-            raise ContentUnfit(phrase("not an https address: {url}", url=url))
+            raise CredentialUnfit(phrase("not an https address: {url}", url=url))
         self.path = place.path or "/"
         self.identity = Identity.read(key, certificate)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -153,11 +155,11 @@ class ServiceClient:
                 raise SubmissionRefused(*problems, tracking=fault.tracking)
             raise HubUnavailable("; ".join(f"{each.code}: {each.detail}" for each in problems), wait)
         if not signed or answer.status != 200:
-            raise HubUnavailable(f"HTTP {answer.status}: the answer is not signed", wait)
+            raise HubUnavailable(phrase("HTTP {status}: the answer is not signed", status=answer.status), wait)
         try:
             self._find_contract(service).validate(child)
         except Rejected as error:
-            raise HubUnavailable(f"the answer breaks the contract: {error}", wait) from error
+            raise HubUnavailable(phrase("the answer breaks the contract: {error}", error=error), wait) from error
         return child, answer.peer
 
     def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
@@ -189,7 +191,7 @@ class ServiceClient:
                 return self._exchange(path, body, action)
         except (OSError, HTTPException) as error:
             self.close()
-            raise HubUnavailable(f"{type(error).__name__}: {error}") from error
+            raise HubUnavailable(f"{type(error).__name__}: {error}", said=name_system_error(error)) from error
 
     def _exchange(self, path: str, body: bytes, action: str) -> HttpAnswer:
         connection = self._connection
@@ -231,7 +233,7 @@ class DocumentsClient(ServiceClient):
         """Fetch one message."""
         found, _ = self._call(documents_requests.GetDocument(document_id), documents_responses.read_document)
         if found.document_id != document_id:
-            raise HubUnavailable(f"asked for {document_id}, got {found.document_id}")
+            raise HubUnavailable(phrase("asked for {asked}, got {got}", asked=document_id, got=found.document_id))
         return found
 
     def confirm(self, document_id: str, organ_id: str | None = None) -> None:
@@ -254,15 +256,15 @@ class DocumentsClient(ServiceClient):
         if not answer.report.success:
             raise SubmissionRefused(*answer.report.problems)
         if answer.receipt is None:
-            raise HubUnavailable("accepted, but without a receipt")
+            raise HubUnavailable(phrase("accepted, but without a receipt"))
         try:
             said = documents_responses.read_receipt(self._unsealed(answer.receipt, peer))
         except (Rejected, ValueError) as error:
-            raise HubUnavailable(f"the receipt does not hold: {error}") from error
+            raise HubUnavailable(phrase("the receipt does not hold: {error}", error=error)) from error
         assert isinstance(call.packet, bytes)
         sha256 = hashlib.sha256(call.packet).hexdigest()
         if (said.document_id, said.message_id, said.sha256) != (answer.document_id, call.message_id or sha256, sha256):
-            raise HubUnavailable(f"the receipt is for another message: {said}")
+            raise HubUnavailable(phrase("the receipt is for another message: {said}", said=said))
         return Sent(said.document_id, said.message_id, sha256, said.time, answer.receipt)
 
     def _unsealed(self, receipt: bytes, peer: x509.Certificate) -> etree._Element:
@@ -288,7 +290,7 @@ class DocumentsClient(ServiceClient):
         try:
             return read(child), peer
         except ValueError as error:
-            raise HubUnavailable(f"the answer makes no sense: {error}") from error
+            raise HubUnavailable(phrase("the answer makes no sense: {error}", error=error)) from error
 
 
 def load_shipped_contract(service: str) -> wsdl.Contract:

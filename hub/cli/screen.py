@@ -122,6 +122,15 @@ class CommandStop(click.ClickException):
         click.echo(f"{t('Error')}: {self.message}", file=file or sys.stderr)
 
 
+def print_json_error(error: click.ClickException) -> None:
+    """Print *error* as one JSON object on standard error; a help page as it is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    fields = {"kind": "error", "error": error.format_message(), "exit_code": error.exit_code}
+    click.echo(json.dumps(fields, ensure_ascii=False), err=True)
+
+
 def make_file_stop(place: object, error: OSError, code: int = FAILED) -> CommandStop:
     """Return what ends a command for which the operating system refused *place*, a file or an address."""
     return CommandStop(f"{place}: {say(name_system_error(error))}", code)

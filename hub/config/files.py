@@ -19,7 +19,7 @@ from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.language.phrases import Phrase, phrase
 from hub.language.system_errors import name_system_error
-from hub.security.certificates import PRIVATE_KEY, ContentUnfit, explain_content, load_crls
+from hub.security.certificates import PRIVATE_KEY, CredentialUnfit, explain_content, load_crls
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Wrong = Callable[[Phrase, Phrase], None]  #: takes what is wrong and what is expected
@@ -62,7 +62,7 @@ def read_trusted_files(
 
 
 def parse_certificates(content: bytes) -> list[x509.Certificate]:
-    """Return the certificates in *content* in order, PEM (any number) or DER. Raises ContentUnfit."""
+    """Return the certificates in *content* in order, PEM (any number) or DER. Raises CredentialUnfit."""
     with explain_content(content):
         is_pem = b"-----BEGIN" in content
         found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]
@@ -97,6 +97,6 @@ def _load(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Lo
         return load(path.read_bytes())
     except OSError as error:
         wrong(phrase("{path} cannot be read: {strerror}", path=path, strerror=name_system_error(error)), expected)
-    except ContentUnfit as error:
+    except CredentialUnfit as error:
         wrong(phrase("{path} cannot be used: {error}", path=path, error=error), expected)
     return None

@@ -167,6 +167,8 @@ FIELDS: Mapping[str, Phrase] = {
     "until": phrase("until"),
     "unusual": phrase("unusual figures"),
     "urgency": phrase("urgency"),
+    "twice": phrase("possibly twice"),
+    "unsure": phrase("possibly there already"),
     "user": phrase("account"),
     "was": phrase("state before"),
     "was_partner": phrase("partner before"),

@@ -81,7 +81,7 @@ _REASONS: Mapping[str, Phrase] = {
     r"suspended: (?P<reason>.*)": phrase("suspended: {reason}"),
     r"refused: (?P<reason>.*)": phrase("refused: {reason}"),
     r"set aside: (?P<reason>.*)": phrase("set aside: {reason}"),
-    r"the hub stopped (?P<times>\d+) times in a row while it was sent": phrase(
+    r"the hub stopped (?P<times>\d+|…) times in a row while it was sent": phrase(
         "the hub stopped {times} times in a row while it was sent"
     ),
     r"(?P<effect>recalled|removed|replaced|updated|corrected): (?P<change>.*)": phrase("{effect}, message {change}"),
@@ -106,7 +106,7 @@ _REASONS: Mapping[str, Phrase] = {
     ),
     r"DNS lookup failed: (?P<reason>.*)": phrase("the name of the host was not found: {reason}"),
     r"the conversation took too long": phrase("the conversation took too long"),
-    r"the answer is longer than (?P<octets>\d+) octets": phrase("the answer is longer than {octets} octets"),
+    r"the answer is longer than (?P<octets>\d+|…) octets": phrase("the answer is longer than {octets} octets"),
     r"HTTP (?P<status>\d+): the answer fits no outcome of the mapping": phrase(
         "HTTP {status}: the answer fits no outcome of the mapping"
     ),

@@ -11,6 +11,9 @@ from typing import Any, BinaryIO
 import attrs
 import pyrage
 
+from hub.language.phrases import phrase
+from hub.security.certificates import CredentialUnfit
+
 #: How a public key begins, and how a private key does.
 _RECIPIENT, _IDENTITY = "age1", "AGE-SECRET-KEY-1"
 
@@ -60,18 +63,18 @@ def parse_recipient(text: str) -> Recipient:
 def read_private_keys(file: Path) -> tuple[PrivateKey, ...]:
     """Return the private keys in *file*, as `age-keygen` writes it: one a line, `#` begins a comment.
 
-    Raises OSError, and ValueError if there is none, or a line that is none.
+    Raises OSError, and CredentialUnfit if there is none, or a line that is none.
     """
     found = []
-    for line in file.read_text("ascii").splitlines():
+    for line in file.read_text("utf-8", "replace").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         try:
             found.append(PrivateKey(pyrage.x25519.Identity.from_str(line.strip())))
         except pyrage.IdentityError:  # its text may show a part of the key
-            raise ValueError(f"a line is no private key {_IDENTITY}…") from None
+            raise CredentialUnfit(phrase("a line is no private key {begin}…", begin=_IDENTITY)) from None
     if not found:
-        raise ValueError(f"it holds no private key {_IDENTITY}…")
+        raise CredentialUnfit(phrase("it holds no private key {begin}…", begin=_IDENTITY))
     return tuple(found)
 
 

@@ -114,17 +114,17 @@ class Identity:
     def read(cls, key: Path, certificate: Path) -> "Identity":
         """Read two PEM files. The second may hold the chain after the certificate.
 
-        Raises OSError, ContentUnfit.
+        Raises OSError, CredentialUnfit.
         """
         pem = key.read_bytes()
         with _naming(key), explain_content(pem, PRIVATE_KEY):
             secret = load_pem_private_key(pem, password=None)
             if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
-                raise ContentUnfit(phrase("neither an RSA nor an EC key"))
+                raise CredentialUnfit(phrase("neither an RSA nor an EC key"))
         with _naming(certificate):
             first, *chain = load_pem_certificates(certificate.read_bytes())
         if secret.public_key() != first.public_key():
-            raise ContentUnfit(phrase("{key} is not the key of {certificate}", key=key, certificate=certificate))
+            raise CredentialUnfit(phrase("{key} is not the key of {certificate}", key=key, certificate=certificate))
         return cls(secret, first, tuple(chain), pem)
 
     @cached_property
@@ -157,11 +157,11 @@ class Identity:
 
 @contextmanager
 def _naming(file: Path) -> Generator[None]:
-    """Let a `ContentUnfit` name the *file*."""
+    """Let a `CredentialUnfit` name the *file*."""
     try:
         yield
-    except ContentUnfit as unfit:
-        raise ContentUnfit(phrase("{file}: {reason}", file=file, reason=unfit.said)) from unfit
+    except CredentialUnfit as unfit:
+        raise CredentialUnfit(phrase("{file}: {reason}", file=file, reason=unfit.said)) from unfit
 
 
 def encode_certificate(certificate: x509.Certificate) -> str:
@@ -169,7 +169,7 @@ def encode_certificate(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
 
 
-class ContentUnfit(ValueError):
+class CredentialUnfit(ValueError):
     """Octets are no certificate, key or CRL. `said` says in the hub's words what they are instead."""
 
     def __init__(self, said: Phrase) -> None:
@@ -179,13 +179,13 @@ class ContentUnfit(ValueError):
 
 @contextmanager
 def explain_content(content: bytes, wanted: bytes = CERTIFICATE) -> Generator[None]:
-    """Let the library read *content* as *wanted*, a key of `_HOLDS`. Raises ContentUnfit in place of the library's errors."""
+    """Let the library read *content* as *wanted*, a key of `_HOLDS`. Raises CredentialUnfit in place of the library's errors."""
     try:
         yield
-    except ContentUnfit:
+    except CredentialUnfit:
         raise
     except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise ContentUnfit(_describe_content(content, wanted)) from error
+        raise CredentialUnfit(_describe_content(content, wanted)) from error
 
 
 def _describe_content(content: bytes, wanted: bytes) -> Phrase:
@@ -198,7 +198,7 @@ def _describe_content(content: bytes, wanted: bytes) -> Phrase:
 
 
 def load_pem_certificates(content: bytes) -> list[x509.Certificate]:
-    """Load the certificates of a PEM file in order, at least one. Raises ContentUnfit."""
+    """Load the certificates of a PEM file in order, at least one. Raises CredentialUnfit."""
     with explain_content(content):
         return x509.load_pem_x509_certificates(content)
 

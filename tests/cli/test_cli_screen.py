@@ -1,15 +1,18 @@
 """A table on a terminal: what is too wide is broken within its column, so that columns stay below their titles."""
 
+import json
 import os
 import shutil
 import sys
 from datetime import UTC, datetime
 
 import click
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.cli.screen import Screen, fit_columns
+from tests import homes
 
 ROWS = [
     {"id": "01a22273-79a3-7ec8-b1a1-9fe74dc2c7a7", "subject": "Về việc triển khai chuyển đổi số", "state": "chờ"},
@@ -54,3 +57,29 @@ def test_columns_keep_their_longest_words_and_take_no_more_than_there_is(pairs, 
         assert found == widths or taken == room, "nothing is given away"
     else:
         assert found == widths
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("show", "0193", "--json"), 4, "no message has the id 0193"),
+        (("--json", "partners", "show", "nobody"), 4, "there is no partner nobody"),
+        (("messages", "--nonsense", "--json"), 2, "No such option"),
+        (("nonsense", "--json"), 2, "No such command 'nonsense'"),
+        (("--nonsense", "--json"), 2, "No such option"),
+        (("status", "--json"), 69, ""),
+        (("messages", "--json"), 0, ""),
+    ],
+)
+def test_under_json_an_error_is_one_object_on_standard_error(tmp_path, words, code, said):
+    home = homes.begin(tmp_path / "tinh")
+    done = homes.typing(home)(*words)
+    assert done.exit_code == code, done.output
+    if not said:
+        return
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    told = json.loads(line)
+    assert (told["kind"], told["exit_code"]) == ("error", code)
+    assert said in told["error"]
+    assert homes.typing(home)(*(each for each in words if each != "--json")).stderr.rstrip().endswith(told["error"])

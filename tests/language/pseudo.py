@@ -7,6 +7,7 @@ Does not know which words are names; each test says so.
 
     python -m tests.language.pseudo help      # the help page of each command, as JSON; help is made when a command is imported
     python -m tests.language.pseudo commands  # what commands say over a hub that `init` has just made
+    python -m tests.language.pseudo failed    # what commands say over a hub at which something of each kind failed
 """
 
 import gettext
@@ -14,8 +15,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import attrs
@@ -200,18 +203,75 @@ verify e.zip
 verify tinh/hub.toml
 fetch --as sotttt den
 send tinh/hub.toml --as sotttt
+partners add y --certificate tinh/pki/partners/vpub.key --unit H55.1
+partners certificate add vpub tinh/pki/hub.key
+partners simulate vpub --key tinh/pki/hub.crt --certificate tinh/pki/hub.key
+trust add tinh/pki/hub.key
+keys rehearse tinh/pki/hub.key
+keys rotate tinh/pki/hub.key tinh/pki/hub.crt
+send tinh/hub.toml --key tinh/pki/hub.crt --certificate tinh/pki/hub.key --ca tinh/pki/hub.key --url https://127.0.0.1:1/
+verify e.zip --ca tinh/pki/hub.key
+backup verify tinh/hub.toml --identity tinh/pki/hub.key
+units export -o none/x.csv
+report show H55 2026-10 -o none/x.csv
+failures
+status --json --nonsense
+"""
+
+
+#: Command lines for a hub at which something of each kind failed; ID: of each of these messages and calls.
+_FAILED_LINES = """
+failures
+failures --state call
+status
+links
+messages
+messages --calls
+events
+alerts list
+partners list
+partners show vpub
+partner list
+show ID
+trace ID
+show ID --attempts
+show ID --signature
+late
+replays list
+report facts
+messages --json --nonsense
 """
 
 
 def _outputs(place: str) -> dict[str, str]:
     """Return what each command of `_LINES` says."""
+    os.chdir(place)
+    return _type(_LINES.split("\n")[1:-1])
+
+
+def _failed_outputs(place: str) -> dict[str, str]:
+    """Return what each command of `_FAILED_LINES` says."""
+    from click.testing import CliRunner
+
+    from hub.cli import lienthong
+    from tests import homes
+    from tests.language import failed_hub
+
+    os.chdir(place)
+    assert CliRunner().invoke(lienthong, ["init", "tinh"]).exit_code == 0
+    known = failed_hub.fill_journal(homes.engine_of(Path("tinh")), datetime.now(UTC) - timedelta(hours=1))
+    lines = _FAILED_LINES.split("\n")[1:-1]
+    return _type([line.replace("ID", one) for line in lines for one in (known if "ID" in line else [""])])
+
+
+def _type(lines: Iterable[str]) -> dict[str, str]:
+    """Return what each of these commands says."""
     from click.testing import CliRunner
 
     from hub.cli import lienthong
 
-    os.chdir(place)
     runner, outputs = CliRunner(), {}
-    for number, line in enumerate(_LINES.split("\n")[1:-1]):
+    for number, line in enumerate(lines):
         done = runner.invoke(lienthong, ["-c", "tinh/hub.toml", *line.split()])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
@@ -221,7 +281,11 @@ def _outputs(place: str) -> dict[str, str]:
 
 def main() -> int:
     """Print what a child process is asked for."""
-    made = {"help": _help_pages, "commands": _outputs}.get(sys.argv[1]) if len(sys.argv) == 2 else None
+    made = (
+        {"help": _help_pages, "commands": _outputs, "failed": _failed_outputs}.get(sys.argv[1])
+        if len(sys.argv) == 2
+        else None
+    )
     if made is None:
         sys.stderr.write(__doc__ or "")
         return 2

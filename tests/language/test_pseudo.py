@@ -26,13 +26,14 @@ from pypdf import PdfReader
 from twisted.web.test.requesthelper import DummyRequest
 
 from adapters.mail.letter import write_mail
+from hub.config import Partner
 from hub.console import request as refusals
 from hub.console import standing
 from hub.console.permissions import Role
 from hub.console.sign_in import second_factor
 from hub.console.users import User
 from hub.domain.errors import SENTENCES
-from hub.domain.model import Fact, Problem
+from hub.domain.model import Fact, Problem, Receive
 from hub.formats.spool import Octets
 from hub.journal import facts as journal_facts
 from hub.language.languages import Language
@@ -57,7 +58,7 @@ from tests import homes, pki
 from tests.conftest import ROOT
 from tests.consigned import consigned
 from tests.console_town import Browser, Town, done
-from tests.language import planting, pseudo
+from tests.language import failed_hub, planting, pseudo
 from tests.language.pseudo import disguised, unmarked
 from tests.officials import BINH, official, officials
 from tests.province import NOW, UNITS
@@ -83,9 +84,7 @@ FOREIGN = (
     r"invalid start byte",
     r"unexpected end of data",
     r"Expecting property name enclosed in double quotes: line 1 column 2 \(char 1\)",
-    r"error parsing asn1 value: ParseError .*",
     r"not well-formed \(invalid token\)|syntax error",
-    r"ConnectionRefusedError: \[Errno 111\] Connection refused",
 )
 
 
@@ -140,14 +139,39 @@ def test_what_commands_say_over_a_hub_without_messages() -> None:
         r"(?:  |,)[^,\n\u0400-\u04ff]*?\(mẫu\)",  # names of units and partners
         r"(?m)^[^ \n]+ +[a-z]+ ",  # of `verify`: whether it holds, and the code of the check
         r"'[^']*'",
-        r"(?:--to|\bpartners/[xy]\.toml): (?:certificates|policy\.timeout)?|--to\b",
+        r"(?:--to|\bpartners/\w+\.toml): (?:certificates|policy\.timeout)?|--to\b",
+        r'"(?:kind|error|exit_code)"(?:: "error")?|\btrust add(?=: )|\bnone/x\.csv|\bAGE-SECRET-KEY-1',
         rf"(?:{re.escape(tempfile.gettempdir())}|https:/|\btinh)/[\w./:-]*|\b[a-z]+\.(?:zip|xlsx|db|json|jsonl|xml|toml)\b",
-        r"error parsing asn1 value: .*",
         r"\bcode, name, parent, since, until, aliases, successors, mark, level, kind, from\b|\bcolumns: ",
         r"\b(?:report-not-closed|not-well-formed): |\bURL\b|\breports\b|\bnope\b",
         r"\b(?:sotttt|vpub|vpcp|nobody|nonsense|qx(?:: x)?)\b|\bwork\.TellWork\b",
         r"^Trục liên thông tỉnh \(mẫu\)|\bpartner-(?:paused|resumed)\b",
         rf"\b(?:documents|categories|verdicts|{'|'.join(FORM_NAMES)})\b|\bservices\b|\((?:push|fetch)\)",
+        CODE,
+        SHA256,
+        *FOREIGN,
+    )
+    all_said(outputs.values(), *data)
+
+
+@pytest.mark.slow
+def test_what_commands_say_over_a_hub_at_which_much_failed() -> None:
+    outputs = of_child("failed")
+    assert len(outputs) > 70
+    data = (
+        r"(?m)^[^ \n]+: lienthong.*",  # usage
+        r"(?m)^  [a-z][\w.-]+ {2,}\S.*?(?=  \()",  # a setting and its value,
+        rf"(?<={disguised('default')} )\S+(?=\))",  # and its default
+        r"\bCN=[^\u0400-\u04ff]*|\bpki/partners/\S+",
+        r"\b(?:categories|dossiers|incidents|mail|reports|verdicts|work\.TellWork)(?= \()",
+        r"(?:  |,)[^,\n\u0400-\u04ff]*?\(mẫu\)",  # names of units and partners
+        r"^Trục liên thông tỉnh \(mẫu\)|V/v kết nối|\d+/VPUB",
+        r"\blienthong trace \S+",
+        r"'[^']*'",
+        r'"(?:kind|error|exit_code)"|(?<="kind": )"error"',
+        r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
+        r"\[?\b(?:too-large|unit-unknown|certificate-unknown|not-well-formed)\b",  # a code, which is beside its sentence
+        r"\b(?:sotttt|vpub|vpcp|documents)\b|\((?:accepted|refused|dead|push|fetch)\)|\bms\b",
         CODE,
         SHA256,
         *FOREIGN,
@@ -271,6 +295,28 @@ def test_every_page_of_the_console(town: Town, role: Role) -> None:
     languages = r"^\s*(?:Tiếng Việt|English)\s*$"
     folder = r"^\s*archive\s*$"  # of the archive files
     data = (refusal, events, certificate, *SHOWN, r"\b(?:qx|test)\b", languages, folder, readiness, formats, roman)
+    all_said((text for page in pages.values() for text in seen(page)), *data)
+
+
+def test_the_overview_and_the_failures_of_a_hub_at_which_much_failed(town: Town) -> None:
+    town.partners = {
+        code: Partner(code=code, name="–", certificates=(pki.partner(code).certificate,), receive=receive)
+        for code, receive in (("sotttt", Receive.FETCH), ("vpub", Receive.PUSH), ("vpcp", Receive.PUSH))
+    }
+    known = failed_hub.fill_journal(town.engine, NOW)
+    town.add("qx", role=Role.OPERATOR)
+    with pseudo.spoken():
+        browser = Browser(town)
+        assert browser.sign_in("qx").status == 303
+        pages = {}
+        for place in ("/", "/failures", "/messages", "/events", "/partners", *(f"/messages/{each}" for each in known)):
+            assert browser.get(place).status == 200, place
+            pages[place] = browser.page
+    # codes, each of which is beside its sentence, or the value of a field of an event
+    codes = r"\b(?:too-large|unit-unknown|certificate-unknown)\b"
+    written = r"\b(?:CSV|JSON|RSA|SHA-256|ms)\b"
+    own = (r"\b(?:qx|vpcp|n|m\d+|10\.0\.0\.1)\b", r"CN=[^=]+,O=[^=]+,C=VN", r"^\s*(?:Tiếng Việt|English|test)\s*$")
+    data = (r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", codes, *SHOWN, written, *own)
     all_said((text for page in pages.values() for text in seen(page)), *data)
 
 

@@ -23,7 +23,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.security import algorithms, certificates
-from hub.security.certificates import LIFE, Anchors, ContentUnfit, Identity, Purpose, Untrusted
+from hub.security.certificates import LIFE, Anchors, CredentialUnfit, Identity, Purpose, Untrusted
 from tests import pki
 from tests.conftest import ROOT
 from tests.pki import DAY, NOW
@@ -224,7 +224,7 @@ BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     ],
 )
 def test_what_a_file_holds_instead_is_said_in_words_of_the_hub(read, content, said):
-    with pytest.raises(ContentUnfit) as caught:
+    with pytest.raises(CredentialUnfit) as caught:
         read(content)
     assert translate(caught.value, Language.VI) == said
     # and so is a sentence with the error in it
@@ -244,7 +244,7 @@ def test_what_a_file_holds_instead_is_said_in_words_of_the_hub(read, content, sa
 def test_what_the_file_of_a_key_holds_instead_is_said_with_the_file(tmp_path, content, said):
     secret, public = pki.write(tmp_path, "one", LEAF)
     secret.write_bytes(content)
-    with pytest.raises(ContentUnfit) as caught:
+    with pytest.raises(CredentialUnfit) as caught:
         Identity.read(secret, public)
     assert translate(caught.value, Language.VI) == f"{secret}: {said}"
     told = []

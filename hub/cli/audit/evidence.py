@@ -212,11 +212,11 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Au
 
 
 def _certificates(path: Path) -> "list[x509.Certificate]":
-    from hub.security.certificates import ContentUnfit, load_pem_certificates
+    from hub.security.certificates import CredentialUnfit, load_pem_certificates
 
     try:
         return load_pem_certificates(path.read_bytes())
-    except ContentUnfit as error:
+    except CredentialUnfit as error:
         raise click.UsageError(t("{path}: no PEM certificate: {error}", path=path, error=error)) from None
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub.cli.screen import say_count, t
-from hub.cli.words import say_word
+from hub.cli.screen import say, say_count, say_instant, t
+from hub.cli.words import say_refusal, say_word
 from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
         trust = AuditTrust(anchors=config.anchors, now=datetime.now(UTC))
         found, subject = documents.judge_kept_packet(blobs.read_blob(tx, message.sha256), message.received_at, trust)
         fields |= {"again": str(found.standing), "subject": subject}
-        result = f"{say_word('signature', found.standing)} {found.code} {found.detail}".rstrip()
+        why = say_refusal(": ".join(filter(None, (found.code, say(found.detail)))))
+        result = ": ".join(filter(None, (say_word("signature", found.standing), why)))
         if subject:
             again = phrase("verified again: {result}, signed by {subject}", result=result, subject=subject)
         else:
@@ -69,7 +70,7 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
         "SHA-256 {sha256}; {again}",
         signature=say_word("signature", message.signature),
         shown=shown,
-        received_at=message.received_at.isoformat(),
+        received_at=say_instant(message.received_at),
         size=say_count(message.size),
         sha256=message.sha256,
         again=again,

@@ -175,18 +175,5 @@ def _make_row(fields: Mapping[str, Any]) -> dict[str, object]:
         "event": say_word("event", fields["event"]),
         "partner": fields.get("partner") or fields.get("link"),
         "user": " ← ".join(dict.fromkeys(people)),
-        "told": say_fields({key: _localise(value) for key, value in fields.items() if key not in _SHOWN}),
+        "told": say_fields({key: value for key, value in fields.items() if key not in _SHOWN}),
     }
-
-
-def _localise(value: object) -> object:
-    """Return *value*; an instant in ISO 8601 as a time in Hà Nội."""
-    from hub.domain.local_time import write_local_time
-
-    if not isinstance(value, str) or value[10:11] != "T":
-        return value
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return value
-    return write_local_time(at) if at.tzinfo else value

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say_instant, t
 
 
 @command(
@@ -44,15 +44,15 @@ def show_item(screen: Screen, /, unit: str, key: str, service: str) -> None:
     rows = (
         {
             "unit": life.unit,
-            "service": life.service,
+            "service": life.service if screen.json else say_word("service", life.service),
             "key": life.key,
-            "day": each.day and each.day.isoformat(),
+            "day": each.day and (each.day.isoformat() if screen.json else f"{each.day:%d/%m/%Y}"),
             "milestone": each.milestone if screen.json else say_word(life.service, each.milestone),
-            "due": each.due and each.due.isoformat(),
+            "due": each.due and (each.due.isoformat() if screen.json else f"{each.due:%d/%m/%Y}"),
             "amount": each.amount,
             "counterpart": each.counterpart,
             "attributes": dict(each.attributes),
-            "at": each.at.isoformat(),
+            "at": each.at.isoformat() if screen.json else say_instant(each.at),
             "message": each.message,
         }
         for each in life.facts

@@ -141,7 +141,7 @@ def _list_rotation(config: "Config") -> Iterator[str]:
 
     step, due = find_next_step(config.rotation)
     if step is not RotationStep.ANNOUNCE:
-        day = t("at any time") if due is None else due.isoformat()
+        day = t("at any time") if due is None else f"{due:%d/%m/%Y}"
         yield t(
             "The hub's certificate is being changed: `lienthong keys rotate` is due {day} ({step})",
             day=day,

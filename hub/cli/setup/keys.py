@@ -107,11 +107,11 @@ def _rehearse_now(
 
 
 def _read_certificates(file: Path) -> "tuple[x509.Certificate, tuple[x509.Certificate, ...]]":
-    from hub.security.certificates import ContentUnfit, load_pem_certificates
+    from hub.security.certificates import CredentialUnfit, load_pem_certificates
 
     try:
         first, *above = load_pem_certificates(file.read_bytes())
-    except ContentUnfit as error:
+    except CredentialUnfit as error:
         raise CommandStop(
             t("{file}: not a certificate in PEM: {error}", file=file, error=error), CONFIGURATION
         ) from None
@@ -234,7 +234,7 @@ def rotate_key(
     elif step is RotationStep.ANNOUNCE:
         raise CommandStop(t("no rotation is in progress; name the new certificate and its key"))
     elif due is not None and today < due and not at_once:
-        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=due.isoformat()))
+        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=f"{due:%d/%m/%Y}"))
         exit_command(PARTLY)
     elif step is RotationStep.SWITCH:
         planned = rotation.plan_switch(config, today, days)
@@ -321,7 +321,7 @@ def _make_step(
     tell_or_reload(screen, config.data, home, planned.edits, reload=options.reload)
     step, due = rotation.find_next_step(after.rotation)
     if due is not None:
-        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=due.isoformat()))
+        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=f"{due:%d/%m/%Y}"))
 
 
 @contextmanager
