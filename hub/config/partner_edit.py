@@ -14,7 +14,7 @@ import attrs
 from hub.config.editing import FileEdit, Value
 from hub.config.partner_files import is_secret_name
 from hub.config.partner_settings import LISTS, SETTINGS, TEXTS, AssignmentUnfit
-from hub.config.reading import find_url_directory
+from hub.config.reading import find_url_directory, names_own_machine
 from hub.config.table import IN_CREDENTIALS
 from hub.config.values import Config, Partner
 from hub.domain.errors import Mistake
@@ -181,6 +181,17 @@ def find_kept_secrets(new: Partner, given: Collection[str]) -> Iterator[Mistake]
             wrong = phrase("the address, the transport or what may name one changes")
             expected = phrase("the secret itself, written again with this change")
             yield Mistake(f"partners/{new.code}.toml: {SETTINGS}.{name}{SECRET_FILE}", wrong, expected)
+
+
+def find_own_hosts(old: Partner | None, new: Partner) -> Iterator[Mistake]:
+    """Yield each URL of *new* that names the hub's own machine and that *old* has not."""
+    held = set() if old is None else {old.url, *old.settings.values()}
+    urls = {"url": new.url or "", **{f"{SETTINGS}.{key}": value for key, value in new.settings.items()}}
+    for key, url in urls.items():
+        if url not in held and names_own_machine(url):
+            wrong = phrase("{url} is an address of the hub's own machine", url=repr(url))
+            expected = phrase("an address of another machine; this one may stand only in a file that is edited by hand")
+            yield Mistake(f"partners/{new.code}.toml: {key}", wrong, expected)
 
 
 def find_foreign_directory(old: Partner | None, new: Partner) -> Iterator[Mistake]:

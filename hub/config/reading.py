@@ -47,6 +47,7 @@ from hub.config.values import (
 )
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
+from hub.domain.own_addresses import is_own_host
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
@@ -782,6 +783,14 @@ def find_url_directory(url: str) -> Path | None:
     except ValueError:  # `find_url_flaw` says it
         return None
     return Path(os.path.normpath(unquote(parts.path))) if parts.scheme == "file" else None
+
+
+def names_own_machine(url: str) -> bool:
+    """Tell whether the host of *url* is written as an address of the hub's own machine."""
+    try:
+        return "://" in url and is_own_host(urlsplit(url).hostname or "")
+    except ValueError:  # `find_url_flaw` says it
+        return False
 
 
 def lies_in_exchange(place: Path, exchange: Path | None) -> bool:

@@ -164,7 +164,7 @@ class Sender:
         context = http_client.SharedTlsContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
         limits = partner.policy.timeout.total_seconds(), partner.policy.concurrency
         if held is None:
-            client = HttpClient(self._reactor, context, limits[0], kept=limits[1])
+            client = HttpClient(self._reactor, context, limits[0], kept=limits[1], guarded=True)
             client.on_answering = partial(self._note_server, code)
         else:
             client = held.client

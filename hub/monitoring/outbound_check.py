@@ -21,6 +21,7 @@ from OpenSSL import SSL
 from hub.config import Config, Partner
 from hub.config.reading import find_url_directory, lies_in_exchange
 from hub.domain.errors import Rejected
+from hub.domain.own_addresses import leads_home
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.monitoring.connection_steps import (
@@ -145,6 +146,10 @@ def _resolve(host: str, port: int) -> tuple[ConnectionStep, list[tuple[int, str]
             [],
         )
     addresses = list(dict.fromkeys((int(family), str(place[0])) for family, _, _, _, place in found))
+    if any(leads_home(host, address) for _, address in addresses):
+        said = phrase("{host} leads to this machine itself", host=host)
+        do = phrase("Write the address itself in the key url, in the partner's file, if that is meant")
+        return _make_step(ConnectionStepName.DNS, StepVerdict.FAILED, said, do), []
     shown = ", ".join(address for _, address in addresses[:_ADDRESSES])
     said = (
         phrase("{host} is an address, not a name", host=host)

@@ -30,6 +30,7 @@ from hub.config.partner_edit import (
     find_certificate,
     find_foreign_directory,
     find_kept_secrets,
+    find_own_hosts,
     is_called_elsewhere,
     require_own_places,
     require_secrets,
@@ -270,7 +271,7 @@ class PartnerEditor:
 
     def _require_address(self, old: Partner | None, new: Partner, files: Sequence[FileEdit]) -> tuple[FileEdit, ...]:
         """Return what is set aside because the partner is called elsewhere. Raises ConfigurationFault if it may not be."""
-        mistakes = list(find_foreign_directory(old, new))
+        mistakes = [*find_foreign_directory(old, new), *find_own_hosts(old, new)]
         known = new.adapter in adapters.list_adapter_names()
         own = adapters.list_adapter_settings(new.adapter, new.settings, new.files) if known else ()
         elsewhere = is_called_elsewhere(old, new, own)

@@ -172,7 +172,8 @@ def make_network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
             anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
             tls.check_host(shown, host)
 
-        client = HttpClient(reactor, http_client.SharedTlsContext(tls.make_tls_context(None, check)), PATIENCE)
+        context = http_client.SharedTlsContext(tls.make_tls_context(None, check))
+        client = HttpClient(reactor, context, PATIENCE, guarded=True)
         if question.certificate is None:
             answer = await client.exchange("GET", url, (), b"", LARGEST_CRL)
         else:

@@ -14,7 +14,7 @@ from hub.config import Config, read_config
 from hub.config.editing import FileEdit, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
 from hub.config.partner_edit import find_certificate
-from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw
+from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw, names_own_machine
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.config.trusting import judge_authorities
@@ -39,7 +39,11 @@ def hash_trusted_files(path: Path) -> str:
 
 
 def plan_trust_order(path: Path, order: TrustOrder, now: datetime) -> TrustEdit:
-    """Return the plan of *order*. *path*: `hub.toml`. Raises what the plan of its kind raises."""
+    """Return the plan of *order*, which comes from a page or the API. *path*: `hub.toml`. Raises what the plan of its kind raises."""
+    own = [url for url in (*order.crl_urls, *order.ocsp_urls) if names_own_machine(url)]
+    if own:
+        wrong = phrase("{url} is an address of the hub's own machine", url=repr(own[0]))
+        raise ConfigurationFault([Mistake("trust", wrong, PLAIN_URL)])
     if order.removed is not None:
         return plan_trust_removal(path, order.removed, now)
     try:

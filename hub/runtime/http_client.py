@@ -28,6 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from hub.domain.own_addresses import leads_home
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_answer import AnswerBroken, AnswerReader, BodyTooLong, CompleteAnswer
 from hub.runtime.lazy_timer import LazyTimer
@@ -54,6 +55,14 @@ class Unreachable(ConnectionError):
     def __init__(self, *told: object, unsent: bool = False) -> None:
         super().__init__(*told)
         self.unsent = unsent  #: nothing of the request can have arrived: there was no connection, or no TLS on it
+
+
+def require_elsewhere(host: str, transport: Any) -> None:
+    """Check that the name *host* did not lead to this machine itself, before anything is sent. Raises Unreachable."""
+    address = getattr(transport.getPeer(), "host", "")
+    if leads_home(host, address):
+        transport.abortConnection()
+        raise Unreachable(f"{host} leads to {address}, this machine itself: the URL must say so", unsent=True)
 
 
 class OutdatedConnection(Exception):
@@ -109,6 +118,8 @@ class HttpClient:
     _tls: SharedTlsContext
     _patience: float  #: seconds within which a connection must be open
     _kept: int = 0  #: connections to one server that are kept while they are idle
+    #: whether a page may have set the address: then no name leads to this machine itself (`hub.domain.own_addresses`)
+    _guarded: bool = False
     _idle: dict[HttpServer, list["HttpConnection"]] = attrs.field(factory=dict, init=False)
     _open: dict["HttpConnection", None] = attrs.field(factory=dict, init=False)  #: every open connection
     #: called with each connection when the first answer on it begins
@@ -195,6 +206,8 @@ class HttpClient:
             endpoint = wrapClientTLS(self._tls.creatorForNetloc(server.host.encode("ascii"), server.port), endpoint)
         timer = LazyTimer(self.reactor.seconds, self.reactor.callLater)
         connection: HttpConnection = await endpoint.connect(_Connecting(HttpConnection(self, server, timer)))
+        if self._guarded:
+            require_elsewhere(server.host, connection.transport)
         return connection
 
 

@@ -20,6 +20,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from hub.runtime.call_progress import CallProgress
+from hub.runtime.http_client import require_elsewhere
 from hub.runtime.peer_check import read_peer_certificates
 
 _LINE = 16 * 1024  #: maximum octets of one line
@@ -149,4 +150,5 @@ async def open_connection(
     factory.noisy = False
     made = await (wrapClientTLS(creator, endpoint) if creator is not None else endpoint).connect(factory)
     assert isinstance(made, LineConnection)
+    require_elsewhere(host, made.transport)
     return made

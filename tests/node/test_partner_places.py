@@ -4,14 +4,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import adapters
 from hub.config import read_config
 from hub.config.partner_edit import PartnerOrder
 from hub.config.partner_settings import AssignmentUnfit
+from hub.config.reading import names_own_machine
+from hub.config.trust_edit import TrustOrder
 from hub.domain.errors import ConfigurationFault
+from hub.domain.own_addresses import leads_home
+from hub.monitoring.connection_steps import ConnectionStepName
+from hub.monitoring.outbound_check import check_outbound
 from hub.node.partner_editor import PartnerEditor
+from hub.node.trust_editor import plan_trust_order
 from hub.units.unit_index import UnitIndex
 from tests import homes
 from tests.api_callers import Program
@@ -212,7 +219,7 @@ def test_what_is_written_must_be_a_secret_and_named_as_one(office: Office, progr
         ("other", "a"),
     ):
         assert order(program, secrets=[{"name": name, "value": value}])["code"] == "order-unfit", (name, value)
-    given = {"secrets": [{"name": "secret", "value": "a"}], "set": ["settings.secret-file=laid"]}
+    given: dict[str, Any] = {"secrets": [{"name": "secret", "value": "a"}], "set": ["settings.secret-file=laid"]}
     assert order(program, **given)["code"] == "order-unfit", "either of them"
     assert sorted(each.name for each in (office.home / "secrets/cong").iterdir()) == ["laid", "secret"]
 
@@ -243,6 +250,41 @@ def test_every_setting_that_names_a_place_is_one_with_which_secrets_are_given_an
     free = {each.name for each in places if not each.may_direct}
     assert free <= {"category-path", "verdict-path", "mapping", "packet-address"}, "their values have a slash"
     assert {"language", "method", "kinds"} <= {each.name for each in every if not each.may_direct}
+
+
+# --- the hub's own machine --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "localhost", "[::1]", "169.254.169.254", "[::ffff:127.0.0.1]", "0.0.0.0"]
+)
+def test_a_page_names_no_address_of_the_hubs_own_machine(program: Program, host: str) -> None:
+    given: dict[str, Any] = {"secrets": [{"name": "secret", "value": "a"}]}
+    assert [each["name"] for each in order(program, set=[f"url=http://{host}/a"], **given)["problems"]] == [
+        "partners/cong.toml: url"
+    ]
+    setting = ["adapter=documents", "url=http://cong.example", f"settings.service-url=http://{host}/a"]
+    said = order(program, set=setting, unset=["settings.secret-file"])
+    assert {each["name"] for each in said["problems"]} == {"partners/cong.toml: settings.service-url"}
+
+
+def test_nor_does_it_ask_for_revocations_there(office: Office) -> None:
+    order = TrustOrder(added=(office.home / "pki/ca.crt").read_bytes(), ocsp_urls=("http://169.254.169.254/latest",))
+    with pytest.raises(ConfigurationFault) as refused:
+        plan_trust_order(office.home / "hub.toml", order, NOW)
+    assert "own machine" in str(refused.value)
+
+
+def test_a_name_that_leads_to_the_hubs_own_machine_is_not_called(office: Office) -> None:
+    """`127.1` is no address as the page reads it, and one as the resolver does."""
+    assert names_own_machine("http://127.0.0.1/")
+    assert not names_own_machine("http://127.1/")
+    partner = attrs.evolve(office.live.config.partners["cong"], url="http://127.1:9/")
+    (last,) = [each for each in check_outbound(partner, office.live.config, NOW) if each.failed]
+    assert last.name is ConnectionStepName.DNS
+    assert leads_home("127.1", "127.0.0.1")
+    assert not leads_home("localhost", "127.0.0.1")
+    assert not leads_home("cong.example", "10.0.0.5")
 
 
 # --- directories ------------------------------------------------------------------------------------------------------

@@ -1,17 +1,19 @@
 """An answer's head has a bound, as its body has, and a status: whatever a server sends, so much of it is kept and no more."""
 
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 
 from hub.delivery.imap_transport import LIMIT, ImapSession
 from hub.runtime import http_answer, http_client
 from hub.runtime.http_answer import AnswerReader, BodyTooLong, CompleteAnswer
-from hub.runtime.http_client import IDLE, HttpClient, HttpConnection, HttpServer, SharedTlsContext
+from hub.runtime.http_client import IDLE, HttpClient, HttpConnection, HttpServer, SharedTlsContext, Unreachable
 from hub.runtime.lazy_timer import LazyTimer
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from hub.runtime.trust_sweep import PARTING
@@ -407,3 +409,27 @@ def test_a_mailbox_may_say_only_so_many_lines_however_short_they_are():
         line.dataReceived(b"* \n" * 20_000)
         said += 60_000
     assert isinstance(failed[0].value, ConnectionBroken)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "goes"),
+    [("cong.example", "10.0.0.5", True), ("cong.example", "127.0.0.1", False), ("cong.example", "169.254.169.254", False),
+     ("127.0.0.1", "127.0.0.1", True), ("localhost", "127.0.0.1", True)],
+)  # fmt: skip
+def test_a_name_that_leads_to_this_machine_is_told_before_anything_is_sent(host: str, address: str, goes: bool) -> None:
+    line = Server()
+    line.getPeer = lambda: IPv4Address("TCP", address, 80)  # type: ignore[method-assign]
+
+    def open_line(factory: Any) -> Deferred[Any]:
+        made = factory.buildProtocol(None)
+        made.makeConnection(line)
+        return succeed(made)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_client, "HostnameEndpoint", lambda *_, **_more: SimpleNamespace(connect=open_line))
+        client = HttpClient(Clock(), SharedTlsContext(cast("Any", None)), 5.0, guarded=True)
+        ended: list[Any] = []
+        _ = Deferred.fromCoroutine(client.exchange("GET", f"http://{host}/", (), b"", 10)).addErrback(ended.append)
+    assert bool(line.heard) is goes
+    assert [type(each.value) for each in ended] == ([] if goes else [Unreachable])
+    assert line.aborted is not goes
