@@ -17,8 +17,8 @@ TURN = 0.015
 CREDIT = 0.25
 #: Part of the time that all who owe more than `CREDIT` together may hold the writer with what exceeds their turns.
 SHARE = 0.25
-#: Nobody owes more, in seconds: an owner waits at most a minute for one step, if no other owes too much.
-_MOST = CREDIT + 60 * SHARE
+#: Nobody owes more, in seconds: an owner waits at most ten seconds for what a step took while the machine stood still.
+_MOST = CREDIT + 10 * SHARE
 #: What was used counts ever less: after so many seconds e times less. Shares are of about this time.
 SPAN = 60.0
 #: A writer that works for this part of the time is always busy; an owner that waits for it has more than its share.

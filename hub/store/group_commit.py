@@ -739,11 +739,15 @@ class Database(Service):
         if isinstance(first, Failure) and isinstance(first.value, Unready):
             self._measures.count(COMMITS_FAILED, by=first.value.problem.code in _NOT_COMMITTED)
 
-    def _charge(self, batch: list[_Waiting]) -> None:
-        """Charge the last commit to the owners of its steps, each with its part of the time."""
+    def _charge(self, ended: list[tuple[_Waiting, object]]) -> None:
+        """Charge the last commit to the owners of its steps, each with its part of the time.
+
+        Nobody is charged with the time that a step waited for a database that did not answer.
+        """
         total, now = self._times.total, self._reactor.seconds()
-        for waiting in batch:
-            if step := self._times.read(waiting.step):
+        for waiting, result in ended:
+            away = isinstance(result, Failure) and isinstance(result.value, Unready)
+            if not away and (step := self._times.read(waiting.step)):
                 whole = self._took * step / total
                 self._budget.charge(waiting.charged, step, whole, now)
                 self._measures.count(WRITER_SECONDS, waiting.charged or "hub", by=whole)
@@ -751,7 +755,7 @@ class Database(Service):
     def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
         ended = list(zip(batch, results, strict=True))
         self._measure(results)
-        self._charge(batch)
+        self._charge(ended)
         self._put_back([waiting for waiting, result in ended if result is NOT_BEGUN])
         begun = any(waiting.owner is not None and result is not NOT_BEGUN for waiting, result in ended)
         self._passed_over = bool(self._admitted) and not begun

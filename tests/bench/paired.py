@@ -37,11 +37,12 @@ PLACES = ("sqlite", "postgresql", "workers")
 
 @attrs.frozen
 class Pair:
-    """A quiet round and the attack after it: the honest p99 of each in seconds, and what was refused to the honest."""
+    """A quiet round and the attack after it."""
 
-    quiet: float
+    quiet: float  #: the honest p99 in seconds
     attacked: float
-    refused: Sequence[str]
+    middle: float  #: the honest median of the attack
+    refused: Sequence[str]  #: what honest calls were answered that got no receipt
 
     @property
     def ratio(self) -> float:
@@ -82,12 +83,11 @@ class Row:
     def describe(self) -> str:
         """Return the line of the table."""
         ratios, above = map(sorted, self._columns())
-        quiet, attacked = (
-            statistics.median(values) for values in zip(*((p.quiet, p.attacked) for p in self.pairs), strict=True)
-        )
+        columns = zip(*((each.quiet, each.attacked, each.middle) for each in self.pairs), strict=True)
+        quiet, attacked, middle = (statistics.median(values) * 1e3 for values in columns)
         calls = " ".join(f"{name}:{count}" for name, count in sorted(self.answered.items()))
         return (
-            f"{self.place:<10} {self.kind:<22} {quiet * 1e3:6.0f} {attacked * 1e3:9.0f} ms"
+            f"{self.place:<10} {self.kind:<22} {quiet:6.0f} {attacked:9.0f} ms ({middle:.0f})"
             f" {statistics.median(ratios):6.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
             f" {statistics.median(above) * 1e3:+6.0f} ms ({above[0] * 1e3:+.0f} to {above[-1] * 1e3:+.0f})"
             f"  {'MISSED' if self.faults else 'holds'}  {calls}"
@@ -103,8 +103,8 @@ class Crew:
     hostile: subprocess.Popen[str]
     callers: Mapping[str, Caller]  #: by hostile partner
 
-    def run(self, seconds: float, kind: str) -> tuple[float, list[str], dict[str, int]]:
-        """Let them call for so many seconds; no *kind*: nobody attacks. Return the honest p99, what was refused, what was answered."""
+    def run(self, seconds: float, kind: str) -> tuple[list[float], list[str], dict[str, int]]:
+        """Let them call for so many seconds; no *kind*: nobody attacks. Return the honest latencies, sorted, what was refused, what was answered."""
         orders = self.here.make_orders(seconds) | {"rate": RATE, "kind": kind}
         partners = [each | {"caller": attrs.asdict(self.callers[each["code"]])} for each in self.here.partners(HOSTILE)]
         told = ((self.hostile, partners), (self.honest, self.here.partners(HONEST)))
@@ -116,7 +116,7 @@ class Crew:
             _say(process, "go")
         found = json.loads(_hear(self.honest))
         answered = json.loads(_hear(self.hostile))
-        return stage.quantile(sorted(found["seconds"]), 0.99), found["failed"], answered
+        return sorted(found["seconds"]), found["failed"], answered
 
 
 def _say(process: subprocess.Popen[str], line: str) -> None:
@@ -199,7 +199,8 @@ def measure(place: str, home: Path, names: Sequence[str], rounds: int, seconds: 
             for name in names:
                 quiet, refused, _ = crew.run(seconds, "")
                 attacked, more, calls = crew.run(seconds, name)
-                pairs[name].append(Pair(quiet, attacked, [*refused, *more]))
+                tails = (stage.quantile(quiet, 0.99), stage.quantile(attacked, 0.99), stage.quantile(attacked, 0.5))
+                pairs[name].append(Pair(*tails, [*refused, *more]))
                 answered[name] = {
                     key: answered[name].get(key, 0) + calls.get(key, 0) for key in {*answered[name], *calls}
                 }
@@ -220,12 +221,14 @@ def show(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     names = options.names or list(KINDS)
-    takes = len(names) * len(options.on) * options.rounds * 2 * options.seconds * 1.3 + 30 * len(options.on)
+    takes = len(options.on) * (30 + len(names) * options.rounds * 2 * (options.seconds + 0.7))
     print(
         f"{len(names)} kinds, {options.rounds} pairs each: about {takes / 60:.0f} minutes", file=sys.stderr, flush=True
     )
     if not options.json:
-        print("where      kind                    quiet   p99 attacked  times (from, to)       above (from, to)")
+        print(
+            "where      kind                    quiet   p99 attacked   (p50)  times (from, to)       above (from, to)"
+        )
     rows: list[Row] = []
     for place in options.on:
         with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,10 @@ CALLER = Caller(unit="H55.24", recipient="H55.12", period="2026-11", waiting="x"
 
 def row(*pairs, **answered):
     return Row(
-        "sqlite", "recalls@44", [Pair(quiet, attacked, ()) for quiet, attacked in pairs], answered or {"sent": 1}
+        "sqlite",
+        "recalls@44",
+        [Pair(quiet, attacked, attacked / 2, ()) for quiet, attacked in pairs],
+        answered or {"sent": 1},
     )
 
 
@@ -50,7 +53,7 @@ def test_a_kind_holds_by_the_median_of_its_pairs():
 
 
 def test_a_refused_honest_call_or_no_attack_at_all_is_a_fault():
-    refused = Row("sqlite", "recalls@44", [Pair(0.02, 0.02, ["503 hub-busy"])], {"sent": 2})
+    refused = Row("sqlite", "recalls@44", [Pair(0.02, 0.02, 0.01, ["503 hub-busy"])], {"sent": 2})
     assert refused.faults == ["1 honest calls refused: 503 hub-busy"]
     assert "MISSED" in refused.describe()
     assert row((0.02, 0.02), failed=1).faults == ["nothing was sent"]
@@ -87,6 +90,6 @@ def test_the_small_form_measures_and_gives_a_verdict(place, capsys):
     assert ended.value.code in (0, 1)
     for kind in ("recalls@200", "SyncDossiers"):
         (line,) = (each for each in said.out.splitlines() if each.startswith(f"{place:<10} {kind} "))
-        assert re.search(r" ms +\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\) .* (holds|MISSED)  .*sent:\d", line), line
+        assert re.search(r" ms \(\d+\) +\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\) .* (holds|MISSED)  .*sent:\d", line), line
         assert not re.search(r"=(?!hub-busy)|[A-Z]\w+Error", line), f"the attack is not what it should be: {line}"
     assert re.search(r"none refused: (all 2 hold|missed by \d of 2: )", said.err)

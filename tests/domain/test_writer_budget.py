@@ -40,10 +40,11 @@ def test_the_hubs_own_work_owes_nothing_and_strangers_do():
     assert budget.find_resting(0.0) == {STRANGERS.name, "b"}
 
 
-def test_nobody_waits_longer_than_a_minute_alone():
+def test_nobody_waits_longer_than_ten_seconds_alone():
+    """The machine may have stood still."""
     budget = WriterBudget()
     budget.charge("a", 900.0, 900.0, 0.0)
-    assert budget.find_rest(0.0) <= 60.0
+    assert budget.find_rest(0.0) == pytest.approx(10.0)
 
 
 def test_a_writer_that_is_always_busy_is_told_with_who_keeps_it_busy():

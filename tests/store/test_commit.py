@@ -1,5 +1,6 @@
 """Group commit: what gathers shares one commit, and one step that fails never fails its neighbours."""
 
+import pickle
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -557,3 +558,23 @@ def test_a_set_and_a_repeated_step_are_charged_to_those_who_brought_them(timed):
     run_all(clock, queued)
     used = made._measures.read(WRITER_SECONDS)
     assert [round(used[who.name,][0], 3) for who in (ONE, OTHER)] == [0.7, 0.1]
+
+
+def test_nobody_is_charged_with_a_database_that_did_not_answer(timed):
+    made, clock, queued, watch = timed
+
+    def fails(_tx):
+        watch.at += 9.0
+        raise Unready("journal-unavailable", "the server is away")
+
+    failed = made.admit(ONE, fails)
+    run_all(clock, queued)
+    assert refusal(failed).problem.code == "journal-unavailable"
+    done = made.admit(ONE, watch.takes(0.001))
+    run_all(clock, queued)
+    assert done.called
+
+
+def test_a_charged_step_of_a_worker_process_arrives_as_it_was_sent():
+    sent = ChargedStep(ONE.name, messages.record_message)
+    assert pickle.loads(pickle.dumps(sent)) == sent
