@@ -107,9 +107,11 @@ class WriterBudget:
         return frozenset(owner for owner, owed in self._owed.items() if owed > CREDIT)
 
     def find_long(self, now: float) -> frozenset[str]:
-        """Return the owners that owe something and whose next step is expected to exceed a turn, as the last one did."""
+        """Return the owners that owe much and whose next step is expected to exceed a turn, as the last one did."""
         self._pay(now)
-        return frozenset(owner for owner in self._owed if self._expected[owner] > TURN)
+        return frozenset(
+            owner for owner, owed in self._owed.items() if owed > CREDIT / 2 and self._expected[owner] > TURN
+        )
 
     def find_rest(self, now: float) -> float:
         """Return the seconds until one of those that wait may go on; 0 if none waits."""

@@ -23,14 +23,14 @@ def test_a_long_step_is_owed_until_time_has_paid_it():
     assert budget.find_resting(1.0 / SHARE - 0.01) == {"a"}
     assert budget.find_resting(1.0 / SHARE + 0.01) == frozenset()
     assert budget.find_long(1.0 / SHARE + 0.01) == {"a"}, "its next one may be as long"
-    assert budget.find_long((1.0 + CREDIT) / SHARE + 0.01) == frozenset()
+    assert budget.find_long((1.0 + CREDIT / 2) / SHARE + 0.01) == frozenset(), "it owes little now"
 
 
 def test_a_few_long_steps_of_an_honest_partner_are_borne():
     budget = WriterBudget()
     for _ in range(8):
         budget.charge("a", 2 * TURN, 2 * TURN, 0.0)
-    assert budget.find_resting(0.0) == frozenset()
+    assert budget.find_resting(0.0) == budget.find_long(0.0) == frozenset()
 
 
 def test_the_hubs_own_work_owes_nothing_and_strangers_do():
