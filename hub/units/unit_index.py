@@ -24,7 +24,7 @@ class PackedTexts:
     """Texts packed into one byte string. `find` needs them in ascending order."""
 
     _octets: bytes
-    _ends: array[int]  #: the start offset of each text, and the end of the last one
+    _ends: "array[int]"  #: the start offset of each text, and the end of the last one
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:

@@ -69,6 +69,7 @@ def make_release(said: argparse.Namespace) -> None:
     changes = read_changes(version)
     (to / "CHANGES.md").write_text(changes, "utf-8")
     [wheel] = to.glob("*.whl")
+    try_interpreters(wheel, draft=said.draft)
     make_package(said, version, epoch, wheel, to, changes)
     (to / "Containerfile").write_text((ROOT / "packaging/Containerfile").read_text("utf-8"), "utf-8")
     sums = checksums.write_checksums([file for file in to.iterdir() if file.is_file()], to)
@@ -77,6 +78,13 @@ def make_release(said: argparse.Namespace) -> None:
     else:
         print("NOT SIGNED: no --key", file=sys.stderr)
     print(f"{to}:", *sorted(file.name for file in to.iterdir()), sep="\n  ")
+
+
+def try_interpreters(wheel: Path, *, draft: bool) -> None:
+    """Run a hub of *wheel* with the oldest and the newest Python promised; without one of them only a draft is made."""
+    environ = os.environ | {"WHEEL": str(wheel)} | ({} if draft else {"CI": "true"})
+    command = [sys.executable, "-m", "pytest", "-q", "tests/process/test_interpreters.py"]
+    subprocess.run(command, cwd=ROOT, env=environ, check=True)
 
 
 def make_package(said: argparse.Namespace, version: str, epoch: int, wheel: Path, to: Path, changes: str) -> None:

@@ -56,7 +56,10 @@ class KeptRelease:
         Beside `hub.toml` lies `data/hub.db`, or `journal.sql` for `load_dump`.
         """
         with lzma.open(self.folder / f"{database}.tar.xz") as plain, tarfile.open(fileobj=plain) as packed:
-            packed.extractall(to, filter="data")
+            packed.extraction_filter = getattr(
+                tarfile, "data_filter", None
+            )  # Debian's 3.11.2 has neither it nor a warning
+            packed.extractall(to)
         return to / "hub"
 
 
