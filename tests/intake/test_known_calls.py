@@ -235,6 +235,19 @@ def test_an_addressee_is_compared_each_time(made, monkeypatch):
     assert opened(province, call("addressed", headers=headers))[0][0].code == "audience-mismatch"
 
 
+def test_a_known_form_that_addresses_the_hub_as_it_was_called_before_is_refused(made, monkeypatch):
+    """Another `public-url` was read since: the form is the same, the addressee is somebody else's."""
+    headers = LAYOUTS["addressed"]["headers"].replace("localhost", "truc.tinh.example")
+    before = province_of(attrs.evolve(made, public_url="https://truc.tinh.example"))
+    after = province_of(attrs.evolve(made, public_url="https://truc-moi.tinh.example"))
+    learn(before, "addressed", headers=headers)
+    body = call("addressed", headers=headers)
+    assert isinstance(without_parser(before, body, monkeypatch), verification.VerifiedCall)
+    found = opened(after, body)
+    assert found[0][0].code == "audience-mismatch"
+    assert found == usually(after, body, monkeypatch)
+
+
 def test_one_changed_octet_is_seen(province, monkeypatch):
     learn(province)
     body = call()
