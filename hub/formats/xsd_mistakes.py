@@ -100,7 +100,7 @@ class MistakeKind(StrEnum):
     ENUMERATION = "enumeration"
     RANGE = "range"
     TYPE = "type"
-    OTHER = "other"  #: said in the words of the library
+    OTHER = "other"  #: what has no kind of its own
 
 
 @attrs.frozen
@@ -498,20 +498,52 @@ def _other_mistake(error: XMLSchemaValidationError, element: _Element) -> XsdMis
         return XsdMistake(MistakeKind.UNEXPECTED, element, "", reason)
     if isinstance(error.validator, XsdElement) and len(element):
         return XsdMistake(MistakeKind.UNEXPECTED, element, "", say_children())
-    if said.startswith(_RANGE):
+    if kind := _TYPES.search(said):
+        return XsdMistake(MistakeKind.TYPE, element, "", say_type(error.obj, _TYPE_NAMES.get(kind[0], kind[0])))
+    if limits := _RANGE.search(said):
         reason = phrase(
             "“{found}” is out of range: {range}; write a number inside it",
             found=shorten_text(error.obj),
-            range=said.removeprefix(_RANGE),
+            range=_SIGNS.get(limits[1], limits[1]),
         )
         return XsdMistake(MistakeKind.RANGE, element, "", reason)
-    reason = phrase("{reason}; compare it with the schema", reason=said[:200])
-    return XsdMistake(MistakeKind.OTHER, element, "", reason)
+    fixed = getattr(error.validator, "fixed", None)
+    if fixed is not None and "fixed" in said:
+        found = (element.text or "") if etree.iselement(error.obj) else error.obj
+        return XsdMistake(MistakeKind.ENUMERATION, element, "", say_enumeration(found, [fixed]))
+    return XsdMistake(MistakeKind.OTHER, element, "", _say_other(said))
 
 
-#: What the library says before the range of a built-in type, and around the name of an attribute.
-_RANGE = "value must be "
+#: Around the name of an attribute, in the library's words; what it says of a value that is not of its built-in type, and
+#: of the range of such a type.
 _QUOTED = re.compile("'([^']+)'")
+_TYPES = re.compile(r"boolean(?= value$)|decimal$|QName$|hexadecimal(?= number$)|base64(?= encoding$)")
+_TYPE_NAMES = {"hexadecimal": "hexBinary", "base64": "base64Binary"}
+_RANGE = re.compile(r"value must be (\S+ <= x < \S+|(?:non )?(?:negative|positive))$")
+_SIGNS = {"negative": "x < 0", "positive": "x > 0", "non positive": "x <= 0", "non negative": "x >= 0"}
+
+
+def _say_other(said: str) -> Phrase:
+    """Return our sentence for what the library *said* in its own words, which no person reads."""
+    for words, sentence in _SENTENCES.items():
+        if re.search(words, said):
+            return sentence
+    return phrase("does not conform to the schema; compare it with the schema")
+
+
+#: A pattern of the library's words -> our sentence.
+_SENTENCES: Mapping[str, Phrase] = {
+    "nillable|xsi:nil": phrase("has the attribute xsi:nil, which it may not have so; remove the attribute"),
+    "content is empty": phrase("must be empty; remove what is inside"),
+    "abstract|blocked|can't be substituted": phrase(
+        "may not be used here; write an element or type that the schema allows"
+    ),
+    "duplicated": phrase("has a value that must occur once, and that another one has; write another"),
+    "missing key field": phrase("lacks the value that tells it from the others; write it"),
+    "not found for": phrase("refers to a value that is not there; write one that is"),
+    "prefix": phrase("uses a prefix that is not declared; declare it with xmlns"),
+    "not allowed": phrase("is not allowed here; remove it"),
+}
 
 
 def _say_length(rule: object, found: str) -> Phrase:

@@ -1,12 +1,17 @@
 """What a refused element is told: every mistake with its place, in words a person can follow, at a bounded cost."""
 
+import ast
+import re
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from lxml import etree
+from xmlschema import XMLSchemaValidationError, validators
 
 from hub.formats import xsd_mistakes, xsd_schemas
 from hub.formats.element_places import find_element_places
+from hub.formats.models import xsd_components
 from hub.formats.spool import Octets
 from hub.formats.xsd_mistakes import Explanation, MistakeKind, explain_schema_refusal
 from hub.language.catalogues import say_both
@@ -223,3 +228,73 @@ def test_no_pattern_keeps_the_process_busy(tmp_path: Path) -> None:
         (MistakeKind.PATTERN, "/outer/v"),
         (MistakeKind.PATTERN, "/outer/inner/v"),
     ]
+
+
+RARE = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:a" xmlns="urn:a" elementFormDefault="qualified">
+  <xs:element name="a"><xs:complexType><xs:sequence>
+    <xs:element name="fixed" type="xs:string" fixed="một" minOccurs="0"/>
+    <xs:element name="empty" minOccurs="0"><xs:complexType/></xs:element>
+    <xs:element name="number" type="xs:positiveInteger" minOccurs="0"/>
+    <xs:element name="octets" type="xs:hexBinary" minOccurs="0"/>
+    <xs:element name="key" type="xs:string" minOccurs="0" maxOccurs="9"/>
+  </xs:sequence></xs:complexType>
+  <xs:unique name="u"><xs:selector xpath="key"/><xs:field xpath="."/></xs:unique></xs:element></xs:schema>""".replace(
+    'xpath="key"', 'xpath="n:key" xmlns:n="urn:a"'
+)
+
+
+@pytest.mark.parametrize(
+    ("inside", "english"),
+    [
+        ("<fixed>hai</fixed>", "“hai” is none of the allowed values; write one of: một"),
+        ("<empty>x</empty>", "must be empty; remove what is inside"),
+        ("<number>0</number>", "“0” is out of range: x > 0; write a number inside it"),
+        ("<key>a</key><key>a</key>", "has a value that must occur once, and that another one has; write another"),
+        (
+            '<number xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
+            "has the attribute xsi:nil, which it may not have so; remove the attribute",
+        ),
+    ],
+)
+def test_a_rare_mistake_is_said_in_our_words_too(inside: str, english: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.xsd"
+    path.write_text(RARE)
+    assert english in [str(each.reason) for each in explained(f'<a xmlns="urn:a">{inside}</a>', path).mistakes]
+
+
+def library_sentences() -> set[str]:
+    """Return every text of the library that it would translate: what it says of documents, and of schemas."""
+    found = set()
+    for path in Path(validators.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
+                found |= {
+                    each.value
+                    for each in ast.walk(node)
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+    return found
+
+
+def list_words(sentence: str) -> set[tuple[str, ...]]:
+    """Return each three words that follow one another in *sentence*."""
+    words = re.findall(r"[\w']+", sentence)
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+#: Words that are ours too: both say them of the same thing.
+OURS = {("is", "not", "allowed"), ("not", "allowed", "here")}
+
+
+def test_no_sentence_of_the_library_reaches_a_person() -> None:
+    """Whatever it says of a document or of a schema is said in our words, in both languages."""
+    said, known = library_sentences(), {message.id for message in words.read(Language.VI)}
+    assert len(said) > 150
+    for sentence in said:
+        error = XMLSchemaValidationError(cast("Any", None), "x", sentence)
+        for told in (
+            xsd_mistakes._other_mistake(error, etree.Element("a")).reason,
+            xsd_components._say_fault(ValueError(sentence)),
+        ):
+            assert told.id in known, told.id
+            assert list_words(str(told)) & list_words(sentence) - OURS == set(), (sentence, str(told))

@@ -4,6 +4,7 @@ Knows xmlschema, which costs 0.15 s and 21 MB to import: import this file only w
 no network: `hub.formats.models.xsd_files` has gathered what the schema consists of.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -42,7 +43,7 @@ from hub.formats.models.xsd_model import (
     ValueVariety,
 )
 from hub.formats.xsd_schemas import XSD
-from hub.language.phrases import phrase, verbatim
+from hub.language.phrases import Phrase, phrase
 
 #: The most elements, wildcards and groups of a schema, and in the content of one type with all groups written out. The
 #: library's time grows with the square of those of one type: 2 s for 2,000, 14 s for 5,000.
@@ -78,9 +79,25 @@ def build_components(files: Mapping[str, bytes], main: str) -> XMLSchema10:
 
 
 def _unfit(main: str, error: Exception) -> ConfigurationFault:
-    reason = str(getattr(error, "message", "") or error).split("\n\n", 1)[0]
-    wrong = verbatim(" ".join(reason.split())[:500] or type(error).__name__)
-    return ConfigurationFault([Mistake(main, wrong, phrase("a schema without mistakes"))])
+    return ConfigurationFault([Mistake(main, _say_fault(error), phrase("a schema without mistakes"))])
+
+
+def _say_fault(error: Exception) -> Phrase:
+    """Return in our words where the library found the schema at fault, and what it misses, if it misses something."""
+    said, element = str(getattr(error, "message", "") or error), getattr(error, "elem", None)
+    if isinstance(error, RecursionError) or "depth" in said:
+        return phrase("it is nested too deeply to be examined")
+    missing = _MISSING.search(said)
+    if missing:
+        return phrase("it uses “{name}”, which no file declares", name=missing[1].rpartition("}")[2][:200])
+    if element is None:
+        return phrase("it cannot be read as a schema")
+    name = " ".join(filter(None, (str(element.tag).rpartition("}")[2], element.get("name") or element.get("ref"))))
+    return phrase("the schema rules are broken at “{element}”", element=name[:200])
+
+
+#: What the library says of a name that nothing declares.
+_MISSING = re.compile(r"(?:unknown|missing) (?:type|element|attribute|group|base type|attribute group) '([^']+)'")
 
 
 def _build(files: Mapping[str, bytes], main: str) -> XMLSchema10:
