@@ -80,6 +80,12 @@ def estimate_step_cost(adapter: object) -> int:
     return cost
 
 
+def keeps_progress(adapter: object) -> bool:
+    """Tell whether *adapter* goes on with a long message where its last conversation stood (`Request.progress`)."""
+    kept: bool = getattr(adapter, "keeps_progress", False)
+    return kept
+
+
 def answers_lookups(name: str) -> bool:
     """Tell whether the adapter *name* answers lookups: whether a class of its folder has the method `ask`."""
     folder = _folder(name)

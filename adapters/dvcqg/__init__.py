@@ -7,7 +7,8 @@ holds whole conversations.
 import hashlib
 import json
 from collections.abc import Generator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Self
 
 import attrs
 
@@ -68,42 +69,59 @@ SETTINGS = (
 #: Calls in one conversation. A longer message continues in another conversation, so that it does not hold its slot for
 #: ever.
 CALLS = 40
-#: How long the progress of a message is remembered.
-_MEMORY = timedelta(days=1)
-
 #: Why dossiers were refused; empty if all were accepted.
 Refusals = list[str]
+_SHOWN = 2000  #: characters of what was refused that are told
+
+
+@attrs.frozen
+class _Progress:
+    """What of a message is through, as the journal keeps it from one conversation to the next."""
+
+    size: int  #: the most items of a batch: with another size the batches are others
+    through: int = 0  #: batches that the portal has answered
+    going: bool = False  #: the next one was about to be sent
+    refused: int = 0  #: items that were refused
+    told: str = ""  #: why, as much as is told
+
+    @classmethod
+    def read(cls, kept: str | None, size: int) -> Self | None:
+        """Return what was *kept*; None if nothing was, or of batches of another *size*."""
+        found = None if kept is None else cls(*json.loads(kept))
+        return found if found is not None and found.size == size else None
+
+    def write(self) -> str:
+        """Return it as the journal keeps it."""
+        return json.dumps(attrs.astuple(self))
+
+    def go_on(self, refusals: Refusals) -> Self:
+        """Return the progress after the next batch, of which *refusals* were refused."""
+        told = "; ".join(filter(None, (self.told, *refusals)))[:_SHOWN]
+        return attrs.evolve(
+            self, through=self.through + 1, going=False, refused=self.refused + len(refusals), told=told
+        )
 
 
 @attrs.define
 class _Bringing:
-    """The delivery of one message: what is sent, and whether a part of it may be at the portal twice."""
+    """The delivery of one message: what is through, and whether a part of it may be at the portal twice."""
 
     session: PortalSession
     call: PortalCall
-    message: str  #: the hub's id
-    unsure: bool  #: an attempt before this one may have brought a part of it
-    batch: str = ""  #: name of the batch that is sent
+    unsure: bool  #: an attempt before this one may have brought the batch that is sent now
+    progress: _Progress
     twice: bool = False  #: a part of it may be there twice
-    #: the batch that the last conversation sent last; None: not remembered
-    _before: str | None = attrs.field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._before = self.session.endpoint.notes.recall(self._note, self.session.now)
+    def note_sending(self, *, known: bool) -> str | None:
+        """Note that the batch is sent now, and return what the journal is to keep before; None: as it has.
 
-    @property
-    def _note(self) -> str:
-        return f"{self.message} last"
-
-    def note_sending(self, *, known: bool) -> None:
-        """Note that the batch is sent now. *known*: the portal has what is in it, and knows that it is an update."""
-        if self.unsure and not known and self._before in (None, self.batch):
-            self.twice = True
-        self.session.endpoint.notes.keep(self._note, self.batch, self.session.now + _MEMORY)
-
-    def forget(self) -> None:
-        """Drop what is remembered: the delivery has ended."""
-        self.session.endpoint.notes.drop(self._note)
+        *known*: the portal has what is in it, and knows that it is an update.
+        """
+        self.twice = self.twice or (self.unsure and not known)
+        if self.progress.going or not self.progress.through:  # nothing is through, so nothing is to be kept
+            return None
+        self.progress = attrs.evolve(self.progress, going=True)
+        return self.progress.write()
 
 
 @attrs.frozen
@@ -118,6 +136,7 @@ class DvcqgPortal:
     share: str
     batch: int
     lists: tuple[str, ...]
+    keeps_progress = True
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the dossiers of a message in batches.
@@ -128,29 +147,23 @@ class DvcqgPortal:
             call = dossiers.read_dossier_message(consignment.content, self.word)
         except (Rejected, ValueError) as error:
             return Refused(str(error))
-        session, notes, refusals = PortalSession(self.endpoint, now), self.endpoint.notes, Refusals()
-        bringing = _Bringing(session, call, consignment.message.id, consignment.unsure is not None)
+        session, before = PortalSession(self.endpoint, now), _Progress.read(consignment.progress, self.batch)
+        unsure = consignment.unsure is not None and (before is None or before.going)
+        bringing = _Bringing(session, call, unsure, attrs.evolve(before or _Progress(self.batch), going=False))
         batches = tuple(dossiers.cut_batches(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
-        names = [f"{consignment.message.id} {at}/{len(batches)}" for at in range(len(batches))]
-        for at, (name, batch) in enumerate(zip(names, batches, strict=True)):
-            known = notes.recall(name, now)
-            if known is not None:
-                refusals += json.loads(known)
-                continue
+        for batch in batches[bringing.progress.through :]:
+            through = bringing.progress
             if session.calls >= CALLS:
-                # which these are is kept in memory only
-                return Postponed(now, f"{at} of {len(batches)} batches are there", unknown=True)
-            bringing.batch = name
+                return Postponed(
+                    now, f"{through.through} of {len(batches)} batches are there", progress=through.write()
+                )
             said = yield from self._bring(bringing, batch)
             if isinstance(said, Unavailable):
                 return said
-            notes.keep(name, json.dumps(said), now + _MEMORY)
-            refusals += said
-        for name in names:
-            notes.drop(name)
-        bringing.forget()
-        if refusals:
-            return Refused(f"{len(refusals)} of {len(call.items)}: {'; '.join(refusals)}"[:2000])
+            bringing.progress, bringing.unsure = bringing.progress.go_on(said), before is None and unsure
+        refused, told = bringing.progress.refused, bringing.progress.told
+        if refused:
+            return Refused(f"{refused} of {len(call.items)}: {told}"[:_SHOWN])
         return Accepted(f"{len(call.items)} of {len(call.items)}", twice=bringing.twice)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
@@ -215,8 +228,8 @@ class DvcqgPortal:
         session, call = bringing.session, bringing.call
         how = {"isUpdating": updating} if updating else {}
         body = {"madonvi": self._organ(call), "service": call.service, **how, "data": list(group)}
-        bringing.note_sending(known=updating == "True")
-        told = yield from session.ask(self.integrate, body, hands_over=True)
+        progress = bringing.note_sending(known=updating == "True")
+        told = yield from session.ask(self.integrate, body, hands_over=True, progress=progress)
         refused = isinstance(told, PortalAnswer) and not told.taken
         if not (refused and updating == "False" and len(group) == 1 and bringing.unsure):
             return told

@@ -61,7 +61,9 @@ class PortalEndpoint:
             notes=terms.notes,
         )
 
-    def request(self, path: str, body: Mapping[str, object], *, hands_over: bool = False) -> Request:
+    def request(
+        self, path: str, body: Mapping[str, object], *, hands_over: bool = False, progress: str | None = None
+    ) -> Request:
         """Return the request that posts *body* to *path*.
 
         `dstcode` is sent both where the guide puts it and where clients put it.
@@ -73,7 +75,7 @@ class PortalEndpoint:
             ("Charset", "utf-8"),
             ("dstcode", self.dstcode),
         )
-        return Request(url, write_portal_json(body), headers, hands_over=hands_over)
+        return Request(url, write_portal_json(body), headers, hands_over=hands_over, progress=progress)
 
 
 @attrs.define
@@ -87,14 +89,14 @@ class PortalSession:
     _chances: int = attrs.field(default=2, init=False)  #: how often it may still retry under another session
 
     def ask(
-        self, path: str, body: Mapping[str, object], *, hands_over: bool = False
+        self, path: str, body: Mapping[str, object], *, hands_over: bool = False, progress: str | None = None
     ) -> Generator[Request, Reply, PortalAnswer | Unavailable]:
         """Ask at *path*. Return the portal's answer, or why there is none."""
         while True:
             session = yield from self._enter()
             if isinstance(session, Unavailable):
                 return session
-            asked = self.endpoint.request(path, {"session": session, **body}, hands_over=hands_over)
+            asked = self.endpoint.request(path, {"session": session, **body}, hands_over=hands_over, progress=progress)
             reply = yield self._count(asked)
             told = self._read(reply)
             if isinstance(told, Unavailable) and hands_over:

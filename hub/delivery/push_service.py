@@ -461,7 +461,7 @@ class DeliveryService(Service):
                 told |= {"partner": claim.partner, "attempt": claim.number}
                 if self._tracer.tells(message.id, message.trace):
                     traceparent = f"{traceparent[:-2]}01"  # sampled: who gets it may tell its own spans of it, too
-                outcome = await self._hold(consignment, partner, last, traceparent)
+                outcome = await self._hold(claim, consignment, partner, last, traceparent)
                 told["outcome"] = name_outcome(outcome)
                 if isinstance(outcome, Unavailable):
                     told["failure"] = "unavailable"
@@ -478,12 +478,18 @@ class DeliveryService(Service):
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.in_doubt)
 
-    async def _hold(self, consignment: Consignment, partner: Partner, last: "_LastCall", traceparent: str) -> Outcome:
+    async def _hold(
+        self, claim: Claim, consignment: Consignment, partner: Partner, last: "_LastCall", traceparent: str
+    ) -> Outcome:
         adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
+        if adapters.keeps_progress(adapter):
+            progress = await self._journal.read(consignments.read_progress, claim)
+            consignment = attrs.evolve(consignment, progress=progress)
         size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
         conversation = adapter.deliver(consignment, self._now())
         step = await self._work(owner, size, _advance, conversation, None)
         while isinstance(step, Request):
+            await self._note_progress(claim, step.progress)
             began = self._clock.seconds()
             last.begin(step)
             try:
@@ -491,9 +497,16 @@ class DeliveryService(Service):
             finally:
                 last.seconds = self._clock.seconds() - began
             step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
+        if isinstance(step, Postponed):
+            await self._note_progress(claim, step.progress)
         if isinstance(step, Unavailable | Postponed) and last.was_in_doubt:
             return attrs.evolve(step, unknown=True)  # an adapter speaks of its last call
         return step
+
+    async def _note_progress(self, claim: Claim, progress: str | None) -> None:
+        """Have the journal keep what of a long message is through, before anything more goes out."""
+        if progress is not None:
+            await self._journal.write(claims.note_progress, claim, progress)
 
 
 def _add_traceparent(request: Request, traceparent: str) -> Request:

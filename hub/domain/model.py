@@ -401,6 +401,8 @@ class Consignment:
     unsure_until: datetime | None = None
     #: the partner's ids of what went to these recipients in the same lane before, so they are not this message's
     earlier: frozenset[str] = frozenset()
+    #: the last `Request.progress` since the message began to wait, for adapters with `keeps_progress`; None: none
+    progress: str | None = None
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -476,6 +478,9 @@ class Request:
     hands_over: bool = False  #: the call hands a message over: without an answer, the partner may have taken it
     #: texts that are not kept with the exchange, besides the secrets of the configuration: tokens and the like
     secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    #: what of a long message is through, and that this call goes on: written in the journal before the call is made, at
+    #: most 4,000 characters in the adapter's own words, and given to the next conversation as `Consignment.progress`
+    progress: str | None = None
 
 
 @attrs.frozen
@@ -531,6 +536,7 @@ class Postponed:
     until: datetime
     detail: str = ""
     unknown: bool = False  #: the partner may have taken the message, or a part of it
+    progress: str | None = None  #: as that of a `Request`: what is through; None: what the last request said
 
 
 Outcome = Accepted | Refused | Unavailable | Postponed

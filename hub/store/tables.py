@@ -386,6 +386,7 @@ attempt = sa.Table(
     sa.Column("exchange_octets", sa.Integer),  # kept for this attempt; of an exchange that was kept before: no body
     sa.Column("varying", sa.Text),  # JSON object of the headers that differ in every reply
     sa.Column("call_ms", sa.Integer),  # from the last request to its reply, in milliseconds
+    sa.Column("progress", sa.Text),  # what of a long message was through: the adapter's words; null: it said nothing
 )
 sa.Index("ix_attempt_message", attempt.c.message, attempt.c.partner)
 

@@ -34,9 +34,11 @@ class Portal:
     known: bool = False  #: it refuses what does not say rightly whether it has the dossier
     strict: bool = True  #: it does not take a session that another login has ended
     asked: list[tuple[str, dict[str, Any]]] = attrs.field(factory=list)
+    progress: str | None = None  #: what the hub's journal keeps of the message
 
     def answer(self, request):
         body = json.loads(request.body)
+        self.progress = request.progress or self.progress
         self.asked.append((urlsplit(request.url).path.rpartition("/")[2], body))
         return Reply(200, json.dumps(self._said(body)).encode())
 
@@ -66,6 +68,7 @@ def speak(conversation, portal, reply=None):
         while True:
             request = conversation.send(portal.answer(request))
     except StopIteration as end:
+        portal.progress = getattr(end.value, "progress", None) or portal.progress
         return end.value
 
 
@@ -168,13 +171,14 @@ def test_a_dossier_named_twice_in_a_message_comes_twice_in_its_order():
 
 
 def test_a_long_message_goes_in_batches_and_is_gone_on_with_where_it_stood():
-    adapter, portal = made(batch="10"), Portal()
+    portal = Portal()
     numbers = [f"A-{number}" for number in range(100)]
     outcomes: list[Any] = []
     while not outcomes or isinstance(outcomes[-1], Postponed):
-        outcomes.append(speak(adapter.deliver(sent(*numbers), NOW), portal))
+        following = attrs.evolve(sent(*numbers), progress=portal.progress)
+        outcomes.append(speak(made(batch="10").deliver(following, NOW), portal))
     assert outcomes[-1] == Accepted("100 of 100")
-    assert outcomes[0] == Postponed(NOW, "4 of 10 batches are there", unknown=True)
+    assert attrs.evolve(outcomes[0], progress=None) == Postponed(NOW, "4 of 10 batches are there")
     assert len(outcomes) == 3
     assert [len(body["data"]) for body in portal.writes()] == [10] * 10
     assert portal.there == set(numbers)
@@ -185,7 +189,7 @@ def test_what_was_refused_early_in_a_long_message_is_told_at_its_end():
     numbers = [f"A-{number}" for number in range(60)]
     outcome: Any = Postponed(NOW)
     while isinstance(outcome, Postponed):
-        outcome = speak(adapter.deliver(sent(*numbers), NOW), portal)
+        outcome = speak(adapter.deliver(attrs.evolve(sent(*numbers), progress=portal.progress), NOW), portal)
     assert isinstance(outcome, Refused)
     assert outcome.detail.startswith("1 of 60: A-3: ")
     assert portal.there == set(numbers) - {"A-3"}
@@ -200,25 +204,30 @@ class TestAfterALostAnswer:
         return attrs.evolve(consignment(content.encode()), **more)
 
     def test_a_step_of_progress_that_is_sent_again_may_be_there_twice(self):
-        adapter, portal = made(batch="1"), Portal()
-        lose(adapter.deliver(self.progress(), NOW), portal, 2)
-        assert speak(adapter.deliver(self.progress(unsure=NOW), NOW), portal) == Accepted("2 of 2", twice=True)
-        assert len(portal.writes()) == 3, "the first batch is known to be there"
-
-    def test_what_a_restart_forgets_may_be_there_twice(self):
         portal = Portal()
         lose(made(batch="1").deliver(self.progress(), NOW), portal, 2)
-        outcome = speak(made(batch="1").deliver(self.progress(unsure=NOW), NOW), portal)
-        assert outcome == Accepted("2 of 2", twice=True)
-        assert len(portal.writes()) == 4
+        following = self.progress(unsure=NOW, progress=portal.progress)
+        assert speak(made(batch="1").deliver(following, NOW), portal) == Accepted("2 of 2", twice=True)
+        assert len(portal.writes()) == 3, "the first batch is known to be there, whatever was forgotten since"
+
+    def test_of_batches_of_another_size_nothing_is_known(self):
+        portal = Portal()
+        lose(made(batch="1").deliver(self.progress(3), NOW), portal, 3)
+        following = self.progress(3, unsure=NOW, progress=portal.progress)
+        assert speak(made(batch="2").deliver(following, NOW), portal) == Accepted("3 of 3", twice=True)
 
     def test_what_goes_on_with_the_next_batch_is_not(self):
-        adapter, portal = made(batch="1"), Portal()
-        first = speak(adapter.deliver(self.progress(50), NOW), portal)
-        assert isinstance(first, Postponed)
-        assert first.unknown, "which are there is not kept on the disk"
-        assert speak(adapter.deliver(self.progress(50, unsure=NOW), NOW), portal) == Accepted("50 of 50")
+        portal = Portal()
+        assert isinstance(speak(made(batch="1").deliver(self.progress(50), NOW), portal), Postponed)
+        following = self.progress(50, unsure=NOW, progress=portal.progress)
+        assert speak(made(batch="1").deliver(following, NOW), portal) == Accepted("50 of 50")
         assert len(portal.writes()) == 50
+
+    def test_what_the_journal_keeps_of_a_long_message_is_bounded(self):
+        portal = Portal(bad={"A-1"})
+        speak(made(batch="1").deliver(self.progress(30), NOW), portal)
+        assert portal.progress is not None
+        assert len(portal.progress) < 4000
 
     def test_a_new_dossier_that_came_meanwhile_is_an_update_and_no_refusal(self):
         adapter, portal = made(), Portal()

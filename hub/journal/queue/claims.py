@@ -446,6 +446,19 @@ def release_lost_claims(
     return _give_back(tx, sa.and_(SENDING, lost), now, but=but, over=over, waits=False)
 
 
+def note_progress(tx: Transaction, claim: Claim, progress: str) -> None:
+    """Write what of a long message is through. It is kept with the attempt, and goes when that goes."""
+    if len(progress) > _LONGEST_PROGRESS:
+        raise ValueError(f"{len(progress)} characters of progress")
+    tx.execute(
+        sa.update(attempt).where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None)), {"progress": progress}
+    )
+
+
+#: Characters of `Request.progress`.
+_LONGEST_PROGRESS = 4000
+
+
 def release_claim(tx: Transaction, claim: Claim, now: datetime, *, begun: bool = True) -> int:
     """Release a claim of this node that it will not finish. The attempt does not count.
 

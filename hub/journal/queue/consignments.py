@@ -1,5 +1,6 @@
 """Reads the content of claimed messages for their adapters. Moves no delivery."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -71,6 +72,14 @@ def _read_unsure_end(tx: Transaction, claim: Claim) -> datetime | None:
     found = ends.where(delivery.c.id.in_(claim.deliveries), attempt.c.ended_at.is_not(None))
     ended = tx.scalars(found.order_by(attempt.c.ended_at.desc()).limit(1)).first()
     return max((each for each in (ended, claim.busy) if each is not None), default=None)
+
+
+def read_progress(tx: Transaction, claim: Claim) -> str | None:
+    """Return what an earlier attempt said last that is through of *claim*, since it began to wait; None: none did."""
+    same = (attempt.c.message == claim.message, attempt.c.partner == claim.partner)
+    to_the_same = attempt.c.recipients == json.dumps(claim.recipients)
+    found = sa.select(attempt.c.progress).where(*same, to_the_same, attempt.c.started_at >= claim.since)
+    return tx.scalar(found.where(attempt.c.progress.is_not(None)).order_by(attempt.c.id.desc()).limit(1))
 
 
 def _read_earlier(tx: Transaction, claim: Claim) -> frozenset[str]:
