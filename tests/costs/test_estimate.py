@@ -94,18 +94,22 @@ def test_what_is_estimated_below_the_threshold_costs_at_most_5_ms_more_than_an_h
     honest_form = {name: values[0] for name, values in module.FORMS.items()}
     honest = module.finish(module.build({}, honest_form), honest_form)
     module.read(honest)
-    basis = min(drawing.seconds_of(module.read, honest)[0] for _ in range(5))
+
+    def read_honest() -> float:
+        return min(drawing.seconds_of(module.read, honest)[0] for _ in range(5))
+
+    basis = read_honest()
     random = Random(16)
     found: list[tuple[float, bytes, drawing.Drawn]] = []
     while len(found) < PAIRS:
         drawn = drawing.draw(reader, module, random)
         content = _cheap(module, drawn, estimate)
         if estimate(content) < THRESHOLD:
-            seconds = drawing.seconds_of(module.read, content)[0]
-            for _ in range(12):  # of a machine with others on it the best of several counts
-                if seconds - basis > ROOM / 2:
-                    seconds = min(seconds, drawing.seconds_of(module.read, content)[0])
-            found.append((seconds - basis, content[:300], drawn))
+            more = drawing.seconds_of(module.read, content)[0] - basis
+            for _ in range(12):  # of a machine with others on it the best of several counts, beside an honest one then
+                if more > ROOM / 2:
+                    more = min(more, drawing.seconds_of(module.read, content)[0] - read_honest())
+            found.append((more, content[:300], drawn))
     dearest = max(found, key=lambda each: each[0])
     assert dearest[0] < ROOM, dearest
 

@@ -3,7 +3,6 @@
 import base64
 import gc
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -391,7 +390,7 @@ def crowded(inner, size=1_000_000):
 @pytest.mark.parametrize("inner", [b"<!---->", b"<a/><!---->", b"<![CDATA[]]>"])
 def test_what_stands_everywhere_costs_little(inner):
     """A comment was looked at by each element around it: ten times as much."""
-    assert drawing.seconds_of(safe_xml.scan_xml, crowded(inner))[0] < 1
+    assert drawing.least_seconds_of(safe_xml.scan_xml, crowded(inner), 1)[0] < 1
 
 
 @pytest.mark.slow
@@ -422,8 +421,10 @@ def test_a_header_has_10000_elements_and_attributes_at_most_and_is_read_no_furth
     safe_xml.scan_xml(call(5000))
     with pytest.raises(Rejected, match="more than 10000 elements and attributes in the Header"):
         safe_xml.scan_xml(call(5001))
-    begun = time.process_time()
-    for _ in range(20):
-        with pytest.raises(Rejected):
-            safe_xml.scan_xml(b"<s:Envelope><s:Header>" + b"<a/>" * 390_000)
-    assert time.process_time() - begun < 1.0, "what stands behind the bound is not looked at"
+
+    def scan_twenty() -> None:
+        for _ in range(20):
+            with pytest.raises(Rejected):
+                safe_xml.scan_xml(b"<s:Envelope><s:Header>" + b"<a/>" * 390_000)
+
+    effort.run_within(1, scan_twenty)  # what stands behind the bound is not looked at

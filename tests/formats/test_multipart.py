@@ -2,7 +2,6 @@
 
 import base64
 import re
-import time
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +11,7 @@ from hub.domain.errors import CallRefused
 from hub.formats import mime, spool
 from hub.formats.mime import read_content_id, read_related_header, split_mime_body
 from hub.formats.spool import Drawer, Octets
+from tests.effort import run_within
 from tests.mtom import PART, ROOT, Body
 
 ENVELOPE = b"<Envelope/>"
@@ -184,10 +184,13 @@ def test_a_content_type_that_may_be_read_in_two_ways_is_refused(header):
 
 
 def test_a_content_type_is_read_in_one_go_however_its_white_space_could_be_shared_out():
-    began = time.process_time()
-    with pytest.raises(CallRefused, match="multipart-broken"):
-        read_related_header(f'multipart/related{"; a=   " * 13}"')
-    assert time.process_time() - began < 2, "each empty value would make it four times as long"
+    """Each empty value would make it four times as long."""
+
+    def read() -> None:
+        with pytest.raises(CallRefused, match="multipart-broken"):
+            read_related_header(f'multipart/related{"; a=   " * 13}"')
+
+    run_within(2, read)
 
 
 def test_a_reference_is_a_cid_and_nothing_else():
@@ -271,8 +274,10 @@ def test_a_form_that_is_not_well_made_is_refused(body, header):
 
 
 def test_a_field_that_is_none_is_refused_in_no_time():
-    header = b"a:" + b" " * 100_000 + b"\xff"
-    began = time.process_time()
-    with pytest.raises(CallRefused, match="multipart-broken"):
-        mime._fields(header)
-    assert time.process_time() - began < 2, "each blank looked at from each would take a minute"
+    """Each blank looked at from each would take a minute."""
+
+    def read() -> None:
+        with pytest.raises(CallRefused, match="multipart-broken"):
+            mime._fields(b"a:" + b" " * 100_000 + b"\xff")
+
+    run_within(2, read)

@@ -313,9 +313,10 @@ def crowd(blocks):
 def test_ids_are_indexed_once_however_many_references_there_are():
     """Each Reference walked through every header block: 28 of them and 390,000 blocks took 13 s."""
     root = safe_xml.build_scanned_tree(crowd(100_000))  # no scan: it lets no such Header pass
-    seconds, said = drawing.seconds_of(
+    seconds, said = drawing.least_seconds_of(
         lambda content: wss_verify.verify_envelope(content, [stage.ME.certificate], NOW, max_age=timedelta(minutes=15)),
         root,
+        0.8,
     )
     assert said == ""
     assert seconds < 0.8
