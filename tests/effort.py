@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 def measure(work: Callable[[], T]) -> tuple[float, T]:
     """Return how many seconds of CPU *work* takes on the machine that bounds are stated for, and what it returns."""
-    before, begun = _scale.read(), thread_time()
+    before, begun = read_scale(), thread_time()
     found = work()
     spent = thread_time() - begun
-    return spent * min(before, _scale.read()), found
+    return spent * min(before, read_scale()), found
 
 
 def run_within(most: float, work: Callable[[], T]) -> T:
@@ -47,15 +47,20 @@ def run_within(most: float, work: Callable[[], T]) -> T:
     raise AssertionError(f"{min(spent):.3f} s of CPU, and {most:.3f} are the most")
 
 
+def read_scale() -> float:
+    """Return by how much the machine that bounds are stated for is slower than this one in this second."""
+    return _scale.read()
+
+
 @attrs.define
 class _Scale:
-    """By how much the machine that bounds are stated for is slower than this one."""
+    """The last calibration."""
 
     _found: float = 1.0
     _at: float = float("-inf")
 
     def read(self) -> float:
-        """Return it, as it is in this second."""
+        """Return it, made anew if it is old."""
         if monotonic() - self._at > _OLD:
             self._found, self._at = self._calibrate(), monotonic()
         return self._found

@@ -189,6 +189,14 @@ def test_a_news_fragment_of_no_kind_is_a_mistake(tmp_path):
     assert "+other.featrue.md" in done.stdout + done.stderr
 
 
+def test_no_test_measures_cpu_without_a_calibration_beside_it():
+    """A bound in seconds of this machine fails where the machine is busy; `./dev bench` states seconds, and asserts none."""
+    clock = re.compile(r"\b(?:process|thread)_time\(|\bperf_counter\(")
+    apart = (ROOT / "tests/bench", ROOT / "tests/effort.py")
+    files = [path for path in (ROOT / "tests").rglob("*.py") if not any(path.is_relative_to(each) for each in apart)]
+    assert [path.name for path in files if clock.search(path.read_text("utf-8"))] == [], "use tests/effort.py"
+
+
 def test_no_tracked_file_names_a_package_host():
     """Where packages come from is the business of the machine, not of the project."""
     hosts = "|".join(("py" + "pi", "python" + "hosted", "/sim" + "ple"))  # in halves: this file is tracked too
