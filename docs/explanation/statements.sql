@@ -43,7 +43,10 @@ SELECT found.number, message.id, message.kind, message.sender, message.document_
 FROM found
 JOIN message ON message.id = found.answered
 JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
-WHERE message.lane IS NOT NULL;
+WHERE message.lane IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM duty JOIN message AS late ON late.id = duty.message
+    WHERE duty.kind = 'deliveries' AND late.lane = message.lane
+);
 
 -- new statuses: what their lanes hold
 WITH asked (number, lane, recipient) AS (VALUES (?, ?, ?), (?, ?, ?))
@@ -90,7 +93,9 @@ FROM delivery
 WHERE delivery.message = ? AND delivery.recipient = ?;
 
 -- deliveries: the last id in the lane
-SELECT max(delivery.id) AS last
+SELECT max(delivery.id) AS last, EXISTS (SELECT *
+FROM duty
+WHERE duty.kind = 'deliveries') AS unmade
 FROM delivery
 WHERE delivery.lane = ?;
 
@@ -295,7 +300,10 @@ SELECT found.number, message.id, message.kind, message.sender, message.document_
 FROM found
 JOIN message ON message.id = found.answered
 JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
-WHERE message.lane IS NOT NULL FOR UPDATE OF delivery;
+WHERE message.lane IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM duty JOIN message AS late ON late.id = duty.message
+    WHERE duty.kind = 'deliveries' AND late.lane = message.lane
+) FOR UPDATE OF delivery;
 
 -- new statuses: what their lanes hold
 WITH asked (number, lane, recipient) AS (VALUES (%s::int, %s::text, %s::text), (%s::int, %s::text, %s::text))
@@ -342,7 +350,9 @@ FROM delivery
 WHERE delivery.message = %(of)s::VARCHAR AND delivery.recipient = %(reporter)s::VARCHAR FOR UPDATE;
 
 -- deliveries: the last id in the lane
-SELECT max(delivery.id) AS last
+SELECT max(delivery.id) AS last, EXISTS (SELECT *
+FROM duty
+WHERE duty.kind = 'deliveries') AS unmade
 FROM delivery
 WHERE delivery.lane = %(in)s::VARCHAR;
 

@@ -12,11 +12,12 @@ from twisted.internet.task import Clock
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
-from hub.domain.model import Attachment, Event
+from hub.domain.model import Attachment, Event, PacketKind
 from hub.intake.duty_service import EVERY, OWNER, PATIENCE, REST, DutyService, wait_for_facts
 from hub.intake.endpoint import JournalAccess
 from hub.journal import duties, events, messages
 from hub.journal import facts as journal_facts
+from hub.journal.queue import deliveries, outstanding_effects
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -126,6 +127,22 @@ def test_a_slice_that_breaks_the_hub_stays_and_is_tried_again(place, monkeypatch
         assert place.facts() == duties.SLICE
     place.clock.pump([EVERY] * 3)
     assert place.facts() == 2 * duties.SLICE
+
+
+def test_deliveries_are_made_and_stopped_beside_facts_and_the_delivery_service_is_woken(place, monkeypatch):
+    monkeypatch.setattr(outstanding_effects, "MADE_AT_ONCE", 1)
+    monkeypatch.setattr(outstanding_effects, "AT_ONCE", 1)
+    place.take(1, 3 * duties.SLICE)
+    with transactions.write_transaction(place.engine) as tx:
+        sent = messages.record_message(tx, entry(document("H55.13", "H55.01", "G22"), 2), ROUTES).id
+        recall = attrs.evolve(document("H55.13", "H55.01", "G22"), kind=PacketKind.RECALL, about="D1", document_id="R")
+        messages.record_message(tx, entry(recall, 3), ROUTES)
+    place.service.startService()
+    place.clock.pump([REST] * 12)
+    with transactions.read_transaction(place.engine) as tx:
+        assert {str(each.state) for each in deliveries.read_message_deliveries(tx, sent)} == {"dead"}
+        assert not outstanding_effects.read_outstanding_effects(tx)
+    assert (place.facts(), place.woken.times) == (3 * duties.SLICE + 2, place.database.admitted - 2)
 
 
 def test_what_a_packet_encloses_is_never_read_on_the_reactors_thread(place):
