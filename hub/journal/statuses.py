@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from hub.domain import local_time
 from hub.domain.errors import Rejected
-from hub.domain.model import DOCUMENTS, MessageState, Packet, PacketKind
+from hub.domain.model import DOCUMENTS, Delivery, MessageState, Packet, PacketKind
 from hub.edxml import changes
 from hub.edxml.packet import read_packet_date
 from hub.journal import facts
@@ -240,8 +240,9 @@ def route_status(
     if document is None:
         return ()
     goes: dict[str, Route] = {}
-    unmade = outstanding_effects.read_unmade_routes(tx, {document.id})
-    for made in (*deliveries.read_message_deliveries(tx, document.id), *unmade):
+    reached: list[Delivery | Route] = [*deliveries.read_message_deliveries(tx, document.id)]
+    reached += outstanding_effects.read_unmade_routes(tx, {document.id})
+    for made in reached:
         route = Route(made.recipient, made.partner, made.via, routes.find_first_state(made.partner))
         if routes.has_ended(made.recipient, on):
             with contextlib.suppress(Rejected):  # nobody continues its work alone: its old system is told

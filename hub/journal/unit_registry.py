@@ -4,7 +4,7 @@ A version of a unit has two times: the day from which it is in force, and the ti
 versions are only added, so that what was known earlier stays. Does not know which partner serves a unit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -63,6 +63,11 @@ def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
     Aliases are resolved for that day.
     """
     return UnitIndex.of(_units(tx, outside=True), on, list_registry_deeds(tx))
+
+
+def find_ending_units(tx: Transaction, codes: Collection[str]) -> set[str]:
+    """Return those of the units *codes* that have an end, past or future."""
+    return set(tx.scalars(sa.select(table.c.code).where(table.c.code.in_(list(codes)), table.c.until.is_not(None))))
 
 
 def find_registry_heir(tx: Transaction, code: str, on: date) -> str:

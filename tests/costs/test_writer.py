@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import attrs
@@ -15,6 +16,7 @@ import pytest
 from hub.domain.model import Fact, PacketKind, Record, Replaced
 from hub.edxml import changes
 from hub.journal import duties
+from hub.journal.queue import pickup
 from hub.services import list_services
 from tests.costs import drawing, load, writer
 from tests.costs.test_costs import SMALL
@@ -74,11 +76,15 @@ def require_turns(found, *what):
 @pytest.mark.parametrize("reader", RECORDED)
 def test_the_dearest_that_is_known_takes_no_more_than_a_turn(journal, reader):
     module, accepted = load(reader), False
-    for number, (counts, form) in enumerate([*module.WORST, *DEAR.get(reader, [])], 1):
+    for number, (counts, form) in enumerate(module.WORST + DEAR.get(reader, []), 1):
         found, was_accepted = record(journal, reader, drawing.filled(module, counts, form, SMALL), number)
         require_turns(found, counts, form)
         accepted = accepted or was_accepted
     assert accepted
+
+
+def is_shorter(most, content):
+    return len(content) < most
 
 
 def draw(journal, random, count, size=SMALL):
@@ -88,9 +94,7 @@ def draw(journal, random, count, size=SMALL):
         module = load(reader)
         drawn = drawing.draw(reader, module, random)
         share = size * drawn.share
-        counts = drawing.scaled(
-            module, drawn, lambda c: len(c) < size - drawing.SIGNED, lambda c, most=share: len(c) < most
-        )
+        counts = drawing.scaled(module, drawn, lambda c: len(c) < size - drawing.SIGNED, partial(is_shorter, share))
         content = module.finish(module.build(counts, drawn.form), drawn.form)
         found, _ = record(journal, reader, content, number)
         require_turns(found, counts, drawn.form)
@@ -155,6 +159,18 @@ class Sender:
             judged, packet=packet, routes=routes.route_all("me", told, NOW.date(), also=packet.removed)
         )
         return self.journal.record(judged)
+
+
+@pytest.mark.slow
+def test_a_message_to_many_is_fetched_and_confirmed_in_few_statements(journal):
+    """It takes more than a turn, because a partner has a message as a whole: but no statements for each recipient."""
+    sender, later = Sender(journal), NOW + timedelta(hours=1)
+    sender.send(*ALL[:1000])
+    name = f"00000000-0000-7000-8000-{1:012d}"
+    row, fetched = journal.count(pickup.fetch_message, "there", name, later)
+    waited, confirmed = journal.count(pickup.confirm_receipt, "there", name, None, later)
+    assert (row["id"], len(waited)) == (name, 999)
+    assert fetched.statements + confirmed.statements < 100
 
 
 @pytest.mark.slow

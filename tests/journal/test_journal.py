@@ -173,7 +173,7 @@ COSTS = {
     "other bytes": (4, lambda tx: messages.record_message(tx, entry(document(), 4, message_id="m1"), ROUTES)),
     "a status": (10, lambda tx: messages.record_message(tx, entry(status("03"), 5, partner="vpub"), ROUTES)),
     "a recall": (18, lambda tx: messages.record_message(tx, entry(recall(), 6), ROUTES)),
-    "what was recalled": (11, lambda tx: messages.record_message(tx, entry(document("H55.13", "G22.1"), 7), ROUTES)),
+    "what was recalled": (12, lambda tx: messages.record_message(tx, entry(document("H55.13", "G22.1"), 7), ROUTES)),
     # One of them asks which unit has the dossier: another may have continued it (docs/reference/dossiers.md).
     "a dossier": (7, lambda tx: dossier(tx, 8)),
 }

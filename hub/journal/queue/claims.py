@@ -31,6 +31,7 @@ from hub.journal.queue.deliveries import (
     lock_deliveries,
     make_doubled_event,
     record_delivery_end,
+    record_delivery_ends,
 )
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
@@ -332,20 +333,8 @@ def settle_claim(
     if state in _MAY_BE_STOPPED:
         halt_deliveries(tx, rows, now, state)
     if state is not DeliveryState.WAITING:
-        for row in rows:
-            if row.stopped is None or state not in _MAY_BE_STOPPED:
-                record_delivery_end(
-                    tx,
-                    claim.message,
-                    row.id,
-                    row.recipient,
-                    row.partner,
-                    state,
-                    now,
-                    verdict.reason,
-                    again=row.again,
-                    failed=row.failed,
-                )
+        ended = [row for row in rows if row.stopped is None or state not in _MAY_BE_STOPPED]
+        record_delivery_ends(tx, claim.message, ended, claim.partner, state, now, verdict.reason)
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     if verdict.pauses:
         partner_state.pause_partner(tx, claim.partner, reason=verdict.reason or "", by=HUB, now=now)

@@ -263,6 +263,45 @@ def read_delivery_row(row: sa.RowMapping | Mapping[str, Any]) -> Delivery:
     return Delivery(**fields | {"state": DeliveryState(row["state"])})
 
 
+def record_delivery_ends(
+    tx: Transaction,
+    message_id: str,
+    rows: Sequence[Row],
+    partner: str,
+    state: DeliveryState,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    """Record the end of the deliveries *rows* of one message to *partner*, as `record_delivery_end` does for each.
+
+    Those of a document that arrived for the first time are recorded together: there may be 2,000.
+    """
+    together: list[Row] = []
+    if state is DeliveryState.DELIVERED and len(rows) > 1:
+        found = _MESSAGE.first(tx, {"of": message_id})._asdict()
+        if found["service"] == DOCUMENTS and found["kind"] != PacketKind.STATUS:
+            together = [row for row in rows if not row.again and not row.failed]
+            said = {"reason": reason} if reason else {}
+            bodies = ({"recipient": row.recipient, "partner": partner} | said for row in together)
+            told = (
+                Event(f"delivery-{state}", now, message_id, row.id, body)
+                for row, body in zip(together, bodies, strict=True)
+            )
+            events.append_events(tx, *told)
+            day = find_local_day(now)
+            units = [row.recipient for row in together]
+            heirs = {
+                each: unit_registry.find_registry_heir(tx, each, day)
+                for each in unit_registry.find_ending_units(tx, units)
+            }
+            facts.record_facts(tx, [facts.make_received_fact(found, heirs.get(unit, unit), now) for unit in units])
+    done = {row.id for row in together}
+    for row in rows:
+        if row.id not in done:
+            marks = {"again": row.again, "failed": row.failed}
+            record_delivery_end(tx, message_id, row.id, row.recipient, partner, state, now, reason, **marks)
+
+
 def record_delivery_end(
     tx: Transaction,
     message_id: str,

@@ -1,6 +1,6 @@
 """Deliveries that partners fetch themselves: held until the partner has fetched and confirmed them. Sends nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -12,7 +12,7 @@ from hub.domain.lifecycle import DeliveryEvent, move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
 from hub.journal.queue import outstanding_effects
-from hub.journal.queue.deliveries import make_doubled_event, record_delivery_end
+from hub.journal.queue.deliveries import make_doubled_event, record_delivery_ends
 from hub.journal.replay_guard import refuse_replayed_call
 from hub.store.tables import FETCHABLE, UNALARMED, message
 from hub.store.tables import delivery as table
@@ -54,15 +54,14 @@ def fetch_message(
         raise Rejected(Problem("document-not-found", message_id))
     if not fresh and any(row.state == DeliveryState.HELD for row in rows):
         raise refuse_replayed_call(message_id)
-    for row in rows:
-        if row.state == DeliveryState.HELD:
-            tx.execute(
-                sa.update(table)
-                .where(table.c.id == row.id)
-                .values(state=move_delivery(DeliveryState.HELD, DeliveryEvent.FETCH), changed_at=now)
-            )
-            body = {"recipient": row.recipient, "partner": partner}
-            events.append_events(tx, Event("delivery-fetched", now, message_id, row.id, body))
+    if held := [row for row in rows if row.state == DeliveryState.HELD]:
+        state = move_delivery(DeliveryState.HELD, DeliveryEvent.FETCH)
+        _move(tx, held, {"state": state, "changed_at": now})
+        bodies = ({"recipient": row.recipient, "partner": partner} for row in held)
+        told = (
+            Event("delivery-fetched", now, message_id, row.id, body) for row, body in zip(held, bodies, strict=True)
+        )
+        events.append_events(tx, *told)
     found = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
     if found["archive"] is not None:
         raise Rejected(Problem("document-not-found", message_id))
@@ -101,29 +100,19 @@ def confirm_receipt(
     if not fresh and any(row.state == DeliveryState.FETCHED for row in rows):
         raise refuse_replayed_call(message_id)
     fetched = [row for row in rows if row.state == DeliveryState.FETCHED]
-    for row in fetched:
+    if fetched:
+        _move(tx, fetched, {"state": move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), "changed_at": now})
         # without an answer to an earlier attempt, with whatever partner, this is perhaps the second time
-        told = {} if row.unsure is None else {"unsure": None, "twice": True}
-        tx.execute(
-            sa.update(table)
-            .where(table.c.id == row.id)
-            .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now, **told)
-        )
-        if told:
-            events.append_events(tx, make_doubled_event(row, now))
-        record_delivery_end(
-            tx,
-            message_id,
-            row.id,
-            row.recipient,
-            partner,
-            DeliveryState.DELIVERED,
-            now,
-            None,
-            again=row.again,
-            failed=row.failed,
-        )
+        if doubled := [row for row in fetched if row.unsure is not None]:
+            _move(tx, doubled, {"unsure": None, "twice": True})
+            events.append_events(tx, *(make_doubled_event(row, now) for row in doubled))
+        record_delivery_ends(tx, message_id, fetched, partner, DeliveryState.DELIVERED, now, None)
     return [now - row.since for row in fetched]
+
+
+def _move(tx: Transaction, rows: Sequence[Any], values: Mapping[str, object]) -> None:
+    """Write *values* to all *rows*, which are locked: one statement, because a message may have 2,000 recipients."""
+    tx.execute(sa.update(table).where(table.c.id.in_([row.id for row in rows])).values(values))
 
 
 def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
