@@ -30,6 +30,7 @@ from hub.formats import mime
 from hub.formats.spool import Octets
 from hub.journal import blobs
 from hub.language.catalogues import say_both
+from hub.runtime.descriptors import SHORTAGE
 from hub.runtime.peer_check import read_peer_certificates
 from hub.store.group_commit import Journal
 
@@ -318,6 +319,7 @@ def write_early_refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
 
 def _broke(failure: Any, request: Request, tap: _Tap) -> None:
     """Close the connection of an answer that failed halfway, so that the caller notices."""
+    SHORTAGE.note_error(failure.value)
     log.error("console-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not tap.closed:
         request.loseConnection()

@@ -1007,6 +1007,9 @@ TERMS: Mapping[str, Term] = {
     "check/chain": Term(phrase("chain of events"), phrase("No event waits too long for its number.")),
     "check/queue": Term(phrase("writing to the journal"), phrase("Steps are written to the journal without delay.")),
     "check/disk": Term(phrase("disk space"), phrase("There is room on the disk.")),
+    "check/resources": Term(
+        phrase("files and memory"), phrase("The hub may open files and gets memory from the system.")
+    ),
     "check/keys": Term(
         phrase("the hub's keys and certificates"), phrase("The hub's certificates are valid and its key can sign.")
     ),

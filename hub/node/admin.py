@@ -34,6 +34,7 @@ from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
 from hub.node.workers.pool import WorkerPool
 from hub.runtime import disk_space, exposition
+from hub.runtime.descriptors import SHORTAGE
 from hub.runtime.thread_pool import Work
 from hub.services.links.probes import Link, LinkStanding
 from hub.soap import wsdl
@@ -62,6 +63,7 @@ CODES = {
     "chain": "behind",
     "queue": "not-written",
     "disk": "low",
+    "resources": "short",
     "keys": "unusable",
     "clock": "events-ahead",
     "revocation": "overdue",
@@ -151,7 +153,7 @@ async def measure_readiness(
     writer: WriterReading = WriterReading(),
     file: Detail = "",
 ) -> Readiness:
-    """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
+    """Check database, schema, chain, queue, resources, disk, keys, clock and revocation, and return the result.
 
     *key_flaw* returns why the hub's key cannot sign, or an empty text. *links* names the links that are down, or is
     empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
@@ -180,6 +182,7 @@ async def measure_readiness(
         if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
             reasons["clock"] = phrase("the journal has events of {oldest}", oldest=oldest)
     reasons["queue"] = journal.trouble()
+    reasons["resources"] = SHORTAGE.measure()
     reasons["disk"] = disk_space.describe_lacking_space(province.config) or ""
     reasons["keys"] = await key_flaw()
     for name, own in province.config.own:
@@ -457,6 +460,7 @@ def _json(request: Request, said: dict[str, object]) -> bytes:
 
 
 def _fail(failure: Any, request: Request, gone: list[object]) -> None:
+    SHORTAGE.note_error(failure.value)
     log.error("metrics-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not gone:
         request.setResponseCode(500)
@@ -464,6 +468,7 @@ def _fail(failure: Any, request: Request, gone: list[object]) -> None:
 
 
 def _broke(failure: Any, request: Request, gone: list[object]) -> None:
+    SHORTAGE.note_error(failure.value)
     log.error("readiness-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not gone:
         request.setResponseCode(500)

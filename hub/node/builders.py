@@ -61,11 +61,13 @@ from hub.node.day_change import DayChangeDetector
 from hub.node.event_chain import EventChainer
 from hub.node.heartbeat import Heartbeat
 from hub.node.open_work_follower import OpenWorkFollower
+from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
 from hub.node.search_indexer import SearchIndexer
 from hub.node.soap_port import IntakeParts, build_intake, watch_disks
 from hub.report.form import book
 from hub.report.output.reminder import ReturnedReports
+from hub.runtime.garbage import MemoryReturn
 from hub.runtime.thread_pool import WorkScheduler
 from hub.store import transactions
 from hub.store.group_commit import Database
@@ -190,6 +192,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         journal,
         heartbeat,
         scheduler,
+        MemoryReturn(reactor, run_in_reactor_pool(reactor)),
         follower,  # stops after the chainer has numbered the last events
         EventChainer(journal, reactor, frame.measures),
         SearchIndexer(journal, reactor),

@@ -1,9 +1,10 @@
 """Services that know no messages: listening ports over TLS, the locks of a hub, ordered start and stop."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hub.config import Listen
 from hub.domain.errors import ConfigurationFault
 from hub.formats import spool
 from hub.runtime import pidfile
+from hub.runtime.descriptors import SHORTAGE, is_reserved
 
 #: Maximum octets of a TLS record (RFC 8446, 5.1).
 _RECORD = 1 << 14
@@ -101,7 +103,7 @@ class Port(Service):
         Service.startService(self)
         factory = self._tls(self, False, self._site)
         port = self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
-        limit_accepts(port)
+        limit_accepts(port, getattr(self._site, "make_room", lambda: False))
         self._socket.close()  # the reactor has its own duplicate
 
     def stopService(self) -> Deferred[None] | None:
@@ -139,13 +141,31 @@ class DirectoryLockService(Service):
         self._locks.close()
 
 
-def limit_accepts(port: Any) -> None:
-    """Limit a listening *port* to `ACCEPTS` new connections per turn. Twisted's default begins at 100 and grows."""
+def limit_accepts(port: Any, make_room: Callable[[], bool] = lambda: False) -> None:
+    """Limit a listening *port* to `ACCEPTS` new connections per turn. Twisted's default begins at 100 and grows.
+
+    While only the reserve of descriptors is left, another connection is closed for each (*make_room* returns whether
+    there was one), and the new one waits for a turn; or else it is closed at once.
+    """
     accept = port.doRead
 
     def accept_some() -> None:
         port.numberAccepts = ACCEPTS  # Twisted adapts this number to the load
-        accept()
+        try:
+            file = os.dup(port.fileno())
+        except OSError as error:  # Twisted closes the connection by means of one descriptor that it keeps
+            SHORTAGE.note_error(error)
+            accept()
+            return
+        os.close(file)
+        if not is_reserved(file):
+            accept()
+            return
+        SHORTAGE.note_reserve()
+        if make_room():
+            return
+        with suppress(OSError):
+            port.socket.accept()[0].close()
 
     port.doRead = accept_some
 

@@ -36,6 +36,7 @@ from twisted.web.http import HTTPChannel, _IdentityTransferDecoder
 
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
+from hub.runtime.descriptors import count_reserve
 from hub.runtime.lazy_timer import LazyTimer
 from hub.runtime.peer_check import read_peer_certificates
 from hub.runtime.trust_sweep import PARTING
@@ -46,8 +47,8 @@ log = structlog.get_logger()
 
 #: Maximum open connections of one port; fewer where the process may not open that many files.
 MOST = 4000
-#: File descriptors kept free for the database, logs, pushes and spooled bodies.
-_RESERVE = 256
+#: File descriptors that the hub has open anyway: of its journal, ports, logs and processes.
+_OWN = 64
 #: Seconds within which a new connection must finish the handshake and begin a request.
 GREETING = 20
 #: Seconds within which a request must arrive whole, and an answer be sent: 40 MB at 1 Mbit/s.
@@ -87,7 +88,7 @@ def count_allowed_connections(processes: int = 1) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ports = 2  # SOAP and admin share them
     most = -(-MOST // processes)
-    return most if hard == resource.RLIM_INFINITY else max(64, min(most, (hard - _RESERVE) // ports))
+    return most if hard == resource.RLIM_INFINITY else max(1, min(most, (hard - count_reserve(hard) - _OWN) // ports))
 
 
 class BoundedChannel(HTTPChannel):
@@ -315,6 +316,13 @@ class BoundedChannel(HTTPChannel):
         self._limit.cancel()
         cast("Any", self.transport).abortConnection()
 
+    def end_unanswered(self) -> None:
+        """End the connection of a request that cannot be answered: with a status that needs no word, or at once."""
+        if self.requests and self.requests[0].startedWriting:
+            self.abort()
+        else:
+            self._end(b"503 Service Unavailable\r\nRetry-After: %d" % AGAIN)
+
     def read_peer(self) -> tuple[x509.Certificate, ...]:
         """Return the certificate that the client showed, and what it sent above it. Nothing before the handshake."""
         return read_peer_certificates(self.transport)
@@ -463,14 +471,19 @@ class Connections:
         If all are being answered, the port exceeds its maximum. `throttle.ANSWERING` and `BoundedSite.answering` limit
         that.
         """
-        while len(self) >= self.most:
-            oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
-            if oldest is None:
-                return
-            oldest.abort()
-            if self._closed % 1000 == 0:  # do not let a flood of connections flood the log
-                log.warning("connections-too-many", open=self.most, closed=self._closed + 1)
-            self._closed += 1
+        while len(self) >= self.most and self.close_one():
+            pass
+
+    def close_one(self) -> bool:
+        """Close the least useful connection. Return False if all are being answered."""
+        oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
+        if oldest is None:
+            return False
+        oldest.abort()
+        if self._closed % 1000 == 0:  # do not let a flood of connections flood the log
+            log.warning("connections-too-many", open=len(self) + 1, closed=self._closed + 1)
+        self._closed += 1
+        return True
 
     def _dispensable(self) -> tuple[dict[BoundedChannel, None], ...]:
         """Return the queues in the order in which their connections are closed.

@@ -28,6 +28,7 @@ from hub.language.phrases import phrase
 from hub.report.output import atom, outputs
 from hub.report.output.atom import AtomEntry
 from hub.report.signed import sealed
+from hub.runtime.descriptors import SHORTAGE
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
@@ -207,6 +208,7 @@ def _entry(one: ReportPublication, province: str, url: str) -> AtomEntry:
 
 
 def _broke(failure: Any, request: Request, gone: list[object]) -> None:
+    SHORTAGE.note_error(failure.value)
     log.error("public-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not gone:
         request.setResponseCode(500)

@@ -33,6 +33,7 @@ from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.intake import Intake, SignedResponse
 from hub.language.catalogues import say_both
 from hub.language.phrases import phrase
+from hub.runtime.descriptors import SHORTAGE, is_reserved
 from hub.runtime.disk_space import BodyReservation, SpoolReservations
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
@@ -114,7 +115,7 @@ class BoundedRequest(Request):
                 site.room()
                 if not self._hold(length):
                     self._take_room(length)
-                    self.content = self._drawer.file()
+                    self.content = _open_body_file(self._drawer)
             except Unready as unready:
                 self._refuse_unready(unready)
 
@@ -288,6 +289,15 @@ class BoundedRequest(Request):
         self.channel.loseConnection()
 
 
+def _open_body_file(drawer: Drawer) -> IO[bytes]:
+    """Open a file for a body. Raises Unready if it would be one of the hub's last descriptors."""
+    made = drawer.file()
+    if is_reserved(made.fileno(), lately=True):
+        SHORTAGE.note_reserve()
+        raise Unready("hub-busy", SHORTAGE.describe())
+    return made
+
+
 def _line(_timestamp: str, request: Request) -> str:
     """Return a line of the access log with wall clock time. The reactor's clock only measures durations."""
     return cast("str", combinedLogFormatter(datetimeToLogString(), request))
@@ -341,6 +351,10 @@ class BoundedSite(Site):
     def list_connections(self) -> list[BoundedChannel]:
         """Return every open connection of the port in this process."""
         return self._connections.list_open()
+
+    def make_room(self) -> bool:
+        """Close the least useful connection, because descriptors are short. Return whether there was one."""
+        return self._connections.close_one()
 
     def let_go(self, octets: int) -> None:
         """Release *octets* of memory that a body has reserved."""
@@ -429,7 +443,7 @@ class ServiceResource(Resource):
         except Unready as unready:
             return self._postpone(request, unready)
         body, drawer = request.take_body()
-        _ = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, leave)).addErrback(_lost)
+        _ = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, leave)).addErrback(_lost, request)
         return NOT_DONE_YET
 
     def _postpone(self, request: BoundedRequest, unready: Unready) -> int:
@@ -561,7 +575,11 @@ def _all(request: Request, name: bytes) -> list[str]:
     return [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(name, [])]
 
 
-def _lost(failure: Any) -> None:
+def _lost(failure: Any, request: BoundedRequest) -> None:
+    """End the connection of a call that could not be answered, not even with a fault."""
     if failure.check(CancelledError):
         return  # the caller disconnected before the answer was ready
+    if not request.gone:
+        request.channel.end_unanswered()
+    SHORTAGE.note_error(failure.value)
     log.error("answer-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

@@ -1,5 +1,6 @@
 """However many connections are open, whoever has business is served."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from hub.console.edge import Console
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted
+from hub.runtime.descriptors import Shortage
 from hub.runtime.disk_space import SpoolReservations
 from hub.runtime.trust_sweep import PARTING
 from hub.web import connection_limits
@@ -719,5 +721,33 @@ def test_the_process_takes_the_files_it_may_have(monkeypatch):
     asked = []
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 3000))
     monkeypatch.setattr("resource.setrlimit", lambda _, limits: asked.append(limits))
-    assert connection_limits.count_allowed_connections() == (3000 - 256) // 2
+    assert connection_limits.count_allowed_connections() == (3000 - 256 - 64) // 2
     assert asked == [(3000, 3000)]
+
+
+def test_a_large_body_gets_no_descriptor_of_the_reserve(spooling, monkeypatch):
+    monkeypatch.setattr("hub.web.soap_listener.is_reserved", lambda _file, *, lately: lately)
+    monkeypatch.setattr("hub.web.soap_listener.SHORTAGE", Shortage())
+    _, (line,) = uploads(spooling(100 * LARGE), "mine", 1)
+    assert b"503 Service Unavailable" in line.heard
+    assert b"hub-busy" in line.heard
+
+
+def test_where_only_the_reserve_is_left_the_least_useful_connection_goes():
+    port = Port()
+    known, silent = port.call(CALL), port.call()
+    assert port.site.make_room()
+    assert gone(known, silent) == [False, True]
+    assert port.site.make_room()
+    assert not port.site.make_room()
+
+
+def test_a_call_that_cannot_be_answered_is_ended_at_once():
+    port = Port()
+    line = port.call()
+    line.protocol.end_unanswered()
+    assert line.heard.startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n")
+    half = port.call()
+    half.protocol.requests = [SimpleNamespace(startedWriting=1, connectionLost=lambda _reason: None)]
+    half.protocol.end_unanswered()
+    assert gone(half) == [True]

@@ -15,7 +15,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from hub.domain.measures import Increments
-from hub.domain.model import Query
+from hub.domain.model import Detail, Query
 from hub.domain.sightings import Sighting, SightingKey
 from hub.store.journal_file import JournalInodes
 from hub.units.unit_index import UnitIndex
@@ -131,6 +131,8 @@ class Ping(NamedTuple):
 
 class Pong(NamedTuple):
     """Worker: the answer to a `Ping`."""
+
+    short: Detail = ""  #: which resources it lacks; empty: none
 
 
 class CountedWork(NamedTuple):

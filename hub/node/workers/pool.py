@@ -61,6 +61,7 @@ from hub.node.workers.channel import (
 from hub.node.workers.config_pickle import pack_config
 from hub.node.workers.remote_journal import KEPT, forget_routes
 from hub.runtime import logs
+from hub.runtime.descriptors import SHORTAGE, is_reserved
 from hub.runtime.shared_counts import SharedCounts
 from hub.store.group_commit import Journal
 from hub.store.journal_file import JournalInodes
@@ -290,10 +291,14 @@ class WorkerPool(Service):
             except BlockingIOError:
                 return
             except OSError as error:  # too many open files, or the peer has gone
+                SHORTAGE.note_error(error)
                 log.warning("connection-not-accepted", error=str(error))
                 self._pause()
                 return
             with found:
+                if is_reserved(found.fileno()):
+                    SHORTAGE.note_reserve()
+                    continue
                 found.setblocking(False)
                 if not self._give(found):
                     log.warning("connection-not-given")  # the workers have not taken those given before
@@ -459,8 +464,9 @@ class _WorkerProcess(ProcessProtocol):
     def _take(self, message: Any) -> None:
         self._heard = self._reactor.seconds()
         match message:
-            case Pong():
-                pass
+            case Pong(short):
+                if isinstance(short, Phrase):
+                    SHORTAGE.note(short)
             case CountedWork(increments):
                 self._pool.measures.add(increments)
             case SeenKeys(found):

@@ -4,6 +4,7 @@ It verifies, judges and signs, and lets the node's process write. It opens no po
 delivers nothing. It ends at once when the node's process ends, and after the calls in progress when it is told to stop.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -33,6 +34,8 @@ from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
 from hub.journal.upkeep import integrity
+from hub.language.catalogues import open_catalogues
+from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.soap_port import IntakeParts, build_intake, check_client, list_soap_peers, make_soap_site, watch_disks
 from hub.node.workers.channel import (
     CHANNEL,
@@ -55,6 +58,8 @@ from hub.node.workers.channel import (
 from hub.node.workers.config_pickle import unpack_config
 from hub.node.workers.remote_journal import RemoteJournal, RemoteQueryRunner, Requests
 from hub.runtime import logs
+from hub.runtime.descriptors import SHORTAGE, is_reserved
+from hub.runtime.garbage import MemoryReturn
 from hub.runtime.ports import ACCEPTS, DirectTlsFactory
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.span_export import SpanExport, make_tracer
@@ -164,7 +169,7 @@ class Worker:
                 case Result() | RequestFailure():
                     self._requests.tell(message)
                 case Ping():
-                    self.channel.send(Pong())
+                    self.channel.send(Pong(SHORTAGE.describe()))
                 case WorkerStart():
                     self._start(message)
                 case NewProvince(version, packed):
@@ -220,6 +225,7 @@ class Worker:
         factory.doStart()
         self._reads.startService()
         self._scheduler.startService()
+        MemoryReturn(reactor, run_in_reactor_pool(reactor)).startService()
         self._put_in_force(said.version)
         reactor.addReader(Inlet(self._inlet, self._serve))
         telling = LoopingCall(self._tell_measures)
@@ -248,14 +254,21 @@ class Worker:
         self.channel.send(InForce(version))
 
     def _serve(self, file: int, family: int) -> None:
+        if file < 0 or is_reserved(file):
+            SHORTAGE.note_reserve()
+            self._note_unserved(os.strerror(errno.EMFILE))
+            return
         try:
             self._reactor.adoptStreamConnection(file, socket.AddressFamily(family), self._factory)
         except OSError as error:  # or the peer has gone already
-            log.info("connection-not-served", error=str(error))
-            self._factory.counts.add(Counted.HANDED, self._factory.name, -1)
+            self._note_unserved(str(error))
         except Exception:
             log.exception("worker-failed")
             self._end(1)
+
+    def _note_unserved(self, why: str) -> None:
+        log.info("connection-not-served", error=why)
+        self._factory.counts.add(Counted.HANDED, self._factory.name, -1)
 
     async def _stop(self) -> None:
         """Finish the calls in progress, send their answers, and end."""
@@ -298,6 +311,7 @@ def run_worker(reactor: Any, wall: Callable[[], float], columns: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the node's process decides, also when the signal is sent to all
     globalLogBeginner.beginLoggingTo([logs.observer(sys.stdout)], redirectStandardIO=False)
+    open_catalogues()
     counts, inlet = partial(SharedCounts, COUNTS, columns=columns), socket.socket(fileno=CONNECTIONS)
     worker = Worker(reactor, wall, counts, inlet, os._exit)
     reactor.adoptStreamConnection(CHANNEL, socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel))
