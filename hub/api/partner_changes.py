@@ -32,6 +32,8 @@ from hub.monitoring.integration.reading import read_integration
 _SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
 _APPLY = phrase("true: make the change; else it is only judged and shown")
 _REASON = phrase("needed with apply; it is recorded")
+_ANY_UNIT = phrase("true: also where the partner may send for any unit from then on")
+_MAY_SEND_FOR_ALL = phrase("the partner may send for any unit from then on: send any_unit: true, or name its units")
 _PEM = phrase("certificate and its chain, PEM")
 _SECRETS = phrase("secrets to write; with another address or transport every one that the adapter uses")
 
@@ -54,6 +56,7 @@ class ApiPartnerAddition:
     set: Annotated[tuple[str, ...], phrase("KEY=VALUE, as after `partners set`")] = ()
     secrets: Annotated[tuple[ApiSecret, ...], _SECRETS] = ()
     certificate: Annotated[str | None, _PEM, LONG] = None
+    any_unit: Annotated[bool, _ANY_UNIT] = False
     reason: Annotated[str, _REASON] = ""
     apply: Annotated[bool, _APPLY] = False
 
@@ -67,6 +70,7 @@ class ApiPartnerChange:
     set: Annotated[tuple[str, ...], phrase("KEY=VALUE; of a list also KEY+=VALUE and KEY-=VALUE")] = ()
     unset: Annotated[tuple[str, ...], phrase("keys to remove, so that their default holds")] = ()
     secrets: Annotated[tuple[ApiSecret, ...], _SECRETS] = ()
+    any_unit: Annotated[bool, _ANY_UNIT] = False
     reason: Annotated[str, _REASON] = ""
     apply: Annotated[bool, _APPLY] = False
 
@@ -119,7 +123,7 @@ async def add_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         raise ApiProblem("not-found")
     added = None if wanted.certificate is None else _read_certificate(wanted.certificate)
     order = PartnerOrder(new=True, assignments=wanted.set, secrets=_read_secrets(wanted.secrets), added=added)
-    return await _order(parts, call, wanted.code, order, "")
+    return await _order(parts, call, wanted.code, order, "", any_unit=wanted.any_unit)
 
 
 async def change_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -128,7 +132,8 @@ async def change_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     if not wanted.set and not wanted.unset and not wanted.secrets:
         raise ApiProblem("order-unfit", flaws=[NamedFlaw("set", phrase("say what to change: set, unset, or secrets"))])
     order = PartnerOrder(assignments=wanted.set, unset=wanted.unset, secrets=_read_secrets(wanted.secrets))
-    return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
+    code = find_partner(parts, call).code
+    return await _order(parts, call, code, order, wanted.seen, any_unit=wanted.any_unit)
 
 
 async def add_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -164,7 +169,14 @@ def _read_certificate(text: str) -> bytes:
 
 
 async def _order(
-    parts: ApiParts, call: ApiCall, code: str, order: PartnerOrder, seen: str, *, leave: bool = True
+    parts: ApiParts,
+    call: ApiCall,
+    code: str,
+    order: PartnerOrder,
+    seen: str,
+    *,
+    leave: bool = True,
+    any_unit: bool = True,
 ) -> ConsoleResponse:
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
     kept = await parts.journal.read(find_kept_answer, call.token.prefix, call.key, call.request, call.now)
@@ -176,6 +188,8 @@ async def _order(
             return answer_value(ApiPartnerEdit.of(judged, applied=False), call)
         if judged.left and not leave:
             raise ApiProblem("order-unfit", flaws=[NamedFlaw("leave", _say_left(judged))])
+        if judged.edit.any_unit and not any_unit:
+            raise ApiProblem("order-unfit", flaws=[NamedFlaw("any_unit", _MAY_SEND_FOR_ALL)])
         reason = clean_reason(call.body.reason)
         await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
     except OrderRefused as refused:

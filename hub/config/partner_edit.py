@@ -41,6 +41,7 @@ class PartnerEdit:
     warnings: tuple[Mistake, ...] = ()
     units: tuple[str, ...] = ()  #: units of the partner that the registry lacks; they are added with it
     removed: bool = False  #: the partner goes
+    any_unit: bool = False  #: it may send for any unit, which it may not do now
 
 
 @attrs.frozen(kw_only=True)

@@ -146,6 +146,8 @@ def parse_partner_changes(
         else:
             _put(changes, key, "", name, _read_text(key, value))
     for key in unset:
+        if key == "calls":
+            raise AssignmentUnfit(phrase("calls cannot be removed: name what the partner may call, or nothing"))
         _put(changes, key, *_place_of(key), None)
     return changes
 

@@ -13,7 +13,7 @@ def write_partner_toml(
     name: str,
     certificates: Iterable[str],
     units: Iterable[str] = (),
-    calls: Iterable[str] = (),
+    calls: Iterable[str],
     receive: str = "none",
     url: str | None = None,
     adapter: str | None = None,
@@ -26,7 +26,7 @@ def write_partner_toml(
         f"name = {quote_toml(name)}",
         _list("certificates", certificates),
         _list("units", units),
-        *([_list("calls", calls)] if calls else []),
+        _list("calls", calls),
         f"receive = {quote_toml(receive)}",
     ]
     if url:

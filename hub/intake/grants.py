@@ -20,6 +20,8 @@ from hub.soap.wsdl import Contract
 BY_NAME = frozenset({lookups_operations.NAME})
 #: Allowed for every partner: the operation tells the caller only what it may do itself.
 OPEN = frozenset({f"{DOCUMENTS}.CheckPermission"})
+#: What a new partner may call if nobody says otherwise.
+NEW_CALLS = (DOCUMENTS,)
 #: A collected packet counts as sent by this operation.
 SEND = "SendDocument"
 

@@ -261,16 +261,29 @@ def find_grant_mistakes(config: Config) -> Iterable[Mistake]:
 
 
 def find_grant_warnings(config: Config) -> Iterable[Mistake]:
-    """Yield each partner that receives by fetching but may not call the operations for it.
+    """Yield each partner without `calls`, and each that fetches but may not call the operations for it.
 
-    Its deliveries would wait for ever.
+    The deliveries of the latter would wait for ever.
     """
     for partner in config.partners.values():
+        if partner.calls is None:
+            granted = ", ".join(grants.list_granted(partner, config)) or "–"
+            wrong = phrase("it is missing, so the partner may call {granted}", granted=granted)
+            expected = phrase("only what it needs: `lienthong partners grants {code} --propose`", code=partner.code)
+            yield Mistake(f"partners/{partner.code}.toml: calls", wrong, expected)
         needed = ("GetPendingDocumentIds", "GetDocument", "ConfirmReceived")
         lacks = [name for name in needed if not grants.is_granted(partner, config, DOCUMENTS, name)]
         if partner.receive is Receive.FETCH and lacks:
             wrong = phrase("it fetches, and may not call {lacks}", lacks=", ".join(lacks))
             yield Mistake(f"partners/{partner.code}.toml: calls", wrong, phrase("documents, or another receive"))
+
+
+def find_any_unit_warning(before: Partner | None, after: Partner) -> list[Mistake]:
+    """Return the warning that the partner may send for any unit, unless it may do so already."""
+    if ANY not in after.units or (before is not None and ANY in before.units):
+        return []
+    wrong = phrase("the partner may send for any unit")
+    return [Mistake(f"partners/{after.code}.toml: units", wrong, phrase("the units that it speaks for"))]
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:

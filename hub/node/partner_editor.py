@@ -41,9 +41,10 @@ from hub.config.revocation_cache import load_revocation_answers, set_revocation_
 from hub.config.writing import write_partner_toml
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB
+from hub.intake.grants import NEW_CALLS
 from hub.language.phrases import phrase
 from hub.monitoring.partner_view import list_certificate_files, list_partner_certificates
-from hub.node.consistency import find_added_mistakes, find_grant_warnings
+from hub.node.consistency import find_added_mistakes, find_any_unit_warning, find_grant_warnings
 from hub.node.dry_run import rehearse_mapping
 from hub.partner.adapter_settings import SECRET_FILE
 from hub.units.unit_index import UnitIndex
@@ -100,7 +101,7 @@ class PartnerEditor:
         changes = self._parse_changes(code, assignments, (), secrets, {})
 
         def write(*places: str) -> str:
-            return edit_toml(write_partner_toml(name=code, certificates=places), changes, _show(code))
+            return edit_toml(write_partner_toml(name=code, certificates=places, calls=NEW_CALLS), changes, _show(code))
 
         kept = (*self._make_folder(code, folder or {}), *self._lay_secrets(code, secrets))
         if content is None:
@@ -259,6 +260,8 @@ class PartnerEditor:
             files = (*files, *self._require_address(old.partners.get(code), partner, files))
         held = old.partners.get(code) if before else Partner(code=code, name=code, certificates=())
         warnings += [each for each in find_grant_warnings(new) if each.path.startswith(place)]
+        any_unit = find_any_unit_warning(held, partner)
+        warnings += any_unit
         named = [unit for unit in partner.units if unit != ANY]
         return PartnerEdit(
             code=code,
@@ -267,6 +270,7 @@ class PartnerEditor:
             changes=(*describe_partner_change(held, partner), *describe_file_edits(self.home, files)),
             warnings=tuple(warnings),
             units=tuple(unit for unit in named if units.canonical(unit) not in units),
+            any_unit=bool(any_unit),
         )
 
     def _require_address(self, old: Partner | None, new: Partner, files: Sequence[FileEdit]) -> tuple[FileEdit, ...]:

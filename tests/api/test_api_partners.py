@@ -165,6 +165,27 @@ def test_a_partner_is_added_and_removed(office: Office, program: Program) -> Non
     assert [each["partner"] for each in office.town.told("partner-removed")] == ["motcua"]
 
 
+def test_a_new_partner_gets_documents_and_any_unit_is_confirmed(office: Office, program: Program) -> None:
+    order = {"code": "motcua", "set": ["units=*"], "certificate": (office.home / "motcua.pem").read_text()}
+    order |= {"reason": "x"}
+    program.post("/partners", order)
+    assert '+calls = ["documents"]' in program.said["diff"]
+    assert "any unit" in str(program.said["warnings"])
+    assert program.post("/partners", order | {"apply": True}).status == 422
+    assert program.said["problems"][0]["name"] == "any_unit"
+    assert not (office.home / "partners/motcua.toml").exists()
+    assert program.post("/partners", order | {"apply": True, "any_unit": True}).status == 200
+    assert office.live.config.partners["motcua"].calls == ("documents",)
+    seen = see(program)["sha256"]
+    change = {"seen": seen, "set": ["units=*", "calls=documents"], "reason": "x", "apply": True}
+    assert program.post("/partners/soyte/settings", change).status == 422
+    assert program.post("/partners/soyte/settings", change | {"any_unit": True}).status == 200
+    later = {"seen": see(program)["sha256"], "set": ["name=Y"], "reason": "x", "apply": True}
+    assert program.post("/partners/soyte/settings", later).status == 200, "it may already"
+    unset = later | {"seen": see(program)["sha256"], "unset": ["calls"]}
+    assert program.post("/partners/soyte/settings", unset).status == 422
+
+
 def test_its_developers_get_the_checklist_and_the_kit(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     key = samples.make_sandbox_key(NOW)
     monkeypatch.setattr(kit, "make_sandbox_key", lambda _now: key)

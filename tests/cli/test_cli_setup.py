@@ -417,7 +417,48 @@ def test_only_what_is_named_changes_and_a_dry_run_changes_nothing(home: Path, ty
     found = read_config(home / "hub.toml", {}).partners["soyte"]
     assert (found.calls, found.tells) == ((), True)
     assert typed("partners", "add", "soyte", "--replace", "--calls", "default", "--tells", "none").exit_code == 0
-    assert kept.read_text("utf-8") == expected.replace('calls = ["documents", "mail"]\n', "")
+    assert kept.read_text("utf-8") == expected.replace('["documents", "mail"]', '["documents"]')
+
+
+def test_a_new_partner_may_use_documents_and_what_is_named_and_nothing_else(
+    home: Path, typed: Type, ca: sample_pki.Authority, tmp_path: Path
+) -> None:
+    certificate = issued(ca, tmp_path, "x")
+    told = typed("partners", "add", "a", "--certificate", certificate, "--unit", "H55.81")
+    assert "documents" in told.stderr
+    assert typed("partners", "add", "b", "--certificate", issued(ca, tmp_path, "y"), "--tells", "*").exit_code == 0
+    words = ("--certificate", issued(ca, tmp_path, "z"), "--tells", "*", "--calls", "mail,work.TellWork")
+    assert typed("partners", "add", "c", *words).exit_code == 0
+    none = ("--certificate", issued(ca, tmp_path, "n"), "--calls", "none", "--unit", "H55.82")
+    assert typed("partners", "add", "d", *none).exit_code == 0
+    found = read_config(home / "hub.toml", {}).partners
+    assert [found[code].calls for code in "abcd"] == [("documents",), ("documents",), ("mail", "work.TellWork"), ()]
+    assert 'calls = ["documents"]\n' in (home / "partners/a.toml").read_text("utf-8")
+
+
+def test_a_file_without_calls_goes_on_and_check_names_what_it_grants(home: Path, typed: Type, kept: Path) -> None:
+    checked = typed("check")
+    assert checked.exit_code == 0
+    assert "partners/soyte.toml: calls" in checked.stderr
+    assert "dossiers" in checked.stderr
+    assert all(f"partners/{code}.toml" not in checked.stderr for code in init_province.PARTNERS)
+    assert typed("partners", "add", "soyte", "--replace", "--name", "Sở Y tế").exit_code == 0
+    assert read_config(home / "hub.toml", {}).partners["soyte"].calls is None
+    assert typed("partners", "set", "soyte", "calls=documents").exit_code == 0
+    assert typed("check").stderr == ""
+    assert typed("partners", "set", "soyte", "--unset", "calls").exit_code == 2
+    assert read_config(home / "hub.toml", {}).partners["soyte"].calls == ("documents",)
+
+
+def test_a_partner_that_may_send_for_any_unit_is_added_at_once_and_warned_of(
+    typed: Type, ca: sample_pki.Authority, tmp_path: Path
+) -> None:
+    told = typed("partners", "add", "x", "--certificate", issued(ca, tmp_path, "x"), "--unit", "*")
+    assert told.exit_code == 0
+    assert "the partner may send for any unit" in told.stderr
+    again = typed("partners", "add", "x", "--replace", "--name", "X")
+    assert "any unit" not in again.stderr, "it may already"
+    assert typed("partners", "set", "sotttt", "units+=*").exit_code == 0
 
 
 def test_how_a_partner_receives_is_changed_in_its_place(home: Path, typed: Type, kept: Path) -> None:
@@ -438,6 +479,8 @@ def test_what_a_partner_may_call_is_shown_and_a_wrong_name_is_a_mistake(
 ) -> None:
     certificate = issued(ca, tmp_path, "soc")
     assert typed("partners", "add", "soc", "--certificate", certificate, "--tells", "*").exit_code == 0
+    soc = home / "partners/soc.toml"
+    soc.write_text(soc.read_text("utf-8").replace('calls = ["documents"]\n', ""), "utf-8")
     (shown,) = lines(typed("partners", "show", "soc", "--json"))
     assert (shown["tells"], shown["units"]) == ("*", [])
     assert shown["granted"] == ["incidents", "mail", "verdicts", "work.TellWork"]  # JudgeWork is granted by name only

@@ -375,7 +375,7 @@ class TestOtherServices:
         for name in ("id", "secret"):
             homes.lay_secret(home, "dossiers", name, "x")
         (home / "partners/dossiers.toml").write_text(
-            'certificates = []\nadapter = "soap"\nservices = ["dossiers"]\nunits = ["H55.77"]\n'
+            'certificates = []\nadapter = "soap"\nservices = ["dossiers"]\nunits = ["H55.77"]\ncalls = []\n'
             'url = "https://doitac.example.vn/x"\n[policy]\ntransport = "tls"\n[settings]\n'
             'mapping = "dossiers/dossiers.toml"\nsystem = "LT"\ntoken-url = "https://doitac.example.vn/token"\n'
             'client-id-file = "id"\nclient-secret-file = "secret"\n',

@@ -391,6 +391,21 @@ def test_a_partner_is_added_as_shown(office: Office, tmp_path: Path) -> None:
     assert limited.post("/partners", **NEW).status == 404
 
 
+def test_a_new_partner_gets_documents_and_any_unit_needs_a_tick(office: Office) -> None:
+    op = office.visit("op")
+    op.get("/partners?add=1")
+    typed = NEW | {"policy.transport": "tls", "units": "*", "calls": ""}
+    assert op.post("/partners", **typed).status == 200
+    assert "+calls = [&#34;documents&#34;]" in op.page
+    assert 'name="any_unit"' in op.page
+    shown = fields(op) | {"reason": "x"}
+    shown.pop("any_unit", None)
+    assert op.post("/partners", **shown).status == 422
+    assert not (office.home / "partners/motcua.toml").exists()
+    assert op.post("/partners", **shown | {"any_unit": "1"}).location == "/partners/motcua?done=added"
+    assert office.live.config.partners["motcua"].calls == ("documents",)
+
+
 def test_a_partner_that_the_hub_refuses_is_not_added(office: Office) -> None:
     op = office.visit("op")
     office.verdict = ReloadVerdict(ok=False, mistakes=(Mistake("listen", verbatim("port"), verbatim("free")),))

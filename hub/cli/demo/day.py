@@ -36,6 +36,7 @@ _SECRETS = {"vpcp/secret": "khoa-bi-mat-mau", "dvcqg/password": "mat-khau-mau"}
 
 #: `partners/CODE.toml` of the partners that are called otherwise than by SOAP.
 _VPCP = """name = "Trục liên thông văn bản quốc gia (mẫu)"
+calls = ["documents"]
 adapter = "vxp"
 receive = "push"
 url = "http://127.0.0.1:{port}/XrdAdapter/adapter"
@@ -51,6 +52,7 @@ first-retry = "200ms"
 max-retry = "2s"
 """
 _DVCQG = """name = "Cổng Dịch vụ công quốc gia (mẫu)"
+calls = ["categories"]
 adapter = "dvcqg"
 receive = "push"
 services = ["dossiers"]
@@ -218,7 +220,7 @@ def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
     (partners / "vpcp.toml").write_text(_VPCP.format(port=port, system=_SYSTEM), "utf-8")
     port = stage.open_office("dvcqg", "dvcqg")
     (partners / "dvcqg.toml").write_text(_DVCQG.format(port=port), "utf-8")
-    enrol_partner(site, ONE_STOP, "Phần mềm một cửa (mẫu)", _offices(town, scale))
+    enrol_partner(site, ONE_STOP, "Phần mềm một cửa (mẫu)", _offices(town, scale), calls=("dossiers", "reports"))
     shared.open_shared_services(stage, site, _offices(town, scale))
     events.open_event_systems(site, WATCHMAN, _offices(town, scale), town.fetching[0], AGENCIES[2])
 

@@ -10,12 +10,11 @@ if TYPE_CHECKING:
 
 
 def enrol_partner(
-    site: "Site", code: str, name: str, units: Sequence[str], *, calls: Sequence[str] = (), tells: bool = False
+    site: "Site", code: str, name: str, units: Sequence[str], *, calls: Sequence[str], tells: bool = False
 ) -> None:
     """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA.
 
-    *calls*: the operations it may call; empty means the default of its kind. *tells*: it may report figures about any
-    unit.
+    *calls*: the services and operations it may call. *tells*: it may report figures about any unit.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -36,6 +35,6 @@ def enrol_partner(
     sample_pki.write_secret(site.pki(f"partners/{code}.key"), pem)
     site.pki(f"partners/{code}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
     said = f'name = "{name}"\ncertificates = ["pki/partners/{code}.crt"]\nunits = {json.dumps(units)}\n'
-    said += f"calls = {json.dumps(calls)}\n" if calls else ""
+    said += f"calls = {json.dumps(calls)}\n"
     said += 'tells = "*"\n' if tells else ""
     (site.directory / "partners" / f"{code}.toml").write_text(said, "utf-8")

@@ -55,6 +55,7 @@ adapter = "{adapter}"
 receive = "push"
 services = ["{service}"]
 units = {units}
+calls = ["verdicts"]
 url = "http://127.0.0.1:{port}"
 
 [settings]

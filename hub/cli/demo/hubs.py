@@ -32,6 +32,7 @@ _HUBS = {
 }
 _FILE = """name = "{name}"
 units = ["{agency}"]
+calls = ["documents"]
 receive = "push"
 adapter = "{code}"
 url = "http://127.0.0.1:{port}{path}"

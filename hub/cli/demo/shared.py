@@ -83,7 +83,7 @@ def open_shared_services(stage: "Stage", site: "Site", offices: Sequence[str]) -
     (partners / f"{SERVICES}.toml").write_text(_NGSP.format(port=port), "utf-8")
     port = stage.open_office("dancu", "dancu")
     (partners / "dancu.toml").write_text(_DANCU.format(port=port), "utf-8")
-    enrol_partner(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", (), tells=True)
+    enrol_partner(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", (), calls=("mail",), tells=True)
     enrol_partner(site, OFFICERS, "Cán bộ một cửa tra cứu (mẫu)", offices, calls=("lookups",))
 
 

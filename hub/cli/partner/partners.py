@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from hub.cli.partner.writing import tell_warnings
 from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl, add_wsdl_options
 from hub.cli.screen import (
     PARTLY,
@@ -196,10 +197,14 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return dict(value.split("=", 1) for value in values)
 
 
-def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | str | None":
-    """Return the names in a LIST. `default` (what the partner's kind may call) stays a string."""
-    if value is None or value == DEFAULT:
-        return value
+def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | None":
+    """Return the names in a LIST. `default` are those of a new partner."""
+    from hub.intake.grants import NEW_CALLS
+
+    if value is None:
+        return None
+    if value == DEFAULT:
+        return NEW_CALLS
     return () if value == NONE else tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
@@ -252,7 +257,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     metavar=t("LIST"),
     callback=_names,
     help=t(
-        "Services and operations that it may call, separated by commas; none: nothing; default: by its kind.",
+        "Services and operations that it may call, separated by commas; none: nothing; default: documents, as for a new partner.",
     ),
 )
 @click.option(
@@ -293,7 +298,7 @@ def _add_partner(
     code: str,
     certificate_files: tuple[Path, ...],
     units: tuple[str, ...],
-    calls: tuple[str, ...] | str | None,
+    calls: tuple[str, ...] | None,
     tells: str | None,
     fetch: bool,
     push: str | None,
@@ -305,7 +310,6 @@ def _add_partner(
 ) -> None:
     from hub.cli.journal import open_journal
     from hub.config import ANY, editing, read_partner_change
-    from hub.config.writing import write_partner_toml
     from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
     from hub.node.consistency import find_partner_mistakes
@@ -323,7 +327,7 @@ def _add_partner(
     said: dict[str, Value] = {
         **({"name": name} if name else {}),
         **({"units": units} if units else {}),
-        **({} if calls is None else {"calls": None if isinstance(calls, str) else calls}),
+        **({} if calls is None else {"calls": calls}),
         **({"tells": "*" if tells == "*" else None} if tells else {}),
         **({"adapter": adapter} if adapter else {}),
         **({"policy": policy} if policy else {}),
@@ -332,7 +336,7 @@ def _add_partner(
         said |= {"receive": "fetch" if fetch else "push"} | _url(before, push)
 
     def text(certificates: tuple[str, ...]) -> str:
-        made = before or write_partner_toml(name=code, certificates=certificates)
+        made = before or _begin_file(code, certificates)
         return editing.edit_toml(made, {**({"certificates": certificates} if certificates else {}), **said}, shown)
 
     places = _places(home, code, before, certificate_files)
@@ -345,6 +349,7 @@ def _add_partner(
             known = unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))
         if mistakes := find_partner_mistakes(config, code, known, datetime.now(UTC)):
             raise ConfigurationFault(mistakes)
+        _tell_rights(screen, partner, known=bool(before))
         after = text(tuple(places))
         diff = editing.write_difference(before, after, shown)
         fields = {"code": code, "file": str(path), "diff": diff, "written": not dry_run}
@@ -468,6 +473,26 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
         screen.note(t("Nothing was written; add --yes to write it"))
     elif yes:
         screen.note(t("A running hub uses it after `lienthong reload`"))
+
+
+def _begin_file(code: str, certificates: Iterable[str]) -> str:
+    """Return the text of a new partner's file."""
+    from hub.config.writing import write_partner_toml
+    from hub.intake.grants import NEW_CALLS
+
+    return write_partner_toml(name=code, certificates=certificates, calls=NEW_CALLS)
+
+
+def _tell_rights(screen: Screen, partner: "Partner", *, known: bool) -> None:
+    """Tell what a new partner may call, and warn of one that may send for any unit from now on."""
+    from hub.config import read_config
+    from hub.node.consistency import find_any_unit_warning
+
+    if not known:
+        granted = say_granted(partner.calls or ()) or t("nothing")
+        screen.note(t("{code} may call {calls}", code=partner.code, calls=granted))
+    held = read_config(screen.config, set_aside=lambda _mistakes: None).partners.get(partner.code)
+    tell_warnings(screen, find_any_unit_warning(held, partner))
 
 
 def _url(before: str, push: str | None) -> "dict[str, Value]":

@@ -299,6 +299,7 @@ def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: 
     """Add the partner to the hub, or print the lines of its file."""
     from hub.cli.partner.partners import add_partner
     from hub.config.writing import write_partner_toml
+    from hub.intake.grants import NEW_CALLS
 
     if options.add:
         if not options.units:
@@ -310,6 +311,7 @@ def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: 
         name=code,
         certificates=[os.path.relpath(certificate, screen.config.absolute().parent)],
         units=options.units,
+        calls=NEW_CALLS,
         receive="push",
         url=url,
     )

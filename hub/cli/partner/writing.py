@@ -1,7 +1,7 @@
 """What the commands that change a partner have in common: they show the plan, write it, record it, and reload the hub."""
 
 import getpass
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hub.config.editing import FileEdit
     from hub.config.partner_edit import PartnerEdit
+    from hub.domain.errors import Mistake
     from hub.node.partner_editor import PartnerEditor
     from hub.store.transactions import Transaction
     from hub.units.unit_index import UnitIndex
@@ -77,7 +78,7 @@ def change_partner(
             "written": bool(edit.files) and not options.dry_run,
             "kept": [],
         }
-        _tell_warnings(screen, edit)
+        tell_warnings(screen, edit.warnings)
         if options.dry_run or not edit.files:
             screen.row(fields, colour_difference(edit.diff) or unchanged)
             if options.dry_run:
@@ -92,8 +93,9 @@ def change_partner(
     tell_or_reload(screen, config.data, editor.home, edit.files, reload=options.reload)
 
 
-def _tell_warnings(screen: Screen, edit: "PartnerEdit") -> None:
-    for warning in edit.warnings:
+def tell_warnings(screen: Screen, warnings: "Iterable[Mistake]") -> None:
+    """Print each warning as a note."""
+    for warning in warnings:
         screen.note(
             t(
                 "Warning: {place}: {wrong} ({expected})",

@@ -152,7 +152,6 @@ def _list_assignments(code: str, url: str | None, certificate: bytes | None, giv
     said = {
         "name": given["name"],
         "units": ",".join(given["units"]),
-        "calls": None if calls is None or isinstance(calls, str) else ",".join(calls),
         "tells": "*" if given["tells"] == "*" else None,
         "url": url,
         "adapter": "soap",
@@ -160,7 +159,8 @@ def _list_assignments(code: str, url: str | None, certificate: bytes | None, giv
         "policy.transport": None if certificate else "tls",
         **{f"policy.{key}": value for key, value in given["policy"].items()},
     }
-    return [f"{key}={value}" for key, value in said.items() if value]
+    granted = [] if calls is None else [f"calls={','.join(calls)}"]
+    return [*granted, *(f"{key}={value}" for key, value in said.items() if value)]
 
 
 def _gather(screen: Screen, config: "Config", asked: WsdlOptions) -> "list[GatheredFile]":

@@ -12,7 +12,7 @@ from hub.config.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting,
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import SECRET_FILE
 
-#: Written in the field `calls`: the partner may call nothing. An empty field: what its kind may call.
+#: Written in the field `calls`: the partner may call nothing.
 NOTHING = "none"
 #: Maximum characters of a field, and of a reason; the forms have the same limits.
 LONGEST, REASON = 4000, 500
@@ -37,7 +37,7 @@ _NEW: Mapping[str, str] = {
     f"{POLICY}.transport": "mutual-tls",
     "units": "",
     "services": "documents",
-    "calls": "",
+    "calls": "documents",
     "tells": "",
 }
 #: What a setting is for, where its key does not say it.
@@ -47,7 +47,7 @@ _MEANINGS: Mapping[str, Phrase] = {
     "url": phrase("The URL at which the hub calls it."),
     "adapter": phrase("The dialect that it speaks."),
     "units": phrase("Codes of its units, with commas between; *: it may send for any unit."),
-    "calls": phrase("What it may call, with commas between; none: nothing; empty: by its kind."),
+    "calls": phrase("What it may call, with commas between; none: nothing."),
     "services": phrase("Services whose messages are sent to it."),
     "lookups": phrase("Lookups that it answers."),
     "contracts": phrase("Other editions of contracts that it uses, SERVICE@EDITION."),

@@ -372,6 +372,8 @@ def _find_missing(wanted: _Wanted, judged: JudgedOrder, asked: ConsoleRequest) -
         return SAY_WHY
     if judged.left and asked.form.get("leave") != "1":
         return phrase("Deliveries to the partner are left. Tick that they stay in the journal, or replay them first.")
+    if judged.edit.any_unit and asked.form.get("any_unit") != "1":
+        return phrase("The partner may send for any unit from then on. Tick that it may.")
     return None
 
 
