@@ -38,6 +38,7 @@ from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.journal import messages, unit_registry
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import run_at_once
+from hub.security.encryption import CODES, KEY, Keyring, Safe
 from hub.services import list_services
 from hub.services.defined import DefinedService
 from hub.store import transactions
@@ -50,6 +51,8 @@ from tests.province import NOW, ROUTES, UNITS, document, entry
 
 PASSWORD = "mật khẩu thật dài"
 HOST = "hub.tinh.gov.vn:8444"
+#: Encrypts the secrets of one-time codes.
+KEYS = Keyring((Safe(b"k" * KEY, CODES),))
 CHEAP = passwords.HashCost(n=4)  # nobody guesses here
 #: A hash of no password that is soon compared.
 NOBODY = passwords.hash_password("", b"0" * 16, CHEAP)
@@ -68,7 +71,7 @@ class Town:
         self.backup: BackupSettings | None = None
         self.disk = DiskReader(maybeDeferred, Clock())
         self.budget = WriterBudget()
-        self.settings = ConsoleSettings()
+        self.settings = ConsoleSettings(keys=KEYS)
         self.live: Live | None = None  #: instead of what the others say
         self.manager: PartnerManaging | None = None
         self.trials: list[RuleTrial] = []  #: of other rules, that each node has kept

@@ -68,6 +68,7 @@ _FIELDS: Mapping[str, str] = {
     "certificate-unfit": "pem",
     "scopes-missing": "scopes",
     "days-unfit": "days",
+    "codes-keyless": "console.key-file",
 }
 
 
@@ -177,14 +178,17 @@ async def set_password(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 async def set_codes(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Give an account one-time codes."""
     name = call.text("user")
-    secret, uri = parts.desk.make_secret(name)
-    order = AccountOrder(act=AccountAct.SET_CODES, name=name, secret=secret)
+    try:
+        secret = parts.desk.make_secret(name)
+    except AccountRefused as refused:
+        raise make_problem(refused) from None
+    order = AccountOrder(act=AccountAct.SET_CODES, name=name, secret=secret.sealed)
     deed = parts.desk.carry_out(order, call.token.by, call.now)
 
     def write(view: AccountView) -> ApiAccountCodes:
         return ApiAccountCodes(account=ApiAccount.of(view))
 
-    return await _order(parts, call, deed, write, shown={"secret": secret, "uri": uri})
+    return await _order(parts, call, deed, write, shown={"secret": secret.text, "uri": secret.address})
 
 
 async def add_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

@@ -47,22 +47,24 @@ def read_lookup_settings(table: ConfigTable, home: Path) -> LookupSettings | Non
 
     Mistakes are in the table's list.
     """
-    written = table.text("key-file", "")
+    opened = read_safe(table, "key-file", home)
     cache, quota = _cache(table.table("cache")), _quota(table.table("quota"))
     table.close()
+    return None if opened is None else LookupSettings(safe=opened[0], key_file=opened[1], cache=cache, quota=quota)
+
+
+def read_safe(table: ConfigTable, key: str, home: Path) -> tuple[Safe, Path] | None:
+    """Return the safe of the file that *key* of the table names, and that file; None if it names none that can be used."""
+    written = table.text(key, "")
     if not written:
         return None
     file = home / written
     try:
-        opened = safe.open_safe(file)
+        return safe.open_safe(file), file
     except (OSError, ValueError) as error:
-        table.wrong(
-            "key-file",
-            phrase("{file} cannot be used: {error}", file=file, error=name_system_error(error)),
-            safe.KEY_EXPECTED,
-        )
+        wrong = phrase("{file} cannot be used: {error}", file=file, error=name_system_error(error))
+        table.wrong(key, wrong, safe.KEY_EXPECTED)
         return None
-    return LookupSettings(safe=opened, key_file=file, cache=cache, quota=quota)
 
 
 def _cache(table: ConfigTable) -> dict[str, timedelta]:

@@ -25,6 +25,7 @@ from hub.config import reports as reporting
 from hub.config.alerting import alerts as alerting
 from hub.config.alerting.alerts import AlertSettings
 from hub.config.identities import OwnIdentities
+from hub.config.lookups import LookupSettings
 from hub.config.partner_files import PartnerFileReader
 from hub.config.table import ConfigTable, describe_toml_error, parse_toml_parts
 from hub.config.trusting import is_authority
@@ -55,6 +56,7 @@ from hub.language.system_errors import name_system_error
 from hub.partner.adapter_settings import MAPPING, SECRET_FILE
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
+from hub.security.encryption import CODES, Keyring
 from hub.security.sample_pki import is_sample
 from hub.services import list_services
 from hub.services.defined import DefinedService
@@ -201,6 +203,7 @@ def read_config(
             *([("database.password-file", password_file)] if password_file else []),
             *([("feed.password-file", feed.password_file)] if feed else []),
             *([("lookups.key-file", lookups.key_file)] if lookups else []),
+            *((f"console.{key}", file) for key, file in console.key_files.items()),
             *([("alerts.operators.webhook-key-file", hook.key_file)] if (hook := operator_alerts.webhook) else []),
             *(
                 (f"console.providers.{name}.client-secret-file", one.secret_file)
@@ -226,7 +229,7 @@ def read_config(
         portal=portal,
         reports=attrs.evolve(reports, tellers=_list_tellers(partners)),
         replay=replay,
-        console=console,
+        console=_add_key(console, lookups),
         units=units,
         lookups=lookups,
         officials=signing,
@@ -544,8 +547,20 @@ def _console(table: ConfigTable, home: Path) -> ConsoleSettings:
     needed = table.flag("administrators-need-codes", default=False)
     certificates = table.flag("client-certificates", default=False)
     url, providers = openid.read_openid_providers(table, home)
+    opened = {key: asking.read_safe(table, key, home) for key in ("key-file", "former-key-file")}
     table.close()
-    return ConsoleSettings(needed, certificates, url, providers)
+    safes = tuple(each[0].of_use(CODES) for each in opened.values() if each)
+    files = {key: each[1] for key, each in opened.items() if each}
+    return ConsoleSettings(needed, certificates, url, providers, Keyring(safes), files)
+
+
+def _add_key(console: ConsoleSettings, lookups: LookupSettings | None) -> ConsoleSettings:
+    """Return the settings with the key of `[lookups]`: without `console.key-file` it encrypts the secrets of codes too."""
+    if lookups is None:
+        return console
+    safe, safes = lookups.safe.of_use(CODES), console.keys.safes
+    named = "key-file" in console.key_files
+    return attrs.evolve(console, keys=Keyring((*safes, safe) if named else (safe, *safes)))
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:

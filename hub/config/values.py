@@ -26,6 +26,7 @@ from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity, Signer
+from hub.security.encryption import Keyring
 from hub.services import Service, list_services
 from hub.services.defined import DefinedService
 
@@ -162,6 +163,9 @@ class ConsoleSettings:
     url: str = ""  #: the console's https address in browsers, without a path; needed with providers
     #: the OpenID providers at which users may sign in, by name
     providers: Mapping[str, OpenIdProvider] = attrs.field(factory=dict)
+    #: encrypt the secrets of one-time codes; without a key no account can be given codes
+    keys: Keyring = attrs.field(factory=Keyring)
+    key_files: Mapping[str, Path] = attrs.field(factory=dict)  #: files of keys that `[console]` names, by setting
 
 
 @attrs.frozen(kw_only=True)

@@ -32,6 +32,7 @@ from hub.console.users import User
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event
 from hub.journal import events
+from hub.security.encryption import Keyring
 from hub.store import transactions
 from hub.store.tables import console_code_wait, console_failure, console_session
 from hub.store.transactions import Transaction
@@ -309,9 +310,11 @@ def find_code_wait(tx: Transaction, sha256: str, now: datetime) -> CodeWait | No
 
 
 def begin_session_by_code(
-    tx: Transaction, wait: CodeWait, code: str, sha256: str, address: str, now: datetime
+    tx: Transaction, wait: CodeWait, code: str, keys: Keyring, sha256: str, address: str, now: datetime
 ) -> ConsoleSession | None:
     """Begin the session of a sign-in that waits for a code. Return None if it has ended, or for a wrong code.
+
+    *keys* decrypt the secret of the codes.
 
     A code that was accepted before is wrong. After `WRONG_CODES` the sign-in has ended.
     """
@@ -319,7 +322,7 @@ def begin_session_by_code(
     user = None if find_code_wait(tx, wait.sha256, now) is None else users.find_user(tx, wait.name)
     if user is None or user.locked_at is not None:
         return None
-    if not second_factor.use_code(tx, wait.name, code, now):
+    if not second_factor.use_code(tx, wait.name, code, keys, now):
         tx.execute(sa.update(console_code_wait).where(ours).values(wrong=console_code_wait.c.wrong + 1))
         tx.execute(sa.delete(console_code_wait).where(ours, console_code_wait.c.wrong >= WRONG_CODES))
         return None

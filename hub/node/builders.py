@@ -19,6 +19,7 @@ from twisted.application.service import Service
 
 from hub.config import Partner
 from hub.config.revocation_cache import RevocationAnswer
+from hub.console.sign_in.code_sealer import CodeSealer
 from hub.delivery.hand_over import HandOver
 from hub.delivery.http_transport import Sender
 from hub.delivery.imap_idle import MailWatch
@@ -198,6 +199,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         SearchIndexer(journal, reactor),
         SightingWriter(journal, reactor, frame.now, frame.sightings),
         OpenWorkFollower(journal, reactor),
+        CodeSealer(journal, live, reactor, frame.now, version("lienthong")),
         *([] if frame.alone else [CountFolder(journal, reactor)]),
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
     ]

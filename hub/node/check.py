@@ -22,6 +22,7 @@ from hub.config.database import find_sqlite_file
 from hub.config.partner_files import find_secret_file, is_path
 from hub.config.revocation_cache import RevocationAnswer
 from hub.config.table import is_credential
+from hub.console.sign_in import second_factor
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
@@ -37,6 +38,7 @@ from hub.partner.adapter_settings import SECRET_FILE
 from hub.report.form import book
 from hub.report.glance.settings import read_glance
 from hub.runtime import pidfile
+from hub.security.encryption import KEY_EXPECTED
 from hub.soap import wsdl
 from hub.store import move_marks, schema_version, transactions
 from hub.units.province import Province
@@ -74,11 +76,12 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     wrong = frozenset(map(_find_part, aside))
     known = () if wrong & _TRUST else heard.load_revocation_answers(config, now)
     heard.set_revocation_answers(config, known)
-    units, mistakes = _journal(config, find_local_day(now))
+    kept = list[Mistake]()
+    units, mistakes = _journal(config, find_local_day(now), kept)
     mistakes = [*aside, *mistakes, *flawed, *_find_mistakes(config, now, wrong)]
     if not wrong & {"soap", "admin", "syslog"}:
         mistakes += _ports(config, starting=starting)
-    warnings = [*_find_warnings(config, now, wrong)]
+    warnings = [*_find_warnings(config, now, wrong), *kept]
     for found, grave in _judge(config, now, wrong):
         (mistakes if grave else warnings).append(found)
     if units is None or aside:
@@ -152,8 +155,11 @@ def _defined_services(config: Config) -> tuple[Config, list[Mistake]]:
     return attrs.evolve(config, services=services), mistakes
 
 
-def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistake]]:
-    """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read."""
+def _journal(config: Config, today: date, warnings: list[Mistake]) -> tuple[UnitIndex | None, list[Mistake]]:
+    """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read.
+
+    Add what is only to be warned of to *warnings*.
+    """
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = phrase("a directory that this account may write")
         return None, [
@@ -179,6 +185,7 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
             if (back := lineage.find_put_back(tx, seen)) is not None:
                 mistakes.append(_describe_put_back(back))
             mistakes += _find_replaced(config, tx)
+            warnings += _find_unsealed_codes(config, tx)
             return unit_registry.read_unit_index(tx, today), mistakes
     except SQLAlchemyError as error:
         if transactions.is_damage_error(error):
@@ -253,6 +260,21 @@ def _reports(config: Config) -> Iterable[Mistake]:
 def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
     for wrong, expected, grave in config.identity.prove():
         yield Mistake("hub.toml: pki.key", wrong, expected), grave
+
+
+def _find_unsealed_codes(config: Config, tx: transactions.Transaction) -> Iterable[Mistake]:
+    """Yield the accounts whose secrets of one-time codes can be read in the journal, or by nobody."""
+    kept, place = second_factor.judge_secrets(tx, config.console.keys), "hub.toml: console.key-file"
+    if kept.readable and not config.console.keys.safes:
+        users = ", ".join(kept.readable)
+        wrong = phrase("without a key, the secrets of codes of {users} stand readable in the journal", users=users)
+        yield Mistake(place, wrong, KEY_EXPECTED)
+    if kept.lost:
+        wrong = phrase(
+            "no key decrypts the secrets of codes of {users}: they cannot sign in", users=", ".join(kept.lost)
+        )
+        expected = phrase("the former key as former-key-file, or new codes by `lienthong users totp NAME`")
+        yield Mistake(place, wrong, expected)
 
 
 def _secrets(config: Config) -> Iterable[Mistake]:

@@ -913,7 +913,7 @@ console_totp = sa.Table(
     "console_totp",
     metadata,
     sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), primary_key=True),
-    sa.Column("secret", sa.Text, nullable=False),  # in base32
+    sa.Column("secret", sa.Text, nullable=False),  # encrypted; of an earlier program in base32
     sa.Column("used", sa.BigInteger, nullable=False),  # the last time step whose code was accepted
     sa.Column("added_at", Instant, nullable=False),
 )

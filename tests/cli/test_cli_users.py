@@ -2,16 +2,20 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from hub.cli import lienthong
 from hub.config import read_config
 from hub.console import users
-from hub.console.sign_in import passwords
+from hub.console.sign_in import passwords, second_factor
+from hub.node.check import check_config
 from hub.store import transactions
+from hub.store.tables import console_totp
 from tests import homes
 from tests.console_town import CHEAP
 
@@ -97,13 +101,48 @@ def test_a_user_is_locked_and_unlocked(typed):
     typed("lock", "nobody", code=4)
 
 
-def test_one_time_codes_are_set_up_and_removed(typed):
+def kept_secrets(home):
+    engine = homes.engine_of(home)
+    with transactions.read_transaction(engine) as tx:
+        found = "".join(tx.scalars(sa.select(console_totp.c.secret)))
+    engine.dispose()
+    return found
+
+
+def test_without_a_key_nobody_is_given_codes_and_check_names_whose_can_be_read(home, typed):
+    typed("add", "an", "--role", "operator", "--password-file", "@word")
+    engine, config = homes.engine_of(home), home / "hub.toml"
+    with transactions.write_transaction(engine) as tx:
+        assert second_factor.enrol_user(tx, "an", "A" * 32, by="x", now=datetime.now(UTC))
+    before = config.read_text("utf-8")
+    config.write_text(before.replace('key-file = "pki/lookups.key"', ""), "utf-8")
+    typed("totp", "an", code=1)
+    (found,) = check_config(config, datetime.now(UTC)).warnings
+    assert "the secrets of codes of an stand readable" in str(found.wrong)
+    config.write_text(before, "utf-8")
+    with transactions.write_transaction(engine) as tx:
+        assert second_factor.seal_secrets(tx, read_config(config).console.keys, lambda: b"s" * 16) == 1
+    assert check_config(config, datetime.now(UTC)).warnings == ()
+    (home / "pki/lookups.key").rename(home / "pki/old.key")
+    (home / "pki/lookups.key").write_text(f"{'5' * 64}\n", "ascii")
+    (home / "pki/lookups.key").chmod(0o600)
+    (lost,) = check_config(config, datetime.now(UTC)).warnings
+    assert "no key decrypts the secrets of codes of an" in str(lost.wrong)
+    config.write_text(f'{before}\n[console]\nformer-key-file = "pki/old.key"\n', "utf-8")
+    assert check_config(config, datetime.now(UTC)).warnings == ()
+    with transactions.read_transaction(engine) as tx:
+        assert second_factor.judge_secrets(tx, read_config(config).console.keys).due == ("an",)
+    engine.dispose()
+
+
+def test_one_time_codes_are_set_up_and_removed(home, typed):
     typed("add", "an", "--role", "operator", "--password-file", "@word")
     (said,) = typed("totp", "An", "--json")
     assert said["name"] == "an"
     assert len(base64.b32decode(said["secret"])) == 20
     assert f"secret={said['secret']}" in said["uri"]
     assert [each["totp"] for each in typed("list", "--json")] == [True]
+    assert said["secret"] not in kept_secrets(home)
     (again,) = typed("totp", "an", "--json")
     assert again["secret"] != said["secret"]
     typed("totp", "an", "--remove")

@@ -64,7 +64,7 @@ from tests.console.test_console_codes import enrol
 from tests.console.test_console_messages import attempts
 from tests.console.test_console_partners import Office, form_of
 from tests.console.test_console_signing import get, hand_in
-from tests.console_town import HOST, Browser, Town
+from tests.console_town import HOST, KEYS, Browser, Town
 from tests.declaring import filled
 from tests.journal.test_open_work import settle, tell
 from tests.officials import BINH, by_signxml, official, officials
@@ -349,7 +349,9 @@ def make_office(home: Path) -> Office:
         officials=heads,
         backup=BACKUP,
         archive=Path("/luu-tru"),
-        console=ConsoleSettings(client_certificates=True, url=f"https://{HOST}", providers={"sso": PROVIDER}),
+        console=ConsoleSettings(
+            client_certificates=True, url=f"https://{HOST}", providers={"sso": PROVIDER}, keys=KEYS
+        ),
         replay=ReplaySettings(),
     )
     office.live.setup = Setup(attrs.evolve(province, config=config))

@@ -28,7 +28,7 @@ from hub.store import transactions
 from hub.store.tables import metadata
 from tests import pki
 from tests.browsing import chromium, window
-from tests.console_town import CHEAP, HOST, PASSWORD, Browser, Town
+from tests.console_town import CHEAP, HOST, KEYS, PASSWORD, Browser, Town
 from tests.pki import pem
 
 NEW = "mật khẩu mới rất dài"
@@ -248,7 +248,7 @@ def test_the_last_administrator_keeps_the_codes_that_are_needed(town: Town, root
     order(root, "root", "set-codes")
     secret = secret_of(root)
     config: Any = root.pages.live.config
-    config.console = ConsoleSettings(administrators_need_codes=True)
+    config.console = ConsoleSettings(administrators_need_codes=True, keys=KEYS)
     root.sign_in("root")
     root.get("/sign-in/code")
     assert root.post("/sign-in/code", code=code_of(secret, town), next="/").status == 303

@@ -20,6 +20,7 @@ from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.journal.upkeep import successions
+from hub.security.encryption import Keyring
 from hub.store import transactions
 from hub.units.deeds import WORK, DeedOrder, Estate
 from tests.province import NOW, UNITS
@@ -110,7 +111,7 @@ def test_a_code_is_used_once_however_many_come_together(engine):
 
     def use() -> bool:
         with transactions.write_transaction(engine) as tx:
-            return second_factor.use_code(tx, "an", code, NOW)
+            return second_factor.use_code(tx, "an", code, Keyring(), NOW)
 
     with ThreadPoolExecutor(4) as pool:
         used = [one.result() for one in [pool.submit(use) for _ in range(4)]]
@@ -119,7 +120,7 @@ def test_a_code_is_used_once_however_many_come_together(engine):
         assert second_factor.has_codes(tx, "an")
         assert second_factor.list_users_with_codes(tx) == {"an"}
         assert second_factor.remove_codes(tx, "an", by="x", now=NOW)
-        assert not second_factor.use_code(tx, "an", code, NOW)
+        assert not second_factor.use_code(tx, "an", code, Keyring(), NOW)
 
 
 def test_a_password_alone_begins_a_wait_and_the_code_the_session(tx):
@@ -129,12 +130,12 @@ def test_a_password_alone_begins_a_wait_and_the_code_the_session(tx):
     assert wait == sessions.CodeWait(sessions.hash_session_word("w" * 43), "an")
     assert sessions.list_sessions(tx, NOW) == []
     code = TOTP(b"1" * 20, 6, SHA1(), 30).generate(int(NOW.timestamp())).decode()
-    assert sessions.begin_session_by_code(tx, wait, "0", "s" * 64, HERE, NOW) is None
+    assert sessions.begin_session_by_code(tx, wait, "0", Keyring(), "s" * 64, HERE, NOW) is None
     late = NOW + sessions.CODE_WAIT
-    assert sessions.begin_session_by_code(tx, wait, code, "s" * 64, HERE, late) is None
-    session = sessions.begin_session_by_code(tx, wait, code, "s" * 64, HERE, NOW)
+    assert sessions.begin_session_by_code(tx, wait, code, Keyring(), "s" * 64, HERE, late) is None
+    session = sessions.begin_session_by_code(tx, wait, code, Keyring(), "s" * 64, HERE, NOW)
     assert sessions.list_sessions(tx, NOW) == [session]
-    assert sessions.begin_session_by_code(tx, wait, code, "t" * 64, HERE, NOW) is None
+    assert sessions.begin_session_by_code(tx, wait, code, Keyring(), "t" * 64, HERE, NOW) is None
 
 
 PERSON = ProviderPerson("https://sso.example", "sub", "9f1c")

@@ -17,6 +17,6 @@ def stop_refused(refused: "AccountRefused") -> NoReturn:
     said = say(refused.why)
     if refused.code in _ABSENT:
         raise CommandStop(said, NOT_FOUND) from None
-    if refused.code == "name-taken":
+    if refused.code in {"name-taken", "codes-keyless"}:
         raise CommandStop(said) from None
     raise click.UsageError(said) from None

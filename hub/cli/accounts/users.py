@@ -269,28 +269,34 @@ def show_password(screen: Screen, row: "Mapping[str, object]", said: str, passwo
 @click.option("--remove", is_flag=True, help=t("Sign in without codes again."))
 @pass_screen
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
+    from hub.cli.accounts.limits import stop_refused
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.console.people.accounts import AccountRefused
+    from hub.console.people.desk import draw_up_secret
     from hub.console.sign_in import second_factor
     from hub.store import transactions
 
     name, config, by, now = _named(name), read_journal_config(screen), getpass.getuser(), datetime.now(UTC)
-    secret = second_factor.write_secret(secrets.token_bytes(second_factor.SECRET))
+    try:
+        octets, salt = secrets.token_bytes(second_factor.SECRET), secrets.token_bytes(16)
+        secret = None if remove else draw_up_secret(config, name, octets, salt)
+    except AccountRefused as refused:
+        stop_refused(refused)
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
-        if remove:
+        if secret is None:
             done = second_factor.remove_codes(tx, name, by=by, now=now)
         else:
-            done = second_factor.enrol_user(tx, name, secret, by=by, now=now)
+            done = second_factor.enrol_user(tx, name, secret.sealed, by=by, now=now)
     if not done and remove:
         raise CommandStop(t("there is no user {name} with one-time codes", name=name), NOT_FOUND)
     _must_be(done, name)
-    if remove:
+    if secret is None:
         screen.row({"name": name}, t("{name} signs in without codes.", name=name))
         return
-    address = second_factor.write_enrolment_address(secret, name, config.name)
     said = t(
         "Type this secret into the app of {name}, or show the address as a QR code. It is not shown again.", name=name
     )
-    screen.row({"name": name, "secret": secret, "uri": address}, f"{said}\n{secret}\n{address}")
+    screen.row({"name": name, "secret": secret.text, "uri": secret.address}, f"{said}\n{secret.text}\n{secret.address}")
 
 
 @command(

@@ -161,18 +161,18 @@ class AccountPages:
                 order = attrs.evolve(order, password=hashed)
                 shown = _show_password(name, password, phrase("The account has a new password; its sessions ended"))
             elif act is AccountAct.SET_CODES:
-                secret, address = self._desk.make_secret(name)
-                order = attrs.evolve(order, secret=secret)
+                secret = self._desk.make_secret(name)
+                order = attrs.evolve(order, secret=secret.sealed)
                 shown = show_once(
                     name,
-                    secret,
+                    secret.text,
                     title=phrase("One-time codes"),
                     secret_of=phrase("Secret, to be typed into the person's app"),
                     note=phrase(
                         "It is not shown again. From now on the account needs a code of the app at each sign-in; its "
                         "sessions ended."
                     ),
-                    address=address,
+                    address=secret.address,
                 )
             elif act is AccountAct.ADD_CERTIFICATE:
                 content = asked.file.read() if asked.file else b""

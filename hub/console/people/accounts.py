@@ -69,7 +69,7 @@ class AccountOrder:
     units: tuple[str, ...] = ()  #: of a change; none: as they are
     partners: tuple[str, ...] = ()
     password: str = attrs.field(default="", repr=False)  #: the hash of a new one
-    secret: str = attrs.field(default="", repr=False)  #: of one-time codes
+    secret: str = attrs.field(default="", repr=False)  #: of one-time codes, encrypted
     certificate: str = ""  #: its SHA-256
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import attrs
 from cryptography import x509
 
-from hub.config import ANY
+from hub.config import ANY, Config
 from hub.config.files import parse_certificates
 from hub.console.people import accounts, tokens
 from hub.console.people.accounts import AccountAct, AccountOrder, AccountRefused, AccountView
@@ -36,6 +36,15 @@ _OWNER = 64
 
 
 @attrs.frozen
+class CodeSecret:
+    """A new secret of one-time codes."""
+
+    text: str = attrs.field(repr=False)  #: shown once
+    address: str = attrs.field(repr=False)  #: from which an app reads it
+    sealed: str  #: as the journal keeps it
+
+
+@attrs.frozen
 class AccountDesk:
     """Prepares orders on accounts and tokens. Each step that it returns raises `AccountRefused`."""
 
@@ -49,10 +58,9 @@ class AccountDesk:
         password = passwords.write_one_time_password(self._salt())
         return password, await self._work(CONSOLE, THRESHOLD, passwords.hash_password, password, self._salt())
 
-    def make_secret(self, name: str) -> tuple[str, str]:
-        """Return a new secret of one-time codes of the account *name*, and its address for an app."""
-        secret = second_factor.write_secret((self._salt() + self._salt())[: second_factor.SECRET])
-        return secret, second_factor.write_enrolment_address(secret, name, self._live.config.name)
+    def make_secret(self, name: str) -> CodeSecret:
+        """Return a new secret of one-time codes of the account *name*. Raises `AccountRefused`."""
+        return draw_up_secret(self._live.config, name, self._salt() + self._salt(), self._salt())
 
     def make(self, user: User, hashed: str, by: str) -> Callable[[Transaction], AccountView]:
         """Return the step that adds *user*, who must change the password with the hash *hashed*."""
@@ -136,6 +144,19 @@ class AccountDesk:
             return token
 
         return text, step
+
+
+def draw_up_secret(config: Config, name: str, octets: bytes, salt: bytes) -> CodeSecret:
+    """Return a secret of one-time codes of the account *name*, of random *octets*. Raises `AccountRefused`."""
+    if not config.console.keys.safes:
+        why = phrase(
+            "The hub has no key that encrypts the secrets of one-time codes: name the file of one in hub.toml as "
+            "`key-file` of [console] or of [lookups]."
+        )
+        raise AccountRefused("codes-keyless", why)
+    secret = second_factor.write_secret(octets[: second_factor.SECRET])
+    sealed = second_factor.seal_secret(config.console.keys, name, secret, salt)
+    return CodeSecret(secret, second_factor.write_enrolment_address(secret, name, config.name), sealed)
 
 
 def draw_up_token(

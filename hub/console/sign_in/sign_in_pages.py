@@ -284,9 +284,9 @@ class SignInPages:
         code, word = "".join(asked.form.get("code", "")[:20].split()), self._word()
 
         async def judge(_kept: str | None) -> ConsoleSession | None:
-            new = sessions.hash_session_word(word)
+            new, keys = sessions.hash_session_word(word), self._live.config.console.keys
             return await self._journal.write(
-                sessions.begin_session_by_code, wait, code, new, asked.address, self._now()
+                sessions.begin_session_by_code, wait, code, keys, new, asked.address, self._now()
             )
 
         again, session = await self._try(wait.name, asked.address, judge)
