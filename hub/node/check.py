@@ -6,6 +6,7 @@
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterable
 from datetime import date, datetime
 from importlib.util import find_spec
@@ -38,6 +39,7 @@ from hub.partner.adapter_settings import SECRET_FILE
 from hub.report.form import book
 from hub.report.glance.settings import read_glance
 from hub.runtime import pidfile
+from hub.runtime.private_files import list_open_files
 from hub.security.encryption import KEY_EXPECTED
 from hub.soap import wsdl
 from hub.store import move_marks, schema_version, transactions
@@ -278,6 +280,9 @@ def _find_unsealed_codes(config: Config, tx: transactions.Transaction) -> Iterab
 
 
 def _secrets(config: Config) -> Iterable[Mistake]:
+    for file, found in list_open_files(config.data, find_sqlite_file(config.database_url)):
+        expected = phrase("chmod 700") if stat.S_ISDIR(found.st_mode) else phrase("chmod 600")
+        yield Mistake("hub.toml: data", phrase("{file} may be read by others", file=file), expected)
     for key, file in config.secrets:
         if not is_credential(file) and file.exists() and file.stat().st_mode & 0o077:
             expected = phrase("a file that only its owner may read: chmod 600")

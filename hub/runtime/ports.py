@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import structlog
 from OpenSSL import SSL
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -23,6 +24,9 @@ from hub.domain.errors import ConfigurationFault
 from hub.formats import spool
 from hub.runtime import pidfile
 from hub.runtime.descriptors import SHORTAGE, is_reserved
+from hub.runtime.private_files import close_open_files
+
+log = structlog.get_logger()
 
 #: Maximum octets of a TLS record (RFC 8446, 5.1).
 _RECORD = 1 << 14
@@ -133,6 +137,8 @@ class DirectoryLockService(Service):
             self._locks = pidfile.lock_hub(self._data, self._journal)
         except pidfile.Held as held:
             raise ConfigurationFault([held.mistake]) from None
+        if closed := close_open_files(self._data, self._journal):
+            log.warning("files-closed", files=[str(each) for each in closed])
         spool.clear_spool(spool.name_spool_folder(self._data))
 
     def stopService(self) -> None:

@@ -84,6 +84,7 @@ def open_journal(
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
+        event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         if read_only:
@@ -100,6 +101,15 @@ def open_journal(
     event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "handle_error", _give_up_standby)
     return engine.execution_options(node=node)
+
+
+def _create_private_file(
+    _dialect: object, _entry: object, arguments: Sequence[str], _options: MutableMapping[str, object]
+) -> None:
+    """Create SQLite's file, if it is missing, so that only its owner may read it. Its `-wal` and `-shm` get the same mode."""
+    if arguments and arguments[0] != ":memory:":
+        with suppress(OSError):  # it exists; what else is wrong, SQLite says
+            os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _read_password(
