@@ -42,7 +42,7 @@ def make_token(town: Town, *scopes: str, name: str = "", owner: str = "an", **sa
         units=said.pop("units", ("*",)),
         partners=said.pop("partners", ("*",)),
         made_at=town.now,
-        made_by="root",
+        made_by=said.pop("made_by", "root"),
         until=said.pop("until", town.now + timedelta(days=365)),
     )
     with transactions.write_transaction(town.engine) as tx:

@@ -68,6 +68,7 @@ _FIELDS: Mapping[str, str] = {
     "certificate-unfit": "pem",
     "scopes-missing": "scopes",
     "days-unfit": "days",
+    "token-exceeds": "scopes",
     "codes-keyless": "console.key-file",
 }
 
@@ -234,6 +235,7 @@ async def make_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
             owner=body.owner,
             by=call.token.by,
             now=call.now,
+            maker=call.user,
         )
     except AccountRefused as refused:
         raise make_problem(refused) from None

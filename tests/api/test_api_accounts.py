@@ -27,7 +27,7 @@ def program(town: Town) -> Program:
     """A program of the administrator an, beside an engineer."""
     town.add("an", role=Role.ADMINISTRATOR)
     town.add("ky", role=Role.ENGINEER)
-    made = Program(town, Permission.MANAGE_USERS, name="kho")
+    made = Program(town, name="kho", made_by="an")
     config: Any = made.pages.live.config
     config.anchors = Anchors((pki.authority().certificate,))
     return made
@@ -154,6 +154,31 @@ def test_a_token_is_made_listed_and_removed(town: Town, program: Program) -> Non
     program.post("/tokens/moi/remove")
     assert program.said["made_by"] == "an/kho"
     assert program.post("/tokens/moi/remove").status == 404
+
+
+def test_a_token_makes_none_that_may_do_more(town: Town, program: Program) -> None:
+    weak = Program(town, Permission.MANAGE_USERS, Permission.REPLAY, name="yếu", made_by="an")
+    for body in ({"scopes": ["see-content"]}, {"role": "viewer", "scopes": ["replay"]}):
+        assert weak.post("/tokens", {"name": "moi"} | body).status == 422
+        assert weak.said["problems"][0]["name"] == "scopes"
+    assert weak.post("/tokens", {"name": "moi", "scopes": ["replay", "manage-users"]}).status == 201
+    text = weak.said["secret"]
+
+    def find() -> tuple[str, ...] | None:
+        with transactions.read_transaction(town.engine) as tx:
+            found = tokens.find_token(tx, text)
+        return None if found is None else found.scopes
+
+    assert find() == ("manage-users", "replay")
+    assert program.post("/tokens/y%E1%BA%BFu/remove").status in {200, 404}
+    town.add("quy", role=Role.ADMINISTRATOR)
+    other = Program(town, Permission.MANAGE_USERS, name="khác", owner="quy", made_by="quy")
+    assert other.post("/users/an", {"role": "engineer"}).status == 200
+    assert find() == ("replay",)
+    assert other.post("/users/an/lock").status == 200
+    assert find() == ()
+    assert other.post("/users/an/remove").status == 200
+    assert find() is None, "what an account made goes with it"
 
 
 def test_every_operation_that_gives_rights_asks_for_all_of_them() -> None:

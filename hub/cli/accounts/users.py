@@ -456,11 +456,13 @@ def _switch(screen: Screen, name: str, step: "Callable[..., bool]") -> str:
 def remove_console_user(screen: Screen, name: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
+    from hub.console.people import tokens
     from hub.store import transactions
 
-    name = _named(name)
+    name, by, now = _named(name), getpass.getuser(), datetime.now(UTC)
     with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
-        _must_be(people.remove_user(tx, name, by=getpass.getuser(), now=datetime.now(UTC)), name)
+        _must_be(people.remove_user(tx, name, by=by, now=now), name)
+        tokens.remove_made_tokens(tx, name, by=by, now=now)
     screen.row({"name": name}, t("Removed {name}.", name=name))
 
 

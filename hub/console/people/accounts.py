@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from hub.config import ANY, Config
 from hub.console import sessions, users
+from hub.console.people import tokens
 from hub.console.permissions import PERMISSIONS, Permission, Role
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in import client_certificates, second_factor
@@ -223,6 +224,7 @@ def _do(tx: Transaction, order: AccountOrder, user: User, configured: Collection
         case AccountAct.REMOVE_CERTIFICATE:
             client_certificates.remove_certificate(tx, name, order.certificate, by=by, now=now)
         case AccountAct.REMOVE:
+            tokens.remove_made_tokens(tx, name, by=by, now=now)
             users.remove_user(tx, name, by=by, now=now)
 
 

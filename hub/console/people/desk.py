@@ -124,8 +124,9 @@ class AccountDesk:
         owner: str,
         by: str,
         now: datetime,
+        maker: User,
     ) -> tuple[str, Callable[[Transaction], ApiToken]]:
-        """Return a new token and the step that keeps its hash. Raises `AccountRefused`."""
+        """Return a new token and the step that keeps its hash. *maker*: whose rights bound it. Raises `AccountRefused`."""
         text = tokens.write_token(self._salt()[:4].hex(), self._word())
         token = draw_up_token(
             text,
@@ -140,7 +141,7 @@ class AccountDesk:
         )
 
         def step(tx: Transaction) -> ApiToken:
-            keep_token(tx, token, text, self._live.config.partners)
+            keep_token(tx, token, text, self._live.config.partners, maker)
             return token
 
         return text, step
@@ -196,11 +197,26 @@ def draw_up_token(
     )
 
 
-def keep_token(tx: Transaction, token: ApiToken, text: str, configured: Collection[str]) -> None:
-    """Keep *token* with the hash of its secret *text*. Raises `AccountRefused`."""
+def keep_token(
+    tx: Transaction, token: ApiToken, text: str, configured: Collection[str], maker: User | None = None
+) -> None:
+    """Keep *token* with the hash of its secret *text*. Raises `AccountRefused`, also if *maker* has less than it.
+
+    Without *maker* that is the account of its name, if there is one.
+    """
     accounts.require_known_limits(tx, token.units, token.partners, configured)
+    maker = maker or tokens.find_maker(tx, token.made_by)
+    if maker is not None and (more := _find_excess(token, tokens.bound_token(tx, token, maker))):
+        why = phrase("a token has no more than {name}, who makes it: not {more}", name=maker.name, more=", ".join(more))
+        raise AccountRefused("token-exceeds", why)
     if not tokens.add_token(tx, token, tokens.hash_token(text)):
         raise AccountRefused("name-taken", phrase("the token {name} exists already", name=token.name))
+
+
+def _find_excess(token: ApiToken, bounded: ApiToken) -> list[str]:
+    """Return the scopes, units and partners of *token* that it would not have."""
+    kinds = ((token.scopes, bounded.scopes), (token.units, bounded.units), (token.partners, bounded.partners))
+    return [each for asked, left in kinds for each in asked if each not in left]
 
 
 def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> ApiToken:

@@ -97,6 +97,7 @@ class TokenPages:
                 owner=form.get("owner", ""),
                 by=user.name,
                 now=now,
+                maker=user,
             )
             made = await self._journal.admit(CONSOLE, step)
         except AccountRefused as refused:

@@ -8,6 +8,10 @@ has 256 random bits, so no attempt to guess one is worth while; wrong ones are c
 A token acts for its owner, the person who answers for it. In `by` of an event stands `OWNER/TOKEN`: who made a plan
 cannot approve it by a token of one's own.
 
+A token never has more than the account that made it: whatever that loses, the token loses at its next request. The account
+is that of the name in `made_by`, for a token that was made in a shell too; without such an account nothing bounds it but its
+own limits. The tokens that an account made go with it.
+
 Each function is one step of a transaction. Each change writes an event that names who made it.
 """
 
@@ -15,16 +19,18 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import attrs
 import sqlalchemy as sa
 
+from hub.config import ANY
+from hub.console import users
 from hub.console.permissions import Permission, Role
 from hub.console.users import User
 from hub.domain.model import Event
-from hub.journal import events
+from hub.journal import events, unit_registry
 from hub.store import transactions
 from hub.store.tables import api_key, api_token
 from hub.store.transactions import Transaction
@@ -141,14 +147,17 @@ def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> ApiTo
         return None
     tx.execute(sa.delete(api_key).where(api_key.c.token == row["prefix"]))
     tx.execute(sa.delete(api_token).where(api_token.c.name == name))
+    of_it = api_token.c.made_by == _read(row).by  # from now on bounded by whoever made it
+    tx.execute(sa.update(api_token).where(of_it).values(made_by=row["made_by"]))
     said = {"token": name, "prefix": row["prefix"], "by": by}
     events.append_events(tx, Event("token-removed", now, None, None, said))
     return _read(row)
 
 
 def find_token(tx: Transaction, token: str) -> ApiToken | None:
-    """Return the token whose secret *token* has, also if it has expired; None for any other text.
+    """Return the token whose secret *token* has, with what it may do now; None for any other text.
 
+    It may have expired, and has no more than the account that made it.
     The hashes are compared in a time that does not depend on them.
     """
     prefix = find_prefix(token)
@@ -156,7 +165,63 @@ def find_token(tx: Transaction, token: str) -> ApiToken | None:
         return None
     row = tx.execute(sa.select(api_token).where(api_token.c.prefix == prefix)).mappings().first()
     kept = "" if row is None else row["sha256"]
-    return _read(row) if hmac.compare_digest(kept, hash_token(token)) and row is not None else None
+    if row is None or not hmac.compare_digest(kept, hash_token(token)):
+        return None
+    found = _read(row)
+    maker = find_maker(tx, found.made_by)
+    return found if maker is None else bound_token(tx, found, maker)
+
+
+def find_maker(tx: Transaction, by: str) -> User | None:
+    """Return the account that *by* names, itself or by a token; None: there is none, as for a person with a shell."""
+    return users.find_user(tx, _name_maker(by, {each.by: each.made_by for each in list_tokens(tx)}))
+
+
+def _name_maker(by: str, makers: Mapping[str, str]) -> str:
+    """Return the person at whose end stands *by*. *makers*: who made each token, by what it is named as."""
+    seen = set[str]()
+    while by in makers and by not in seen:
+        seen.add(by)
+        by = makers[by]
+    return by.partition("/")[0]
+
+
+def remove_made_tokens(tx: Transaction, name: str, *, by: str, now: datetime) -> None:
+    """Remove the tokens that the account *name* made, itself or by a token: nothing would bound them without it."""
+    held = list_tokens(tx)
+    makers = {each.by: each.made_by for each in held}
+    for each in held:
+        if _name_maker(each.made_by, makers) == name:
+            remove_token(tx, each.name, by=by, now=now)
+
+
+def bound_token(tx: Transaction, token: ApiToken, maker: User) -> ApiToken:
+    """Return *token* without what *maker* may not do or see. From a locked account it has no scope."""
+    allowed = [] if maker.locked_at is not None else [each for each in Permission if maker.may(each)]
+    return attrs.evolve(
+        token,
+        scopes=tuple(each for each in token.scopes if each in allowed),
+        units=_meet_units(tx, token, maker),
+        partners=_meet(token.partners, maker.partners),
+    )
+
+
+def _meet_units(tx: Transaction, token: ApiToken, maker: User) -> tuple[str, ...]:
+    """Return the units, each with those below it, that both see."""
+    if ANY in token.units or ANY in maker.units:
+        return _meet(token.units, maker.units)
+    bounds = users.read_visible_units(tx, maker) or frozenset()
+    own = users.read_visible_units(tx, attrs.evolve(maker, units=token.units)) or frozenset()
+
+    def keep(codes: Sequence[str], seen: frozenset[str]) -> list[str]:
+        return [code for code in codes if unit_registry.resolve_unit_code(tx, code, date.max) in seen]
+
+    return tuple(dict.fromkeys([*keep(token.units, bounds), *keep(maker.units, own)]))
+
+
+def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in both; `*` in one stands for all of the other."""
+    return other if ANY in one else one if ANY in other else tuple(each for each in one if each in other)
 
 
 def touch_token(tx: Transaction, name: str, now: datetime) -> None:
