@@ -23,6 +23,9 @@ def compile_catalogues(root: Path) -> None:
         written = BytesIO()
         write_mo(written, catalogue)
         to = source.with_suffix(".mo")
+        for left in to.parent.glob("*.mo.*"):  # of a process that was killed: its number is in the name
+            if not Path("/proc", left.suffix[1:]).exists():
+                left.unlink(missing_ok=True)
         new = to.with_suffix(f".mo.{os.getpid()}")
         new.write_bytes(written.getvalue())
         new.replace(to)

@@ -5,7 +5,6 @@ certificate, CA and address.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -193,17 +192,11 @@ def _fetch_all(
 
 def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict[str, object]:
     """Fetch one message into a file. The complete file is on disk before the message can be confirmed."""
-    from hub.config.durable_files import sync_folder
+    from hub.config.durable_files import replace_file
 
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(found.packet)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(directory)
+    replace_file(path, found.packet)
     sha256 = hashlib.sha256(found.packet).hexdigest()
     return {"message_id": found.message_id, "path": str(path), "size": len(found.packet), "sha256": sha256}
 

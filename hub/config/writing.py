@@ -1,11 +1,10 @@
 """Writes the files beside `hub.toml`. Knows TOML and whole files. Does not check values."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hub.config.durable_files import sync_folder
+from hub.config.durable_files import replace_file
 
 
 def write_partner_toml(
@@ -61,12 +60,4 @@ def write_atomically(path: Path, content: bytes, mode: int | None = None) -> Non
     *mode*: its permissions, from the first octet on; None: those of any new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        if mode is not None:
-            os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
+    replace_file(path, content, mode)

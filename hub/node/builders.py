@@ -47,6 +47,7 @@ from hub.journal.upkeep.backups.following import WitnessFollower, end_process
 from hub.journal.upkeep.backups.receipts_first import ReceiptsFirst
 from hub.journal.upkeep.backups.schedule import BackupSchedule
 from hub.journal.upkeep.backups.witness import Witness
+from hub.journal.upkeep.leftovers import LeftoverSweep
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
@@ -339,6 +340,7 @@ def build_reporting(
         ),
         GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         BackupSchedule(journal, live, reactor, now, frame.node),
+        LeftoverSweep(journal, live, reactor, now),
         prober,
         AlertEvaluator(journal, live, reactor, now, frame.node, read_returned, frame.read_writer),
     ]

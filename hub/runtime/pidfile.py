@@ -20,6 +20,7 @@ from typing import Self
 
 import attrs
 
+from hub.config.durable_files import replace_file
 from hub.domain.errors import Mistake
 from hub.domain.ids import make_id
 from hub.language.phrases import Phrase, pack_phrase, phrase, unpack_phrase
@@ -230,13 +231,11 @@ def read_reload_nonce(data: Path) -> str:
 
 def write_reload_verdict(data: Path, nonce: str, verdict: ReloadVerdict) -> None:
     """Write the running hub's *verdict* for the request with *nonce* (see `read_reload_nonce`)."""
-    new = data / f"{_ANSWER}.new"
     mistakes = [
         {"path": m.path, "wrong": pack_phrase(m.wrong), "expected": pack_phrase(m.expected)} for m in verdict.mistakes
     ]
     said = {"nonce": nonce, "ok": verdict.ok, "changes": verdict.changes, "mistakes": mistakes}
-    new.write_text(json.dumps(said, ensure_ascii=False), "utf-8")
-    new.replace(data / _ANSWER)
+    replace_file(data / _ANSWER, json.dumps(said, ensure_ascii=False).encode())
 
 
 def _answered(data: Path, nonce: str) -> ReloadVerdict | None:

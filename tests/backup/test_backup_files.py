@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from click.testing import Result
 
 from hub.config import read_config
+from hub.config.durable_files import hold_workplace
 from hub.domain.errors import ConfigurationFault
 from hub.domain.local_time import write_local_time
 from hub.journal import events, messages
@@ -294,7 +295,10 @@ def test_what_a_killed_backup_left_is_removed_by_the_next(backed: Backed) -> Non
     (left / "journal.db").write_text("half")
     folder = backed.home.parent / "kept"
     folder.mkdir()
-    (folder / f".lienthong-H55-x{shelf.SUFFIX}.new").write_text("half")
+    with hold_workplace(folder / f"lienthong-H55-x{shelf.SUFFIX}") as place:
+        pass
+    place.mkdir()
+    (place / "half").write_text("half")
     backed.back_up()
     assert not left.exists()
     assert len(list(folder.iterdir())) == 2

@@ -85,17 +85,17 @@ def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never
     with contextlib.closing(sqlite3.connect(source, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")
         busy.execute("DELETE FROM content")  # not committed: nobody waits for anybody
-        new = sqlite_copy.copy_journal(source, to, lambda done, pages: told.append((done, pages)))
-        busy.execute("ROLLBACK")
-    assert not to.exists()
-    sqlite_copy.name_backup(new, to)
+        with sqlite_copy.copy_journal(source, to, lambda done, pages: told.append((done, pages))) as new:
+            busy.execute("ROLLBACK")
+            assert not to.exists()
+            sqlite_copy.name_backup(new, to)
     assert told[-1][0] == told[-1][1] > 0
     assert stat.S_IMODE(to.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == [to.name]
     with contextlib.closing(sqlite3.connect(to)) as copied:
         assert copied.execute("SELECT count(*) FROM content").fetchone() == (7,)
-    with pytest.raises(FileExistsError):
-        sqlite_copy.copy_journal(source, to)
+    with pytest.raises(FileExistsError), sqlite_copy.copy_journal(source, to):
+        pass
 
 
 @pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])

@@ -4,9 +4,8 @@
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -25,6 +24,7 @@ from hub.cli.screen import (
     say,
     t,
 )
+from hub.config.durable_files import hold_workplace
 from hub.domain.sanitize import replace_controls
 from hub.language.system_errors import name_system_error
 
@@ -118,17 +118,14 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
 def _whole(place: Path) -> Iterator[IO[bytes]]:
     """Yield a temporary file that replaces *place* once it is complete and on disk."""
     try:
-        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
-            try:
+        with hold_workplace(place) as work:
+            new = work / place.name
+            with new.open("w+b") as file:
+                new.chmod(0o600)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).chmod(0o600)
-                Path(file.name).replace(place)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    Path(file.name).unlink()
-                raise
+            new.replace(place)
     except OSError as error:
         raise CommandStop(
             t("cannot write {place}: {strerror}", place=place, strerror=name_system_error(error))

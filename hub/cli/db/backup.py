@@ -48,33 +48,29 @@ def backup(screen: Screen, file: Path) -> None:
     if journal is None:
         raise CommandStop(t("only SQLite; for PostgreSQL use pg_dump"))
     try:
-        with progress_bar(t("Copying")) as tell:
-            new = sqlite_copy.copy_journal(journal, file, tell)
-        # the store's engine would switch the copy to WAL, which makes two files
-        engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)
-        try:
-            with engine.connect() as tx:
-                problems = list(_problems(tx))
-                fields = _state(tx)
-        finally:
-            engine.dispose()
-        if problems:
-            raise CommandStop(
-                t(
-                    "the journal is damaged, no copy kept: {problems}",
-                    problems=problems[0],
-                ),
-            )
-        sqlite_copy.name_backup(new, file)
+        with progress_bar(t("Copying")) as tell, sqlite_copy.copy_journal(journal, file, tell) as new:
+            # the store's engine would switch the copy to WAL, which makes two files
+            engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)
+            try:
+                with engine.connect() as tx:
+                    problems = list(_problems(tx))
+                    fields = _state(tx)
+            finally:
+                engine.dispose()
+            if problems:
+                raise CommandStop(
+                    t(
+                        "the journal is damaged, no copy kept: {problems}",
+                        problems=problems[0],
+                    ),
+                )
+            sqlite_copy.name_backup(new, file)
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=file)) from None
     except OSError as error:
         raise make_file_stop(file, error) from error
     except (sqlite3.Error, sa.exc.DBAPIError) as error:
         raise CommandStop(t("{file}: {error}", file=file, error=error)) from error
-    finally:
-        for left in file.parent.glob(f".{file.name}.new*"):
-            left.unlink()
     octets = file.stat().st_size
     screen.row(
         {"file": str(file), "octets": octets, **fields},

@@ -233,9 +233,8 @@ def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Pat
 
 def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer: Path | None) -> None:
     """Decrypt, restore and check a backup in a folder beside it, and say what it is."""
-    from tempfile import TemporaryDirectory
-
     from hub.cli.journal import read_journal_config
+    from hub.config.durable_files import hold_workplace
     from hub.domain.errors import ConfigurationFault
     from hub.journal.upkeep.backups import journal_copy, trial
 
@@ -247,10 +246,10 @@ def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer:
         pass  # away from the hub: then a dump of PostgreSQL is only read
     with (
         _explained(),
-        TemporaryDirectory(prefix="lienthong-verify-", dir=file.parent) as work,
+        hold_workplace(file) as work,
         _telling() as tell,
     ):
-        tried = trial.try_backup(file, keys, signers, Path(work), place, tell)
+        tried = trial.try_backup(file, keys, signers, work, place, tell)
     manifest = tried.manifest
     screen.row(
         {"file": str(file), **_said(manifest), "verified": "restored" if tried.restored else "read"},

@@ -6,7 +6,6 @@ that was interrupted goes on when it is typed again.
 """
 
 import getpass
-import os
 import tempfile
 import zipfile
 from collections import Counter
@@ -167,15 +166,14 @@ def _writing(output: Path) -> Iterator[Callable[[str, bytes], None]]:
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file that is whole as soon as it is there."""
-    with tempfile.NamedTemporaryFile(dir=path.absolute().parent, delete=False) as file:
-        try:
+    from hub.config.durable_files import hold_workplace
+
+    with hold_workplace(path.absolute()) as place:
+        new = place / path.name
+        with new.open("wb") as file:
             write(file)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+        new.chmod(0o644)
+        new.replace(path)
 
 
 # --- hand-in -------------------------------------------------------------------------------------------------------------

@@ -130,7 +130,8 @@ class FileCopy:
         """Copy the journal, in place of an earlier copy. Raises `Uncopied`."""
         self.remove()
         try:
-            sqlite_copy.name_backup(sqlite_copy.copy_journal(self.file, Path(self.name), tell), Path(self.name))
+            with sqlite_copy.copy_journal(self.file, Path(self.name), tell) as new:
+                sqlite_copy.name_backup(new, Path(self.name))
         except OSError as error:
             raise Uncopied(phrase("{file}: {error}", file=self.name, error=name_system_error(error))) from error
 

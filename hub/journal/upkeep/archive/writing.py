@@ -19,7 +19,7 @@ from typing import IO, Any
 import attrs
 import sqlalchemy as sa
 
-from hub.config.durable_files import sync_folder
+from hub.config.durable_files import hold_workplace, sync_folder
 from hub.domain.ids import make_id
 from hub.formats.zip_archive import LARGEST, Packing
 from hub.journal import blobs, events
@@ -54,7 +54,6 @@ MOST_OCTETS = 2 << 30
 _TOGETHER, _LINES = 100, 200
 #: Events that one query reads, of one message or several.
 _EVENTS = 2000
-_DAY = 24 * 3600.0
 
 
 class ArchiveBroken(Exception):
@@ -125,11 +124,10 @@ def write_archive(
     *tx* must see one state of the journal (`transactions.read_transaction`). Raises OSError; Unready when the hub's key
     cannot be used; ArchiveBroken.
     """
-    _remove_leftovers(folder, now)
     name = make_id(now)
     path = folder / f"archive-{chosen.period}-{name}.zip"
-    temporary = path.with_name(f".{path.name}.new")
-    try:
+    with hold_workplace(path) as place:
+        temporary = place / path.name
         with _create(temporary) as file:
             written = _write_file(tx, chosen, name, identity, now, file, most_octets)
             if written is None:
@@ -139,18 +137,8 @@ def write_archive(
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # so that reading back reads the disk
         record = _read_back(temporary, path, written, identity)
         temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     sync_folder(folder)
     return record
-
-
-def _remove_leftovers(folder: Path, now: datetime) -> None:
-    """Remove what a crash left of files that were never complete, once it is a day old."""
-    for each in folder.glob(".archive-*.zip.new"):
-        with suppress(FileNotFoundError):
-            if each.stat().st_mtime < now.timestamp() - _DAY:
-                each.unlink()
 
 
 def _create(path: Path) -> IO[bytes]:

@@ -6,14 +6,13 @@ within `ALIVE`. Nothing of this holds where the two hubs do not reach the same f
 """
 
 import json
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from hub.config.durable_files import sync_folder
+from hub.config.durable_files import replace_file
 from hub.journal.upkeep.eras import Era
 from hub.language.phrases import Phrase, phrase
 
@@ -46,14 +45,8 @@ def read_claim(folder: Path, province: str) -> EraClaim | None:
 def write_claim(folder: Path, province: str, era: Era, node: str, now: datetime, *, stopped: bool = False) -> None:
     """Write the claim of the hub that serves *era*. Raises OSError, also if *folder* does not exist."""
     claim = EraClaim(era=era.number, id=era.id, node=node, seen_at=now, stopped=stopped)
-    file = _name_claim(folder, province)
-    new = file.with_name(f".{file.name}.{os.getpid()}.new")
-    with new.open("wb") as target:
-        target.write(json.dumps(attrs.asdict(claim) | {"seen_at": now.isoformat()}).encode())
-        target.flush()
-        os.fsync(target.fileno())
-    new.replace(file)
-    sync_folder(folder)
+    said = json.dumps(attrs.asdict(claim) | {"seen_at": now.isoformat()})
+    replace_file(_name_claim(folder, province), said.encode())
 
 
 def find_replacement(era: Era | None, claim: EraClaim | None) -> Phrase | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from hub.config import Config
+from hub.config.durable_files import MARK
 from hub.config.partner_files import SECRETS
 from hub.config.upkeep.backup import BackupSettings, list_secret_files
 from hub.journal.upkeep.backups.manifest import HOME
@@ -58,7 +59,7 @@ def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
 def _walk(home: Path, apart: tuple[Path, ...]) -> Iterator[Path]:
     for here, folders, names in os.walk(home):  # `Path.walk` is new in Python 3.12
         folder = Path(here)
-        folders[:] = [each for each in folders if (folder / each).resolve() not in apart]
+        folders[:] = [each for each in folders if not each.endswith(MARK) and (folder / each).resolve() not in apart]
         yield from (folder / each for each in names if (folder / each).is_file())
 
 

@@ -76,8 +76,8 @@ def measure_journal_copy(config: Config, settings: BackupSettings) -> int:
 def copy_for_backup(config: Config, settings: BackupSettings, work: Path, tell: Tell) -> CopiedJournal:
     """Copy the journal into the folder *work*. Raises OSError, sqlite3.Error, BackupUnfit."""
     if file := find_sqlite_file(config.database_url):
-        new = sqlite_copy.copy_journal(file, work / SQLITE, lambda done, _all: tell("copying", done))
-        copied = new.rename(work / SQLITE)
+        with sqlite_copy.copy_journal(file, work / SQLITE, lambda done, _all: tell("copying", done)) as new:
+            copied = new.rename(work / SQLITE)
         engine = _open_copy(copied)
         try:
             with engine.connect() as tx:

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import attrs
 
 from hub.config import Config
+from hub.config.durable_files import hold_workplace
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal.upkeep import backup_runs
 from hub.journal.upkeep.backups import contents, journal_copy, package, shelf, trial
@@ -62,7 +63,6 @@ def make_backup(
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold_work_folder(config.data) as work:
-        shelf.remove_unfinished(settings.folder)
         chosen = contents.choose_files(config, settings)
         _require_room(config, journal_copy.measure_journal_copy(config, settings))
         made_at = clock().astimezone(UTC).replace(microsecond=0)  # before the copy begins: what came earlier is in it
@@ -85,9 +85,9 @@ def make_backup(
             ),
             left_out=chosen.left_out,
         )
-        file = shelf.name_backup_file(settings.folder, manifest)
-        new, key = shelf.name_unfinished(file), make_private_key()
-        try:
+        file, key = shelf.name_backup_file(settings.folder, manifest), make_private_key()
+        with hold_workplace(file) as place:
+            new = place / file.name
             written = package.write_package(
                 new,
                 manifest,
@@ -102,8 +102,6 @@ def make_backup(
                 new, [key], [config.identity.certificate], work, journal_copy.place_trial(config, settings), tell
             )
             os.link(new, file)  # fails if *file* exists: never overwrites
-        finally:
-            new.unlink(missing_ok=True)
         record = shelf.write_record(file, written, manifest, clock(), restored=tried.restored)
         send_backup(settings, record)
         return MadeBackup(record, tuple(shelf.remove_old_backups(settings.folder, settings.keep)))
@@ -145,6 +143,13 @@ def hold_work_folder(data: Path) -> Generator[Path]:
             shutil.rmtree(work)
     finally:
         os.close(lock)
+
+
+def clear_work_folder(data: Path) -> None:
+    """Remove the work folder that a backup or a restore left which was killed; not that of one that runs."""
+    if (data / WORK).exists():
+        with suppress(BackupRuns, OSError), hold_work_folder(data):
+            pass
 
 
 def _require_room(config: Config, journal: int) -> None:

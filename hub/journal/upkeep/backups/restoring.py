@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.config.durable_files import sync_folder
+from hub.config.durable_files import hold_workplace, sync_folder
 from hub.journal.upkeep.backups import journal_copy, lineage, package, trial
 from hub.journal.upkeep.backups.journal_copy import Tell
 from hub.journal.upkeep.backups.making import hold_work_folder
@@ -60,23 +60,15 @@ def restore_sqlite_journal(
     renamed, and the new one takes their place and begins an era. Raises BackupUnfit, BackupRuns, OSError; then nothing
     has changed, or, if only the era could not begin, the hub refuses to start until `lienthong backup adopt`.
     """
+    journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold_work_folder(data):
-        work = journal.parent / f".{journal.name}.restore"  # in the same file system, so that a rename is enough
-        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work.mkdir(mode=0o700, exist_ok=True)
-        try:
-            for old in work.iterdir():
-                old.unlink()
+        with hold_workplace(journal) as work:  # in the same file system, so that a rename is enough
             tried = trial.try_backup(file, keys, signers, work, journal_copy.NOWHERE, tell)
             if not tried.manifest.is_sqlite:
                 raise BackupUnfit(phrase("its journal is PostgreSQL's, but database.url names SQLite"))
             moved = _move_away(journal, said.now)
             tried.journal.rename(journal)
             sync_folder(journal.parent)
-        finally:
-            for left in work.iterdir():
-                left.unlink()
-            work.rmdir()
         era, lost = _begin_era(f"sqlite:///{journal}", None, said, file)
     return RestoredJournal(tried.manifest, moved, era, lost)
 

@@ -5,15 +5,13 @@ file, and what the trial restore found. The record is written last, so a file wi
 """
 
 import json
-import os
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from hub.config.durable_files import sync_folder
+from hub.config.durable_files import replace_file
 from hub.journal.upkeep.backups.manifest import BackupManifest, ManifestUnreadable
 from hub.journal.upkeep.backups.package import Written, describe_member
 
@@ -53,14 +51,7 @@ def write_record(
         "restored": restored,
         "manifest": json.loads(manifest.write()),
     }
-    record = name_record(file)
-    new = record.with_name(f".{record.name}.new")
-    with new.open("wb") as target:
-        target.write(json.dumps(said, ensure_ascii=False, indent=1).encode())
-        target.flush()
-        os.fsync(target.fileno())
-    new.replace(record)
-    sync_folder(file.parent)
+    replace_file(name_record(file), json.dumps(said, ensure_ascii=False, indent=1).encode())
     return BackupRecord(
         file=file, octets=written.octets, sha256=written.sha256, tried_at=tried_at, restored=restored, manifest=manifest
     )
@@ -95,21 +86,6 @@ def remove_old_backups(folder: Path, keep: int) -> list[Path]:
         each.unlink(missing_ok=True)  # first: a record without its file is only a mark that something is missing
         name_record(each).unlink(missing_ok=True)
     return old
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what an interrupted backup left. The caller holds the lock that keeps two from running. Raises OSError."""
-    for each in _list_unfinished(folder):
-        each.unlink()
-
-
-def name_unfinished(file: Path) -> Path:
-    """Return the path under which *file* is written until it was tried."""
-    return file.with_name(f".{file.name}.new")
-
-
-def _list_unfinished(folder: Path) -> Iterator[Path]:
-    return folder.glob(f".lienthong-*{SUFFIX}*.new")
 
 
 def name_record(file: Path) -> Path:

@@ -5,26 +5,34 @@ The copy is one file with the state of one moment. It gets its final name only w
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hub.config.durable_files import sync_folder
+from hub.config.durable_files import hold_workplace, sync_folder
 
 #: Pages copied between two progress reports.
 _PAGES = 4096
 
 
-def copy_journal(journal: Path, to: Path, tell: Callable[[int, int], None] = lambda _done, _all: None) -> Path:
-    """Copy *journal* to a temporary file beside *to*, which must not exist. Return that file for `name_backup`.
+@contextmanager
+def copy_journal(
+    journal: Path, to: Path, tell: Callable[[int, int], None] = lambda _done, _all: None
+) -> Generator[Path]:
+    """Copy *journal* to a temporary file beside *to*, which must not exist. Yield that file for `name_backup`.
 
     Raises FileExistsError, OSError, sqlite3.Error. No writer waits for the copy, and later writes are not in it.
     """
     if to.exists():
         raise FileExistsError(to)
-    new = to.with_name(f".{to.name}.new")
-    new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with hold_workplace(to) as place:
+        new = place / to.name
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _copy(journal, new, tell)
+        yield new
+
+
+def _copy(journal: Path, new: Path, tell: Callable[[int, int], None]) -> None:
     with (
         closing(sqlite3.connect(f"file:{_quoted(journal)}?mode=ro", uri=True, isolation_level=None)) as there,
         closing(sqlite3.connect(new)) as here,
@@ -33,7 +41,6 @@ def copy_journal(journal: Path, to: Path, tell: Callable[[int, int], None] = lam
         there.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the snapshot begins here
         there.backup(here, pages=_PAGES, progress=lambda _status, left, pages: tell(pages - left, pages))
         here.execute("PRAGMA journal_mode=DELETE")  # one file, without WAL
-    return new
 
 
 def name_backup(new: Path, to: Path) -> None:
@@ -41,7 +48,6 @@ def name_backup(new: Path, to: Path) -> None:
     with new.open("rb") as file:
         os.fsync(file.fileno())
     os.link(new, to)  # fails if *to* exists: never overwrites
-    new.unlink()
     sync_folder(to.parent)
 
 
