@@ -76,12 +76,17 @@ CODES = {
 }
 
 
+#: The public code of a check that was not made yet.
+UNKNOWN = "unknown"
+
+
 @attrs.frozen
 class Readiness:
     """The result of every check, by name, with details for operators. An empty text means that the check passed."""
 
     reasons: Mapping[str, Detail]  #: details by name of the check; empty if it passed
     borne: frozenset[str] = frozenset()  #: failed checks that are reported but do not make the node not ready
+    unknown: frozenset[str] = frozenset()  #: checks that were not made yet; their details say so
 
     @property
     def ready(self) -> bool:
@@ -91,7 +96,8 @@ class Readiness:
     @property
     def codes(self) -> dict[str, str]:
         """Return the public code of each check by name; `ok` where the check passed."""
-        return {name: CODES[name] if found else "ok" for name, found in self.reasons.items()}
+        failed = {name: UNKNOWN if name in self.unknown else CODES[name] for name in self.reasons}
+        return {name: failed[name] if found else "ok" for name, found in self.reasons.items()}
 
 
 @attrs.define(eq=False)
@@ -152,6 +158,7 @@ async def measure_readiness(
     awaited: Detail = "",
     writer: WriterReading = WriterReading(),
     file: Detail = "",
+    unknown: frozenset[str] = frozenset(),
 ) -> Readiness:
     """Check database, schema, chain, queue, resources, disk, keys, clock and revocation, and return the result.
 
@@ -159,9 +166,9 @@ async def measure_readiness(
     empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
     the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves. *pending* is
     what waits for a restart of the node, which serves meanwhile. *put_back* says that the journal is not the one that the
-    node has seen, *awaited* that senders should send messages again; that does not make the node not ready. Nor does a
-    *writer* that is always busy: else whoever keeps it busy could take the node out of service. *file* says why SQLite's
-    file is not used: it was moved or replaced, or is damaged.
+    node has seen, *awaited* that senders should send messages again; that does not make the node not ready. Both say so
+    if it is not known yet, and are then in *unknown*. Nor does a *writer* that is always busy: else whoever keeps it busy
+    could take the node out of service. *file* says why SQLite's file is not used: it was moved or replaced, or is damaged.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
@@ -209,7 +216,7 @@ async def measure_readiness(
     if workers is not None:
         reasons["workers"] = workers.describe_missing_workers()
         borne |= {"workers"} if workers.ready else set()
-    return Readiness(reasons, frozenset(borne))
+    return Readiness(reasons, frozenset(borne), unknown)
 
 
 def describe_busy_writer(writer: WriterReading) -> Detail:

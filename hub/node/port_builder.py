@@ -209,6 +209,7 @@ def _admin_site(
                 database.follower.describe_awaited(),
                 frame.read_writer(),
                 journal.describe_file_flaw(),
+                database.follower.unknown,
             )
         )
 

@@ -91,6 +91,16 @@ def test_a_node_that_stops_leaves_out_nothing_that_has_a_number(engine: sa.Engin
     assert last.number == head(engine)
 
 
+def test_nothing_is_ok_before_it_was_counted(engine: sa.Engine, seen: Witness) -> None:
+    live: Any = SimpleNamespace(config=SimpleNamespace(backup=None, province="H55"))
+    follower = WitnessFollower(InlineDatabase(engine), live, Clock(), lambda: NOW, seen, "n", lambda: None)
+    assert "not compared" in str(follower.describe_put_back())
+    assert "not counted" in str(follower.describe_awaited())
+    assert follower.unknown == {"era", "receipts"}
+    follower.startService()
+    assert (follower.describe_put_back(), follower.describe_awaited(), follower.unknown) == ("", "", frozenset())
+
+
 class DiskFull(InlineDatabase):
     """A journal whose commits fail, each with an event of another step in it."""
 
@@ -558,6 +568,8 @@ def test_a_restored_hub_begins_an_era_and_says_what_to_ask_for(watched: Backed, 
         ("sotttt", "m4", None),
         ("sotttt", "m5", None),
     }
+    listed = watched.typed("list")
+    assert "the journal was put back; known receipts whose messages have not come again: 2" in listed.stderr.lower()
     written = watched.run("letters", tmp_path / "letters")
     assert {each["partner"]: each["known"] for each in written} == {"sotttt": 2, "vpub": 0, "vpcp": 0}
     assert "same MessageId and the same bytes" in (tmp_path / "letters/vpcp.txt").read_text("utf-8"), "all are asked"

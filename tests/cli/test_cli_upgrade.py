@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from click.testing import Result
 
 from hub.cli.person import name_person
 from hub.config import read_config
-from hub.journal import event_index
+from hub.domain.model import Event
+from hub.journal import event_index, events
 from hub.journal.upkeep import upgrade
+from hub.journal.upkeep.backups import lineage
+from hub.journal.upkeep.backups.witness import Witness
 from hub.store import transactions
 from tests import homes
 from tests.conftest import DATABASES
@@ -31,6 +35,7 @@ class Town:
     """The directory of a hub whose journal has an earlier version."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.type = homes.typing(home)
         config = read_config(home / "hub.toml")
         self.url = config.database_url
@@ -142,6 +147,63 @@ def test_there_is_no_way_back_over_a_message_that_came_since(town: Town, removin
     assert refused.exit_code == 1
     assert "1 messages came since" in refused.output
     assert town.messages == 2
+
+
+def removes(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the last migration be one that removes something; return the version before it."""
+    found = transactions.list_migrations()
+    last = found[-1][0]
+    changed = (*found[:-1], (last, "after"))
+    monkeypatch.setattr(transactions, "list_migrations", lambda: changed)
+    return found[-2][0]
+
+
+def tell(town: Town, *names: str) -> None:
+    with town.reading(writes=True) as tx:
+        events.append_events(tx, *(Event(name, datetime.now(UTC), body={}) for name in names))
+
+
+def test_the_way_back_names_every_deed_that_it_gives_up_and_begins_an_era(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = removes(monkeypatch)
+    town.make(version)
+    with town.reading(writes=True) as tx:
+        tx.exec_driver_sql(
+            'INSERT INTO era (number, id, began_at, because, reason, "by", backup, event, hash, complete)'
+            " VALUES (1, 'first', '2026-11-24T08:00:00.000000Z', 'made', '', '', '', 0, '', true)"
+        )
+    ok(town.type("db", "upgrade"))
+    tell(town, "month-closed", "partner-changed", "partner-changed", "account-added")
+    refused = town.type("db", "upgrade", "--undo")
+    assert refused.exit_code == 1
+    for deed in ("month-closed (1)", "a partner was changed (2)", "account-added (1)"):
+        assert deed in refused.output
+    assert town.version == transactions.read_latest_version()
+    assert town.copies(version)
+    assert f"→ {version}" in ok(town.type("db", "upgrade", "--undo", "--yes"))
+    with town.reading() as tx:
+        rows = tx.exec_driver_sql("SELECT number, because, reason FROM era ORDER BY number").all()
+        told = [each for each in tx.exec_driver_sql("SELECT text FROM event").scalars() if "era-begun" in each]
+    assert [tuple(row) for row in rows] == [(1, "made", ""), (2, "restored", "db upgrade --undo")]
+    assert len(told) == 1
+
+
+def test_the_era_that_the_node_has_seen_since_the_copy_is_an_earlier_one_of_what_is_put_back(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.make(removes(monkeypatch))
+    ok(town.type("db", "upgrade"))
+    seen = Witness(read_config(town.home / "hub.toml").witness_folder)
+    with town.reading(writes=True) as tx:
+        lineage.join_era(tx, seen, datetime.now(UTC))
+        events.chain_events(tx)
+    with town.reading() as tx:
+        lineage.begin_witness(tx, seen, datetime.now(UTC))
+    ok(town.type("db", "upgrade", "--undo"))
+    ok(town.type("db", "upgrade"))
+    with town.reading() as tx:
+        assert lineage.find_put_back(tx, Witness(seen.folder).read_last()) is None, "it starts, on either version"
 
 
 def test_after_an_upgrade_that_only_adds_the_older_program_is_the_way_back(town: Town) -> None:

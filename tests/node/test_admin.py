@@ -242,6 +242,13 @@ def ask(site):
     return line
 
 
+def test_what_was_not_looked_at_yet_is_neither_ok_nor_wrong() -> None:
+    asked = dict.fromkeys(CODES, "") | {"receipts": "not counted", "era": "not compared"}
+    found = Readiness(asked, frozenset({"receipts"}), frozenset({"era", "receipts"}))
+    assert (found.codes["receipts"], found.codes["era"], found.codes["disk"]) == ("unknown", "unknown", "ok")
+    assert not found.ready, "it may be another journal"
+
+
 WRONG = Readiness(dict.fromkeys(CODES, "") | {"database": "/var/run/postgresql/.s.PGSQL.5432 is gone", "disk": "/srv"})
 
 

@@ -168,16 +168,27 @@ def _tell_failure(screen: Screen, config: "Config") -> None:
     """Say why the last backup failed, if it did. The journal may be what was lost: then say that it cannot be asked."""
     from hub.cli.journal import open_journal
     from hub.domain.errors import ConfigurationFault
+    from hub.journal.upkeep import eras
     from hub.journal.upkeep.backup_runs import read_backup_standing
+    from hub.journal.upkeep.backups.following import MOST_COUNTED
     from hub.language.terms import describe_reason
     from hub.store import transactions
 
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
             failed = read_backup_standing(tx).failure
+            missing = eras.count_awaited_receipts(tx, MOST_COUNTED) if eras.list_restored_eras(tx) else None
     except (CommandStop, ConfigurationFault):
         screen.note(t("The journal cannot be read, so it is not known here whether a later backup failed."))
         return
+    if missing is not None:
+        screen.note(
+            t(
+                "The journal was put back; known receipts whose messages have not come again: {missing}. `lienthong "
+                "backup lost` says which, and from when to when these are all.",
+                missing=say_count(missing),
+            )
+        )
     if failed is not None:
         at, reason = say_instant(failed.ended_at), say(describe_reason(failed.reason or ""))
         screen.note(t("The last backup failed, {at}: {reason}", at=at, reason=reason))

@@ -150,14 +150,19 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
 @click.option("--rehearse", is_flag=True, help=t("Only try it on a copy, and say how long it takes."))
 @click.option("--no-copy", is_flag=True, help=t("Make no copy: no rehearsal, and no way back but a backup."))
 @click.option("--undo", is_flag=True, help=t("Put the copy of before the upgrade back. The hub must be stopped."))
+@click.option("--yes", is_flag=True, help=t("With --undo: give up what happened since, but for messages."))
 @pass_screen
-def upgrade_hub_database(screen: Screen, part: str | None, rehearse: bool, no_copy: bool, undo: bool) -> None:
+def upgrade_hub_database(
+    screen: Screen, part: str | None, rehearse: bool, no_copy: bool, undo: bool, yes: bool
+) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.config.database import find_sqlite_file
     from hub.store import schema_version, transactions
 
     if undo + rehearse + no_copy > 1 or (undo and part):
         raise click.UsageError(t("--undo, --rehearse and --no-copy are used alone"))
+    if yes and not undo:
+        raise click.UsageError(t("--yes needs --undo"))
     config = read_journal_config(screen)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = find_sqlite_file(config.database_url)
@@ -165,7 +170,7 @@ def upgrade_hub_database(screen: Screen, part: str | None, rehearse: bool, no_co
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open_journal(config, any_version=True) as engine:
         if undo:
-            _undo_upgrade(screen, config, engine)
+            _undo_upgrade(screen, config, engine, gives_up=yes)
             return
         before = transactions.read_schema_version(engine)
         target = schema_version.choose_target_version(schema_version.list_migration_steps(), before, part)
@@ -242,9 +247,14 @@ def _refuse_without_room(file: Path) -> None:
         raise CommandStop(f"{say(lacking)} ({said})")
 
 
-def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine") -> None:
+def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine", *, gives_up: bool) -> None:
     """Put the copy of before the upgrade back. Raises `CommandStop`."""
+    from datetime import UTC, datetime
+
+    from hub.cli.person import name_person
+    from hub.cli.words import say_word
     from hub.journal.upkeep import upgrade
+    from hub.journal.upkeep.backups.witness import Witness
     from hub.runtime import pidfile
     from hub.store import schema_version, transactions
 
@@ -256,14 +266,27 @@ def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine") -> None:
     found = next((copy for copy in copies if copy.exists()), None)
     if found is None:
         raise CommandStop(t("there is no copy of before an upgrade"), NOT_FOUND)
+    seen = Witness(config.witness_folder).read_last()
+    said = upgrade.UndoStatement(
+        now=datetime.now(UTC),
+        by=name_person(),
+        copy=found.name.rpartition("/")[2],
+        seen=None if seen is None else (seen.era, seen.era_id),
+        gives_up=gives_up,
+    )
     try:
-        found.put_back(engine)
+        lost = found.put_back(engine, said)
+    except upgrade.DeedsSince as since:
+        deeds = ", ".join(f"{say_word('event', name)} ({count})" for name, count in since.args[0].items())
+        raise CommandStop(
+            t("since the upgrade happened what the copy does not have: {deeds}. --yes gives it up", deeds=deeds)
+        ) from None
     except upgrade.Unreturnable as error:
         raise CommandStop(
             say(error.args[0]) + t(". Restore a backup instead: docs/howto/back-up.md"),
         ) from error
     screen.row(
-        {"before": now, "after": found.version, "aside": found.aside},
+        {"before": now, "after": found.version, "aside": found.aside, "lost": lost},
         t(
             "{now} → {version}. Start the older program. The upgraded journal is {aside}.",
             now=now,

@@ -44,12 +44,14 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
     with hold_data_folder(config), open_journal(config) as engine:
         require_no_other_hub(config, now)
         with transactions.read_transaction(engine) as tx:
-            found, last = lineage.find_put_back(tx, witness.read_last()), events.read_last_event_time(tx)
-        screen.note(
-            say(found)
-            if found is not None
-            else t("Nothing that this node has seen shows that the journal was put back.")
-        )
+            seen = witness.read_last()
+            found, last = lineage.find_put_back(tx, seen), events.read_last_event_time(tx)
+        if seen is None:
+            screen.note(t("This node has no witness of the journal: it cannot tell whether it was put back."))
+        elif found is None:
+            screen.note(t("Nothing that this node has seen shows that the journal was put back."))
+        else:
+            screen.note(say(found))
         if not yes:
             screen.row(
                 {"action": "planned", "shown": str(found or ""), "last": last},

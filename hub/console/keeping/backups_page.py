@@ -18,15 +18,15 @@ from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.console.layout import build_page_path
 from hub.console.request import refuse_as_absent
 from hub.console.turns import ReadingTurns
-from hub.journal.upkeep import backup_runs, eras, hub_alerts
+from hub.journal.upkeep import backup_runs, eras
 from hub.journal.upkeep.backup_runs import BackupOutcome, BackupRun, BackupStanding
 from hub.journal.upkeep.backups import claims, due, witness
 from hub.journal.upkeep.backups.claims import EraClaim
+from hub.journal.upkeep.backups.following import MOST_COUNTED
 from hub.journal.upkeep.backups.witness import WitnessSize
 from hub.journal.upkeep.eras import Era
 from hub.language.phrases import Phrase
 from hub.language.system_errors import name_system_error
-from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
 
@@ -46,7 +46,7 @@ class ShownBackups:
     running: BackupRun | None
     next_at: datetime | None  #: when the schedule begins the next one; None: it begins none
     eras: Sequence[Era]  #: the present one first
-    lost: int  #: messages with a receipt that the journal lacks and that have not come again, by the alert of it
+    lost: int  #: messages with a receipt that the journal lacks and that have not come again, up to `MOST_COUNTED`
 
 
 @attrs.frozen(kw_only=True)
@@ -73,16 +73,15 @@ def read_backups(tx: Transaction, settings: BackupSettings | None, before: str |
     except KeyError:
         raise refuse_as_absent() from None
     latest = backup_runs.list_backup_runs(tx, _LATEST)
-    raised = hub_alerts.read_alerts(tx, ended=False)
-    lost = (each.values.get("count", 0) for each in raised if each.key.kind == ConditionKind.RECEIPTS and each.raised)
+    known = eras.list_eras(tx)
     return ShownBackups(
         runs=found[:PAGE],
         more=found[PAGE - 1].id if len(found) > PAGE else None,
         standing=backup_runs.read_backup_standing(tx),
         running=due.find_running(now, latest),
         next_at=due.find_next_try(settings, now, latest) if settings is not None else None,
-        eras=eras.list_eras(tx)[: -MOST_ERAS - 1 : -1],
-        lost=int(next(lost, 0)),
+        eras=known[: -MOST_ERAS - 1 : -1],
+        lost=eras.count_awaited_receipts(tx, MOST_COUNTED) if len(known) > 1 else 0,
     )
 
 

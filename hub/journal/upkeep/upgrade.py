@@ -6,10 +6,12 @@ Knows tables and their rows; which migrations there are, and who may run beside 
 `hub.store.schema_version`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
+from uuid import uuid4
 
 import attrs
 import sqlalchemy as sa
@@ -22,12 +24,17 @@ from hub.journal.upkeep.backups import sqlite_copy
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
 from hub.store import schema_version, transactions
+from hub.store.tables import write_instant
 from hub.store.transactions import Transaction
 
 #: Where on a PostgreSQL server one is connected while a database is copied or renamed.
 _APART = "postgres"
 #: What is counted, by what. Every version of the schema has these columns.
 _COUNTED = {"message": ("state", "service"), "delivery": ("state",), "fact": ("service", "milestone"), "unit": ()}
+
+#: The events of any version, and where the name begins in the text of each.
+_EVENTS, _NAME = sa.table("event", sa.column("serial"), sa.column("text")), len('{"at":"') + 27 + len('","event":"') + 1
+_LAST_SERIAL = sa.select(sa.func.max(_EVENTS.c.serial))
 
 #: Called with what is done of a copy, and all of it.
 Tell = Callable[[int, int], None]
@@ -45,6 +52,10 @@ class Altered(Exception):
 
 class Unreturnable(Exception):
     """The journal cannot be put back as it was; the argument, a `Phrase`, says why."""
+
+
+class DeedsSince(Exception):
+    """The journal has events that its copy lacks; the argument is their number by name."""
 
 
 def read_figures(tx: Transaction) -> Figures:
@@ -105,6 +116,17 @@ def upgrade_journal(
     return monotonic() - began
 
 
+@attrs.frozen(kw_only=True)
+class UndoStatement:
+    """Who undoes an upgrade, and what of it is known."""
+
+    now: datetime
+    by: str
+    copy: str  #: the name of the copy
+    seen: tuple[int, str] | None  #: number and id of the era that this node has seen last
+    gives_up: bool = False  #: whether what happened since may be lost, but for messages
+
+
 @attrs.frozen
 class FileCopy:
     """The copy of a journal on SQLite, beside its file."""
@@ -144,10 +166,13 @@ class FileCopy:
         for left in ("", "-wal", "-shm"):
             Path(f"{self.name}{left}").unlink(missing_ok=True)
 
-    def put_back(self, journal: sa.Engine) -> None:
-        """Make the copy the journal again, and keep the upgraded one as `aside`. No hub may run.
+    def put_back(self, journal: sa.Engine, said: UndoStatement) -> Mapping[str, int]:
+        """Make the copy the journal again, in an era of its own, and keep the upgraded one as `aside`. No hub may run.
 
-        Raises `Unreturnable` if a message came since the copy was made, which would be lost, or if there is an `aside`.
+        Return the deeds that the copy does not have: the number by name of the event.
+
+        Raises `Unreturnable` if a message came since the copy was made, which would be lost, or if there is an `aside`;
+        `DeedsSince` if something else happened that was not *said* to be given up.
         """
         aside = Path(self.aside)
         if aside.exists() and aside.samefile(self.file):
@@ -155,7 +180,7 @@ class FileCopy:
         if aside.exists():
             raise Unreturnable(phrase("{name} exists already", name=self.aside))
         copied = self.open()
-        _require_no_message_since(journal, copied)
+        lost = _begin_earlier_era(journal, copied, said)
         for engine in (journal, copied):
             with engine.connect() as connection:  # one file each, without WAL
                 connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
@@ -163,6 +188,7 @@ class FileCopy:
         aside.hardlink_to(self.file)  # there is a journal at every moment
         Path(self.name).replace(self.file)
         sync_folder(self.file.parent)
+        return lost
 
 
 @attrs.frozen
@@ -214,18 +240,19 @@ class DatabaseCopy:
         if self.exists():
             self._run(f"DROP DATABASE {_quote(self.name)}")
 
-    def put_back(self, journal: sa.Engine) -> None:
-        """Make the copy the journal again, and keep the upgraded one as `aside`. Raises `Unreturnable`."""
+    def put_back(self, journal: sa.Engine, said: UndoStatement) -> Mapping[str, int]:
+        """See `FileCopy.put_back`."""
         if self._is_there(self.aside):
             raise Unreturnable(phrase("{name} exists already", name=self.aside))
         copied = self.open()
-        _require_no_message_since(journal, copied)
+        lost = _begin_earlier_era(journal, copied, said)
         for engine in (journal, copied):
             engine.dispose()
         self._run(  # as one statement: both or neither
             f"ALTER DATABASE {_quote(self._database)} RENAME TO {_quote(self.aside)}; "
             f"ALTER DATABASE {_quote(self.name)} RENAME TO {_quote(self._database)}"
         )
+        return lost
 
     def _is_there(self, name: str) -> bool:
         with self._administer() as connection:
@@ -251,12 +278,67 @@ def place_copy(url: str, version: str, password_file: Path | None = None) -> Fil
     return DatabaseCopy(url, version, password_file) if file is None else FileCopy(file, version)
 
 
-def _require_no_message_since(journal: sa.Engine, copied: sa.Engine) -> None:
-    """Raise `Unreturnable` if *journal* has messages that *copied* lacks."""
+def _begin_earlier_era(journal: sa.Engine, copied: sa.Engine, said: UndoStatement) -> Mapping[str, int]:
+    """Begin an era in *copied*, and return the deeds of *journal* that it lacks, by name of their events.
+
+    Raises `Unreturnable` if these are messages, and `DeedsSince` if they were not *said* to be given up.
+    """
     with transactions.read_transaction(journal) as tx, transactions.read_transaction(copied) as before:
         since = _count_messages(tx) - _count_messages(before)
+        lost = _count_events_after(tx, before.scalar(_LAST_SERIAL) or 0)
     if since:
         raise Unreturnable(phrase("{since} messages came since the upgrade; the copy does not have them", since=since))
+    if lost and not said.gives_up:
+        raise DeedsSince(lost)
+    with transactions.write_transaction(copied) as tx:
+        _insert_era(tx, said)
+    return lost
+
+
+def _count_events_after(tx: Transaction, serial: int) -> dict[str, int]:
+    """Return the number of events behind the place *serial*, by name, but for those of upgrades."""
+    query = sa.select(sa.func.substr(_EVENTS.c.text, _NAME, 64)).where(_EVENTS.c.serial > serial)
+    names = Counter(text.partition('"')[0] for text in tx.scalars(query.execution_options(yield_per=2000)))
+    del names["journal-upgraded"]
+    return dict(sorted(names.items()))
+
+
+def _insert_era(tx: Transaction, said: UndoStatement) -> None:
+    """Begin an era of a journal whose schema is earlier than this program's; nothing, if it has no eras yet.
+
+    Also the era that the node has seen is written down, if it began after the copy was made.
+    """
+    if not sa.inspect(tx).has_table("era"):
+        return
+    columns = {each["name"] for each in sa.inspect(tx).get_columns("era")}
+    table = sa.table("era", *(sa.column(name) for name in columns))
+    number, head = events.read_chain_head(tx)
+    last = events.read_last_event_time(tx)
+    known = {row.id: row.number for row in tx.execute(sa.select(table.c.id, table.c.number))}
+    seen = {} if said.seen is None or said.seen[1] in known else {said.seen[1]: said.seen[0]}
+    latest = max([0, *known.values(), *seen.values()])
+    for id_, era, because in [
+        *((id_, era, "made") for id_, era in seen.items()),
+        (str(uuid4()), latest + 1, "restored"),
+    ]:
+        began = because == "restored"
+        row = {
+            "number": era,
+            "id": id_,
+            "began_at": write_instant(said.now),
+            "because": because,
+            "reason": "db upgrade --undo" if began else "",
+            "by": said.by if began else "",
+            "backup": said.copy if began else "",
+            "event": number,
+            "hash": head,
+            "since": last and write_instant(datetime.fromisoformat(last)),
+            "complete": False,
+        }
+        tx.execute(sa.insert(table).values({name: value for name, value in row.items() if name in columns}))
+    body = {"era": latest + 1, "because": "restored", "reason": "db upgrade --undo", "by": said.by, "backup": said.copy}
+    events.append_events(tx, Event("era-begun", said.now, body=body | {"since": last}))
+    events.chain_events(tx)
 
 
 def _count_messages(tx: Transaction) -> int:

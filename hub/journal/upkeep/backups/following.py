@@ -57,7 +57,9 @@ class WitnessFollower(PeriodicService):
     _first: ReceiptsFirst | None = None  #: None: receipts leave before the witness has them
     #: what shows that the journal was put back while the node ran; None: nothing does
     put_back: Phrase | None = attrs.field(default=None, init=False)
-    awaited: int = attrs.field(default=0, init=False)  #: lost receipts that have not come again, up to `MOST_COUNTED`
+    #: lost receipts that have not come again, up to `MOST_COUNTED`; None: they were not counted yet
+    awaited: int | None = attrs.field(default=None, init=False)
+    _compared: bool = attrs.field(default=False, init=False)  #: whether the journal was compared with the witness
     _taken_up: bool = attrs.field(default=False, init=False)
     _counted: float = attrs.field(default=float("-inf"), init=False)
     _failed: bool = attrs.field(default=False, init=False)
@@ -92,12 +94,21 @@ class WitnessFollower(PeriodicService):
         else:
             self._failed = False
 
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Return the checks of the node's readiness that were not made yet: `era`, `receipts`."""
+        return frozenset(({"era"} if not self._compared else set()) | ({"receipts"} if self.awaited is None else set()))
+
     def describe_put_back(self) -> Detail:
-        """Return what shows that the journal was put back; empty if nothing does."""
+        """Return what shows that the journal was put back, or that this was not looked at yet; empty if nothing does."""
+        if not self._compared:
+            return phrase("the journal was not compared with the witness yet")
         return self.replaced or self.put_back or ""
 
     def describe_awaited(self) -> Detail:
-        """Return how many lost receipts have not come again; empty if none is awaited."""
+        """Return how many lost receipts have not come again, or that they were not counted; empty if none is awaited."""
+        if self.awaited is None:
+            return phrase("lost receipts were not counted yet")
         if not self.awaited:
             return ""
         return phrase("{count} messages with a receipt are missing; ask for them again", count=self.awaited)
@@ -109,7 +120,7 @@ class WitnessFollower(PeriodicService):
         found = lineage.find_put_back(tx, seen)
         if found is not None and self.put_back is None:
             log.critical("journal-put-back", reason=str(found))
-        self.put_back = found
+        self.put_back, self._compared = found, True
         if found is not None:
             return False
         era = eras.list_eras(tx)[-1]
