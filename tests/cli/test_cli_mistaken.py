@@ -134,7 +134,7 @@ def test_reload_finds_the_hub_although_its_file_has_a_mistake(home: Path, typed:
 
 def test_check_names_all_mistakes_at_once_whatever_finds_them(home: Path, typed: Type) -> None:
     rewrite(home / "hub.toml", "[pki]", "[backup]\nfolder = /srv\n[tracing]\nurl = oops\n[pki]")
-    rewrite(home / "partners/vpub.toml", 'receive = "push"', 'receive = "push"\ncalls = ["nothing"]')
+    rewrite(home / "partners/vpub.toml", "calls = [", 'calls = ["nothing", ')
     rewrite(home / "partners/vpcp.toml", "receive", "recieve")
     refused = typed("check")
     assert refused.exit_code == 78

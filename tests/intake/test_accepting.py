@@ -43,9 +43,10 @@ def test_of_those_who_connect_at_once_a_turn_begins_a_few_and_in_the_end_all():
 
 
 def test_a_port_of_the_hub_does_so_from_its_start():
-    listening = SimpleNamespace(numberAccepts=100, doRead=lambda: None)
+    accepting = socket.socket()
+    listening = SimpleNamespace(numberAccepts=100, doRead=lambda: None, fileno=accepting.fileno)
     reactor = SimpleNamespace(adoptStreamPort=lambda *_: listening)
-    port = Port(socket.socket(), Factory(), lambda: SSL.Context(SSL.TLS_METHOD), reactor)
+    port = Port(accepting, Factory(), lambda: SSL.Context(SSL.TLS_METHOD), reactor)
     port.startService()
     listening.doRead()
     assert listening.numberAccepts == ACCEPTS

@@ -343,4 +343,4 @@ def test_the_path_of_a_file_of_before_still_works_and_check_says_where_it_belong
     assert "secrets/cong/secret" in shown
     assert "partners/khac.toml: settings.secret-file" in shown, "others may read it"
     (office.home / "secrets/khac/secret").chmod(0o600)
-    assert "partners/khac.toml" not in homes.typing(office.home)("check").output
+    assert "partners/khac.toml: settings" not in homes.typing(office.home)("check").output
