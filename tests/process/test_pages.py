@@ -104,6 +104,8 @@ def typed(script: str) -> str:
         "lienthong init tinh\n", f"lienthong init tinh --soap-port {ports.soap} --admin-port {ports.admin}\n"
     )
     script = script.replace(START, IN_THE_BACKGROUND)
+    # right after a start, what is not compared yet is unknown, with 503
+    script = re.sub(r"(https://\S+/readyz)", r"--retry 20 --retry-delay 1 \1", script)
     return re.sub(r"\b844[34]\b", lambda met: str({"8443": ports.soap, "8444": ports.admin}[met[0]]), script)
 
 
