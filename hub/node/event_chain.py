@@ -8,7 +8,8 @@ from hub.journal import events
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 
-_BATCH = 2000
+#: Events of one step: about 10 ms of the writer, which is kept from everybody else as long.
+_BATCH = 250
 _EVERY = 0.5  #: seconds
 
 
@@ -28,7 +29,7 @@ class EventChainer(PeriodicService):
         await self.run_once()
 
     async def work(self) -> None:
-        """Chain all unchained events, in batches of at most 2,000."""
+        """Chain all unchained events, `_BATCH` in a step."""
         while self._count(await self._journal.write(events.chain_and_count_events, _BATCH)) == _BATCH:
             pass
 
