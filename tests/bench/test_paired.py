@@ -7,9 +7,12 @@ from lxml import etree
 
 from hub.soap import wsdl
 from tests.bench import attacks
-from tests.bench.paired import ABOVE, RATIO, Pair, Row
+from tests.bench.paired import ABOVE, PLACES, RATIO, Pair, Row
 from tests.overload.operations import FAST, KINDS, SLOW, Caller
 from tests.overload.streams import name_answer
+
+#: Run by `./dev soak`.
+OTHERS = [pytest.param(place, marks=pytest.mark.soak) for place in PLACES[1:]]
 
 CALLER = Caller(unit="H55.24", recipient="H55.12", period="2026-11", waiting="x", sender="H55.25", about="y")
 
@@ -68,7 +71,7 @@ def test_an_answer_is_named_by_its_status_and_code():
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("place", ["sqlite", "postgresql", "workers"])
+@pytest.mark.parametrize("place", [PLACES[0], *OTHERS])
 def test_the_small_form_measures_and_gives_a_verdict(place, capsys):
     """Its figures are judged by nobody here."""
     words = [

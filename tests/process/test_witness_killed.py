@@ -15,7 +15,7 @@ from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow
 
-KILLS = 4
+KILLS = 2
 
 
 class Callers:
