@@ -166,6 +166,22 @@ def test_a_journal_that_ends_earlier_than_a_node_has_seen_was_put_back(engine: s
     assert "it was put back" in str(follower.describe_put_back()), "seen while the hub runs, too"
 
 
+def test_a_new_witness_has_the_receipts_that_were_given_before_its_first_line(engine: sa.Engine, seen: Witness) -> None:
+    record(engine, 1, 2)
+    follow(engine, seen)
+    assert {each.message_id for each in seen.find_missing(1, 0)} == {"m1", "m2"}
+
+
+def test_a_new_witness_beside_an_old_journal_begins_at_its_end_and_says_so(
+    engine: sa.Engine, seen: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(engine, 1, 2)
+    monkeypatch.setattr(lineage, "MOST_TAKEN_UP", 1)
+    follow(engine, seen, now=LATER)
+    assert not list(seen.find_missing(1, 0))
+    assert seen.find_window(1, 0, NOW, LATER + timedelta(minutes=1)) == (LATER, LATER)
+
+
 def test_a_node_has_not_seen_what_was_never_committed(engine: sa.Engine, seen: Witness) -> None:
     follow(engine, seen, journal=DiskFull(engine))
     assert seen.read_last() is None

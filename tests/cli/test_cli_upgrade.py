@@ -199,7 +199,7 @@ def test_the_era_that_the_node_has_seen_since_the_copy_is_an_earlier_one_of_what
         lineage.join_era(tx, seen, datetime.now(UTC))
         events.chain_events(tx)
     with town.reading() as tx:
-        lineage.begin_witness(tx, seen, datetime.now(UTC))
+        lineage.begin_witness(tx, seen, lambda: datetime.now(UTC))
     ok(town.type("db", "upgrade", "--undo"))
     ok(town.type("db", "upgrade"))
     with town.reading() as tx:

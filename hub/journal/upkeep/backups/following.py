@@ -72,7 +72,7 @@ class WitnessFollower(PeriodicService):
         try:
             if not self._taken_up:
                 await self._journal.write(lineage.join_era, self._witness, self._now())
-                await self._journal.read(lineage.begin_witness, self._witness, self._now())
+                await self._journal.read(lineage.begin_witness, self._witness, self._now)
                 self._taken_up = True
             while await self._journal.read(self._follow, self._now()) and not self.stopping:
                 pass

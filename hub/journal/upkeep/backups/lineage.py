@@ -11,6 +11,7 @@ The rules, of a witness's last line and the journal:
 | does not know the witness's era, but has eras | another journal, or put back behind that era |
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from hub.journal import events
@@ -19,6 +20,9 @@ from hub.journal.upkeep.backups.witness import Witness, WitnessLine, begin_line
 from hub.journal.upkeep.eras import Era, EraBeginning
 from hub.language.phrases import Phrase, phrase
 from hub.store.transactions import Transaction
+
+#: Events that a new witness takes up at most.
+MOST_TAKEN_UP = 10_000
 
 
 def find_put_back(tx: Transaction, seen: WitnessLine | None) -> Phrase | None:
@@ -95,13 +99,17 @@ def join_era(tx: Transaction, witness: Witness, now: datetime) -> None:
         eras.add_lost_receipts(tx, era.number, witness.find_missing(seen.era, era.event))
 
 
-def begin_witness(tx: Transaction, witness: Witness, now: datetime) -> None:
+def begin_witness(tx: Transaction, witness: Witness, read_clock: Callable[[], datetime]) -> None:
     """Let *witness* go on with the journal's present era. Raises OSError.
 
-    It reads, so it sees what is committed. A line about an event whose commit then fails would stop the next start.
+    It reads, so it sees what is committed. A line about an event whose commit then fails would stop the next start. A new
+    witness begins before the first event, so that it has what a new hub gave in its first second too; beside a journal
+    that has gone on for long it begins at the end, at a moment after that was read.
     """
     era, seen = eras.list_eras(tx)[-1], witness.read_last()
     if seen is None:
-        witness.append(begin_line(era, *events.read_chain_head(tx), now))
+        number, digest = events.read_chain_head(tx)
+        begin = (number, digest) if number > MOST_TAKEN_UP else (0, events.ORIGIN)
+        witness.append(begin_line(era, *begin, read_clock()))
     elif seen.era_id != era.id:
-        witness.append(begin_line(era, era.event, era.hash, now))
+        witness.append(begin_line(era, era.event, era.hash, read_clock()))
