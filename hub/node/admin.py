@@ -52,6 +52,8 @@ CHAIN_LAG = timedelta(seconds=30)
 _CHECK = 2048
 #: Seconds for which a result is shared. However many callers ask within this time, the hub is measured once.
 SHARED = 1.0
+#: The same for a readiness in which a check was not made yet: a node that has just started is ready as soon as it was.
+_SHARED_UNKNOWN = 0.1
 
 T = TypeVar("T")
 
@@ -100,12 +102,18 @@ class Readiness:
         return {name: failed[name] if found else "ok" for name, found in self.reasons.items()}
 
 
+def choose_shared_seconds(found: Readiness) -> float:
+    """Return the seconds for which *found* is shared between those who ask."""
+    return _SHARED_UNKNOWN if found.unknown else SHARED
+
+
 @attrs.define(eq=False)
 class SharedMeasurement(Generic[T]):
-    """Shares one measurement between all callers that ask while it runs or within `SHARED` seconds after it ended."""
+    """Shares one measurement between all callers that ask while it runs or soon after it ended."""
 
     _measure: Callable[[], Coroutine[Any, Any, T]]  #: makes one measurement
     _seconds: Callable[[], float]  #: monotonic seconds
+    _share: Callable[[T], float] = lambda _: SHARED  #: seconds for which a result is shared, `SHARED` at most
     #: callers that wait for the measurement under way
     _waiting: list[Deferred[T]] = attrs.field(factory=list, init=False)
     #: until when the result is shared, and the result
@@ -124,7 +132,7 @@ class SharedMeasurement(Generic[T]):
     def _tell(self, found: T | Failure) -> None:
         waiting, self._waiting = self._waiting, []
         if not isinstance(found, Failure):
-            self._found = self._seconds() + SHARED, found
+            self._found = self._seconds() + self._share(found), found
         for asked in waiting:
             asked.callback(found)
 

@@ -213,7 +213,7 @@ def _admin_site(
             )
         )
 
-    measure = admin.SharedMeasurement(readiness, seconds).get
+    measure = admin.SharedMeasurement(readiness, seconds, admin.choose_shared_seconds).get
 
     def wsdls() -> dict[str, bytes]:
         found = {

@@ -230,7 +230,8 @@ class Asked:
         return await self.looks[-1]
 
     def port(self):
-        served = admin.make_admin_resource(SharedMeasurement(self.look, self.clock.seconds).get, dict)
+        look = SharedMeasurement(self.look, self.clock.seconds, admin.choose_shared_seconds)
+        served = admin.make_admin_resource(look.get, dict)
         return BoundedSite(served, 1000, "urn:x", self.clock)
 
 
@@ -278,6 +279,20 @@ def test_one_look_serves_all_who_ask_while_it_lasts_and_for_a_second():
     assert len(asked.looks) == 2
     asked.looks[1].callback(WRONG)
     assert {line.heard[9:12] for line in lines} == {b"503"}
+
+
+def test_what_was_not_looked_at_yet_is_looked_at_again_within_the_second_whoever_asks_how_often():
+    asked = Asked()
+    site = asked.port()
+    ask(site)
+    reasons = dict.fromkeys(CODES, "")
+    asked.looks[0].callback(Readiness(reasons | {"era": "not compared"}, unknown=frozenset({"era"})))
+    assert {ask(site).heard[9:12] for _ in range(100)} == {b"503"}
+    assert len(asked.looks) == 1
+    asked.clock.advance(SHARED / 10)
+    line = ask(site)
+    asked.looks[1].callback(Readiness(reasons))
+    assert line.heard[9:12] == b"200"
 
 
 def test_a_look_that_failed_is_told_to_who_waits_and_not_kept():
