@@ -25,7 +25,7 @@ from hub.edxml import strict_rules
 from hub.formats import xsd_mistakes
 from hub.journal.waiting_counts import find_wrong_counts
 from hub.store import transactions
-from tests import databases, pki
+from tests import databases, pki, warm
 from tests.console_town import NOBODY, Town
 from tests.databases import Postgresql
 from tests.examples import at_most
@@ -77,7 +77,9 @@ structlog.configure(
 )
 
 # A key's numbers are proved, which takes thirty milliseconds, once however many tests read its file.
-pytest.MonkeyPatch().setattr("hub.security.certificates.load_pem_private_key", cache(load_pem_private_key))
+_LOADED = cache(load_pem_private_key)
+for _reader in warm.READERS:
+    pytest.MonkeyPatch().setattr(f"{_reader}.load_pem_private_key", _LOADED)
 
 # A sample key takes a tenth of a second, and `init` makes five: in this process they are those of tests/pki.py, one after another.
 _SAMPLES = cycle(f"sample {number}" for number in range(40))
