@@ -1,9 +1,11 @@
 """Honest partners as a process: `python -m tests.overload.honest [ORDERS]`.  Signed calls at fixed times, whatever the answers take.
 
-Each call is due at its own time, and its latency counts from then: a hub that keeps everybody waiting cannot hide it.  The last line
-that it prints is a JSON object: each call's seconds, and every answer that was no receipt.  Without ORDERS, each line of its input is one.
+Each call is due at its own time, and its latency counts from then: a hub that keeps everybody waiting cannot hide it.  Connections are
+open before the first one, as those of partners that call all day are.  The last line that it prints is a JSON object: each call's seconds,
+and every answer that was no receipt.  Without ORDERS, each line of its input is one.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -37,10 +39,14 @@ def run(orders: Mapping[str, Any]) -> dict[str, Any]:
             due = (number + order / len(orders["partners"])) / orders["rate"]
             calls.append((due, partner, body))
     found["calls"], found["octets"] = len(calls), len(calls[0][2])
-    begun = 0.0
+    begun, opened, go = 0.0, threading.Semaphore(0), threading.Event()
 
     def work(partner: Mapping[str, Any], mine: list[tuple[float, bytes]], first: threading.Lock) -> None:
         line = Line(partner, orders["soap"], timeout=orders["patience"])
+        with contextlib.suppress(*GONE):  # the call tries again
+            line.open()
+        opened.release()
+        go.wait()
         while True:
             with first:
                 if not mine:
@@ -65,11 +71,14 @@ def run(orders: Mapping[str, Any]) -> dict[str, Any]:
         mine = [(due, body) for due, whose, body in calls if whose is partner]
         first = threading.Lock()
         workers += [threading.Thread(target=work, args=(partner, mine, first)) for _ in range(CALLERS)]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        opened.acquire()
     print("ready", flush=True)
     sys.stdin.readline()
     begun = time.monotonic()
-    for worker in workers:
-        worker.start()
+    go.set()
     for worker in workers:
         worker.join()
     return found

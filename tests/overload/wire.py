@@ -42,21 +42,13 @@ class Line:
 
     def call(self, body: bytes | None = None, path: str = "", **headers: str) -> tuple[int, bytes]:
         """Send one request; return the status and the body of the answer.  Raises one of `GONE`."""
-        place = urlsplit(self.url)
         for again in (self._connection is not None, False):
-            if self._connection is None:
-                self._connection = http.client.HTTPSConnection(
-                    place.hostname or "",
-                    place.port,
-                    timeout=self.timeout,
-                    context=self.context(),
-                    source_address=(self.source, 0),
-                )
             try:
+                connection = self.open()
                 method = "GET" if body is None else "POST"
                 said = headers or ({} if body is None else HEADERS)
-                self._connection.request(method, path or place.path, body, said)
-                answer = self._connection.getresponse()
+                connection.request(method, path or urlsplit(self.url).path, body, said)
+                answer = connection.getresponse()
                 self.cookie = (answer.headers.get("Set-Cookie") or self.cookie).partition(";")[0]
                 return answer.status, answer.read()
             except GONE as error:
@@ -65,6 +57,20 @@ class Line:
                 if not again or isinstance(error, TimeoutError):
                     raise
         raise AssertionError
+
+    def open(self) -> http.client.HTTPSConnection:
+        """Return the connection, opened if there is none.  Raises one of `GONE`."""
+        if self._connection is None:
+            place = urlsplit(self.url)
+            self._connection = http.client.HTTPSConnection(
+                place.hostname or "",
+                place.port,
+                timeout=self.timeout,
+                context=self.context(),
+                source_address=(self.source, 0),
+            )
+            self._connection.connect()
+        return self._connection
 
     def close(self) -> None:
         """Hang up."""
