@@ -6,7 +6,7 @@ contents of a packet. README.md names the source of each rule and how reliable i
 
 import json
 from collections.abc import Generator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, na
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
+from hub.partner.secret_trials import SecretTrial
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -139,8 +140,7 @@ class Lgsp:
         owed: dict[str, str] = {}
         fresh = 0
         for kind in dict.fromkeys((self.settings["document-type"], self.settings["status-type"])):
-            asked = {"messageType": kind, "fromDate": f"{first:%Y/%m/%d}", "toDate": f"{today:%Y/%m/%d}"}
-            answer = yield from self._ask("GET", "syncReceivedEdocList", now, query=asked)
+            answer = yield from self._list(kind, first, today, now)
             if isinstance(answer, Unavailable):
                 return answer
             shown = (
@@ -159,6 +159,22 @@ class Lgsp:
             fresh += settled.fresh
         more = fresh > _MOST
         return Collected(LgspCursor(before.day if owed or more else today, owed).write(), more)
+
+    def try_secret(self, now: datetime) -> SecretTrial:
+        """List the documents that were received today, as a collection does, and fetch none."""
+        login = ("password",) if self.settings["username"] else ()
+        return SecretTrial(("secret", *login), self._try_list(now))
+
+    def _try_list(self, now: datetime) -> Generator[Request, Reply, Unavailable | None]:
+        today = now.astimezone(_HANOI).date()
+        answer = yield from self._list(self.settings["document-type"], today, today, now)
+        if isinstance(answer, Unavailable):
+            return answer
+        return None if answer.success else self.codes.trouble(answer)
+
+    def _list(self, kind: str, first: date, last: date, now: datetime) -> Asked:
+        asked = {"messageType": kind, "fromDate": f"{first:%Y/%m/%d}", "toDate": f"{last:%Y/%m/%d}"}
+        return self._ask("GET", "syncReceivedEdocList", now, query=asked)
 
     def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, FetchedDocument | Unavailable]:
         answer = yield from self._ask("GET", "getEdoc", now, query={"docId": document_id})

@@ -29,6 +29,7 @@ from hub.domain.model import (
 )
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.secret_trials import SecretTrial
 
 SCHEMES = ("smtp", "smtps", "imap", "imaps")
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
@@ -70,6 +71,7 @@ Taking = Generator[Request | Arrival, Any, Unavailable | str]
 #: Mails taken in before the cursor is saved and the mailbox is listed again: at least `_BATCH`, or 1/`_SHARE` of those
 #: waiting, at most `_LARGEST_BATCH`. Otherwise a flood of mails would have each mail listed thousands of times.
 _BATCH, _SHARE, _LARGEST_BATCH = 20, 50, 200
+_SIGNED_IN = 235
 _UNKNOWN = {530, 534, 535, 538}  #: the server does not accept our credentials or the way we authenticate (RFC 4954, 6)
 _TOO_LARGE = re.compile(r"\b5\.3\.4\b")
 _NOT_HELD_UP = {200, 400, 404}  #: a full or missing folder does not stop the next mail: this one is flagged
@@ -129,6 +131,18 @@ class Mail:
             return Refused(said, () if reply.headers.get("stage") == "rcpt" else None)
         # 4yz, and any reply that is not expected at its stage
         return Unavailable(said, unknown=reply.headers.get("stage") == "content" and reply.status < 300)
+
+    def try_secret(self, now: datetime) -> SecretTrial | None:
+        """Sign in at the server and at the mailbox, and do nothing there."""
+        return SecretTrial(("password",), self._sign_in()) if self._account else None
+
+    def _sign_in(self) -> Conversation:
+        if self.url:
+            reply = yield Request(self.url, b"", self._account)
+            if reply.status != _SIGNED_IN or not self.mailbox:
+                return Accepted() if reply.status == _SIGNED_IN else self._outcome(reply, twice=False)
+        reply = yield self._command("NOOP")
+        return _flaw(reply) or Accepted()
 
     def watched(self) -> Request | None:
         """Return the request that names the mailbox to wait on with IDLE; None without a mailbox."""

@@ -20,6 +20,7 @@ from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.client_credentials import TokenClient, request_token
 from hub.partner.reply_parsing import read_json, retry_after
+from hub.partner.secret_trials import SecretTrial
 
 _PATH = r"[^\s/][^\s]*"
 _PATH_EXPECTED = phrase("a path below the url, without a leading /")
@@ -99,6 +100,10 @@ class NGSP:
             return found.read(said, settings)
         except (KeyError, TypeError, ValueError, AttributeError):
             return _unavailable(reply, "JSON of another shape than agreed", reply.at or now)
+
+    def try_secret(self, now: datetime) -> SecretTrial:
+        """Request a token."""
+        return SecretTrial(("client-id", "client-secret"), self._token(now))
 
     def _token(self, now: datetime) -> Generator[Request, Reply, str | Unavailable]:
         secrets = self.terms.secrets

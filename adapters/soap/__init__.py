@@ -30,6 +30,7 @@ from hub.language.phrases import phrase
 from hub.partner.adapter_settings import MAPPING, Setting, Terms
 from hub.partner.hand_calls import HandCall, HandValues, RehearsalFlaw
 from hub.partner.mapping_values import Found, Sources, Unfit
+from hub.partner.secret_trials import SecretTrial
 from hub.partner.soap_mapping import IDENTIFYING, read_mapping
 from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
 from hub.soap.mapping_check import find_mapping_mistakes
@@ -130,6 +131,10 @@ class SoapPartner:
     def call_by_hand(self, operation: str, values: HandValues, now: datetime) -> HandCall:
         """Hold the conversation of one call. Raises UnfitCall."""
         return call_by_hand(self.talk, operation, values, now)
+
+    def try_secret(self, now: datetime) -> SecretTrial | None:
+        """Request a token, if the mapping has `[security.oauth2]`. A login of its own may end a session: it is not tried."""
+        return self.talk.try_token(now)
 
     def rehearse(self, consignment: Consignment, now: datetime) -> list[RehearsalFlaw]:
         """Return what is wrong with the requests that a delivery of *consignment* would make. Sends nothing."""

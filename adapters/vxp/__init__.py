@@ -36,6 +36,7 @@ from hub.domain.model import (
 from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
+from hub.partner.secret_trials import SecretTrial
 
 _WORD, _YES_OR_NO, _CODES = r"[!-~]{1,64}", "yes|no", r"|\S+( \S+)*"
 SETTINGS = (
@@ -188,6 +189,10 @@ class VxpAxis:
         if isinstance(answer, Unavailable):
             return answer
         return reply.body if answer.good else self._failed(answer)
+
+    def try_secret(self, now: datetime) -> SecretTrial:
+        """List the documents that were received lately, as a collection does, and fetch none."""
+        return SecretTrial(("secret",), self._received(self._line(now), "edoc", _day(now).isoformat()))
 
     def _follow_sent(self, line: VxpConnection) -> Generator[Request | LaterFailures, Any, None]:
         """Ask, at most once in `sent-list`, what became of the messages of the last `sent-days` days.

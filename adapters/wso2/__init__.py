@@ -31,6 +31,7 @@ from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, na
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
+from hub.partner.secret_trials import SecretTrial
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -153,6 +154,16 @@ class Wso2:
         if isinstance(settled, Unavailable):
             return settled
         return Collected(json.dumps(settled.owed, sort_keys=True) if settled.owed else "", settled.fresh > _MOST)
+
+    def try_secret(self, now: datetime) -> SecretTrial:
+        """Request a token and list the documents, as a collection does, and fetch none."""
+        return SecretTrial(("consumer-secret", "unit-secret"), self._try_list(now))
+
+    def _try_list(self, now: datetime) -> Generator[Request, Reply, Unavailable | None]:
+        answer = yield from self._ask("GET", "/vanbans", now)
+        if isinstance(answer, Unavailable):
+            return answer
+        return None if answer.success else self.codes.trouble(answer)
 
     def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, FetchedDocument | Unavailable]:
         answer = yield from self._ask("GET", f"/vanbans/{quote(document_id, safe='')}", now)

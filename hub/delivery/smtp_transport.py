@@ -54,7 +54,7 @@ class SmtpCarrier:
         Return the server's last reply: code, text, and the step it answers (header `stage`).
 
         Request headers: `Mail-From`, `Rcpt-To` (one each), and `User` and `Password` if the server requires a sign-in.
-        Raises Unreachable.
+        With these two alone it ends after the sign-in. Raises Unreachable.
         """
         progress.sent = False
         line = await self._connector.call(request.url, _USUAL, partner)
@@ -98,7 +98,7 @@ class SmtpCarrier:
         headers = {name.lower(): value for name, value in request.headers}
         if headers.get("user"):
             known = await _sign_in(line, hello.get(b"AUTH", b"").split(), headers["user"], headers.get("password", ""))
-            if known.code != 235:
+            if known.code != 235 or "mail-from" not in headers:
                 return "auth", known
         size = b" SIZE=%d" % len(request.body) if b"SIZE" in hello else b""
         steps = [("mail", b"MAIL FROM:<" + _address(headers["mail-from"]) + b">" + size)]

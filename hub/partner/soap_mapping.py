@@ -196,6 +196,13 @@ class ClientCredentials:
     client_secret: Value
     scope: Value | None = None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the names of the secrets that it uses."""
+        places = (place for each in (self.url, self.client_id, self.client_secret) for place in each.placeholders)
+        used = {place.source.removeprefix(_SECRET) for place in places if place.source.startswith(_SECRET)}
+        return tuple(sorted(used))
+
 
 @attrs.frozen
 class MappedSecurity:

@@ -21,6 +21,7 @@ from hub.partner.client_credentials import TokenClient, request_token
 from hub.partner.kept_exchange import hide_secrets
 from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_mapped_items, write_mapped_value, write_text
 from hub.partner.reply_parsing import may_have_taken, retry_after
+from hub.partner.secret_trials import SecretTrial
 from hub.partner.soap_mapping import (
     IDENTIFYING,
     ClientCredentials,
@@ -173,6 +174,15 @@ class PartnerConversation:
             return Answer(tuple((name, text) for name, texts in read for text in texts if text))
         outcome = judged.outcome(now)
         return outcome if isinstance(outcome, Refused | Unavailable) else Unavailable("no answer")
+
+    def try_token(self, now: datetime) -> SecretTrial | None:
+        """Return the request for a token; None if the mapping asks for none."""
+        asked = self.mapping.security.oauth2
+        if asked is None:
+            return None
+        return SecretTrial(
+            asked.secrets, self._request_token(asked, PartnerCourse((), self.make_sources(now, {}), now))
+        )
 
     def forget_message(self, course: PartnerCourse, *, items: bool) -> None:
         """Drop what was kept of the message, whose delivery has ended; with *items* what was noted of its items, too."""

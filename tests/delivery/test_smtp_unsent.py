@@ -40,13 +40,16 @@ class Line:
         pass
 
 
-def carry(line: Line) -> object:
+MAIL = (("Mail-From", "a@b.vn"), ("Rcpt-To", "c@d.vn"))
+
+
+def carry(line: Line, headers: tuple[tuple[str, str], ...] = MAIL) -> object:
     async def call(*_words: object) -> Line:
         return line
 
     connector: Any = SimpleNamespace(call=call, starts_tls=lambda *_: False)
     carrier = SmtpCarrier(connector, lambda: datetime(2026, 11, 24, tzinfo=UTC))
-    request = Request("smtp://mail", b"hello", (("Mail-From", "a@b.vn"), ("Rcpt-To", "c@d.vn")))
+    request = Request("smtp://mail", b"hello", headers)
     done: list[object] = []
     _ = Deferred.fromCoroutine(carrier.carry(request, cast("Any", None), PROGRESS())).addBoth(done.append)
     return done[0]
@@ -75,3 +78,10 @@ def test_in_the_midst_of_the_mail_nobody_knows():
 def test_a_mail_that_was_taken_is_answered():
     reply: Any = carry(Line([*SAID, b"250 taken"]))
     assert (reply.status, reply.headers["stage"]) == (250, "content")
+
+
+def test_without_a_sender_only_the_sign_in_is_tried():
+    line = Line([b"220 hi", b"250-hi", b"250 AUTH PLAIN", b"235 ok"])
+    answer: Any = carry(line, (("User", "truc"), ("Password", "p")))
+    assert (answer.status, answer.headers["stage"]) == (235, "auth")
+    assert [each.split(b" ")[0] for each in line.heard.split(b"\r\n")] == [b"EHLO", b"AUTH", b"QUIT", b""]

@@ -115,6 +115,6 @@ def test_a_partner_may_have_a_url_of_the_new_scheme_if_its_adapter_speaks_to_it(
 def test_the_check_says_that_a_url_of_the_new_scheme_lacks_its_port():
     loft = Partner(code="loft", name="", certificates=(), url="pigeon://10.0.0.5/")
     config: Any = SimpleNamespace(partners={"loft": loft})
-    refused, unreachable = handshake.try_partners(config, NOW)
+    refused, unreachable, _ = handshake.try_partners(config, NOW)
     assert refused == []
     assert ["names no host and port" in str(each.wrong) for each in unreachable] == [True]

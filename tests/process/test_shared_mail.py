@@ -169,6 +169,19 @@ def _pump(one, other):
         other.shutdown(socket.SHUT_WR)
 
 
+def test_the_secret_is_tried_by_signing_in_and_no_mail_comes_of_it(host, line):
+    before = len(host.box(CLERKS)), len(host.box(TRUC))
+    for scheme in ("smtp", "smtps"):
+        line.scheme = scheme
+        _, end = line.hold(line.adapter().try_secret(mailing.now()).conversation)
+        assert not isinstance(end, Unavailable), end
+    assert (len(host.box(CLERKS)), len(host.box(TRUC))) == before
+    line.secrets = {"password": "sai"}
+    _, end = line.hold(line.adapter().try_secret(mailing.now()).conversation)
+    assert isinstance(end, Unavailable)
+    assert end.credentials
+
+
 def test_a_wrong_password_is_for_a_person_to_put_right_and_nothing_to_try_again_at_once(line):
     line.secrets = {"password": "sai"}
     refused = line.deliver()

@@ -1,7 +1,7 @@
 """Tests the connection to every partner that the hub calls, up to the TLS handshake, the sign-in at RabbitMQ, and the
 documents of OpenID providers.
 
-Sends nothing else. `lienthong partners test` explains the connection with one partner.
+Sends nothing else; `hub.cli.partner.tried_secrets` does. `lienthong partners test` explains the connection with one partner.
 """
 
 import http.client
@@ -21,10 +21,14 @@ from hub.monitoring.outbound_check import check_outbound
 _PATIENCE = 5.0  #: seconds for one handshake
 
 
-def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mistake]]:
-    """Return the mistakes of partners with a wrong certificate, and those of partners that could not be reached."""
+def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mistake], set[str]]:
+    """Return the mistakes of partners with a wrong certificate, and those of partners that could not be reached.
+
+    Last come the codes of all these partners.
+    """
     refused: list[Mistake] = []
     unreachable: list[Mistake] = []
+    broken: set[str] = set()
     for partner in config.partners.values():
         if partner.url is None:
             continue
@@ -35,7 +39,8 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
                     f"partners/{partner.code}.toml: url", wrong, step.do or phrase("a server that answers")
                 )
                 (refused if step.name is ConnectionStepName.SERVER_CERTIFICATE else unreachable).append(mistake)
-    return refused, unreachable
+                broken.add(partner.code)
+    return refused, unreachable, broken
 
 
 def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:

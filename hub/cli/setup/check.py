@@ -1,12 +1,16 @@
 """`lienthong check`: reports everything because of which `twistd` would refuse to start."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, read_language, say, t
 from hub.domain.errors import Mistake
 from hub.language.phrases import phrases
+
+if TYPE_CHECKING:
+    from hub.cli.partner.tried_secrets import TrialReport
 
 
 @command(
@@ -24,8 +28,9 @@ from hub.language.phrases import phrases
     "--connect",
     is_flag=True,
     help=t(
-        "Also try the TLS handshake with each partner that the hub pushes to, the sign-in at RabbitMQ ([feed]), and the "
-        "discovery document and keys of each OpenID provider ([console.providers]).",
+        "Also try the TLS handshake with each partner that the hub pushes to, its secrets by a question that changes "
+        "nothing where its adapter has one, the sign-in at RabbitMQ ([feed]), and the discovery document and keys of each "
+        "OpenID provider ([console.providers]).",
     ),
 )
 @pass_screen
@@ -38,8 +43,14 @@ def check_hub(screen: Screen, connect: bool) -> None:
     unreachable: list[Mistake] = []
     if connect and findings.province:
         from hub.cli.partner.handshake import try_partners
+        from hub.cli.partner.tried_secrets import try_secrets
 
-        refused, unreachable = try_partners(findings.province.config, now)
+        refused, unreachable, broken = try_partners(findings.province.config, now)
+        if not mistakes:
+            trials = try_secrets(findings.province.config, now, broken)
+            _show_trials(screen, trials)
+            mistakes += trials.refused
+            unreachable += trials.unreachable
         mistakes += refused
         if findings.province.config.feed is not None and not mistakes:
             from hub.cli.partner.handshake import try_broker
@@ -81,3 +92,13 @@ def check_hub(screen: Screen, connect: bool) -> None:
         count=len(findings.warnings),
     )
     screen.row({"kind": "ok"}, say(warned) if findings.warnings else t("Everything is right."))
+
+
+def _show_trials(screen: Screen, trials: "TrialReport") -> None:
+    """Say whose secrets are taken, and whose were not tried."""
+    for code in trials.taken:
+        fields = {"kind": "secret", "path": f"partners/{code}.toml: settings", "partner": code, "tried": True}
+        screen.row(fields, t("{code}: the partner takes the secret", code=code))
+    for code, why in trials.untried:
+        fields = {"kind": "secret", "path": f"partners/{code}.toml: settings", "partner": code, "tried": False}
+        screen.row(fields | {"why": say(why)}, t("{code}: the secret was not tried: {why}", code=code, why=say(why)))
