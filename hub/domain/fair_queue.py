@@ -59,6 +59,8 @@ HUB = Owner("")
 STRANGERS = Owner("?strangers")
 #: The pages of the console, and the public pages.
 CONSOLE, PUBLIC = Owner("?console"), Owner("?public")
+#: What receipts promised, done in slices.
+DUTIES = Owner("?duties")
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from hub.domain.errors import Unready
-from hub.domain.fair_queue import Owner
+from hub.domain.fair_queue import DUTIES
 from hub.domain.model import Enclosed, Ignored, Problem
 from hub.intake import enclosures
 from hub.journal import duties
@@ -32,12 +32,11 @@ from hub.units.routing import Routes
 
 log = structlog.get_logger()
 
-#: Owner of this work in the thread pool and at the writer: a separate queue, with a name that no partner can have.
-OWNER = Owner("?duties")
 #: Interval of the check for duties, in seconds.
 EVERY = 0.25
-#: Longest pause between two slices, in seconds: a slice that took longer waited for others.
-REST = 0.05
+#: After a slice the writer is left to others for so many times what it took, so that slices take a third of it, and at
+#: most so many seconds: a slice that took longer waited for others.
+REST, LONGEST_REST = 2, 0.05
 #: How long a report waits for earlier duties, and how often it checks, in seconds.
 PATIENCE, AGAIN = 5.0, 0.1
 
@@ -65,26 +64,26 @@ class DutyService(PeriodicService):
                 begun = self._clock.seconds()
                 if await self._do(of):  # else another node is doing it
                     done = True
-                    await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
+                    await deferLater(self._clock, min(REST * (self._clock.seconds() - begun), LONGEST_REST))
 
     async def _do(self, of: Duty) -> bool:
         """Do a slice of the duty *of*, which is work for the partner `of.partner`. Return False if there was none."""
         if of.kind in duties.EFFECTS:
             write = ChargedStep(of.partner, outstanding_effects.write_next_effects)
-            done = await self._journal.admit(OWNER, write, self._now())
+            done = await self._journal.admit(DUTIES, write, self._now())
             self._wake()  # what was made can go, and what a stopped delivery kept waiting
             return done
         if of.kind == duties.DutyKind.FACTS:
-            return await self._journal.admit(OWNER, ChargedStep(of.partner, duties.write_next_slice))
+            return await self._journal.admit(DUTIES, ChargedStep(of.partner, duties.write_next_slice))
         found = await self._journal.read(duties.read_duty_content, of)
         if found is None:
             return False
         enclosed, slices = await self._work(
-            OWNER, THRESHOLD, read_duty_attachments, found, of, self._live.province.routes
+            DUTIES, THRESHOLD, read_duty_attachments, found, of, self._live.province.routes
         )
         ignored = [(each.attachment, each.problem) for each in enclosed.ignored]
         record = ChargedStep(of.partner, duties.record_enclosed_facts)
-        if await self._journal.admit(OWNER, record, of, slices, ignored):
+        if await self._journal.admit(DUTIES, record, of, slices, ignored):
             log.info("enclosures-read", message=of.message, facts=len(enclosed.facts), ignored=len(ignored))
         return True
 

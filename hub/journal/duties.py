@@ -33,8 +33,8 @@ from hub.store.tables import duty_slice, message
 from hub.store.transactions import Transaction
 
 #: Facts of one message written per transaction. 200 facts take about 10 ms of the writer on SQLite, 20 ms on
-#: PostgreSQL, and four times as long while both cores are busy: these are half of that.
-SLICE = 100
+#: PostgreSQL, and four times as long while both cores are busy: these are a quarter of that.
+SLICE = 50
 #: Maximum facts of one message. The mail contract allows 5,000 units with nine figures each, more than any other
 #: service.
 MOST_FACTS = 50_000

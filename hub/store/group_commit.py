@@ -33,7 +33,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from hub.domain.errors import Unready
-from hub.domain.fair_queue import HUB, FairQueue, Owner, is_crowding
+from hub.domain.fair_queue import DUTIES, HUB, FairQueue, Owner, is_crowding
 from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS, Measures
 from hub.domain.model import Detail
 from hub.domain.writer_budget import WriterBudget
@@ -691,12 +691,12 @@ class Database(Service):
     def _take_batch(self) -> list[_Waiting]:
         """Remove and return the steps of the next commit. Those of owners that owe too much stay (unless the hub stops).
 
-        A step from outside that is expected to be long has a commit of its own, so that no other waits for it there: when
-        nothing else waits, and in every second commit.
+        A step that is expected to be long, or a slice of what a receipt promised, has a commit of its own, so that no
+        other waits for it there: when nothing else waits, and in every second commit.
         """
         now = self._reactor.seconds()
         resting = self._budget.find_resting(now) if self._drained is None else frozenset()
-        long = self._budget.find_long(now) - resting
+        long = self._budget.find_long(now) - resting | {DUTIES.name}
         passed, self._long_passed = self._long_passed, False
         if passed and (taken := self._take_admitted(1, long.__contains__)):
             return taken

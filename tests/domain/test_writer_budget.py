@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.fair_queue import CONSOLE, STRANGERS
+from hub.domain.fair_queue import CONSOLE, DUTIES, STRANGERS
 from hub.domain.writer_budget import CREDIT, SHARE, SPAN, TURN, WriterBudget
 
 
@@ -35,7 +35,7 @@ def test_a_few_long_steps_of_an_honest_partner_are_borne():
 
 def test_the_hubs_own_work_owes_nothing_and_strangers_do():
     budget = WriterBudget()
-    for owner in ("", CONSOLE.name, "?duties", STRANGERS.name, "b"):
+    for owner in ("", CONSOLE.name, DUTIES.name, STRANGERS.name, "b"):
         budget.charge(owner, 9.0, 9.0, 0.0)
     assert budget.find_resting(0.0) == {STRANGERS.name, "b"}
 

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
-from hub.domain.fair_queue import CONSOLE, PUBLIC, Owner
+from hub.domain.fair_queue import CONSOLE, DUTIES, PUBLIC, Owner
 from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS
 from hub.domain.writer_budget import CREDIT, SHARE, TURN
 from hub.journal import facts, messages, search
@@ -515,6 +515,20 @@ def test_a_step_that_is_expected_to_be_long_has_a_commit_of_its_own_and_honest_s
     assert {tuple(each) for each in commits if "long" in each} == {("long",)}, commits
     assert sum("long" in each for each in commits) > 2, "it has its turns all the same"
     assert not any("long" in one and "long" in two for one, two in pairwise(commits))
+
+
+def test_a_slice_of_what_was_promised_shares_no_commit_with_a_step_from_outside(timed):
+    made, clock, queued, watch = timed
+    commits: list[list[str]] = []
+    for _ in range(3):
+        made.admit(DUTIES, ChargedStep(ONE.name, watch.takes(0.002, lambda: commits[-1].append("slice"))))
+    for _ in range(3):
+        made.admit(OTHER, watch.takes(0.001, lambda: commits[-1].append("honest")))
+    while sum("slice" in each for each in commits) < 3:
+        clock.advance(0)
+        commits.append([])
+        queued.pop(0)()
+    assert commits == [["honest"] * 3, ["slice"], ["slice"], ["slice"]]
 
 
 def test_a_stop_does_not_wait_for_who_owes_too_much(timed):
