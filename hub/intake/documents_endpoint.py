@@ -105,7 +105,7 @@ class DocumentsEndpoint:
                     and (unit.kind != UnitKind.DRILL or routes.owns(partner.code, unit.code))
                 ]
                 return await self._access.work(
-                    case.owner, _ROW * len(reached), documents_responses.build_organizations_response, reached
+                    case.owner, _ROW * len(reached), documents_responses.write_organizations_response, reached
                 )
             case documents_requests.CheckPermission(organ):
                 if not is_granted(partner, case.province.config, self.contract.name, SEND):
