@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -11,52 +10,15 @@ from hub.security.age_files import make_private_key
 from tests.conftest import ROOT
 from tests.process.test_restored import send
 from tests.running import until
+from tests.warm import run
 
 pytestmark = pytest.mark.slow
-
-#: Ends itself at the sync of the disk with the number given.
-_KILLED = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-at, what, config, *words = sys.argv[1:]
-left, sync = int(at), os.fsync
-def end(handle):
-    global left
-    left -= 1
-    if left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    sync(handle)
-os.fsync = end
-if what == "command":
-    from hub.cli import main
-    sys.argv = ["lienthong", "-c", config, *words]
-    main()
-    sys.exit()
-from hub.config import read_config
-from hub.config.writing import write_atomically
-from hub.journal.upkeep import upgrade
-from hub.journal.upkeep.archive.writing import ArchiveChoice, write_archive
-from hub.store import transactions
-found = read_config(Path(config))
-if what == "upgrade":
-    upgrade.place_copy(found.database_url, "0042").make()
-if what == "configuration":
-    write_atomically(found.path, found.path.read_bytes())
-if what == "archive":
-    found.archive.mkdir(exist_ok=True)
-    engine = transactions.open_journal(found.database_url, pooled=False)
-    with transactions.read_transaction(engine) as tx:
-        chosen = ArchiveChoice(period="2026-11", messages=words)
-        write_archive(tx, chosen, found.archive, found.identity, datetime.now(UTC))
-"""
 
 
 def kill(hub, at, what, *words):
     """Run *what*, and return whether it was killed at its sync number *at*; else it ended before."""
-    command = [sys.executable, "-c", _KILLED, str(at), what, str(hub.config), *map(str, words)]
-    ran = subprocess.run(command, cwd=ROOT, env=os.environ | hub.env, capture_output=True, check=False)
-    return ran.returncode == -signal.SIGKILL
+    command = [sys.executable, "-m", "tests.process.killed_at_sync", at, what, hub.config, *words]
+    return run(command, cwd=ROOT, env=os.environ | hub.env).returncode == -signal.SIGKILL
 
 
 def unfinished(*folders):
