@@ -1,5 +1,6 @@
 """The day of the province in the demo: which of the sample's units take part as what, on which days, and that it is one day."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,9 @@ from typing import Any, cast
 import pytest
 
 from hub.cli.demo import midnight
-from hub.cli.demo.day import _offices
+from hub.cli.demo.day import Played, _offices
+from hub.cli.demo.demo import _Story
+from hub.cli.screen import FAILED
 from hub.demo.plan.day import SMALL, WHOLE, Town
 from hub.demo.run.dayplay import ONE_STOP, PAST, DayPlay
 from hub.units.sample_units import list_sample_units
@@ -71,3 +74,30 @@ def test_the_demo_waits_before_it_makes_anything(monkeypatch, tmp_path):
     assert isinstance(done.exception, Slept)
     assert done.exception.args == (120, [])
     assert "120" in done.stderr
+
+
+@pytest.mark.parametrize(("dead", "code"), [(0, 0), (1, FAILED)])
+def test_a_demo_that_is_not_kept_ends_by_itself_with_one_line_and_says_by_its_code_whether_it_agrees(
+    monkeypatch, tmp_path, dead, code
+):
+    played = Played(accepted=2, refused=1, delivered=2, dead=dead, facts=3, lost=(), differences=(), pages=())
+
+    def play_story(_stage: object, _operator: object, _narrator: object, directory: Path) -> _Story:
+        (directory / "reports").mkdir()
+        return _Story([], [], None)
+
+    monkeypatch.chdir(tmp_path)
+    for name, stand_in in {
+        "signal.signal": lambda *_: None,
+        "_await_midnight": lambda *_: None,
+        "_play_story": play_story,
+        "_recount_story": lambda *_: played,
+        "play_day": lambda *_: SimpleNamespace(played=played),
+    }.items():
+        monkeypatch.setattr(f"hub.cli.demo.demo.{name}", stand_in)
+    done = homes.typing(tmp_path)("demo")
+    assert done.exit_code == code, done.output
+    (line,) = map(json.loads, done.stdout.splitlines())
+    report = str(tmp_path / "var/demo/1/reports/index.html")
+    sums = {"accepted": 4, "refused": 2, "delivered": 4, "dead": 2 * dead, "facts": 6, "lost": 0}
+    assert line == sums | {"report": report}

@@ -20,7 +20,7 @@ from hub.language.phrases import Phrase, phrase
 DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
 
 _AWAY = 1.0  #: seconds that the axis stays down after everyone else has received: long enough for several retries
-_PAUSE = 0.1  #: seconds between two looks
+_PAUSE = 0.3  #: seconds between two looks
 
 
 class Voice(Protocol):
