@@ -72,7 +72,14 @@ def backed(request, hub):
     return hub
 
 
-@pytest.mark.parametrize("change", [moved, replaced, deleted, without_its_log])
+#: What is done to the file, and to whom: the node's own process alone has it open, so that one change is enough beside workers.
+_CHANGES = [
+    *(("one process", change) for change in (moved, replaced, deleted, without_its_log)),
+    ("workers", replaced),
+]
+
+
+@pytest.mark.parametrize(("backed", "change"), _CHANGES, indirect=["backed"])
 def test_no_receipt_is_given_for_a_journal_that_is_not_the_one_at_its_path(backed, change):
     hub = backed
     change(hub, hub.home / "copy.db")
