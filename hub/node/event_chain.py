@@ -8,8 +8,8 @@ from hub.journal import events
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 
-#: Events of one step: about 10 ms of the writer, which is kept from everybody else as long.
-_BATCH = 250
+#: Events of one step: about 3 ms of the writer, which is kept from everybody else as long.
+_BATCH = 64
 _EVERY = 0.5  #: seconds
 
 
