@@ -49,6 +49,13 @@ class Octets:
     def __reduce__(self) -> tuple[type["Octets"], tuple[object, ...]]:
         return Octets, (self.read() if self._size <= CARRIED else None, 0, self._size)
 
+    @property
+    def file(self) -> IO[bytes] | None:
+        """Return the file whose octets these are, all of them; None if they are in memory or a part of a file."""
+        if self._source is None or isinstance(self._source, bytes) or self._start:
+            return None
+        return self._source if os.fstat(self._source.fileno()).st_size == self._size else None
+
     def cut(self, start: int, end: int) -> "Octets":
         """Return the octets from *start* up to *end*, both relative to this range."""
         assert 0 <= start <= end <= self._size
@@ -109,6 +116,11 @@ class Drawer:
             ) from error
         self._files.append(made)
         return made
+
+    def adopt(self, file: IO[bytes]) -> Octets:
+        """Return all octets of *file*, which is closed with the others."""
+        self._files.append(file)
+        return Octets.of(file)
 
     def keep(self, pieces: Iterable[bytes]) -> Octets:
         """Return the octets of *pieces*. Up to `memory` octets stay in memory. Raises Unready if the disk is full."""

@@ -79,6 +79,12 @@ class Outgoing:
     def size(self) -> int:
         return sum(len(item) for item in self._items)
 
+    @property
+    def whole(self) -> Octets | None:
+        """Return its octets if they are in one place."""
+        first = self._items[0] if len(self._items) == 1 else None
+        return first if isinstance(first, Octets) else None
+
     def pieces(self) -> Iterator[bytes]:
         """Yield its octets, slice by slice."""
         for item in self._items:
