@@ -26,7 +26,8 @@ from hub.config.service_files import read_shipped_services
 from hub.domain.model import Receive, Unit, UnitKind
 from hub.formats.spool import Drawer, Octets
 from hub.intake.endpoint import JournalAccess
-from hub.intake.intake import Intake, SignedResponse
+from hub.intake.intake import Intake
+from hub.intake.signed_response import SignedResponse
 from hub.journal import unit_registry
 from hub.partner.throttle import Throttle
 from hub.report.form.book import read_shipped_book

@@ -18,7 +18,8 @@ from hub.domain.spans import NO_TRACER, Tracer
 from hub.formats.spool import Drawer, Octets
 from hub.intake.documents_endpoint import DocumentsEndpoint
 from hub.intake.endpoint import JournalAccess
-from hub.intake.intake import Intake, SignedResponse
+from hub.intake.intake import Intake
+from hub.intake.signed_response import SignedResponse
 from hub.partner.throttle import Throttle
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors, Identity

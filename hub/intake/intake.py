@@ -26,6 +26,7 @@ from hub.formats import xml_cost
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
+from hub.intake.dear_calls import DearCalls
 from hub.intake.endpoint import (
     Answer,
     Case,
@@ -36,6 +37,7 @@ from hub.intake.endpoint import (
     store_large_octets,
 )
 from hub.intake.grants import NotGranted
+from hub.intake.signed_response import SignedResponse
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
 from hub.journal.decisions import MessageEntry
@@ -45,22 +47,11 @@ from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.security.certificates import Purpose, hash_certificate
 from hub.soap import attachments, envelope
-from hub.soap.attachments import Manner, Outgoing
+from hub.soap.attachments import Manner
 from hub.units.live import Live
 from hub.units.province import Province
 
 log = structlog.get_logger()
-
-
-@attrs.frozen
-class SignedResponse:
-    """The response: a signed envelope, and when to retry if the hub was not ready."""
-
-    body: Outgoing  #: the octets of the envelope, or of its MIME package
-    fault: bool = False  #: whether the body is a SOAP fault
-    retry_after: int | None = None  #: delay of the retry in seconds
-    senders: bool = False  #: the fault is the caller's own (`Sender` in SOAP 1.2)
-    logged: bool = False  #: whether a line of the log tells what became of the message that the call carried
 
 
 @attrs.define(eq=False)
@@ -73,6 +64,7 @@ class Intake:
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _throttle: Throttle  #: limits the calls of each partner
     _seconds: Callable[[], float] = time.monotonic  #: a monotonic clock, for durations
+    _dear: DearCalls = attrs.field(factory=DearCalls)  #: which calls another process answers
 
     def enter(self, certificate: x509.Certificate) -> Callable[[], None]:
         """Take a place for a call on a connection with this client *certificate*. Return the function that releases it.
@@ -104,12 +96,24 @@ class Intake:
         """Answer the call in *body*, sent as *manner* says on a connection with this client *certificate*.
 
         Large content is kept in *drawer*, and the response must be written from it, too. When the call is not *wanted*
-        any more, no further work is begun and CancelledError is raised. What the journal has received stays.
+        any more, no further work is begun and CancelledError is raised. What the journal has received stays. A dear call
+        is answered in another process, if there is one.
         """
-        now = self._now()
+        now, partner, cost = self._now(), self.live.province.partner_with(certificate), _estimate(body)
+        question = (partner.code if partner else "", self._endpoint.contract.name, manner.action)
         tracking = make_id(now)
-        with self._access.tracer.span(SpanWork.INTAKE, tracking, manner.trace) as told:
-            return await self._answer(body, manner, certificate, drawer, wanted, now, tracking, told)
+        answer = None
+        try:
+            if partner is not None:
+                answer = await self._dear.forward(question, cost, body, manner, certificate, drawer, wanted)
+        except Unready as unready:
+            self._count(partner, unready.problem.code)
+            return self._refuse_unsigned(unready, tracking, manner.soap)
+        if answer is None:
+            with self._access.tracer.span(SpanWork.INTAKE, tracking, manner.trace) as told:
+                answer = await self._answer(body, manner, certificate, drawer, wanted, now, tracking, cost, told)
+        self._dear.note_answer(question, answer.body.size)
+        return answer
 
     async def _answer(
         self,
@@ -120,9 +124,10 @@ class Intake:
         wanted: Callable[[], bool],
         now: datetime,
         tracking: str,
+        cost: int,
         told: dict[str, str | int],
     ) -> SignedResponse:
-        """See `answer`. *told* gets what the span of the call says."""
+        """See `answer`. *cost* is that of reading the call; *told* gets what the span of the call says."""
         province, loads, begun = self.live.province, Loads(), self._seconds()
         partner = province.partner_with(certificate)
         owner = STRANGERS if partner is None else Owner(partner.code, wanted)
@@ -131,7 +136,7 @@ class Intake:
         try:
             try:
                 child, logged = await self._serve(
-                    province, body, manner, certificate, now, tracking, drawer, loads, partner, owner
+                    province, body, cost, manner, certificate, now, tracking, drawer, loads, partner, owner
                 )
                 unsigned = (
                     child if isinstance(child, CanonicalElement) else envelope.write_unsigned_envelope(child, soap)
@@ -162,8 +167,7 @@ class Intake:
         except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
             told["failure"] = name_code(unready.problem.code)
             self._count(partner, unready.problem.code, self._seconds() - begun)
-            plain = attachments.pack_plain_envelope(self._unready(unready, tracking, soap), soap)
-            return SignedResponse(plain, fault=True, retry_after=unready.retry_after)
+            return self._refuse_unsigned(unready, tracking, soap)
         if code != OK:
             told["failure"] = name_code(code)
         self._count(partner, code, self._seconds() - begun)
@@ -220,6 +224,11 @@ class Intake:
         log.warning("hub-unready", problem=code, detail=detail, tracking=tracking)
         return self._fault((Problem(code, tracking),), tracking, soap, ours=True)
 
+    def _refuse_unsigned(self, unready: Unready, tracking: str, soap: str) -> SignedResponse:
+        """Return the response for a temporary failure of signing itself, or of the process that was to answer."""
+        plain = attachments.pack_plain_envelope(self._unready(unready, tracking, soap), soap)
+        return SignedResponse(plain, fault=True, retry_after=unready.retry_after)
+
     def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
         return envelope.write_fault(
             self._endpoint.contract.namespace, problems, server=ours, tracking=tracking, soap=soap
@@ -229,6 +238,7 @@ class Intake:
         self,
         province: Province,
         body: Octets,
+        cost: int,
         manner: Manner,
         certificate: x509.Certificate,
         now: datetime,
@@ -253,7 +263,7 @@ class Intake:
             with self._access.tracer.span(SpanWork.VERIFY, tracking, manner.trace):
                 opened = await self._access.work(
                     owner,
-                    xml_cost.estimate_call(body),
+                    cost,
                     open_call,
                     body,
                     manner,
@@ -341,3 +351,11 @@ class Intake:
             trace=manner.trace,
         )
         return await self._endpoint.perform(case)
+
+
+def _estimate(body: Octets) -> int:
+    """Return what reading *body* costs. If it cannot be read, that is found where it is opened."""
+    try:
+        return xml_cost.estimate_call(body)
+    except OSError:
+        return 0

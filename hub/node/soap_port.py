@@ -20,6 +20,7 @@ from hub.domain.model import DOCUMENTS, RevocationRule
 from hub.domain.node_counts import NodeCounts
 from hub.domain.sightings import SightingKind, Sightings
 from hub.formats import spool
+from hub.intake.dear_calls import DearCalls
 from hub.intake.endpoint import Endpoint, JournalAccess
 from hub.intake.intake import Intake
 from hub.lookup.endpoint import LookupsEndpoint
@@ -53,6 +54,14 @@ class IntakeParts:
     sightings: Sightings  #: what is seen of partners' keys
     now: Callable[[], datetime]  #: aware and in UTC
     counts: NodeCounts  #: what the limits of the port count, over all processes of the node
+    dear: DearCalls  #: which calls another process answers
+
+    def find_intake(self, service: str, certificate: x509.Certificate) -> Intake | None:
+        """Return the intake of *service* for the partner with this *certificate*; None if there is no such service."""
+        if service in self.intakes:
+            return self.intakes[service]
+        found = self.defined.find(service, self.defined.choose_edition(service, certificate))
+        return found and found[1]
 
 
 @attrs.define(eq=False)
@@ -68,8 +77,14 @@ class DefinedIntakes:
     _now: Callable[[], datetime]
     _throttle: Throttle
     _seconds: Callable[[], float]  #: a monotonic clock
+    _dear: DearCalls = attrs.field(factory=DearCalls)
     #: by service and edition of its contract
     _made: dict[tuple[str, str], tuple[DefinedService, Endpoint, Intake]] = attrs.field(factory=dict, init=False)
+
+    def choose_edition(self, name: str, certificate: x509.Certificate) -> str:
+        """Return the edition of the contract of the service *name* that the partner with this *certificate* has."""
+        partner = self._live.province.partner_with(certificate)
+        return "" if partner is None else partner.find_edition(name)
 
     def find(self, name: str, edition: str = "") -> tuple[Endpoint, Intake] | None:
         """Return the endpoint and the intake of the service *name*, with this *edition* of its contract.
@@ -87,7 +102,7 @@ class DefinedIntakes:
             made = (
                 defined,
                 endpoint,
-                Intake(self._live, endpoint, self._access, self._now, self._throttle, self._seconds),
+                Intake(self._live, endpoint, self._access, self._now, self._throttle, self._seconds, self._dear),
             )
         self._made[name, edition] = (defined, *made[1:])
         return made[1:]
@@ -104,8 +119,7 @@ class _SoapResource(Resource):
     def getChild(self, path: bytes, request: Any) -> Any:
         """Return the resource of a service that the configuration defines, in the caller's edition of its contract."""
         name = path.decode("ascii", "replace")
-        partner = self._live.province.partner_with(read_client_certificate(request.channel))
-        edition = "" if partner is None else partner.find_edition(name)
+        edition = self._defined.choose_edition(name, read_client_certificate(request.channel))
         found = self._defined.find(name, edition)
         if found is None:
             for key in [key for key in self._served if key[0] == name]:
@@ -135,14 +149,16 @@ def build_intake(
 ) -> IntakeParts:
     """Build the parts that take in SOAP calls."""
     served = list_endpoints(access, LookupsEndpoint(wsdl.load_contract(operations.NAME), query_runner, access))
-    throttle = Throttle(reactor.seconds, counts)
+    throttle, dear = Throttle(reactor.seconds, counts), DearCalls()
     return IntakeParts(
         endpoints=served,
         intakes={
-            name: Intake(live, endpoint, access, now, throttle, reactor.seconds) for name, endpoint in served.items()
+            name: Intake(live, endpoint, access, now, throttle, reactor.seconds, dear)
+            for name, endpoint in served.items()
         },
-        defined=DefinedIntakes(live, access, now, throttle, reactor.seconds),
+        defined=DefinedIntakes(live, access, now, throttle, reactor.seconds, dear),
         throttle=throttle,
+        dear=dear,
         disk_space=disks,
         spool_room=SpoolReservations(lambda: disk_space.count_octets_left(live.config), counts),
         counts=counts,

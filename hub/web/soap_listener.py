@@ -30,7 +30,8 @@ from hub.domain.node_counts import NodeCounts
 from hub.domain.trace_context import read_traceparent
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
-from hub.intake.intake import Intake, SignedResponse
+from hub.intake.intake import Intake
+from hub.intake.signed_response import SignedResponse
 from hub.language.catalogues import say_both
 from hub.language.phrases import phrase
 from hub.runtime.descriptors import SHORTAGE, is_reserved

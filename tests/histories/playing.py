@@ -26,7 +26,8 @@ from hub.domain.model import Accepted, Receive, Refused
 from hub.formats.spool import Drawer, Octets
 from hub.intake import admission
 from hub.intake.endpoint import JournalAccess
-from hub.intake.intake import Intake, SignedResponse
+from hub.intake.intake import Intake
+from hub.intake.signed_response import SignedResponse
 from hub.journal import messages, unit_registry
 from hub.journal.queue import claims, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim

@@ -21,7 +21,7 @@ from twisted.web.resource import Resource
 from hub.domain.errors import Unready
 from hub.domain.model import Problem
 from hub.formats.spool import Drawer
-from hub.intake.intake import SignedResponse
+from hub.intake.signed_response import SignedResponse
 from hub.partner import throttle
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle

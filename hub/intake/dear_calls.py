@@ -1,0 +1,79 @@
+"""Which calls cost much, and the process that answers them so that no other call shares the interpreter with them.
+
+A call is dear if reading it is (`hub.formats.xml_cost`), if it is large, because what a packet in it costs is not known
+before it is opened, or if the last answer to the same question of the same partner was long. Knows neither processes nor
+what a call means.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import attrs
+from cryptography import x509
+
+from hub.formats.spool import Drawer, Octets
+from hub.intake.signed_response import SignedResponse
+from hub.runtime.thread_pool import THRESHOLD
+from hub.soap.attachments import Manner
+
+#: Octets of a large call: a packet of so many has at most a thousand tags, which take 10 ms to judge.
+LARGE = 16 * 1024
+#: Questions whose last answer was long that are remembered. A caller that asks ever others is told from none.
+_REMEMBERED = 1000
+#: A question: the partner, the service and the action that its call states.
+Question = tuple[str, str, str | None]
+
+
+class AnswerElsewhere(Protocol):
+    """Answers a call in another process."""
+
+    def __call__(
+        self,
+        service: str,
+        body: Octets,
+        manner: Manner,
+        certificate: x509.Certificate,
+        drawer: Drawer,
+        wanted: Callable[[], bool],
+    ) -> Awaitable[SignedResponse | None]:
+        """Answer as `Intake.answer`. Return None if the process that has read the call is to answer it.
+
+        Raises `Unready` when the other process ends.
+        """
+        ...
+
+
+@attrs.define(eq=False)
+class DearCalls:
+    """The dear calls of one process."""
+
+    elsewhere: AnswerElsewhere | None = None  #: None: this process answers them
+    _long: set[Question] = attrs.field(factory=set, init=False)
+
+    async def forward(
+        self,
+        question: Question,
+        cost: int,
+        body: Octets,
+        manner: Manner,
+        certificate: x509.Certificate,
+        drawer: Drawer,
+        wanted: Callable[[], bool],
+    ) -> SignedResponse | None:
+        """Let another process answer the call, if it is dear. Return None if it is not. See `AnswerElsewhere`.
+
+        *cost*: of opening it, in octets.
+        """
+        dear = cost >= THRESHOLD or len(body) >= LARGE or question in self._long
+        if self.elsewhere is None or not dear:
+            return None
+        return await self.elsewhere(question[1], body, manner, certificate, drawer, wanted)
+
+    def note_answer(self, question: Question, size: int) -> None:
+        """Note that the answer to *question* has so many octets."""
+        if size < THRESHOLD:
+            self._long.discard(question)
+            return
+        if len(self._long) >= _REMEMBERED:
+            self._long.clear()
+        self._long.add(question)
