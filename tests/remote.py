@@ -95,7 +95,7 @@ class Wire(Requests):
     def refuse(self, number: int, failure: Any) -> None:
         self.tell(RequestFailure(number, pack(PickledError.from_error(failure.value))))
 
-    def note_report(self, _number: int) -> Any:
+    def note_wanted(self, _number: int) -> Any:
         return lambda: True
 
 

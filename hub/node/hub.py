@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import structlog
 from cryptography import x509
-from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -33,7 +33,7 @@ from hub.language.phrases import phrase, verbatim
 from hub.language.system_errors import name_system_error
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
-from hub.node.port_builder import build_ports, build_workers
+from hub.node.port_builder import build_background_worker, build_ports, build_workers
 from hub.node.soap_port import check_client
 from hub.runtime import pidfile
 from hub.runtime.ports import DirectoryLockService, OrderedServices, bind_port
@@ -89,9 +89,19 @@ class Hub(OrderedServices):
         counts = SharedCounts.create(workers + 1, self._data) if workers > 1 else LocalCounts()
         self._exchange = builders.build_exchange(frame, self._database, known, counts)
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
-        self._workers = build_workers(frame, self._database, self._exchange, ports["soap"])
+        self._background = build_background_worker(frame, self._database, self._exchange)
+        self._workers = build_workers(frame, self._database, self._exchange, ports["soap"], self._background.answer)
+        #: what has a configuration of its own in force
+        self._pools = [each for each in (self._workers, self._background) if each is not None]
         served, self._sweep = build_ports(
-            frame, self._database, self._exchange, self._reporting, self._workers, ports, self.reload_configuration
+            frame,
+            self._database,
+            self._exchange,
+            self._reporting,
+            self._workers,
+            self._background,
+            ports,
+            self.reload_configuration,
         )
         self._exchange.revocation_fetcher.on_heard = self._note_revocations
         self._set_threshold()
@@ -104,6 +114,7 @@ class Hub(OrderedServices):
             *self._database.services,
             *self._exchange.services,
             *self._reporting.services,
+            self._background,
             *served,
             self._notices,
         ):
@@ -146,8 +157,8 @@ class Hub(OrderedServices):
         async with self._changing:
             units = await self._database.journal.read(unit_registry.read_unit_index, today)
             self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, units))
-        if self._workers is not None:
-            await self._workers.send_units()
+        for pool in self._pools:
+            await pool.send_units()
         log.info("day-begun", day=today.isoformat())
         self._warn_pending_restart()
 
@@ -197,9 +208,9 @@ class Hub(OrderedServices):
 
     def _reload_workers(self, verdict: pidfile.ReloadVerdict) -> Deferred[pidfile.ReloadVerdict]:
         """Wait until the worker processes have the new configuration, too."""
-        if self._workers is None or not verdict.ok:
+        if not verdict.ok:
             return succeed(verdict)
-        return self._workers.send_province().addCallback(lambda _: verdict)
+        return DeferredList([pool.send_province() for pool in self._pools]).addCallback(lambda _: verdict)
 
     def _tell_parts(self, old: Config, new: Config, heard: Sequence[RevocationAnswer]) -> None:
         """Notify the parts that wait or keep state by the old configuration.
@@ -219,8 +230,8 @@ class Hub(OrderedServices):
 
     def _note_revocations(self, heard: Sequence[RevocationAnswer]) -> None:
         """A CA gave news of revocations: tell the workers, and judge the open connections again."""
-        if self._workers is not None:
-            self._workers.send_revocations(heard)
+        for pool in self._pools:
+            pool.send_revocations(heard)
         self._exchange.sender.note_trust_change()
         self._sweep.begin()
 

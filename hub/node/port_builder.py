@@ -27,6 +27,7 @@ from hub.console.sign_in.openid_client import make_network_fetch
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import Detail, Problem, RevocationRule
+from hub.intake.dear_calls import AnswerElsewhere
 from hub.language.phrases import phrase
 from hub.monitoring import metrics
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
@@ -42,6 +43,7 @@ from hub.node.soap_port import (
     name_https_url,
     name_service_url,
 )
+from hub.node.workers.background import COMMAND, BackgroundWorker
 from hub.node.workers.pool import WorkerPool
 from hub.runtime import exposition
 from hub.runtime.disk_reader import DiskReader
@@ -72,13 +74,14 @@ def build_ports(
     exchange: ExchangeParts,
     reporting: ReportingParts,
     workers: WorkerPool | None,
+    background: BackgroundWorker,
     sockets: Mapping[str, socket.socket],
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> tuple[Sequence[Service], TrustSweep]:
     """Return the services that listen on *sockets* (by section of `hub.toml`), in start order; and what judges all open
     connections of this process after a change of trust.
 
-    *workers* serve the SOAP port; None: this process serves it. *reload* reloads the configuration.
+    *workers* serve the SOAP port; None: this process serves it. *background* answers dear calls. *reload* reloads the configuration.
     """
     live, heard = frame.live, "syslog" in sockets
     listener = SyslogListener(live, exchange.access, frame.reactor, frame.now)
@@ -87,7 +90,7 @@ def build_ports(
         return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor, tls)
 
     counts = listener.counts if heard else None
-    admin_site = _admin_site(frame, database, exchange, reporting, workers, counts, reload)
+    admin_site = _admin_site(frame, database, exchange, reporting, workers, background, counts, reload)
     groups: list[Callable[[Any], Iterator[WatchedPeer]]] = [
         partial(_list_admin_peers, admin_site, live, frame.now),
         partial(_list_syslog_peers, listener, live, frame.now),
@@ -141,10 +144,39 @@ def _list_syslog_peers(
             yield WatchedPeer(owner, hash_certificate(peer[0]), find_flaw, connection.part)
 
 
+def build_background_worker(frame: NodeFrame, database: DatabaseParts, exchange: ExchangeParts) -> BackgroundWorker:
+    """Return what answers the dear calls of this process, and let it."""
+    worker = BackgroundWorker(
+        frame.reactor,
+        frame.live,
+        database.journal,
+        exchange.query_runner,
+        frame.wake,
+        SharedCounts.create(2, frame.live.config.data),
+        None,
+        1,
+        frame.node,
+        database.journal.expect_steps,
+        COMMAND,
+        measures=frame.measures,
+        sightings=frame.sightings,
+        inodes=lambda: database.journal.inodes,
+    )
+    exchange.intake.dear.elsewhere = worker.answer
+    return worker
+
+
 def build_workers(
-    frame: NodeFrame, database: DatabaseParts, exchange: ExchangeParts, soap: socket.socket
+    frame: NodeFrame,
+    database: DatabaseParts,
+    exchange: ExchangeParts,
+    soap: socket.socket,
+    elsewhere: AnswerElsewhere,
 ) -> WorkerPool | None:
-    """Return the worker processes that serve the port *soap*. Return None where this process serves it."""
+    """Return the worker processes that serve the port *soap*. Return None where this process serves it.
+
+    *elsewhere* answers their dear calls.
+    """
     counts = exchange.intake.counts
     if not isinstance(counts, SharedCounts):
         return None
@@ -159,6 +191,7 @@ def build_workers(
         frame.live.config.workers,
         frame.node,
         database.journal.expect_steps,
+        elsewhere=elsewhere,
         measures=frame.measures,
         sightings=frame.sightings,
         inodes=lambda: database.journal.inodes,
@@ -183,6 +216,7 @@ def _admin_site(
     exchange: ExchangeParts,
     reporting: ReportingParts,
     workers: WorkerPool | None,
+    background: BackgroundWorker,
     syslog: Mapping[LineOutcome, int] | None,
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> BoundedSite:
@@ -236,9 +270,8 @@ def _admin_site(
             exchange.intake.counts,
             workers,
         )
-        own = exposition.list_process_metrics(
-            version("lienthong"), transactions.read_latest_version(), workers.list_processes() if workers else {}
-        )
+        processes = (workers.list_processes() if workers else {}) | background.list_processes()
+        own = exposition.list_process_metrics(version("lienthong"), transactions.read_latest_version(), processes)
         told = [*own, *metrics.measure_forms(frame.measures, await forms.read()), *gathered]
         counted = frame.measures.copy()
         size = _LINE * (counted.count_values() + sum(len(each.samples) for each in told))

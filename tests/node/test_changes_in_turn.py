@@ -45,7 +45,7 @@ def node(monkeypatch):
     made._changing = DeferredLock()
     made._database = SimpleNamespace(journal=made.journal)
     made._live = SimpleNamespace(config=SimpleNamespace(path=None), setup=InForce())
-    made._wall, made._workers = lambda: 0.0, None
+    made._wall, made._pools = lambda: 0.0, []
     made._notices = SimpleNamespace(begin_reload=lambda: None, end_reload=lambda **_said: None)
     made._warn_pending_restart = lambda: None
     made._take_up = lambda found: made.taken.append(found) or ReloadVerdict(ok=True)

@@ -17,11 +17,14 @@ from twisted.python.failure import Failure
 from hub.domain.measures import Increments
 from hub.domain.model import Detail, Query
 from hub.domain.sightings import Sighting, SightingKey
+from hub.intake.signed_response import SignedResponse
 from hub.store.journal_file import JournalInodes
 from hub.units.unit_index import UnitIndex
 
-#: File descriptors of a worker process: the channel, the socket that brings connections, and the node's counts.
+#: File descriptors of a worker process: the channel, the socket that brings connections or files, and the node's counts.
 CHANNEL, CONNECTIONS, COUNTS = 3, 4, 5
+#: Name of the background worker where other workers have a number.
+BACKGROUND = "background"
 _HEAD = struct.Struct(">Q")
 
 
@@ -60,9 +63,26 @@ class ReportStep(NamedTuple):
 
 
 class Unwanted(NamedTuple):
-    """Worker: no caller waits for this report any more."""
+    """No caller waits for the report or the call with this number any more."""
 
     number: int
+
+
+class ForwardedCall(NamedTuple):
+    """Answer this call. Its `Result` is a `ForwardedAnswer`, or None: the process that has read it is to answer."""
+
+    number: int  #: of the request, for its result
+    service: str
+    packed: bytes  #: by `config_pickle`: the manner of the call, and the certificate of its connection
+    body: bytes | None  #: None: the body is in the file that was sent before (`forwarding.Files`)
+
+
+class ForwardedAnswer(NamedTuple):
+    """The answer to a forwarded call."""
+
+    number: int  #: of the call
+    answer: SignedResponse  #: without its octets
+    body: bytes | None  #: its octets; None: they are in the file that was sent before
 
 
 class PartnerQuestion(NamedTuple):
@@ -75,14 +95,14 @@ class PartnerQuestion(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Node: the result of a request."""
+    """The result of a request."""
 
     number: int
     packed: bytes  #: pickled: what was found
 
 
 class RequestFailure(NamedTuple):
-    """Node: the exception of a request."""
+    """The exception of a request."""
 
     number: int
     packed: bytes  #: pickled: a `PickledError`
@@ -97,6 +117,7 @@ class WorkerStart(NamedTuple):
     version: int  #: version of the routes
     province: bytes  #: by `config_pickle`
     inodes: JournalInodes | None  #: which files of SQLite the node's process has open
+    background: bool = False  #: whether it gets calls (`ForwardedCall`) instead of connections
 
 
 class NewProvince(NamedTuple):

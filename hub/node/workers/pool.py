@@ -28,10 +28,13 @@ from zope.interface import implementer
 
 import hub
 from hub.config.revocation_cache import RevocationAnswer
+from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted
 from hub.domain.sightings import Sightings
+from hub.formats.spool import Drawer, name_spool_folder
+from hub.intake.dear_calls import AnswerElsewhere
 from hub.journal.decisions import RecordedMessage
 from hub.language.phrases import Phrase, phrase
 from hub.lookup.partner_query import QueryRunner
@@ -39,6 +42,7 @@ from hub.node.workers import channel
 from hub.node.workers.channel import (
     Channel,
     CountedWork,
+    ForwardedCall,
     InForce,
     NewProvince,
     NewRevocations,
@@ -59,7 +63,8 @@ from hub.node.workers.channel import (
     unpack,
 )
 from hub.node.workers.config_pickle import pack_config
-from hub.node.workers.remote_journal import KEPT, forget_routes
+from hub.node.workers.forwarding import Files, serve_call
+from hub.node.workers.remote_journal import KEPT, Requests, forget_routes
 from hub.runtime import logs
 from hub.runtime.descriptors import SHORTAGE, is_reserved
 from hub.runtime.shared_counts import SharedCounts
@@ -100,17 +105,19 @@ class WorkerPool(Service):
     _query_runner: QueryRunner  #: asks partners
     _wake: Callable[[], None]  #: called after each commit that may have created deliveries
     _counts: SharedCounts  #: this process is column 0, and the worker with the number n is column n + 1
-    _socket: socket.socket  #: the SOAP port, which listens already
+    _socket: socket.socket | None  #: the SOAP port, which listens already; None: the workers get no connections
     _size: int  #: number of workers
     _node: str  #: name of the node
     _expect_steps: Callable[[], None] = lambda: None  #: called when a busy worker will send further steps
     #: command that starts a worker, before the number of columns
     _command: Sequence[str] = (sys.executable, "-c", "import tap; tap.run_worker_process()")
     _inodes: Callable[[], JournalInodes | None] = lambda: None  #: returns which files of SQLite this process has open
+    #: answers the dear calls that workers have read; None: they answer them
+    _elsewhere: AnswerElsewhere | None = None
     measures: Measures = attrs.field(factory=Measures)  #: what this node counts, to which workers add
     sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
     ended: int = attrs.field(default=0, init=False)  #: workers that ended without being told to
-    _workers: list["_WorkerProcess"] = attrs.field(factory=list, init=False)
+    _workers: list["WorkerProcess"] = attrs.field(factory=list, init=False)
     _routes: OrderedDict[int, Routes] = attrs.field(factory=OrderedDict, init=False)  #: the last ones, by version
     _version: int = attrs.field(default=0, init=False)  #: version of the routes in force
     _accepts: bool = attrs.field(default=False, init=False)  #: whether the reactor reads the port
@@ -125,7 +132,7 @@ class WorkerPool(Service):
         """Start the workers. The port is served as soon as one of them is ready; until then, connections wait."""
         Service.startService(self)
         self._note_routes()
-        self._workers = [_WorkerProcess(self, index) for index in range(self._size)]
+        self._workers = [WorkerProcess(self, index) for index in range(self._size)]
         for worker in self._workers:
             worker.spawn()
         _ = self._watch.start(EVERY, now=False)
@@ -134,7 +141,8 @@ class WorkerPool(Service):
         """Accept no more connections, let the workers finish their calls, and end them."""
         Service.stopService(self)
         self._accept(wanted=False)
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         if self._watch.running:
             self._watch.stop()
         return Deferred.fromCoroutine(self._stop())
@@ -214,17 +222,26 @@ class WorkerPool(Service):
         province = pack_config(self._live.province)
         return WorkerStart(self._node, index, self._size, self._version, province, self._inodes())
 
-    def perform(self, worker: "_WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion) -> None:
+    def perform(
+        self, worker: "WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion | ForwardedCall
+    ) -> None:
         """Do what a worker has asked for, and send it the result."""
         done = maybeDeferred(self._begin, worker, message)
         _ = done.addCallbacks(partial(worker.reply, message.number), partial(worker.refuse, message.number))
 
-    def _begin(self, worker: "_WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion) -> Deferred[Any]:
+    def _begin(
+        self, worker: "WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion | ForwardedCall
+    ) -> Deferred[Any]:
         if isinstance(message, PartnerQuestion):
             return Deferred.fromCoroutine(self._ask(message))
+        if isinstance(message, ForwardedCall):
+            if self._elsewhere is None:
+                return succeed(None)
+            drawer, wanted = Drawer(name_spool_folder(self._live.config.data)), worker.note_wanted(message.number)
+            return Deferred.fromCoroutine(serve_call(message, worker.files, drawer, self._elsewhere, wanted))
         step, args, kwargs = unpack(message.packed)
         if isinstance(message, ReportStep):
-            reader = ReportReader(message.reader, worker.note_report(message.number), message.longest)
+            reader = ReportReader(message.reader, worker.note_wanted(message.number), message.longest)
             return self._journal.read_report(reader, step, *args, **kwargs)
         words = [self._find_routes(each) if isinstance(each, RoutesAt) else each for each in args]
         if message.busy:
@@ -262,7 +279,7 @@ class WorkerPool(Service):
         for each in waits:
             each.callback(None)
 
-    def note_ended(self, worker: "_WorkerProcess") -> None:
+    def note_ended(self, worker: "WorkerProcess") -> None:
         """Take the counts of a process that has ended out of the node's."""
         self._counts.clear_process(worker.index + 1)
         self._counts.add(Counted.HANDED, worker.name, -self._counts.count(Counted.HANDED, worker.name))
@@ -272,6 +289,7 @@ class WorkerPool(Service):
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
+        assert self._socket is not None
         return self._socket.fileno()
 
     def logPrefix(self) -> str:
@@ -283,6 +301,7 @@ class WorkerPool(Service):
 
     def doRead(self) -> None:
         """Accept connections and give each to a worker."""
+        assert self._socket is not None
         for _ in range(_GIVEN):
             if not self.ready:
                 return
@@ -318,11 +337,11 @@ class WorkerPool(Service):
         self._reactor.callLater(_LATER, self.note_ready)
 
     def _accept(self, *, wanted: bool) -> None:
-        if wanted != self._accepts:
+        if self._socket is not None and wanted != self._accepts:
             self._accepts = wanted
             (self._reactor.addReader if wanted else self._reactor.removeReader)(self)
 
-    def spawn(self, worker: "_WorkerProcess") -> socket.socket:
+    def spawn(self, worker: "WorkerProcess") -> socket.socket:
         """Start the process of *worker*. Return the socket by which it gets connections. Raises OSError."""
         with ExitStack() as opened:
             ours, theirs = map(opened.enter_context, socket.socketpair())
@@ -352,35 +371,48 @@ class WorkerPool(Service):
             return socket.socket(fileno=inlet.detach())
 
 
-class _WorkerProcess(ProcessProtocol):
+class WorkerProcess(ProcessProtocol):
     """One worker: its process, or the wait for the next one."""
 
-    def __init__(self, pool: WorkerPool, index: int) -> None:
-        self.index, self.name = index, str(index)
+    def __init__(self, pool: WorkerPool, index: int, label: int | str | None = None) -> None:
+        """*label*: what the log and the metrics call it, if not by its number."""
+        self.label = index if label is None else label
+        self.index, self.name = index, str(self.label)
         self.ready = False
+        self.calls = Requests(self.send)  #: calls that the process answers for this one
+        self._alive, self._stopping = False, False
+        self._later: IDelayedCall | None = None
         self._pool = pool
         self._reactor: Any = pool._reactor  # noqa: SLF001 - the two are one
         self._delay = FIRST
+        self._waits: list[tuple[int, Deferred[None], IDelayedCall]] = []
 
     @property
     def process(self) -> int | None:
         """Return the id of the process; None if it does not run."""
         return cast("int | None", getattr(self.transport, "pid", None)) if self._alive else None
 
+    @property
+    def is_begun(self) -> bool:
+        """Tell whether the process runs, or will be started after a delay."""
+        return self._alive or self._later is not None
+
     def spawn(self) -> None:
         """Start the process."""
-        self._later: IDelayedCall | None = None
+        self._later = None
         self._stopping = False
         self._alive = True
         self._gone: Deferred[None] = Deferred()
         self._began = self._heard = self._reactor.seconds()
         self._lines = b""
         self._version = 0  #: of the routes that the process has in force
-        self._waits: list[tuple[int, Deferred[None], IDelayedCall]] = []
-        self._reports: dict[int, bool] = {}  #: reports that are being read, and whether they are wanted
+        self._waits = []
+        #: reports that are read for the process, and calls that are answered for it, and whether they are wanted
+        self._wanted: dict[int, bool] = {}
         self.channel = Channel(self._take, self.kill)
         try:
             self._inlet = self._pool.spawn(self)
+            self.files = Files(self._inlet)
         except OSError as error:  # too many processes or open files
             self._lose(str(error))
         else:
@@ -401,7 +433,7 @@ class _WorkerProcess(ProcessProtocol):
         return done
 
     def _fail_reload(self) -> None:
-        log.error("worker-not-reloaded", worker=self.index, seconds=RELOAD)
+        log.error("worker-not-reloaded", worker=self.label, seconds=RELOAD)
         self.kill()
 
     def give(self, found: socket.socket) -> bool:
@@ -414,7 +446,7 @@ class _WorkerProcess(ProcessProtocol):
 
     def reply(self, number: int, found: Any) -> None:
         """Send the result of a request."""
-        self._reports.pop(number, None)
+        self._wanted.pop(number, None)
         try:
             self.send(Result(number, pack(found)))
         except Exception:  # noqa: BLE001 - a result that cannot be pickled; the caller hears it
@@ -422,7 +454,7 @@ class _WorkerProcess(ProcessProtocol):
 
     def refuse(self, number: int, failure: Failure) -> None:
         """Send the exception of a request."""
-        self._reports.pop(number, None)
+        self._wanted.pop(number, None)
         assert failure.value is not None
         try:
             packed = pack(PickledError.from_error(failure.value))
@@ -430,16 +462,16 @@ class _WorkerProcess(ProcessProtocol):
             packed = pack(PickledError.from_error(RuntimeError(repr(failure.value))))
         self.send(RequestFailure(number, packed))
 
-    def note_report(self, number: int) -> Callable[[], bool]:
-        """Note that a report is read. Return whether it is still wanted."""
-        reports = self._reports
-        reports[number] = True
-        return lambda: reports.get(number, False)
+    def note_wanted(self, number: int) -> Callable[[], bool]:
+        """Note that a report is read, or a call answered. Return whether it is still wanted."""
+        wanted = self._wanted
+        wanted[number] = True
+        return lambda: wanted.get(number, False)
 
     def look(self) -> None:
         """Kill the process if it has not answered for `PATIENCE` seconds; else ask whether it still answers."""
         if self._alive and self._reactor.seconds() - self._heard >= PATIENCE:
-            log.error("worker-stuck", worker=self.index, seconds=PATIENCE)
+            log.error("worker-stuck", worker=self.label, seconds=PATIENCE)
             self.kill()
         else:
             self.send(Ping())
@@ -473,9 +505,11 @@ class _WorkerProcess(ProcessProtocol):
                 self._pool.sightings.add(found)
             case InForce(version):
                 self._note_version(version)
+            case Result() | RequestFailure():
+                self.calls.tell(message)
             case Unwanted(number):
-                if number in self._reports:
-                    self._reports[number] = False
+                if number in self._wanted:
+                    self._wanted[number] = False
             case _:
                 self._pool.perform(self, message)
 
@@ -484,7 +518,7 @@ class _WorkerProcess(ProcessProtocol):
         reached = [each for each in self._waits if each[0] <= version]
         self._waits = [each for each in self._waits if each[0] > version]
         if not self.ready:
-            log.info("worker-ready", worker=self.index, seconds=round(self._reactor.seconds() - self._began, 1))
+            log.info("worker-ready", worker=self.label, seconds=round(self._reactor.seconds() - self._began, 1))
             self.ready = True
             self._pool.note_ready()
         for _, done, late in reached:
@@ -508,7 +542,8 @@ class _WorkerProcess(ProcessProtocol):
     def _lose(self, why: str) -> None:
         """Start the next process after a while, unless the node stops."""
         self.ready = self._alive = False
-        self._reports.clear()
+        self._wanted.clear()
+        self.calls.fail(Unready("hub-busy", phrase("the process that answered the call has ended"), retry_after=1))
         self._pool.note_ended(self)
         for _, done, late in self._waits:
             if late.active():
@@ -518,7 +553,7 @@ class _WorkerProcess(ProcessProtocol):
         if not self._stopping:
             settled = self._reactor.seconds() - self._began >= SETTLED
             self._delay = FIRST if settled else self._delay
-            log.error("worker-ended", worker=self.index, reason=why, again=self._delay)
+            log.error("worker-ended", worker=self.label, reason=why, again=self._delay)
             self._pool.ended += 1
             self._later = self._reactor.callLater(self._delay, self.spawn)
             self._delay = min(LONGEST, 2 * self._delay)

@@ -30,19 +30,23 @@ from hub.delivery.partner_adapters import make_adapters
 from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.domain.sightings import Sightings
+from hub.formats.spool import Drawer, Octets, name_spool_folder
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
+from hub.intake.signed_response import SignedResponse
 from hub.journal.upkeep import integrity
 from hub.language.catalogues import open_catalogues
 from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.soap_port import IntakeParts, build_intake, check_client, list_soap_peers, make_soap_site, watch_disks
 from hub.node.workers.channel import (
+    BACKGROUND,
     CHANNEL,
     CONNECTIONS,
     COUNTS,
     Channel,
     CountedWork,
+    ForwardedCall,
     InForce,
     NewProvince,
     NewRevocations,
@@ -53,9 +57,12 @@ from hub.node.workers.channel import (
     Result,
     SeenKeys,
     Stop,
+    Unwanted,
     WorkerStart,
+    pack,
 )
 from hub.node.workers.config_pickle import unpack_config
+from hub.node.workers.forwarding import HEAD, Files, send_call, serve_call
 from hub.node.workers.remote_journal import RemoteJournal, RemoteQueryRunner, Requests
 from hub.runtime import logs
 from hub.runtime.descriptors import SHORTAGE, is_reserved
@@ -66,9 +73,11 @@ from hub.runtime.span_export import SpanExport, make_tracer
 from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
 from hub.runtime.trust_sweep import TrustSweep
 from hub.security import tls
+from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import Database
 from hub.store.journal_file import JournalInodes
+from hub.store.report_worker import PickledError
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 
@@ -96,11 +105,12 @@ class CountingTlsFactory(DirectTlsFactory):
 @implementer(IReadDescriptor)
 @attrs.define(eq=False)
 class Inlet:
-    """Receives connections that the node's process has accepted."""
+    """Receives connections that the node's process has accepted, and the files of answers between them."""
 
     _socket: socket.socket
     #: called with the file descriptor and the address family of each; -1: no more files could be opened
     _serve: Callable[[int, int], None]
+    _note: Callable[[bytes, list[int]], None]  #: called with a file that is none: see `Files.note`
 
     def fileno(self) -> int:
         """Return the descriptor to wait for (IFileDescriptor)."""
@@ -119,6 +129,9 @@ class Inlet:
                 return
             if not family:
                 return  # the node's process has ended, which the channel says
+            if family == b"\0":
+                self._note(self._socket.recv(HEAD - 1), files)
+                continue
             self._serve(files[0] if files else -1, family[0])
             for file in files:
                 os.close(file)  # the reactor has its own duplicate
@@ -135,7 +148,7 @@ class Worker:
     _reactor: Any
     _wall: Callable[[], float]  #: seconds since 1970
     _counts_of: Callable[[int], NodeCounts]  #: returns the node's counts, for the column of this process
-    _inlet: socket.socket  #: brings connections
+    _inlet: socket.socket  #: brings connections, or files
     _end: Callable[[int], None]  #: ends the process at once, with an exit code
     channel: Channel = attrs.field(init=False)
     _requests: Requests = attrs.field(init=False)
@@ -149,10 +162,14 @@ class Worker:
     _measures: Measures = attrs.field(factory=Measures, init=False)  #: not sent to the node's process yet
     _sightings: Sightings = attrs.field(factory=Sightings, init=False)  #: the same
     _sweep: TrustSweep = attrs.field(init=False)
+    #: the forwarded calls that are being answered, by number, and whether their answers are wanted
+    _answering: dict[int, bool] = attrs.field(factory=dict, init=False)
+    _files: Files = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.channel = Channel(self._take, partial(self._end, 1))
         self._requests = Requests(self.channel.send)
+        self._files = Files(self._inlet)
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC."""
@@ -172,6 +189,11 @@ class Worker:
                     self.channel.send(Pong(SHORTAGE.describe()))
                 case WorkerStart():
                     self._start(message)
+                case ForwardedCall():
+                    self._answering[message.number] = True
+                    _ = Deferred.fromCoroutine(self._answer(message))
+                case Unwanted(number) if number in self._answering:
+                    self._answering[number] = False
                 case NewProvince(version, packed):
                     before = self._live.province
                     self._live.setup = self._set_up(unpack_config(packed))
@@ -191,17 +213,20 @@ class Worker:
             self._end(1)
 
     def _start(self, said: WorkerStart) -> None:
-        structlog.contextvars.bind_contextvars(worker=said.worker)
+        name = BACKGROUND if said.background else said.worker
+        structlog.contextvars.bind_contextvars(worker=name)
         counts, reactor = self._counts_of(said.worker + 1), self._reactor
         live = self._live = Live(self._set_up(unpack_config(said.province)))
         self._reads = _open_reads(live, reactor, said.inodes)
         scheduler = self._scheduler = WorkScheduler(reactor)
-        self._journal = RemoteJournal(self._requests, self._reads, reactor, lambda: scheduler.busy)
+        # the steps of a process of low priority do not follow soon
+        busy = (lambda: False) if said.background else (lambda: scheduler.busy)
+        self._journal = RemoteJournal(self._requests, self._reads, reactor, busy)
 
         async def wait(services: CountedServices) -> None:
             await wait_for_facts(self._journal, reactor, services)
 
-        named = f"{said.node}/worker-{said.worker}"
+        named = f"{said.node}/worker-{name}"
         tracer, self._spans = make_tracer(live.config.tracing, self.now, reactor.seconds, named)
         if self._spans is not None:
             self._spans.startService()
@@ -227,10 +252,36 @@ class Worker:
         self._scheduler.startService()
         MemoryReturn(reactor, run_in_reactor_pool(reactor)).startService()
         self._put_in_force(said.version)
-        reactor.addReader(Inlet(self._inlet, self._serve))
+        if not said.background:
+            self._parts.dear.elsewhere = partial(send_call, self._requests, self._files, reactor)
+            reactor.addReader(Inlet(self._inlet, self._serve, self._files.note))
         telling = LoopingCall(self._tell_measures)
         telling.clock = reactor
         _ = telling.start(TOLD, now=False)
+
+    async def _answer(self, call: ForwardedCall) -> None:
+        """Answer a call that another process has read."""
+        number, drawer = call.number, Drawer(name_spool_folder(self._live.config.data))
+        try:
+            found = await serve_call(call, self._files, drawer, self._find_answer, lambda: self._answering[number])
+            self.channel.send(Result(number, pack(found)))
+        except Exception as error:  # noqa: BLE001 - the process that has read the call hears it
+            self.channel.send(RequestFailure(number, pack(PickledError.from_error(error))))
+        finally:
+            del self._answering[number]
+
+    async def _find_answer(
+        self,
+        service: str,
+        body: Octets,
+        manner: Manner,
+        certificate: x509.Certificate,
+        drawer: Drawer,
+        wanted: Callable[[], bool],
+    ) -> SignedResponse | None:
+        """See `hub.intake.dear_calls.AnswerElsewhere`."""
+        intake = self._parts.find_intake(service, certificate)
+        return None if intake is None else await intake.answer(body, manner, certificate, drawer, wanted)
 
     def _tell_measures(self) -> None:
         """Send what was counted since the last time."""
@@ -274,7 +325,7 @@ class Worker:
         """Finish the calls in progress, send their answers, and end."""
         throttle = self._parts.throttle
         throttle.close()
-        await self._wait(lambda: throttle.is_empty, FINISH)
+        await self._wait(lambda: throttle.is_empty and not self._answering, FINISH)
         self._tell_measures()
         for each in list(self._factory.protocols):
             each.loseConnection()

@@ -6,7 +6,7 @@ no SQL and starts no process.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, fail
@@ -42,13 +42,13 @@ T = TypeVar("T")
 #: Versions of the routes that are known: of the province in force, and of those before it that a call may have begun
 #: with.
 KEPT = 3
-#: Interval of the check whether a caller still waits for its report, in seconds.
+#: Interval of the check whether a caller still waits for its report or its answer, in seconds.
 _LOOK = 1.0
 
 
 @attrs.define(eq=False)
 class Requests:
-    """The requests of a worker to the node's process that have no result yet."""
+    """The requests of one process to the other that have no result yet."""
 
     send: Callable[[tuple[Any, ...]], None]  #: sends a message
     _last: int = attrs.field(default=0, init=False)  #: number of the last request
@@ -64,10 +64,29 @@ class Requests:
         done = self._open[self._last] = Deferred[Any]()
         return done
 
+    def ask_while_wanted(
+        self, make: Callable[[int], tuple[Any, ...]], wanted: Callable[[], bool], clock: Any
+    ) -> Deferred[Any]:
+        """Do as `ask`, and tell the other process when nobody wants the result any more."""
+        done = self.ask(make)
+        looking = LoopingCall(self._look, wanted, self._last)
+        looking.clock = clock
+        _ = looking.start(_LOOK, now=False)
+        return done.addBoth(_stop_looking, looking)
+
+    def _look(self, wanted: Callable[[], bool], number: int) -> None:
+        if not wanted():
+            self.send(Unwanted(number))
+
     @property
-    def last(self) -> int:
-        """Return the number of the last request."""
-        return self._last
+    def is_empty(self) -> bool:
+        """Tell whether every request has its result."""
+        return not self._open
+
+    def fail(self, error: Exception) -> None:
+        """Let every request fail with *error*: the other process has ended."""
+        while self._open:
+            self._open.popitem()[1].errback(error)
 
     def tell(self, said: Result | RequestFailure) -> None:
         """Fire the Deferred of a request."""
@@ -140,18 +159,11 @@ class RemoteJournal:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """See `Journal.read_report`. The report takes one of the places that the node has for reports."""
-        done = self._requests.ask(
-            lambda number: ReportStep(number, reader.name, reader.longest, pack((step, args, kwargs)))
+        return self._requests.ask_while_wanted(
+            lambda number: ReportStep(number, reader.name, reader.longest, pack((step, args, kwargs))),
+            reader.wanted,
+            self._clock,
         )
-        number = self._requests.last
-        looking = LoopingCall(self._look, reader, number)
-        looking.clock = self._clock
-        _ = looking.start(_LOOK, now=False)
-        return cast("Deferred[T]", done.addBoth(_stop_looking, looking))
-
-    def _look(self, reader: ReportReader, number: int) -> None:
-        if not reader.wanted():
-            self._requests.send(Unwanted(number))
 
 
 @attrs.frozen(eq=False)
