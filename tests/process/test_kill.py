@@ -1,12 +1,15 @@
 """Pull the plug, ten times on each database (in the soak twenty), at chosen places and at random: no receipted message is lost, each is delivered, each counts once."""
 
 import hashlib
+import os
 import random
+import signal
 import sys
 import threading
 import time
 from collections import Counter
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -38,10 +41,14 @@ PATIENCE = 240
 
 
 class Load:
-    """Two senders and a fetcher that never give up, and their own record of what the hub promised."""
+    """Two senders and a fetcher that never give up, and their own record of what the hub promised.
 
-    def __init__(self, hub):
+    *attached*: octets of an attachment of each document.  With 20,000 each call is a dear one.
+    """
+
+    def __init__(self, hub, attached=0):
         self.hub = hub
+        self.attachments = [("a.bin", random.Random(1).randbytes(attached))] if attached else []
         self.receipts = {}  # message id -> (document id, sha256)
         self.fetched: Counter[tuple[str, str]] = Counter()  # (document id, sha256)
         self.confirmed = set()
@@ -67,7 +74,13 @@ class Load:
             number += 1
             name = f"{partner}-{number}"
             packet = write_document_packet(
-                sender, recipients, number=str(number), notation=partner, subject=name, promulgated=date(2026, 11, 20)
+                sender,
+                recipients,
+                number=str(number),
+                notation=partner,
+                subject=name,
+                promulgated=date(2026, 11, 20),
+                attachments=self.attachments,
             )
             self._until_receipted(partner, name, packet)
             time.sleep(0.01)
@@ -155,6 +168,46 @@ def test_many_ends_lose_nothing_and_count_nothing_twice(hub, ends, tmp_path):
     assert_nothing_lost(hub, load)
     assert_counted_once(hub, load)
     print(f"{len(load.receipts)} receipted, ends: {dict(ended)}")  # noqa: T201 - shown by pytest -s, and when it fails
+
+
+def find_workers(hub):
+    """Return the pids of the worker processes of the running hub."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int(place.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+            if parent == hub.process.pid and b"run_worker_process" in place.joinpath("cmdline").read_bytes():
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def arm_workers(hub, mark):
+    """Let each worker process end between the commit and the receipt of its third message, which leaves *mark*."""
+    hub.env |= {"KILLABLE_POINT": "committed-not-receipted", "KILLABLE_PASS": "3", "KILLABLE_MARK": str(mark)}
+    hub.env["PYTHONPATH"] = f"{ROOT / 'tests/process/killable_worker'}{os.pathsep}{ROOT}"
+
+
+def test_a_background_worker_that_ends_amid_dear_calls_loses_nothing_and_counts_nothing_twice(hub, tmp_path):
+    for partner in ("vpub", "vpcp"):
+        hub.letterbox(partner)
+    mark = tmp_path / "mark"
+    arm_workers(hub, mark)
+    hub.start()
+    with Load(hub, attached=20_000) as load:
+        until(lambda: mark.exists() or load.broken, "a background worker that ended before its receipt")
+        again = until(lambda: find_workers(hub) or load.broken, "another one in its place")
+        assert hub.process.poll() is None
+        if not load.broken:
+            os.kill(again[0], signal.SIGKILL)
+        before = len(load.receipts)
+        until(lambda: len(load.receipts) >= before + 10 or load.broken, "some receipts more")
+    assert not load.broken
+    until(lambda: load.fetch_all() == 0, "everything to be fetched")
+    until(lambda: not waiting(hub), "everything to be delivered", PATIENCE)
+    assert_nothing_lost(hub, load)
+    assert_counted_once(hub, load)
 
 
 def start_to_end(hub, point, passes, mark, *, wait):

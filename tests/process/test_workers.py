@@ -18,8 +18,16 @@ import pytest
 
 from hub.cli.documents_client import HubUnavailable
 from hub.demo.plan.packets import write_document_packet
-from tests.conftest import DATABASES, ROOT
-from tests.process.test_kill import PATIENCE, Load, assert_counted_once, assert_nothing_lost, waiting
+from tests.conftest import DATABASES
+from tests.process.test_kill import (
+    PATIENCE,
+    Load,
+    arm_workers,
+    assert_counted_once,
+    assert_nothing_lost,
+    find_workers,
+    waiting,
+)
 from tests.running import until
 from tests.runtime.test_span_export import collector
 
@@ -50,19 +58,6 @@ def tell_apart(got):
         found.setdefault(worker, {"nodes": set(), "spans": []})["nodes"].add(node)
         found[worker]["spans"] += resource.scope_spans[0].spans
     return found
-
-
-def workers(hub):
-    """Return the pids of the workers of the running hub."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int(place.joinpath("stat").read_text().rpartition(")")[2].split()[1])
-            if parent == hub.process.pid and b"run_worker_process" in place.joinpath("cmdline").read_bytes():
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return sorted(found)
 
 
 def metric(hub, name):
@@ -131,7 +126,7 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub, spans):
     judged = {each["accepted"]: 6.0, each["repeated"]: 2.0}
     until(lambda: metric(hub, "lienthong_intake_messages_total") == judged, "both workers' counts")
     until(lambda: count_traces(spans, "intake") == 8 and count_traces(spans, "push") == 6, "their spans to be sent")
-    first = workers(hub)[0]
+    first = find_workers(hub)[0]
     os.kill(first, signal.SIGKILL)
     until(lambda: metric(hub, "lienthong_workers_ended_total") == {"": 1.0}, "its end to be counted")
     until(lambda: metric(hub, "lienthong_workers_ready") == {"": 2.0}, "another one in its place")
@@ -140,7 +135,7 @@ def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub, spans):
     assert set(metric(hub, "lienthong_worker_cpu_seconds_total")) == {'worker="0"', 'worker="1"'}
     with hub.client("sotttt") as client, pytest.raises(HubUnavailable):  # it has the limit of the reload, too
         client.send(document(7), "7")
-    last = workers(hub)
+    last = find_workers(hub)
     hub.stop()
     rows = hub.cli("keys", "rehearse", hub.home / "pki/hub.crt", "--json", code=3)
     seen = {row["partner"] for row in rows if row["seen_at"]}
@@ -166,16 +161,14 @@ def test_whichever_process_ends_nothing_receipted_is_lost_and_nothing_counts_twi
         hub.letterbox(partner)
     mark = tmp_path / "mark"
     plain = dict(hub.env)
-    # the third message of each worker ends it between commit and receipt
-    hub.env |= {"KILLABLE_POINT": "committed-not-receipted", "KILLABLE_PASS": "3", "KILLABLE_MARK": str(mark)}
-    hub.env["PYTHONPATH"] = f"{ROOT / 'tests/process/killable_worker'}{os.pathsep}{ROOT}"
-    with Load(hub) as load:
+    arm_workers(hub, mark)
+    with Load(hub, attached=20_000) as load:
         hub.start(wait=False)  # it may never be ready: its workers end as soon as they serve
         until(lambda: mark.exists() and len(load.receipts) >= 3, "a worker that ended before its receipt")
         with suppress(ProcessLookupError):
-            os.kill(random.choice(until(lambda: workers(hub), "a worker in its place")), signal.SIGKILL)
+            os.kill(random.choice(until(lambda: find_workers(hub), "a worker in its place")), signal.SIGKILL)
         until(lambda: metric(hub, "lienthong_workers_ended_total")[""] >= 2, "the ends to be counted")
-        orphans = workers(hub)
+        orphans = find_workers(hub)
         hub.kill()
         until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), "the workers to end, too")
         hub.env = plain
