@@ -166,10 +166,11 @@ _LEAVE_ONE_OF_A_KIND = """() => {
 _RUN_AXE = """rules => axe.run({runOnly: rules, resultTypes: ["violations"], preload: false}).then(found =>
   found.violations.map(one => `${one.id}: ` + one.nodes.map(node => node.html.slice(0, 200)).join(" | ")))"""
 
-#: Shows another page in place of the open one. What ran before it, axe, stays.
+#: Shows another page in place of the open one, with its style: `readyState` says `complete` before a style sheet that is new has
+#: come. What ran before it, axe, stays.
 REPLACE = """html => new Promise(shown => {
   document.open(); document.write(html); document.close();
-  document.readyState === "complete" ? shown() : addEventListener("load", shown, {once: true});
+  document.querySelector("link[rel=stylesheet]") ? addEventListener("load", shown, {once: true}) : shown();
 })"""
 
 
