@@ -48,7 +48,7 @@ class Load:
 
     def __init__(self, hub, attached=0):
         self.hub = hub
-        self.attachments = [("a.bin", random.Random(1).randbytes(attached))] if attached else []
+        self.more = {"attachments": [("a.bin", random.Random(1).randbytes(attached))]} if attached else {}
         self.receipts = {}  # message id -> (document id, sha256)
         self.fetched: Counter[tuple[str, str]] = Counter()  # (document id, sha256)
         self.confirmed = set()
@@ -80,7 +80,7 @@ class Load:
                 notation=partner,
                 subject=name,
                 promulgated=date(2026, 11, 20),
-                attachments=self.attachments,
+                **self.more,
             )
             self._until_receipted(partner, name, packet)
             time.sleep(0.01)
