@@ -13,6 +13,7 @@ from cryptography import x509
 
 from hub.formats.spool import Drawer, Octets
 from hub.intake.signed_response import SignedResponse
+from hub.intake.unread_answers import UnreadAnswers
 from hub.runtime.thread_pool import THRESHOLD
 from hub.soap.attachments import Manner
 
@@ -49,6 +50,7 @@ class DearCalls:
 
     elsewhere: AnswerElsewhere | None = None  #: None: this process answers them
     _long: set[Question] = attrs.field(factory=set, init=False)
+    _unread: UnreadAnswers = attrs.field(factory=UnreadAnswers, init=False)  #: those that came from elsewhere
 
     async def forward(
         self,
@@ -62,12 +64,17 @@ class DearCalls:
     ) -> SignedResponse | None:
         """Let another process answer the call, if it is dear. Return None if it is not. See `AnswerElsewhere`.
 
-        *cost*: of opening it, in octets.
+        *cost*: of opening it, in octets. Raises `Unready` also for a partner that does not read its answers, which lie
+        in this process.
         """
         dear = cost >= THRESHOLD or len(body) >= LARGE or question in self._long
         if self.elsewhere is None or not dear:
             return None
-        return await self.elsewhere(question[1], body, manner, certificate, drawer, wanted)
+        self._unread.require_reader(question[0])
+        answer = await self.elsewhere(question[1], body, manner, certificate, drawer, wanted)
+        if answer is not None:
+            self._unread.note(question[0], answer.body.size, drawer)
+        return answer
 
     def note_answer(self, question: Question, size: int) -> None:
         """Note that the answer to *question* has so many octets."""

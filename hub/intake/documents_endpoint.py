@@ -3,7 +3,6 @@
 Knows the operations of the service. Does not know how a call arrived.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -12,7 +11,7 @@ import attrs
 from lxml import etree
 
 from hub.config import Partner
-from hub.domain.errors import CallRefused, Rejected, Unready
+from hub.domain.errors import CallRefused, Rejected
 from hub.domain.local_time import find_local_day
 from hub.domain.measures import DELIVERED_SECONDS
 from hub.domain.model import Problem, UnitKind
@@ -21,6 +20,7 @@ from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.admission import judge_message
 from hub.intake.endpoint import Answer, Case, JournalAccess
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
+from hub.intake.unread_answers import UnreadAnswers
 from hub.intake.verification import Read
 from hub.journal import blobs, statuses, unit_registry
 from hub.journal.queue import pickup
@@ -39,8 +39,6 @@ TRACES_LIMIT = 2000
 TRACES_OCTETS = 64 * 1024 * 1024
 #: Cost of a row of an answer, in octets of `hub.formats.xml_cost`: 6 microseconds.
 _ROW = 48
-#: Maximum octets of packets on the disk for one partner, in all answers that it has not read yet.
-LYING = 256 * 1024 * 1024
 
 
 @attrs.frozen(eq=False)
@@ -50,7 +48,7 @@ class DocumentsEndpoint:
     contract: Contract  #: the contract of the documents service
     _access: JournalAccess  #: access to the journal
     read: Read = documents_requests.read_documents_call  #: reads a validated element
-    _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets of unread answers, by partner
+    _unread: UnreadAnswers = attrs.field(factory=UnreadAnswers, init=False)
 
     @property
     def is_private(self) -> bool:
@@ -77,7 +75,7 @@ class DocumentsEndpoint:
                     await journal.read(pickup.list_pending_messages, partner.code, unit, most, now, also=also)
                 )
             case documents_requests.GetDocument(document_id):
-                self._require_reader(partner)
+                self._unread.require_reader(partner.code)
                 row = await self._access.run_once(
                     case.owner, opened.mark, now, pickup.fetch_message, partner.code, document_id, now
                 )
@@ -89,7 +87,7 @@ class DocumentsEndpoint:
                 meant = routes.list_meant(given, find_local_day(now)) if given else ()
                 return await self._confirm(case, document_id, meant)
             case documents_requests.GetTraces() as asked:
-                self._require_reader(partner)
+                self._unread.require_reader(partner.code)
                 found = await self._traces(routes, partner, asked, find_local_day(now))
                 rows = [documents_responses.Trace(trace.document, b"") for trace in found]
                 answer = await self._access.work(
@@ -164,19 +162,11 @@ class DocumentsEndpoint:
             self._access.measures.observe(DELIVERED_SECONDS, each.total_seconds(), partner)
         return documents_responses.build_confirmed_response()
 
-    def _require_reader(self, partner: Partner) -> None:
-        """Raise `Unready` for a partner that does not read its answers."""
-        if self._lying[partner.code] > LYING:
-            raise Unready(
-                "hub-busy", phrase("{lying} octets of answers are not read yet", lying=self._lying[partner.code])
-            )
-
     async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
         """Put the packets *names* into the empty Packets of *answer*: as text if small and inline, else as loads."""
         octets = await self._access.journal.read(_copied, names, case.drawer)
         size = sum(map(len, octets))
-        self._lying[case.partner.code] += size
-        case.drawer.afterwards(partial(self._lying.subtract, {case.partner.code: size}))
+        self._unread.note(case.partner.code, size, case.drawer)
         if case.how is Carriage.INLINE and size <= SMALL:
             documents_responses.fill_packets(answer, octets)
         else:

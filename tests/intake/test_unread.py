@@ -6,9 +6,11 @@ from lxml import etree
 
 from hub import config
 from hub.formats.spool import Drawer
-from hub.intake import documents_endpoint
+from hub.intake import unread_answers
 from hub.intake.intake import Intake
+from hub.intake.signed_response import SignedResponse
 from hub.soap import documents_requests as calls
+from hub.soap.attachments import Outgoing
 from hub.store import transactions
 from tests import databases, frontdesk, homes, pki
 from tests.packets import document
@@ -41,7 +43,7 @@ def port(tmp_path):
 
 @pytest.mark.parametrize("name", ["GetDocument", "GetTraces"])
 def test_who_reads_no_answer_gets_no_more_until_he_has(port, monkeypatch, name):
-    monkeypatch.setattr(documents_endpoint, "LYING", SIZE)
+    monkeypatch.setattr(unread_answers, "LYING", SIZE)
     sent = port.ask(calls.SendDocument(document(to="H55.01"), "m1"), ME, Drawer())
     assert b"IsSuccess>true<" in sent.body.read()
     waiting = etree.fromstring(port.ask(calls.GetPendingDocumentIds("H55.01"), OTHER, Drawer()).body.read())
@@ -55,3 +57,20 @@ def test_who_reads_no_answer_gets_no_more_until_he_has(port, monkeypatch, name):
     assert not port.ask(calls.GetTraces("H55.13"), ME, Drawer()).fault, "the others notice nothing"
     unread[0].close()
     assert not port.ask(another, OTHER, Drawer()).fault
+
+
+def test_an_answer_that_came_from_another_process_lies_here_until_it_is_read(port, monkeypatch):
+    monkeypatch.setattr(unread_answers, "LYING", SIZE)
+    long = SignedResponse(Outgoing("text/xml", [b"x" * SIZE]))
+
+    async def answer(*_call):
+        return long
+
+    port.intake._dear.elsewhere = answer
+    dear = calls.SendDocument(document(to="H55.01"), "x" * 20_000)
+    unread = [Drawer(), Drawer()]
+    assert [port.ask(dear, ME, drawer) for drawer in unread] == [long, long]
+    assert port.ask(dear, ME, Drawer()).retry_after
+    assert port.ask(dear, OTHER, Drawer()) == long, "the others notice nothing"
+    unread[0].close()
+    assert port.ask(dear, ME, Drawer()) == long
