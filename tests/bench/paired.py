@@ -1,9 +1,9 @@
-"""What a little hostile traffic costs the honest: `./dev bench attacks --paired [KIND …] [--on sqlite postgresql workers] [--rounds 5] [--seconds 1.5]`.
+"""What a little hostile traffic costs the honest: `./dev bench attacks --paired [KIND …] [--on sqlite postgresql workers] [--rounds 5] [--seconds 3]`.
 
 Three honest partners send fifteen signed calls of 8 kB a second each.  In every second round two hostile partners send calls of one kind
 (tests/overload/operations.py), each over one connection at 200 kB a second (some kinds at 44 too), from a process of lower priority.  Each
 attack is paired with the quiet round before it.  A kind holds if in the median of its pairs the honest p99 is at most 1.5 times the quiet
-one, or at most 15 ms above it, and if no honest call was refused.  Exit 1 where one does not.  All kinds on all three take half an hour.
+one, or at most 15 ms above it, and if no honest call was refused.  Exit 1 where one does not.  All kinds on all three take fifty minutes.
 """
 
 import argparse
@@ -216,7 +216,7 @@ def show(arguments: Sequence[str]) -> None:
     parser.add_argument("names", nargs="*", choices=[[], *KINDS], metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--on", nargs="+", choices=PLACES, default=PLACES, help="where; all three if it is not said")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of each kind")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each round")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round")
     parser.add_argument("--facts", type=int, default=30_000, help="of each hostile unit")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
