@@ -700,6 +700,9 @@ class ApiStatus:
     strangers_refused_today: ApiCount
     concerns: Sequence[Concern]
     restarts: Annotated[Sequence[ApiPendingRestart], phrase("nodes that must be restarted for a changed setting")]
+    awaited_receipts: Annotated[
+        ApiCount, phrase("messages with a receipt that are missing since the journal was put back")
+    ]
     partners: Sequence[ApiPartnerStatus]
 
     @classmethod
@@ -719,6 +722,7 @@ class ApiStatus:
                 ApiPendingRestart(node=name, settings=pending.settings, since=pending.since)
                 for name, pending in found.restarts.items()
             ],
+            awaited_receipts=ApiCount.of(found.awaited),
             partners=list(map(ApiPartnerStatus.of, found.partners)),
         )
 

@@ -1203,6 +1203,10 @@ TERMS: Mapping[str, Term] = {
     "concern/restart": Term(
         phrase("a restart is pending"), phrase("A changed setting takes effect only when the node is restarted.")
     ),
+    "concern/receipts": Term(
+        phrase("receipts without a message"),
+        phrase("The journal was put back, and messages that have a receipt are missing: their senders must send them again."),
+    ),
     "concern/unconfigured": Term(
         phrase("not configured"), phrase("Deliveries wait for a partner that the configuration does not name.")
     ),

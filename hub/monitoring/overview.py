@@ -20,6 +20,7 @@ from hub.journal import event_index, nodes
 from hub.journal.nodes import NodeState, PendingRestart
 from hub.journal.queue import partner_state
 from hub.journal.queue.partner_state import PartnerStanding, Pause
+from hub.journal.upkeep import eras
 from hub.language.sorting import make_code_sort_key
 from hub.monitoring import link_rows
 from hub.monitoring.link_rows import SeenLink
@@ -63,6 +64,7 @@ class Concern(StrEnum):
     SUSPENDED = "suspended"  #: deliveries to it are suspended, and wait for a person
     LATE = "late"  #: a delivery to it has waited for more than `LATE`
     RESTART = "restart"  #: a node must be restarted for a changed setting
+    RECEIPTS = "receipts"  #: messages with a receipt are missing since the journal was put back
     UNCONFIGURED = "unconfigured"  #: deliveries wait for it, and the configuration does not name it
 
 
@@ -135,12 +137,15 @@ class Overview:
     delivered: ExchangeRate  #: deliveries
     nodes: int  #: nodes of the hub that run
     restarts: Mapping[str, PendingRestart]  #: what waits for a restart of a node, by the node's name
+    #: messages with a receipt that are missing since the journal was put back, and have not come again
+    awaited: BoundedCount
 
     @property
     def concerns(self) -> tuple[Concern, ...]:
         """What needs a person's attention, of the hub and of every partner, each once."""
         own = [] if self.nodes else [Concern.NO_NODE]
         own += [Concern.RESTART] if self.restarts else []
+        own += [Concern.RECEIPTS] if self.awaited.number else []
         return tuple(dict.fromkeys([*own, *(each for partner in self.partners for each in partner.concerns)]))
 
 
@@ -171,6 +176,7 @@ def measure_overview(tx: Transaction, partners: Mapping[str, Partner], now: date
         delivered=delivered,
         nodes=len(alive),
         restarts={each.node.name: each.pending for each in alive if each.pending.settings},
+        awaited=BoundedCount.of(eras.count_awaited_receipts(tx, MOST + 1)),
     )
 
 

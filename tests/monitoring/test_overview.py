@@ -11,6 +11,8 @@ from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Problem, Receive, Unavailable
 from hub.journal import events, messages, nodes
 from hub.journal.queue import claims, partner_state
+from hub.journal.upkeep import eras
+from hub.journal.upkeep.eras import KnownReceipt
 from hub.monitoring import link_rows, overview
 from hub.monitoring.overview import BoundedCount, Concern, ExchangeRate, measure_overview
 from hub.partner import circuit_breaker
@@ -182,3 +184,15 @@ def test_no_statement_reads_more_than_its_bound(tx, partners):
     assert "ix_message_partner" in plans[1]
     assert "SCAN event'" in plans[2]
     assert all("TEMP B-TREE FOR ORDER BY" not in plan for plan in plans)
+
+
+def test_messages_whose_receipts_alone_are_left_are_a_concern_until_they_come_again(tx, partners):
+    nodes.record_heartbeat(tx, nodes.Node(name="one", host="h", version="1", schema="1", started_at=NOW), NOW)
+    eras.ensure_era(tx, NOW)
+    kept = entry(document("H55.13", "H55.01"), 1)
+    eras.add_lost_receipts(tx, 1, [KnownReceipt("x", "sotttt", "m1", kept.sha256, NOW)])
+    found, _ = measured(tx, partners)
+    assert (found.awaited, found.concerns) == (BoundedCount(1), (Concern.RECEIPTS,))
+    messages.record_message(tx, kept, ROUTES)
+    found, _ = measured(tx, partners)
+    assert (found.awaited, found.concerns) == (BoundedCount(), ())

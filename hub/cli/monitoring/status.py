@@ -82,7 +82,7 @@ def _print(screen: Screen, config: "Config", found: "Overview") -> None:
             screen.row(fields, "")
         return
     click.echo(_say_hub(config, found))
-    for line in (*_list_pending_restarts(found), *_list_rotation(config)):
+    for line in (*_list_pending_restarts(found), *_list_awaited(found), *_list_rotation(config)):
         click.echo(line)
     titles = {
         "code": t("partner"),
@@ -131,6 +131,14 @@ def _list_pending_restarts(found: "Overview") -> Iterator[str]:
             node=name,
             settings=", ".join(pending.settings),
             since=write_moment(pending.since),
+        )
+
+
+def _list_awaited(found: "Overview") -> Iterator[str]:
+    """Yield a line if messages with a receipt are missing."""
+    if found.awaited.number:
+        yield t(
+            "{count} messages with a receipt are missing; ask for them again", count=_say_bounded(found.awaited)
         )
 
 
@@ -212,7 +220,11 @@ def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, obje
         "delivered_per_minute": found.delivered.number,
         "estimated": found.accepted.estimated,
         "strangers_refused_today": found.strangers.number,
-        "more": ["strangers_refused_today"] if found.strangers.more else [],
+        "awaited_receipts": found.awaited.number,
+        "more": [
+            *(["strangers_refused_today"] if found.strangers.more else []),
+            *(["awaited_receipts"] if found.awaited.more else []),
+        ],
         "concerns": list(found.concerns),
         "rotation": _read_rotation_fields(config),
         "restarts": [

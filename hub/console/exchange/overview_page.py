@@ -28,8 +28,9 @@ class LinkedCount:
 def limit_overview(found: Overview, user: User) -> Overview:
     """Return the overview with the partners that *user* sees, and what is to be done at nodes only if that is all."""
     partners = [each for each in found.partners if user.sees_partner(each.code)]
-    restarts = found.restarts if user.visible_partners is None else {}
-    return attrs.evolve(found, partners=partners, restarts=restarts)
+    if user.visible_partners is None:
+        return attrs.evolve(found, partners=partners)
+    return attrs.evolve(found, partners=partners, restarts={}, awaited=BoundedCount())
 
 
 def arrange_overview(found: Overview, alerts: ShownAlerts, *, limited: bool = False) -> dict[str, object]:
