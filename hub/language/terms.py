@@ -1205,7 +1205,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "concern/receipts": Term(
         phrase("receipts without a message"),
-        phrase("The journal was put back, and messages that have a receipt are missing: their senders must send them again."),
+        phrase(
+            "The journal was put back, and messages that have a receipt are missing: their senders must send them again."
+        ),
     ),
     "concern/unconfigured": Term(
         phrase("not configured"), phrase("Deliveries wait for a partner that the configuration does not name.")

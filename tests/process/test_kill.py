@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,9 @@ class Load:
 
     def __init__(self, hub, attached=0):
         self.hub = hub
-        self.more = {"attachments": [("a.bin", random.Random(1).randbytes(attached))]} if attached else {}
+        self.more: dict[str, Any] = (
+            {"attachments": [("a.bin", random.Random(1).randbytes(attached))]} if attached else {}
+        )
         self.receipts = {}  # message id -> (document id, sha256)
         self.fetched: Counter[tuple[str, str]] = Counter()  # (document id, sha256)
         self.confirmed = set()

@@ -137,9 +137,7 @@ def _list_pending_restarts(found: "Overview") -> Iterator[str]:
 def _list_awaited(found: "Overview") -> Iterator[str]:
     """Yield a line if messages with a receipt are missing."""
     if found.awaited.number:
-        yield t(
-            "{count} messages with a receipt are missing; ask for them again", count=_say_bounded(found.awaited)
-        )
+        yield t("{count} messages with a receipt are missing; ask for them again", count=_say_bounded(found.awaited))
 
 
 def _list_rotation(config: "Config") -> Iterator[str]:
