@@ -6,7 +6,6 @@ what a call means.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import attrs
 from cryptography import x509
@@ -25,23 +24,21 @@ _REMEMBERED = 1000
 Question = tuple[str, str, str | None]
 
 
-class AnswerElsewhere(Protocol):
-    """Answers a call in another process."""
+@attrs.frozen(eq=False)
+class ArrivedCall:
+    """A call as it was read from its connection. See `Intake.answer`."""
 
-    def __call__(
-        self,
-        service: str,
-        body: Octets,
-        manner: Manner,
-        certificate: x509.Certificate,
-        drawer: Drawer,
-        wanted: Callable[[], bool],
-    ) -> Awaitable[SignedResponse | None]:
-        """Answer as `Intake.answer`. Return None if the process that has read the call is to answer it.
+    service: str
+    body: Octets
+    manner: Manner
+    certificate: x509.Certificate  #: that the client of its connection has shown
+    drawer: Drawer  #: storage for large content of the call and of its answer
+    wanted: Callable[[], bool]  #: whether the caller still waits
 
-        Raises `Unready` when the other process ends.
-        """
-        ...
+
+#: Answers a call in another process. Returns None if the process that has read the call is to answer it. Raises
+#: `Unready` when the other process ends.
+AnswerElsewhere = Callable[[ArrivedCall], Awaitable[SignedResponse | None]]
 
 
 @attrs.define(eq=False)
@@ -52,28 +49,19 @@ class DearCalls:
     _long: set[Question] = attrs.field(factory=set, init=False)
     _unread: UnreadAnswers = attrs.field(factory=UnreadAnswers, init=False)  #: those that came from elsewhere
 
-    async def forward(
-        self,
-        question: Question,
-        cost: int,
-        body: Octets,
-        manner: Manner,
-        certificate: x509.Certificate,
-        drawer: Drawer,
-        wanted: Callable[[], bool],
-    ) -> SignedResponse | None:
-        """Let another process answer the call, if it is dear. Return None if it is not. See `AnswerElsewhere`.
+    async def forward(self, call: ArrivedCall, question: Question, cost: int) -> SignedResponse | None:
+        """Let another process answer *call*, if it is dear. Return None if it is not. See `AnswerElsewhere`.
 
         *cost*: of opening it, in octets. Raises `Unready` also for a partner that does not read its answers, which lie
         in this process.
         """
-        dear = cost >= THRESHOLD or len(body) >= LARGE or question in self._long
+        dear = cost >= THRESHOLD or len(call.body) >= LARGE or question in self._long
         if self.elsewhere is None or not dear:
             return None
         self._unread.require_reader(question[0])
-        answer = await self.elsewhere(question[1], body, manner, certificate, drawer, wanted)
+        answer = await self.elsewhere(call)
         if answer is not None:
-            self._unread.note(question[0], answer.body.size, drawer)
+            self._unread.note(question[0], answer.body.size, call.drawer)
         return answer
 
     def note_answer(self, question: Question, size: int) -> None:

@@ -26,7 +26,7 @@ from hub.formats import xml_cost
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
-from hub.intake.dear_calls import DearCalls
+from hub.intake.dear_calls import ArrivedCall, DearCalls
 from hub.intake.endpoint import (
     Answer,
     Case,
@@ -105,7 +105,8 @@ class Intake:
         answer = None
         try:
             if partner is not None:
-                answer = await self._dear.forward(question, cost, body, manner, certificate, drawer, wanted)
+                call = ArrivedCall(question[1], body, manner, certificate, drawer, wanted)
+                answer = await self._dear.forward(call, question, cost)
         except Unready as unready:
             self._count(partner, unready.problem.code)
             return self._refuse_unsigned(unready, tracking, manner.soap)

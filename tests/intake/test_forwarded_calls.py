@@ -10,7 +10,7 @@ from hub import config
 from hub.domain.errors import Unready
 from hub.formats.spool import Drawer, Octets
 from hub.intake import dear_calls
-from hub.intake.dear_calls import LARGE, DearCalls
+from hub.intake.dear_calls import LARGE, ArrivedCall, DearCalls
 from hub.intake.signed_response import SignedResponse
 from hub.language.phrases import phrase
 from hub.runtime.thread_pool import THRESHOLD
@@ -41,8 +41,8 @@ class Elsewhere:
     says: Any = GIVEN
     asked: list[str] = attrs.field(factory=list)
 
-    async def __call__(self, service: str, *_call: Any) -> Any:
-        self.asked.append(service)
+    async def __call__(self, call: ArrivedCall) -> Any:
+        self.asked.append(call.service)
         if isinstance(self.says, Exception):
             raise self.says
         return self.says
@@ -94,9 +94,8 @@ def test_when_the_other_process_ends_the_same_call_may_be_sent_again(desk, drawe
 def forwarded(calls, question, cost=1, size=0):
     """Tell whether a call of so many octets with that *question* is forwarded."""
     before = len(calls.elsewhere.asked)
-    _ = Deferred.fromCoroutine(
-        calls.forward(question, cost, Octets.of(b"x" * size), Manner(), ME.certificate, Drawer(), bool)
-    )
+    call = ArrivedCall(question[1], Octets.of(b"x" * size), Manner(), ME.certificate, Drawer(), bool)
+    _ = Deferred.fromCoroutine(calls.forward(call, question, cost))
     return len(calls.elsewhere.asked) > before
 
 

@@ -63,7 +63,7 @@ def test_an_answer_that_came_from_another_process_lies_here_until_it_is_read(por
     monkeypatch.setattr(unread_answers, "LYING", SIZE)
     long = SignedResponse(Outgoing("text/xml", [b"x" * SIZE]))
 
-    async def answer(*_call):
+    async def answer(_call):
         return long
 
     port.intake._dear.elsewhere = answer

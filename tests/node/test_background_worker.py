@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
 from hub.formats.spool import Drawer, Octets
+from hub.intake.dear_calls import ArrivedCall
 from hub.intake.signed_response import SignedResponse
 from hub.node.workers import pool as pools
 from hub.node.workers.background import IDLE, BackgroundWorker
@@ -70,7 +71,8 @@ def drawer():
 def ask(node, body, drawer=None, wanted=lambda: True):
     """Let *node* forward a call with that body: octets, or a file. Return the Deferred of the answer."""
     octets = Octets.of(body)
-    return node.answer("documents", octets, Manner(action="a"), ME.certificate, drawer or Drawer(), wanted)
+    manner = Manner(action="a")
+    return node.answer(ArrivedCall("documents", octets, manner, ME.certificate, drawer or Drawer(), wanted))
 
 
 def sent(node, kind: Any):
@@ -83,9 +85,9 @@ def sent(node, kind: Any):
 def serve(node, call, answer):
     """Let the worker answer *call* by what *answer* makes of its octets."""
 
-    async def answering(service, body, manner, certificate, drawer, _wanted):
-        assert (service, manner.action, certificate) == ("documents", "a", ME.certificate)
-        return answer(body.read())
+    async def answering(call):
+        assert (call.service, call.manner.action, call.certificate) == ("documents", "a", ME.certificate)
+        return answer(call.body.read())
 
     files = Files(node._reactor.inlets[-1])
     done = Deferred.fromCoroutine(serve_call(call, files, Drawer(), answering, lambda: True))

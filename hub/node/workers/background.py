@@ -8,19 +8,16 @@ know what makes a call dear.
 """
 
 import sys
-from collections.abc import Callable
 
 import attrs
-from cryptography import x509
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 
-from hub.formats.spool import Drawer, Octets
+from hub.intake.dear_calls import ArrivedCall
 from hub.intake.signed_response import SignedResponse
 from hub.node.workers.channel import BACKGROUND, WorkerStart
 from hub.node.workers.forwarding import send_call
 from hub.node.workers.pool import EVERY, WorkerPool, WorkerProcess
-from hub.soap.attachments import Manner
 from hub.store.report_pool import NICE
 
 #: Seconds without a dear call after which the process ends. That frees 80 MB.
@@ -42,15 +39,7 @@ class BackgroundWorker(WorkerPool):
         self._workers = [WorkerProcess(self, 0, BACKGROUND)]
         _ = self._watch.start(EVERY, now=False)
 
-    def answer(
-        self,
-        service: str,
-        body: Octets,
-        manner: Manner,
-        certificate: x509.Certificate,
-        drawer: Drawer,
-        wanted: Callable[[], bool],
-    ) -> Deferred[SignedResponse | None]:
+    def answer(self, call: ArrivedCall) -> Deferred[SignedResponse | None]:
         """See `hub.intake.dear_calls.AnswerElsewhere`. Starts the process where it does not run."""
         if not self.running:
             return succeed(None)
@@ -60,7 +49,7 @@ class BackgroundWorker(WorkerPool):
             if not worker.is_begun:
                 worker.spawn()
             return succeed(None)
-        return send_call(worker.calls, worker.files, self._reactor, service, body, manner, certificate, drawer, wanted)
+        return send_call(worker.calls, worker.files, self._reactor, call)
 
     def start_message(self, index: int) -> WorkerStart:
         """See `WorkerPool.start_message`."""

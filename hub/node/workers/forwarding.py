@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import IO, Any
 
 import attrs
-from cryptography import x509
 from twisted.internet.defer import Deferred
 
 from hub.formats.spool import Drawer, Octets
-from hub.intake.dear_calls import AnswerElsewhere
+from hub.intake.dear_calls import AnswerElsewhere, ArrivedCall
 from hub.intake.signed_response import SignedResponse
 from hub.node.workers.channel import ForwardedAnswer, ForwardedCall
 from hub.node.workers.config_pickle import pack_config, unpack_config
 from hub.node.workers.remote_journal import Requests
-from hub.soap.attachments import Manner, Outgoing
+from hub.soap.attachments import Outgoing
 
 #: Octets that go with a file: the number of its request. The first one is zero, which is no address family, so that the
 #: socket may bring connections, too.
@@ -53,36 +52,26 @@ class Files:
         return os.fdopen(self._sent.pop(number), "rb", buffering=0)
 
 
-def send_call(
-    requests: Requests,
-    files: Files,
-    clock: Any,
-    service: str,
-    body: Octets,
-    manner: Manner,
-    certificate: x509.Certificate,
-    drawer: Drawer,
-    wanted: Callable[[], bool],
-) -> Deferred[SignedResponse | None]:
-    """Send a call to the process at the other end of *requests* and *files*. Return its answer, kept in *drawer*.
+def send_call(requests: Requests, files: Files, clock: Any, call: ArrivedCall) -> Deferred[SignedResponse | None]:
+    """Send *call* to the process at the other end of *requests* and *files*. Return its answer, kept in its drawer.
 
     The answer is None if this process is to answer. Fails with `Unready` when the other process ends.
     """
-    packed, file = pack_config((manner, certificate)), body.file
+    packed, file = pack_config((call.manner, call.certificate)), call.body.file
 
     def make(number: int) -> ForwardedCall:
         if file is None:
-            return ForwardedCall(number, service, packed, body.read())
+            return ForwardedCall(number, call.service, packed, call.body.read())
         files.send(number, file)
-        return ForwardedCall(number, service, packed, None)
+        return ForwardedCall(number, call.service, packed, None)
 
     def unpack(found: ForwardedAnswer | None) -> SignedResponse | None:
         if found is None:
             return None
-        whole = Octets.of(found.body) if found.body is not None else drawer.adopt(files.take(found.number))
+        whole = Octets.of(found.body) if found.body is not None else call.drawer.adopt(files.take(found.number))
         return attrs.evolve(found.answer, body=Outgoing(found.answer.body.content_type, [whole]))
 
-    return requests.ask_while_wanted(make, wanted, clock).addCallback(unpack)
+    return requests.ask_while_wanted(make, call.wanted, clock).addCallback(unpack)
 
 
 async def serve_call(
@@ -92,7 +81,7 @@ async def serve_call(
     try:
         body = Octets.of(call.body) if call.body is not None else drawer.adopt(files.take(call.number))
         manner, certificate = unpack_config(call.packed)
-        found = await answer(call.service, body, manner, certificate, drawer, wanted)
+        found = await answer(ArrivedCall(call.service, body, manner, certificate, drawer, wanted))
         if found is None:
             return None
         kept = found.body.whole or drawer.keep(found.body.pieces())

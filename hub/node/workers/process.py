@@ -30,7 +30,8 @@ from hub.delivery.partner_adapters import make_adapters
 from hub.domain.measures import Measures
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.domain.sightings import Sightings
-from hub.formats.spool import Drawer, Octets, name_spool_folder
+from hub.formats.spool import Drawer, name_spool_folder
+from hub.intake.dear_calls import ArrivedCall
 from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
@@ -73,7 +74,6 @@ from hub.runtime.span_export import SpanExport, make_tracer
 from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
 from hub.runtime.trust_sweep import TrustSweep
 from hub.security import tls
-from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import Database
 from hub.store.journal_file import JournalInodes
@@ -270,18 +270,12 @@ class Worker:
         finally:
             del self._answering[number]
 
-    async def _find_answer(
-        self,
-        service: str,
-        body: Octets,
-        manner: Manner,
-        certificate: x509.Certificate,
-        drawer: Drawer,
-        wanted: Callable[[], bool],
-    ) -> SignedResponse | None:
+    async def _find_answer(self, call: ArrivedCall) -> SignedResponse | None:
         """See `hub.intake.dear_calls.AnswerElsewhere`."""
-        intake = self._parts.find_intake(service, certificate)
-        return None if intake is None else await intake.answer(body, manner, certificate, drawer, wanted)
+        intake = self._parts.find_intake(call.service, call.certificate)
+        if intake is None:
+            return None
+        return await intake.answer(call.body, call.manner, call.certificate, call.drawer, call.wanted)
 
     def _tell_measures(self) -> None:
         """Send what was counted since the last time."""
