@@ -1,6 +1,9 @@
 """The background worker without its process: when it starts and ends, and how a call, its answer and their files cross."""
 
+import errno
 import os
+import socket
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -91,7 +94,7 @@ def serve(node, call, answer):
 
     files = Files(node._reactor.inlets[-1])
     done = Deferred.fromCoroutine(serve_call(call, files, Drawer(), answering, lambda: True))
-    _ = done.addCallback(lambda found: node._workers[0]._take(Result(call.number, pack(found))))
+    return done.addCallback(lambda found: node._workers[0]._take(Result(call.number, pack(found))))
 
 
 def echo(octets):
@@ -135,6 +138,44 @@ def test_answers_come_in_any_order_and_a_file_that_nobody_took_confuses_none(ser
     for number in (2, 0, 1):
         serve(serving, calls[number], lambda octets: SignedResponse(Outgoing("text/xml", [LONG, octets])))
     assert [each.result.body.read()[-1:] for each in asked] == [b"0", b"1", b"2"]
+
+
+def count_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_file_that_nobody_takes_is_closed_when_a_later_one_is_taken(drawer):
+    one, other = map(Files, socket.socketpair())
+    for number in (1, 2, 3):
+        one.send(number, file_of(drawer, b"%d" % number))
+    before = count_files()
+    with other.take(3) as file:
+        assert Octets.of(file).read() == b"3"
+        assert count_files() == before + 1
+    for each in (one, other):
+        each._socket.close()
+
+
+@pytest.mark.parametrize("step", ["send", "take"])
+def test_a_call_whose_body_cannot_cross_is_to_be_sent_again(serving, monkeypatch, drawer, step):
+    """The other process has too many files open, or has not taken those sent before."""
+
+    def fail(*_args):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Files, step, fail)
+    asked = ask(serving, file_of(drawer, LONG), drawer)
+    failed = [asked] if step == "send" else [serve(serving, sent(serving, ForwardedCall)[0], echo)]
+    error = failure(failed[0])
+    assert isinstance(error, Unready)
+    assert error.problem.code == "hub-busy"
+
+
+def test_an_answer_whose_file_does_not_come_is_to_be_asked_for_again(serving, monkeypatch):
+    asked = ask(serving, b"<a/>")
+    monkeypatch.setattr(Files, "send", lambda *_args: None)
+    serve(serving, sent(serving, ForwardedCall)[0], lambda _octets: SignedResponse(Outgoing("text/xml", [LONG])))
+    assert failure(asked).problem.code == "hub-busy"
 
 
 def test_a_call_that_it_cannot_answer_is_answered_here(serving):

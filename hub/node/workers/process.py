@@ -110,7 +110,7 @@ class Inlet:
     _socket: socket.socket
     #: called with the file descriptor and the address family of each; -1: no more files could be opened
     _serve: Callable[[int, int], None]
-    _note: Callable[[bytes, list[int]], None]  #: called with a file that is none: see `Files.note`
+    _note: Callable[[bytes, list[int]], None]  #: called with a file that belongs to an answer: see `Files.note`
 
     def fileno(self) -> int:
         """Return the descriptor to wait for (IFileDescriptor)."""
