@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography import x509
 from twisted.application.service import Service
@@ -64,6 +64,7 @@ from hub.web.soap_listener import BoundedRequest, BoundedSite
 
 #: Seconds that `/readyz` waits for a key in a token.
 KEY_PATIENCE = 5.0
+_Pool = TypeVar("_Pool", bound=WorkerPool)
 #: Cost estimate for the thread pool: writing one sample costs as much as parsing this many octets of XML.
 _LINE = 64
 
@@ -146,22 +147,8 @@ def _list_syslog_peers(
 
 def build_background_worker(frame: NodeFrame, database: DatabaseParts, exchange: ExchangeParts) -> BackgroundWorker:
     """Return what answers the dear calls of this process, and let it."""
-    worker = BackgroundWorker(
-        frame.reactor,
-        frame.live,
-        database.journal,
-        exchange.query_runner,
-        frame.wake,
-        SharedCounts.create(2, frame.live.config.data),
-        None,
-        1,
-        frame.node,
-        database.journal.expect_steps,
-        COMMAND,
-        measures=frame.measures,
-        sightings=frame.sightings,
-        inodes=lambda: database.journal.inodes,
-    )
+    counts = SharedCounts.create(2, frame.live.config.data)
+    worker = _make_pool(BackgroundWorker, frame, database, exchange, counts, socket=None, size=1, command=COMMAND)
     exchange.intake.dear.elsewhere = worker.answer
     return worker
 
@@ -177,24 +164,34 @@ def build_workers(
 
     *elsewhere* answers their dear calls.
     """
-    counts = exchange.intake.counts
+    counts, size = exchange.intake.counts, frame.live.config.workers
     if not isinstance(counts, SharedCounts):
         return None
-    return WorkerPool(
-        frame.reactor,
-        frame.live,
-        database.journal,
-        exchange.query_runner,
-        frame.wake,
-        counts,
-        soap,
-        frame.live.config.workers,
-        frame.node,
-        database.journal.expect_steps,
-        elsewhere=elsewhere,
+    return _make_pool(WorkerPool, frame, database, exchange, counts, socket=soap, size=size, elsewhere=elsewhere)
+
+
+def _make_pool(
+    kind: type[_Pool],
+    frame: NodeFrame,
+    database: DatabaseParts,
+    exchange: ExchangeParts,
+    counts: SharedCounts,
+    **particular: Any,
+) -> _Pool:
+    """Return a pool of this *kind*, with what all pools of a node share."""
+    return kind(
+        reactor=frame.reactor,
+        live=frame.live,
+        journal=database.journal,
+        query_runner=exchange.query_runner,
+        wake=frame.wake,
+        counts=counts,
+        node=frame.node,
+        expect_steps=database.journal.expect_steps,
         measures=frame.measures,
         sightings=frame.sightings,
         inodes=lambda: database.journal.inodes,
+        **particular,
     )
 
 
