@@ -208,6 +208,7 @@ def _say_age(seconds: float) -> str:
 
 def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, object]]:
     """Yield the object of the hub, then one for each partner."""
+    counts = {"strangers_refused_today": found.strangers, "awaited_receipts": found.awaited}
     yield {
         "kind": "hub",
         "name": config.name,
@@ -217,12 +218,8 @@ def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, obje
         "refused_per_minute": found.refused.number,
         "delivered_per_minute": found.delivered.number,
         "estimated": found.accepted.estimated,
-        "strangers_refused_today": found.strangers.number,
-        "awaited_receipts": found.awaited.number,
-        "more": [
-            *(["strangers_refused_today"] if found.strangers.more else []),
-            *(["awaited_receipts"] if found.awaited.more else []),
-        ],
+        **{key: count.number for key, count in counts.items()},
+        "more": [key for key, count in counts.items() if count.more],
         "concerns": list(found.concerns),
         "rotation": _read_rotation_fields(config),
         "restarts": [
