@@ -1,4 +1,4 @@
-"""A worker process: serves connections of the SOAP port that the node's own process has accepted.
+"""A worker process: serves connections of the SOAP port that the node's own process has accepted, or answers its dear calls.
 
 It verifies, judges and signs, and lets the node's process write. It opens no port, reads no configuration file and
 delivers nothing. It ends at once when the node's process ends, and after the calls in progress when it is told to stop.
