@@ -426,6 +426,13 @@ def test_a_restored_journal_has_what_the_backup_had_and_the_old_one_lies_beside(
     assert homes.typing(backed.home)("db", "verify").exit_code == 0
 
 
+def test_restores_may_follow_each_other_within_a_second(backed: Backed) -> None:
+    file = backed.back_up()
+    for count in range(1, 5):
+        backed.run("restore", file, "--identity", backed.identity)
+        assert len(list((backed.home / "data").glob("hub.db.before-restore-*Z"))) == count
+
+
 def test_a_log_of_the_old_journal_is_never_read_into_the_restored_one(backed: Backed) -> None:
     file = backed.back_up()
     (backed.home / "data/hub.db").unlink()

@@ -120,7 +120,7 @@ def _begin_era(url: str, password_file: Path | None, said: RestoreStatement, fil
 
 def _move_away(journal: Path, now: datetime) -> tuple[Path, ...]:
     """Rename the files of the journal that is there, all together: its log belongs to it and to no other."""
-    mark = f".before-restore-{now:%Y%m%dT%H%M%SZ}"
+    mark = f".before-restore-{now:%Y%m%dT%H%M%S.%fZ}"
     moved = []
     for end in reversed(_BESIDE):  # the database last: without its log it would look whole and be older
         old, new = Path(f"{journal}{end}"), Path(f"{journal}{mark}{end}")
