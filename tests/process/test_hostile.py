@@ -105,9 +105,9 @@ class Target:
 
 
 def heard(secure):
-    """Read an answer to its end."""
+    """Read an answer to its end, or nothing if none comes as long as the connection waits."""
     parts = []
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
+    with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
         while part := secure.recv(65536):
             parts.append(part)
     head, _, body = b"".join(parts).partition(b"\r\n\r\n")
@@ -280,8 +280,10 @@ def test_who_leaves_uploads_unfinished_is_told_so_himself_and_the_others_bring_t
         for secure in begun:
             secure.sendall(head)
         until(lambda: target.hub.log.read_text().count("spool: sotttt has") == 21, "the hub to refuse all but two")
-        status, answer = heard(begun[-1])
-        assert (status, codes(answer)) == (503, {"hub-busy"})
+        for secure in begun[-3:]:
+            secure.settimeout(5)  # two of all are not answered, mostly those that began first
+        told = [(status, codes(answer)) for status, answer in map(heard, begun[-3:])]
+        assert (503, {"hub-busy"}) in told
         packet = write_document_packet("H55.1", ["H55.13"], number="1", notation="VP", subject="x", promulgated=date(2026, 11, 20),
                           attachments=[("x.bin", bytes(5_000_000))])  # fmt: skip
         with target.hub.client("vpub") as client:
