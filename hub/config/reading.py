@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config import database, files, identities, incidents, officials, openid, service_files
 from hub.config import feed as feeds
@@ -55,7 +56,8 @@ from hub.language.sorting import make_code_sort_key
 from hub.language.system_errors import name_system_error
 from hub.partner.adapter_settings import MAPPING, SECRET_FILE
 from hub.partner.policy import PartnerTransport, parse_policy
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.attesting import AttestationTrust
+from hub.security.certificates import Anchors, Signer, hash_certificate
 from hub.security.encryption import CODES, Keyring
 from hub.security.sample_pki import is_sample
 from hub.services import list_services
@@ -168,6 +170,7 @@ def read_config(
     sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
     _check_listens(table, soap, admin, syslog, sample=sample)
     mistakes = _leave_consequences(mistakes, broken)
+    trust = None if own is None else _trust_own_statements(own.signer, authorities, data)
     if needs is not None and set_aside is not None:
         # without a URL the database might be any that a table of unknown name was meant to say
         said = None if database_table.given("url") else table.known
@@ -227,7 +230,7 @@ def read_config(
         witness_first=witness_first,
         links=links,
         portal=portal,
-        reports=attrs.evolve(reports, tellers=_list_tellers(partners)),
+        reports=attrs.evolve(reports, tellers=_list_tellers(partners), trust=trust),
         replay=replay,
         console=_add_key(console, lookups),
         units=units,
@@ -635,6 +638,11 @@ def _list_tellers(partners: Mapping[str, Partner]) -> tuple[reporting.Teller, ..
         reporting.Teller(code, each.units, each.tells, each.policy.collect is not None)
         for code, each in sorted(partners.items())
     )
+
+
+def _trust_own_statements(signer: Signer, authorities: Sequence[x509.Certificate], data: Path) -> AttestationTrust:
+    ours, *others = (each.public_bytes(Encoding.DER) for each in (signer.certificate, *authorities))
+    return AttestationTrust(ours, tuple(others), data / "attested.json")
 
 
 def _partners(

@@ -12,6 +12,7 @@ import attrs
 
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
+from hub.security.attesting import AttestationTrust
 from hub.services import CountableFacts
 
 _KEY = r"[a-z][a-z0-9_-]*"
@@ -56,6 +57,7 @@ class ReportSettings:
     countable: tuple[CountableFacts, ...] = ()
     #: the partners, of `partners/`, by code
     tellers: tuple[Teller, ...] = ()
+    trust: AttestationTrust | None = None  #: of the hub's own certificate
 
 
 def read_report_settings(table: ConfigTable, home: Path, countable: tuple[CountableFacts, ...] = ()) -> ReportSettings:

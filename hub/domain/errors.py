@@ -51,6 +51,10 @@ SENTENCES: dict[str, Phrase] = {
         "The certificate's key is too weak; replace it by RSA from 2048 bits, or EC on P-256, P-384 or P-521"
     ),
     "child-order": phrase("The child elements are in the wrong order; reorder them"),
+    "closing-tampered": phrase(
+        "A closed month was edited in the database, so nothing of it is given out; ask the operator to restore it "
+        "(lienthong report close) and to find out who did it"
+    ),
     "column-unknown": phrase(
         "The form has no such column, or the column takes no declared figure; use one of the keys named"
     ),

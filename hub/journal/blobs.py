@@ -80,7 +80,7 @@ def read_blob_size(tx: Transaction, sha256: str) -> int | None:
 
 
 def read_blob(tx: Transaction, sha256: str) -> bytes:
-    """Return the octets of *sha256*. Raises KeyError if there are none."""
+    """Return the octets of *sha256*. Raises KeyError if there are none, or what is stored are no octets."""
     return b"".join(read_blob_pieces(tx, sha256))
 
 
@@ -100,6 +100,8 @@ def read_blob_part(tx: Transaction, sha256: str, number: int) -> bytes | None:
     """Return one part of the octets of *sha256*, or None if there is no such part."""
     query = sa.select(table.c.octets).where(table.c.sha256 == sha256, table.c.part == number)
     found = tx.scalars(query).first()
+    if found is not None and not isinstance(found, bytes | memoryview):
+        raise KeyError(sha256)  # SQLite stores a value of any type: somebody edited it
     return None if found is None else bytes(found)
 
 

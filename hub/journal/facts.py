@@ -251,9 +251,9 @@ def read_facts(
                 yield Fact(**row)
 
 
-def list_fact_units(tx: Transaction, service: str) -> list[str]:
-    """Return each unit that has facts of *service*, by code. Takes one index step per unit."""
-    ours = table.c.service == service
+def list_fact_units(tx: Transaction, service: str | None) -> list[str]:
+    """Return each unit that has facts of *service* (None: of any), by code. Takes one index step per unit."""
+    ours = sa.true() if service is None else table.c.service == service
     first = sa.select(sa.func.min(table.c.unit).label("unit")).where(ours).cte("having", recursive=True)
     step = sa.select(sa.func.min(table.c.unit)).where(ours, table.c.unit > first.c.unit).scalar_subquery()
     having = first.union_all(sa.select(step).where(first.c.unit.is_not(None)))

@@ -369,6 +369,18 @@ TERMS: Mapping[str, Term] = {
     "event/period-closed": Term(
         phrase("a period was closed"), phrase("A month of a form was closed: its figures are fixed.")
     ),
+    "event/attestations-begun": Term(
+        phrase("closed months are attested"),
+        phrase("From now on nothing is closed without a signature of the hub's own key over what was closed."),
+    ),
+    "event/closing-restored": Term(
+        phrase("a closed month was restored"),
+        phrase("What somebody had edited in the database of a closed month is as it was closed again."),
+    ),
+    "event/tampering-found": Term(
+        phrase("an edit of the database was found"),
+        phrase("A closed month, or a fact, is not as the hub wrote it."),
+    ),
     "event/unusual-figures": Term(
         phrase("unusual figures of a closed month"),
         phrase("Figures of a month were far from the mean of the months before it when it was closed."),
@@ -1027,6 +1039,10 @@ TERMS: Mapping[str, Term] = {
         phrase("receipts after a restore"),
         phrase("No message with a receipt is missing since a restore."),
     ),
+    "check/closings": Term(
+        phrase("figures as they were closed"),
+        phrase("No closed month and no fact was edited in the database."),
+    ),
     "check/restart": Term(phrase("changed settings"), phrase("No changed setting waits for a restart of this node.")),
     "check/writer": Term(
         phrase("writer of the journal"),
@@ -1132,6 +1148,10 @@ TERMS: Mapping[str, Term] = {
     "condition/receipts-awaited": Term(
         phrase("messages awaited after a restore"),
         phrase("Messages that have a receipt are missing since a restore, and have not come again."),
+    ),
+    "condition/figures-edited": Term(
+        phrase("figures edited in the database"),
+        phrase("A closed month, or a fact, is not as the hub wrote it: somebody edited the database."),
     ),
     "condition/restart-pending": Term(
         phrase("restart pending"), phrase("A changed setting takes effect only when the node is restarted.")

@@ -75,6 +75,7 @@ CODES = {
     "writer": "busy",
     "era": "put-back",
     "receipts": "awaited",
+    "closings": "edited",
 }
 
 
@@ -167,6 +168,7 @@ async def measure_readiness(
     writer: WriterReading = WriterReading(),
     file: Detail = "",
     unknown: frozenset[str] = frozenset(),
+    edited: Detail = "",
 ) -> Readiness:
     """Check database, schema, chain, queue, resources, disk, keys, clock and revocation, and return the result.
 
@@ -176,14 +178,15 @@ async def measure_readiness(
     what waits for a restart of the node, which serves meanwhile. *put_back* says that the journal is not the one that the
     node has seen, *awaited* that senders should send messages again; that does not make the node not ready. Both say so
     if it is not known yet, and are then in *unknown*. Nor does a *writer* that is always busy: else whoever keeps it busy
-    could take the node out of service. *file* says why SQLite's file is not used: it was moved or replaced, or is damaged.
+    could take the node out of service. *edited* says what somebody edited in the database: the node serves, and gives
+    nothing of it out. *file* says why SQLite's file is not used: it was moved or replaced, or is damaged.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
     partners any better.
     """
     reasons: dict[str, Detail] = dict.fromkeys(CODES, "")
-    reasons |= {"links": links, "era": put_back, "receipts": awaited, "file": file}
+    reasons |= {"links": links, "era": put_back, "receipts": awaited, "file": file, "closings": edited}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready
@@ -220,7 +223,7 @@ async def measure_readiness(
             since=pending.since.isoformat(timespec="seconds"),
         )
     reasons["writer"] = describe_busy_writer(writer)
-    borne = {"links", "restart", "receipts", "writer"} | (set() if nobody else {"revocation"})
+    borne = {"links", "restart", "receipts", "writer", "closings"} | (set() if nobody else {"revocation"})
     if workers is not None:
         reasons["workers"] = workers.describe_missing_workers()
         borne |= {"workers"} if workers.ready else set()

@@ -80,6 +80,7 @@ from hub.store.report_worker import WorkerSettings
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import closing
+from hub.workload.attestation_watch import AttestationWatch
 from hub.workload.glance_refresh import GlanceRefresh
 from hub.workload.many import reminders, returned_reports
 from hub.workload.month_end import MonthEnd
@@ -148,6 +149,7 @@ class ReportingParts:
     """The parts that report on the exchange: the closing of months, the probing of links."""
 
     prober: LinkProber
+    attestation_watch: AttestationWatch
     services: Sequence[Service]
 
 
@@ -320,7 +322,11 @@ def build_reporting(
     prober = LinkProber(
         live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node, frame.measures
     )
+    watch = AttestationWatch(
+        journal, reactor, now, lambda: live.config.identity, lambda: book.read_book(live.config.reports)
+    )
     services = [
+        watch,
         DayChangeDetector(reactor, now, begin_day),
         MonthEnd(
             journal,
@@ -329,6 +335,7 @@ def build_reporting(
             lambda: book.read_book(live.config.reports),
             lambda: live.config.reports.close_hour,
             prober.write_past_days,
+            lambda: live.config.identity,
         ),
         RetentionService(
             journal,
@@ -344,7 +351,7 @@ def build_reporting(
         prober,
         AlertEvaluator(journal, live, reactor, now, frame.node, read_returned, frame.read_writer),
     ]
-    return ReportingParts(prober=prober, services=services)
+    return ReportingParts(prober=prober, attestation_watch=watch, services=services)
 
 
 def _open_journal(frame: NodeFrame, **how: Any) -> Any:

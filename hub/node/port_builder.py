@@ -241,6 +241,7 @@ def _admin_site(
                 frame.read_writer(),
                 journal.describe_file_flaw(),
                 database.follower.unknown,
+                reporting.attestation_watch.describe_findings(),
             )
         )
 

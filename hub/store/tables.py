@@ -692,6 +692,33 @@ closed_row = sa.Table(
     sa.Column("late", sa.Text, nullable=False, server_default="[[], 0]"),
 )
 
+#: What the hub's own key attests of closed months (hub/workload/attestations.py). A row is never changed, and the numbers have
+#: no gap.
+attestation = sa.Table(
+    "attestation",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),  # from 1
+    sa.Column("form", sa.Text, nullable=False),  # "": of no month
+    sa.Column("period", sa.String(7), nullable=False),
+    sa.Column("statement", sa.Text, nullable=False),  # JSON
+    sa.Column("signature", sa.Text, nullable=False),  # base64, over the statement
+    sa.Column("certificate", sa.Text, nullable=False),  # base64 of the DER of the signer's
+    sa.Column("copy", sa.LargeBinary, nullable=False),  # the rows as they were written, compressed
+)
+sa.Index("ix_attestation_month", attestation.c.form, attestation.c.period, attestation.c.number)
+
+#: What was found to be edited in the database behind the hub's back (hub/journal/upkeep/tamper_findings.py).
+tampering = sa.Table(
+    "tampering",
+    metadata,
+    sa.Column("place", sa.Text, primary_key=True),
+    sa.Column("part", sa.Text, nullable=False),
+    # of a closed month, and of a fact; "": not of such
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("form", "period", "unit", "service", "key", "milestone")),
+    sa.Column("found_at", Instant, nullable=False),
+)
+sa.Index("ix_tampering_service", tampering.c.service, tampering.c.part)
+
 #: Business keys that stay in the stock of later months without a new fact, from the end of one closed month to the end
 #: of another.
 carried = sa.Table(

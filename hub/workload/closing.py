@@ -17,8 +17,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -27,6 +26,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event, Fact
 from hub.journal import code_lists, duties, events, facts, search
+from hub.journal.upkeep import fact_audit
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.dates import find_day_begin
@@ -44,13 +44,14 @@ from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
 from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
-from hub.report.form.toml import read_form_toml
+from hub.security.attesting import AttestationTrust
+from hub.security.certificates import Signer
 from hub.services import is_internal_service
 from hub.store import transactions
 from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
-from hub.workload import glance_rows, month_world, silences, spikes
+from hub.workload import attestations, glance_rows, month_world, silences, spikes
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
 
 T = TypeVar("T")
@@ -85,6 +86,12 @@ class FactsOutstanding(Exception):
     """
 
 
+class FactsForged(Exception):
+    """Facts of a unit are not those that their events recorded: somebody edited the database. The arguments are form,
+    month, unit and the findings (`fact_audit.FactFinding`).
+    """
+
+
 class LinkDaysOutstanding(Exception):
     """What nodes saw of the links on a day of the month is not written as a message yet (hub.monitoring.link_days)."""
 
@@ -102,7 +109,7 @@ class Closing:
     @property
     def form(self) -> Form:
         """The form that was in force, read from its kept text."""
-        return _form(self.definition)
+        return attestations.read_closed_form(self.definition)
 
 
 @attrs.frozen(kw_only=True)
@@ -163,11 +170,6 @@ class MonthClosed:
     closing: Closing
     units: int  #: the number of its rows
     spikes: FoundSpikes  #: the figures that are far from those of the months before
-
-
-@lru_cache(64)
-def _form(definition: str) -> Form:
-    return read_form_toml(definition.encode(), "closing", None)
 
 
 def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
@@ -349,8 +351,11 @@ def has_unwritten_link_days(tx: Transaction, period: Period) -> bool:
     return found is not None
 
 
-def close_in_steps(plan: ClosingPlan, now: Callable[[], datetime], by: str) -> Generator[ClosingStep, Any, MonthClosed]:
-    """Yield the steps that close the month of *plan*, and take the result of each. Returns what was closed.
+def close_in_steps(
+    plan: ClosingPlan, now: Callable[[], datetime], by: str, signer: Signer | None = None
+) -> Generator[ClosingStep, Any, MonthClosed]:
+    """Yield the steps that close the month of *plan*, and take the result of each. Returns what was closed. *signer*: as
+    in `settle_closing`.
 
     The steps raise OutOfTurn when another closing was begun or written meanwhile, and FactsOutstanding as
     `settle_closing` does.
@@ -364,7 +369,8 @@ def close_in_steps(plan: ClosingPlan, now: Callable[[], datetime], by: str) -> G
         rows += counted.rows
         left = counted.left
     found = yield ClosingStep(False, find_spikes, (plan, _list_figures(rows)))
-    made = yield ClosingStep(True, settle_closing, (MonthDraft(plan=plan, rows=tuple(rows), spikes=found), by))
+    draft = MonthDraft(plan=plan, rows=tuple(rows), spikes=found)
+    made = yield ClosingStep(True, settle_closing, (draft, by, signer))
     return MonthClosed(made, len(rows), found)
 
 
@@ -489,17 +495,22 @@ class _Reader:
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
     def count_row(
-        self, unit: str, now: datetime, tell: Callable[[Fact], None] = lambda _fact: None
+        self,
+        unit: str,
+        now: datetime,
+        tell: Callable[[Fact], None] = lambda _fact: None,
+        until: datetime = datetime.max.replace(tzinfo=UTC),
     ) -> tuple[ClosedRow | None, set[str]]:
         """Return the row of *unit* (None: nothing counted), and the keys it carries on. *tell*: called with each fact
-        that is read.
+        that is read. *until*: only facts that were recorded before it are counted.
         """
 
         def heard() -> Iterator[list[Fact]]:
             for history in self.search.histories(self.tx, unit):
-                for each in history:
+                known = [each for each in history if each.at < until]
+                for each in known:
                     tell(each)
-                yield history
+                yield known
 
         histories = heard()
         return closed.count_closed_row(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
@@ -537,11 +548,12 @@ def carry_keys(tx: Transaction, plan: ClosingPlan, keys: CarriedKeys, now: datet
     _carry(tx, plan.form.id, plan.period.text, keys)
 
 
-def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
+def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer | None = None) -> Closing:
     """Write the closing of a month. It is final and written once: if the month was closed meanwhile, return that
     closing.
 
-    Raises OutOfTurn when other closings were begun or written meanwhile, FactsOutstanding when facts received before
+    *signer*: the hub's own key, which attests what was written; None: only in a journal whose attestations have not
+    begun. Raises Unready if it cannot be used now; OutOfTurn when other closings were begun or written meanwhile, FactsOutstanding when facts received before
     `closed_at` are not written yet.
     """
     plan = draft.plan
@@ -575,6 +587,9 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
     _keep(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
     for keys in draft.keys:
         _carry(tx, form.id, period.text, keys)
+    attested = (
+        {} if signer is None else {"attestation": attestations.attest_closing(tx, signer, form.id, period.text, at)}
+    )
     body = {
         **named,
         "by": by,
@@ -582,6 +597,7 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
         "facts": sum(row.facts for row in draft.rows),
         "sha256": sha256,
         "world": world,
+        **attested,
     }
     if silent := month_world.read_month_silences(tx, [period.last]):
         body["silences"] = [f"{each.partner} {each.kind}" for each in silent]
@@ -591,9 +607,11 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
     return Closing(period=period, closed_at=at, by=by, definition=form.written, sha256=sha256)
 
 
-def close_month(tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str) -> Closing:
+def close_month(
+    tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str, signer: Signer | None = None
+) -> Closing:
     """Count and close a month in one transaction. For small journals and tests."""
-    return settle_closing(tx, count_month_draft(tx, book, form, period, now), by)
+    return settle_closing(tx, count_month_draft(tx, book, form, period, now), by, signer)
 
 
 def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
@@ -768,14 +786,27 @@ def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
 
 
 def revise_unit(
-    tx: Transaction, form: str, period: str, unit: str, *, reason: str, by: str, now: datetime
+    tx: Transaction,
+    form: str,
+    period: str,
+    unit: str,
+    *,
+    reason: str,
+    by: str,
+    now: datetime,
+    signer: Signer | None = None,
+    trust: AttestationTrust | None = None,
 ) -> list[tuple[str, ClosedRow]]:
     """Count *unit* again in the closed month *period* and in each closed month after it. Write a new revision of every
     row that differs. *reason*: what is recorded as the reason; if it is empty, in both languages that facts came late
     or, where none came, that it was counted again. The messages with the late facts are recorded with it.
 
+    A row that somebody edited in the database is no reason for a revision: it is first restored as it is attested
+    (`attestations.restore_attested`). *signer*: the hub's own key, which attests the new rows, as in `settle_closing`.
+    *trust*: by which attestations are believed.
+
     Returns the new rows with their months. Appends an event for each. Idempotent: a second call finds no difference.
-    Raises KeyError when the month is not closed.
+    Raises KeyError when the month is not closed; FactsForged if the facts of the unit are not those of their events.
     """
     transactions.lock_names(tx, [f"closing {form}"])
     made = read_closings(tx, form)
@@ -783,7 +814,8 @@ def revise_unit(
     written: list[tuple[str, ClosedRow]] = []
     for number in range(_number(made, period), len(made)):
         this = made[number]
-        reader, late = _again(tx, made, number), Counter[str]()
+        attestations.restore_attested(tx, trust, form, this.period.text, by, now, [unit])
+        reader, late = _again(tx, made, number), list[Fact]()
         before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         since = before.made_at if before is not None and before.made_at is not None else this.closed_at
         tell = _note_late_facts(reader, since, late)
@@ -797,7 +829,9 @@ def revise_unit(
         was = before or closed.make_empty_row(this.form, unit)
         if was.says(after):
             continue
-        came = _name_late_messages(tx, late)
+        if forged := _find_forged_facts(tx, reader, unit, this, was, since, late):
+            raise FactsForged(form, this.period.text, unit, forged)
+        came = _name_late_messages(tx, Counter(each.message for each in late))
         row = attrs.evolve(
             after,
             revision=was.revision + 1,
@@ -809,21 +843,46 @@ def revise_unit(
         )
         _keep(tx, this.form, this.period, [row])
         body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "by": by}
+        if signer is not None:
+            name = (unit, row.revision)
+            body["attestation"] = attestations.attest_rows(tx, signer, form, this.period.text, [name], now)
         body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in came.named]}
         events.append_events(tx, Event("report-row-revised", now, body=body))
         written.append((this.period.text, row))
     return written
 
 
-def _note_late_facts(reader: _Reader, since: datetime, late: Counter[str]) -> Callable[[Fact], None]:
-    """Return a function that counts in *late*, by message, the facts that came from *since* on and belong in the month
+def _find_forged_facts(
+    tx: Transaction,
+    reader: _Reader,
+    unit: str,
+    this: Closing,
+    was: ClosedRow,
+    since: datetime,
+    late: Sequence[Fact],
+) -> Sequence[fact_audit.FactFinding]:
+    """Return what is forged among the facts because of which the row *was* of *unit* is to be revised.
+
+    If the facts from before *since* still give that row, only the *late* ones can be forged; else all of the unit are
+    compared with their events. In a journal whose attestations have not begun none is.
+    """
+    if not attestations.has_begun(tx):
+        return ()
+    before, _ = reader.count_row(unit, this.closed_at, until=since)
+    if was.says(before or closed.make_empty_row(this.form, unit)):
+        return fact_audit.compare_given_facts(tx, late)
+    return fact_audit.find_forged_facts_of_unit(tx, unit)
+
+
+def _note_late_facts(reader: _Reader, since: datetime, late: list[Fact]) -> Callable[[Fact], None]:
+    """Return a function that lists in *late* the facts that came from *since* on and belong in the month
     of *reader* or before it.
     """
     post, end = posting.make_poster(reader.form, reader.books), reader.period.end
 
     def tell(each: Fact) -> None:
         if each.at >= since and post(each) < end:
-            late[each.message] += 1
+            late.append(each)
 
     return tell
 

@@ -135,6 +135,7 @@ def merge_marks(form: Form, bases: Mapping[str, ClosingMarks]) -> ClosingMarks:
         revised=tuple(newest[: marks.MOST_REVISIONS]),
         late=tuple(late for each in bases.values() for late in each.late),
         silences=tuple(dict.fromkeys(found for each in bases.values() for found in each.silences)),
+        tampered=tuple(dict.fromkeys(found for each in bases.values() for found in each.tampered)),
     )
 
 

@@ -25,6 +25,7 @@ from hub.journal.upkeep.ended_units import Ended
 from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
+from hub.security.certificates import Signer
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
@@ -62,6 +63,7 @@ class MonthEnd(PeriodicService):
     _hour: Callable[[], int] = lambda: CLOSE_HOUR  #: returns the hour of `[reports] close`
     #: writes what the hub itself has to tell of past days, before a month is closed; returns whether there was anything
     _write_past_days: Callable[[], Awaitable[bool]] = _write_nothing
+    _signer: Callable[[], Signer | None] = lambda: None  #: returns the hub's own key (`closing.settle_closing`)
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
@@ -167,7 +169,7 @@ class MonthEnd(PeriodicService):
 
     async def _close(self, plan: ClosingPlan) -> MonthClosed:
         """Take the steps that close the month of *plan*."""
-        steps, found = closing.close_in_steps(plan, self._now, HUB), None
+        steps, found = closing.close_in_steps(plan, self._now, HUB, self._signer()), None
         while True:
             try:
                 step = steps.send(found)
@@ -189,9 +191,21 @@ class MonthEnd(PeriodicService):
             found |= await self._find_differing(form, period, late)
         found = await self._find_differing(form, recounts.last, recounts.units) | found
         for unit, period in sorted(found.items()):
-            written = await self._journal.write(
-                closing.revise_unit, form, period, unit, reason="", by=HUB, now=self._now()
-            )
+            try:
+                written = await self._journal.write(
+                    closing.revise_unit,
+                    form,
+                    period,
+                    unit,
+                    reason="",
+                    by=HUB,
+                    now=self._now(),
+                    signer=self._signer(),
+                    trust=self._book().trust,
+                )
+            except closing.FactsForged as forged:
+                log.critical("facts-forged", form=form, period=period, unit=unit, facts=len(forged.args[3]))
+                continue
             for text, row in written:
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
         self._checked |= {(form, recounts.last)} if recounts.units else set()  # only now: else a failure would end it

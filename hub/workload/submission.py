@@ -26,6 +26,7 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.family import list_unit_lineage
+from hub.report.counting.marks import require_untampered
 from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.signed import sealed, signed
@@ -399,6 +400,7 @@ def _keep(
         raise Unended
     if counted.open_month:
         raise Unclosed(counted.open_month)
+    require_untampered(report.marks)
     transactions.lock_names(tx, [f"report {report.form.id} {report.total.unit} {report.period.text}"])
     before = _newest_of(tx, counted)
     same = before is not None and before.said.says(report, evidence.hash_evidence(counted.lines))

@@ -17,6 +17,7 @@ from hub.domain.model import Fact, Unit, UnitMark
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
+from hub.journal.upkeep import tamper_findings
 from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report, Row
@@ -25,7 +26,7 @@ from hub.report.counting.deriving import Number
 from hub.report.counting.division import UNDIVIDED, Values
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import FactListing, Place, find_fact_position
-from hub.report.counting.marks import NO_MARKS, ClosingMarks
+from hub.report.counting.marks import NO_MARKS, ClosingMarks, TamperedPart, Tampering
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import UNIT, Column, ColumnKind, Form, FormMissing, choose_form
@@ -33,8 +34,9 @@ from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.glance.sheet import list_province_family
 from hub.report.output import charts
+from hub.security.attesting import AttestationTrust
 from hub.store.transactions import Transaction
-from hub.workload import closing, closing_marks, month_world
+from hub.workload import attestations, closing, closing_marks, month_world
 from hub.workload.closing import Closing
 from hub.workload.closing_marks import Limits, RevisedRow
 from hub.workload.declarations import read_declared_figures, read_remarks
@@ -447,13 +449,14 @@ def resolve_report_sources(
     known = {code: held[code] for code in members if code in held}
     parents = {held.code: held.parent for held in frame.units}
     family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names, parents=parents)
-    asked = _asked(tx, family, frame.period, form, frame.forms, closings=closings, marked=marked)
+    trust = frame.book.trust
+    asked = _asked(tx, family, frame.period, form, frame.forms, trust, closings=closings, marked=marked)
     if revision is not None and revision != asked.revision:
         if not asked.complete or not 1 <= revision < asked.revision:
             raise RevisionMissing(asked.revision)
         limits = closing_marks.limit_revisions(asked.revised, revision)
         asked = attrs.evolve(
-            _asked(tx, family, frame.period, form, frame.forms, closings=closings, marked=marked, limits=limits),
+            _asked(tx, family, frame.period, form, frame.forms, trust, closings=closings, marked=marked, limits=limits),
             is_newest=False,
         )
     remarks = read_remarks(tx, asked.form.id, asked.period, members) if marked else NO_REMARKS
@@ -478,7 +481,8 @@ def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: 
     names = {unit.code: unit.name for unit in frame.units}
     parents = {unit.code: unit.parent for unit in frame.units}
     family = _UnitFamily(tuple(known), names, known, "", has_above=False, parents=parents)
-    return frame.add_due(_asked(tx, family, frame.period, form, frame.forms, closings=True, marked=False))
+    asked = _asked(tx, family, frame.period, form, frame.forms, frame.book.trust, closings=True, marked=False)
+    return frame.add_due(asked)
 
 
 @attrs.frozen
@@ -523,7 +527,7 @@ def resolve_province_sources(tx: Transaction, period: str, form: str, book: Book
     names = {code: unit.name for code, unit in held.items()}
     known = {code: held[code] for code in members}
     family = _UnitFamily(members, names, known, "", has_above=False, parents=parents)
-    return _asked(tx, family, frame.period, form, frame.forms, closings=True, marked=False)
+    return _asked(tx, family, frame.period, form, frame.forms, frame.book.trust, closings=True, marked=False)
 
 
 @attrs.frozen
@@ -544,6 +548,7 @@ def _asked(
     span: Period,
     form: str,
     known: Sequence[Form],
+    trust: AttestationTrust | None,
     *,
     closings: bool,
     marked: bool,
@@ -557,7 +562,7 @@ def _asked(
     chosen = last.form if last is not None else choose_form(known, form, span)
     if chosen.bases:
         bases = {
-            base: _asked(tx, units, span, base, known, closings=closings, marked=marked, limits=limits)
+            base: _asked(tx, units, span, base, known, trust, closings=closings, marked=marked, limits=limits)
             for base in chosen.bases
         }
         declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
@@ -573,6 +578,15 @@ def _asked(
     lasts = [part.period.last for part in parts if part.rows is not None]
     silences = month_world.read_month_silences(tx, lasts) if lasts else []
     revised = closing_marks.list_revised_rows(tx, chosen.id, months, members, limits)
+    found = closing_marks.make_form_marks(tx, chosen, span, members if marked else (), made, months, revised, silences)
+    if closings:
+        tampered = attestations.find_report_tampering(tx, trust, chosen.id, span.months, members)
+        forged = [] if complete else tamper_findings.list_forged_facts(tx, chosen.service, members)
+        tampered += (
+            Tampering(form=chosen.id, period=span.text, part=TamperedPart.FACT, unit=each.unit, key=each.key)
+            for each in forged
+        )
+        found = attrs.evolve(found, tampered=tuple(tampered))
     return ReportSources(
         form=chosen,
         period=span,
@@ -591,9 +605,7 @@ def _asked(
         else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
         revised=revised,
-        marks=closing_marks.make_form_marks(
-            tx, chosen, span, members if marked else (), made, months, revised, silences
-        ),
+        marks=found,
     )
 
 

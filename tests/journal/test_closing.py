@@ -28,7 +28,7 @@ from hub.report.form.period import CutOff, Cuts, Period, parse_period
 from hub.store import transactions
 from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
-from hub.workload import closing, quick_count, unit_report
+from hub.workload import attestations, closing, quick_count, unit_report
 from hub.workload import facts_behind as facts_behind_of
 from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
 from hub.workload.facts_behind import ReadEvidence, can_page, list_facts_behind, open_evidence_to_list, read_facts_page
@@ -59,7 +59,7 @@ def turned(name: str) -> Form:
     text = form.written.replace('late = "revision"', "").replace(
         "\n\n[title]", '\nlate = "revision"\n\n[title]' * (form.late == "next") or "\n\n[title]"
     )
-    return closing._form(text)
+    return attestations.read_closed_form(text)
 
 
 def on(text: str) -> datetime:
@@ -303,7 +303,7 @@ def test_a_closed_report_stays_readable_when_the_form_has_changed(tx):
 def test_another_form_closes_from_the_whole_of_the_past_once(tx):
     """What the old one carried is not what the new one needs."""
     text = form_of("dossiers").written
-    old = closing._form(text.replace('without = ["finished", "refused", "handed-over"]', 'without = ["received"]'))
+    old = attestations.read_closed_form(text.replace('without = ["finished", "refused", "handed-over"]', 'without = ["received"]'))
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     closing.close_month(tx, attrs.evolve(BOOK, forms=(old,)), "dossiers", MONTHS[1], on("2026-11-15"), "an")
     assert tx.scalar(sa.select(sa.func.count()).select_from(carried)) == 0

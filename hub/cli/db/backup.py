@@ -87,14 +87,19 @@ def backup(screen: Screen, file: Path) -> None:
 @command(
     "verify",
     t(
-        "Check the whole journal: the file's structure (SQLite), the hash chain, the bytes of each message, and the "
-        "numbers of waiting deliveries that the database keeps. Exits 1 if anything is damaged or counted wrong. The "
-        "command reads all data."
+        "Check the whole journal: the file's structure (SQLite), the hash chain and its end, the bytes of each message, "
+        "closed months against what the hub's key attests, a drawn part of the facts against their events, and the "
+        "numbers of waiting deliveries that the database keeps. Exits 1 if anything is damaged, edited or counted wrong. "
+        "The command reads all data.\n\n--facts compares all facts; interrupted, it says how to go on."
     ),
     "lienthong db verify",
+    "lienthong db verify --facts",
 )
+@click.option("--facts", "whole", is_flag=True, help=t("Compare all facts with their events, not a drawn part."))
+@click.option("--after", default="", metavar="PLACE", help=t("With --facts: go on where it was interrupted."))
 @pass_screen
-def verify_journal(screen: Screen) -> None:
+def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
+    from hub.cli.db.edits import compare_facts, find_edits, read_place
     from hub.cli.journal import open_journal, read_view_config
     from hub.journal import waiting_counts
     from hub.store import transactions
@@ -102,10 +107,14 @@ def verify_journal(screen: Screen) -> None:
     fields: dict[str, Any] = {}
     count = 0
     wrong: WrongCounts = {}
-    with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
-        for problem in _problems(tx):
+    config, place = read_view_config(screen), read_place(after)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        for problem in _problems(tx) if not after else ():
             count += 1
             screen.row({"kind": "damage", "problem": str(problem)}, say(problem))
+        if not count:
+            count += find_edits(screen, tx, config) if not after else 0
+            count += compare_facts(screen, tx, place, whole=whole)
         if not count:
             fields, wrong = _state(tx), waiting_counts.find_wrong_counts(tx)
     _print_counts(screen, wrong)

@@ -87,6 +87,19 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                     ) from None
                 except closing.FactsOutstanding as early:
                     raise make_outstanding_error(early.args[0]) from None
+                except closing.FactsForged as forged:
+                    _, period, unit, found = forged.args
+                    raise CommandStop(
+                        t(
+                            "{form} {period} {unit}: {count} facts are not as their events recorded them, such as {key}: the "
+                            "closed figures stay. See lienthong db verify --facts",
+                            form=name,
+                            period=period,
+                            unit=unit,
+                            count=say_count(len(found)),
+                            key=found[0].key,
+                        ),
+                    ) from None
                 except closing.OutOfTurn as turn:
                     _explain(screen, name, month, turn.args[0], only=form is not None)
 
@@ -148,7 +161,7 @@ def _plan(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: 
             screen.note(t("{form} {period}: is closed already", form=form, period=month.text))
             return
         plan = closing.plan_closing(tx, known, form, month, datetime.now(UTC))
-    steps, found = closing.close_in_steps(plan, lambda: datetime.now(UTC), getpass.getuser()), None
+    steps, found = closing.close_in_steps(plan, lambda: datetime.now(UTC), getpass.getuser(), None), None
     step = steps.send(None)
     while step.run is not closing.settle_closing:
         if not step.writes:
@@ -234,17 +247,28 @@ def _close(
         with transactions.write_transaction(engine) as tx:
             plan = closing.begin_closing(tx, known, form, month, now, make_id(now), takes_over=True)
         assert plan is not None
-        steps = closing.close_in_steps(plan, lambda: datetime.now(UTC), by)
+        steps = closing.close_in_steps(plan, lambda: datetime.now(UTC), by, config.identity)
         done = _take_steps(engine, plan, steps, lambda draft: _tell_spikes(screen, engine, draft))
         said = t("closed")
         _say(screen, form, done.closing, said, units=done.units, fresh=True, revised=0, found=done.spikes)
         return
+    _restore(screen, engine, known, form, made, by)
     with transactions.read_transaction(engine) as tx:
         units = list(closing.find_differing_units(tx, form, month.text))
     revised = 0
     for unit in units:
         with transactions.write_transaction(engine) as tx:
-            written = closing.revise_unit(tx, form, month.text, unit, reason=reason, by=by, now=datetime.now(UTC))
+            written = closing.revise_unit(
+                tx,
+                form,
+                month.text,
+                unit,
+                reason=reason,
+                by=by,
+                now=datetime.now(UTC),
+                signer=config.identity,
+                trust=known.trust,
+            )
         for period, row in written:
             revised += 1
             cells = "; ".join(f"{key}: {was} → {is_}" for key, (was, is_) in row.diff.items())
@@ -260,6 +284,22 @@ def _close(
             )
     said = t("was already closed, counted again")
     _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
+
+
+def _restore(screen: Screen, engine: "sa.Engine", known: "Book", form: str, made: "Closing", by: str) -> None:
+    """Restore what somebody edited of a closed month in the database, and say so: it is no revision."""
+    from hub.journal import unit_registry
+    from hub.report.output.closing_lines import list_tampering
+    from hub.store import transactions
+    from hub.workload import attestations
+
+    with transactions.write_transaction(engine) as tx:
+        found = attestations.restore_attested(tx, known.trust, form, made.period.text, by, datetime.now(UTC))
+        names = {unit.code: unit.name for unit in unit_registry.list_registry_units(tx, made.period.last)}
+    if found:
+        for line in list_tampering(found, names, read_language()):
+            screen.note(line)
+        screen.note(t("{count} edits were undone: the month is as it was closed", count=say_count(len(found))))
 
 
 def _take_steps(

@@ -100,7 +100,7 @@ def find_page(alert: HubAlert) -> str:
             return build_page_path("backups")
         case ConditionKind.NODE:
             return build_page_path("upgrades")
-        case ConditionKind.CHAIN | ConditionKind.WRITER:
+        case ConditionKind.CHAIN | ConditionKind.WRITER | ConditionKind.EDITED:
             return build_page_path("readiness")
         case ConditionKind.RESTART:
             return build_page_path()

@@ -43,6 +43,7 @@ class ConditionKind(StrEnum):
     BUDGET = "budget-tight"  #: the database has used most of its budget, or soon will have
     RETENTION = "retention-late"  #: what was announced to go should have gone some days ago
     RECEIPTS = "receipts-awaited"  #: messages that have a receipt are missing since a restore
+    EDITED = "figures-edited"  #: a closed month or a fact is not as the hub wrote it
     RESTART = "restart-pending"  #: a changed setting of a node takes effect only when it is restarted
     WRITER = "writer-busy"  #: a node's writer is always busy, or a partner has more than its share of it
 
@@ -125,6 +126,7 @@ class SharedReadings:
     certificates: Sequence[CertificateReading]  #: of partners and CAs
     returned: Sequence[ReturnedReports] | None  #: None: not read this time
     backup: BackupReading | None  #: None: no backups are configured
+    edited: int  #: places of closed months, and facts, that somebody edited in the database
     lost_receipts: int  #: messages that a restored journal lacks, and that have not come again; 0: not read, or none
     budget: BudgetReading | None  #: None: there is no budget, or it was not read this time
     announced: AnnouncedReading | None  #: None: nothing is to go
@@ -308,6 +310,13 @@ def find_lost_receipts(found: SharedReadings, limits: AlertLimits, now: datetime
         yield _meet(ConditionKind.RECEIPTS, "", AlertSeverity.ERROR, {"count": found.lost_receipts})
 
 
+def find_edited_figures(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
+    """Yield if a closed month or a fact is not as the hub wrote it, until it is again."""
+    del limits, now
+    if found.edited:
+        yield _meet(ConditionKind.EDITED, "", AlertSeverity.CRITICAL, {"count": found.edited})
+
+
 def find_pending_restarts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield each node with settings that wait for its restart."""
     del limits, now
@@ -362,6 +371,7 @@ SHARED_CONDITIONS: Mapping[ConditionKind, SharedFinder] = {
     ConditionKind.BUDGET: find_tight_budgets,
     ConditionKind.RETENTION: find_late_retention,
     ConditionKind.RECEIPTS: find_lost_receipts,
+    ConditionKind.EDITED: find_edited_figures,
     ConditionKind.RESTART: find_pending_restarts,
 }
 NODE_CONDITIONS: Mapping[ConditionKind, NodeFinder] = {

@@ -12,7 +12,7 @@ from hub.domain.writer_budget import WriterReading
 from hub.journal import events, nodes, waiting_counts
 from hub.journal.nodes import NodeState, SeenNode
 from hub.journal.queue import partner_state
-from hub.journal.upkeep import backup_runs, eras, hub_alerts
+from hub.journal.upkeep import backup_runs, eras, hub_alerts, tamper_findings
 from hub.journal.upkeep.hub_alerts import ConditionRound
 from hub.journal.upkeep.retention import disk_budget, parts
 from hub.monitoring import failures, link_rows
@@ -119,6 +119,7 @@ def read_shared(
         certificates=_list_certificates(config),
         returned=read_returned(tx, limits.closing, now) if read_returned is not None and seldom else None,
         backup=_read_backup(tx, config),
+        edited=tamper_findings.count_findings(tx),
         lost_receipts=eras.count_awaited_receipts(tx, MOST_LOST) if seldom else 0,
         budget=_read_budget(tx, config, now) if config.retention.budget and seldom else None,
         announced=_read_announced(tx),

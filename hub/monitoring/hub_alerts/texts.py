@@ -177,6 +177,15 @@ def _say_retention(values: Values) -> Phrase:
     )
 
 
+def _say_edited(values: Values) -> Phrase:
+    return phrases(
+        "{shown} figure or fact was edited in the database",
+        "{shown} figures or facts were edited in the database",
+        count=int(values["count"]),
+        shown=_number(values),
+    )
+
+
 def _say_receipts(values: Values) -> Phrase:
     return phrases(
         "{shown} message that has a receipt is missing since a restore",
@@ -222,6 +231,7 @@ _SENTENCES: Mapping[str, Callable[[Values], Phrase]] = {
     ConditionKind.BACKUP: _say_backup,
     ConditionKind.BUDGET: _say_budget,
     ConditionKind.RETENTION: _say_retention,
+    ConditionKind.EDITED: _say_edited,
     ConditionKind.RECEIPTS: _say_receipts,
     ConditionKind.RESTART: _say_restart,
     ConditionKind.WRITER: _say_writer,
@@ -259,6 +269,9 @@ _REMEDIES: Mapping[str, Phrase] = {
     ),
     ConditionKind.RECEIPTS: phrase(
         "Ask the partners to send them again: `lienthong backup letters DIR` writes to them."
+    ),
+    ConditionKind.EDITED: phrase(
+        "`lienthong db verify` names them; find out who had access; `lienthong report close` restores a closed month."
     ),
     ConditionKind.RESTART: phrase("Restart the node when it suits; until then the old settings stay in force."),
     ConditionKind.WRITER: phrase(

@@ -11,6 +11,8 @@ from fractions import Fraction
 
 import attrs
 
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.deriving import Number, derive_row_numbers, round_number
@@ -100,6 +102,31 @@ class Silence:
     services: tuple[str, ...] | None  #: those of which it told before; None: any
 
 
+class TamperedPart(StrEnum):
+    """What of a closed month is not as the hub wrote it."""
+
+    ROW = "row"  #: a unit's figures, or why they were revised
+    CLOSING = "closing"  #: when, by whom and by which form it was closed, or that it was
+    WORLD = "world"  #: its units, derived forms, due days and silences
+    ATTESTATION = "attestation"  #: what attests the others
+    FACT = "fact"  #: a fact behind an open figure
+
+
+@attrs.frozen(kw_only=True)
+class Tampering:
+    """A difference between a closed month as it is stored and as the hub's key attests it. Somebody edited the database."""
+
+    form: str
+    period: str  #: the month
+    part: TamperedPart
+    unit: str = ""  #: of a row, and of a fact
+    revision: int = 0  #: of a row
+    key: str = ""  #: of a fact: its business key
+    cells: tuple[
+        ChangedCell, ...
+    ] = ()  #: of a row: as attested, and as found; empty: other things differ, or it is unreadable
+
+
 @attrs.frozen(kw_only=True)
 class ClosingMarks:
     """What a report says of the closings behind it."""
@@ -109,6 +136,7 @@ class ClosingMarks:
     revised: tuple[RowRevision, ...] = ()  #: the newest first, at most `MOST_REVISIONS`
     late: tuple[LateFacts, ...] = ()  #: one for each pair of months, of which one is in the period of the report
     silences: tuple[Silence, ...] = ()  #: what may be missing in its months; empty: all that was expected was heard
+    tampered: tuple[Tampering, ...] = ()  #: what of its months somebody edited; empty: nothing, or nothing is attested
 
     @property
     def left_out(self) -> int:
@@ -119,6 +147,13 @@ class ClosingMarks:
     def revised_units(self) -> frozenset[str]:
         """The units of the listed revisions."""
         return frozenset(each.unit for each in self.revised)
+
+
+def require_untampered(marks: ClosingMarks) -> None:
+    """Raise Rejected with `closing-tampered` if a closed month behind a report was edited in the database."""
+    if edited := [each for each in marks.tampered if each.part is not TamperedPart.FACT]:
+        named = dict.fromkeys(" ".join(filter(None, (each.form, each.period, each.unit, each.part))) for each in edited)
+        raise Rejected(Problem("closing-tampered", ", ".join(named)[:300]))
 
 
 #: Nothing is closed.

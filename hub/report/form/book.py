@@ -19,6 +19,7 @@ from hub.report.form.form import Form
 from hub.report.form.layout import Layout, read_layout_folder
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
 from hub.report.form.workdays import Due, Workdays, load_workdays
+from hub.security.attesting import AttestationTrust
 
 #: The folder of layouts within the province's folder of forms.
 LAYOUTS = "layouts"
@@ -41,6 +42,7 @@ class Book:
     wait_working_days: int = WAIT_WORKING_DAYS
     tellers: tuple[Teller, ...] = ()  #: the partners whose messages are counted
     layouts: tuple[Layout, ...] = ()  #: how workbooks of forms stand
+    trust: AttestationTrust | None = None  #: by which attestations of closed months are believed; None: it is not known
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how it is pickled and copied."""
@@ -148,6 +150,7 @@ def read_book(reports: ReportSettings) -> Book:
             reports.wait_working_days,
             reports.tellers,
             layouts,
+            reports.trust,
         )
     )
 

@@ -21,6 +21,8 @@ from hub.report.counting.marks import (
     RowRevision,
     Silence,
     SilenceKind,
+    TamperedPart,
+    Tampering,
     read_own_reason,
 )
 from hub.report.form.period import parse_period
@@ -38,6 +40,7 @@ class ClosingLines:
     """What a report says of the closings behind it, in one language."""
 
     unready: tuple[str, ...] = ()  #: stand at the top: that the report is not ready, and why; empty if it is
+    tampered: tuple[str, ...] = ()  #: stand above all: what of it somebody edited in the database
     nothing: str = ""  #: stands at the top: that nothing happened; "" if something did
     banner: str = ""  #: stands at the top; "" if the report is no revision
     revised: tuple[str, ...] = ()  #: one line for each revision of a row, the newest first
@@ -46,7 +49,7 @@ class ClosingLines:
     @property
     def top(self) -> tuple[str, ...]:
         """All lines above the table."""
-        return tuple(line for line in (*self.unready, self.nothing, self.banner) if line)
+        return tuple(line for line in (*self.tampered, *self.unready, self.nothing, self.banner) if line)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -65,12 +68,63 @@ def write_closing_lines(report: Report, names: Mapping[str, str], language: Lang
         )  # fmt: skip
         revised.append(translate(earlier, language))
     return ClosingLines(
+        tampered=tuple(list_tampering(marks.tampered, names, language)),
         unready=tuple(translate(each, language) for each in list_unready(marks.silences)),
         nothing=translate(_NOTHING, language) if is_empty(report) else "",
         banner=_write_banner(marks, language),
         revised=tuple(revised),
         late=tuple(_write_late(report, language)),
     )
+
+
+def list_tampering(tampered: Sequence[Tampering], names: Mapping[str, str], language: Language) -> Iterator[str]:
+    """Yield that somebody edited what stands behind a report, and which cells: `MOST_NAMED` findings at most."""
+    if not tampered:
+        return
+    edited = any(each.part is not TamperedPart.FACT for each in tampered)
+    yield translate(
+        phrase(
+            "EDITED IN THE DATABASE: what is marked below is not what the hub closed. The report is not given out. "
+            "`lienthong report close` restores it."
+        )
+        if edited
+        else phrase(
+            "EDITED IN THE DATABASE: facts below are not as they were recorded. `lienthong db verify --facts` names them."
+        ),
+        language,
+    )
+    for each in tampered[:MOST_NAMED]:
+        said = {"form": each.form, "month": each.period, "unit": names.get(each.unit, each.unit), "code": each.unit}
+        match each.part:
+            case TamperedPart.ROW if each.cells:
+                for cell in each.cells:
+                    yield translate(
+                        phrase(
+                            "{unit} ({code}), {month}: {column}: closed as {was}, found {now}",
+                            **said,
+                            column=cell.heading.say(language),
+                            was=write_changed_value(cell.was, language),
+                            now=write_changed_value(cell.now, language),
+                        ),
+                        language,
+                    )
+            case TamperedPart.ROW:
+                yield translate(phrase("{unit} ({code}), {month}: the row is not as it was closed", **said), language)
+            case TamperedPart.FACT:
+                yield translate(
+                    phrase("{unit} ({code}): a fact is not as its event recorded it: {key}", **said, key=each.key),
+                    language,
+                )
+            case TamperedPart.CLOSING:
+                yield translate(phrase("{month}: the closing of {form} is not as it was made", **said), language)
+            case TamperedPart.WORLD:
+                yield translate(
+                    phrase("{month}: the units, due days or forms that it kept were edited", **said), language
+                )
+            case TamperedPart.ATTESTATION:
+                yield translate(phrase("What attests the closed months is incomplete"), language)
+    if len(tampered) > MOST_NAMED:
+        yield translate(phrase("And {count} more", count=len(tampered) - MOST_NAMED), language)
 
 
 def is_empty(report: Report) -> bool:
@@ -203,7 +257,14 @@ def describe_marks(marks: ClosingMarks) -> dict[str, Any] | None:
         "left_out": marks.left_out,
         "late": late,
         "silences": [describe_silence(each) for each in marks.silences],
+        "tampered": [describe_tampering(each) for each in marks.tampered],
     }
+
+
+def describe_tampering(found: Tampering) -> dict[str, Any]:
+    """Return a finding as values of JSON. In its cells `was` is what was closed, and `now` what stands there."""
+    said = {"form": found.form, "period": found.period, "part": found.part.value, "unit": found.unit}
+    return said | {"key": found.key, "cells": [_describe_cell(each) for each in found.cells]}
 
 
 def describe_silence(silence: Silence) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hub.language.languages import Language
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, EvidenceSummary
+from hub.report.counting.marks import require_untampered
 from hub.report.output import outputs
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -32,8 +33,10 @@ def write_report(
     *lines*: its evidence, which the last three contain; for `pdf` and `xlsx` its SHA-256 is enough. *identity*: the
     hub's own key, which seals XML (None: XML is not requested); the seal vouches for the numbers and for no person.
     *charts*: drawn in html, pdf and xlsx. *revision*: printed in html and pdf. Raises Unready when the report cannot be sealed now; KeyError for another
-    format.
+    format; Rejected with `closing-tampered` if a closed month behind it was edited in the database.
     """
+    if kind != "json":  # which says it itself
+        require_untampered(report.marks)
     match kind:
         case "json":
             return (outputs.write_json_report(report, names).rstrip("\n") + "\n").encode()
