@@ -10,14 +10,16 @@ import click
 from hub.cli.screen import (
     CONFIGURATION,
     CommandGroup,
+    CommandStop,
     Screen,
     bind_click_words,
     end_on_broken_pipe,
     make_file_stop,
     print_json_error,
+    say,
     t,
 )
-from hub.domain.errors import ConfigurationFault
+from hub.domain.errors import ConfigurationFault, Rejected
 from hub.language.phrases import phrase
 
 #: name -> (`module:attribute`, description), in the order in which a new operator needs them.
@@ -108,6 +110,10 @@ class Root(CommandGroup):
             if error.filename is None:
                 raise
             raise make_file_stop(error.filename, error) from error
+        except Rejected as rejected:
+            from hub.audit.seals import explain_rejection
+
+            raise CommandStop(say(explain_rejection(rejected))) from None
         except ConfigurationFault as fault:
             ctx.ensure_object(Screen).mistakes(fault.mistakes)
             ctx.exit(CONFIGURATION)

@@ -19,12 +19,14 @@ import attrs
 from hub.console import users
 from hub.console.messages import visible_messages
 from hub.console.permissions import Permission
-from hub.console.request import refuse_as_absent
+from hub.console.request import RequestRefused, refuse_as_absent
 from hub.console.users import User
+from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Unit
 from hub.domain.search_box import find_agencies
 from hub.journal import search, unit_registry
 from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.language.sorting import fold_text, make_code_sort_key
 from hub.report.counting import listing, table
 from hub.report.counting.counting import Report, Row
@@ -32,6 +34,7 @@ from hub.report.counting.division import Values, read_address
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import Place
+from hub.report.counting.marks import require_untampered
 from hub.report.form.book import Book
 from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
@@ -257,6 +260,8 @@ def read_visible_sources(
         )
     except (PeriodUnreadable, LookupError):
         raise refuse_as_absent() from None
+    except Rejected as rejected:
+        raise refuse_as_tampered(rejected) from None
     if not asked.unit_is_known:
         raise refuse_as_absent()
     return asked
@@ -309,13 +314,34 @@ def write_report_file(
     the permission `see-private`.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period, now)
+    try:
+        if kind != "json":  # which says it itself
+            require_untampered(asked.marks)
+        return _write_file(tx, user, book, asked, now, kind, language)
+    except Rejected as rejected:
+        raise refuse_as_tampered(rejected) from None
+
+
+def refuse_as_tampered(rejected: Rejected) -> RequestRefused:
+    """Return the refusal of what was *rejected* with `closing-tampered`."""
+    return RequestRefused(
+        409,
+        phrase("What was closed was edited in the database: {what}", what=rejected.problems[0].detail),
+        phrase("Nothing of it is given out. Tell the operator: `lienthong report close` restores it."),
+    )
+
+
+def _write_file(
+    tx: Transaction, user: User, book: Book, asked: ReportSources, now: datetime, kind: str, language: Language
+) -> ReportFile:
+    """Return the report *asked* as a file of *kind*. Raises Rejected with `closing-tampered`."""
     if kind == "paper":
         stands = book.find_layout(asked.form, asked.period)
         if stands is None:
             raise refuse_as_absent()
         made = write_paper_workbook(asked.count(now), asked.names, stands, receiver=asked.receiver)
         return ReportFile(asked.bare, made)
-    given = given_paper.read_given_paper(tx, asked.bare) if kind in PAPER else None
+    given = given_paper.read_given_paper(tx, asked.bare, book.trust) if kind in PAPER else None
     if given is not None:
         return ReportFile(asked.bare, given.write(kind, language))
     if kind not in LISTED:

@@ -145,7 +145,7 @@ def write_signable_papers(
     """
     asked = reading.read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
-    given = given_paper.read_given_paper(tx, asked.bare)
+    given = given_paper.read_given_paper(tx, asked.bare, book.trust)
     return None if kept is None or given is None else (kept, given_paper.write_signable_pdfs(given))
 
 

@@ -6,6 +6,7 @@ runs once at a time, numbers the committed events and hashes each text with its 
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
@@ -52,6 +53,8 @@ _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _NAME, _FACT = len('{"at":"') + 27 + len('","event":"'), "fact-recorded"
 #: Numbers in one statement.
 _AT_ONCE = 500
+#: The message and the delivery in the text of an event.
+_PLACE = re.compile(r'\{"at":"[^"]*","event":"[^"]*"(?:,"message":"([^"]*)")?(?:,"delivery":"([^"]*)")?')
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -210,6 +213,19 @@ def find_broken_events(tx: Transaction) -> Iterator[int]:
                 yield row.number
             link, expected = row.hash, row.number + 1
     yield from sorted(gaps)  # links over events that are not missing, or behind the last one
+
+
+def find_misplaced_events(tx: Transaction) -> Iterator[int]:
+    """Yield the serial number of each event whose columns name another message or delivery than its text, which is hashed."""
+    query = sa.select(table.c.serial, table.c.message, table.c.delivery, table.c.text).order_by(table.c.serial)
+    with tx.execute(query.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            found = _PLACE.match(row.text) if isinstance(row.text, str) else None
+            message, delivery = found.groups() if found else (None, None)
+            if message is None and row.message is not None and f'"{_TRACKING}":"{row.message}"' in row.text:
+                message = row.message  # of a call without a message
+            if (row.message, row.delivery) != (message, delivery):
+                yield row.serial
 
 
 def read_link_hashes(tx: Transaction, numbers: Iterable[int]) -> dict[int, str]:

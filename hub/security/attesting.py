@@ -1,4 +1,4 @@
-"""Signs short statements of the hub about its own records, and verifies them.
+"""Signs short statements of the hub about its own records, verifies them, and the seals of its own documents.
 
 A statement is text that the hub's own key signs. Whoever may write the database, but not use that key, can neither make nor
 change one. Does not know what a statement says.
@@ -13,7 +13,7 @@ import attrs
 from cryptography import x509
 
 from hub.domain.errors import Rejected
-from hub.security import algorithms
+from hub.security import algorithms, wss_verify
 from hub.security.certificates import Anchors, Signer
 
 
@@ -55,6 +55,22 @@ def is_believed(trust: AttestationTrust, said: SignedStatement, at: datetime) ->
         if octets != trust.certificate:
             _check_former(trust, certificate, at)
     except (ValueError, TypeError, Rejected):
+        return False
+    return True
+
+
+def is_own_document(trust: AttestationTrust, content: bytes, at: datetime) -> bool:
+    """Return whether the document *content*, which was sealed at *at*, is sealed by this hub and whole."""
+    present = x509.load_der_x509_certificate(trust.certificate)
+    try:
+        try:
+            wss_verify.unseal_document(content, [present], at)
+        except wss_verify.Unverified as unverified:
+            if unverified.problems[0].code != "certificate-unknown":
+                raise
+            _, former = wss_verify.unseal_document(content, _anchors(trust.authorities), at)
+            return former.subject == present.subject
+    except (ValueError, Rejected):
         return False
     return True
 

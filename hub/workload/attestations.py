@@ -174,6 +174,8 @@ def _attest(
     head = read_head(tx)
     ordered = sorted(rows.items(), key=repr)
     closing, world = (None, None) if of in ("revised", _BEGUN) else _read_closing(tx, form, period)
+    lines = [[closing, world], *([*name, *raw] for name, raw in ordered)]
+    copy = zlib.compress("\n".join(map(_json, lines)).encode(), 1)
     said = {
         "number": head.number + 1,
         "previous": head.sha256,
@@ -185,9 +187,8 @@ def _attest(
         "closing": closing and _hash(closing),
         "world": world and _hash(world),
         "rows": [[*name, _hash((*name, *raw))] for name, raw in ordered],
+        "copy": sha256(copy).hexdigest(),
     }
-    lines = [[closing, world], *([*name, *raw] for name, raw in ordered)]
-    copy = zlib.compress("\n".join(map(_json, lines)).encode(), 1)
     signed = sign_statement(signer, _json(said))
     kept = {"number": said["number"], "form": form, "period": period, "statement": signed.text}
     kept |= {"signature": signed.signature, "certificate": signed.certificate, "copy": copy}
@@ -395,15 +396,26 @@ def list_attested_months(tx: Transaction) -> list[tuple[str, str]]:
 
 
 def find_broken_attestations(tx: Transaction, trust: AttestationTrust | None) -> Iterator[int]:
-    """Yield the number of each attestation that is not of this hub, or not behind the one before it."""
+    """Yield the number of each attestation that is not of this hub, not behind the one before it, or has another copy."""
     previous, expected = _NONE, 1
-    query = sa.select(table.c.number, table.c.statement, table.c.signature, table.c.certificate).order_by(
-        table.c.number
-    )
+    query = sa.select(
+        table.c.number,
+        table.c.statement,
+        table.c.signature,
+        table.c.certificate,
+        table.c.copy,
+        table.c.form,
+        table.c.period,
+    ).order_by(table.c.number)
     with tx.execute(query.execution_options(yield_per=100)) as rows:
         for row in rows:
-            found = _Attestation(row.number, SignedStatement(*map(str, row[1:])))
-            if not found.is_of(trust) or row.number != expected or found.said["previous"] != previous:
+            found = _Attestation(row.number, SignedStatement(*map(str, row[1:4])))
+            follows = found.is_of(trust) and row.number == expected and found.said["previous"] == previous
+            if (
+                not follows
+                or not _is_copy(row.copy, found.said["copy"])
+                or (row.form, row.period) != (found.said["form"], found.said["period"])
+            ):
                 yield row.number
             previous, expected = _hash_text(found.signed.text), row.number + 1
 
@@ -413,9 +425,12 @@ def find_changed_links(tx: Transaction) -> Iterator[int]:
 
     Events that have gone into archive files are left out; the link over them has the hash of the last.
     """
-    asked = {}
-    for (text,) in tx.execute(sa.select(table.c.statement)):
-        number, digest = _read_statement(text)["chain"]
+    asked = dict[int, str]()
+    for text in tx.scalars(sa.select(table.c.statement)):
+        try:
+            number, digest = _read_statement(str(text))["chain"]
+        except (ValueError, KeyError, TypeError):
+            continue  # `find_broken_attestations` tells of it
         asked[number] = digest
     hashes = events.read_link_hashes(tx, asked)
     last, _ = events.read_chain_head(tx)
@@ -474,6 +489,10 @@ def _json(value: object) -> str:
 
 def _hash(values: Sequence[Any]) -> str:
     return _hash_text(_json(list(values)))
+
+
+def _is_copy(octets: object, digest: str) -> bool:
+    return isinstance(octets, bytes | memoryview) and sha256(octets).hexdigest() == digest
 
 
 def _hash_text(text: str) -> str:

@@ -38,6 +38,7 @@ from hub.report.counting.marks import (
     LateMessages,
     Silence,
     name_late_messages,
+    refuse_unreadable,
     write_own_reason,
 )
 from hub.report.counting.posting import ClosedMonths
@@ -109,7 +110,8 @@ class Closing:
     @property
     def form(self) -> Form:
         """The form that was in force, read from its kept text."""
-        return attestations.read_closed_form(self.definition)
+        with refuse_unreadable(f"{self.period.text} closing"):
+            return attestations.read_closed_form(self.definition)
 
 
 @attrs.frozen(kw_only=True)
@@ -173,18 +175,19 @@ class MonthClosed:
 
 
 def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
-    """Return the closed months of the form *form*, in order."""
-    rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
-    return tuple(
-        Closing(
-            period=_month(row.period, row.first_day, row.last_day),
-            closed_at=row.closed_at,
-            by=row.closed_by,
-            definition=row.definition,
-            sha256=row.sha256,
+    """Return the closed months of the form *form*, in order. Raises Rejected with `closing-tampered` if one is unreadable."""
+    with refuse_unreadable(f"{form} closing"):
+        rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
+        return tuple(
+            Closing(
+                period=_month(row.period, row.first_day, row.last_day),
+                closed_at=row.closed_at,
+                by=row.closed_by,
+                definition=row.definition,
+                sha256=row.sha256,
+            )
+            for row in rows
         )
-        for row in rows
-    )
 
 
 def _month(text: str, first: date, last: date) -> Period:
@@ -205,7 +208,8 @@ def keep_closed_workdays(tx: Transaction, book: Book) -> Book:
 
 def _keeping(tx: Transaction, cuts: Cuts) -> Cuts:
     days = sa.select(table.c.period, table.c.first_day, table.c.last_day).distinct()
-    return cuts.keeping(_month(*row) for row in tx.execute(days))
+    with refuse_unreadable("closing"):
+        return cuts.keeping(_month(*row) for row in tx.execute(days))
 
 
 def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
@@ -676,18 +680,20 @@ def read_newest_rows(
     limits: Mapping[tuple[str, str, str], int] = NEWEST,
 ) -> dict[str, dict[str, ClosedRow]]:
     """Return the rows of closed months in their newest revision, by period and unit; only those of *units* (None:
-    all). *limits*: by form, month and unit, the newest revision of a row that is read.
+    all). *limits*: by form, month and unit, the newest revision of a row that is read. Raises Rejected with
+    `closing-tampered` if one is unreadable.
     """
     query = sa.select(closed_row).where(closed_row.c.form == form.id, closed_row.c.period.in_(list(periods)))
     if units is not None and len(units) <= 500:
         query = query.where(closed_row.c.unit.in_(list(units)))
     wanted = None if units is None else frozenset(units)
     found: dict[str, dict[str, ClosedRow]] = {period: {} for period in periods}
-    for row in tx.execute(query.order_by(closed_row.c.revision)):
-        if row.revision > limits.get((form.id, row.period, row.unit), row.revision):
-            continue
-        if wanted is None or row.unit in wanted:
-            found[row.period][row.unit] = _row(form, row)
+    with refuse_unreadable(f"{form.id} {' '.join(periods)} row"):
+        for row in tx.execute(query.order_by(closed_row.c.revision)):
+            if row.revision > limits.get((form.id, row.period, row.unit), row.revision):
+                continue
+            if wanted is None or row.unit in wanted:
+                found[row.period][row.unit] = _row(form, row)
     return found
 
 
@@ -708,7 +714,8 @@ def read_row_revisions(
     row = closed_row.c
     named = sa.tuple_(row.period, row.unit, row.revision).in_(list(asked))
     rows = tx.execute(sa.select(closed_row).where(row.form == form.id, named)) if asked else ()
-    return {(each.period, each.unit, each.revision): _row(form, each) for each in rows}
+    with refuse_unreadable(f"{form.id} row"):
+        return {(each.period, each.unit, each.revision): _row(form, each) for each in rows}
 
 
 def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:

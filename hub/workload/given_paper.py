@@ -17,6 +17,7 @@ from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision, PrintedSignature
 from hub.report.signed.minutes import CorrectionMinutes, ReturnNote, compare_revisions
 from hub.report.signed.sealed import Sealed, read_sealed_report
+from hub.security.attesting import AttestationTrust
 from hub.services import reports
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
@@ -50,12 +51,16 @@ def write_signable_pdfs(given: GivenPaper) -> list[bytes]:
     return [unsigned.write("pdf", language) for language in Language]
 
 
-def read_given_paper(tx: Transaction, asked: ReportSources) -> GivenPaper | None:
-    """Return the newest revision of the report *asked* that was given out; None if there is none."""
+def read_given_paper(tx: Transaction, asked: ReportSources, trust: AttestationTrust | None) -> GivenPaper | None:
+    """Return the newest revision of the report *asked* that was given out; None if there is none.
+
+    Raises Rejected with `closing-tampered` if its octets are not as the hub sealed them (*trust*).
+    """
     address = (asked.members[0], asked.form.id, asked.period.text)
     kept = submission.read_newest_revision(tx, *address)
     if kept is None:
         return None
+    submission.require_own_seal(tx, kept, trust)
     *earlier, found = revisions.list_revisions(tx, *address)
     report, signed = kept.said.report, revisions.find_signed_pdf(tx, kept.said)
     return GivenPaper(

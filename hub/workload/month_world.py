@@ -11,13 +11,14 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Unit
 from hub.journal import unit_registry
-from hub.report.counting.marks import Silence, SilenceKind
+from hub.report.counting.marks import Silence, SilenceKind, refuse_unreadable
 from hub.report.form.book import Book
 from hub.report.form.form import Form
 from hub.report.form.period import Period
@@ -123,7 +124,11 @@ def read_month_silences(tx: Transaction, lasts: Collection[date]) -> list[Silenc
 
 @lru_cache(12)  # a stored world never changes
 def _parse(period: str, text: str) -> MonthWorld:
-    said = json.loads(text)
+    with refuse_unreadable(f"{period} world"):
+        return _read_world(period, json.loads(text))
+
+
+def _read_world(period: str, said: Mapping[str, Any]) -> MonthWorld:
     return MonthWorld(
         units=tuple(_unit(*fields) for fields in said["units"]),
         derived=tuple(read_form_toml(written.encode(), "closed month", None) for written in said["derived"]),

@@ -205,6 +205,7 @@ def _found(
     asked = _asked(tx, unit, text, form, reports, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
+        submission.require_own_seal(tx, kept, reports.trust)
         return asked.bare, blobs.read_blob(tx, kept.message.sha256)
     report, summary = count_with_summary(asked, now)
     return asked.bare, CountedReport(report=report, names=dict(asked.names), lines=summary)

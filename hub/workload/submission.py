@@ -31,6 +31,7 @@ from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.signed import sealed, signed
 from hub.report.signed.sealed import Sealed
+from hub.security.attesting import AttestationTrust, is_own_document
 from hub.security.certificates import describe_owner, hash_certificate
 from hub.security.time_stamps import TimeStamp
 from hub.security.xades import Signed
@@ -146,7 +147,7 @@ def issue_report(
     try:
         kept = _keep(tx, province, reports.NAME, counted, (), reason=reason, by=by, now=now)
     except Unreasoned:
-        before = _newest_of(tx, counted)
+        before = _newest_of(tx, province, counted)
         assert before is not None
         return attrs.evolve(before, behind=True)
     if kept.fresh:
@@ -341,7 +342,7 @@ def submit_report(
     OfDrill.
     """
     _require_real(province, counted)
-    officials, before = province.config.officials, _newest_of(tx, counted)
+    officials, before = province.config.officials, _newest_of(tx, province, counted)
     document = None if before is None else revisions.find_submittable_message(tx, before.said)
     if before is not None and document is not None and not reason:
         _bring(tx, document, _routes((partner,)), now)
@@ -402,7 +403,7 @@ def _keep(
         raise Unclosed(counted.open_month)
     require_untampered(report.marks)
     transactions.lock_names(tx, [f"report {report.form.id} {report.total.unit} {report.period.text}"])
-    before = _newest_of(tx, counted)
+    before = _newest_of(tx, province, counted)
     same = before is not None and before.said.says(report, evidence.hash_evidence(counted.lines))
     if before is not None and same and not (reason and service == reports.NAME and _returned(tx, before)):
         content, revision = blobs.read_blob(tx, before.message.sha256), before.said.revision
@@ -454,9 +455,22 @@ def _routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:
     return tuple(Route(code, code, code, DeliveryState.WAITING) for code in partners)
 
 
-def _newest_of(tx: Transaction, counted: CountedReport) -> KeptRevision | None:
+def _newest_of(tx: Transaction, province: Province, counted: CountedReport) -> KeptRevision | None:
+    """Return the newest revision. Raises Rejected with `closing-tampered` if its octets are not as the hub sealed them."""
     report = counted.report
-    return read_newest_revision(tx, report.total.unit, report.form.id, report.period.text)
+    found = read_newest_revision(tx, report.total.unit, report.form.id, report.period.text)
+    if found is not None:
+        require_own_seal(tx, found, province.config.reports.trust)
+    return found
+
+
+def require_own_seal(tx: Transaction, kept: KeptRevision, trust: AttestationTrust | None) -> None:
+    """Raise Rejected with `closing-tampered` if the octets of *kept* are not as this hub sealed them (*trust*)."""
+    if trust is None:
+        return
+    content, made_at = blobs.read_blob(tx, kept.message.sha256), kept.said.report.made_at
+    if not is_own_document(trust, content, max(made_at, kept.message.received_at)):
+        raise Rejected(Problem("closing-tampered", kept.message.message_id or kept.message.id))
 
 
 def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: datetime) -> None:

@@ -303,7 +303,9 @@ def test_a_closed_report_stays_readable_when_the_form_has_changed(tx):
 def test_another_form_closes_from_the_whole_of_the_past_once(tx):
     """What the old one carried is not what the new one needs."""
     text = form_of("dossiers").written
-    old = attestations.read_closed_form(text.replace('without = ["finished", "refused", "handed-over"]', 'without = ["received"]'))
+    old = attestations.read_closed_form(
+        text.replace('without = ["finished", "refused", "handed-over"]', 'without = ["received"]')
+    )
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     closing.close_month(tx, attrs.evolve(BOOK, forms=(old,)), "dossiers", MONTHS[1], on("2026-11-15"), "an")
     assert tx.scalar(sa.select(sa.func.count()).select_from(carried)) == 0

@@ -55,7 +55,7 @@ def test_of_more_cells_than_minutes_name_the_number_is_told(tx, corrected, monke
 
 @pytest.mark.parametrize("kind", ["html", "pdf"])
 def test_the_paper_of_the_corrected_report_carries_its_minutes(tx, corrected, kind):
-    given = given_paper.read_given_paper(tx, corrected)
+    given = given_paper.read_given_paper(tx, corrected, None)
     assert given is not None
     written = given.write(kind, Language.VI)
     if kind == "pdf":
@@ -79,6 +79,6 @@ def test_a_report_that_was_never_corrected_has_none(tx):
     give_out(tx)
     asked = unit_report.resolve_report_sources(tx, UNIT, "2026-11", "edoc", BOOK, now=NOW)
     assert read(tx) == []
-    given = given_paper.read_given_paper(tx, asked)
+    given = given_paper.read_given_paper(tx, asked, None)
     assert given is not None
     assert "Biên bản" not in given.write("html", Language.VI).decode()

@@ -212,7 +212,7 @@ def print_report(
         if kind == "paper":
             _write(screen, _written_on_paper(asked, forms, now), output)
             return
-        given = given_paper.read_given_paper(tx, asked) if kind in _PAPER and revision is None else None
+        given = given_paper.read_given_paper(tx, asked, forms.trust) if kind in _PAPER and revision is None else None
         if given is not None:
             _write(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
             return

@@ -261,7 +261,8 @@ def _take_pdf(
         raise Rejected(Problem("report-not-closed"))
     report, officials = kept.said.report, config.officials
     address = (report.total.unit, report.period.text, report.form.id)
-    given = given_paper.read_given_paper(tx, read_report_sources(tx, *address, book.read_book(config.reports)))
+    known = book.read_book(config.reports)
+    given = given_paper.read_given_paper(tx, read_report_sources(tx, *address, known), known.trust)
     if given is None or officials is None:
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
     papers = given_paper.write_signable_pdfs(given)

@@ -17,7 +17,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Fact
-from hub.journal import events, facts
+from hub.journal import facts
 from hub.journal.facts import Key
 from hub.store.tables import chain_gap, event, fact, message, write_instant
 from hub.store.transactions import Transaction
@@ -103,7 +103,7 @@ def _read_row(row: sa.Row[Any]) -> _StoredFact:
 def _compare(tx: Transaction, stored: Sequence[_StoredFact]) -> tuple[list[FactFinding], int]:
     """Return the findings about *stored*, and the number of those whose events are in archive files."""
     ids = {each.message for each in stored}
-    told, kept = events.read_events_of_messages(tx, ids), _read_hashes(tx, ids)
+    told, kept = _read_events(tx, ids), _read_hashes(tx, ids)
     recorded = {
         name: {_key_of(each): each for each in some if each["event"] == _RECORDED} for name, some in told.items()
     }
@@ -121,6 +121,26 @@ def _compare(tx: Transaction, stored: Sequence[_StoredFact]) -> tuple[list[FactF
         elif each.message in wrong:
             found.append(_finding(each.key, FactFault.OCTETS, each.message))
     return found, gone
+
+
+def _read_events(tx: Transaction, ids: Collection[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the events of each message that has any. What cannot be read is none."""
+    named, found = sorted(ids), dict[str, list[Mapping[str, Any]]]()
+    for start in range(0, len(named), 500):
+        some = sa.select(event.c.message, event.c.text).where(event.c.message.in_(named[start : start + 500]))
+        for row in tx.execute(some.order_by(event.c.serial)):
+            found.setdefault(row.message, []).extend(_read_event(row.text))
+    return found
+
+
+def _read_event(text: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the event of *text*, if it is one."""
+    try:
+        said = json.loads(text)
+    except (ValueError, TypeError):
+        return
+    if isinstance(said, dict) and isinstance(said.get("event"), str):
+        yield said
 
 
 def _read_hashes(tx: Transaction, ids: Collection[str]) -> dict[str, str]:
@@ -167,7 +187,7 @@ def compare_fact_events(tx: Transaction, after: int | None, most: int = STEP, un
         )
     query = sa.select(event.c.serial, event.c.text).where(event.c.serial > (after or 0), recorded)
     rows = tx.execute(query.order_by(event.c.serial).limit(most)).all()
-    told = [json.loads(row.text) for row in rows]
+    told = [said for row in rows for said in _read_event(row.text)]
     said = [each for each in told if unit is None or each.get("unit") == unit]
     there = _read_keys(tx, [_key_of(each) for each in said])
     found = [

@@ -62,13 +62,17 @@ def find_damage_until(tx: Transaction, whole: bool, enough: Callable[[], bool]) 
 
 
 def find_chain_damage(tx: Transaction) -> Iterator[Phrase]:
-    """Yield each error in the hash chain of the events.
+    """Yield each error in the hash chain of the events, and each event that is stored as of another message.
 
     As many events must be missing as have gone with the parts of retention: else somebody may have written a link over
     events that are in no archive file.
     """
     for number in events.find_broken_events(tx):
         yield phrase("the hash of event {number} does not match its text and its predecessor", number=number)
+    for serial in events.find_misplaced_events(tx):
+        yield phrase(
+            "the event with serial number {serial} is stored as of another message than it says", serial=serial
+        )
     missing = int(tx.scalar(sa.select(sa.func.sum(chain_gap.c.last - chain_gap.c.first + 1))) or 0)
     gone = int(tx.scalar(sa.select(sa.func.sum(retention_part.c.events))) or 0)
     if missing != gone:

@@ -4,14 +4,15 @@ facts that came after a closing and count in a later month.
 Knows no storage and no layout. Counts nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 
 import attrs
 
-from hub.domain.errors import Rejected
+from hub.domain.errors import ConfigurationFault, Rejected
 from hub.domain.model import Problem
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase, phrase
@@ -154,6 +155,17 @@ def require_untampered(marks: ClosingMarks) -> None:
     if edited := [each for each in marks.tampered if each.part is not TamperedPart.FACT]:
         named = dict.fromkeys(" ".join(filter(None, (each.form, each.period, each.unit, each.part))) for each in edited)
         raise Rejected(Problem("closing-tampered", ", ".join(named)[:300]))
+
+
+@contextmanager
+def refuse_unreadable(what: str) -> Generator[None]:
+    """Turn an error of reading *what* of a closed month, which the hub has written itself, into Rejected with
+    `closing-tampered`.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, ConfigurationFault) as error:
+        raise Rejected(Problem("closing-tampered", what)) from error
 
 
 #: Nothing is closed.

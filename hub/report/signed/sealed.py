@@ -29,6 +29,7 @@ from hub.report.counting.marks import (
     RowRevision,
     Silence,
     SilenceKind,
+    require_untampered,
 )
 from hub.report.counting.sections import sum_subtotal
 from hub.report.form.form import UNIT, Check, Column, ColumnKind, Declarer, EmptyRatio, Form, Grade, Wording
@@ -73,8 +74,10 @@ def seal_report(
     """Return *report* sealed by *identity*, the hub's own key.
 
     *lines*: its evidence. *revision*: the number for a report that leaves the hub, else None. Raises SchemaBroken;
-    Unready when the key cannot be used now.
+    Unready when the key cannot be used now; Rejected with `closing-tampered` if a closed month behind it was edited in the
+    database.
     """
+    require_untampered(report.marks)
     content = signing.write_sealed_document(build_report_element(report, names, lines, revision), identity)
     check_report_element(content)
     return content
