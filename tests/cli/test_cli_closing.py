@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
-from hub.journal import blobs, duties
+from hub.journal import blobs, duties, events, facts
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import find_following_month, find_month_containing, parse_period
 from hub.store import tables, transactions
@@ -48,6 +48,7 @@ def put(home: Path, key: str, day: date, at: datetime, service: str = "dossiers"
         more = {"state": "accepted", "received_at": at, "sha256": "0" * 64, "size": 1}
         tx.execute(sa.insert(tables.message), [row | more])
         tx.execute(sa.insert(tables.fact), [attrs.asdict(fact)])
+        events.append_events(tx, facts.make_fact_event(fact))
     engine.dispose()
 
 
