@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from hub.domain import legal_texts
+from hub.domain.errors import ConfigurationFault
 from hub.domain.legal_texts import LEGAL_TEXTS, choose_legal_text
 from hub.node.check import check_config
 from hub.report.form import basis_check, toml
@@ -128,7 +129,7 @@ def test_a_form_that_writes_out_the_number_of_an_ended_text_is_told_the_one_in_f
 
 def test_a_form_cites_only_texts_of_the_list() -> None:
     wrong = FORMS_BY_ID["lookups"].written.replace("{nd-47-2020}", "{nd-47-1920}")
-    with pytest.raises(toml.ConfigurationFault, match="nd-47-1920"):
+    with pytest.raises(ConfigurationFault, match="nd-47-1920"):
         read_form_toml(wrong.encode(), "own.toml")
 
 
