@@ -7,11 +7,15 @@ from pathlib import Path
 
 import attrs
 import pytest
+from click.testing import CliRunner
 
+from hub.cli import lienthong
 from hub.domain import legal_texts
 from hub.domain.errors import ConfigurationFault
 from hub.domain.legal_texts import LEGAL_TEXTS, choose_legal_text
 from hub.node.check import check_config
+from hub.node.doctor.diagnosis import DiagnosisState
+from hub.node.doctor.examination import judge_configuration
 from hub.report.form import basis_check, toml
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
@@ -160,6 +164,19 @@ def test_check_refuses_a_lapsed_form_and_the_hub_starts_all_the_same(province_ho
     found = check_config(province_home / "hub.toml", datetime(2026, 12, 2, tzinfo=UTC))
     assert [each.path for each in found.lapsed] == ["form edoc: basis"]
     assert not any("basis" in each.path for each in (*found.mistakes, *found.warnings))
+    assert found.province is not None, "what a start and a reload ask for"
+    said = CliRunner(env={"LANG": "vi"}).invoke(lienthong, ["-c", str(province_home / "hub.toml"), "check"])
+    assert said.exit_code == 78
+    assert "Quyết định số 28/2018/QĐ-TTg có hiệu lực đến hết ngày trước 2020-01-01" in said.output
+    failed = [str(each.found) for each in judge_configuration(found) if each.verdict is DiagnosisState.FAILED]
+    assert len([each for each in failed if "form edoc: basis" in each]) == 1
+
+
+def test_what_is_about_to_end_is_a_warning_of_check(province_home: Path, ending) -> None:
+    ending("qd-28-2018", date(2026, 12, 20), "nd-331-2026")
+    found = check_config(province_home / "hub.toml", datetime(2026, 12, 2, tzinfo=UTC))
+    assert [each.path for each in found.warnings if "basis" in each.path] == ["form edoc: basis"]
+    assert found.lapsed == ()
 
 
 @pytest.fixture(scope="module")
