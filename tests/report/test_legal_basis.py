@@ -17,6 +17,7 @@ from hub.node.check import check_config
 from hub.node.doctor.diagnosis import DiagnosisState
 from hub.node.doctor.examination import judge_configuration
 from hub.report.form import basis_check, toml
+from hub.report.form.book import read_shipped_book
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
@@ -56,6 +57,12 @@ def test_what_a_form_says_beside_the_text_stays() -> None:
 def test_no_shipped_form_writes_the_number_of_a_text_out(form) -> None:
     assert NUMBER.findall((form.citing or form.basis).vi) == []
     assert "{" not in form.basis.vi + form.basis.en
+
+
+def test_no_shipped_layout_of_a_workbook_does_either() -> None:
+    layouts = read_shipped_book().layouts
+    assert layouts
+    assert not any(NUMBER.search(layout.paper.basis) for layout in layouts)
 
 
 def test_a_closed_month_keeps_its_basis_whatever_the_list_says_later(monkeypatch: pytest.MonkeyPatch) -> None:
