@@ -22,7 +22,7 @@ from hub.language.phrases import phrase
 from hub.report.counting import lines
 from hub.report.form import definition
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import Form
+from hub.report.form.form import Form, state_basis
 from hub.report.signed import manifest
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
@@ -152,7 +152,7 @@ class ContainerAudit:
         if _shape(form) != _shape(found.report.form):
             yield deny_finding("form", FORM, phrase("not the form of the report"))
             raise AuditStop
-        if form in read_form_folder():
+        if form in (state_basis(each, found.report.period.last) for each in read_form_folder()):
             yield confirm_finding(
                 "form",
                 FORM,

@@ -37,6 +37,8 @@ from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
 from hub.partner.adapter_settings import SECRET_FILE
 from hub.report.form import book
+from hub.report.form.basis_check import find_ending_bases, find_lapsed_bases
+from hub.report.form.period import find_month_containing
 from hub.report.glance.settings import read_glance
 from hub.runtime import pidfile
 from hub.runtime.private_files import list_open_files
@@ -60,6 +62,8 @@ class Findings:
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...] = ()
     province: Province | None = None
+    #: forms whose legal basis has ended: mistakes for whoever asks, but no decree stops the exchange of messages
+    lapsed: tuple[Mistake, ...] = ()
     #: stored answers of CAs about revocation; the province's anchors use them already
     heard: tuple[RevocationAnswer, ...] = ()
 
@@ -84,10 +88,11 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     if not wrong & {"soap", "admin", "syslog"}:
         mistakes += _ports(config, starting=starting)
     warnings = [*_find_warnings(config, now, wrong), *kept]
+    lapsed = tuple(_judge_bases(config, now, warnings)) if not wrong & {"reports", "services"} else ()
     for found, grave in _judge(config, now, wrong):
         (mistakes if grave else warnings).append(found)
     if units is None or aside:
-        return Findings(tuple(mistakes), tuple(warnings))
+        return Findings(tuple(mistakes), tuple(warnings), lapsed=lapsed)
     mistakes += consistency.find_routing_mistakes(config, units)
     province = Province.of(config, units)
     mistakes += consistency.find_report_mistakes(config, province.routes, find_local_day(now))
@@ -103,7 +108,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
                     "hub.toml: pki.key", phrase("{detail}", detail=unready.problem.detail), phrase("a token that signs")
                 )
             )
-    return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
+    return Findings(tuple(mistakes), tuple(warnings), province, lapsed, tuple(known))
 
 
 def _find_part(mistake: Mistake) -> str:
@@ -257,6 +262,17 @@ def _reports(config: Config) -> Iterable[Mistake]:
     except ConfigurationFault as fault:
         return fault.mistakes
     return ()
+
+
+def _judge_bases(config: Config, now: datetime, warnings: list[Mistake]) -> Iterable[Mistake]:
+    """Yield each form whose legal basis has ended. Add to *warnings* what is about to end."""
+    try:
+        known = book.read_book(config.reports)
+    except ConfigurationFault:
+        return  # `_reports` tells it
+    month = find_month_containing(now, known.cuts)
+    warnings += find_ending_bases(known.forms, month, find_local_day(now))
+    yield from find_lapsed_bases(known.forms, month)
 
 
 def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:

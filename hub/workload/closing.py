@@ -104,7 +104,7 @@ class Closing:
     period: Period
     closed_at: datetime
     by: str
-    definition: str  #: the TOML text of the form in force, unchanged
+    definition: str  #: the TOML text of the form in force, with its legal basis stated as of the last day
     sha256: str  #: the SHA-256 of the snapshot: of its rows in revision 1 (`closed.hash_closing`)
 
     @property

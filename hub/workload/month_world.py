@@ -20,7 +20,7 @@ from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.report.counting.marks import Silence, SilenceKind, refuse_unreadable
 from hub.report.form.book import Book
-from hub.report.form.form import Form
+from hub.report.form.form import Form, state_basis
 from hub.report.form.period import Period
 from hub.report.form.toml import read_form_toml
 from hub.report.form.workdays import Due
@@ -70,7 +70,7 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
     due = {form.id: found for form in forms if (found := book.due(form, period)) is not None}
     said = {
         "units": units,
-        "derived": [form.written for form in book.forms if form.bases],
+        "derived": [state_basis(form, period.last).written for form in book.forms if form.bases],
         "due": {form: [found.day.isoformat(), found.sure] for form, found in sorted(due.items())},
     }
     silent = silences.find_silences(tx, book.tellers, book.workdays, period)

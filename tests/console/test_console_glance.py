@@ -29,6 +29,7 @@ from tests import databases, glance_town
 from tests.api_callers import Program
 from tests.console_town import NOBODY, Browser, Town
 from tests.pdftags import tree
+from tests.pdfua import judge_pdf
 
 BOOK = read_shipped_book()
 FEW = attrs.evolve(BOOK, forms=tuple(form for form in BOOK.forms if form.id in ("edoc", "ii06a")))
@@ -172,7 +173,9 @@ def test_every_file_says_the_numbers_of_the_page(lived):
         [cell or None for cell in row[6]] for row in rows
     ]
     assert [str(line[6]).startswith("=ROUND(") for line in values] == [row[5] is not None for row in rows]
-    pages = PdfReader(BytesIO(browser.get(f"{place}.pdf{query}").content)).pages
+    printed = browser.get(f"{place}.pdf{query}").content
+    assert judge_pdf(printed) == []
+    pages = PdfReader(BytesIO(printed)).pages
     text = re.sub(r"\s+", " ", " ".join(page.extract_text() for page in pages))
     for place_, unit, figure in shown:
         row = said[unit]

@@ -52,6 +52,13 @@ def read_outputs(tx: Transaction, book: Book = BOOK, unit: str = "H55.40", perio
     return tuple(written)
 
 
+def test_the_legal_basis_of_a_form_that_takes_from_others_is_kept_as_it_was_called(province):
+    kept = month_world.read_month_world(province, NOVEMBER.last)
+    assert kept is not None
+    basis = {form.id: (form.basis.en, form.cites) for form in kept.derived}
+    assert basis["qd766"] == ("Decision 766/QĐ-TTg of 2022", ())
+
+
 def test_a_unit_that_is_moved_renamed_or_ended_afterwards_stays_where_it_was_in_the_closed_report(province):
     before = read_outputs(province)
     moved = [

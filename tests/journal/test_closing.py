@@ -15,15 +15,16 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.domain import legal_texts
 from hub.domain.ids import make_id
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact
-from hub.report.counting import counting, evidence
+from hub.report.counting import closed, counting, evidence
 from hub.report.counting.counting import Cells
 from hub.report.counting.evidence import EvidenceLine
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import MILESTONES, ColumnKind, Form
+from hub.report.form.form import MILESTONES, ColumnKind, Form, state_basis
 from hub.report.form.period import CutOff, Cuts, Period, parse_period
 from hub.store import transactions
 from hub.store.tables import carried, event, message
@@ -116,7 +117,7 @@ def test_a_month_is_closed_when_it_is_over_and_a_grace_has_passed_and_never_befo
     assert turn.value.args == (MONTHS[1],)
     done = closing.close_month(tx, BOOK, "dossiers", MONTHS[1], MONTHS[1].end + timedelta(minutes=2), "an")
     assert done.period == MONTHS[1]
-    assert done.form == form_of("dossiers")
+    assert done.form == state_basis(form_of("dossiers"), MONTHS[1].last)
     (said,) = told(tx, "period-closed")
     assert (said["form"], said["period"], said["units"], said["facts"]) == ("dossiers", "2026-11", 1, 1)
     assert said["sha256"] == done.sha256
@@ -298,6 +299,22 @@ def test_a_closed_report_stays_readable_when_the_form_has_changed(tx):
     assert (
         len(unit_report.resolve_report_sources(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
     )
+
+
+def test_a_closed_month_keeps_the_legal_basis_that_it_printed_and_the_next_counts_on(tx):
+    """Decree 47/2020 ended on 22 October 2025, in the month `2025-11`; Decree 278/2025 replaced it."""
+    put(tx, attrs.evolve(dossier("1", "answered", "2025-09-20", "2025-09-20"), service="lookups"))
+    months = [parse_period(text) for text in ("2025-10", "2025-11")]
+    for month in months:
+        closing.close_month(tx, BOOK, "lookups", month, month.end + timedelta(days=1), "an")
+    before, after = closing.read_closings(tx, "lookups")
+    assert (before.form.basis.en[:14], after.form.basis.en[:15]) == ("Decree 47/2020", "Decree 278/2025")
+    longer = {text.id: attrs.evolve(text, until=date(2030, 1, 1)) for text in legal_texts.LEGAL_TEXTS.values()}
+    with mock.patch.object(legal_texts, "LEGAL_TEXTS", longer):
+        for month, decree in zip(months, ("Decree 47/2020", "Decree 278/2025"), strict=True):
+            said = unit_report.resolve_report_sources(tx, "A", month.text, "lookups").count(AFTER)
+            assert said.form.basis.en.startswith(decree)
+    assert closed.have_same_rules(before.form, after.form), "what was carried is carried on"
 
 
 def test_another_form_closes_from_the_whole_of_the_past_once(tx):

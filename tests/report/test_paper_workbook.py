@@ -4,13 +4,14 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
+import attrs
 import openpyxl
 import pytest
 
 from hub.domain.model import Unit
 from hub.report.counting.counting import Report, Row, Section
 from hub.report.form.book import read_shipped_book
-from hub.report.form.form import ColumnKind, choose_form
+from hub.report.form.form import ColumnKind, Wording, choose_form
 from hub.report.form.period import parse_period
 from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
@@ -107,6 +108,14 @@ def test_it_stands_as_the_paper_does(name):
     assert sheet.page_setup.orientation == "landscape"
     assert sheet.page_setup.paperSize == (9 if name == "ii06a" else 8), "of many columns on A3"
     assert written(name) == written(name), "the same to the byte"
+
+
+def test_the_paper_names_the_legal_basis_of_its_form_in_the_period():
+    assert opened(written("ii06a")).cell(2, 1).value == "Ban hành kèm theo Thông tư số 01/2020/TT-VPCP ngày 21/10/2020"
+    kept = report("ii06a")
+    other = attrs.evolve(kept, form=attrs.evolve(kept.form, basis=Wording("Thông tư khác", "Another")))
+    sheet = opened(write_paper_workbook(other, NAMES, layout("ii06a")))
+    assert sheet.cell(2, 1).value == "Ban hành kèm theo Thông tư khác"
 
 
 def test_groups_of_headings_are_merged_over_their_columns_and_the_others_down_to_the_numbers():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         "Check everything and name every mistake at once: configuration, keys, certificates, CRLs, "
         "contracts, units, ports, database; sign, verify and route a sample packet through each "
         "receiving partner.\n\nNothing is changed. `twistd` does not start while this command reports a "
-        "mistake. A warning does not stop it."
+        "mistake, but for a form whose legal basis has ended. A warning does not stop it."
     ),
     "lienthong check",
     "lienthong -c tinh/hub.toml check --connect",
@@ -39,7 +39,7 @@ def check_hub(screen: Screen, connect: bool) -> None:
 
     now = datetime.now(UTC)
     findings = check_config(screen.config, now)
-    mistakes = list(findings.mistakes)
+    mistakes = [*findings.mistakes, *findings.lapsed]
     unreachable: list[Mistake] = []
     if connect and findings.province:
         from hub.cli.partner.handshake import try_partners

@@ -18,7 +18,7 @@ REFUSED, STATUSES = "refused", "statuses"
 #: Services whose messages stay for good: reports with their signatures and verdicts, code lists in force, dossiers,
 #: which are answered from all their messages, and the days of links.
 FOR_GOOD = frozenset({"reports", "publications", "categories", "dossiers", "links"})
-#: Months that each kind is kept; docs/howto/keep-and-let-go.md names the sources.
+#: Months that each kind is kept; docs/howto/keep-and-let-go.md names the sources, as in legal_texts.toml.
 KEPT_MONTHS: Mapping[str, int] = MappingProxyType({DOCUMENTS: 24, REFUSED: 6})
 #: Months that a kind without a number of its own is kept, and in which the reports of a closed year can be contested.
 OTHER_MONTHS, CONTEST_MONTHS = 24, 12

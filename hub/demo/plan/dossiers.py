@@ -75,7 +75,7 @@ class Dossier:
 
     @property
     def code(self) -> str:
-        """Its code in the form of NĐ 61/2018."""
+        """Its code in the form of NĐ 61/2018 (now NĐ 118/2025)."""
         return f"{self.unit}-{self.day:%y%m%d}-{self.number:04}"
 
     @property

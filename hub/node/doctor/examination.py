@@ -83,9 +83,9 @@ def judge_configuration(findings: Findings) -> Iterator[Diagnosis]:
             found = phrase("{path}: {wrong}", path=each.path, wrong=each.wrong)
             yield Diagnosis("configuration", verdict, found, phrase("expected: {expected}", expected=each.expected))
 
-    yield from tell(findings.mistakes, DiagnosisState.FAILED)
+    yield from tell((*findings.mistakes, *findings.lapsed), DiagnosisState.FAILED)
     yield from tell(findings.warnings, DiagnosisState.WARNING)
-    if not findings.mistakes and not findings.warnings:
+    if not (findings.mistakes or findings.warnings or findings.lapsed):
         yield Diagnosis("configuration", DiagnosisState.OK, phrase("`check` finds everything right"))
 
 

@@ -4,6 +4,8 @@ neither facts nor the file format.
 `hub.report.form.toml` reads a form from TOML; `hub.report.counting.counting` counts by it.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
@@ -11,11 +13,14 @@ from enum import StrEnum
 import attrs
 
 from hub.config.service_files import read_shipped_services
+from hub.domain.legal_texts import choose_legal_text
 from hub.domain.model import DOCUMENTS
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.form.period import Period
 from hub.services import CountableFacts, list_services
+
+PLACE = re.compile(r"\{([^{}]*)\}")  #: `{NAME}` in a text of a form
 
 #: Milestones of documents that pass from a unit that has ended to the one that continues its work: in the one, in the
 #: other, and in the other if the document was in work.
@@ -134,6 +139,18 @@ class Wording:
     def say(self, language: Language) -> str:
         """Return the text in *language*: English for `en`, else Vietnamese."""
         return self.en if language == Language.EN else self.vi
+
+    def list_places(self) -> tuple[str, ...]:
+        """Return each NAME that stands as `{NAME}` in one of the texts, once."""
+        return tuple(dict.fromkeys(PLACE.findall(self.vi + self.en)))
+
+    def fill(self, said: Mapping[str, "Wording"]) -> "Wording":
+        """Return the texts with each `{NAME}` that *said* knows replaced by what it says in that language."""
+        vi, en = ({name: getattr(each, language) for name, each in said.items()} for language in ("vi", "en"))
+        return Wording(
+            PLACE.sub(lambda found: vi.get(found[1], found[0]), self.vi),
+            PLACE.sub(lambda found: en.get(found[1], found[0]), self.en),
+        )
 
 
 @attrs.frozen
@@ -436,7 +453,7 @@ class Form:
     id: str
     service: str
     title: Wording
-    basis: Wording  #: the legal basis
+    basis: Wording  #: the legal basis, as it is printed
     counted: Wording  #: the unit of count
     columns: tuple[Column, ...]
     since: date | None = None
@@ -465,6 +482,13 @@ class Form:
     charts: tuple[Chart, ...] = ()
     rules_used: Wording | None = None  #: the rule set that was chosen, if any
     written: str = attrs.field(default="", eq=False, repr=False)  #: the text of the form as it was read, unchanged
+    #: the basis as written, with `{id}` for each text of `hub.domain.legal_texts`; None: it cites none by its id
+    citing: Wording | None = attrs.field(default=None, eq=False, repr=False)
+
+    @property
+    def cites(self) -> tuple[str, ...]:
+        """The ids of the legal texts that the basis cites and that `state_basis` would state, each once."""
+        return () if self.citing is None else self.citing.list_places()
 
     @property
     def divides_by(self) -> tuple[str, ...]:
@@ -534,12 +558,35 @@ class FormMissing(LookupError):
 
 
 def choose_form(forms: Iterable[Form], identity: str, period: Period) -> Form:
-    """Return the version of form *identity* in force on the last day of *period*. Raises FormMissing when there is
-    none.
+    """Return the version of form *identity* in force on the last day of *period*, with the legal basis of that day.
+    Raises FormMissing when there is none.
     """
     forms = tuple(forms)
     for form in forms:
         if form.id == identity and form.is_in_force(period.last):
-            return form
+            return state_basis(form, period.last)
     known = " ".join(sorted({form.id for form in forms}))
     raise FormMissing(identity, period.text, known)
+
+
+def state_basis(form: Form, on: date) -> Form:
+    """Return *form* with its basis stated as of the day *on*: each legal text that it cites by its id, or the one that has
+    replaced it by then.
+
+    Its text says so, in the word `texts`: a month that is closed keeps it, so that no later list of texts changes what
+    was printed.
+    """
+    if form.citing is None:
+        return form
+    chosen = {cited: choose_legal_text(cited, on) for cited in form.cites}
+    said = {cited: Wording(text.vi, text.en) for cited, text in chosen.items()}
+    entries = ", ".join(
+        f"{cited} = {{ vi = {_quote(each.vi)}, en = {_quote(each.en)} }}" for cited, each in said.items()
+    )
+    written = f"texts = {{ {entries} }}\n{form.written}"
+    return attrs.evolve(form, basis=form.citing.fill(said), citing=None, written=written)
+
+
+def _quote(text: str) -> str:
+    """Return *text* as a string of TOML."""
+    return json.dumps(text, ensure_ascii=False)

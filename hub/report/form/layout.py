@@ -57,7 +57,7 @@ class Paper:
     """What a printed workbook has around its table. Each text is printed as it is, and may have several lines."""
 
     number: str  #: above the title: the number of the form
-    basis: str = ""
+    basis: str = ""  #: `{basis}` in it stands for the legal basis of the form in the period
     title: str
     unit: str  #: the heading of the column of units
     left: str = ""  #: what the reporting unit stands under

@@ -11,6 +11,7 @@ from functools import lru_cache
 import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.legal_texts import LEGAL_TEXTS
 from hub.domain.model import UnitKind, UnitLevel
 from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import (
@@ -45,6 +46,7 @@ _FORM = (
     "by_day",
     "number",
     "late",
+    "texts",
     "due_working_days",
     "first_number",
     "since",
@@ -92,18 +94,31 @@ def read_form_toml(content: bytes, name: str, countable: tuple[CountableFacts, .
     table = FormTable(words, name)
     sets = _rule_sets(table)
     chosen = _chosen(table, sets)
-    form = attrs.evolve(
-        _form(_changed(table, chosen), countable), written=text, rules_used=chosen.says if chosen else None
-    )
+    form = _form(_changed(table, chosen), countable)
+    basis = form.basis
     if chosen is not None:  # the rule set is named wherever the legal basis is
-        vi, en = f"{form.basis.vi}; {chosen.says.vi}", f"{form.basis.en}; {chosen.says.en}"
-        form = attrs.evolve(form, basis=Wording(vi, en))
+        basis = Wording(f"{basis.vi}; {chosen.says.vi}", f"{basis.en}; {chosen.says.en}")
+    known = {text.id: Wording(text.vi, text.en) for text in LEGAL_TEXTS.values()}
+    citing = basis.fill(_stated_texts(table))
+    form = attrs.evolve(
+        form,
+        basis=citing.fill(known),
+        citing=citing if known.keys() & citing.list_places() else None,
+        written=text,
+        rules_used=chosen.says if chosen else None,
+    )
     if not table.mistakes:
         for each in sets.values():
             _ = _form(_changed(table, each), countable)
     if table.mistakes:
         raise ConfigurationFault(table.mistakes)
     return form
+
+
+def _stated_texts(table: FormTable) -> Mapping[str, Wording]:
+    """Return what the legal texts are called that `state_basis` has stated, by id."""
+    texts = table.table("texts")
+    return {text: read_wording(texts.table(text), {}) for text in texts.words}
 
 
 @attrs.frozen
@@ -188,6 +203,7 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
         counted = CountedService(service, None, None)
     milestones = counted.milestones
     parameters = table.numbers("parameters")
+    cited = {text: f"{{{text}}}" for text in (*LEGAL_TEXTS, *table.table("texts").words)}
     since, until = table.day("since"), table.day("until")
     if since and until and since >= until:
         table.wrong("until", phrase("is {until}", until=until), phrase("a day after {since}", since=since))
@@ -240,7 +256,7 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
         id=table.key("id"),
         service=service,
         title=read_wording(table.table("title"), parameters),
-        basis=read_wording(table.table("basis"), parameters),
+        basis=read_wording(table.table("basis"), {**parameters, **cited}),
         counted=read_wording(table.table("counted"), parameters),
         since=since,
         until=until,

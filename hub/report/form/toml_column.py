@@ -3,7 +3,6 @@
 Does not know the rest of a form.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -15,6 +14,7 @@ from hub.report.form.expression import CHOICES, FormulaMistake, list_names, pars
 from hub.report.form.form import (
     FACTLESS,
     MOST_DECIMALS,
+    PLACE,
     WORKED_OUT,
     Column,
     ColumnKind,
@@ -90,7 +90,6 @@ _COLUMN = ("key", "kind", "group", "vi", "en")
 #: The kinds of columns that may have several rules.
 _SEVERAL = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END})
 RESERVED = ("unit", "name")  # reserved: they name the unit in a row of a report's JSON
-_PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def read_column(
@@ -368,19 +367,19 @@ def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> b
     return len(walked) != len(set(walked)) or key in walked
 
 
-def read_wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = True) -> Wording:
+def read_wording(table: FormTable, parameters: Mapping[str, object], *, alone: bool = True) -> Wording:
     """Return the texts `vi` and `en`, with each `{parameter}` replaced by its value."""
     if alone:
         table.only(("vi", "en"))
     said = {}
     for language in ("vi", "en"):
         text = table.text(language)
-        for place in _PLACE.findall(text):
+        for place in PLACE.findall(text):
             if place not in parameters:
                 table.wrong(
                     language,
                     phrase("has {{{place}}}", place=place),
                     phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
                 )
-        said[language] = _PLACE.sub(lambda found: str(parameters.get(found[1], found[0])), text)
+        said[language] = PLACE.sub(lambda found: str(parameters.get(found[1], found[0])), text)
     return Wording(said["vi"], said["en"])

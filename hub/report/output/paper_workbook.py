@@ -102,7 +102,8 @@ class _Paper(SheetWriter):
         unit = name_row_unit(report.total, self.names)
         self.merge(sheet, (0, first), (0, half - 1), paper.number, bold=True)
         if paper.basis:
-            self.merge(sheet, (1, first), (2, half - 1), paper.basis, italic=True, text_wrap=True, valign="top")
+            basis = paper.basis.replace("{basis}", report.form.basis.vi)
+            self.merge(sheet, (1, first), (2, half - 1), basis, italic=True, text_wrap=True, valign="top")
         self.merge(sheet, (0, half), (0, last), f"{self.t('Reporting unit')}: {unit}", bold=True, shrink=True)
         receiver = self.receiver or "…………………………"
         self.merge(sheet, (1, half), (1, last), f"{self.t('Receiving unit')}: {receiver}", shrink=True)

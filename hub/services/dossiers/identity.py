@@ -1,8 +1,8 @@
 """The identity of a dossier in the province: what its code says, and the milestones of a change of its unit.
 
 A code of the national form names one dossier, whoever reports it: `<agency code>-yyMMdd-nnnn`, such as
-`H21.129-250812-0035` (Decree 61/2018: agency code, date, sequence; newer systems write the year in four digits). It
-begins with the code of the agency that received the dossier. Any other code names a dossier within its unit only.
+`H21.129-250812-0035` (Decree 61/2018, which Decree 118/2025 replaced: agency code, date, sequence; newer systems write the year
+in four digits). It begins with the code of the agency that received the dossier. Any other code names a dossier within its unit only.
 
 Knows neither units nor who may report. The form of codes is data (`codes.toml`).
 """

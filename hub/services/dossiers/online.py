@@ -52,7 +52,9 @@ def tell_online_facts(
 
 
 def tell_apology(item: CallItem, source: FactSource) -> Iterator[Fact]:
-    """Yield the fact that a letter of apology was sent. It does not change the due day (Decree 61/2018, mark U)."""
+    """Yield the fact that a letter of apology was sent. It does not change the due day (Decree 61/2018, which Decree
+    118/2025 replaced; mark U).
+    """
     if day := item.day("NgayThuXinLoi"):
         yield source.fact(item.text("MaHoSo"), APOLOGISED, day)
 
