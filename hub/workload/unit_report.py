@@ -17,7 +17,7 @@ from hub.domain.model import Fact, Unit, UnitMark
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
-from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
+from hub.report.counting import checks, closed, counting, deriving, division, posting, principals, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report, Row
 from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks, place_figures
@@ -28,7 +28,7 @@ from hub.report.counting.listing import FactListing, Place, find_fact_position
 from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import UNIT, Column, ColumnKind, Form, FormMissing, choose_form
+from hub.report.form.form import OF_UNITS, PRINCIPAL, UNIT, Column, ColumnKind, Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.glance.sheet import list_province_family
@@ -204,8 +204,8 @@ class ReportSources:
 
     @property
     def is_divided(self) -> bool:
-        """Whether the rows of its table stand for more than units."""
-        return self.by != (UNIT,)
+        """Whether the rows of units are divided in its table, such as by field."""
+        return any(name not in OF_UNITS for name in self.by)
 
     @property
     def unit_is_known(self) -> bool:
@@ -241,6 +241,22 @@ class ReportSources:
             parts=[part.narrow_family(members) for part in self.parts],
             bases={name: base.narrow_family(members) for name, base in self.bases.items()},
             before=None,
+        )
+
+    @property
+    def principals(self) -> Mapping[str, str]:
+        """The principal unit of each of `members`, in whose row it is counted in a table of principal units."""
+        return principals.find_principals(self.units, self.members, self.form.sections)
+
+    def choose_rows(self, rows: "RowChoice") -> "ReportSources":
+        """Return the sources of the report with other rows. Raises KeyError if it has no row to be opened."""
+        if rows.opened is None:
+            return self if rows.by is None else attrs.evolve(self, by=(rows.by,))
+        found = self.principals
+        if found.get(rows.opened) != rows.opened:
+            raise KeyError(rows.opened)
+        return attrs.evolve(
+            self.narrow_family([code for code in self.members if found[code] == rows.opened]), by=(UNIT,)
         )
 
     def narrow_row(self, unit: str | None, values: Values | None) -> "ReportSources":
@@ -357,7 +373,10 @@ class ReportSources:
             marks=self.marks,
             remarks=self.remarks,
         )
-        return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
+        if PRINCIPAL in self.by:
+            report = principals.sum_principals(report, self.units, self.members)
+        by = self.by if self.is_divided else (UNIT,)
+        return table.divide_table(report, by, self.names_of_values) if self.form.divides_by else report
 
     def _shows(self, row: Row) -> bool:
         """Tell whether the report has *row*: a unit that ended before the period has none if nothing is counted there."""
@@ -383,6 +402,19 @@ class ReportSources:
             # A form's own number is the sum over the listed facts. A derived form lists each fact once.
             latest = self.form.column(column).kind is ColumnKind.TIME
             yield StoredFacts(found, keys, unit, each=not self.bases, latest=latest)
+
+
+@attrs.frozen(kw_only=True)
+class RowChoice:
+    """Which rows of a report are asked for, instead of those that its form chooses."""
+
+    by: str | None = None  #: `UNIT` or `PRINCIPAL`; None: as the form says
+    #: a principal unit: the report of the units in its row, a row each, of which the total is that row
+    opened: str | None = None
+
+
+#: The rows that the form chooses.
+ROWS_OF_FORM = RowChoice()
 
 
 @attrs.frozen
@@ -537,6 +569,12 @@ class _UnitFamily:
     has_above: bool  #: the reporting unit has one above it
     parents: Mapping[str, str | None]  #: the unit above each unit of the province
 
+    def choose_rows(self, form: Form) -> tuple[str, ...]:
+        """Return the dimensions of the rows of its report by *form*."""
+        if form.rows is None:
+            return (UNIT,)
+        return form.rows.choose(has_below=len(self.members) > 1, has_above=self.has_above)
+
 
 def _asked(
     tx: Transaction,
@@ -561,7 +599,7 @@ def _asked(
             for base in chosen.bases
         }
         declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
-        return _derived(chosen, span, bases, declared)
+        return _derived(chosen, span, bases, declared, units.choose_rows(chosen))
     members = units.members
     parts = _parts(tx, chosen, span, members, made, limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
@@ -586,9 +624,7 @@ def _asked(
         made_at=max(times) if complete else None,
         parts=parts,
         before=_before(tx, chosen, span, members, made),
-        by=(UNIT,)
-        if chosen.rows is None
-        else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
+        by=units.choose_rows(chosen),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
         revised=revised,
         marks=closing_marks.make_form_marks(
@@ -610,7 +646,11 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
 
 
 def _derived(
-    form: Form, period: Period, bases: Mapping[str, ReportSources], declared: tuple[DeclaredFigure, ...]
+    form: Form,
+    period: Period,
+    bases: Mapping[str, ReportSources],
+    declared: tuple[DeclaredFigure, ...],
+    by: tuple[str, ...],
 ) -> ReportSources:
     """Return the sources of a report that takes its numbers from other forms of the same unit and period."""
     one, *_ = bases.values()
@@ -629,6 +669,7 @@ def _derived(
         parts=(),
         bases=bases,
         declared=declared,
+        by=by,
         revised=sorted(row for base in bases.values() for row in base.revised),
         marks=closing_marks.merge_marks(form, {name: base.marks for name, base in bases.items()}),
     )

@@ -368,8 +368,14 @@ class Sorting:
         return not (self.starts or self.levels or self.kinds)
 
 
-#: The dimension of rows that stand for units. Any other dimension is an attribute of facts.
+#: The dimension of rows that stand for units.
 UNIT = "unit"
+#: The dimension of rows that stand for principal units and what is below them (`hub.report.counting.principals`).
+PRINCIPAL = "principal"
+#: The dimension of the headings over such rows: a section of the form.
+SECTION = "section"
+#: The dimensions that are no attributes of facts.
+OF_UNITS = (UNIT, PRINCIPAL, SECTION)
 
 
 @attrs.frozen(kw_only=True)
@@ -390,7 +396,7 @@ class RowPlan:
         """The attributes by which the row of each unit is divided, outermost first. Each table divides by these or by
         the first of them.
         """
-        divided = (tuple(one for one in by if one != UNIT) for by in (self.top, self.between, self.alone))
+        divided = (tuple(one for one in by if one not in OF_UNITS) for by in (self.top, self.between, self.alone))
         return max(divided, key=len)
 
     def choose(self, *, has_below: bool, has_above: bool) -> tuple[str, ...]:
