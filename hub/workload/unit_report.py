@@ -27,9 +27,21 @@ from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import FactListing, Place, find_fact_position
 from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import ClosedMonths
+from hub.report.counting.services_used import count_used_services, select_services
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import OF_UNITS, PRINCIPAL, UNIT, Column, ColumnKind, Form, FormMissing, choose_form
+from hub.report.form.form import (
+    OF_UNITS,
+    PRINCIPAL,
+    PROCEDURE,
+    UNIT,
+    Column,
+    ColumnKind,
+    Form,
+    FormMissing,
+    choose_form,
+)
 from hub.report.form.period import Period, parse_period
+from hub.report.form.service_list import PublicService
 from hub.report.form.workdays import Due
 from hub.report.glance.sheet import list_province_family
 from hub.report.output import charts
@@ -184,7 +196,10 @@ class ReportSources:
     """The numbers of the closed month before the period, by unit; None if the form does not check against them."""
     by: tuple[str, ...] = (UNIT,)  #: the dimensions of the rows of its table
     names_of_values: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, repr=False)
-    """The names of values that code lists in force give, by attribute; of a closed period none, because it kept them."""
+    """The names of values that code lists in force give, by attribute; of a closed period those of procedures alone,
+    because it kept the others."""
+    #: the public services in force in the period, by code, if its form counts them
+    services: Mapping[str, PublicService] = attrs.field(factory=dict, repr=False)
     revised: Sequence[RevisedRow] = attrs.field(default=(), repr=False)  #: the revisions of its rows, oldest first
     marks: ClosingMarks = NO_MARKS  #: what the report says of the closings behind it
     remarks: Remarks = NO_REMARKS  #: what its units say of their figures
@@ -355,6 +370,9 @@ class ReportSources:
         return closed.compose_report(self.form, self.period, self.made_at or now, self.members, pieces)
 
     def _derived(self, reports: Mapping[str, Report], now: datetime) -> Report:
+        if self.form.counts_services:
+            made_at = self.made_at or now
+            return count_used_services(self.form, self.period, made_at, self.members[0], reports, self.services)
         rows = {name: _numbers(report) for name, report in reports.items()}
         taken = {unit: Cells(deriving.derive_numbers(self.form, unit, rows)) for unit in self.members}
         return counting.assemble_report(
@@ -489,7 +507,7 @@ def resolve_report_sources(
             is_newest=False,
         )
     remarks = read_remarks(tx, asked.form.id, asked.period, members) if marked else NO_REMARKS
-    return attrs.evolve(frame.add_due(asked), remarks=remarks)
+    return attrs.evolve(frame.add_services(frame.add_due(asked)), remarks=remarks)
 
 
 def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: datetime) -> ReportSources:
@@ -528,6 +546,24 @@ class _Frame:
         """Return *asked* with the day by which it must be submitted."""
         due = self.world.due.get(asked.form.id) if self.world else self.book.due(asked.form, asked.period)
         return attrs.evolve(asked, due=due, bases={name: self.add_due(base) for name, base in asked.bases.items()})
+
+    def add_services(self, asked: ReportSources) -> ReportSources:
+        """Return *asked* with the public services of its period, and their names where its rows are procedures. They are
+        those that a closed month kept, of a month without any those of the book.
+        """
+        form, bases = asked.form, {name: self.add_services(base) for name, base in asked.bases.items()}
+        if not form.counts_services and PROCEDURE not in form.divides_by:
+            return attrs.evolve(asked, bases=bases)
+        listed = (self.world.services if self.world else ()) or self.book.listed
+        found = select_services(listed, asked.period)
+        names = {code: service.name for code, service in found.items() if service.name}
+        named = {PROCEDURE: {**asked.names_of_values.get(PROCEDURE, {}), **names}}
+        return attrs.evolve(
+            asked,
+            bases=bases,
+            services=found if form.counts_services else {},
+            names_of_values={**asked.names_of_values, **named} if form.divides_by else asked.names_of_values,
+        )
 
 
 def _read_frame(tx: Transaction, period: str, book: Book | None, *, closings: bool, now: datetime | None) -> _Frame:

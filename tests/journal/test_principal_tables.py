@@ -120,7 +120,7 @@ def test_a_row_opens_into_its_units_and_the_facts_of_all_of_them(
     source = asked(written, period, form).choose_rows(RowChoice(by=PRINCIPAL))
     column = "received_online" if form == "ii06a" else "dossiers_online"
     rows = {each.unit: each.row for each in source.count(NOW).divided if each.unit}
-    assert set(rows) == {"T", "S", "X", *(["H"] if period == JUNE or (period == "2025") else [])}
+    assert set(rows) == {"T", "S", "X", *(["H"] if period in (JUNE, "2025") else [])}
     seen = set[str]()
     for unit, row in rows.items():
         inside = source.choose_rows(RowChoice(opened=unit))

@@ -217,6 +217,8 @@ class Column:
     revised: tuple[str, ...] = ()  #: happening: the attributes that name the thing, its part and its revision
     sum: tuple[str, ...] = ()  #: formula: the columns that are added up
     taken: tuple[str, str] | None = None  #: taken: the form, and its column
+    #: taken: instead of the other form's number, how many public services have at least so many of it
+    least: int | None = None
     part: tuple[str, ...] = ()  #: ratio: the columns of the numerator, added up
     whole: tuple[str, ...] = ()  #: ratio: the columns of the denominator, added up
     empty: EmptyRatio = EmptyRatio.NONE  #: ratio: its value when the denominator is zero
@@ -374,6 +376,8 @@ UNIT = "unit"
 PRINCIPAL = "principal"
 #: The dimension of the headings over such rows: a section of the form.
 SECTION = "section"
+#: The dimension of rows that stand for levels of public services, and the attribute that names the procedure of a dossier.
+LEVEL, PROCEDURE = "level", "procedure"
 #: The dimensions that are no attributes of facts.
 OF_UNITS = (UNIT, PRINCIPAL, SECTION)
 
@@ -500,6 +504,11 @@ class Form:
     def bases(self) -> tuple[str, ...]:
         """The forms from which it takes numbers, each once."""
         return tuple(dict.fromkeys(column.taken[0] for column in self.columns if column.taken))
+
+    @property
+    def counts_services(self) -> bool:
+        """Whether its columns count public services, out of what another form counts by procedure."""
+        return any(column.least is not None for column in self.columns)
 
     def is_in_force(self, on: date) -> bool:
         """Tell whether this version is in force on the day *on*."""

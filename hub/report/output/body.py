@@ -12,13 +12,14 @@ from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.division import BEYOND, SEPARATOR, UNDIVIDED, UNSTATED, Values
-from hub.report.form.form import PRINCIPAL, SECTION, UNIT
+from hub.report.form.form import LEVEL, PRINCIPAL, SECTION, UNIT
 from hub.report.output.words import name_row_unit, write_roman
 
 _TOTAL = phrase("Total")
 _DIMENSIONS = {
     UNIT: phrase("Unit"),
     PRINCIPAL: phrase("Unit, with the units below it"),
+    LEVEL: phrase("Level of service"),
     "field": phrase("Field of work"),
     "procedure": phrase("Procedure"),
     "officer": phrase("Officer"),
@@ -107,7 +108,9 @@ def _arrange_divided(report: Report, names: Mapping[str, str], language: Languag
             name = names.get(code, code)
         else:
             name = code if each.name is None else each.name.say(language)
-            code = "" if dimension == SECTION or code in (UNSTATED, BEYOND, UNDIVIDED) or code == name else code
+            code = (
+                "" if dimension in (SECTION, LEVEL) or code in (UNSTATED, BEYOND, UNDIVIDED) or code == name else code
+            )
         yield Printed(
             mark=LineMark.SECTION if heading else LineMark.UNIT,
             row=each.row,
@@ -117,7 +120,7 @@ def _arrange_divided(report: Report, names: Mapping[str, str], language: Languag
             section=section,
             unit=each.unit or None,
             values=each.values or None,
-            opens=dimension != SECTION and BEYOND not in each.values,
+            opens=dimension != SECTION and BEYOND not in each.values and report.by[0] != LEVEL,
             has_below=dimension == PRINCIPAL,
         )
 
