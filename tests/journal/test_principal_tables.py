@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from hub.domain.model import Fact, Unit, UnitChange
 from hub.journal import unit_registry
+from hub.language.languages import Language
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import PRINCIPAL, UNIT
 from hub.report.form.period import parse_period
@@ -24,8 +25,9 @@ from hub.store import transactions
 from hub.store.tables import fact as facts_table
 from hub.store.tables import message
 from hub.store.transactions import Transaction
-from hub.workload import closing, facts_behind, unit_report
+from hub.workload import closing, facts_behind, given_paper, submission, unit_report
 from hub.workload.unit_report import ReportSources, RowChoice
+from tests.journal.test_signed_revisions import province
 from tests.officials import HUB
 from tests.opened import facts_behind as opened
 
@@ -181,6 +183,25 @@ def test_the_sealed_report_holds_the_table_and_every_unit_and_reads_back(written
     other = attrs.evolve(report, divided=report.divided[:-1])
     assert said.says(report, said.evidence)
     assert not said.says(other, said.evidence), "a row of the table is missing"
+
+
+def test_what_is_given_out_to_be_signed_is_printed_with_the_table(written: Transaction) -> None:
+    for text in (JUNE, "2025-07", "2025-08", SEPTEMBER):
+        month = parse_period(text)
+        closing.close_month(written, BOOK, "ii06a", month, month.end + timedelta(minutes=2), "an")
+    source = asked(written, SEPTEMBER)
+    with source.open_evidence(NOW) as gathered:
+        lines = gathered.listing.summary
+        counted = submission.CountedReport(report=gathered.report, names=dict(source.names), lines=lines)
+    kept = submission.issue_report(written, province(), counted, reason="", by="clerk", now=NOW)
+    again = submission.issue_report(written, province(), counted, reason="", by="clerk", now=NOW)
+    assert (again.message.id, again.said.report.divided) == (kept.message.id, counted.report.divided)
+    given = given_paper.read_given_paper(written, source)
+    assert given is not None
+    pdf = PdfReader(BytesIO(given.write("pdf", Language.VI)))
+    for text in (given.write("html", Language.VI).decode(), "".join(page.extract_text() for page in pdf.pages)):
+        assert "Sở Y tế" in text
+        assert "Chi cục Dân số" not in text
 
 
 def test_every_output_prints_the_rows_of_the_table(written: Transaction) -> None:
