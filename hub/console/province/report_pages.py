@@ -155,7 +155,8 @@ class ReportPages:
                 if found.is_newest and rows.opened is None
                 else (),
                 "rows": rows,
-                "has_principals": any(code != principal for code, principal in found.principals.items()),
+                "has_principals": not found.form.counts_services
+                and any(code != principal for code, principal in found.principals.items()),
                 "standing": stands,
                 "needs_drafter": self._needs_drafter(form),
                 "may": visit.session.user.may(Permission.SIGN),

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 import attrs
@@ -66,6 +67,7 @@ def load_service_list(path: Path | None) -> tuple[PublicService, ...]:
     return () if path is None else read_service_list(path.read_bytes(), path.name)
 
 
+@lru_cache(2)  # 1,700 lines take tens of milliseconds, and the book is read for each report
 def read_service_list(content: bytes, name: str) -> tuple[PublicService, ...]:
     """Return the list in the CSV *content* (RFC 4180, UTF-8) with the headings code, name, field, field_name, level,
     since and until, in any order; only code, field and level are needed. *level*: `full`, `partial` or `other`, or the
