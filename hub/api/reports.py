@@ -28,6 +28,7 @@ from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
 from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
+from hub.workload.unit_report import RowChoice
 
 
 class ReportFormat(StrEnum):
@@ -58,6 +59,9 @@ _PERIOD = in_path("period", phrase("the period: 2026-11, 2026-Q4, 2026-H1, 2026-
 ADDRESS = (_FORM, _UNIT, _PERIOD)
 _REVISION = ApiParameter(
     "revision", phrase("number of an earlier revision of a closed report, from 1; none: the newest")
+)
+_OPEN = ApiParameter(
+    "open", phrase("a unit with a row in the table of the province: only the units in that row; none: all units")
 )
 _COLUMN = in_path("column", phrase("key of the column"))
 
@@ -105,8 +109,10 @@ async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     form, unit, period = name_report(call)
     book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
     words, revision = (call.user, book, form, unit, period, call.now), read_revision_number(call.text("revision"))
+    rows = RowChoice(opened=call.text("open") or None)
+    step = standing.count_report_with_standing
     counted, stands = await parts.turns.count(
-        call.user.name, call.wanted, form, standing.count_report_with_standing, *words, charted=False, revision=revision
+        call.user.name, call.wanted, form, step, *words, charted=False, revision=revision, rows=rows
     )
     asked = counted.asked
     said = ApiReport(
@@ -131,7 +137,7 @@ async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
     address = (form, unit, period, call.text("column"))
     row = (call.text("of") or None, call.text("row") or None)
-    words = (call.user, await parts.turns.read_book(), address, row, after, call.now)
+    words = (call.user, await parts.turns.read_book(), address, row, after, call.now, call.text("open") or None)
     page = await parts.turns.count(call.user.name, call.wanted, form, reading.read_facts_page, *words)
     return answer_value(ApiFactList.of(page, () if call.user.may(Permission.SEE_PRIVATE) else PRIVATE), call)
 
@@ -213,7 +219,7 @@ OPERATIONS = (
         tag="reports",
         about=phrase("Read one report and its state."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(*ADDRESS, _REVISION),
+        parameters=(*ADDRESS, _REVISION, _OPEN),
         answers=ApiReport,
         run=read_report,
     ),
@@ -244,6 +250,7 @@ OPERATIONS = (
         parameters=(
             *ADDRESS,
             _COLUMN,
+            _OPEN,
             ApiParameter("of", phrase("the unit of the row; none: the total")),
             ApiParameter(
                 "row", phrase("of a divided row: its values, such as a field, joined by |; none: the whole row")

@@ -114,7 +114,7 @@ class DerivedAudit(ContainerAudit):
                 "list", ROWS, phrase("the facts were not compared, because the evidence of a form is missing or false")
             )
             return
-        yield from self._facts(report)
+        yield from self._facts(report, form)
         yield from self.compare_counts(Counts.add(self.facts, [audit.said.counts for audit in self.bases.values()]))
 
     # --- the bases
@@ -216,6 +216,9 @@ class DerivedAudit(ContainerAudit):
     def _cells(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         """Yield whether each cell is that of the base it is taken from, or follows from such cells by the form."""
         many, report = FindingCollector("cell", REPORT), found.report
+        if form.counts_services:
+            yield from self._services(many, form, report)
+            return
         theirs = {name: _rows(audit) for name, audit in self.bases.items()}
         sums: dict[str, int] = {}
         try:
@@ -242,6 +245,25 @@ class DerivedAudit(ContainerAudit):
                     forms=" ".join(form.bases),
                     count=len(report.rows),
                 )
+            )
+
+    def _services(self, many: FindingCollector, form: Form, report: Report) -> Iterator[AuditFinding]:
+        """Yield whether no more public services have a dossier than there are procedures with one. Which procedures are
+        services says a list that the file does not contain.
+        """
+        for column in form.columns:
+            base, key = column.taken or ("", "")
+            if not column.least or base not in self.bases:
+                continue
+            sealed = self.bases[base].sealed
+            rows = () if sealed is None else sealed.report.divided
+            most, said = sum(bool(each.row.numbers[key]) for each in rows), report.total.numbers[column.key]
+            if said is None or said > most:
+                text = phrase("the report says {said}, {form} has {most} procedures", said=said, form=base, most=most)
+                yield from many.no(column.key, text)
+        if len(self.bases) == len(form.bases):
+            yield from many.end(
+                phrase("not more services than procedures with a dossier; the list of services is not in the file")
             )
 
     def _taken(
@@ -360,9 +382,11 @@ class DerivedAudit(ContainerAudit):
 
     # --- the facts
 
-    def _facts(self, found: Sealed) -> Iterator[AuditFinding]:
+    def _facts(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         """Yield whether the facts listed are those of the columns taken, and the list that the report seals."""
         many, units = FindingCollector("list", ROWS), {row.unit for row in found.report.rows}
+        if form.counts_services:  # it has one row for all units
+            units |= {unit for audit in self.bases.values() for unit in _rows(audit)}
         expected: set[str] = set()
         listed, hexdigest = yield from self.read_rows(many, units)
         for place, unit, digest in listed:

@@ -42,6 +42,7 @@ class ReportSettings:
     #: the rule set of each form that does not use its default rules, or several, separated by spaces
     rule_sets: Mapping[str, str] = attrs.field(factory=dict)
     workdays: Path | None = None  #: a calendar of the province, which overrides that of the hub
+    services: Path | None = None  #: the list of the province's public services, a CSV
     glance: Path | None = None  #: what the page at a glance compares, beside what the hub ships
     cut_offs: tuple[tuple[int, date | None], ...] = ()
     """Pairs: the day on which the next month's period begins, and a day in the first month with this rule.
@@ -62,7 +63,7 @@ class ReportSettings:
 
 def read_report_settings(table: ConfigTable, home: Path, countable: tuple[CountableFacts, ...] = ()) -> ReportSettings:
     """Return the settings of `[reports]`. Paths are relative to *home*. *countable*: of the services defined by a schema."""
-    forms, workdays, glance = (table.text(name, "") for name in ("forms", "workdays", "glance"))
+    forms, workdays, services, glance = (table.text(name, "") for name in ("forms", "workdays", "services", "glance"))
     chosen = table.table("rule_sets")
     expected = phrase("the name of a rule set of that form, or of several, in quotes, with a space between")
     rule_sets = {form: chosen.text(form, like=_KEYS, expected=expected) for form in sorted(chosen.pairs())}
@@ -85,12 +86,19 @@ def read_report_settings(table: ConfigTable, home: Path, countable: tuple[Counta
             phrase("{home} is not a file", home=home / workdays),
             phrase("a calendar, such as workdays.toml"),
         )
+    if services and not (home / services).is_file():
+        table.wrong(
+            "services",
+            phrase("{home} is not a file", home=home / services),
+            phrase("a list of public services, such as dich-vu-cong.csv"),
+        )
     if glance and not (home / glance).is_file():
         table.wrong("glance", phrase("{home} is not a file", home=home / glance), phrase("a file such as glance.toml"))
     return ReportSettings(
         forms=home / forms if forms else None,
         rule_sets={form: name for form, name in rule_sets.items() if name},
         workdays=home / workdays if workdays else None,
+        services=home / services if services else None,
         glance=home / glance if glance else None,
         cut_offs=cut_offs,
         close_working_day=working_day,

@@ -36,7 +36,7 @@ from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import Place
 from hub.report.counting.marks import require_untampered
 from hub.report.form.book import Book
-from hub.report.form.form import Column, ColumnKind, Form, Wording
+from hub.report.form.form import PRINCIPAL, UNIT, Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
 from hub.report.output.paper_workbook import write_paper_workbook
@@ -49,7 +49,7 @@ from hub.workload import closing, declarations, facts_behind, given_paper, spike
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.quick_count import count_with_summary
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
-from hub.workload.unit_report import Difference, ReportSources
+from hub.workload.unit_report import ROWS_OF_FORM, Difference, ReportSources, RowChoice
 
 #: Facts on one page.
 PAGE = 100
@@ -285,15 +285,33 @@ def count_visible_report(
     *,
     charted: bool,
     revision: int | None = None,
+    rows: RowChoice = ROWS_OF_FORM,
 ) -> CountedPage:
-    """Return the counted report, in *revision* (None: the newest); if *charted*, with the reports of other periods.
-    Raises `RequestRefused`.
+    """Return the counted report, in *revision* (None: the newest), with the *rows* asked for; if *charted*, with the
+    reports of other periods, unless a row is opened. Raises `RequestRefused`.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period, now, revision)
-    report = asked.count(now)
+    source = choose_visible_rows(asked, rows)
+    report = source.count(now)
+    charted = charted and rows.opened is None
     others = unit_report.count_neighbour_reports(tx, report, now, book) if charted else None
-    found = spikes.read_spikes(tx, asked.form.id, asked.period.text).select(frozenset(asked.members))
+    found = spikes.read_spikes(tx, asked.form.id, asked.period.text).select(frozenset(source.members))
     return CountedPage(asked.bare, report, others, found)
+
+
+def choose_visible_rows(asked: ReportSources, rows: RowChoice) -> ReportSources:
+    """Return *asked* with other rows. Raises `RequestRefused` if it has none to be opened."""
+    try:
+        return asked.choose_rows(rows)
+    except KeyError:
+        raise refuse_as_absent() from None
+
+
+def read_row_choice(rows: str, opened: str) -> RowChoice:
+    """Return the rows that an address asks for; texts are "" where it says nothing. Raises `RequestRefused`."""
+    if rows not in ("", UNIT, PRINCIPAL):
+        raise refuse_as_absent()
+    return RowChoice(by=rows or None, opened=opened or None)
 
 
 def write_report_file(
@@ -306,18 +324,19 @@ def write_report_file(
     now: datetime,
     kind: str,
     language: Language,
+    rows: RowChoice = ROWS_OF_FORM,
 ) -> ReportFile:
-    """Return the report as a file of *kind* for *user*: on paper, the newest revision that was given out, if there is one.
-    Raises `RequestRefused`.
+    """Return the report as a file of *kind* for *user*: on paper, the newest revision that was given out, if there is one
+    and no other *rows* are asked for. Raises `RequestRefused`.
 
     A fact of a private service names what it is about, such as a dossier. These facts are listed only for a user with
     the permission `see-private`.
     """
-    asked = read_visible_sources(tx, user, book, form, unit, period, now)
+    asked = choose_visible_rows(read_visible_sources(tx, user, book, form, unit, period, now), rows)
     try:
         if kind != "json":  # which says it itself
             require_untampered(asked.marks)
-        return _write_file(tx, user, book, asked, now, kind, language)
+        return _write_file(tx, user, book, asked, now, kind, language, rows)
     except Rejected as rejected:
         raise refuse_as_tampered(rejected) from None
 
@@ -332,7 +351,14 @@ def refuse_as_tampered(rejected: Rejected) -> RequestRefused:
 
 
 def _write_file(
-    tx: Transaction, user: User, book: Book, asked: ReportSources, now: datetime, kind: str, language: Language
+    tx: Transaction,
+    user: User,
+    book: Book,
+    asked: ReportSources,
+    now: datetime,
+    kind: str,
+    language: Language,
+    rows: RowChoice,
 ) -> ReportFile:
     """Return the report *asked* as a file of *kind*. Raises Rejected with `closing-tampered`."""
     if kind == "paper":
@@ -341,7 +367,8 @@ def _write_file(
             raise refuse_as_absent()
         made = write_paper_workbook(asked.count(now), asked.names, stands, receiver=asked.receiver)
         return ReportFile(asked.bare, made)
-    given = given_paper.read_given_paper(tx, asked.bare, book.trust) if kind in PAPER else None
+    as_given = kind in PAPER and rows == ROWS_OF_FORM
+    given = given_paper.read_given_paper(tx, asked.bare, book.trust) if as_given else None
     if given is not None:
         return ReportFile(asked.bare, given.write(kind, language))
     if kind not in LISTED:
@@ -386,20 +413,21 @@ def read_facts_page(
     of: tuple[str | None, str | None],
     after: FactCursor | None,
     now: datetime,
+    opened: str | None = None,
 ) -> FactsPage:
     """Return one page of the facts behind a number. Raises `RequestRefused`.
 
     *address* is form, unit, period and column. *of* is the row: a unit code, or None for all units; and the address of a
-    divided row (`Printed.address`), or None for the whole of it.
+    divided row (`Printed.address`), or None for the whole of it. *opened*: of the units in the row of this principal unit.
     """
     form, unit, period, column = address
     row, divided = of
     asked = read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     values = None if divided is None else read_address(divided)
     try:
-        source = asked.narrow_row(row, values)
+        source = asked.choose_rows(RowChoice(opened=opened)).narrow_row(row, values)
         pages = facts_behind.can_page(source, column) and facts_behind.counts_many_facts(source, facts_behind.LARGE)
-        opened = source.open_facts_behind(column, now, row)
+        listed = source.open_facts_behind(column, now, row)
     except KeyError:
         raise refuse_as_absent() from None
     if pages:
@@ -411,7 +439,7 @@ def read_facts_page(
         value = None if cells is None else read_cell_value(cells, asked.form.column(column))
         named = visible_messages.name_visible_messages(tx, user, {fact.message for fact in some.facts})
         return FactsPage(asked.bare, value, None, some.facts, further, named, row_name=name)
-    with opened as found:
+    with listed as found:
         page = list(islice(found.facts(None if after is None else after.place), PAGE + 1))
         count, report = len(found), found.gathered.report
         wrong = [each for each in found.gathered.differences if row in {None, each.unit}] if asked.complete else []

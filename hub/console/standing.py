@@ -25,7 +25,7 @@ from hub.store.transactions import Transaction
 from hub.workload import given_paper, revisions, submission
 from hub.workload.revisions import EarlyStep, Revision
 from hub.workload.submission import KeptRevision
-from hub.workload.unit_report import ReportSources
+from hub.workload.unit_report import ROWS_OF_FORM, ReportSources, RowChoice
 
 
 @attrs.frozen(kw_only=True)
@@ -80,9 +80,14 @@ def count_report_with_standing(
     *,
     charted: bool,
     revision: int | None = None,
+    rows: RowChoice = ROWS_OF_FORM,
 ) -> tuple[reading.CountedPage, ReportStanding]:
-    """Return the report as its page shows it, in *revision* (None: the newest), and its state. Raises `RequestRefused`."""
-    counted = reading.count_visible_report(tx, user, book, form, unit, period, now, charted=charted, revision=revision)
+    """Return the report as its page shows it, in *revision* (None: the newest) with the *rows* asked for, and its state.
+    Raises `RequestRefused`.
+    """
+    counted = reading.count_visible_report(
+        tx, user, book, form, unit, period, now, charted=charted, revision=revision, rows=rows
+    )
     return counted, read_report_standing(tx, counted.asked, now)
 
 

@@ -8,7 +8,7 @@ version closed have no world; their reports go by the registry and the book as t
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -22,11 +22,15 @@ from hub.report.counting.marks import Silence, SilenceKind, refuse_unreadable
 from hub.report.form.book import Book
 from hub.report.form.form import Form, state_basis
 from hub.report.form.period import Period
+from hub.report.form.service_list import PublicService, read_services, write_services
 from hub.report.form.toml import read_form_toml
 from hub.report.form.workdays import Due
 from hub.store.tables import closed_month as table
 from hub.store.transactions import Transaction
 from hub.workload import silences
+
+#: The longest period that ends with a month.
+_YEAR = timedelta(days=366)
 
 
 @attrs.frozen
@@ -36,6 +40,7 @@ class MonthWorld:
     units: tuple[Unit, ...]  #: of the province, by code
     derived: tuple[Form, ...]  #: the forms that take their numbers from others, in every version
     due: Mapping[str, Due]  #: the due day of the month, by the id of the form; absent where the form has none
+    services: tuple[PublicService, ...] = ()  #: the public services in force on some day of the year that ends with it
     silences: tuple[Silence, ...] = ()  #: the partners of whose messages some may be missing
 
 
@@ -68,11 +73,14 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
     ]
     forms = [form for form in book.forms if form.is_in_force(period.last)]
     due = {form.id: found for form in forms if (found := book.due(form, period)) is not None}
-    said = {
+    said: dict[str, object] = {
         "units": units,
         "derived": [state_basis(form, period.last).written for form in book.forms if form.bases],
         "due": {form: [found.day.isoformat(), found.sure] for form, found in sorted(due.items())},
     }
+    listed = [each for each in book.listed if each.is_in_force(period.last - _YEAR, period.last)]
+    if listed:
+        said["services"] = write_services(listed)
     silent = silences.find_silences(tx, book.tellers, book.workdays, period)
     if silent:
         said["silences"] = [
@@ -133,6 +141,7 @@ def _read_world(period: str, said: Mapping[str, Any]) -> MonthWorld:
         units=tuple(_unit(*fields) for fields in said["units"]),
         derived=tuple(read_form_toml(written.encode(), "closed month", None) for written in said["derived"]),
         due={form: Due(date.fromisoformat(day), sure) for form, (day, sure) in said["due"].items()},
+        services=read_services(said.get("services", ())),
         silences=tuple(_silence(period, *each) for each in said.get("silences", ())),
     )
 

@@ -18,7 +18,7 @@ from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
 from hub.journal.upkeep import tamper_findings
-from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
+from hub.report.counting import checks, closed, counting, deriving, division, posting, principals, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report, Row
 from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks, place_figures
@@ -28,9 +28,21 @@ from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import FactListing, Place, find_fact_position
 from hub.report.counting.marks import NO_MARKS, ClosingMarks, TamperedPart, Tampering
 from hub.report.counting.posting import ClosedMonths
+from hub.report.counting.services_used import count_used_services, select_services
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import UNIT, Column, ColumnKind, Form, FormMissing, choose_form
+from hub.report.form.form import (
+    OF_UNITS,
+    PRINCIPAL,
+    PROCEDURE,
+    UNIT,
+    Column,
+    ColumnKind,
+    Form,
+    FormMissing,
+    choose_form,
+)
 from hub.report.form.period import Period, parse_period
+from hub.report.form.service_list import PublicService
 from hub.report.form.workdays import Due
 from hub.report.glance.sheet import list_province_family
 from hub.report.output import charts
@@ -186,7 +198,10 @@ class ReportSources:
     """The numbers of the closed month before the period, by unit; None if the form does not check against them."""
     by: tuple[str, ...] = (UNIT,)  #: the dimensions of the rows of its table
     names_of_values: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, repr=False)
-    """The names of values that code lists in force give, by attribute; of a closed period none, because it kept them."""
+    """The names of values that code lists in force give, by attribute; of a closed period those of procedures alone,
+    because it kept the others."""
+    #: the public services in force in the period, by code, if its form counts them
+    services: Mapping[str, PublicService] = attrs.field(factory=dict, repr=False)
     revised: Sequence[RevisedRow] = attrs.field(default=(), repr=False)  #: the revisions of its rows, oldest first
     marks: ClosingMarks = NO_MARKS  #: what the report says of the closings behind it
     remarks: Remarks = NO_REMARKS  #: what its units say of their figures
@@ -206,8 +221,8 @@ class ReportSources:
 
     @property
     def is_divided(self) -> bool:
-        """Whether the rows of its table stand for more than units."""
-        return self.by != (UNIT,)
+        """Whether the rows of units are divided in its table, such as by field."""
+        return any(name not in OF_UNITS for name in self.by)
 
     @property
     def unit_is_known(self) -> bool:
@@ -243,6 +258,22 @@ class ReportSources:
             parts=[part.narrow_family(members) for part in self.parts],
             bases={name: base.narrow_family(members) for name, base in self.bases.items()},
             before=None,
+        )
+
+    @property
+    def principals(self) -> Mapping[str, str]:
+        """The principal unit of each of `members`, in whose row it is counted in a table of principal units."""
+        return principals.find_principals(self.units, self.members, self.form.sections)
+
+    def choose_rows(self, rows: "RowChoice") -> "ReportSources":
+        """Return the sources of the report with other rows. Raises KeyError if it has no row to be opened."""
+        if rows.opened is None:
+            return self if rows.by is None else attrs.evolve(self, by=(rows.by,))
+        found = self.principals
+        if found.get(rows.opened) != rows.opened:
+            raise KeyError(rows.opened)
+        return attrs.evolve(
+            self.narrow_family([code for code in self.members if found[code] == rows.opened]), by=(UNIT,)
         )
 
     def narrow_row(self, unit: str | None, values: Values | None) -> "ReportSources":
@@ -341,6 +372,9 @@ class ReportSources:
         return closed.compose_report(self.form, self.period, self.made_at or now, self.members, pieces)
 
     def _derived(self, reports: Mapping[str, Report], now: datetime) -> Report:
+        if self.form.counts_services:
+            made_at = self.made_at or now
+            return count_used_services(self.form, self.period, made_at, self.members[0], reports, self.services)
         rows = {name: _numbers(report) for name, report in reports.items()}
         taken = {unit: Cells(deriving.derive_numbers(self.form, unit, rows)) for unit in self.members}
         return counting.assemble_report(
@@ -359,7 +393,10 @@ class ReportSources:
             marks=self.marks,
             remarks=self.remarks,
         )
-        return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
+        if PRINCIPAL in self.by:
+            report = principals.sum_principals(report, self.units, self.members)
+        by = self.by if self.is_divided else (UNIT,)
+        return table.divide_table(report, by, self.names_of_values) if self.form.divides_by else report
 
     def _shows(self, row: Row) -> bool:
         """Tell whether the report has *row*: a unit that ended before the period has none if nothing is counted there."""
@@ -385,6 +422,19 @@ class ReportSources:
             # A form's own number is the sum over the listed facts. A derived form lists each fact once.
             latest = self.form.column(column).kind is ColumnKind.TIME
             yield StoredFacts(found, keys, unit, each=not self.bases, latest=latest)
+
+
+@attrs.frozen(kw_only=True)
+class RowChoice:
+    """Which rows of a report are asked for, instead of those that its form chooses."""
+
+    by: str | None = None  #: `UNIT` or `PRINCIPAL`; None: as the form says
+    #: a principal unit: the report of the units in its row, a row each, of which the total is that row
+    opened: str | None = None
+
+
+#: The rows that the form chooses.
+ROWS_OF_FORM = RowChoice()
 
 
 @attrs.frozen
@@ -460,7 +510,7 @@ def resolve_report_sources(
             is_newest=False,
         )
     remarks = read_remarks(tx, asked.form.id, asked.period, members) if marked else NO_REMARKS
-    return attrs.evolve(frame.add_due(asked), remarks=remarks)
+    return attrs.evolve(frame.add_services(frame.add_due(asked)), remarks=remarks)
 
 
 def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: datetime) -> ReportSources:
@@ -500,6 +550,24 @@ class _Frame:
         """Return *asked* with the day by which it must be submitted."""
         due = self.world.due.get(asked.form.id) if self.world else self.book.due(asked.form, asked.period)
         return attrs.evolve(asked, due=due, bases={name: self.add_due(base) for name, base in asked.bases.items()})
+
+    def add_services(self, asked: ReportSources) -> ReportSources:
+        """Return *asked* with the public services of its period, and their names where its rows are procedures. They are
+        those that a closed month kept, of a month without any those of the book.
+        """
+        form, bases = asked.form, {name: self.add_services(base) for name, base in asked.bases.items()}
+        if not form.counts_services and PROCEDURE not in form.divides_by:
+            return attrs.evolve(asked, bases=bases)
+        listed = (self.world.services if self.world else ()) or self.book.listed
+        found = select_services(listed, asked.period)
+        names = {code: service.name for code, service in found.items() if service.name}
+        named = {PROCEDURE: {**asked.names_of_values.get(PROCEDURE, {}), **names}}
+        return attrs.evolve(
+            asked,
+            bases=bases,
+            services=found if form.counts_services else {},
+            names_of_values={**asked.names_of_values, **named} if form.divides_by else asked.names_of_values,
+        )
 
 
 def _read_frame(tx: Transaction, period: str, book: Book | None, *, closings: bool, now: datetime | None) -> _Frame:
@@ -541,6 +609,12 @@ class _UnitFamily:
     has_above: bool  #: the reporting unit has one above it
     parents: Mapping[str, str | None]  #: the unit above each unit of the province
 
+    def choose_rows(self, form: Form) -> tuple[str, ...]:
+        """Return the dimensions of the rows of its report by *form*."""
+        if form.rows is None:
+            return (UNIT,)
+        return form.rows.choose(has_below=len(self.members) > 1, has_above=self.has_above)
+
 
 def _asked(
     tx: Transaction,
@@ -566,7 +640,7 @@ def _asked(
             for base in chosen.bases
         }
         declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
-        return _derived(chosen, span, bases, declared)
+        return _derived(chosen, span, bases, declared, units.choose_rows(chosen))
     members = units.members
     parts = _parts(tx, chosen, span, members, made, limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
@@ -600,9 +674,7 @@ def _asked(
         made_at=max(times) if complete else None,
         parts=parts,
         before=_before(tx, chosen, span, members, made),
-        by=(UNIT,)
-        if chosen.rows is None
-        else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
+        by=units.choose_rows(chosen),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
         revised=revised,
         marks=found,
@@ -622,7 +694,11 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
 
 
 def _derived(
-    form: Form, period: Period, bases: Mapping[str, ReportSources], declared: tuple[DeclaredFigure, ...]
+    form: Form,
+    period: Period,
+    bases: Mapping[str, ReportSources],
+    declared: tuple[DeclaredFigure, ...],
+    by: tuple[str, ...],
 ) -> ReportSources:
     """Return the sources of a report that takes its numbers from other forms of the same unit and period."""
     one, *_ = bases.values()
@@ -641,6 +717,7 @@ def _derived(
         parts=(),
         bases=bases,
         declared=declared,
+        by=by,
         revised=sorted(row for base in bases.values() for row in base.revised),
         marks=closing_marks.merge_marks(form, {name: base.marks for name, base in bases.items()}),
     )

@@ -205,6 +205,11 @@ def test_a_report_is_read_down_to_the_facts_of_a_cell(town, program):
     cell = "/reports/ii06a/H55.13/2026-12/cells/received"
     program.get(f"{cell}?of=H55.13.1&row=ht")
     assert (program.said["value"], [each["message"] for each in program.said["items"]]) == (1, [message])
+    program.get("/reports/ii06a/H55/2026-12?open=H55.13")
+    assert [row["unit"] for row in program.said["report"]["rows"]] == ["H55.13", "H55.13.1"]
+    program.get("/reports/ii06a/H55/2026-12/cells/received?open=H55.13")
+    assert (program.said["value"], [each["message"] for each in program.said["items"]]) == (1, [message])
+    assert program.get("/reports/ii06a/H55/2026-12/cells/received?open=H55.13.1").status == 404
     assert program.get(f"{cell}?of=H55.13.1&row=CT").status == 404
     assert program.get(f"{cell}?of=H55.13&row=HT").status == 404
     for kind in ("csv", "json", "html", "xml"):

@@ -79,6 +79,25 @@ def test_a_number_in_the_row_of_a_field_is_explained(typed: Type) -> None:
         assert row in done.output
 
 
+def test_the_provinces_table_has_a_row_for_each_department_and_opens_it(typed: Type, tmp_path: Path) -> None:
+    words = ("report", "H55", PERIOD, "--form", "ii06a")
+    said = json.loads(typed(*words, "--format", "json").output)["divided"]
+    assert said["by"][-1] == "principal"
+    rows = {row["path"][-1]: row["received"] for row in said["rows"] if row["received"]}
+    assert {unit: number for unit, number in rows.items() if unit.startswith("H55")} == {"H55": 1, "H55.13": 2}
+    assert "divided" not in json.loads(typed(*words, "--rows", "unit", "--format", "json").output)
+    opened = json.loads(typed(*words, "--open", "H55.13", "--format", "json").output)
+    assert [row["unit"] for row in opened["rows"]] == ["H55.13", "H55.13.1", "H55.13.2"]
+    assert opened["total"]["received"] == 2
+    explained = typed("--json", *words, "--open", "H55.13", "--explain", "received")
+    assert [json.loads(line)["key"] for line in explained.output.splitlines()] == ["S-H55.13", "S-H55.13.1"]
+    summed = json.loads(typed("report", "H55", PERIOD, "--rows", "principal", "--format", "json").output)["divided"]
+    assert {row["path"][-1]: row["sent"] for row in summed["rows"] if row["sent"]} == {"H55": 1, "H55.13": 2}
+    assert typed(*words, "--open", "H55.13.1").exit_code == 4
+    assert typed(*words, "--open", "H55.13", "--rows", "unit").exit_code == 2
+    assert typed(*words, "--rows", "unit", "--format", "xml", "-o", tmp_path / "r.xml").exit_code == 2
+
+
 @pytest.mark.slow
 def test_every_format_has_the_same_cells(typed: Type, tmp_path: Path) -> None:
     read_back = []

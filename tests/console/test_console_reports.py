@@ -109,6 +109,40 @@ def test_a_number_opens_to_facts_to_the_message_to_the_bytes(an, town):
     assert an.get(f"/messages/{message}/receipt").content == b"<receipt 2/>"
 
 
+def test_a_row_of_the_provinces_table_opens_to_its_units_and_their_dossiers(town):
+    operator = signed_in(town, "op", role=Role.OPERATOR)
+    messages = [town.take(number, "H55.13.1") for number in (1, 2, 3)]
+    told = zip(messages, ("H55.13", "H55.13.1", "H55.01"), strict=True)
+    made = [
+        Fact(unit=unit, service="dossiers", key="k", milestone="received", at=NOW, message=message, day=NOW.date())
+        for message, unit in told
+    ]
+    with transactions.write_transaction(town.engine) as tx:
+        journal_facts.record_facts(tx, made)
+    own = f"/reports/ii06a/H55/{PERIOD}"
+    operator.get(own)
+    assert 'data-unit="H55.13"' in operator.page
+    assert 'data-unit="H55.13.1"' not in operator.page, "it is in the row of the unit above it"
+    (cell,) = [each for each in map(unescape, operator.links()) if "/received_direct?open=H55.13" in each]
+    assert operator.get(cell).status == 200
+    assert facts(operator) == messages[:2]
+    assert '<p class="figure"><strong>2</strong>' in operator.page
+    assert f'href="{own}?open=H55.13"' in operator.page, "back to where it was opened"
+    assert operator.get(f"{own}?open=H55.13").status == 200
+    assert re.findall(r'<tr (?:class="total" )?data-unit="([^"]*)"', operator.page) == ["H55.13", "H55.13", "H55.13.1"]
+    for link in [link for link in map(unescape, operator.links()) if "open=" in link]:
+        assert operator.get(link).status == 200, link
+    operator.get(f"{own}/received_direct?open=H55.13&unit=H55.13.1")
+    assert facts(operator) == messages[1:2]
+    operator.get(f"{own}?rows=unit")
+    assert 'data-unit="H55.13.1"' in operator.page
+    assert b"H55.13.1" in operator.get(f"{own}.csv?rows=unit").content
+    assert b"H55.13.1" not in operator.get(f"{own}.csv").content
+    for wrong in ("rows=field", "open=H55.13.1", "open=X"):
+        assert operator.get(f"{own}?{wrong}").status == 404, wrong
+        assert operator.get(f"{own}/received_direct?{wrong}").status == (200 if "rows" in wrong else 404), wrong
+
+
 @pytest.mark.slow
 def test_a_number_in_the_row_of_a_field_opens_to_the_dossiers_of_the_field(an, town):
     messages = [town.take(number, "H55.13.1") for number in (1, 2, 3)]

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from hub.report.counting.counting import Report
 from hub.report.form.book import Book
+from hub.report.form.form import PRINCIPAL
 from hub.store import transactions
 from hub.workload import unit_report
+from hub.workload.unit_report import RowChoice
 from tests import pki
 from tests.histories import office
 from tests.recount import cells, derived, letter, places, results
@@ -105,7 +107,8 @@ def _cells(
 ) -> Iterator[Cell]:
     members = places.below(top, results.bounds(period)[1])
     with transactions.read_transaction(engine) as tx:
-        report = unit_report.resolve_report_sources(tx, top, period, form, book).count(now)
+        asked = unit_report.resolve_report_sources(tx, top, period, form, book)
+        report = asked.choose_rows(RowChoice(by=PRINCIPAL)).count(now)
     rows = {row.unit: row for row in report.rows}
     begun, units = places.day(results.bounds(period)[0]), set(rows)
     units |= {unit for unit in members if places.has_ended(unit, begun)}  # they have a row if anything is counted there
@@ -118,8 +121,22 @@ def _cells(
         yield Cell(
             form, period, "", column, _read(report.total, column), again.value(form, column, members, period, now)
         )
+    if top == places.province():
+        yield from _summed_up(report, again, period, members, now)
     if form in cells.DIVIDED:
         yield from _divided(report, again, period, members, now)
+
+
+def _summed_up(report: Report, again: Recount, period: str, members: list[str], now: datetime) -> Iterator[Cell]:
+    """Yield the rows of the table that has one for each unit directly below the province, with all below it."""
+    form = report.form.id
+    rows = {each.unit: each.row for each in report.divided if each.unit} or {row.unit: row for row in report.rows}
+    inside = places.rows(members)
+    for column in again.columns(form):
+        for unit, units in inside.items():
+            value = again.value(form, column, units, period, now)
+            counted = _read(rows[unit], column) if unit in rows else None if value else value
+            yield Cell(form, period, unit, f"{column} with what is below", counted, value)
 
 
 def _divided(report: Report, again: Recount, period: str, members: list[str], now: datetime) -> Iterator[Cell]:

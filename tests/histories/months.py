@@ -230,7 +230,13 @@ STEPS: dict[str, list[st.SearchStrategy[Step]]] = {
     ],
 }
 #: Forms that count what others count, too.
-_LIKE = {"ii06a": "dossiers", "btp07a": "dossiers", "congviec-hoso": "dossiers", "congviec-vanban": "edoc"}
+_LIKE = {
+    "ii06a": "dossiers",
+    "thutuc": "dossiers",
+    "btp07a": "dossiers",
+    "congviec-hoso": "dossiers",
+    "congviec-vanban": "edoc",
+}
 AGAIN = _step(Duties.bring_again, pick=st.integers(0, 5), changed=st.booleans())
 
 

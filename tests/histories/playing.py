@@ -57,6 +57,10 @@ from tests.recount.story import GIVE_UP
 from tests.signatures import Layout, stamp
 
 #: The services that have a contract; what comes to the others does not come from partners by SOAP.
+#: procedures of dossiers, two of them the same; what is told of a dossier later may name another
+PROCEDURES = (
+    "1.000001", "2.000815.000.00.00.H55", "2.000815.000.00.00.h55", "1.000002", "1.000003", "1.000003.000.00.00.H55", "3.999999",
+)  # fmt: skip
 BY_SOAP = ("documents", "dossiers", "mail")
 
 
@@ -381,6 +385,7 @@ class Player(Duties):
         ]
         state = dossiers.hoso(
             key,
+            MaTTHC=PROCEDURES[(3 * number + len(status)) % len(PROCEDURES)],
             MaLinhVuc=("CT", "ct", "HT-01", "DD")[(number + len(status)) % 4],
             TrangThaiHoSo=status,
             NgayTiepNhan=day(received),

@@ -76,7 +76,7 @@ def rows(tx: Transaction, unit: str, period: str) -> dict[tuple[str, ...], tuple
 
 
 @pytest.mark.parametrize("close", [False, True])
-def test_each_unit_has_its_rows_and_the_province_has_units(tx: Transaction, close: bool) -> None:
+def test_each_unit_has_its_rows_and_the_province_has_principal_units(tx: Transaction, close: bool) -> None:
     put(tx, *HISTORY)
     for month in MONTHS if close else ():
         closing.close_month(tx, BOOK, "ii06a", month, month.end + timedelta(minutes=2), "an")
@@ -90,7 +90,11 @@ def test_each_unit_has_its_rows_and_the_province_has_units(tx: Transaction, clos
         ("S1", "HT"): (0, 1, 0, 1),
     }
     province = asked(tx, "T", "2026-12").count(AFTER)
-    assert not province.divided
+    assert {each.path for each in province.divided if each.unit} == {
+        ("Sở, ban, ngành", "S"),
+        ("Cấp xã", "X"),
+        ("Đơn vị khác", "T"),
+    }
     (mine,) = (row for row in province.rows if row.unit == "X")
     assert mine.numbers == asked(tx, "X", "2026-12").count(AFTER).total.numbers
     november = asked(tx, "X", "2026-11")

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
+from hub.report.form.service_list import read_service_list
 from hub.report.output import outputs
 from hub.store import transactions
 from hub.workload import unit_report
@@ -22,7 +23,7 @@ from tests.histories import comparing, office
 from tests.histories.comparing import Seen
 from tests.histories.playing import Player
 from tests.histories.provinces import Drawing, Size
-from tests.recount import calendar, cells, places
+from tests.recount import calendar, cells, places, services
 from tests.recount.results import bounds
 
 MERGED: dict[str, Any] = {"joins": True, "documents": 1.0, "dossiers": 1.5}
@@ -99,6 +100,36 @@ def compare(player: Player, wanted: list[tuple[str, str]]) -> Seen:
     return seen
 
 
+#: What the province offers: a service of each level, one that begins and one that ends, and one that has its own code here.
+SERVICES = """code,name,field,level,since,until
+1.000001,a,HT,full,,
+2.000815,b,CT,partial,,
+1.000002,c,HT,partial,,2026-02-10
+1.000002,c,HT,full,2026-02-20,
+1.000003,d,DD,other,,
+1.000003.000.00.00.H55,e,DD,full,2026-02-25,
+1.000009,f,DD,full,,
+"""
+
+
+def compare_services(player: Player, period: str) -> None:
+    """Compare how many services had a dossier, by level and field, with the second count."""
+    now, province = player.history.now, player.drawing.places()
+    book = attrs.evolve(office.book(), listed=read_service_list(SERVICES.encode(), "services.csv"))
+    again = comparing.recount(player.notebook, province, now)
+    for unit in ("H55", "H55.01"):
+        with places.standing(province), transactions.read_transaction(player.engine) as tx:
+            members = places.below(unit, bounds(period)[1])
+            table = services.used(again, SERVICES, members, period, now)
+            report = unit_report.resolve_report_sources(tx, unit, period, "dichvucong", book).count(now)
+        keys = ("services", "used", "used_online")
+        counted = {each.path: tuple(each.row.numbers[key] for key in keys) for each in report.divided}
+        assert {path: numbers for path, numbers in counted.items() if len(path) == 2} == table
+        assert tuple(report.total.numbers[key] for key in keys) == tuple(map(sum, zip(*table.values(), strict=True)))
+        if unit == "H55":
+            assert 0 < report.total.numbers["used"] <= len(table) + 2  # type: ignore[operator]
+
+
 STOCKS = {"edoc": ("processing", "overdue"), "ii06a": ("pending",), "dossiers": ("pending",)}
 
 
@@ -122,6 +153,8 @@ def check(engine: sa.Engine, drawing: Drawing, *, by_soap: bool) -> Seen:
     player = watched.player
     periods = comparing.periods(drawing.months, player.history.now)
     seen = compare(player, [(form, period) for period in periods for form in comparing.FORMS])
+    for period in periods:
+        compare_services(player, period)
     left = [each for period in drawing.months for each in stock_left(player, period)]
     assert left == [], "a stock is left in a unit that is no more"
     changed = [key for key, page in watched.closed.items() if watched.page(*key) != page]

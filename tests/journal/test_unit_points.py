@@ -18,9 +18,12 @@ from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.folder import FOLDER, read_form_folder
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_html_report, write_json_report
+from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.report.signed.declaring import split_declaration
+from hub.report.signed.template_workbook import write_template_workbook
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, unit_report
-from tests.declaring import declaration, octets
+from tests.declaring import declaration, filled, octets
 from tests.evidencing import FORMS, PERIOD, false, fill, found, members, resealed, written
 from tests.journal.test_closing import on, put
 from tests.journal.test_declarations import codes, take
@@ -175,6 +178,23 @@ def test_general_points_are_those_that_the_unit_above_declared_last(office):
     assert [code.partition(".")[0] for code in codes(refused)] == ["R"]
     (told,) = [each for each in sources(office).count(AFTER).declared if each.unit == UNIT]
     assert (told.sender, told.by, told.message) == ("H55", "Nguyễn Thị Lan", second.id)
+
+
+def test_general_points_of_many_units_are_declared_in_one_workbook(office):
+    put(office, *renamed(TOLD))
+    asked = sources(office, unit="H55")
+    points = {unit: Decimal(20) + place for place, unit in enumerate(asked.members[1:])}
+    assert len(points) > 1
+    empty = write_template_workbook(asked.form, asked.period, asked.members, asked.names)
+    workbook = filled(empty, {(unit, "general"): float(point) for unit, point in points.items()})
+    report = DeclaredReport(asked.form, asked.period, asked.members)
+    said = read_declared_workbook(workbook, report, declarations.read_unit_names(office, asked))
+    (kept,) = split_declaration(said, asked.form)
+    assert codes(take(office, kept, name="d1", by="any")) == []
+    for unit, point in points.items():
+        assert sources(office, unit=unit).count(AFTER).total.numbers["general"] == point
+    whole = sources(office, unit="H55").count(AFTER)
+    assert {row.unit: row.numbers["general"] for row in whole.rows} == {"H55": None, **points}
 
 
 def test_what_is_kept_of_declarations_is_bounded(office, monkeypatch):

@@ -229,12 +229,14 @@ def a_busy_town(town: Town) -> list[str]:
     return taken
 
 
+NUMBERS = "|".join(re.escape(form.number) for form in FORMS if form.number) or "-"
 #: On the console: names of units, of the hub (“Tỉnh”), of users, partners and files; subjects; an official's name.
 SHOWN = (
     UNIT_NAMES,
     CODE,
     SHA256,
     FORM_IDS,
+    NUMBERS,
     r"\bTỉnh\b",
     r"\b(?:sotttt|vpub)\b",
     r"V/v kết nối",
@@ -405,7 +407,6 @@ def test_the_fault_of_each_error(soap: str) -> None:
 # --- reports --------------------------------------------------------------------------------------------------------------
 
 #: In a report: names of units, codes, the ids and official numbers of forms, the number of a section, a hash.
-NUMBERS = "|".join(re.escape(form.number) for form in FORMS if form.number) or "-"
 WRITTEN = (UNIT_NAMES, CODE, NUMBERS, FORM_IDS, SHA256, r"\bSHA-256\b", r"\bI[IVX]*\b", r"\b(?:min|max)\(")
 
 

@@ -280,6 +280,7 @@ II06A: dict[str, Rule] = {
     "pending_overdue": lambda view: view.pending(overdue=True),
     "taken_over": lambda view: view.inside("taken-over", "handed-over"),
 }
+THUTUC: dict[str, Rule] = {name: II06A[name] for name in ("received_online", "received_direct")}
 BTP07A: dict[str, Rule] = {
     "received_direct": lambda view: [one for one in view.inside("received") if one.said["channel"] in ("direct", "")],
     "received_online_full": lambda view: view.inside("received", channel="online", level="full"),
@@ -398,6 +399,7 @@ WORK_DOSSIERS: dict[str, Rule] = {
 FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
     "dossiers": ("dossiers", DOSSIERS),
     "ii06a": ("dossiers", II06A),
+    "thutuc": ("dossiers", THUTUC),
     "congviec": ("work", WORK),
     "congviec-hoso": ("dossiers", WORK_DOSSIERS),
     "mail": ("mail", MAIL),
@@ -416,6 +418,7 @@ SUMS = {
     ("congviec", "total_converted"): ("carried_over_converted", "assigned_converted"),
     ("dossiers", "total"): ("received", "carried_over", "taken_over"),
     ("dossiers", "pending"): ("pending_in_time", "pending_overdue"),
+    ("thutuc", "received"): ("received_online", "received_direct"),
     ("ii06a", "received"): ("received_online", "received_direct", "carried_over", "taken_over"),
     ("ii06a", "settled"): ("settled_early", "settled_on_time", "settled_late"),
     ("ii06a", "pending"): ("pending_in_time", "pending_overdue"),
@@ -431,11 +434,12 @@ SUMS = {
     ("btp07a", "awaiting"): ("awaiting_in_time", "awaiting_overdue"),
 }  # fmt: skip
 #: The forms whose row of a unit is divided: with what a thing begins, and what is told with it that divides the row.
-DIVIDED = {"ii06a": (BEGUN, "field"), "congviec": (("assigned",), "officer")}
-BY_DAY = ("dossiers", "ii06a", "btp07a", "congviec", "congviec-hoso", "mail", "links")
+DIVIDED = {"ii06a": (BEGUN, "field"), "thutuc": (BEGUN, "procedure"), "congviec": (("assigned",), "officer")}
+BY_DAY = ("dossiers", "ii06a", "thutuc", "btp07a", "congviec", "congviec-hoso", "mail", "links")
 SINGLE = (
     "dossiers",
     "ii06a",
+    "thutuc",
     "btp07a",
     "congviec-hoso",
 )  #: what a unit tells later of the days of one thing corrects them

@@ -70,7 +70,6 @@ class Graded:
 
 
 Column = Taken | Share | Sum | Points | Worked | Declared | Graded
-NOTHING = Decimal("0.00")
 _QUARTER = Decimal("0.25")
 _HANDLED = ("ended_in_time", "ended_late", "open_in_time", "open_late")
 
@@ -113,28 +112,31 @@ FORMS: dict[str, dict[str, Column]] = {
         "synced": Taken("dossiers", "received_synced"),
         "sync_ratio": Share(("synced",), ("received_new",)),
         **{column: Taken("dossiers", column) for column in _HANDLED},
-        "on_time_ratio": Share(("ended_in_time", "open_in_time"), _HANDLED, NOTHING),
+        "on_time_ratio": Share(("ended_in_time", "open_in_time"), _HANDLED),
         "finished_timed": Taken("dossiers", "finished_timed"),
         "days_taken": Taken("dossiers", "days_taken"),
+        "mean_days": Worked(
+            ("days_taken", "finished_timed"), lambda days, dossiers: days / dossiers, divided="finished_timed"
+        ),
         "online": Taken("ii06a", "received_online"),
         "direct": Taken("ii06a", "received_direct"),
-        "online_ratio": Share(("online",), ("online", "direct"), NOTHING),
+        "online_ratio": Share(("online",), ("online", "direct")),
         "online_score": Points("online_ratio", 50, 100),
         "charged": Taken("dossiers", "received_charged"),
         "paid_online": Taken("dossiers", "received_paid_online"),
-        "paid_ratio": Share(("paid_online",), ("charged",), NOTHING),
+        "paid_ratio": Share(("paid_online",), ("charged",)),
         "finished": Taken("dossiers", "finished_done"),
         "with_result": Taken("dossiers", "finished_with_result"),
-        "result_ratio": Share(("with_result",), ("finished",), NOTHING),
+        "result_ratio": Share(("with_result",), ("finished",)),
         "digitised": Taken("dossiers", "finished_digitised"),
-        "digitised_ratio": Share(("digitised",), ("finished",), NOTHING),
+        "digitised_ratio": Share(("digitised",), ("finished",)),
         "reused": Taken("dossiers", "received_reused"),
-        "reused_ratio": Share(("reused",), ("received_new",), NOTHING),
+        "reused_ratio": Share(("reused",), ("received_new",)),
         "from_store": Taken("dossiers", "received_from_store"),
-        "store_ratio": Share(("from_store",), ("received_new",), NOTHING),
+        "store_ratio": Share(("from_store",), ("received_new",)),
         "identified": Taken("dossiers", "received_identified"),
-        "identified_ratio": Share(("identified",), ("received_new",), NOTHING),
-        "overdue_ratio": Share(("ended_late", "open_late"), _HANDLED, NOTHING),
+        "identified_ratio": Share(("identified",), ("received_new",)),
+        "overdue_ratio": Share(("ended_late", "open_late"), _HANDLED),
     },
     "tthc": {
         "received_online": Sum(("received_online_full", "received_online_partial", "received_online_other")),

@@ -253,6 +253,7 @@ def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[To
     said = {
         "channel": CHANNELS.get(_text(state, "KenhThucHien"), ""),
         "field": field(_text(state, "MaLinhVuc")),
+        "procedure": field(_text(state, "MaTTHC")),
         "level": LEVELS.get(_text(state, "MucDoTrucTuyen"), ""),
         "place": "elsewhere" if _text(state, "PhiDiaGioi") == "1" else "",
     }

@@ -188,6 +188,22 @@ def below(code: str, ends: datetime) -> list[str]:
     return found
 
 
+def province() -> str:
+    return _standing[-1].province
+
+
+def rows(members: list[str]) -> dict[str, list[str]]:
+    """Return the rows of the table that the province signs: itself, and each unit directly below it with all below that.
+
+    These provinces have no districts, in which a commune would have a row of its own.
+    """
+    found: dict[str, list[str]] = {}
+    for unit in members:
+        top, *_ = [each for each in reversed(_line(unit)) if each != province()] or [province()]
+        found.setdefault(top, []).append(unit)
+    return found
+
+
 def _line(unit: str | None) -> list[str]:
     line = []
     while unit is not None:

@@ -302,6 +302,6 @@ def test_a_form_with_columns_that_belong_to_no_key_cannot_divide_its_rows() -> N
 def test_the_place_of_a_unit_in_the_tree_chooses_its_rows() -> None:
     plan = FORM.rows
     assert plan is not None
-    assert plan.choose(has_below=True, has_above=False) == ("unit",)
+    assert plan.choose(has_below=True, has_above=False) == ("principal",)
     assert plan.choose(has_below=True, has_above=True) == ("unit", "field")
     assert plan.choose(has_below=False, has_above=True) == plan.choose(has_below=False, has_above=False) == ("field",)

@@ -290,6 +290,17 @@ def test_a_page_says_each_formula_with_the_unit_s_numbers_and_who_declared():
     ]
 
 
+def test_a_unit_without_work_has_one_line_of_workings_unless_something_was_declared_for_it():
+    idle = report({"B": (0, 0), "C": (1550, 1200)})
+    said = [each.says for each in write_workings(idle, NAMES, Language.EN) if each.unit == "B"]
+    assert said == [f"{NAMES['B']}: nothing to work out: no work in the period, and nothing declared"]
+    assert len([each for each in write_workings(idle, NAMES, Language.EN) if each.unit == "C"]) == 5
+    declared = report({"B": (0, 0)}, figure("B", 2850))
+    assert len([each for each in write_workings(declared, NAMES, Language.EN) if each.unit == "B"]) == 5
+    (line,) = write_workings(report({"B": (0, 0)}), NAMES)
+    assert line.says == "không có gì để tính: trong kỳ không có việc và không có số khai"
+
+
 def test_csv_and_workbook_name_the_grade_and_the_workbook_computes_it_live():
     lines = write_csv_report(EXAMPLE, NAMES).decode("utf-8-sig").splitlines()
     assert lines[-1].endswith(",3.00,3.00,100.00,70.00,28.50,98.50,Xuất sắc")

@@ -208,7 +208,7 @@ def test_the_total_is_the_sum_of_the_sections_and_no_unit_is_in_two(cells):
 
 # Forms that take their numbers from others
 
-DERIVED = [each for each in read_form_folder() if not each.service]
+DERIVED = [each for each in read_form_folder() if not each.service and not each.counts_services]
 
 
 def test_the_summary_the_indicators_and_the_health_take_their_numbers_from_other_forms():

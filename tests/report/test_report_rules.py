@@ -142,7 +142,7 @@ CHANGES = [
     ("tonghop", cell(ROW, "dossiers_in_time"), "12.34", "row-ratio-dossiers_in_time", "A.1", "dossiers_in_time"),
     ("tonghop", cell(TOTAL, "accounts_share"), "", "total-ratio-accounts_share", "total", "accounts_share"),
     ("tonghop", cell(ROW, "mail_sent"), "5", "total-sum-mail_sent", "total", "mail_sent"),
-    ("qd766", cell(ROW, "online_score"), "0.01", "row-score-online_score", "A.1", "online_score"),
+    ("qd766", cell(ROW, "online_score"), "12.34", "row-score-online_score", "A.1", "online_score"),
     ("nd335", cell(ROW, "quality"), "12.34", "row-expression-quality", "A.1", "quality"),
     ("nd335", cell(ROW, "points"), "12.3", "row-places-points", "A.1", "points"),
     ("nd335", cell(ROW, "grade"), "4", "row-grade-grade", "A.1", "grade"),

@@ -151,6 +151,8 @@ def show_short_form(
     explain: str | None,
     row: str | None,
     divided: str | None,
+    by: str | None,
+    opened: str | None,
     revision: int | None,
     reason: str,
     only_facts: bool,
@@ -164,9 +166,9 @@ def show_short_form(
     else:
         assert unit is not None
         assert period is not None
-        rows = (row, divided)
+        of, rows = (row, divided), (by, opened)
         print_report(
-            screen, unit, period, form, kind, output, explain, rows, reason, charted=charted, revision=revision
+            screen, unit, period, form, kind, output, explain, of, rows, reason, charted=charted, revision=revision
         )
 
 

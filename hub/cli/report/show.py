@@ -67,6 +67,22 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help=t("With --explain: only the row of this value, such as a field; of two values joined by |."),
         ),
         click.option(
+            "--rows",
+            "by",
+            type=click.Choice(["unit", "principal"]),
+            help=t(
+                "A row for each unit, or for each department and commune with the units below it; default: as the form says."
+            ),
+        ),
+        click.option(
+            "--open",
+            "opened",
+            metavar="CODE",
+            help=t(
+                "The units that the row of this department or commune sums up; with --explain: the messages behind it."
+            ),
+        ),
+        click.option(
             "--revision",
             type=click.IntRange(min=1),
             help=t("Show a closed report as it was in this revision (csv, html, json)."),
@@ -99,6 +115,8 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "lienthong report show H55 2026-Q4 --explain received",
     "lienthong report show H55 2026-Q4 --explain received --unit H55.13",
     "lienthong report show H55.13 2026-12 --form ii06a --explain received --row TP-HT",
+    "lienthong report show H55 2026-12 --form tonghop --rows principal",
+    "lienthong report show H55 2026-12 --form ii06a --open H55.13 --explain received",
     "lienthong report show H55 2026-12 --format xml -o bao-cao.xml",
     'lienthong report show H55 2026-12 --format xml --reason "bị trả lại" -o bao-cao.xml',
 )
@@ -117,11 +135,15 @@ def show_report(
     explain: str | None,
     row: str | None,
     divided: str | None,
+    by: str | None,
+    opened: str | None,
     revision: int | None,
     reason: str,
 ) -> None:
-    rows = (row, divided)
-    print_report(screen, unit, period, form, kind, output, explain, rows, reason, charted=charted, revision=revision)
+    of, rows = (row, divided), (by, opened)
+    print_report(
+        screen, unit, period, form, kind, output, explain, of, rows, reason, charted=charted, revision=revision
+    )
 
 
 @command(
@@ -173,6 +195,7 @@ def print_report(
     output: Path | None,
     explain: str | None,
     of: tuple[str | None, str | None],
+    rows: tuple[str | None, str | None],
     reason: str,
     *,
     charted: bool,
@@ -182,7 +205,8 @@ def print_report(
 
     *kind* is the format (None: JSON under `--json`, else CSV). With *explain*, a column, the facts behind it are
     printed instead; *of* limits them to the row of a unit code, and to the divided row with an address. *reason* makes the XML of an ended
-    period a new revision. *revision*: the closed report as it was in that revision, of which no facts can be listed.
+    period a new revision. *rows*: the rows instead of those of the form, and the row that is opened (`RowChoice`); not
+    for XML, which is sealed as the form says. *revision*: the closed report as it was in that revision, of which no facts can be listed.
     """
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.report.declared import read_report_sources
@@ -194,6 +218,7 @@ def print_report(
     from hub.workload.unit_report import ReportWithEvidence, count_neighbour_reports
 
     check_column(explain, of)
+    _check_rows(kind, rows, charted=charted)
     on_screen = output is None and explain is None and _shows()
     kind = choose_format(screen, kind, charted=charted, on_screen=on_screen)
     if revision is not None and (explain is not None or kind in _FILES):
@@ -205,6 +230,7 @@ def print_report(
     forms = book.read_book(config.reports)
     with open_journal(config, counts=forms.services(form)) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, forms, revision)
+        asked = _choose_rows(tx, asked, *rows)
         if explain is not None:
             row = None if of[0] is None else unit_registry.resolve_unit_code(tx, of[0], asked.period.last)
             _explain(screen, tx, asked, explain, (row, of[1]), now)
@@ -212,7 +238,8 @@ def print_report(
         if kind == "paper":
             _write(screen, _written_on_paper(asked, forms, now), output)
             return
-        given = given_paper.read_given_paper(tx, asked, forms.trust) if kind in _PAPER and revision is None else None
+        as_given = kind in _PAPER and revision is None and not any(rows)
+        given = given_paper.read_given_paper(tx, asked, forms.trust) if as_given else None
         if given is not None:
             _write(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
             return
@@ -234,6 +261,27 @@ def print_report(
                 why = unready.problem.detail
                 raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
             _write(screen, content, output)
+
+
+def _check_rows(kind: str | None, rows: tuple[str | None, str | None], *, charted: bool) -> None:
+    """Raise `UsageError` for rows that are not those of the form where a report has those only."""
+    by, opened = rows
+    if kind == "xml" and any(rows):
+        raise click.UsageError(t("the sealed report has the rows of its form"))
+    if opened is not None and (by is not None or charted):
+        raise click.UsageError(t("--open goes with neither --rows nor --charts"))
+
+
+def _choose_rows(tx: "Transaction", asked: "ReportSources", by: str | None, opened: str | None) -> "ReportSources":
+    """Return *asked* with the rows of `--rows` and `--open`. Raises `CommandStop` if there is no row to be opened."""
+    from hub.journal import unit_registry
+    from hub.workload.unit_report import RowChoice
+
+    unit = None if opened is None else unit_registry.resolve_unit_code(tx, opened, asked.period.last)
+    try:
+        return asked.choose_rows(RowChoice(by=by, opened=unit))
+    except KeyError:
+        raise CommandStop(t("the report has no row {row}", row=opened), NOT_FOUND) from None
 
 
 def _note_changes(screen: Screen, counted: "Report", asked: "ReportSources") -> None:

@@ -2,7 +2,9 @@
 
 /reports?form=F&unit=U&period=P              redirects to
 /reports/FORM/UNIT/PERIOD[?revision=N]       the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
-/reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
+                         [?rows=unit]        with a row for each unit, or (principal) each principal unit
+                         [?open=UNIT]        the units in the row of a principal unit
+/reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number; [?open=UNIT] of the row of a principal unit
 /declarations/FORM/UNIT/PERIOD               the unit's declaration beside the count; by POST a new one
 /declarations/FORM/UNIT/PERIOD.xlsx          the workbook for a declaration
 /signing/FORM/UNIT/PERIOD                    the state of the report; by POST the signed one
@@ -48,6 +50,7 @@ from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import closing, declarations, submission
 from hub.workload.revisions import EarlyStep
+from hub.workload.unit_report import RowChoice
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,8 +109,9 @@ class ReportPages:
         book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
         words = (visit.session.user, book, form, unit, period, visit.now)
         revision = reading.read_revision_number(visit.asked.query.get("revision", ""))
+        rows = _read_rows(visit.asked)
         counted, stands = await self._counted(
-            visit, form, standing.count_report_with_standing, *words, charted=charted, revision=revision
+            visit, form, standing.count_report_with_standing, *words, charted=charted, revision=revision, rows=rows
         )
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: redirect to the report's only address
@@ -147,7 +151,12 @@ class ReportPages:
                 "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
                 "periods": shown.periods,
-                "kinds": reading.list_file_kinds(book, found.form, found.period) if found.is_newest else (),
+                "kinds": reading.list_file_kinds(book, found.form, found.period)
+                if found.is_newest and rows.opened is None
+                else (),
+                "rows": rows,
+                "has_principals": not found.form.counts_services
+                and any(code != principal for code, principal in found.principals.items()),
                 "standing": stands,
                 "needs_drafter": self._needs_drafter(form),
                 "may": visit.session.user.may(Permission.SIGN),
@@ -160,7 +169,8 @@ class ReportPages:
         if kind not in reading.KINDS:
             raise refuse_as_absent()
         step = reading.write_report_file
-        made = await self._counted_report(visit, step, form, unit, period, kind, visit.asked.language)
+        rows = _read_rows(visit.asked)
+        made = await self._counted_report(visit, step, form, unit, period, kind, visit.asked.language, rows)
         content = made.content
         if not isinstance(content, bytes):
             identity = self._live.config.identity
@@ -173,7 +183,8 @@ class ReportPages:
     async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> ConsoleResponse:
         query, user = visit.asked.query, visit.session.user
         after = reading.FactCursor.parse(query["after"]) if "after" in query else None
-        row, divided, address = query.get("unit"), query.get("row"), (form, unit, period, column)
+        row, divided, opened = query.get("unit"), query.get("row"), query.get("open")
+        address = (form, unit, period, column)
         behind = await self._counted(
             visit,
             form,
@@ -184,17 +195,19 @@ class ReportPages:
             (row, divided),
             after,
             visit.now,
+            opened,
         )
         found = behind.asked
 
         def place(cursor: str | None) -> str:
-            return layout.build_page_path("reports", *address, unit=row, row=divided, after=cursor)
+            return layout.build_page_path("reports", *address, unit=row, open=opened, row=divided, after=cursor)
 
         said = {
             "form": found.form,
             "period": found.period,
             "unit": found.members[0],
-            "row": row or found.members[0],
+            "row": row or opened or found.members[0],
+            "opened": opened,
             "family": row is None and len(found.members) > 1,
             "divided": behind.row_name,
             "column": found.form.column(column),
@@ -384,6 +397,10 @@ class ReportPages:
     ) -> T:
         """Read what a report needs from the journal, which may be a large amount."""
         return await self._turns.count(visit.session.user.name, visit.asked.wanted, form, step, *words, **named)
+
+
+def _read_rows(asked: ConsoleRequest) -> RowChoice:
+    return reading.read_row_choice(asked.query.get("rows", ""), asked.query.get("open", ""))
 
 
 def _chosen(asked: ConsoleRequest) -> ConsoleResponse:

@@ -188,7 +188,7 @@ def take_changed_cells(form: Form, base: str, cells: Sequence[ChangedCell]) -> I
     """Yield the cells of *form* that it takes from the changed *cells* of the form *base*."""
     changed = {each.column: each for each in cells}
     for column in form.columns:
-        if column.taken is not None and column.taken[0] == base and column.taken[1] in changed:
+        if column.taken is not None and column.least is None and column.taken[0] == base and column.taken[1] in changed:
             cell = changed[column.taken[1]]
             was, now = (_scale(column, each) for each in (cell.was, cell.now))
             yield attrs.evolve(cell, column=column.key, heading=_name(form, column.key), was=was, now=now)

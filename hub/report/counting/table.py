@@ -14,7 +14,7 @@ from hub.report.counting import deriving, division
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import COUNTING, DividedRow, Report, Row
 from hub.report.counting.division import BEYOND, UNDIVIDED, UNSTATED, Values
-from hub.report.form.form import UNIT, Check, Form, Wording
+from hub.report.form.form import OF_UNITS, PRINCIPAL, UNIT, Check, Form, Wording
 
 _BEYOND = phrase("Others, beyond {most} rows", most=division.MOST)
 _UNDIVIDED = phrase("Not divided: closed before rows were divided")
@@ -64,6 +64,12 @@ def _find_path(by: Sequence[str], unit: str, values: Values) -> Values:
     return tuple(unit if name == UNIT else next(rest) for name in by)
 
 
+def split_path(by: Sequence[str], path: Values) -> tuple[str, Values]:
+    """Return the unit in *path* ("": of all units), and the values of attributes in it. *by*: its dimensions."""
+    unit = next((value for name, value in zip(by, path, strict=False) if name in (UNIT, PRINCIPAL)), "")
+    return unit, tuple(value for name, value in zip(by, path, strict=False) if name not in OF_UNITS)
+
+
 def _write_rows(
     report: Report,
     by: Sequence[str],
@@ -80,8 +86,7 @@ def _write_rows(
         return said
 
     for path in sorted(found, key=order):
-        unit = next((value for name, value in zip(by, path, strict=False) if name == UNIT), "")
-        values = tuple(value for name, value in zip(by, path, strict=False) if name != UNIT)
+        unit, values = split_path(by, path)
         yield DividedRow(
             path=path,
             unit=unit,

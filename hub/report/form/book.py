@@ -18,6 +18,7 @@ from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Form
 from hub.report.form.layout import Layout, read_layout_folder
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
+from hub.report.form.service_list import PublicService, load_service_list
 from hub.report.form.workdays import Due, Workdays, load_workdays
 from hub.security.attesting import AttestationTrust
 
@@ -43,6 +44,7 @@ class Book:
     tellers: tuple[Teller, ...] = ()  #: the partners whose messages are counted
     layouts: tuple[Layout, ...] = ()  #: how workbooks of forms stand
     trust: AttestationTrust | None = None  #: by which attestations of closed months are believed; None: it is not known
+    listed: tuple[PublicService, ...] = ()  #: the province's list of public services
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how it is pickled and copied."""
@@ -110,6 +112,7 @@ def read_book(reports: ReportSettings) -> Book:
     found: tuple[Form, ...] = ()
     calendar: Workdays | None = None
     layouts: tuple[Layout, ...] = ()
+    listed: tuple[PublicService, ...] = ()
     mistakes: list[Mistake] = []
     try:
         found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets, countable=reports.countable)
@@ -136,6 +139,18 @@ def read_book(reports: ReportSettings) -> Book:
                 phrase("a calendar"),
             )
         )
+    try:
+        listed = load_service_list(reports.services)
+    except ConfigurationFault as fault:
+        mistakes += fault.mistakes
+    except OSError as error:
+        mistakes.append(
+            Mistake(
+                "hub.toml: reports.services",
+                phrase("cannot be read: {error}", error=name_system_error(error)),
+                phrase("a list of public services"),
+            )
+        )
     if mistakes or calendar is None:
         raise ConfigurationFault(mistakes)
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
@@ -151,6 +166,7 @@ def read_book(reports: ReportSettings) -> Book:
             reports.tellers,
             layouts,
             reports.trust,
+            listed,
         )
     )
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
-from hub.report.form.form import Form
+from hub.report.form.form import PROCEDURE, Form
 from hub.report.form.toml import choose_rule_set, read_form_toml
 from hub.report.form.toml_table import one_of
 from hub.services import CountableFacts, list_adapter_services
@@ -80,6 +80,11 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
     for column in form.columns:
         if column.taken is None:
             continue
+        if (column.least is None) is form.counts_services:
+            place = f"{form.id}: column {column.key}: least"
+            yield Mistake(
+                place, phrase("is missing"), phrase("0 or 1: a form counts services in all columns that it takes")
+            )
         base, key = column.taken
         versions = [other for other in others if other.id == base and overlap_forms(form, other)]
         place = f"{form.id}: column {column.key}"
@@ -90,6 +95,12 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
                 phrase("is {base}", base=repr(base)),
                 phrase("a form that counts and is in force on the same days: {known}", known=known),
             )
+        elif column.least is not None and not all(map(_divides_by_procedure, versions)):
+            yield Mistake(
+                f"{place}: form",
+                phrase("is {base}", base=repr(base)),
+                phrase("a form that divides its rows by procedure"),
+            )
         elif not all(key in {each.key for each in other.columns if each.is_whole} for other in versions):
             fit = " ".join(sorted({each.key for other in versions for each in other.columns if each.is_whole}))
             yield Mistake(
@@ -97,6 +108,10 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
                 phrase("is {key}", key=repr(key)),
                 phrase("a column of {base} that is a whole number: {fit}", base=base, fit=fit),
             )
+
+
+def _divides_by_procedure(form: Form) -> bool:
+    return PROCEDURE in form.divides_by
 
 
 def overlap_forms(one: Form, other: Form) -> bool:

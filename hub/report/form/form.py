@@ -234,6 +234,8 @@ class Column:
     revised: tuple[str, ...] = ()  #: happening: the attributes that name the thing, its part and its revision
     sum: tuple[str, ...] = ()  #: formula: the columns that are added up
     taken: tuple[str, str] | None = None  #: taken: the form, and its column
+    #: taken: instead of the other form's number, how many public services have at least so many of it
+    least: int | None = None
     part: tuple[str, ...] = ()  #: ratio: the columns of the numerator, added up
     whole: tuple[str, ...] = ()  #: ratio: the columns of the denominator, added up
     empty: EmptyRatio = EmptyRatio.NONE  #: ratio: its value when the denominator is zero
@@ -385,8 +387,16 @@ class Sorting:
         return not (self.starts or self.levels or self.kinds)
 
 
-#: The dimension of rows that stand for units. Any other dimension is an attribute of facts.
+#: The dimension of rows that stand for units.
 UNIT = "unit"
+#: The dimension of rows that stand for principal units and what is below them (`hub.report.counting.principals`).
+PRINCIPAL = "principal"
+#: The dimension of the headings over such rows: a section of the form.
+SECTION = "section"
+#: The dimension of rows that stand for levels of public services, and the attribute that names the procedure of a dossier.
+LEVEL, PROCEDURE = "level", "procedure"
+#: The dimensions that are no attributes of facts.
+OF_UNITS = (UNIT, PRINCIPAL, SECTION)
 
 
 @attrs.frozen(kw_only=True)
@@ -407,7 +417,7 @@ class RowPlan:
         """The attributes by which the row of each unit is divided, outermost first. Each table divides by these or by
         the first of them.
         """
-        divided = (tuple(one for one in by if one != UNIT) for by in (self.top, self.between, self.alone))
+        divided = (tuple(one for one in by if one not in OF_UNITS) for by in (self.top, self.between, self.alone))
         return max(divided, key=len)
 
     def choose(self, *, has_below: bool, has_above: bool) -> tuple[str, ...]:
@@ -518,6 +528,11 @@ class Form:
     def bases(self) -> tuple[str, ...]:
         """The forms from which it takes numbers, each once."""
         return tuple(dict.fromkeys(column.taken[0] for column in self.columns if column.taken))
+
+    @property
+    def counts_services(self) -> bool:
+        """Whether its columns count public services, out of what another form counts by procedure."""
+        return any(column.least is not None for column in self.columns)
 
     def is_in_force(self, on: date) -> bool:
         """Tell whether this version is in force on the day *on*."""

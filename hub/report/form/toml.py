@@ -17,6 +17,8 @@ from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import (
     MILESTONES,
     MOST_SERIES,
+    OF_UNITS,
+    PRINCIPAL,
     UNIT,
     WORKED_OUT,
     Chart,
@@ -385,17 +387,21 @@ def _rows(
     """
     entry = table.table("rows")
     entry.only(("top", "between", "alone", "of", "unstated"))
-    known = None if counted.attributes is None else [UNIT, *sorted(counted.attributes)]
+    known = None if counted.attributes is None else [UNIT, PRINCIPAL, *sorted(counted.attributes)]
     told = {word: entry.texts(word, known) or (UNIT,) for word in ("top", "between", "alone")}
     plan = RowPlan(
         **told,
         of=entry.text("of") if "of" in entry else "",
-        unstated=read_wording(entry.table("unstated"), parameters),
+        unstated=read_wording(entry.table("unstated"), parameters) if "unstated" in entry else Wording("", ""),
     )
+    if plan.attributes and "unstated" not in entry:
+        entry.wrong("unstated", phrase("is missing"), phrase("the name of the row of facts that state nothing"))
     if plan.of and counted.milestones is not None and plan.of not in counted.milestones:
         entry.wrong("of", phrase("is {of}", of=repr(plan.of)), one_of(sorted(counted.milestones)))
     for word, by in told.items():
-        divided = tuple(one for one in by if one != UNIT)
+        divided = tuple(one for one in by if one not in OF_UNITS)
+        if PRINCIPAL in by and len(by) > 1:
+            entry.wrong(word, phrase("is {words}", words=" ".join(by)), phrase("`principal` alone"))
         if len(set(by)) < len(by) or len(by) > _DEEPEST:
             entry.wrong(word, phrase("names {count}", count=len(by)), phrase("one or two different dimensions"))
         elif divided != plan.attributes[: len(divided)]:

@@ -75,7 +75,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "lacking",
         "without",
     ),
-    ColumnKind.TAKEN: ("form", "column", "decimals"),
+    ColumnKind.TAKEN: ("form", "column", "decimals", "least"),
     ColumnKind.FORMULA: ("sum",),
     ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
     ColumnKind.SCORE: ("of", "full_at", "points"),
@@ -118,6 +118,7 @@ def read_column(
         group=read_wording(table.table("group"), parameters) if "group" in table else None,
         sum=table.texts("sum"),
         taken=(table.text("form"), table.text("column")) if kind is ColumnKind.TAKEN else None,
+        least=_least(table) if kind is ColumnKind.TAKEN else None,
         part=table.texts("part"),
         whole=table.texts("whole"),
         empty=table.choice("empty", EmptyRatio) or EmptyRatio.NONE,
@@ -239,6 +240,14 @@ def _rule(
     if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
         table.wrong("", phrase("has neither or both of milestones and furthest"), phrase("one of the two"))
     return rule
+
+
+def _least(table: FormTable) -> int | None:
+    value = table.words.get("least")
+    if value not in (None, 0, 1) or isinstance(value, bool):
+        table.wrong("least", describe_found(value), phrase("0 or 1"))
+        return None
+    return value if isinstance(value, int) else None
 
 
 def _conditions(table: FormTable, counted: CountedService, holds: bool) -> tuple[Condition, ...]:

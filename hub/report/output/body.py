@@ -12,12 +12,14 @@ from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.division import BEYOND, SEPARATOR, UNDIVIDED, UNSTATED, Values
-from hub.report.form.form import UNIT
+from hub.report.form.form import LEVEL, PRINCIPAL, SECTION, UNIT
 from hub.report.output.words import name_row_unit, write_roman
 
 _TOTAL = phrase("Total")
 _DIMENSIONS = {
     UNIT: phrase("Unit"),
+    PRINCIPAL: phrase("Unit, with the units below it"),
+    LEVEL: phrase("Level of service"),
     "field": phrase("Field of work"),
     "procedure": phrase("Procedure"),
     "officer": phrase("Officer"),
@@ -46,6 +48,7 @@ class Printed:
     unit: str | None = None  #: the unit whose facts are behind it; None: of all units
     values: Values | None = None  #: the values of the facts behind it (`division`); None: of all values
     opens: bool = True  #: whether its facts can be listed
+    has_below: bool = False  #: whether it is the row of a principal unit, in which units below `unit` are counted too
 
     @property
     def address(self) -> str | None:
@@ -100,11 +103,14 @@ def _arrange_divided(report: Report, names: Mapping[str, str], language: Languag
         heading = len(each.path) < len(report.by)
         section, place = (section + 1, 0) if heading else (section, place + 1)
         code = each.path[-1]
-        if report.by[len(each.path) - 1] == UNIT:
+        dimension = report.by[len(each.path) - 1]
+        if dimension in (UNIT, PRINCIPAL):
             name = names.get(code, code)
         else:
             name = code if each.name is None else each.name.say(language)
-            code = "" if code in (UNSTATED, BEYOND, UNDIVIDED) or code == name else code
+            code = (
+                "" if dimension in (SECTION, LEVEL) or code in (UNSTATED, BEYOND, UNDIVIDED) or code == name else code
+            )
         yield Printed(
             mark=LineMark.SECTION if heading else LineMark.UNIT,
             row=each.row,
@@ -114,13 +120,15 @@ def _arrange_divided(report: Report, names: Mapping[str, str], language: Languag
             section=section,
             unit=each.unit or None,
             values=each.values or None,
-            opens=BEYOND not in each.values,
+            opens=dimension != SECTION and BEYOND not in each.values and report.by[0] != LEVEL,
+            has_below=dimension == PRINCIPAL,
         )
 
 
 def write_dimensions(by: Sequence[str], language: Language = Language.VI) -> str:
     """Return the heading over the names of rows that the dimensions *by* make: `Lĩnh vực`."""
-    return " / ".join(translate(_DIMENSIONS[name], language) if name in _DIMENSIONS else name for name in by)
+    named = [name for name in by if name != SECTION]
+    return " / ".join(translate(_DIMENSIONS[name], language) if name in _DIMENSIONS else name for name in named)
 
 
 def write_check_findings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[str, ...]:

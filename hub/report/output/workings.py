@@ -23,6 +23,7 @@ _SAID = phrase("declared by {unit} ({code}), received {at}, message {message}")
 _NAMED = phrase("declared by {unit} ({code}), {by}, received {at}, message {message}")
 _UNDECLARED = phrase("not declared")
 _LESS = phrase("less than {limit}")
+_NOTHING = phrase("nothing to work out: no work in the period, and nothing declared")
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +38,7 @@ class Working:
 
 def write_workings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[Working, ...]:
     """Return the workings of each unit's row, in the order of rows and columns. Of a report with more than `MOST_UNITS`
-    rows: the formulas and the limits of grades alone. None for a form without formulas, grades and declared figures.
+    rows: the formulas and the limits of grades alone. A unit without any number has one line. None for a form without formulas, grades and declared figures.
     """
     told = {(figure.unit, figure.column): figure for figure in report.declared}
     shown = [column for column in report.form.columns if _is_shown(column)]
@@ -48,6 +49,10 @@ def write_workings(report: Report, names: Mapping[str, str], language: Language 
     found: list[Working] = []
     for row in report.rows:
         before = "" if alone else f"{name_row_unit(row, names)}: "
+        if shown and not any(row.numbers.values()) and not any(unit == row.unit for unit, _ in told):
+            says = before + translate(_NOTHING, language)
+            found.append(Working(unit=row.unit, column=shown[0].key, says=says))
+            continue
         for column in shown:
             figure = told.get((row.unit, column.key))
             says = before + _write(report.form, column, row, figure, names, language)

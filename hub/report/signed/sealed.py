@@ -32,6 +32,7 @@ from hub.report.counting.marks import (
     require_untampered,
 )
 from hub.report.counting.sections import sum_subtotal
+from hub.report.counting.table import split_path
 from hub.report.form.form import UNIT, Check, Column, ColumnKind, Declarer, EmptyRatio, Form, Grade, Wording
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
@@ -233,12 +234,11 @@ def _by(root: etree._Element) -> tuple[str, ...]:
 
 def _divided(said: etree._Element, form: Form, by: tuple[str, ...]) -> DividedRow:
     path = tuple(each.text or "" for each in said.iterfind(_tag("Value")))
-    places = list(zip(by, path, strict=False))
-    unit = next((value for name, value in places if name == UNIT), "")
+    unit, values = split_path(by, path)
     return DividedRow(
         path=path,
         unit=unit,
-        values=tuple(value for name, value in places if name != UNIT),
+        values=values,
         name=None if said.find(_tag("Name")) is None else _wording(said, "Name"),
         row=_row(said, form, unit),
     )
