@@ -196,7 +196,7 @@ def test_what_is_given_out_to_be_signed_is_printed_with_the_table(written: Trans
     kept = submission.issue_report(written, province(), counted, reason="", by="clerk", now=NOW)
     again = submission.issue_report(written, province(), counted, reason="", by="clerk", now=NOW)
     assert (again.message.id, again.said.report.divided) == (kept.message.id, counted.report.divided)
-    given = given_paper.read_given_paper(written, source)
+    given = given_paper.read_given_paper(written, source, None)
     assert given is not None
     pdf = PdfReader(BytesIO(given.write("pdf", Language.VI)))
     for text in (given.write("html", Language.VI).decode(), "".join(page.extract_text() for page in pdf.pages)):

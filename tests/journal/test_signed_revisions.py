@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hub.config import Partner
 from hub.config.officials import SignaturePlace
+from hub.config.reports import ReportSettings
 from hub.domain import lifecycle
 from hub.domain.errors import Rejected
 from hub.domain.lifecycle import ReportEvent
@@ -44,6 +45,7 @@ def province(required=True, people=None):
     config = SimpleNamespace(
         partners={"baocao": GOV},
         identity=SEAL,
+        reports=ReportSettings(),
         province="H55",
         officials=people or officials(official(), official("binh", BINH, units=("H55.14",)), required=required),
     )

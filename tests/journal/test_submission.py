@@ -6,8 +6,12 @@ from typing import cast
 
 import attrs
 import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config import Partner
+from hub.config.reports import ReportSettings
+from hub.domain.errors import Rejected
 from hub.domain.model import HUB, Fact, Receive
 from hub.intake.admission import judge_record
 from hub.journal import blobs, events, messages, search
@@ -17,8 +21,10 @@ from hub.report.counting import counting, evidence
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
 from hub.report.signed import sealed
+from hub.security.attesting import AttestationTrust
 from hub.services import list_services
 from hub.services.verdicts import ReportVerdict, write_verdict_message
+from hub.store.tables import content
 from hub.units.province import Province
 from hub.workload import publications, submission
 from tests.pki import partner
@@ -28,12 +34,13 @@ EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 PERIOD = parse_period("2026-11")
 ENDED = PERIOD.end + timedelta(days=1)
 GOV = Partner(code="baocao", name="", certificates=(), receive=Receive.PUSH, services=("reports",))
+REPORTS = ReportSettings(trust=AttestationTrust(partner("hub").certificate.public_bytes(Encoding.DER)))
 PORTALS = [attrs.evolve(GOV, code=code, services=("publications",)) for code in ("portal", "other")]
 
 
 def province():
     named = {each.code: each for each in (GOV, *PORTALS)}
-    config = SimpleNamespace(partners=named, identity=partner("hub"), province="H55", officials=None)
+    config = SimpleNamespace(partners=named, identity=partner("hub"), province="H55", officials=None, reports=REPORTS)
     return cast("Province", SimpleNamespace(config=config, routes=ROUTES))
 
 
@@ -92,6 +99,18 @@ def test_a_report_is_written_down_once_with_its_delivery(tx):
     assert going(tx, first) == ["baocao"]
     assert told(tx, first) == ["message-accepted", "delivery-waiting", "report-handed-in", "report-handed-in"]
     assert sealed.read_sealed_report(blobs.read_blob(tx, first.message.sha256)).revision == 1
+
+
+def test_a_report_whose_octets_somebody_edited_is_not_given_out_again(tx):
+    kept = hand_in(tx, "1", "2")
+    octets = blobs.read_blob(tx, kept.message.sha256)
+    false = octets.replace(b">2<", b">9<")
+    assert false != octets
+    tx.execute(sa.update(content).where(content.c.sha256 == kept.message.sha256).values(octets=false))
+    for again in (lambda: hand_in(tx, "1", "2"), lambda: publish(tx, "1", "2")):
+        with pytest.raises(Rejected) as refused:
+            again()
+        assert refused.value.problems[0].code == "closing-tampered"
 
 
 def test_the_report_of_a_period_that_is_not_over_stays(tx):

@@ -21,8 +21,8 @@ from hub.store.tables import attestation, closed_row, fact
 from hub.workload import attestations, closing, unit_report
 from hub.workload.attestation_watch import AttestationWatch
 from tests import databases
-from tests.journal.test_attestations import AFTER, DECEMBER, HUB, NOVEMBER, der, edit, recorded, told
-from tests.journal.test_closing import dossier, put
+from tests.journal.test_attestations import AFTER, DECEMBER, HUB, NOVEMBER, der, edit, recorded
+from tests.journal.test_closing import dossier, put, told
 
 
 @attrs.define
