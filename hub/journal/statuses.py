@@ -5,7 +5,7 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice, product
 from typing import Any
@@ -21,6 +21,9 @@ from hub.edxml.packet import read_packet_date
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries, outstanding_effects
+from hub.journal.sequels import document_holders
+from hub.journal.sequels.document_holders import Holding
+from hub.report.form.form import HANDED_OVER, RECEIVED
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, plain_number, replay_plan, write_plain_number
 from hub.store.tables import message as table
@@ -265,7 +268,7 @@ def lock_answered_delivery(
     return None
 
 
-def is_counted(tx: Transaction, packet: Packet, document: AnsweredDocument, reporters: Sequence[str]) -> bool:
+def is_counted(tx: Transaction, packet: Packet, document: AnsweredDocument, reporters: Collection[str]) -> bool:
     """Tell whether the same status about *document* has been counted for one of the units *reporters* before.
 
     A unit and those whose work it continues are one unit where a result is counted once.
@@ -275,9 +278,30 @@ def is_counted(tx: Transaction, packet: Packet, document: AnsweredDocument, repo
     return bool(facts.read_facts_by_key(tx, keys))
 
 
-def is_received(tx: Transaction, packet: Packet, document: AnsweredDocument, unit: str) -> bool:
-    """Tell whether *unit*, whose work another continues, received the *document* that a status of that one answers."""
-    return bool(facts.read_facts_by_key(tx, [(unit, DOCUMENTS, _make_key(packet, document), "received")]))
+def find_holding(
+    tx: Transaction,
+    packet: Packet,
+    document: AnsweredDocument,
+    receivers: Sequence[str],
+    reporters: Sequence[str],
+    now: datetime,
+) -> Holding:
+    """Return where a status of the time *now* counts that answers a document which one of *receivers* received.
+
+    *reporters*: the status's own unit, and those whose work it continues. What has not ended passes to that unit by its
+    word, unless it has handed it over itself. Then it counts where the document is, as if another successor has ended it.
+    """
+    key, actor = _make_key(packet, document), reporters[0]
+    stays = document_holders.read_stays(tx, (*receivers, actor), [key])
+    first = next((unit for unit in receivers if RECEIVED in stays.get((unit, key), {})), "")
+    holder, stay = document_holders.find_holder(tx, first, key) if first else (actor, {})
+    own = stays.get((actor, key), {})
+    passes = document_holders.is_open(stay) and holder != actor and HANDED_OVER not in own
+    unit = actor if passes or holder in reporters else holder
+    received_by = "" if first == unit else first
+    if not passes or document.kind in changes.CHANGES:
+        return Holding(unit, received_by)
+    return Holding(unit, received_by, document_holders.make_move_facts(stay, actor, own, now))
 
 
 def _make_key(packet: Packet, document: AnsweredDocument) -> str:

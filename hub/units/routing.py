@@ -155,7 +155,8 @@ class Routes:
         held = self._unit(self.canonical(code))
         if held is None or held.until is None or not self.has_ended(code, on):
             return None
-        if not self.is_late(code, on) and len(find_heirs(self._index, held.code, on)) < 2:
+        heir = find_heir(self._index, held.code, on)
+        if not self.is_late(code, on) and (heir or not find_heirs(self._index, held.code, on)):
             return None
         return self._inactive(code, held, on)
 
