@@ -1,8 +1,7 @@
 """Deeds of succession as they are recorded: a unit that is split, and a deed that is undone. What is open is in one unit's hand."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
-import attrs
 import pytest
 
 from hub.domain.local_time import find_local_day
@@ -10,7 +9,6 @@ from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.journal.upkeep import dossier_moves, ended_units, successions
 from hub.units.deeds import Deed, DeedOrder, Estate
-from hub.units.unit_index import UnitIndex
 from tests.dossiers import progress, sync, tiendo
 from tests.journal.test_one_dossier import Books, day, finished, province, received
 from tests.journal.test_succession import AFTER, BEFORE, MERGER, SPLIT, MergedProvince, move, numbers
