@@ -120,6 +120,9 @@ class AnsweredDelivery:
     id: str
     status: str | None
     answer: str | None
+    returns: int | None = (
+        None  #: the number in the key of the document, if its unit had handed it over and has it again
+    )
 
 
 @attrs.frozen
@@ -406,7 +409,12 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
     fact = Fact(
         unit=holding.unit,
         service=DOCUMENTS,
-        key=facts.make_business_key(organ, document, packet=answered.packet if answered else None),
+        key=facts.make_business_key(
+            organ,
+            document,
+            packet=answered.packet if answered else None,
+            returns=known.answers.returns if known.answers else None,
+        ),
         milestone=f"status-{code}",
         at=now,
         message=entry.id,

@@ -115,13 +115,14 @@ def _read_for_status(tx: Transaction, entry: MessageEntry, packet: Packet, known
         known = attrs.evolve(known, answered=answered)
     locked = statuses.lock_answered_delivery(tx, answered, reporters)
     actor = routing.find_actor(packet.sender, on)
-    if locked is not None and locked[1] != actor:
+    returns = locked[0].returns if locked is not None else None
+    if locked is not None and (locked[1] != actor or returns):
         receivers = (locked[1], routing.find_actor(locked[1], on))
         theirs = (actor, *routing.list_estate(actor, on)[1:])
-        holding = statuses.find_holding(tx, packet, answered, receivers, theirs, entry.received_at)
+        holding = statuses.find_holding(tx, packet, answered, receivers, theirs, returns, entry.received_at)
         reporters, known = (*reporters, holding.unit), attrs.evolve(known, holding=holding)
-    if len(reporters) > 1:
-        known = attrs.evolve(known, counted=statuses.is_counted(tx, packet, answered, reporters))
+    if len(reporters) > 1 or returns:
+        known = attrs.evolve(known, counted=statuses.is_counted(tx, packet, answered, reporters, returns))
     if locked is None:
         return known
     answers, reporter = locked

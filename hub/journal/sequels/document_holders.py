@@ -2,6 +2,8 @@
 
 A document that passes is `handed-over` in the unit that had it and `taken-over` in the other, with the due day, and
 `taken-over-in-work` if it was in work. No fact of the past changes, and no document is received twice.
+A unit that gets back what it had handed over has it under another key (`facts.make_return_key`), so that each time in a
+unit has a beginning and an end of its own. The delivery of the document says which.
 
 Knows recorded facts. Does not know the registry, or why a document passes.
 """
@@ -65,10 +67,11 @@ def find_holder(tx: Transaction, unit: str, key: str) -> tuple[str, Stay]:
         unit = handed.counterpart
 
 
-def make_move_facts(own: Stay, heir: str, others: Stay, now: datetime) -> list[Fact]:
+def make_move_facts(own: Stay, heir: str, others: Stay, now: datetime, key: str | None = None) -> list[Fact]:
     """Return the facts by which the document of the stay *own* passes to *heir*: none if it is not open.
 
-    *others*: its stay in *heir*. If that has received it too, it only ends in the unit.
+    *others*: its stay in *heir*. If that has received it too, it only ends in the unit. *key*: the key that it has in
+    *heir*, if another one.
     """
     begun = own.get(TAKEN_OVER) or own.get(RECEIVED)
     if begun is None or not is_open(own):
@@ -76,7 +79,8 @@ def make_move_facts(own: Stay, heir: str, others: Stay, now: datetime) -> list[F
     moved = attrs.evolve(begun, at=now, attributes=())
     made = [attrs.evolve(moved, milestone=HANDED_OVER, counterpart=heir)]
     if others.keys().isdisjoint(BEGINS):
-        taken = attrs.evolve(moved, unit=heir, counterpart=begun.unit, attributes=((RECEIVED_BY, begun.unit),))
+        there = attrs.evolve(moved, unit=heir, key=key or begun.key)
+        taken = attrs.evolve(there, counterpart=begun.unit, attributes=((RECEIVED_BY, begun.unit),))
         made.append(attrs.evolve(taken, milestone=TAKEN_OVER))
         if not own.keys().isdisjoint(WORK):
             made.append(attrs.evolve(taken, milestone=IN_WORK))
