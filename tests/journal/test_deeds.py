@@ -202,6 +202,16 @@ class TestAnUndoneDeed:
         assert undone.cells(OLD, "2027-02")["received_online"] == 6
         assert "awaiting" not in undone.cells("", "2027-02", "btp07a")
 
+    def test_a_receipt_that_is_told_again_where_a_dossier_comes_a_second_time_is_not_counted_again(self, undone):
+        order = DeedOrder(units=(OLD,), successors=(OTHER, MAIN), on=date(2027, 2, 8))
+        successions.record_deed(undone.tx, order, by="an", now=undone.now)
+        undone.now = day("2027-02-08", 0)
+        undone.reload()
+        undone.move()
+        undone.told_as(MAIN, f"{OLD}-270120-0002", on="2027-02-09")  # tells its receipt, too
+        assert "received_online" not in undone.cells(MAIN, "2027-02")
+        assert undone.cells("", "2027-02")["received_online"] == 5
+
     def test_undoing_it_again_or_moving_again_changes_nothing(self, undone):
         before = undone.cells(OLD, "2027-02")
         undone.move()

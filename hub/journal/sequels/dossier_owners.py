@@ -210,6 +210,8 @@ class _Resolving:
         owner.unit, owner.changed = told.unit, True
         if not was_counted(made):
             owner.origin = told.unit
+        elif owner.origin == told.unit:
+            owner.origin = move.unit  # its receipt counted before it came here again
         self._claims |= read_claims(self._tx, {(told.unit, told.key)})
         return True
 

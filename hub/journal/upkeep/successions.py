@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hub.domain.ids import make_first_id, make_id
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import DeliveryState, Event, PacketKind
+from hub.edxml import changes
 from hub.journal import events, unit_registry
 from hub.journal.upkeep import document_moves, dossier_moves
 from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession
@@ -141,23 +142,25 @@ def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
 
 
 def _list_crossing(tx: Transaction, order: DeedOrder) -> list[str]:
-    """Return the documents and changes since the day of *order* that one of its units sent, or that were sent to it, under
-    its code or an alias, and that belong to the unit that continued its work, oldest first.
+    """Return what one of the units of *order* has sent under its code or an alias since the day of the deed, and the
+    documents that were sent to it: they belong to the unit that continued its work. Oldest first.
     """
     first = make_first_id(datetime.combine(order.on, time.min, HANOI).astimezone(UTC))
     held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
     codes = {code for unit in order.units for code in (unit, *held[unit].aliases)}
     told = (
-        sa.select(event.c.message, event.c.text)
+        sa.select(event.c.message, message.c.kind, event.c.text)
         .join(message, message.c.id == event.c.message)
         .where(message.c.id >= first, message.c.kind != PacketKind.STATUS)
         .where(event.c.text.contains('"event":"unit-succeeded"', autoescape=True))
         .order_by(message.c.id)
     )
-    found = ((name, json.loads(text)) for name, text in tx.execute(told))
-    return list(
-        dict.fromkeys(name for name, said in found if said["unit"] in codes and said["place"] in ("from", "to"))
-    )
+    found: dict[str, None] = {}
+    for name, kind, text in tx.execute(told):
+        said = json.loads(text)
+        if said["unit"] in codes and (said["place"] == "from" or (said["place"] == "to" and kind in changes.DOCUMENTS)):
+            found[name] = None
+    return list(found)
 
 
 @attrs.frozen
