@@ -28,7 +28,7 @@ from tests.recount.results import bounds
 MERGED: dict[str, Any] = {"joins": True, "documents": 1.0, "dossiers": 1.5}
 SMALL = {
     "sqlite": Size(units=10, months=2, mergers=1, deeds=1, **MERGED),
-    "postgresql": Size(units=8, months=2, mergers=1, deeds=1, **MERGED),
+    "postgresql": Size(units=10, months=2, mergers=1, deeds=1, **MERGED),
 }
 FULL = Size(mergers=3, deeds=3, joins=True, documents=0.7, dossiers=1.5, mail=0.4)
 
