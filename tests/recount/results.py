@@ -133,16 +133,16 @@ class _Books:
 
     def give_back(self, at: datetime, units: list[str]) -> None:
         """Give back to units that go on what others have of them, and what was sent to them and came to a successor."""
-        given = []
+        given, on = [], places.day(at)
         for unit in units:
-            theirs = [(one, key) for (one, key), to in self.sent_to.items() if unit in to and one not in to | {unit}]
+            line = {unit, *places.forebears(unit, on)}
+            theirs = [(one, key) for (one, key), to in self.sent_to.items() if line & to and one not in to | line]
             mine = [(one, key) for one, key in self.went if one == unit]
             for one, key in (*mine, *theirs):
                 holder = self.holder(one, key)
                 if holder != unit and self.is_open(holder, key):
                     keeps = (one, key) in mine and self.has(holder, key, "received")  # it was sent to both
                     given.append((unit, holder, key, keeps))
-        on = places.day(at)
         for unit, holder, key, keeps in given:
             base = key[:-1] if key[-1].startswith("returned ") else key
             new = (*base, f"returned {int(key[-1].split()[-1]) + 1 if base != key else 2}")

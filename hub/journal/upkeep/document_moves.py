@@ -73,11 +73,10 @@ def give_back_documents(tx: Transaction, order: DeedOrder, now: datetime) -> int
         for key, (holder, stay) in passed.items():
             if holder != unit:
                 back = _return(tx, stay, line, key, now)
-                made += [
-                    each for each in back if RECEIVED not in stay or each.unit == unit
-                ]  # who received it has it too
+                # who received it, too, has it still
+                made += [each for each in back if RECEIVED not in stay or each.unit == unit]
         for successor in order.successors:
-            for key in _list_sent(tx, unit, successor):
+            for key in _list_sent(tx, line, successor):
                 made += _return(tx, document_holders.find_holder(tx, successor, key)[1], line, key, now)
     facts.record_facts(tx, made)
     return sum(each.milestone == TAKEN_OVER for each in made)
@@ -89,10 +88,10 @@ def _list_handed_over(tx: Transaction, unit: str) -> list[str]:
     return list(tx.scalars(sa.select(fact.c.key).where(mine).order_by(fact.c.key)))
 
 
-def _list_sent(tx: Transaction, unit: str, successor: str) -> list[str]:
-    """Return the keys of the documents that were sent to *unit*, not to *successor*, and that this received."""
+def _list_sent(tx: Transaction, line: Sequence[str], successor: str) -> list[str]:
+    """Return the keys of the documents that were sent to one of *line*, not to *successor*, and that this received."""
     theirs = sa.and_(fact.c.unit == successor, fact.c.service == DOCUMENTS, fact.c.milestone == RECEIVED)
-    sent = sa.select(delivery.c.message).where(delivery.c.recipient == unit, TO_UNIT)
+    sent = sa.select(delivery.c.message).where(delivery.c.recipient.in_(line), TO_UNIT)
     own = sa.exists().where(delivery.c.message == fact.c.message, delivery.c.recipient == successor)
     return list(tx.scalars(sa.select(fact.c.key).where(theirs, fact.c.message.in_(sent), ~own)))
 
