@@ -43,7 +43,7 @@ SELECT found.number, message.id, message.kind, message.sender, message.document_
 FROM found
 JOIN message ON message.id = found.answered
 JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
-WHERE message.lane IS NOT NULL AND NOT EXISTS (
+WHERE message.lane IS NOT NULL AND delivery.returns IS NULL AND NOT EXISTS (
     SELECT 1 FROM duty JOIN message AS late ON late.id = duty.message
     WHERE duty.kind = 'deliveries' AND late.lane = message.lane
 );
@@ -88,7 +88,7 @@ WHERE delivery.message = message.id AND delivery.recipient = ?)) ORDER BY messag
  LIMIT ? OFFSET ?;
 
 -- one status: the delivery that it answers
-SELECT delivery.id, delivery.status, delivery.answer
+SELECT delivery.id, delivery.status, delivery.answer, delivery.returns
 FROM delivery
 WHERE delivery.message = ? AND delivery.recipient = ?;
 
@@ -166,7 +166,7 @@ WHERE delivery.partner = ? AND delivery.free = 1 AND delivery.urgency = ? AND de
  LIMIT ? OFFSET ?) AS anon_5;
 
 -- claims: their deliveries
-SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id, delivery.given_up
+SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id, delivery.given_up, delivery.returns
 FROM delivery
 WHERE delivery.message IN (?, ?) AND coalesce(delivery.partner, ?) = ? AND coalesce(delivery.free, 0) = 1 AND delivery.due <= ? ORDER BY delivery.id;
 
@@ -248,7 +248,7 @@ INSERT INTO message (id, partner, message_id, service, kind, state, received_at,
 INSERT INTO content (sha256, part, octets) VALUES (?, ?, ?), (?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `delivery`
-INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id, given_up) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id, given_up, returns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- a set of rows of `fact`
 INSERT INTO fact (unit, service, "key", milestone, at, message, counterpart, outside, document_type, paper, signature, due, day, amount, attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
@@ -300,7 +300,7 @@ SELECT found.number, message.id, message.kind, message.sender, message.document_
 FROM found
 JOIN message ON message.id = found.answered
 JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
-WHERE message.lane IS NOT NULL AND NOT EXISTS (
+WHERE message.lane IS NOT NULL AND delivery.returns IS NULL AND NOT EXISTS (
     SELECT 1 FROM duty JOIN message AS late ON late.id = duty.message
     WHERE duty.kind = 'deliveries' AND late.lane = message.lane
 ) FOR UPDATE OF delivery;
@@ -345,7 +345,7 @@ WHERE delivery.message = message.id AND delivery.recipient = %(reporter)s::VARCH
  LIMIT %(param_1)s::INTEGER;
 
 -- one status: the delivery that it answers
-SELECT delivery.id, delivery.status, delivery.answer
+SELECT delivery.id, delivery.status, delivery.answer, delivery.returns
 FROM delivery
 WHERE delivery.message = %(of)s::VARCHAR AND delivery.recipient = %(reporter)s::VARCHAR FOR UPDATE;
 
@@ -423,7 +423,7 @@ WHERE delivery.partner = %(code)s::VARCHAR AND delivery.free AND delivery.urgenc
  LIMIT %(most)s::INTEGER) AS anon_5;
 
 -- claims: their deliveries
-SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id, delivery.given_up
+SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause, delivery.named, delivery.part, delivery.unsure, delivery.twice, delivery.failed, delivery.their_id, delivery.given_up, delivery.returns
 FROM delivery
 WHERE delivery.message IN (%(messages_1)s::VARCHAR, %(messages_2)s::VARCHAR) AND coalesce(delivery.partner, %(coalesce_1)s::VARCHAR) = %(code)s::VARCHAR AND coalesce(delivery.free, false) AND delivery.due <= %(now)s::VARCHAR ORDER BY delivery.id FOR UPDATE SKIP LOCKED;
 
@@ -505,7 +505,7 @@ INSERT INTO message (id, partner, message_id, service, kind, state, received_at,
 INSERT INTO content (sha256, part, octets) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `delivery`
-INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id, given_up) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause, named, part, unsure, twice, failed, their_id, given_up, returns) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- a set of rows of `fact`
 INSERT INTO fact (unit, service, key, milestone, at, message, counterpart, outside, document_type, paper, signature, due, day, amount, attributes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;

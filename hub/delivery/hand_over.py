@@ -28,7 +28,9 @@ BATCH = 200
 
 @attrs.define(eq=False)
 class HandOver(PeriodicService):
-    """Periodically hands over the deliveries of units that have ended to the partners of their heirs."""
+    """Periodically hands over the deliveries of units that have ended to the partners of their heirs, and back to their own
+    partners if the deed was undone.
+    """
 
     every = EVERY
     failure = "deliveries-not-handed-over"
@@ -37,12 +39,16 @@ class HandOver(PeriodicService):
     _journal: Journal  #: reads and moves deliveries
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: returns the current time in UTC
+    _ended: frozenset[str] = attrs.field(default=frozenset(), init=False)  #: the units whose deliveries were looked at
 
     async def work(self) -> None:
         """Hand over everything, in batches."""
         now, routes = self._now(), self._live.province.routes
-        ways = routes.list_handed_over(find_local_day(now))
-        late = [unit for unit in ways if routes.is_late(unit, find_local_day(now))]
+        today = find_local_day(now)
+        ways = routes.list_handed_over(today)
+        late = [unit for unit in ways if routes.is_late(unit, today)]
+        ended = frozenset(ways)
+        ways |= routes.list_routes(self._ended - ended, today)  # their deed was undone since the last look
         total = 0
         try:
             while ways and not self.stopping:
@@ -53,3 +59,4 @@ class HandOver(PeriodicService):
         finally:
             if total:
                 log.info("deliveries-handed-over", count=total)
+        self._ended = ended

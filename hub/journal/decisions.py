@@ -37,6 +37,7 @@ from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops
 from hub.journal.queue.outstanding_effects import PlannedStop, Stoppable, UnmadeDeliveries
 from hub.journal.sequels import incident_durations
+from hub.journal.sequels.document_holders import Holding
 from hub.report.form.form import RECEIVED_BY
 from hub.security.kept_envelopes import KeptEnvelope
 from hub.units.routing import Route, Routes
@@ -119,6 +120,9 @@ class AnsweredDelivery:
     id: str
     status: str | None
     answer: str | None
+    returns: int | None = (
+        None  #: the number in the key of the document, if its unit had handed it over and has it again
+    )
 
 
 @attrs.frozen
@@ -150,7 +154,7 @@ class Known:
     reached: frozenset[str] = frozenset()  #: of a document with early changes: recipients to which it was sent before
     answered: AnsweredDocument | None = None  #: of a status
     answers: AnsweredDelivery | None = None  #: of a status
-    received_by: str = ""  #: of a status: the unit that received the document, whose work its own unit continues
+    holding: Holding | None = None  #: of a status about a document of a unit whose work its own unit continues
     counted: bool = False  #: of a status: a unit whose work its unit continues has a fact of it
     recalled: Sequence[tuple[str, str]] = ()  #: of an answer to a recall: message and id of the recalled deliveries
     behind: bool = False  #: of a record: see `has_earlier_duty`
@@ -399,12 +403,18 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
     accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
     routing, now, answered = known.routing, entry.received_at, known.answered
     answer, code, reporter = packet.responses[0], packet.status or "", routing.find_actor(packet.sender, entry.day)
+    holding = known.holding or Holding(reporter)
     organ = answered.sender if answered else routing.find_actor(answer.organ, entry.day)
     document = answer.document_id or (answered.document_id if answered else f"{answer.code},{answer.promulgation_date}")
     fact = Fact(
-        unit=reporter,
+        unit=holding.unit,
         service=DOCUMENTS,
-        key=facts.make_business_key(organ, document, packet=answered.packet if answered else None),
+        key=facts.make_business_key(
+            organ,
+            document,
+            packet=answered.packet if answered else None,
+            returns=known.answers.returns if known.answers else None,
+        ),
         milestone=f"status-{code}",
         at=now,
         message=entry.id,
@@ -413,9 +423,9 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
         document_type=answered.document_type if answered else "",
         signature=entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED,
         due=answered.due if answered else None,
-        attributes=((RECEIVED_BY, known.received_by),) if known.received_by else (),
+        attributes=((RECEIVED_BY, holding.received_by),) if holding.received_by else (),
     )
-    accepted = attrs.evolve(accepted, facts=() if known.counted else (fact,))
+    accepted = attrs.evolve(accepted, facts=(*holding.moves, *(() if known.counted else (fact,))))
     said: dict[str, object] = {"unit": reporter, "status": code, "document": answer.document_id}
     if answered is None:
         return attrs.evolve(accepted, after=(Event("document-unknown", now, entry.id, None, said),))

@@ -40,6 +40,9 @@ _SENT = {
     PacketKind.REPLACEMENT: "sent-replacement",
 }
 
+#: Stands in the key of a document before the number of a return.
+_RETURNED = "returned "
+
 Key = tuple[str, str, str, str]  #: unit, service, business key, milestone
 
 _FIELDS = tuple(field.name for field in attrs.fields(Fact))
@@ -57,9 +60,21 @@ _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"
 _PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
 
 
-def make_business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
-    """Return the key of a document: its From unit, edXML DocumentId and, for a change, the SHA-256 of its packet."""
-    return json.dumps([organ, document_id, *([packet] if packet else [])], ensure_ascii=False, separators=(",", ":"))
+def make_business_key(organ: str, document_id: str, *, packet: str | None = None, returns: int | None = None) -> str:
+    """Return the key of a document: its From unit, edXML DocumentId and, for a change, the SHA-256 of its packet.
+
+    *returns*: the number of the return, for what a unit has again after it had handed it over.
+    """
+    more = [*([packet] if packet else []), *([f"{_RETURNED}{returns}"] if returns else [])]
+    return json.dumps([organ, document_id, *more], ensure_ascii=False, separators=(",", ":"))
+
+
+def make_return_key(key: str) -> tuple[str, int]:
+    """Return the key under which a unit has the document *key* again that it had handed over, and its number, from 2."""
+    *names, last = json.loads(key)
+    number = int(last.removeprefix(_RETURNED)) + 1 if names[1:] and last.startswith(_RETURNED) else 2
+    names = names if number > 2 else [*names, last]
+    return json.dumps([*names, f"{_RETURNED}{number}"], ensure_ascii=False, separators=(",", ":")), number
 
 
 def make_sent_fact(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:

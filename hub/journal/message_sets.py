@@ -80,7 +80,7 @@ SELECT found.number, message.id, message.kind, message.sender, message.document_
 FROM found
 JOIN message ON message.id = found.answered
 JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
-WHERE message.lane IS NOT NULL AND NOT EXISTS (
+WHERE message.lane IS NOT NULL AND delivery.returns IS NULL AND NOT EXISTS (
     SELECT 1 FROM duty JOIN message AS late ON late.id = duty.message
     WHERE duty.kind = 'deliveries' AND late.lane = message.lane
 )

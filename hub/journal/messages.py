@@ -113,14 +113,19 @@ def _read_for_status(tx: Transaction, entry: MessageEntry, packet: Packet, known
     if answered.kind in changes.CHANGES and packet.status not in changes.ANSWERS:
         answered = statuses.tell_change_from_document(tx, answered, reporters)
         known = attrs.evolve(known, answered=answered)
-    if len(reporters) > 1:
-        known = attrs.evolve(known, counted=statuses.is_counted(tx, packet, answered, reporters))
     locked = statuses.lock_answered_delivery(tx, answered, reporters)
+    actor = routing.find_actor(packet.sender, on)
+    returns = locked[0].returns if locked is not None else None
+    if locked is not None and (locked[1] != actor or returns):
+        receivers = (locked[1], routing.find_actor(locked[1], on))
+        theirs = (actor, *routing.list_estate(actor, on)[1:])
+        holding = statuses.find_holding(tx, packet, answered, receivers, theirs, returns, entry.received_at)
+        reporters, known = (*reporters, holding.unit), attrs.evolve(known, holding=holding)
+    if len(reporters) > 1 or returns:
+        known = attrs.evolve(known, counted=statuses.is_counted(tx, packet, answered, reporters, returns))
     if locked is None:
         return known
     answers, reporter = locked
-    if reporter != routing.find_actor(packet.sender, on) and statuses.is_received(tx, packet, answered, reporter):
-        known = attrs.evolve(known, received_by=reporter)
     recalled: list[tuple[str, str]] = []
     if answered.kind == PacketKind.RECALL and closes_change(packet.status or "", answered, answers):
         recalled = statuses.read_recalled_deliveries(tx, answered, reporter)

@@ -5,7 +5,7 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice, product
 from typing import Any
@@ -21,6 +21,9 @@ from hub.edxml.packet import read_packet_date
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries, outstanding_effects
+from hub.journal.sequels import document_holders
+from hub.journal.sequels.document_holders import BEGINS, Holding
+from hub.report.form.form import HANDED_OVER, RECEIVED
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, plain_number, replay_plan, write_plain_number
 from hub.store.tables import message as table
@@ -88,7 +91,7 @@ _SAME_NUMBER = HotStatement(
     .limit(SAME_NUMBER + 1)
 )
 _DELIVERY = HotStatement(
-    sa.select(delivery.c.id, delivery.c.status, delivery.c.answer)
+    sa.select(delivery.c.id, delivery.c.status, delivery.c.answer, delivery.c.returns)
     .where(delivery.c.message == sa.bindparam("of"), delivery.c.recipient == _reporter)
     .with_for_update()
 )
@@ -261,28 +264,54 @@ def lock_answered_delivery(
     for reporter in reporters:
         row = _DELIVERY.first(tx, {"of": document.id, "reporter": reporter})
         if row is not None:
-            return AnsweredDelivery(row.id, row.status, row.answer), reporter
+            return AnsweredDelivery(row.id, row.status, row.answer, row.returns), reporter
     return None
 
 
-def is_counted(tx: Transaction, packet: Packet, document: AnsweredDocument, reporters: Sequence[str]) -> bool:
+def is_counted(
+    tx: Transaction, packet: Packet, document: AnsweredDocument, reporters: Collection[str], returns: int | None
+) -> bool:
     """Tell whether the same status about *document* has been counted for one of the units *reporters* before.
 
-    A unit and those whose work it continues are one unit where a result is counted once.
+    A unit and those whose work it continues are one unit where a result is counted once, however often the document came
+    back (*returns*).
     """
-    key = _make_key(packet, document)
-    keys = [(unit, DOCUMENTS, key, f"status-{packet.status}") for unit in reporters]
-    return bool(facts.read_facts_by_key(tx, keys))
+    keys = [_make_key(packet, document, number) for number in (None, *range(2, (returns or 0) + 1))]
+    asked = [(unit, DOCUMENTS, key, f"status-{packet.status}") for unit in reporters for key in keys]
+    return bool(facts.read_facts_by_key(tx, asked))
 
 
-def is_received(tx: Transaction, packet: Packet, document: AnsweredDocument, unit: str) -> bool:
-    """Tell whether *unit*, whose work another continues, received the *document* that a status of that one answers."""
-    return bool(facts.read_facts_by_key(tx, [(unit, DOCUMENTS, _make_key(packet, document), "received")]))
+def find_holding(
+    tx: Transaction,
+    packet: Packet,
+    document: AnsweredDocument,
+    receivers: Sequence[str],
+    reporters: Sequence[str],
+    returns: int | None,
+    now: datetime,
+) -> Holding:
+    """Return where a status of the time *now* counts that answers a document which one of *receivers* received, and which
+    came back to a unit *returns* times.
+
+    *reporters*: the status's own unit, and those whose work it continues. What has not ended passes to that unit by its
+    word, unless it has handed it over itself. Then it counts where the document is, as if another successor has ended it.
+    """
+    key, actor = _make_key(packet, document, returns), reporters[0]
+    stays = document_holders.read_stays(tx, (*receivers, actor), [key])
+    first = next((unit for unit in receivers if not stays.get((unit, key), {}).keys().isdisjoint(BEGINS)), "")
+    holder, stay = document_holders.find_holder(tx, first, key) if first else (actor, {})
+    own = stays.get((actor, key), {})
+    passes = document_holders.is_open(stay) and holder != actor and HANDED_OVER not in own
+    unit = actor if passes or holder in reporters else holder
+    received_by = "" if RECEIVED in stays.get((unit, key), {}) else first
+    if not passes or document.kind in changes.CHANGES:
+        return Holding(unit, received_by)
+    return Holding(unit, received_by, document_holders.make_move_facts(stay, actor, own, now))
 
 
-def _make_key(packet: Packet, document: AnsweredDocument) -> str:
+def _make_key(packet: Packet, document: AnsweredDocument, returns: int | None = None) -> str:
     named = packet.responses[0].document_id or document.document_id
-    return facts.make_business_key(document.sender, named, packet=document.packet)
+    return facts.make_business_key(document.sender, named, packet=document.packet, returns=returns)
 
 
 def read_recalled_deliveries(tx: Transaction, recall: AnsweredDocument, recipient: str) -> list[tuple[str, str]]:

@@ -229,6 +229,8 @@ delivery = sa.Table(
     sa.Column("their_id", sa.Text),  # the id of a partner that can be asked later what became of it
     # a person gave it up, so it is handled although it is dead
     sa.Column("given_up", sa.Boolean, nullable=False, server_default=sa.false()),
+    # the number in the key under which a unit has the document again that it had handed over; null: none has
+    sa.Column("returns", sa.SmallInteger),
     sa.UniqueConstraint("message", "recipient"),
 )
 
@@ -573,6 +575,7 @@ dossier = sa.Table(
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),  # the unit for which it was first recorded
     sa.Column("competent", sa.Text, nullable=False, server_default=""),  # the unit that DonViXuLy names, as last told
+    sa.Column("key", sa.Text, nullable=False, server_default=""),  # of its facts in the unit, where it is not its code
 )
 
 #: Work that a receipt promised and that is still to be done, in this order (hub/journal/duties.py).

@@ -2,11 +2,12 @@
 
 Knows the registry's units and deeds as values. Does not know partners or the journal.
 
-A unit that has not ended continues its own work. When it has ended, its deed does: a single successor for the part of
-the work in question, else the one that the deed calls the main one, else all of them. A successor that has ended gives
-way to its own.
+A unit that has not ended continues its own work. When it has ended, its successors for the part of the work in question
+do. Where only one can be meant, it is a single successor, or the one that the deed calls the main one; what another one
+reports as its own is its own all the same. A successor that has ended gives way to its own.
 """
 
+from collections.abc import Callable
 from datetime import date
 
 from hub.units.deeds import Deed, Estate
@@ -19,30 +20,13 @@ def find_heir(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUM
     It is the unit itself as long as it has not ended, or is not known. None: it ended without a successor for *what*,
     or with several of which none is the main one.
     """
-    found = find_heirs(units, code, on, what)
+    found = _follow(units, code, on, what, _choose_main)
     return found[0] if len(found) == 1 else None
 
 
 def find_heirs(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
-    """Return all units that continue *what* of the unit *code* on the day *on*; see `find_heir`."""
-    code = units.canonical(code)
-    unit = units.get(code)
-    if unit is None or not unit.until or on < unit.until:  # as nearly always
-        return (code,)
-    found: dict[str, None] = {}
-    seen: set[str] = set()
-    waiting = [code]
-    while waiting:
-        at = waiting.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        unit = units.get(at)
-        if unit is not None and unit.until and on >= unit.until:
-            waiting.extend(deed.successor for deed in reversed(_choose(units.deeds(at), what)))
-        else:
-            found[at] = None
-    return tuple(found)
+    """Return all units that continue *what* of the unit *code* on the day *on*, the main one first; see `find_heir`."""
+    return _follow(units, code, on, what, _choose_all)
 
 
 def find_forebears(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
@@ -59,7 +43,40 @@ def find_forebears(units: UnitIndex, code: str, on: date, what: Estate = Estate.
     return tuple(found)
 
 
-def _choose(deeds: tuple[Deed, ...], what: Estate) -> tuple[Deed, ...]:
+def _follow(
+    units: UnitIndex,
+    code: str,
+    on: date,
+    what: Estate,
+    choose: Callable[[tuple[Deed, ...], Estate], tuple[Deed, ...]],
+) -> tuple[str, ...]:
+    """Return the units to which the deeds lead that *choose* takes of those of each unit that has ended."""
+    code = units.canonical(code)
+    unit = units.get(code)
+    if unit is None or not unit.until or on < unit.until:  # as nearly always
+        return (code,)
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [code]
+    while waiting:
+        at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        unit = units.get(at)
+        if unit is not None and unit.until and on >= unit.until:
+            waiting.extend(deed.successor for deed in reversed(choose(units.deeds(at), what)))
+        else:
+            found[at] = None
+    return tuple(found)
+
+
+def _choose_all(deeds: tuple[Deed, ...], what: Estate) -> tuple[Deed, ...]:
+    """Return the deeds that hand over *what*, the main one first."""
+    return tuple(sorted((deed for deed in deeds if what in deed.estates), key=lambda deed: not deed.main))
+
+
+def _choose_main(deeds: tuple[Deed, ...], what: Estate) -> tuple[Deed, ...]:
     """Return the deeds that hand over *what*: the main one if there is one, else all."""
-    able = tuple(deed for deed in deeds if what in deed.estates)
-    return tuple(deed for deed in able if deed.main) or able
+    able = _choose_all(deeds, what)
+    return able[:1] if able and able[0].main else able

@@ -130,11 +130,16 @@ class Routes:
 
     def list_handed_over(self, on: date) -> dict[str, Route]:
         """Return the units that have ended by the day *on* and have one heir for documents, each with the heir's route."""
+        return self.list_routes((code for code in self._index.list_followed() if self.has_ended(code, on)), on)
+
+    def list_routes(self, codes: Iterable[str], on: date) -> dict[str, Route]:
+        """Return the routes of what was sent to the units *codes*, on the day *on*, by unit; without those for which
+        nobody receives: their partner keeps what it has.
+        """
         found: dict[str, Route] = {}
-        for code in self._index.list_followed():
-            if self.has_ended(code, on):
-                with contextlib.suppress(Rejected):  # nobody receives for the heir: the old partner keeps what it has
-                    found[code] = self.route(code, on, answering=True)
+        for code in codes:
+            with contextlib.suppress(Rejected):
+                found[code] = self.route(code, on, answering=True)
         return found
 
     def is_late(self, code: str, on: date) -> bool:
@@ -155,7 +160,8 @@ class Routes:
         held = self._unit(self.canonical(code))
         if held is None or held.until is None or not self.has_ended(code, on):
             return None
-        if not self.is_late(code, on) and len(find_heirs(self._index, held.code, on)) < 2:
+        heir = find_heir(self._index, held.code, on)
+        if not self.is_late(code, on) and (heir or not find_heirs(self._index, held.code, on)):
             return None
         return self._inactive(code, held, on)
 

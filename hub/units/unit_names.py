@@ -21,7 +21,7 @@ from hub.domain.plain_text import write_plain_words
 from hub.domain.unit_match import UnitMatch
 from hub.language.phrases import phrase
 from hub.units.deeds import Deed, Estate
-from hub.units.heirs import find_heirs
+from hub.units.heirs import find_heir, find_heirs
 from hub.units.unit_index import UnitIndex
 
 _FILE = Path(__file__).with_name("unit_names.toml")
@@ -56,7 +56,7 @@ class UnitNames:
         heirs: dict[str, tuple[str, ...]] = {}
         for unit in given:
             has_ended = unit.until is not None and unit.until <= first
-            heirs[unit.code] = find_heirs(index, unit.code, last, Estate.DOSSIERS) if has_ended else (unit.code,)
+            heirs[unit.code] = _find_meant(index, unit.code, last) if has_ended else (unit.code,)
             for name in dict.fromkeys((unit.name, *(change.name for change in unit.changes))):
                 for held, key in zip(by_name, _write_keys(name), strict=True):
                     held.setdefault(key, {})[unit.code, name] = None
@@ -136,6 +136,12 @@ class UnitNames:
     def _list(self, codes: Sequence[str]) -> str:
         shown = ", ".join(f"{self._names.get(code, code)} ({code})" for code in codes[:_LISTED])
         return f"{shown}, …" if len(codes) > _LISTED else shown
+
+
+def _find_meant(index: UnitIndex, code: str, on: date) -> tuple[str, ...]:
+    """Return the unit whose figures those of the unit *code*, which has ended, are now; several, if none is the main one."""
+    heir = find_heir(index, code, on, Estate.DOSSIERS)
+    return (heir,) if heir else find_heirs(index, code, on, Estate.DOSSIERS)
 
 
 def _write_keys(name: str) -> tuple[str, str, str]:

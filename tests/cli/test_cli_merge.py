@@ -1,4 +1,4 @@
-"""`lienthong units merge`: what a deed touches is shown before it is written; a planned one is undone, one that has begun is not."""
+"""`lienthong units merge`: what a deed touches is shown before it is written; an undone one gives back what is open."""
 
 import json
 import shutil
@@ -16,11 +16,12 @@ from hub.console.permissions import Role
 from hub.console.users import User
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DeliveryState, Fact
-from hub.journal import facts, unit_registry
+from hub.domain.model import DeliveryState, Event, Fact
+from hub.journal import events, facts, unit_registry
 from hub.journal.queue import deliveries
+from hub.journal.upkeep import dossier_moves, ended_units
 from hub.store import transactions
-from hub.store.tables import event, message
+from hub.store.tables import delivery, event, message
 from hub.units.deeds import Deed, Estate
 from hub.units.routing import Route
 from tests import homes
@@ -143,24 +144,52 @@ def test_a_deed_is_written_only_when_the_person_agrees(home: Path, typed: Type) 
 
 def test_a_planned_deed_is_undone_and_the_units_go_on(typed: Type) -> None:
     *_, written = lines(typed(*MERGE, "--yes", "--json"))
-    assert lines(typed("units", "merge", "--undo", written["deed"], "--json")) == [
-        {"deed": written["deed"], "undone": True}
-    ]
+    (undone,) = lines(typed("units", "merge", "--undo", written["deed"], "--json"))
+    assert undone == {"deed": written["deed"], "undone": True, "dossiers": 0, "documents": 0, "deliveries": 0}
     assert (unit(typed, "H55.41")["until"], unit(typed, "H55.41")["successors"]) == (None, [])
     assert lines(typed("units", "merge", "--json")) == []
     assert typed("units", "merge", "--undo", written["deed"]).exit_code == 4
 
 
-def test_a_deed_under_which_messages_arrived_is_not_undone(home: Path, typed: Type) -> None:
-    today = find_local_day(NOW)
-    order = ("units", "merge", "H55.41", "--into", "H55.44", "--on", today, "--yes", "--json")
-    *_, first = lines(typed(*order))
-    assert lines(typed("units", "merge", "--undo", first["deed"], "--json")), "it has begun, but nothing happened"
-    *_, second = lines(typed(*order))
+def test_a_deed_that_has_begun_is_undone_and_what_is_open_or_on_its_way_is_given_back(home: Path, typed: Type) -> None:
     put_in(home)
-    refused = typed("units", "merge", "--undo", second["deed"])
-    assert (refused.exit_code, "has begun" in refused.stderr) == (1, True)
+    today = find_local_day(NOW)
+    *_, deed = lines(typed("units", "merge", "H55.41", "--into", "H55.44", "--on", today, "--yes", "--json"))
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
+    with transactions.write_transaction(engine) as tx:
+        (ended,) = ended_units.list_ended_units(tx, today, Estate.DOSSIERS)
+        assert dossier_moves.move_dossiers(tx, ended, ["D1"], NOW) == 1
+        elsewhere = Route("H55.44", "vpub", "H55.44", DeliveryState.WAITING, "H55.41")
+        assert deliveries.hand_over_deliveries(tx, {"H55.41": elsewhere}, (), NOW) == 1
+    (undone,) = lines(typed("units", "merge", "--undo", deed["deed"], "--json"))
+    assert undone == {"deed": deed["deed"], "undone": True, "dossiers": 1, "documents": 0, "deliveries": 1}
+    with transactions.read_transaction(engine) as tx:
+        assert dossier_moves.list_open_dossiers(tx, "H55.44") == []
+        assert dossier_moves.list_open_dossiers(tx, "H55.41") == ["D1@2"]
+        assert list(tx.scalars(delivery.select().with_only_columns(delivery.c.partner))) == ["sotttt"]
+    engine.dispose()
+
+
+def test_a_deed_under_which_documents_arrived_is_not_undone_and_the_answer_says_how_to_go_back(
+    home: Path, typed: Type, tmp_path: Path
+) -> None:
+    today = find_local_day(NOW)
+    *_, deed = lines(typed("units", "merge", "H55.41", "--into", "H55.44", "--on", today, "--yes", "--json"))
+    sent = put_in(home)
+    said = {"unit": "000.00.41.H55", "successor": "H55.44", "place": "to"}
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
+    with transactions.write_transaction(engine) as tx:
+        events.append_events(tx, Event("unit-succeeded", NOW, sent, None, said))
+    engine.dispose()
+    refused = typed("units", "merge", "--undo", deed["deed"])
+    assert (refused.exit_code, f"1: {sent}" in refused.stderr, "a deed back" in refused.stderr) == (1, True, True)
     assert unit(typed, "H55.41")["successors"] == ["H55.44"]
+    again = tmp_path / "again.csv"
+    again.write_text("code,name,parent,until,successors\nH55.41,Xã A,H55,,\n", "utf-8")
+    assert typed("units", "import", again, "--yes").exit_code == 0
+    back = typed("units", "merge", "H55.44", "--into", "H55.41", "--on", SOON, "--yes")
+    assert back.exit_code == 0, back.stderr
+    assert (unit(typed, "H55.41")["until"], unit(typed, "H55.44")["successors"]) == (None, ["H55.41"])
 
 
 def test_of_several_successors_the_first_is_the_main_one(home: Path, typed: Type) -> None:

@@ -29,8 +29,9 @@ from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.intake.signed_response import SignedResponse
 from hub.journal import messages, unit_registry
-from hub.journal.queue import claims, pickup
+from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
+from hub.journal.upkeep import successions
 from hub.partner.throttle import Throttle
 from hub.report.form.book import Book
 from hub.runtime.thread_pool import run_at_once
@@ -39,6 +40,7 @@ from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units import units_csv
+from hub.units.deeds import DeedOrder, find_order_mistakes
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
@@ -100,7 +102,8 @@ class Player(Duties):
         self.months = MonthEnd(
             cast("Any", Books(engine)), cast("Any", None), lambda: self.history.now, lambda: book or office.book()
         )
-        noon = noons(drawing.deeds[0].at, drawing.end, [each.day for each in drawing.mergers])
+        days = [each.day for each in (*drawing.mergers, *drawing.ordered)]
+        noon = noons(drawing.deeds[0].at, drawing.end, days)
         every = [*((one.at, one) for one in drawing.deeds), *((at, None) for at in noon)]
         self.queue: deque[tuple[datetime, Deed | None]] = deque(sorted(every, key=lambda each: each[0]))
         self.list_units(drawing.listed(places.day(self.history.now)))
@@ -114,7 +117,15 @@ class Player(Duties):
             held = unit_registry.list_unit_histories(tx, outside=True)
             units, mistakes = units_csv.read_units_csv(listed, "units.csv", held, today=today)
             assert mistakes == []
-            unit_registry.write_registry_units(tx, units, at=self.history.now)
+            left_out = {unit for each in self.drawing.ordered for unit in each.old} if held else set()
+            written = [unit for unit in units if unit.code not in left_out]  # a deed says of them when they end
+            unit_registry.write_registry_units(tx, written, at=self.history.now)
+        self.reload()
+
+    def reload(self) -> None:
+        """Let the hub go by the registry."""
+        today = places.day(self.history.now)
+        with transactions.read_transaction(self.engine) as tx:
             known = unit_registry.read_unit_index(tx, today)
         has_joined = self.drawing.joins is not None and today >= self.drawing.joins
         receive = {"fetch": Receive.FETCH, "push": Receive.PUSH, "none": Receive.NONE}
@@ -143,8 +154,36 @@ class Player(Duties):
     def begin_day(self):
         """Let the hub go by the units of a new day, and hand over what is on its way to those that ended."""
         self.list_units(self.drawing.listed(places.day(self.history.now)))
+        self.hand_over()
+
+    def go_by_registry(self):
+        """Let the hub go by the deeds that begin with a day, as `begin_day` does by the file of units."""
+        self.reload()
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """Let the hub hand over what is on its way to units that have ended."""
         service = HandOver(self.live, self.access.journal, cast("Any", None), lambda: self.history.now)
         _done(Deferred.fromCoroutine(service.run_once()))
+
+    def order_deed(self, old, new, on):
+        """Record a deed of succession."""
+        order = DeedOrder(units=old, successors=new, on=on)
+        with transactions.write_transaction(self.engine) as tx:
+            units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, on)}
+            assert list(find_order_mistakes(order, units)) == []
+            successions.record_deed(tx, order, by="an", now=self.history.now)
+
+    def undo_deed(self, old):
+        """Undo the deed about some units, and let the hub go by what is in force then."""
+        with transactions.write_transaction(self.engine) as tx:
+            (deed,) = [each for each in successions.list_recorded_deeds(tx) if set(each.order.units) == set(old)]
+            successions.undo_deed(tx, deed.id, by="an", now=self.history.now)
+        self.reload()
+        routes, today = self.province.routes, places.day(self.history.now)
+        self.commit(
+            partial(deliveries.hand_over_deliveries, ways=routes.list_routes(old, today), late=(), now=self.history.now)
+        )
 
     def play(self, until: datetime | None = None) -> None:
         """Do what was drawn until then, or all of it, in its order; and what the hub does each noon."""

@@ -11,7 +11,7 @@ from random import Random
 import attrs
 
 from tests.recount import places, results
-from tests.recount.places import HANOI
+from tests.recount.places import HANOI, Succession
 
 PARTNERS: dict[str, tuple[tuple[str, ...], str]] = {"cong": ((), "none"), "vpcp": ((), "push"), "any": (("*",), "none")}
 OUTSIDE = ("G22", "G01", "A12")
@@ -35,6 +35,7 @@ class Size:
     months: int = 14
     joins: bool = False  #: a province of three units is merged into this one
     mergers: int = 0  #: of two communes into a new one, each in the middle of a month
+    deeds: int = 0  #: times that a commune is split by a deed, and that two are merged by one which is undone
     documents: float = 1.6
     dossiers: float = 2.5
     mail: float = 0.5
@@ -55,15 +56,6 @@ class Deed:
     said: dict[str, object]
 
 
-@attrs.frozen
-class Merger:
-    """Two units that end on a day, and the one that continues their work from it on."""
-
-    old: tuple[str, str]
-    new: str
-    day: date
-
-
 @attrs.define
 class Drawing:
     """A province that is being drawn."""
@@ -74,7 +66,8 @@ class Drawing:
     units: dict[str, tuple[str | None, date | None, date | None]] = attrs.field(factory=dict)
     aliases: dict[str, str] = attrs.field(factory=dict)  #: other code -> the unit's own
     partners: dict[str, tuple[tuple[str, ...], str]] = attrs.field(factory=dict)
-    mergers: list[Merger] = attrs.field(factory=list)
+    mergers: list[Succession] = attrs.field(factory=list)  #: that the file of units says
+    ordered: list[Succession] = attrs.field(factory=list)  #: that deeds say
     joins: date | None = None  #: the first day of the merged province's units in this one
     deeds: list[Deed] = attrs.field(factory=list)
 
@@ -115,8 +108,9 @@ class Drawing:
             self.partners["h97"] = (JOINED, "push")
             self.deeds.append(Deed(self._noon(self.joins) - 12 * HOUR, "begin_day", {}))
         self._draw_mergers(tops[departments:])
-        new = [each.new for each in self.mergers]
-        for partner, added in (("xa", new[:-1]), ("vpub", new[-1:])):
+        new = [each.new[0] for each in self.mergers]
+        ordered = [code for number in range(self.size.deeds) for code in self._draw_deeds(number, tops[departments:])]
+        for partner, added in (("xa", new[:-1] + ordered[::2]), ("vpub", new[-1:] + ordered[1::2])):
             units, how = self.partners[partner]
             self.partners[partner] = (*units, *added), how
 
@@ -129,12 +123,44 @@ class Drawing:
             for code in old:
                 self.units[code] = ("H55", None, on)
             self.units[new] = ("H55", on, None)
-            self.mergers.append(Merger(old, new, on))
-            self.deeds.append(Deed(datetime(on.year, on.month, on.day, tzinfo=HANOI), "begin_day", {}))
+            self.mergers.append(Succession(old=old, new=(new,), day=on))
+            self.deeds.append(Deed(self._noon(on) - 12 * HOUR, "begin_day", {}))
 
-    def merger_of(self, unit: str) -> Merger | None:
-        """Return the merger that a unit ends or begins with."""
-        return next((each for each in self.mergers if unit in (*each.old, each.new)), None)
+    def _draw_deeds(self, number: int, communes: list[str]) -> list[str]:
+        """Split a commune by a deed between two new ones, of which the main one gives way to a third; and merge two by a deed
+        that is undone after some days, and again by the right one.  Return the new units.
+        """
+        first = communes[2 * self.size.mergers + 3 * number :]
+        month = self.months[(number + 1) * len(self.months) // (self.size.deeds + 1)]
+        on = places.day(results.bounds(month)[0]) + timedelta(days=4 + number)
+        a, b, c, wrong, right = new = [f"H55.4{number}{letter}" for letter in "01234"]
+        late, undone, again = (on + timedelta(days=days) for days in (13, 7, 12))
+        for code, since in ((a, on), (b, on), (c, late), (wrong, on), (right, again)):
+            self.units[code] = ("H55", since, None)
+        some = [
+            Succession(old=(first[0],), new=(a, b), day=on),
+            Succession(old=(a,), new=(c,), day=late),
+            Succession(old=(first[1], first[2]), new=(wrong,), day=on, undone=undone),
+            Succession(old=(first[1], first[2]), new=(right, wrong)[: 1 + number % 2], day=again),
+        ]
+        for each in some:
+            begins, order = self._noon(each.day) - 12 * HOUR, {"old": each.old, "new": each.new, "on": each.day}
+            self.deeds.append(Deed(begins - 4 * HOUR, "order_deed", order))
+            self.deeds.append(Deed(begins, "go_by_registry", {}))
+            if each.undone:
+                self.deeds.append(Deed(self._noon(each.undone) - 12 * HOUR, "undo_deed", {"old": each.old}))
+        self.ordered += some
+        return new
+
+    def merger_of(self, unit: str) -> Succession | None:
+        """Return the last succession that a unit ends or begins with."""
+        every = [each for each in (*self.mergers, *self.ordered) if unit in (*each.old, *each.new)]
+        return every[-1] if every else None
+
+    def _succession(self, unit: str, on: date) -> Succession | None:
+        """Return that by which a unit is no more on a day."""
+        in_force = (each for each in (*self.mergers, *self.ordered) if each.is_in_force(on))
+        return next((each for each in in_force if unit in each.old), None)
 
     def is_outside(self, unit: str, at: datetime) -> bool:
         """Tell whether a unit is none of the province's then."""
@@ -148,7 +174,7 @@ class Drawing:
     def listed(self, on: date | None = None) -> bytes:
         """Return the units as the file that `lienthong units import` takes; *on*: as it is imported on that day."""
         lines, names = ["code,name,parent,since,until,aliases,successors,mark"], self.names()
-        heirs = {old: each.new for each in self.mergers for old in each.old}
+        heirs = {old: each.new[0] for each in self.mergers for old in each.old}
         for code, (parent, since, until) in self.units.items():
             if code.startswith("H97") and on is not None and self.joins is not None and on < self.joins:
                 continue
@@ -158,8 +184,9 @@ class Drawing:
         return "\n".join(lines).encode()
 
     def places(self) -> places.Places:
-        """Return the province as the second count reads it out of that file."""
-        return places.read_units(self.listed(), self.partners, joined="H97" if self.joins else "")
+        """Return the province as the second count reads it out of that file, and the deeds."""
+        joined = "H97" if self.joins else ""
+        return places.read_units(self.listed(), self.partners, joined=joined, deeds=tuple(self.ordered))
 
     @property
     def months(self) -> list[str]:
@@ -201,13 +228,19 @@ class Drawing:
         return [unit for unit in self.units if self.merger_of(unit) is None and not unit.startswith("H97")]
 
     def _code_at(self, unit: str, at: datetime) -> str:
-        """Return under which code a unit acts: after its end its own for two months at times, else its successor's."""
-        merger, on = self.merger_of(unit), places.day(at)
-        if merger is None or (on < merger.day) is (unit in merger.old):
+        """Return under which code a unit acts: after its end its own for two months at times, else a successor's; before its
+        beginning that of a unit whose work it will continue.  Nobody acts under the code of a unit whose deed will be undone.
+        """
+        on = places.day(at)
+        begins = next((each for each in (*self.mergers, *self.ordered) if unit in each.new), None)
+        if begins is not None and on < begins.day:
+            return self._code_at(begins.old[0], at)
+        ended = self._succession(unit, on)
+        if ended is None:
             return unit
-        if on < merger.day:
-            return merger.old[0]
-        return unit if on < merger.day + timedelta(days=60) and self._is(0.5) else merger.new
+        if on < ended.day + timedelta(days=60) and not ended.undone and self._is(0.5):
+            return unit
+        return self._code_at(self.random.choice(ended.new), at)
 
     def _called(self, unit: str) -> str:
         """Return a code of a unit, at times another than its own."""
@@ -230,8 +263,8 @@ class Drawing:
 
     def _heir(self, unit: str, at: datetime) -> str:
         """Return the unit that has what was for a unit."""
-        merger = self.merger_of(unit)
-        return merger.new if merger and unit in merger.old and places.day(at) >= merger.day else unit
+        ended = self._succession(unit, places.day(at))
+        return self._heir(ended.new[0], at) if ended else unit
 
     def _receiver(self, unit: str, at: datetime) -> str:
         """Return the partner that receives for a unit."""
@@ -280,8 +313,11 @@ class Drawing:
             self._answer(when + HOUR, name, to, random.choice(["15", "16"]))
         elif self._is(0.06):
             kind = random.choice(["update", "replacement"])
-            own = f"U{len(self.deeds)}"
-            self._does(self._later(brought, 1, 200), "change_document", name=name, kind=kind, own=own)
+            own, when = f"U{len(self.deeds)}", self._later(brought, 1, 200)
+            ended = [self._succession(unit, places.day(when)) for unit in to]
+            if any(each and each.undone for each in ended):
+                kind = "update"  # a new document for a unit whose deed will be undone would keep that from being done
+            self._does(when, "change_document", name=name, kind=kind, own=own)
         refusing = self._is(0.04)
         for partner in sorted({self._receiver(self._heir(unit, brought), at) for unit in to}):
             self._does(brought, "bring_to", partner=partner, refusing=[name] if refusing else [])
@@ -303,8 +339,9 @@ class Drawing:
             if not self.is_outside(unit, at):
                 how = self.random.choice(["id", "id", "id", "number", "unknown"] if code == "06" else ["id", "number"])
                 teller = self._code_at(unit, at)
-                # a partner that may speak under the old code alone answers nothing that its successor received (units.md);
-                # the second count does not know which partner may speak for whom
+                # a partner that may speak under the old code alone answers nothing that its successor received (units.md)
+                heir = self._heir(teller, at)
+                teller = teller if self._receiver(teller, at) == self._receiver(heir, at) else heir
                 how = "id" if self.merger_of(unit) and how == "number" else how
                 said = {"name": name, "unit": self._called(teller), "code": code, "how": how, "serial": len(self.deeds)}
                 self._does(at, "tell_status", **said)

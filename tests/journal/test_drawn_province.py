@@ -28,10 +28,10 @@ from tests.recount.results import bounds
 
 MERGED: dict[str, Any] = {"joins": True, "documents": 1.0, "dossiers": 1.5}
 SMALL = {
-    "sqlite": Size(units=10, months=2, mergers=1, **MERGED),
-    "postgresql": Size(units=6, months=2, mergers=1, **MERGED),
+    "sqlite": Size(units=10, months=2, mergers=1, deeds=1, **MERGED),
+    "postgresql": Size(units=10, months=2, mergers=1, deeds=1, **MERGED),
 }
-FULL = Size(mergers=3, joins=True, documents=0.7, dossiers=1.5, mail=0.4)
+FULL = Size(mergers=3, deeds=3, joins=True, documents=0.7, dossiers=1.5, mail=0.4)
 
 
 @pytest.fixture
@@ -140,10 +140,10 @@ def stock_left(player: Player, period: str) -> list[tuple[str, str, str, str]]:
         with transactions.read_transaction(player.engine) as tx:
             asked = unit_report.resolve_report_sources(tx, "H55", period, form, office.book())
             rows = {row.unit: row.numbers for row in asked.count(player.history.now).rows}
-        for unit in (unit for each in player.drawing.mergers for unit in each.old):
-            ends = player.drawing.units[unit][2]
-            if unit in rows and ends is not None and ends <= places.day(bounds(period)[1]):
-                found += [(form, period, unit, column) for column in columns if rows[unit][column]]
+        last = places.day(bounds(period)[1])
+        for each in (*player.drawing.mergers, *player.drawing.ordered):
+            for unit in each.old if each.is_in_force(last) and not each.undone else ():
+                found += [(form, period, unit, column) for column in columns if unit in rows and rows[unit][column]]
     return found
 
 

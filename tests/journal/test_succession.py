@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from hub.config import Config
 from hub.domain.errors import Rejected
+from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
 from hub.intake.admission import authorise_call
@@ -79,7 +80,7 @@ class MergedProvince:
         except Rejected as rejected:
             judged["problems"] = rejected.problems
         made = entry(document(), self.number, partner=partner, at=at)
-        return messages.record_message(self.tx, attrs.evolve(made, packet=packet, **judged), routes)
+        return messages.record_message(self.tx, attrs.evolve(made, id=make_id(at), packet=packet, **judged), routes)
 
     def goes(self, message: str) -> dict[str, tuple[str, DeliveryState]]:
         made = deliveries.read_message_deliveries(self.tx, message)

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import attrs
 
 from tests.recount.letter import CHANGES, Letter
-from tests.recount.places import actor, canonical, day, stands_for
+from tests.recount.places import actor, canonical, day, heirs, speaks_for, stands_for
 
 DOCUMENTS = ("document", "replacement")
 STEP = timedelta(minutes=10)  #: how far a degree of urgency goes ahead
@@ -77,8 +77,8 @@ class Message:
 
 
 def same(one: str, other: str, on: date | None) -> bool:
-    """Tell whether two units are one, or are continued by one *on* a day."""
-    return one == other or (on is not None and actor(one, on) == actor(other, on))
+    """Tell whether two units are one, or one of them continues the work of the other *on* a day."""
+    return one == other or (on is not None and (one in heirs(other, on) or other in heirs(one, on)))
 
 
 def named(messages: Sequence[Message], letter: Letter, partner: str, on: date | None = None) -> dict[str, bool | None]:
@@ -168,16 +168,19 @@ def lane(messages: Sequence[Message], message: Message) -> str:
     return f"{sender} {document}"
 
 
-def answered(messages: Sequence[Message], letter: Letter, on: date | None = None) -> tuple[Message | None, bool]:
+def answered(
+    messages: Sequence[Message], letter: Letter, on: date | None = None, partner: str = ""
+) -> tuple[Message | None, bool]:
     """Return the newest document that a status answers, or for 15 and 16 the newest change that is still open.
 
-    True: it names the document by number and notation alone.
+    True: it names the document by number and notation alone.  *partner*: who sent the status, and may speak for some units.
     """
     answer, reporter = letter.answers[0], canonical(letter.sender)
     organ = canonical(answer.organ)
     theirs = [one for one in messages if one.letter.kind != "status" and same(one.sender, organ, on)]
     if not same(organ, reporter, on):
-        theirs = [one for one in theirs if one.to(reporter, on)]
+        units = speaks_for(reporter, on, partner) if partner and on else [reporter]
+        theirs = [one for one in theirs if any(one.to(unit) for unit in units)]
     found = None
     for one in theirs:
         by_id = answer.document_id and one.letter.document_id == answer.document_id

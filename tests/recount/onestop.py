@@ -34,6 +34,7 @@ REACHED: dict[str, tuple[str, ...]] = {
 WAITS = {"5": "papers", "6": "payment", "8": "paused"}
 WORKS = ("2", "4")
 BEGUN = ("taken-over", "received")
+GIVEN = {"handed-over", "passed-on"}  #: to another unit
 CORRECTIONS = 3  #: a day is corrected no more often
 ROUNDS = 3  #: waits of a dossier beyond these are not seen
 LEVELS = {"4": "full", "3": "partial", "2": "other", "1": "other"}
@@ -54,7 +55,8 @@ def read(journal: Journal) -> list[Told]:
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
         synced = [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
-        told += [(message.partner, one) for one in synced]
+        of = places.actor(_text(call, "OrganId"), places.day(message.at))  # as the unit stood when it told
+        told += [(message.partner, attrs.evolve(one, unit=of)) for one in synced]
     return days(waits(corrected(owned(sorted(told, key=lambda each: each[1].at), journal.events))))
 
 
@@ -65,32 +67,54 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
     others tell does not count, and what the portal took counts if it was of that unit or one that has added to it.  An open dossier
     passes on the day of the end.  Here every such code names a unit of the province, and nobody below it tells of it.
     """
-    moves = sorted((places.ends(unit), unit, heir) for unit, heir in places.succeeded())
-    found, of_key = list[Told](), dict[tuple[str, ...], list[Told]]()
-    owner: dict[tuple[str, ...], str] = {}
-    origin: dict[tuple[str, ...], str] = {}
+    moves, books = places.passings(), _Books()
     for partner, one in told:
         while moves and moves[0][0] <= one.at:
-            found += _moved(of_key, owner, origin, *moves.pop(0))
-        teller, code = places.actor(one.unit, places.day(one.at)), NATIONAL.fullmatch(one.key[0])
-        unit = places.actor(code[1], places.day(one.at)) if code else teller
+            books.pass_on(*moves.pop(0))
+        books.take(partner, one)
+    for passing in moves:
+        if events and passing[0] <= events[-1].at:
+            books.pass_on(*passing)
+    return books.found
+
+
+Key = tuple[str, ...]
+
+
+@attrs.define
+class _Books:
+    """What counts so far, and which unit has each dossier."""
+
+    found: list[Told] = attrs.field(factory=list)
+    of_key: dict[Key, list[Told]] = attrs.field(factory=dict)  #: unit and key -> what counts of it
+    owner: dict[Key, str] = attrs.field(factory=dict)
+    origin: dict[Key, str] = attrs.field(factory=dict)
+    again: dict[Key, Key] = attrs.field(factory=dict)  #: a dossier -> its key, if it came back to a unit that had it
+
+    def take(self, partner: str, one: Told) -> None:
+        """Take in what a partner told."""
+        on, code = places.day(one.at), NATIONAL.fullmatch(one.key[0])
+        teller = one.unit if one.what == "synced" else places.actor(one.unit, on)
+        heirs = places.heirs(code[1], on) if code else [teller]
+        unit, key = teller if teller in heirs else heirs[0], self.again.get(one.key, one.key)
         if one.what == "synced" and code:
-            unit = owner.get(one.key, teller)
-            tellers = {each.by for each in of_key.get((unit, *one.key), [])}
-            if not {teller, one.unit} & {unit, origin.get(one.key, unit), *tellers}:
-                continue
+            unit = self.owner.get(one.key, teller)
+            tellers = {each.by for each in self.of_key.get((unit, *key), [])}
+            if teller not in {unit, self.origin.get(one.key, unit), *tellers}:
+                return
         elif unit != teller and not may_send(partner, unit):
-            continue
+            return
         elif code:
-            if owner.get(one.key, unit) != unit and places.actor(owner[one.key], places.day(one.at)) == unit:
-                found += _followed(of_key, owner, origin, one, unit)
-            unit = owner.setdefault(one.key, unit)
-            origin.setdefault(one.key, unit)
-        mine = attrs.evolve(one, unit=unit, by="" if teller == unit else teller)
-        held = of_key.setdefault((unit, *one.key), [])
+            had = self.owner.get(one.key, unit)
+            if had != unit and not self.names(unit, key) & GIVEN and self.is_open(had, key):
+                self.move(one.at, had, unit, key)
+            unit = self.owner.setdefault(one.key, unit)
+            self.origin.setdefault(one.key, unit)
+        mine = attrs.evolve(one, unit=unit, key=key, by="" if teller == unit else teller)
+        held = self.of_key.setdefault((unit, *key), [])
         if one.what == "received" and any(each.what == "taken-over" for each in held):
-            continue
-        found.append(mine)
+            return
+        self.found.append(mine)
         changes = [each for each in held if each.what in ("waiting", "resumed")]
         if one.what in ("waiting", "resumed"):
             is_new = len(waits([*changes, mine])) > len(changes)
@@ -98,65 +122,63 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
             is_new = all(each.what != one.what for each in held)
         if is_new:
             held.append(mine)
-    for at, unit, heir in moves:
-        found += _moved(of_key, owner, origin, at, unit, heir) if events and at <= events[-1].at else []
-    return found
 
+    def names(self, unit: str, key: Key) -> set[str]:
+        return {one.what for one in self.of_key.get((unit, *key), [])}
 
-def _followed(
-    of_key: dict[tuple[str, ...], list[Told]],
-    owner: dict[tuple[str, ...], str],
-    origin: dict[tuple[str, ...], str],
-    one: Told,
-    unit: str,
-) -> list[Told]:
-    """Return how a dossier passes to *unit*, which tells of it before noon of the day on which the unit before ends."""
-    left = owner[one.key]
-    found = _moved(of_key, owner, origin, one.at, left, unit, one.key)
-    if not {each.what for each in of_key.get((left, *one.key), [])} & {"finished", "refused"}:
-        owner[one.key] = unit
-    return found
+    def is_open(self, unit: str, key: Key) -> bool:
+        """Tell whether a unit has a dossier in hand, or has one that nobody has taken on yet."""
+        names = self.names(unit, key)
+        return bool(names & {"registered", *BEGUN}) and not names & {"finished", "refused", "handed-over", "passed-on"}
 
+    def pass_on(self, at: datetime, unit: str, heir: str) -> None:
+        """Let the open dossiers of a unit pass to its successor; or come back to the units that go on, if there is none."""
+        if heir:
+            for of, key in [(name[0], name[1:]) for name in self.of_key]:
+                if of == unit and self.is_open(unit, key):
+                    self.move(at, unit, heir, key)
+            return
+        for back in unit.split():
+            for of, key in [(name[0], name[1:]) for name in self.of_key]:
+                if of != back or not self.names(back, key) & GIVEN:
+                    continue
+                holder = self.owner[key[:1]]
+                if holder != back and self.again.get(key[:1], key[:1]) == key and self.is_open(holder, key):
+                    self.move(at, holder, back, key)
 
-def _moved(
-    of_key: dict[tuple[str, ...], list[Told]],
-    owner: dict[tuple[str, ...], str],
-    origin: dict[tuple[str, ...], str],
-    at: datetime,
-    unit: str,
-    heir: str,
-    one: tuple[str, ...] | None = None,
-) -> list[Told]:
-    """Return how the open dossiers of a unit, or *one* of them, pass to its successor; also what nobody has taken on yet."""
-    found = []
-    for (of, *key), told in list(of_key.items()):
-        names = {one.what for one in told}
+    def move(self, at: datetime, unit: str, heir: str, key: Key) -> None:
+        """Let an open dossier pass to another unit; also one that nobody has taken on yet."""
+        told, new, dossier = self.of_key[unit, *key], key, key[:1]
+        if self.names(heir, key) & GIVEN:
+            new = (*dossier, f"@{int(key[1][1:]) + 1 if key[1:] else 2}")
+            self.again[dossier] = new
+            self.origin[dossier] = unit
+        elif self.origin.get(dossier) == heir:
+            self.origin[dossier] = unit
         begun = next((one for one in told if one.what in BEGUN), None)
-        if of != unit or one not in (None, tuple(key)) or names & {"finished", "refused", "handed-over", "passed-on"}:
-            continue
-        waiting = next((one for one in told if one.what == "registered"), None)
-        if begun is None and waiting is not None:
+        self.owner[dossier] = heir
+        if begun is None:
+            waiting = next(one for one in told if one.what == "registered")
             passed = attrs.evolve(waiting, at=at, day=places.day(at), what="passed-on")
             told.append(passed)
-            found.append(passed)
-            owner[tuple(key)] = origin[tuple(key)] = heir
-            there = of_key.setdefault((heir, *key), [])
+            self.found.append(passed)
+            self.origin[dossier] = heir
+            there = self.of_key.setdefault((heir, *new), [])
             if not {one.what for one in there} & {"registered", *BEGUN}:
-                there.append(attrs.evolve(waiting, unit=heir, at=at))
-                found.append(there[-1])
-        if begun is None:
-            continue
+                there.append(attrs.evolve(waiting, unit=heir, key=new, at=at, by=unit))
+                self.found.append(there[-1])
+            return
         papers = [one for one in told if one.what in ("supplemented", "supplemented-again") and one.due]
         latest = max([begun, *papers], key=lambda one: (one is not begun, one.on, one.at))
-        moved = attrs.evolve(begun, at=at, day=places.day(at), due=latest.due, what="taken-over", unit=heir)
+        taken = attrs.evolve(
+            begun, at=at, day=places.day(at), due=latest.due, what="taken-over", unit=heir, key=new, by=unit
+        )
         changes = waits([one for one in told if one.what in ("waiting", "resumed")])
-        going_on = [attrs.evolve(changes[-1], what="waiting", unit=heir, at=at)] if len(changes) % 2 else []
-        handed = attrs.evolve(moved, what="handed-over", unit=unit, amount=-1)
+        going_on = [attrs.evolve(changes[-1], what="waiting", unit=heir, key=new, at=at)] if len(changes) % 2 else []
+        handed = attrs.evolve(taken, what="handed-over", unit=unit, key=key, by=heir, amount=-1)
         told.append(handed)
-        of_key[heir, *key] = [moved, *going_on]
-        owner[tuple(key)] = heir
-        found += [handed, moved, *going_on]
-    return found
+        self.of_key[heir, *new] = [taken, *going_on]
+        self.found += [handed, taken, *going_on]
 
 
 def corrected(told: list[Told]) -> list[Told]:

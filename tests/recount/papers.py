@@ -52,7 +52,7 @@ def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
     if said.kind == "status":
         on = places.day(kept.at)
         theirs = papers.of_sender(places.canonical(said.answers[0].organ), on)
-        message.answered, message.by_number = documents.answered(theirs, said, on)
+        message.answered, message.by_number = documents.answered(theirs, said, on, kept.partner)
         message.of_change = documents.is_of_change(theirs, message)
         _answer(message)
         what = f"status-{said.status}"

@@ -41,6 +41,20 @@ PARTNERS = {
 
 
 @attrs.frozen(kw_only=True)
+class Succession:
+    """A deed by which units end and others continue their work, of which the first has what nobody reports."""
+
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    day: date  #: the first on which the old units are no more
+    undone: date | None = None  #: the first on which they go on after all
+
+    def is_in_force(self, on: date) -> bool:
+        """Tell whether the old units are no more on a day."""
+        return self.day <= on and (self.undone is None or on < self.undone)
+
+
+@attrs.frozen(kw_only=True)
 class Places:
     """A province: its units by code, other codes of them, and its partners, each as above."""
 
@@ -51,6 +65,7 @@ class Places:
     partners: Mapping[str, tuple[tuple[str, ...], str]]
     joined: str = ""  #: the code of a province that is merged into this one; its units begin with that day
     heirs: Mapping[str, str] = attrs.field(factory=dict)  #: a unit that ends -> the one that continues its work
+    deeds: tuple[Succession, ...] = ()  #: deeds beside these
 
 
 _standing = [Places(units=UNITS, aliases=ALIASES, partners=PARTNERS)]
@@ -66,7 +81,13 @@ def standing(places: Places) -> Iterator[None]:
         _standing.pop()
 
 
-def read_units(listed: bytes, partners: Mapping[str, tuple[tuple[str, ...], str]], **said: str) -> Places:
+def read_units(
+    listed: bytes,
+    partners: Mapping[str, tuple[tuple[str, ...], str]],
+    *,
+    joined: str = "",
+    deeds: tuple[Succession, ...] = (),
+) -> Places:
     """Return the province whose units are *listed* in a CSV file, as docs/howto/units.md describes it."""
     rows = list(csv.DictReader(io.StringIO(listed.decode("utf-8-sig"))))
 
@@ -82,7 +103,8 @@ def read_units(listed: bytes, partners: Mapping[str, tuple[tuple[str, ...], str]
         aliases={alias: row["code"] for row in rows for alias in row["aliases"].split()},
         partners=partners,
         heirs={row["code"]: row["successors"] for row in rows if row["successors"]},
-        **said,
+        joined=joined,
+        deeds=deeds,
     )
 
 
@@ -91,28 +113,56 @@ def canonical(code: str) -> str:
 
 
 def actor(code: str, on: date) -> str:
-    """Return the unit that acts for *code* on a day: itself, or when it has ended the one that continues its work."""
-    code = canonical(code)
-    while has_ended(code, on) and code in _standing[-1].heirs:
-        code = _standing[-1].heirs[code]
-    return code
+    """Return the unit that acts for *code* on a day: itself, or when it has ended the first that continues its work."""
+    return heirs(code, on)[0]
 
 
-def succeeded() -> list[tuple[str, str]]:
-    """Return the units that end and have a successor, each with it."""
-    return list(_standing[-1].heirs.items())
+def heirs(code: str, on: date) -> list[str]:
+    """Return the units that continue the work of *code* on a day, the main one first: itself, as long as it has not ended."""
+    code, deed = canonical(code), _deed(canonical(code), on)
+    following = deed.new if deed else tuple(filter(None, [_standing[-1].heirs.get(code)]))
+    if not has_ended(code, on) or not following:
+        return [code]
+    return list(dict.fromkeys(heir for each in following for heir in heirs(each, on)))
 
 
-def ends(code: str) -> datetime:
-    """Return noon of the day on which a unit is no more, when the hub hands its dossiers on."""
-    on = _standing[-1].units[code][2]
+def _deed(code: str, on: date) -> Succession | None:
+    """Return the deed by which a unit is no more on a day."""
+    return next((deed for deed in _standing[-1].deeds if code in deed.old and deed.is_in_force(on)), None)
+
+
+def passings() -> list[tuple[datetime, str, str]]:
+    """Return when work passes, from which unit and to which, in order: at noon of the day on which a unit is no more, the hub
+    hands on what is open.  Of a deed that is undone: its units, to which it comes back, and "".
+    """
+    standing = _standing[-1]
+    found = [(_noon(standing.units[unit][2]), unit, heir) for unit, heir in standing.heirs.items()]
+    for deed in standing.deeds:
+        found += [(_noon(deed.day), unit, actor(unit, deed.day)) for unit in deed.old]
+        if deed.undone:
+            found.append((_noon(deed.undone) - timedelta(hours=12, minutes=2), " ".join(deed.old), ""))
+    return sorted(found)
+
+
+def _noon(on: date | None) -> datetime:
+    """Return noon of a day, when the hub hands on what is open."""
     assert on is not None
     return datetime(on.year, on.month, on.day, 12, 2, tzinfo=HANOI).astimezone(UTC)
 
 
 def forebears(code: str, on: date) -> list[str]:
     """Return the units that have ended and whose work a unit continues."""
-    return [other for other in _standing[-1].heirs if other != code and actor(other, on) == code]
+    ended = [*_standing[-1].heirs, *(unit for deed in _standing[-1].deeds for unit in deed.old)]
+    return [other for other in dict.fromkeys(ended) if other != code and code in heirs(other, on)]
+
+
+def speaks_for(code: str, on: date, partner: str) -> list[str]:
+    """Return the units for which a status of *code* may speak, itself first: also those whose work it continues, and the one
+    that acts for it, if the partner may send for that.
+    """
+    unit = canonical(code)
+    acting = [actor(unit, on)] if may_send(partner, actor(unit, on)) else []
+    return list(dict.fromkeys([unit, *forebears(unit, on), *acting]))
 
 
 def outside(code: str, on: date | None = None) -> bool:
@@ -157,8 +207,8 @@ def way(code: str, on: date) -> tuple[str, str] | str:
         return way(actor(code, on), on)
     if _joins_later(code, on):
         return places.upstream, code
-    _, begins, ends = places.units[code]
-    if (begins and on < begins) or (ends and on >= ends):
+    begins = places.units[code][1]
+    if (begins and on < begins) or has_ended(code, on):
         return "unit-inactive"
     by: str | None = code
     while by is not None:
@@ -171,7 +221,8 @@ def way(code: str, on: date) -> tuple[str, str] | str:
 
 def has_ended(code: str, on: date, *, days: int = 0) -> bool:
     """Tell whether *code* is a unit of the province that ended *days* ago or earlier."""
-    ends = _standing[-1].units.get(canonical(code), (None, None, None))[2]
+    code, deed = canonical(code), _deed(canonical(code), on)
+    ends = deed.day if deed else _standing[-1].units.get(code, (None, None, None))[2]
     return ends is not None and on >= ends + timedelta(days=days)
 
 

@@ -8,7 +8,8 @@ import attrs
 
 from tests.recount import places
 from tests.recount.documents import Message
-from tests.recount.places import HANOI, canonical, outside
+from tests.recount.letter import CHANGES
+from tests.recount.places import HANOI, outside
 from tests.recount.story import RANK
 
 #: What happened to packets that counts: when, what, which message, at which recipient.
@@ -43,41 +44,123 @@ class Result:
 
 def results(log: Log, signed: Callable[[Message], bool], until: datetime | None = None) -> list[Result]:
     """Return each result once, the first of its unit, key and name, with what units that end leave to their successors."""
-    found: dict[tuple[str, tuple[str, ...], str], Result] = {}
-    moves = sorted((places.ends(unit), unit, heir) for unit, heir in places.succeeded())
+    books = _Books()
+    moves = places.passings()
     for at, noted, message, recipient in log:
         while moves and moves[0][0] <= at:
-            _move(found, *moves.pop(0))
+            books.pass_on(*moves.pop(0))
         what, _, number = noted.partition(" ")
         if what in ("received", "failed", "failed-over") and message.letter.kind == "status":
             continue
         on = places.day(at)
         unit = places.actor(recipient, on) if what == "received" else places.actor(message.sender, on)
         key = (*_key(message), number) if number else _key(message)
-        before = places.forebears(unit, on) if message.letter.kind == "status" else []
-        if any((other, key, what) in found for other in before):
-            continue  # told already by the unit whose work this one continues
-        if (unit, key, what) not in found:
-            made = _result(message, unit, key, what, at, signed)
-            by = next((other for other in before if (other, key, "received") in found), "")
-            found[unit, key, what] = attrs.evolve(made, received_by=by)
+        made = _result(message, unit, key, what, at, signed)
+        if message.letter.kind == "status":
+            books.answer(message, made)
+        else:
+            if what == "received":
+                books.sent_to.setdefault((unit, key), set()).add(recipient)
+            books.found.setdefault((unit, key, what), made)
     for at, unit, heir in moves:
         if until is not None and at <= until:
-            _move(found, at, unit, heir)
-    return list(found.values())
+            books.pass_on(at, unit, heir)
+    return list(books.found.values())
 
 
-def _move(found: dict[tuple[str, tuple[str, ...], str], Result], at: datetime, unit: str, heir: str) -> None:
-    """Let what a unit that ends has in work, or with a due day and not finished, pass to its successor."""
-    for begun in [one for one in found.values() if one.unit == unit and one.what in BEGUN]:
-        whats = {what for what in (*WORK, *ENDED) if (unit, begun.key, what) in found}
-        if whats & set(ENDED) or not (begun.due or whats):
-            continue
+Key = tuple[str, ...]
+
+
+@attrs.define
+class _Books:
+    """The results so far, and where each document has gone."""
+
+    found: dict[tuple[str, Key, str], Result] = attrs.field(factory=dict)
+    went: dict[tuple[str, Key], str] = attrs.field(factory=dict)  #: unit and key -> who got it
+    sent_to: dict[tuple[str, Key], set[str]] = attrs.field(
+        factory=dict
+    )  #: to which units it was sent that one received
+    again: dict[tuple[str, Key], Key] = attrs.field(factory=dict)  #: to whom it was sent, its key -> that of its return
+
+    def has(self, unit: str, key: Key, *whats: str) -> bool:
+        return any((unit, key, what) in self.found for what in whats)
+
+    def is_open(self, unit: str, key: Key) -> bool:
+        return self.has(unit, key, *BEGUN) and not self.has(unit, key, *ENDED)
+
+    def holder(self, unit: str, key: Key) -> str:
+        """Return who has what a unit had."""
+        seen: list[str] = []
+        while unit not in seen and (unit, key) in self.went:
+            seen.append(unit)
+            unit = self.went[unit, key]
+        return unit
+
+    def answer(self, status: Message, made: Result) -> None:
+        """Take in a status: it counts once among the units whose work goes on in one, and moves what is not finished."""
+        on, unit, key = places.day(made.at), made.unit, made.key
+        theirs = [unit, *places.forebears(unit, on)]
+        speaks = places.speaks_for(status.letter.sender, on, status.partner)
+        to = next((each for each in speaks if status.answered and status.answered.to(each)), unit)
+        keys = [key]
+        if (to, key) in self.again:
+            key = self.again[to, key]
+            keys += [(*made.key, f"returned {number}") for number in range(2, int(key[-1].split()[-1]) + 1)]
+        first = ""
+        if to != unit or key != made.key:
+            first = next((each for each in (to, places.actor(to, on)) if self.has(each, key, *BEGUN)), "")
+            holder = self.holder(first, key) if first else unit
+            if self.is_open(holder, key) and holder != unit and not self.has(unit, key, "handed-over"):
+                is_change = bool(status.answered and status.answered.letter.kind in CHANGES)
+                if not is_change:
+                    self.move(made.at, holder, unit, key)
+            elif holder not in theirs:
+                unit = holder
+        if any(self.has(each, one, made.what) for each in (*speaks, unit) for one in keys):
+            return
+        by = "" if self.has(unit, key, "received") else first
+        self.found[unit, key, made.what] = attrs.evolve(made, unit=unit, key=key, received_by=by)
+
+    def pass_on(self, at: datetime, unit: str, heir: str) -> None:
+        """Let what a unit that ends has in work, or with a due day and not finished, pass to its successor."""
+        if not heir:
+            self.give_back(at, unit.split())
+            return
+        for key in [key for one, key, what in self.found if one == unit and what in BEGUN]:
+            begun = self.found.get((unit, key, "taken-over")) or self.found[unit, key, "received"]
+            if self.is_open(unit, key) and (begun.due or self.has(unit, key, *WORK)):
+                self.move(at, unit, heir, key)
+
+    def give_back(self, at: datetime, units: list[str]) -> None:
+        """Give back to units that go on what others have of them, and what was sent to them and came to a successor."""
+        given, on = [], places.day(at)
+        for unit in units:
+            line = {unit, *places.forebears(unit, on)}
+            theirs = [(one, key) for (one, key), to in self.sent_to.items() if line & to and one not in to | line]
+            mine = [(one, key) for one, key in self.went if one == unit]
+            for one, key in (*mine, *theirs):
+                holder = self.holder(one, key)
+                if holder != unit and self.is_open(holder, key):
+                    keeps = (one, key) in mine and self.has(holder, key, "received")  # it was sent to both
+                    given.append((unit, holder, key, keeps))
+        for unit, holder, key, keeps in given:
+            base = key[:-1] if key[-1].startswith("returned ") else key
+            new = (*base, f"returned {int(key[-1].split()[-1]) + 1 if base != key else 2}")
+            self.move(at, holder, unit, key, new, keeps=keeps)
+            self.again |= {(each, base): new for each in (unit, *places.forebears(unit, on))}
+
+    def move(self, at: datetime, unit: str, heir: str, key: Key, new: Key = (), *, keeps: bool = False) -> None:
+        """Let a document pass from a unit to another; *keeps*: the unit has it, too."""
+        begun = self.found.get((unit, key, "taken-over")) or self.found[unit, key, "received"]
+        in_work = self.has(unit, key, *WORK)
         moved = attrs.evolve(begun, at=at, what="handed-over", received_by="")
-        found[unit, begun.key, moved.what] = moved
-        if not any((heir, begun.key, what) in found for what in BEGUN):
-            for what in ("taken-over", *(["taken-over-in-work"] if whats else [])):
-                found[heir, begun.key, what] = attrs.evolve(moved, unit=heir, what=what, received_by=unit)
+        if not keeps:
+            self.found[unit, key, moved.what] = moved
+            self.went[unit, key] = heir
+        new = new or key
+        if not self.has(heir, new, *BEGUN):
+            for what in ("taken-over", *(["taken-over-in-work"] if in_work else [])):
+                self.found[heir, new, what] = attrs.evolve(moved, unit=heir, key=new, what=what, received_by=unit)
 
 
 def _key(message: Message) -> tuple[str, ...]:
@@ -89,7 +172,7 @@ def _key(message: Message) -> tuple[str, ...]:
     answer = letter.answers[0]
     document = message.answered.letter.document_id if message.answered else f"{answer.number},{answer.date}"
     change = (message.answered.sha256,) if message.answered and message.of_change else ()
-    organ = message.answered.sender if message.answered else canonical(answer.organ)
+    organ = message.answered.sender if message.answered else places.actor(answer.organ, places.day(message.at))
     return organ, answer.document_id or document, *change
 
 

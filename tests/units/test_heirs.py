@@ -51,8 +51,13 @@ def test_several_successors_have_one_heir_only_if_the_deed_says_which() -> None:
     assert find_heir(plain, "H55.1", JULY) is None
     assert find_heirs(plain, "H55.1", JULY) == ("H55.2", "H55.3")
     main = UnitIndex.of(SPLIT, JULY, [Deed("H55.1", "H55.3", main=True)])
-    assert find_heirs(main, "H55.1", JULY) == ("H55.3",)
-    assert find_forebears(main, "H55.2", JULY) == ()
+    assert find_heir(main, "H55.1", JULY) == "H55.3"
+
+
+def test_what_another_successor_than_the_main_one_does_for_the_unit_is_its_own_work() -> None:
+    main = UnitIndex.of(SPLIT, JULY, [Deed("H55.1", "H55.3", main=True)])
+    assert find_heirs(main, "H55.1", JULY) == ("H55.3", "H55.2"), "the main one first"
+    assert find_forebears(main, "H55.2", JULY) == find_forebears(main, "H55.3", JULY) == ("H55.1",)
 
 
 def test_a_deed_says_what_of_the_work_goes_to_whom() -> None:

@@ -56,7 +56,7 @@ _ESTATES = {"users": Estate.OFFICIALS, "tokens": Estate.OFFICIALS}
         "--into a split, of which the first is the main successor.\n\n--plan shows what is touched and writes nothing: "
         "documents on their way, dossiers in hand, mail accounts, partners, accounts and officials. Successors are "
         "imported before. Rights of systems and people are handed over only with --what partners and --what officials. "
-        "Without OLD, the recorded deeds are listed. --undo undoes one that has not begun."
+        "Without OLD, the recorded deeds are listed. --undo undoes one, and gives back what is open of the work."
     ),
     "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --plan",
     "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --reference '1683/NQ-UBTVQH15'",
@@ -103,7 +103,7 @@ def merge_units(
     config = read_journal_config(screen)
     with open_journal(config) as engine:
         if undo is not None:
-            _undo(screen, engine, undo)
+            _undo(screen, config, engine, undo)
         elif day is None:
             _list(screen, engine)
         else:
@@ -254,24 +254,59 @@ def _describe(deed: "RecordedDeed") -> dict[str, object]:
     }
 
 
-def _undo(screen: Screen, engine: "sa.Engine", identity: str) -> None:
+def _undo(screen: Screen, config: "Config", engine: "sa.Engine", identity: str) -> None:
     from hub.cli.person import name_person
     from hub.journal.upkeep import successions
     from hub.store import transactions
 
+    now = datetime.now(UTC)
     try:
         with transactions.write_transaction(engine) as tx:
-            undone = successions.undo_deed(tx, identity, by=name_person(), now=datetime.now(UTC))
+            undone = successions.undo_deed(tx, identity, by=name_person(), now=now)
+            deliveries = _give_back_deliveries(tx, config, undone.order, now)
     except KeyError:
         raise CommandStop(t("there is no deed {identity}", identity=identity), NOT_FOUND) from None
-    except successions.DeedBegunError:
+    except successions.DeedCrossedError as error:
+        count, names = error.args
         raise CommandStop(
-            t("the deed has begun, and messages about its units have arrived since; record another one instead"), FAILED
+            t(
+                "the deed cannot be undone: since it began, documents were sent under the old codes or to them, and belong "
+                "to the successors ({count}: {names}). To let the units go on, import them without `until` and "
+                "`successors`, and record a deed back: lienthong units merge SUCCESSOR --into UNIT --on DAY",
+                count=say_count(count),
+                names=", ".join(names),
+            ),
+            FAILED,
         ) from None
     screen.row(
-        {"deed": identity, "undone": True},
+        {
+            "deed": identity,
+            "undone": True,
+            "dossiers": undone.dossiers,
+            "documents": undone.documents,
+            "deliveries": deliveries,
+        },
         t(
-            "Undone: {units} go on. A running hub uses it after `lienthong reload`.",
+            "Undone: {units} go on. Given back: dossiers {dossiers}, documents {documents}, on their way {deliveries}. A "
+            "running hub uses it after `lienthong reload`.",
             units=", ".join(undone.order.units),
+            dossiers=say_count(undone.dossiers),
+            documents=say_count(undone.documents),
+            deliveries=say_count(deliveries),
         ),
     )
+
+
+def _give_back_deliveries(tx: "sa.Connection", config: "Config", order: "DeedOrder", now: datetime) -> int:
+    """Hand over what is on its way to the units of *order*, which go on, to the partners that receive for them."""
+    from hub.domain.local_time import find_local_day
+    from hub.journal import unit_registry
+    from hub.journal.queue import deliveries
+    from hub.units.province import Province
+
+    today = find_local_day(now)
+    routes = Province.of(config, unit_registry.read_unit_index(tx, today)).routes
+    ways, total = routes.list_routes(order.units, today), 0
+    while moved := deliveries.hand_over_deliveries(tx, ways, (), now):
+        total += moved
+    return total

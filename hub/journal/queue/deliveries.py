@@ -574,6 +574,13 @@ def hand_over_deliveries(
     return len(rows)
 
 
+def write_returns(tx: Transaction, sender: str, document_id: str, recipients: Collection[str], number: int) -> None:
+    """Note at the deliveries of a document to *recipients* that a unit has it again, under the key with this *number*."""
+    carriers = sa.select(message.c.id).where(message.c.sender == sender, message.c.document_id == document_id)
+    theirs = sa.and_(table.c.message.in_(carriers), table.c.recipient.in_(recipients))
+    tx.execute(sa.update(table).where(theirs).values(returns=number))
+
+
 def make_doubled_event(row: Row, now: datetime) -> Event:
     """Return the event of a delivery *row* that may have arrived twice."""
     return Event(

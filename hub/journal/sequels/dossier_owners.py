@@ -7,7 +7,9 @@ as facts of a unit that another reported (`counterpart`), or as claims. Does not
 A dossier that moves gets two facts: `handed-over` in the unit that had it, with the amount -1, and `taken-over` in the
 other, with the due day and attributes of its beginning. A fact of the past is never changed, so a closed month stays as
 it is, and in every period the two add up to 0. A dossier that has ended does not move. A unit takes a dossier over, and
-hands it over, at most once: that bounds the facts of a dossier.
+hands it over, at most once: that bounds the facts of a dossier. Only by a deed, or by undoing one, does it get a dossier
+back. Then the dossier has another key there, its code with the number of the return, so that each time in a unit has a
+beginning and an end of its own; who reports the dossier need not know.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -62,6 +64,7 @@ class _Owner:
     unit: str
     origin: str  #: the unit for which it was first recorded; after a move before its receipt, the unit that it moved to
     competent: str = ""  #: the unit that DonViXuLy names, as the owner told last
+    key: str = ""  #: of its facts in the unit, where it is not its code
     new: bool = False
     changed: bool = False
 
@@ -164,8 +167,9 @@ class _Resolving:
         """Return whether *told*, that the national portal took a dossier, is of a message of a unit that has reported it."""
         if told.milestone != "synced":
             return False
-        known = _read_histories(self._tx, NAME, {(owner.unit, told.key)})
-        return any(each.counterpart == told.unit for each in known.get((owner.unit, told.key), ()))
+        name = (owner.unit, owner.key or told.key)
+        known = _read_histories(self._tx, NAME, {name})
+        return any(each.counterpart == told.unit for each in known.get(name, ()))
 
     def _tell(self, told: Fact, owner: str, *, counts: bool = False) -> None:
         """Append the finding that another unit than the *owner* reported a dossier, once for both. *counts*: it counts."""
@@ -181,7 +185,7 @@ class _Resolving:
         A receipt is left out if the unit has taken the dossier over: it was counted where the dossier was received.
         """
         if told.milestone != "received" or owner.unit == owner.origin:
-            self.facts.append(told)
+            self.facts.append(_place(told, owner))
         self._take_up(owner.unit, told, owner)
         named = _read_competent(told)
         if named and named != owner.competent:
@@ -191,13 +195,14 @@ class _Resolving:
     def _take_up(self, unit: str, told: Fact, owner: _Owner) -> None:
         """Add the claims of *unit* on the dossier of *told* as facts of its owner that were recorded with *told*."""
         for claim in self._claims.pop((unit, told.key), ()):
-            self.facts.append(join_fact(attrs.evolve(claim, at=told.at), owner.unit))
+            self.facts.append(_place(join_fact(attrs.evolve(claim, at=told.at), owner.unit), owner))
 
     def _move(self, owner: _Owner, told: Fact) -> bool:
         """Move the dossier to the unit of *told*. Return False if it has ended, or that unit has handed it over."""
         transactions.lock_names(self._tx, [f"dossier {owner.dossier}"])
         owner.unit = _read_owners(self._tx, {owner.dossier})[owner.dossier].unit  # another node may have moved it
-        move = Move(unit=owner.unit, successor=told.unit, key=told.key, at=told.at, day=find_local_day(told.at))
+        key = owner.key or told.key
+        move = Move(unit=owner.unit, successor=told.unit, key=key, at=told.at, day=find_local_day(told.at))
         made = None if owner.unit == told.unit else make_move_facts(self._tx, move)
         if made is None:
             return owner.unit == told.unit
@@ -205,6 +210,8 @@ class _Resolving:
         owner.unit, owner.changed = told.unit, True
         if not was_counted(made):
             owner.origin = told.unit
+        elif owner.origin == told.unit:
+            owner.origin = move.unit  # its receipt counted before it came here again
         self._claims |= read_claims(self._tx, {(told.unit, told.key)})
         return True
 
@@ -243,6 +250,11 @@ def join_fact(told: Fact, unit: str) -> Fact:
     """Return *told* as a fact of the dossier's unit, with the unit that reported it as counterpart if it is another."""
     by = "" if told.unit == unit else told.unit
     return attrs.evolve(told, service=NAME, unit=unit, counterpart=by)
+
+
+def _place(told: Fact, owner: _Owner) -> Fact:
+    """Return *told* under the key under which its unit has the dossier."""
+    return attrs.evolve(told, key=owner.key) if owner.key else told
 
 
 def _read_owners(tx: Transaction, names: Collection[str]) -> dict[str, _Owner]:

@@ -21,11 +21,11 @@ from hub.units.unit_index import UnitIndex
 
 @attrs.frozen
 class Ended:
-    """A unit that has ended, and the units that continue its work: one, or several of which none is the main one."""
+    """A unit that has ended, and the units that continue its work."""
 
     unit: str
     day: date  #: the first day on which it is no more
-    heirs: tuple[str, ...]
+    heirs: tuple[str, ...]  #: the main one first
 
 
 #: Returns the keys of some things that are open in a unit.

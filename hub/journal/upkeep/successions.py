@@ -3,7 +3,8 @@
 Knows rows of units, deeds, deliveries and facts. Does not know partners, users or officials.
 """
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
 import attrs
@@ -11,9 +12,11 @@ import sqlalchemy as sa
 
 from hub.domain.ids import make_first_id, make_id
 from hub.domain.local_time import HANOI, find_local_day
-from hub.domain.model import DeliveryState, Event
+from hub.domain.model import DeliveryState, Event, PacketKind
+from hub.edxml import changes
 from hub.journal import events, unit_registry
-from hub.store.tables import SEARCHED, TO_UNIT, delivery, fact, message, succession
+from hub.journal.upkeep import document_moves, dossier_moves
+from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import DeedOrder, Estate
@@ -22,8 +25,19 @@ from hub.units.deeds import DeedOrder, Estate
 MOST_NAMES = 20
 
 
-class DeedBegunError(Exception):
-    """A deed that cannot be undone, because messages about its units have arrived since it began."""
+class DeedCrossedError(Exception):
+    """A deed that cannot be undone, because others sent to its units, or these sent, under the old codes since it began.
+    These messages belong to the successors. The arguments are their number and the first of them.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class UndoneDeed:
+    """A deed that was undone, and how much its units got back that nobody had ended."""
+
+    order: DeedOrder
+    dossiers: int = 0
+    documents: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -87,24 +101,33 @@ def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
     ]
 
 
-def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> RecordedDeed:
+def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> UndoneDeed:
     """Undo the deed *identity* and return it: its units have neither an end nor successors.
 
-    Raises KeyError if there is none, and DeedBegunError if it has begun and messages about its units or successors have
-    arrived since.
+    What is open of the work that it handed over comes back, today. What a successor has done stays where it was counted.
+    Raises KeyError if there is no such deed, and DeedCrossedError.
     """
     found = next((deed for deed in list_recorded_deeds(tx) if deed.id == identity), None)
     if found is None:
         raise KeyError(identity)
     order = found.order
-    if order.on <= find_local_day(now) and _has_traffic(tx, (*order.units, *order.successors), order.on):
-        raise DeedBegunError
+    crossed = _list_crossing(tx, order) if order.on <= find_local_day(now) else []
+    if crossed:
+        raise DeedCrossedError(len(crossed), crossed[:MOST_NAMES])
     held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
     going_on = [attrs.evolve(held[code], until=None, successors=()) for code in order.units]
     unit_registry.write_registry_units(tx, going_on, at=now)
     tx.execute(sa.delete(succession).where(succession.c.deed == identity))
-    events.append_events(tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by}))
-    return found
+    undone = UndoneDeed(
+        order=order,
+        dossiers=dossier_moves.give_back_dossiers(tx, order, now),
+        documents=document_moves.give_back_documents(tx, order, now),
+    )
+    back = {"dossiers": undone.dossiers, "documents": undone.documents}
+    events.append_events(
+        tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by} | back)
+    )
+    return undone
 
 
 def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
@@ -118,13 +141,26 @@ def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
     }
 
 
-def _has_traffic(tx: Transaction, units: Collection[str], on: date) -> bool:
-    """Tell whether a message from, about or to one of *units* arrived on the day *on* or later."""
-    first = make_first_id(datetime.combine(on, time.min, HANOI).astimezone(UTC))
-    sent = sa.select(message.c.id).where(message.c.sender.in_(units), message.c.id >= first, SEARCHED)
-    about = sa.select(message.c.id).where(message.c.answers_unit.in_(units), message.c.id >= first)
-    brought = sa.select(delivery.c.message).where(delivery.c.recipient.in_(units), delivery.c.message >= first, TO_UNIT)
-    return any(tx.execute(each.limit(1)).first() is not None for each in (sent, about, brought))
+def _list_crossing(tx: Transaction, order: DeedOrder) -> list[str]:
+    """Return what one of the units of *order* has sent under its code or an alias since the day of the deed, and the
+    documents that were sent to it: they belong to the unit that continued its work. Oldest first.
+    """
+    first = make_first_id(datetime.combine(order.on, time.min, HANOI).astimezone(UTC))
+    held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
+    codes = {code for unit in order.units for code in (unit, *held[unit].aliases)}
+    told = (
+        sa.select(event.c.message, message.c.kind, event.c.text)
+        .join(message, message.c.id == event.c.message)
+        .where(message.c.id >= first, message.c.kind != PacketKind.STATUS)
+        .where(event.c.text.contains('"event":"unit-succeeded"', autoescape=True))
+        .order_by(message.c.id)
+    )
+    found: dict[str, None] = {}
+    for name, kind, text in tx.execute(told):
+        said = json.loads(text)
+        if said["unit"] in codes and (said["place"] == "from" or (said["place"] == "to" and kind in changes.DOCUMENTS)):
+            found[name] = None
+    return list(found)
 
 
 @attrs.frozen
