@@ -17,18 +17,26 @@ from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
+import attrs
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.demo.run import postgres
 from hub.report.counting.dates import find_day_begin
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
+from hub.report.signed import sealed
+from hub.security.attesting import AttestationTrust
+from hub.security.certificates import Identity
 from hub.store import transactions
 from hub.store.tables import closed_row, fact, unit, write_instant
-from hub.workload import closing, unit_report
+from hub.workload import attestations, closing, unit_report
+from tests import pki
 
 UNITS = 989
+HUB = pki.partner("hub")
 YEAR = "2026"
 COLUMNS = [column.name for column in fact.c]
 Row = tuple[object, ...]
@@ -163,7 +171,7 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
+def close(url: str, text: str, keys: tuple[Path, Path], done: "multiprocessing.Queue[dict[str, Any]]") -> None:
     """Close the month *text* of every form, in the steps in which the hub closes it.
 
     Reports the seconds of each form, the most memory, and of the writing steps their number, CPU seconds and the longest:
@@ -171,6 +179,7 @@ def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") ->
     """
     engine, chosen = transactions.open_journal(url, pooled=False), read_shipped_book()
     took: dict[str, float] = {}
+    signer = Identity.read(*keys)
     writing: list[float] = []
     rows = 0
     period = parse_period(text)
@@ -180,7 +189,7 @@ def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") ->
         with transactions.write_transaction(engine) as tx:
             plan = closing.begin_closing(tx, chosen, name, period, now, "bench")
         assert plan is not None
-        steps, found = closing.close_in_steps(plan, lambda: now, "bench"), None
+        steps, found = closing.close_in_steps(plan, lambda: now, "bench", signer), None
         while True:
             try:
                 step = steps.send(found)
@@ -213,6 +222,42 @@ def opened(engine: sa.Engine, code: str, period: str, form: str) -> float:
     return sorted(took)[2]
 
 
+def compare_attested(engine: sa.Engine, rounds: int = 5) -> Iterator[dict[str, Any]]:
+    """Yield what it costs that what is closed is compared with what is attested, in paired rounds: the sealing of December
+    for every unit, as a ratio, and the page of the province, in milliseconds more. The median, the least and the most.
+    """
+    certificate = HUB.certificate.public_bytes(Encoding.DER)
+    book = attrs.evolve(read_shipped_book(), trust=AttestationTrust(certificate))
+    now = datetime.now(UTC)
+
+    def seal_all() -> None:
+        with transactions.read_transaction(engine) as tx:
+            for code, _ in codes():
+                asked = unit_report.resolve_report_sources(tx, code, "2026-12", "dossiers", book)
+                sealed.seal_report(asked.count(now), asked.names, (), HUB, 1)
+
+    def show_page() -> None:
+        with transactions.read_transaction(engine) as tx:
+            unit_report.resolve_report_sources(tx, "H55", "2026-12", "dossiers", book).count(now)
+
+    for name, work, times in (("sealing", seal_all, 1), ("page", show_page, 20)):
+        pairs = []
+        for number in range(rounds):
+            took = {}
+            for compared in (True, False) if number % 2 else (False, True):
+                with ExitStack() as around:
+                    if not compared:
+                        around.enter_context(mock.patch.object(attestations, "find_report_tampering", return_value=[]))
+                    begun = time.process_time()
+                    for _ in range(times):
+                        work()
+                    took[compared] = (time.process_time() - begun) / times
+            pairs.append(took)
+        ratios = sorted(took[True] / took[False] for took in pairs)
+        more = sorted((took[True] - took[False]) * 1e3 for took in pairs)
+        yield {"attested": name, "ratios": [ratios[rounds // 2], ratios[0], ratios[-1]], "ms": more[rounds // 2]}
+
+
 def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
     """Yield what filling, closing each month, and opening reports took."""
     with ExitStack() as around:
@@ -225,15 +270,17 @@ def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
         begun = time.perf_counter()
         count = fill(engine, facts)
         yield {"database": database, "facts": count, "filled_s": time.perf_counter() - begun}
-        context = multiprocessing.get_context("spawn")
+        context, keys = multiprocessing.get_context("spawn"), pki.write(place, "hub", HUB)
         for month in map(parse_period, parse_period(YEAR).months):
             done: multiprocessing.Queue[dict[str, Any]] = context.Queue()
             begun = time.perf_counter()
-            work = context.Process(target=close, args=(str(url), month.text, done))
+            work = context.Process(target=close, args=(str(url), month.text, keys, done))
             work.start()
             found = done.get()
             work.join()
             yield {"database": database, "month": month.text, "seconds": time.perf_counter() - begun, **found}
+        for row in compare_attested(engine):
+            yield {"database": database, **row}
         asked = [("H55.1.1", "2026-12"), ("H55.1", "2026-12"), ("H55", "2026-12"), ("H55.1.1", "2026"), ("H55", "2026")]
         for code, period in asked:
             for form in ("edoc", "dossiers"):
@@ -252,6 +299,12 @@ def show(facts: int, databases: Sequence[str], *, as_json: bool) -> None:
         for row in measure(database, facts):
             if as_json:
                 print(json.dumps(row), flush=True)
+            elif "attested" in row:
+                middle, least, most = row["ratios"]
+                print(
+                    f"{row['database']:10} attested: {row['attested']} × {middle:.3f} ({least:.3f} to {most:.3f}), {row['ms']:.1f} ms more",
+                    flush=True,
+                )
             elif "month" in row:
                 parts = "  ".join(f"{name} {seconds:.1f}" for name, seconds in row["took"].items() if seconds >= 0.05)
                 print(
