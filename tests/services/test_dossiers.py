@@ -159,6 +159,16 @@ def test_requests_for_more_papers_are_told_by_their_list_the_second_apart_from_t
         ({"NgayTiepNhan": "20260230080000"}, "T.HoSo[2].NgayTiepNhan", "20260230080000 is no yyyyMMddHHmmss"),
         ({"NgayTiepNhan": None}, "N.HoSo[2].NgayTiepNhan", "it is empty"),
         ({"NgayHenTra": "20261127250000"}, "T.HoSo[2].NgayHenTra", "20261127250000 is no yyyyMMddHHmmss"),
+        (
+            {"NgayTiepNhan": "10011120083000"},
+            "R.HoSo[2].NgayTiepNhan",
+            "1001-11-20 is not from 2000-01-01 to 2036-12-31",
+        ),
+        (
+            {"NgayHenTra": "22061127170000"},
+            "R.HoSo[2].NgayHenTra",
+            "2206-11-27 is not from 2000-01-01 to 2036-12-31",
+        ),
         ({"TrangThaiHoSo": "9"}, "N.HoSo[2].NgayKetThucXuLy", "TrangThaiHoSo is 9"),
         (
             {"TrangThaiHoSo": "9", "NgayKetThucXuLy": "20261119235959"},
@@ -329,6 +339,7 @@ def test_numbers_that_are_none_are_refused():
         ("T.MStatistic[1].SolvedLate", "Sở Tài nguyên: -1 is no number"),
         ("R.MStatistic[1].Month", "Sở Tài nguyên: 2026-13 is no month"),
     ]
+    assert [code for code, _ in refused(statistic(Year="1026"))] == ["R.MStatistic[1].Year"]
 
 
 # --- whatever the message -------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ def test_several_days_are_told_under_both_their_ends():
     ("octets", "codes"),
     [
         (content(day="2026-11-25"), ["R.Day"]),
+        (content(day="1026-11-24"), ["R.Day"]),
         (content(day="2026-02-30"), ["T.Day"]),
         (content(day="24/11/2026"), ["T.Day"]),
         (content(day=""), ["N.Day"]),

@@ -237,6 +237,7 @@ def test_a_correction_is_a_difference_and_counts_beside_what_was_told(read):
         (">20/11/2026<", ">2026-11-20<", "T./SubmitWorkItems/Item[2]/Excused/Day"),
         (">20/11/2026<", ">31/11/2026<", "T./SubmitWorkItems/Item[2]/Excused/Day"),
         ('day="2026-11-21"', 'day="2026-11-20"', "M./SubmitWorkItems/Item[1]"),
+        (">20/11/2026<", ">20/11/1026<", "R./SubmitWorkItems/Item[2]/Excused/Day"),
         ("<Code>V2<", f"<Code>{'V' * 256}<", "R./SubmitWorkItems/Item[2]/Code"),
         ("<Code>V2<", "<Code> <", "N./SubmitWorkItems/Item[2]/Code"),
         ('day="2026-11-21"', 'day="2026-11-25"', "R./SubmitWorkItems/Item[1]/Returned[2]"),

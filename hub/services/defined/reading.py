@@ -41,7 +41,8 @@ LONGEST = 255
 _LARGEST = 999_999_999  #: the largest amount
 _PROBLEMS = 20  #: maximum problems that one refusal names
 _FEW = 16  #: children that may be looked through again
-_YEARS = range(1970, 2200)
+#: The days that a fact may state: no system of today wrote any before 2000, and others are mistakes of typing.
+_FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
 _LONGEST_SUBJECT = 300
 _DAYS = {
     DayFormat.XSD: re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII),
@@ -297,8 +298,12 @@ class _Reading:
         if not text:
             return None
         day = parse_day(text, value.format)
-        if day is None or day.year not in _YEARS:
+        if day is None:
             self.refuse("T", element, None, phrase("{text} is not a day", text=text[:50]))
+            return None
+        if not _FIRST_DAY <= day <= _LAST_DAY:
+            outside = phrase("{day} is not from {first} to {last}", day=day, first=_FIRST_DAY, last=_LAST_DAY)
+            self.refuse("R", element, None, outside)
             return None
         if not later and day > self.at.astimezone(HANOI).date():
             self.refuse("R", element, None, phrase("it is in the future"))

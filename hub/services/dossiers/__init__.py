@@ -9,6 +9,7 @@ The cost of reading is bounded as `hub.formats.xml_cost.WORST` states.
 from datetime import datetime
 
 from hub.domain.errors import Rejected
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem, Record
 from hub.formats import safe_xml
 from hub.services import Service
@@ -33,17 +34,18 @@ def read_dossier_call(content: bytes, at: datetime, message: str) -> Record:
     operation = call.tag.removeprefix(f"{{{NAMESPACE}}}")
     if operation not in KINDS:
         raise Rejected(Problem("contract-broken", call.tag[:200]))
-    notes = CallNotes()
+    codes = load_dossier_codes()
+    notes = CallNotes(codes.first_day, codes.find_last_day(find_local_day(at)))
     source = FactSource(unit=CallItem(call, operation, "", notes).must("OrganId"), at=at, message=message)
     match operation:
         case "SyncDossiers":
             facts, about = (
-                states.read_dossier_states(call, source, load_dossier_codes(), notes),
+                states.read_dossier_states(call, source, codes, notes),
                 read_call_items(call, "HoSo", notes, "MaHoSo"),
             )
         case "UpdateDossierProgress":
             facts, about = (
-                steps.read_dossier_steps(call, source, load_dossier_codes(), notes),
+                steps.read_dossier_steps(call, source, codes, notes),
                 read_call_items(call, "TienDo", notes, "MaHoSo"),
             )
         case _:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,12 @@ class DossierCodes:
     paid: frozenset[str]  #: the payment states of a dossier that is paid
     levels: Mapping[str, str]
     population_databases: frozenset[str]
+    first_day: date  #: the first day that a message may state
+    years_ahead: int  #: a message may state days of so many years after its own
+
+    def find_last_day(self, today: date) -> date:
+        """Return the last day that a message of *today* may state."""
+        return date(today.year + self.years_ahead, 12, 31)
 
 
 @cache
@@ -64,4 +71,6 @@ def read_dossier_codes(content: str) -> DossierCodes:
         paid=frozenset(said["paid"]["values"]),
         levels=said["level"],
         population_databases=frozenset(said["database"]["population"]),
+        first_day=said["days"]["first"],
+        years_ahead=said["days"]["years_ahead"],
     )

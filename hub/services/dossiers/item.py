@@ -29,8 +29,10 @@ MOST = 50  #: reported problems of one call, and likewise deviations
 
 @attrs.frozen
 class CallNotes:
-    """The problems found in one call."""
+    """The days that one call may state, and the problems found in it."""
 
+    first: date
+    last: date
     refused: list[Problem] = attrs.field(factory=list)
     tolerated: list[Problem] = attrs.field(factory=list)
 
@@ -57,17 +59,30 @@ class CallItem:
         return text
 
     def day(self, name: str) -> date | None:
-        """Return the day in Hà Nội of the leaf *name*, `yyyyMMddHHmmss`; None if it is absent or not a time."""
+        """Return the day in Hà Nội of the leaf *name*, `yyyyMMddHHmmss`; None if it is absent or not a time.
+
+        Refuses the item if it is no time, or not on a day that a call may state.
+        """
         text = self.text(name)
         if not text:
             return None
         if found := _MOMENT.fullmatch(text):
             try:
-                return datetime(*map(int, found.groups()), tzinfo=HANOI).date()  # type: ignore[arg-type,misc]  # six numbers
+                day = datetime(*map(int, found.groups()), tzinfo=HANOI).date()  # type: ignore[arg-type,misc]  # six numbers
             except ValueError:
                 pass  # no such calendar day
+            else:
+                return day if self.allows(name, day) else None
         self.refuse("T", name, phrase("{text} is no yyyyMMddHHmmss", text=text[:50]))
         return None
+
+    def allows(self, name: str, day: date) -> bool:
+        """Return whether *day*, of the leaf *name*, is one that a call may state. Refuses the item if it is not."""
+        first, last = self.notes.first, self.notes.last
+        if first <= day <= last:
+            return True
+        self.refuse("R", name, phrase("{day} is not from {first} to {last}", day=day, first=first, last=last))
+        return False
 
     def each(self, name: str) -> "Iterator[CallItem]":
         """Yield the children *name*."""

@@ -77,7 +77,8 @@ def _number(item: CallItem, name: str) -> int:
 def _month(item: CallItem) -> date | None:
     year, month = _number(item, "Year"), _number(item, "Month")
     try:
-        return date(year, month, 1)
+        day = date(year, month, 1)
     except (ValueError, OverflowError):
         item.refuse("R", "Month", phrase("{year}-{month} is no month", year=year, month=month))
         return None
+    return day if item.allows("Year", day) else None

@@ -38,6 +38,8 @@ FIGURES = {
     "OfficialDocuments": "official-documents",
 }
 _ROOT = "SubmitMailUsage"
+#: The first day of which usage is told: an earlier one is a mistake of typing, as for dossiers (`codes.toml` there).
+_FIRST = date(2000, 1, 1)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
@@ -56,6 +58,8 @@ def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
     sender, corrects = report.must(call, "OrganId", ""), call.find(f"{{{NAMESPACE}}}Correction") is not None
     until = report.day("Day")
     since = report.day("Since", missing=until)
+    if since < _FIRST:
+        report.refuse("R", "Day" if since == until else "Since", phrase("{day} is before {first}", day=since, first=_FIRST))
     if until > at.astimezone(HANOI).date():
         report.refuse("R", "Day", phrase("it is in the future"))
     if since > until:
