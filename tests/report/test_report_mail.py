@@ -55,6 +55,19 @@ def test_behind_a_peak_stand_the_facts_of_its_day_corrections_too():
     assert [fact.amount for fact in find_counted_facts(MAIL, "sent_internal", FACTS, DECEMBER, AFTER)] == [5, 7, -1]
 
 
+def test_more_active_accounts_than_issued_and_mails_below_nought_are_findings_before_the_closing():
+    told_wrong = [
+        *told("2026-11-16", H55_14={"AccountsIssued": 10, "AccountsActive": 12, "SentInternal": 5, "SentExternal": 5}),
+        *told("2026-11-17", "đếm thừa", H55_14={"SentInternal": -9}),
+    ]
+    report = count_report(MAIL, told_wrong, DECEMBER, AFTER, ["H55.14"])
+    assert {(each.unit, each.said.en) for each in report.findings if each.unit} == {
+        ("H55.14", "Active accounts are at most those issued: 12 > 10"),
+        ("H55.14", "Not below 0: mails sent inside: 0 > -4"),
+    }
+    assert count_report(MAIL, FACTS, DECEMBER, AFTER, ["H55.14"]).findings == ()
+
+
 def test_where_corrections_alone_were_told_there_is_no_fullest_day():
     alone = told("2026-11-20", "đếm thừa", H55_14={"AccountsActive": -9})
     assert count_report(MAIL, alone, DECEMBER, AFTER, ["H55.14"]).total.numbers["active"] == 0

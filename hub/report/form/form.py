@@ -355,7 +355,9 @@ class Check:
 
     says: Wording
     left: tuple[str, ...]  #: the columns that are added up
-    right: tuple[str, ...]  #: with `before`: columns of the period before; may be empty (0) only with `at_most`
+    right: tuple[
+        str, ...
+    ]  #: with `before`: columns of the period before; with `at_most` one of both sides may be empty (0)
     before: bool = False
     at_most: bool = False  #: the left side may be less than the right side
 

@@ -433,8 +433,8 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
         before=table.flag("before"),
         at_most=table.flag("at_most"),
     )
-    for word in ("left",) if check.at_most else ("left", "right"):
-        if not getattr(check, word):
+    for word in ("left", "right"):
+        if not getattr(check, word) and not (check.at_most and (check.left or check.right)):
             table.wrong(word, phrase("is empty or missing"), phrase("the columns that are added up"))
     return check
 

@@ -278,8 +278,8 @@ def _rule_checks(form: Form, place: Place) -> Iterator[CellRule]:
             place=place,
             test=f"{holds} or {told}[r:Left = {_outer(place, left)} and r:Right = {_outer(place, right)}]",
             says=_say_check(form, check),
-            column=check.left[0],
-            expected=right,
+            column=(*check.left, *check.right)[0],
+            expected=right if check.left else left,
         )
 
 

@@ -59,7 +59,9 @@ def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
     until = report.day("Day")
     since = report.day("Since", missing=until)
     if since < _FIRST:
-        report.refuse("R", "Day" if since == until else "Since", phrase("{day} is before {first}", day=since, first=_FIRST))
+        report.refuse(
+            "R", "Day" if since == until else "Since", phrase("{day} is before {first}", day=since, first=_FIRST)
+        )
     if until > at.astimezone(HANOI).date():
         report.refuse("R", "Day", phrase("it is in the future"))
     if since > until:
