@@ -67,6 +67,18 @@ _closing = sa.table("closing", *map(sa.column, ("form", "period", *_CLOSING_COLU
 _world = sa.table("closed_month", *map(sa.column, ("period", *_WORLD_COLUMNS)))
 _row = sa.table("closed_row", *map(sa.column, ("form", "period", "unit", "revision", *_ROW_COLUMNS)))
 
+# Written once: building a query takes longer than its answer.
+_READ_CLOSING = sa.select(*(_closing.c[name] for name in _CLOSING_COLUMNS)).where(
+    _closing.c.form == sa.bindparam("form"), _closing.c.period == sa.bindparam("period")
+)
+_READ_WORLD = sa.select(*(_world.c[name] for name in _WORLD_COLUMNS)).where(_world.c.period == sa.bindparam("period"))
+_READ_MONTH = (
+    sa.select(table.c.number, table.c.statement, table.c.signature, table.c.certificate)
+    .where(table.c.form == sa.bindparam("form"), table.c.period == sa.bindparam("period"))
+    .order_by(table.c.number)
+)
+_COUNT = sa.select(sa.func.count(), sa.func.max(table.c.number)).select_from(table)
+
 RowName = tuple[Any, Any]  #: unit and revision of a row
 Raw = tuple[Any, ...]  #: the columns of a row, as they stand
 
@@ -114,6 +126,15 @@ def _read_statement(text: str) -> Mapping[str, Any]:
     if not isinstance(said, dict):
         raise ValueError("not an object")  # noqa: TRY004 - it is read, not passed
     return said
+
+
+@lru_cache(64)
+def _read_row_hashes(text: str) -> Mapping[str, Sequence[tuple[RowName, str]]]:
+    """Return the rows that a statement is of, with their hashes, by unit."""
+    found: dict[str, list[tuple[RowName, str]]] = {}
+    for unit, revision, digest in _read_statement(text)["rows"]:
+        found.setdefault(unit, []).append(((unit, revision), digest))
+    return found
 
 
 def attest_closing(tx: Transaction, signer: Signer, form: str, period: str, now: datetime) -> tuple[int, str]:
@@ -232,7 +253,7 @@ def find_lost_attestations(tx: Transaction, kept: AttestationHead | None) -> lis
 
     Of another era of the journal *kept* says nothing: a person has put the journal back, and said so.
     """
-    count, last = tx.execute(sa.select(sa.func.count(), sa.func.max(table.c.number)).select_from(table)).one()
+    count, last = tx.execute(_COUNT).one()
     whole = count == (last or 0)
     if whole and kept is not None and kept.number and kept.era == _read_era(tx):
         text = tx.scalar(sa.select(table.c.statement).where(table.c.number == kept.number))
@@ -287,17 +308,14 @@ def _compare(
         yield Tampering(form=form, period=period, part=TamperedPart.ATTESTATION)
     first = next((each.said for each in good if each.said["closing"]), None)
     closing, world = _read_closing(tx, form, period)
-    if first is None or closing is None or _hash(closing) != first["closing"]:
+    if first is None or closing is None or _hash_large(closing) != first["closing"]:
         yield Tampering(form=form, period=period, part=TamperedPart.CLOSING)
-    if first is not None and (world and _hash(world)) != first["world"]:
+    if first is not None and (world and _hash_large(world)) != first["world"]:
         yield Tampering(form=form, period=period, part=TamperedPart.WORLD)
-    wanted = None if units is None else frozenset(units)
-    attested = {
-        (unit, revision): digest
-        for each in good
-        for unit, revision, digest in each.said["rows"]
-        if wanted is None or unit in wanted
-    }
+    attested = dict[RowName, str]()
+    for each in good:
+        rows = _read_row_hashes(each.signed.text)
+        attested |= {name: digest for unit in (rows if units is None else units) for name, digest in rows.get(unit, ())}
     there = _read_rows(tx, form, period, units)
     wrong = [
         name
@@ -383,8 +401,7 @@ def _replace(tx: Transaction, of: sa.TableClause, place: Mapping[str, Any], valu
 
 
 def _read_attestations(tx: Transaction, form: str, period: str) -> list[_Attestation]:
-    query = sa.select(table.c.number, table.c.statement, table.c.signature, table.c.certificate)
-    rows = tx.execute(query.where(table.c.form == form, table.c.period == period).order_by(table.c.number))
+    rows = tx.execute(_READ_MONTH, {"form": form, "period": period})
     return [_Attestation(row.number, SignedStatement(*map(str, row[1:]))) for row in rows]
 
 
@@ -441,12 +458,8 @@ def find_changed_links(tx: Transaction) -> Iterator[int]:
 
 def _read_closing(tx: Transaction, form: str, period: str) -> tuple[Raw | None, Raw | None]:
     """Return the columns of the closing and of the month's world, as they stand."""
-    closing = tx.execute(
-        sa.select(*(_closing.c[name] for name in _CLOSING_COLUMNS)).where(
-            _closing.c.form == form, _closing.c.period == period
-        )
-    ).first()
-    world = tx.execute(sa.select(*(_world.c[name] for name in _WORLD_COLUMNS)).where(_world.c.period == period)).first()
+    closing = tx.execute(_READ_CLOSING, {"form": form, "period": period}).first()
+    world = tx.execute(_READ_WORLD, {"period": period}).first()
     return (None if closing is None else tuple(closing)), (None if world is None else tuple(world))
 
 
@@ -485,6 +498,11 @@ def _read_copies(
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+
+
+@lru_cache(32)  # the text of a form and the world of a month are read again for each report of the month
+def _hash_large(values: Raw) -> str:
+    return _hash(values)
 
 
 def _hash(values: Sequence[Any]) -> str:
