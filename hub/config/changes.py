@@ -82,8 +82,8 @@ def _partners(old: Config, new: Config) -> Iterable[str]:
 
 
 def _leave_countable(config: Config) -> ReportSettings:
-    """Return the settings of reports without what follows from services and partners, which are listed by themselves."""
-    return attrs.evolve(config.reports, countable=(), tellers=())
+    """Return the settings of reports without what follows from services, partners and keys, which are listed by themselves."""
+    return attrs.evolve(config.reports, countable=(), tellers=(), trust=None)
 
 
 def _services(old: Config, new: Config) -> Iterable[str]:

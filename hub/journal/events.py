@@ -221,7 +221,9 @@ def find_misplaced_events(tx: Transaction) -> Iterator[int]:
     with tx.execute(query.execution_options(yield_per=1000)) as rows:
         for row in rows:
             found = _PLACE.match(row.text) if isinstance(row.text, str) else None
-            message, delivery = found.groups() if found else (None, None)
+            if found is None:
+                continue  # its hash does not match
+            message, delivery = found.groups()
             if message is None and row.message is not None and f'"{_TRACKING}":"{row.message}"' in row.text:
                 message = row.message  # of a call without a message
             if (row.message, row.delivery) != (message, delivery):

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import HANOI
 from hub.domain.model import Detail
-from hub.journal import events, facts
+from hub.journal import events, facts, nodes
 from hub.journal.upkeep import fact_audit, tamper_findings
 from hub.journal.upkeep.fact_audit import FactFault, FactFinding, FactStep
 from hub.journal.upkeep.tamper_findings import KeptFinding
@@ -67,7 +67,7 @@ class AttestationWatch(PeriodicService):
         head = None if trust is None else trust.head
         if not self._begun:
             await self._begin(None if head is None else attestations.read_kept_head(head))
-            self._begun = True
+            self._begun = await self._journal.read(attestations.has_begun)
         lost = await self._journal.read(self._find_lost)
         await self._keep([LOST], map(tamper_findings.keep_closing_finding, lost))
         if head is not None and not lost:
@@ -87,11 +87,16 @@ class AttestationWatch(PeriodicService):
         self._count = await self._journal.read(tamper_findings.count_findings)
 
     async def _begin(self, kept: attestations.AttestationHead | None) -> None:
-        """Attest what an earlier version has closed, a month at a time, unless attestations have begun."""
+        """Attest what an earlier version has closed, a month at a time, unless attestations have begun, or a node of an
+        earlier version still runs.
+        """
         if await self._journal.read(attestations.has_begun):
             return
         if await self._journal.read(attestations.find_lost_attestations, kept):
             return
+        schemas = await self._journal.read(nodes.read_live_schemas, self._now())
+        if any(schema < attestations.SCHEMA for schema in schemas.values()):
+            return  # a node of an earlier version may close a month without an attestation
         months = await self._journal.read(attestations.list_unattested_months)
         for form, period in months:
             await self._journal.write(attestations.adopt_month, self._signer(), form, period, self._now())

@@ -41,6 +41,8 @@ from hub.store.transactions import Transaction
 
 #: The hash before the first attestation.
 _NONE = "0" * 64
+#: The first schema version with attestations.
+SCHEMA = "0063"
 #: Units that one query names.
 _NAMED = 500
 #: Units that the event of a restored month names at most.

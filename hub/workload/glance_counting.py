@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hub.domain.local_time import HANOI, find_local_day
 from hub.journal import facts
 from hub.report.counting.counting import Cells
+from hub.report.counting.marks import require_untampered
 from hub.report.form.book import Book
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import Period, Span, find_month_containing, parse_period
@@ -184,13 +185,16 @@ def compose_sheet(
     parts: tuple[_Open, ...],
     sums: Sequence[tuple[int, str, Mapping[str, int]]],
 ) -> GlanceSheet:
-    """Return the sheet from the numbers counted in the open *parts*. Raises ClosedMeanwhile."""
+    """Return the sheet from the numbers counted in the open *parts*. Raises ClosedMeanwhile; Rejected with
+    `closing-tampered` if a closed month of it was edited in the database.
+    """
     asked = unit_report.resolve_province_sources(tx, period, form, book, now=now)
     opened = _check(asked, parts)
     counted: dict[tuple[str, int], dict[str, Cells]] = {(base, place): {} for (base, place, _, _), _, _ in opened}
     for number, code, numbers in sums:
         (base, place, _, _), of, _ = opened[number]
         counted[base, place][code] = Cells({**Cells.none(of).sums, **numbers})
+    require_untampered(asked.marks)
     report = asked.compose_all(counted, now)
     after = min(report.period.last, find_local_day(now)) + timedelta(days=1)
     rows = sum_up_families(report, asked.units.values(), after, asked.declared)

@@ -13,7 +13,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.errors import ConfigurationFault, Unready
+from hub.domain.errors import ConfigurationFault, Rejected, Unready
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import parse_period
@@ -71,8 +71,8 @@ class GlanceRefresh(PeriodicService):
                 return
             try:
                 found = await self._read(step.run, *step.arguments)
-            except (ClosedMeanwhile, FormMissing):
-                return  # if it is still due, it is begun again at the next look
+            except (ClosedMeanwhile, FormMissing, Rejected):
+                return  # if it is still due, it is begun again at the next look; of what was edited readiness tells
 
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         reader = ReportReader("?glance", lambda: not self.stopping, longest=None, background=True)

@@ -46,6 +46,10 @@ def draw(reader: str, module: Any, random: Random) -> Drawn:
     )
 
 
+#: The most of a dimension without a bound: what is packed, or is one number, stays small however much of it there is.
+UNBOUNDED = 1 << 20
+
+
 def scaled(module: Any, drawn: Drawn, room: Callable[[bytes], bool], shared: Callable[[bytes], bool]) -> dict[str, int]:
     """Return the most of each dimension: the first while *shared* holds for the message, then the second, then the filler, while *room* does."""
     counts: dict[str, int] = {}
@@ -54,7 +58,7 @@ def scaled(module: Any, drawn: Drawn, room: Callable[[bytes], bool], shared: Cal
             bound = module.DIMENSIONS[name] if drawn.bounded or name == module.FILLER else None
             if bound is not None and name != module.FILLER:
                 bound = int(bound * drawn.portion)
-            counts[name] = _most(module, drawn, counts, name, fits, bound)
+            counts[name] = _most(module, drawn, counts, name, fits, UNBOUNDED if bound is None else bound)
     return counts
 
 
@@ -70,7 +74,7 @@ def filled(module: Any, counts: Mapping[str, int], form: Mapping[str, str], size
 
 
 def _most(
-    module: Any, drawn: Drawn, counts: Mapping[str, int], name: str, fits: Callable[[bytes], bool], bound: int | None
+    module: Any, drawn: Drawn, counts: Mapping[str, int], name: str, fits: Callable[[bytes], bool], bound: int
 ) -> int:
     """Return the largest number up to *bound* for which *fits* holds, as it does for all below; 1 where the number changes nothing."""
 
@@ -81,9 +85,9 @@ def _most(
     if build(2) == build(1):
         return 1
     low, high, before = 0, 1, b""
-    while (bound is None or high <= bound) and fits(content := build(high)) and content != before:
+    while high <= bound and fits(content := build(high)) and content != before:
         low, high, before = high, high * 2, content
-    high = high if bound is None else min(high, bound + 1)
+    high = min(high, bound + 1)
     while high - low > max(1, low // 64):
         middle = (low + high) // 2
         low, high = (middle, high) if fits(build(middle)) else (low, middle)

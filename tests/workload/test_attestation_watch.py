@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
+from hub.domain.errors import Rejected
+from hub.domain.model import Unit
+from hub.journal import nodes, unit_registry
 from hub.journal.upkeep import tamper_findings
 from hub.report.counting.marks import TamperedPart
 from hub.report.form.book import read_shipped_book
@@ -18,7 +21,8 @@ from hub.security.attesting import AttestationTrust
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import attestation, closed_row, fact
-from hub.workload import attestations, closing, unit_report
+from hub.store.tables import node as node_table
+from hub.workload import attestations, closing, glance_counting, unit_report
 from hub.workload.attestation_watch import AttestationWatch
 from tests import databases
 from tests.journal.test_attestations import AFTER, DECEMBER, HUB, NOVEMBER, der, edit, recorded
@@ -136,3 +140,27 @@ def test_a_month_that_is_closed_without_the_key_is_found(watched: Watched):
     watched.write(lambda tx: closing.close_month(tx, read_shipped_book(), "dossiers", DECEMBER, AFTER, "an", HUB))
     watched.clock.pump([60.0])
     assert str(watch.describe_findings()).startswith("1 place")
+
+
+def test_while_a_node_of_an_earlier_version_runs_nothing_is_attested_yet(watched: Watched):
+    old = nodes.Node(name="n1", host="h", version="2026.11.0", schema="0062", started_at=watched.start)
+    watched.write(nodes.record_heartbeat, old, watched.start)
+    watched.write(close)
+    watched.write(lambda tx: tx.execute(sa.update(node_table).values(until=watched.start + timedelta(minutes=1))))
+    start(watched)
+    assert watched.write(told, "attestations-begun") == []
+    watched.clock.pump([60.0] * 3)
+    (said,) = watched.write(told, "attestations-begun")
+    assert said["months"] == 1
+
+
+def test_the_page_at_a_glance_counts_nothing_from_an_edited_month(watched: Watched):
+    start(watched)
+    watched.write(unit_registry.write_registry_units, [Unit("A", "Sở A")])
+    watched.write(close, HUB)
+    book = attrs.evolve(read_shipped_book(), trust=watched.trust)
+    assert watched.write(glance_counting.count_sheet, book, "dossiers", "2026-11", AFTER).complete
+    watched.write(edit, "A", ":1", ":5")
+    with pytest.raises(Rejected) as refused:
+        watched.write(glance_counting.count_sheet, book, "dossiers", "2026-11", AFTER)
+    assert refused.value.problems[0].code == "closing-tampered"

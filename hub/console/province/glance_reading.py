@@ -12,9 +12,11 @@ import attrs
 
 from hub.config.reports import ReportSettings
 from hub.console import users
+from hub.console.reading import refuse_as_tampered
 from hub.console.request import refuse_as_absent
 from hub.console.turns import ReadingTurns
 from hub.console.users import User
+from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.language.languages import Language
 from hub.report.form.book import Book
@@ -117,6 +119,8 @@ class GlanceReader:
             return await self._turns.look(step, book, glance, *args, **kwargs)
         except (PeriodUnreadable, FormMissing, GlanceUnknown, SheetMissing):
             raise refuse_as_absent() from None
+        except Rejected as rejected:
+            raise refuse_as_tampered(rejected) from None
 
     async def _read_glance(self, book: Book) -> Glance:
         reports = self._live.config.reports
