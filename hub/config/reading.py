@@ -642,7 +642,7 @@ def _list_tellers(partners: Mapping[str, Partner]) -> tuple[reporting.Teller, ..
 
 def _trust_own_statements(signer: Signer, authorities: Sequence[x509.Certificate], data: Path) -> AttestationTrust:
     ours, *others = (each.public_bytes(Encoding.DER) for each in (signer.certificate, *authorities))
-    return AttestationTrust(ours, tuple(others), data / "attested.json")
+    return AttestationTrust(ours, tuple(others), data / "attested.json", data / "own-certificates.txt")
 
 
 def _partners(

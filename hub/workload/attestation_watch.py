@@ -25,6 +25,7 @@ from hub.language.phrases import phrases
 from hub.report.counting.marks import Tampering
 from hub.report.form.book import Book
 from hub.runtime.periodic import PeriodicService
+from hub.security.attesting import remember_certificate
 from hub.security.certificates import Signer
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
@@ -45,7 +46,9 @@ LOST, FACT = "closing   ", "fact "
 
 @attrs.define(eq=False)
 class AttestationWatch(PeriodicService):
-    """Compares what is stored with what is attested, and keeps the head of the attestations outside the database."""
+    """Compares what is stored with what is attested, and keeps outside the database the head of the attestations, and the
+    certificates that the hub has had.
+    """
 
     every = 60.0
     failure = "closed-months-not-compared"
@@ -57,6 +60,7 @@ class AttestationWatch(PeriodicService):
     _book: Callable[[], Book]
     _begun: bool = attrs.field(default=False, init=False)
     _kept: attestations.AttestationHead | None = attrs.field(default=None, init=False)
+    _remembered: bytes = attrs.field(default=b"", init=False)  #: the last certificate that was remembered
     _left: list[tuple[str, str]] = attrs.field(factory=list, init=False)  #: months of this round's list
     _night: object = attrs.field(default=None, init=False)  #: the day whose facts were compared
     _count: int = attrs.field(default=0, init=False)
@@ -65,6 +69,9 @@ class AttestationWatch(PeriodicService):
         """Compare some months, and at night some facts."""
         trust = self._book().trust
         head = None if trust is None else trust.head
+        if trust is not None and trust.own is not None and trust.certificate != self._remembered:
+            remember_certificate(trust.own, trust.certificate)
+            self._remembered = trust.certificate
         if not self._begun:
             await self._begin(None if head is None else attestations.read_kept_head(head))
             self._begun = await self._journal.read(attestations.has_begun)

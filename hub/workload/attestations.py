@@ -122,7 +122,7 @@ def read_closed_form(definition: str) -> Form:
     return read_form_toml(definition.encode(), "closing", None)
 
 
-@lru_cache(64)  # a statement is read again for each page of its month
+@lru_cache(32)  # a statement is read again for each page of its month
 def _read_statement(text: str) -> Mapping[str, Any]:
     said = json.loads(text)
     if not isinstance(said, dict):
@@ -130,7 +130,7 @@ def _read_statement(text: str) -> Mapping[str, Any]:
     return said
 
 
-@lru_cache(64)
+@lru_cache(32)
 def _read_row_hashes(text: str) -> Mapping[str, Sequence[tuple[RowName, str]]]:
     """Return the rows that a statement is of, with their hashes, by unit."""
     found: dict[str, list[tuple[RowName, str]]] = {}

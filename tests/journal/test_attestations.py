@@ -14,7 +14,7 @@ from hub.journal import events, facts
 from hub.report.counting.marks import TamperedPart, require_untampered
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.security.attesting import AttestationTrust
+from hub.security.attesting import AttestationTrust, remember_certificate
 from hub.store import transactions
 from hub.store.tables import attestation, closed_month, closed_row
 from hub.store.tables import closing as closing_table
@@ -174,6 +174,21 @@ def test_a_former_certificate_of_the_hub_is_believed_and_one_of_another_owner_is
         tx.execute(sa.delete(attestation))
         attestations.begin_attestations(tx, signer, pki.NOW)
         assert (list(attestations.find_broken_attestations(tx, trust)) == []) is good
+
+
+def test_a_former_certificate_of_another_name_is_believed_if_the_hub_is_known_to_have_had_it(tx, book, tmp_path):
+    ca = pki.authority()
+    former, present = ca.issue("hub of the old province"), ca.issue("hub of the new province")
+    own = tmp_path / "own-certificates.txt"
+    trust = AttestationTrust(der(present), (ca.certificate.public_bytes(Encoding.DER),), own=own)
+    attestations.begin_attestations(tx, former, pki.NOW)
+    assert list(attestations.find_broken_attestations(tx, trust)) == [1]
+    for each in (former, former, present):
+        remember_certificate(own, der(each))
+    assert [line.split(" ", 1)[1] for line in own.read_text().split("\n") if line] == [
+        each.certificate.subject.rfc4514_string() for each in (former, present)
+    ]
+    assert list(attestations.find_broken_attestations(tx, trust)) == []
 
 
 def test_closing_again_restores_what_was_edited_and_makes_no_revision(tx, book):

@@ -176,7 +176,11 @@ def test_a_broken_configuration_is_refused_on_reload_and_the_old_one_stays(hub):
     path.write_text(good)
     hub.cli("reload")
     told = ["configuration-reloaded", "configuration-refused"]
-    until(lambda: [each["event"] for each in hub.cli("events", "--json")] == told, "both reloads to be in the journal")
+
+    def list_reloads() -> list[str]:
+        return [each["event"] for each in hub.cli("events", "--json") if each["event"] in told]
+
+    until(lambda: list_reloads() == told, "both reloads to be in the journal")
     (mistake,) = hub.cli("events", "--kind", told[1], "--json")[0]["mistakes"]
     assert mistake.startswith("partners/vpub.toml: nonsense: ")
     assert mistake in hub.log.read_text(), "a person can read it there"

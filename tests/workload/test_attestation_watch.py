@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
-    yield Watched(engine, AttestationTrust(der(HUB), (), tmp_path / "attested.json"))
+    yield Watched(engine, AttestationTrust(der(HUB), (), tmp_path / "attested.json", tmp_path / "own-certificates.txt"))
     engine.dispose()
 
 
@@ -80,6 +81,8 @@ def test_the_first_start_attests_what_an_earlier_version_has_closed_and_keeps_th
     assert watched.write(attestations.list_unattested_months) == []
     assert watched.trust.head is not None
     assert attestations.read_kept_head(watched.trust.head) == watched.write(attestations.read_head)
+    assert watched.trust.own is not None
+    assert sha256(der(HUB)).hexdigest() in watched.trust.own.read_text()
     assert watch.describe_findings() == ""
     start(watched)
     assert len(watched.write(told, "attestations-begun")) == 1, "once"
