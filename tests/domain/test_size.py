@@ -62,3 +62,8 @@ def test_folders_of_a_package_that_import_each_other_are_a_pair():
     graph = {"hub.p.x.one": {"hub.p.y.two"}, "hub.p.y.three": {"hub.p.x.four"}, "hub.p.x.four": set[str]()}
     assert size.find_mutual_folders(graph) == [("hub.p.x", "hub.p.y")]
     assert size.find_circles(graph) == []
+
+
+def test_no_files_of_the_project_import_one_another_in_a_circle():
+    sources = size.read_sources(size.ROOT)
+    assert size.measure(sources)["circles of files"] == 0
