@@ -17,9 +17,9 @@ from hub.formats.zip_archive import Packing
 from hub.journal import events, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep.archive import catalogue, manifest
-from hub.journal.upkeep.archive.reading import Archive, open_archive
-from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
+from hub.keeping.archive import catalogue, manifest
+from hub.keeping.archive.reading import Archive, open_archive
+from hub.keeping.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.partner.kept_exchange import keep_exchange
 from hub.security import signing
 from hub.security.certificates import Anchors
@@ -132,7 +132,7 @@ def judged(path: Path, trust: AuditTrust = TRUST) -> list[AuditFinding]:
 
 def wrong(path: Path) -> set[str]:
     """Return the checks that fail, and `unreadable` if the file is none."""
-    from hub.journal.upkeep.archive.reading import NoArchive
+    from hub.keeping.archive.reading import NoArchive
 
     try:
         return {each.check for each in judged(path) if each.holds is False}

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from hub.domain.model import Event, MessageState
 from hub.journal import events, search_index
 from hub.journal.sequels.open_work import following
-from hub.journal.upkeep.retention import choosing, letting_go, parts
-from hub.journal.upkeep.retention.choosing import CalendarMonth, JudgedMessage, RetentionSetting
-from hub.journal.upkeep.retention.rules import RetentionRules
+from hub.keeping.retention import choosing, letting_go, parts
+from hub.keeping.retention.choosing import CalendarMonth, JudgedMessage, RetentionSetting
+from hub.keeping.retention.rules import RetentionRules
 from hub.store import transactions
 from hub.store.tables import attempt, closing, event, message
 

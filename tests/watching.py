@@ -17,9 +17,9 @@ from hub.domain.model import Receive
 from hub.domain.writer_budget import WriterBudget
 from hub.journal import events, nodes
 from hub.journal.nodes import Node
-from hub.journal.upkeep import hub_alerts
-from hub.journal.upkeep.alert_notices import AlertNotice, NoticeBatch
-from hub.journal.upkeep.hub_alerts import HubAlert
+from hub.keeping import hub_alerts
+from hub.keeping.alert_notices import AlertNotice, NoticeBatch
+from hub.keeping.hub_alerts import HubAlert
 from hub.monitoring.hub_alerts.channels import NotSent
 from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
 from hub.monitoring.hub_alerts.sender import AlertSender

@@ -28,7 +28,7 @@ from hub.console.permissions import Permission
 from hub.console.province import late_page
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.domain.fair_queue import CONSOLE
-from hub.journal.upkeep.hub_alerts import HubAlertKey
+from hub.keeping.hub_alerts import HubAlertKey
 from hub.language.phrases import phrase
 from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind

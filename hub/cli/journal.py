@@ -16,7 +16,7 @@ from hub.config import Config, Partner
 from hub.config.database import find_sqlite_file
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties
-from hub.journal.upkeep import integrity
+from hub.keeping import integrity
 from hub.language.phrases import verbatim
 from hub.node.consistency import find_version_mistake
 from hub.store import move_marks, schema_version, transactions

@@ -351,7 +351,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
     from hub.cli.person import record_openings
     from hub.journal import search
     from hub.journal.queue import deliveries
-    from hub.journal.upkeep.archive import opening
+    from hub.keeping.archive import opening
     from hub.store import transactions
 
     config = read_view_config(screen)
@@ -454,7 +454,7 @@ def _say_problems(problems: "Sequence[Problem]") -> Iterator[str]:
 
 def _pieces(tx: "Transaction", message: "Message", config: "Config") -> Iterator[bytes]:
     from hub.cli.audit.archive import stop_without_archive
-    from hub.journal.upkeep.archive import opening
+    from hub.keeping.archive import opening
 
     try:
         with stop_without_archive(config):

@@ -243,8 +243,8 @@ def _bring_back(screen: Screen, engine: "sa.Engine", plan: "ReplayPlan", limit: 
     """Bring the messages of the next *limit* deliveries back from archive files. One whose file is away is left alone."""
     from hub.cli.audit.archive import say_absent
     from hub.journal.queue import replay_plans
-    from hub.journal.upkeep.archive import restoring
-    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+    from hub.keeping.archive import restoring
+    from hub.keeping.archive.catalogue import ArchiveAbsent
     from hub.store import transactions
 
     with transactions.read_transaction(engine) as tx:

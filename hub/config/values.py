@@ -233,7 +233,7 @@ class Config:
 
     @property
     def witness_folder(self) -> Path:
-        """Return the folder in which the node keeps what it has seen of the journal (`hub.journal.upkeep.backups.witness`)."""
+        """Return the folder in which the node keeps what it has seen of the journal (`hub.keeping.backups.witness`)."""
         return self.witness or self.data / "witness"
 
     @property

@@ -18,8 +18,8 @@ from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import Owner
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import ACTIVE, PlanState
-from hub.journal.upkeep.archive import restoring
-from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+from hub.keeping.archive import restoring
+from hub.keeping.archive.catalogue import ArchiveAbsent
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal

@@ -195,7 +195,7 @@ def find_broken_events(tx: Transaction) -> Iterator[int]:
     """Yield the number of each chained event whose hash does not match its text and its predecessor.
 
     Over a range of events that are in archives, the link that was left stands for the hash of the last of them
-    (hub/journal/upkeep/retention/chain_gaps.py). An event that is missing outside of such a range makes the next one yielded.
+    (hub/keeping/retention/chain_gaps.py). An event that is missing outside of such a range makes the next one yielded.
     """
     link, expected = ORIGIN, 1
     gaps = {row.first: row for row in tx.execute(sa.select(chain_gap))}

@@ -9,11 +9,10 @@ import sqlalchemy as sa
 
 from hub.domain.model import Packet, PacketKind, Record
 from hub.edxml import changes
-from hub.journal import blobs, documents, duties, events, facts, statuses
+from hub.journal import blobs, documents, duties, events, facts, packed_receipts, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
 from hub.journal.queue import deliveries, outstanding_effects
 from hub.journal.sequels import dossier_owners, incident_durations
-from hub.journal.upkeep.retention import receipts
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import ACCEPTED, change
@@ -69,7 +68,7 @@ def _read_twin(tx: Transaction, entry: MessageEntry) -> Twin | None:
     row = _TWIN.first(tx, {"by": entry.partner, "named": entry.message_id})
     if row is None:
         return None
-    receipt = row.receipt if row.receipt is not None else receipts.read_kept_receipt(tx, row.id)
+    receipt = row.receipt if row.receipt is not None else packed_receipts.read_kept_receipt(tx, row.id)
     return Twin(row.id, row.sha256, receipt)
 
 

@@ -21,10 +21,9 @@ from hub.domain import search_terms
 from hub.domain.failure_causes import read_cause_name
 from hub.domain.ids import make_first_id, make_moment, read_moment
 from hub.domain.model import Delivery, DeliveryState, Message, MessageState
-from hub.journal import events, search_index
+from hub.journal import events, packed_receipts, search_index
 from hub.journal.queue import deliveries
 from hub.journal.search_index import TermIndex
-from hub.journal.upkeep.retention import receipts
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery
 from hub.store.tables import message as table
@@ -721,7 +720,7 @@ def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[
 def read_stored_receipt(tx: Transaction, message_id: str) -> bytes | None:
     """Return the stored receipt of a message, or None for a refused one."""
     stored = tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
-    return receipts.read_kept_receipt(tx, message_id) if stored is None else stored
+    return packed_receipts.read_kept_receipt(tx, message_id) if stored is None else stored
 
 
 def find_deliveries_in_state(

@@ -15,9 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from hub.domain.measures import FACTS, Measures
 from hub.journal import duties, events, feed_cursor
 from hub.journal.queue import partner_state
-from hub.journal.upkeep import backup_runs, hub_alerts
-from hub.journal.upkeep.retention import parts
 from hub.journal.waiting_counts import read_waiting
+from hub.keeping import backup_runs, hub_alerts
+from hub.keeping.retention import parts
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.security.certificates import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationList

@@ -20,7 +20,7 @@ from hub.journal import event_index, nodes
 from hub.journal.nodes import NodeState, PendingRestart
 from hub.journal.queue import partner_state
 from hub.journal.queue.partner_state import PartnerStanding, Pause
-from hub.journal.upkeep import eras
+from hub.keeping import eras
 from hub.language.sorting import make_code_sort_key
 from hub.monitoring import link_rows
 from hub.monitoring.link_rows import SeenLink

@@ -40,14 +40,14 @@ from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
 from hub.intake.endpoint import Counted, JournalAccess
 from hub.journal.nodes import Node
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.archive import retention_service
-from hub.journal.upkeep.archive.retention_service import RetentionService
-from hub.journal.upkeep.backups.following import WitnessFollower, end_process
-from hub.journal.upkeep.backups.receipts_first import ReceiptsFirst
-from hub.journal.upkeep.backups.schedule import BackupSchedule
-from hub.journal.upkeep.backups.witness import Witness
-from hub.journal.upkeep.leftovers import LeftoverSweep
+from hub.keeping import integrity
+from hub.keeping.archive import retention_service
+from hub.keeping.archive.retention_service import RetentionService
+from hub.keeping.backups.following import WitnessFollower, end_process
+from hub.keeping.backups.receipts_first import ReceiptsFirst
+from hub.keeping.backups.schedule import BackupSchedule
+from hub.keeping.backups.witness import Witness
+from hub.keeping.leftovers import LeftoverSweep
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe

@@ -27,9 +27,9 @@ from hub.console.sign_in import second_factor
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
-from hub.journal.upkeep import eras, integrity
-from hub.journal.upkeep.backups import claims, lineage
-from hub.journal.upkeep.backups.witness import Witness
+from hub.keeping import eras, integrity
+from hub.keeping.backups import claims, lineage
+from hub.keeping.backups.witness import Witness
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.language.system_errors import name_system_error
 from hub.node import consistency

@@ -148,7 +148,7 @@ envelope_form = sa.Table(
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("packed", sa.LargeBinary, nullable=False),
 )
-#: What receipts of one kind have in common, each once (hub/journal/upkeep/retention/receipts.py).
+#: What receipts of one kind have in common, each once (hub/journal/packed_receipts.py).
 receipt_form = sa.Table(
     "receipt_form",
     metadata,
@@ -163,14 +163,14 @@ kept_receipt = sa.Table(
     sa.Column("form", sa.String(64), sa.ForeignKey("receipt_form.sha256"), nullable=False),
     sa.Column("packed", sa.LargeBinary, nullable=False),
 )
-#: Parts of months that are announced to go into an archive, are going or have gone (hub/journal/upkeep/retention/parts.py).
+#: Parts of months that are announced to go into an archive, are going or have gone (hub/keeping/retention/parts.py).
 retention_part = sa.Table(
     "retention_part",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("month", sa.String(7), nullable=False),  # of the receipt of its messages, in Hà Nội
     sa.Column("state", sa.Text, nullable=False),  # announced · archived · gone
-    sa.Column("archive", sa.String(36)),  # id of the archive file (hub/journal/upkeep/archive)
+    sa.Column("archive", sa.String(36)),  # id of the archive file (hub/keeping/archive)
     sa.Column("announced_at", Instant, nullable=False),
     sa.Column("due_at", Instant, nullable=False),  # not before then
     sa.Column("changed_at", Instant, nullable=False),
@@ -179,7 +179,7 @@ retention_part = sa.Table(
     sa.Column("events", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),  # why it did not go on; empty: it does
 )
-#: The size of the database at the last measurement of each day (hub/journal/upkeep/retention/disk_budget.py).
+#: The size of the database at the last measurement of each day (hub/keeping/retention/disk_budget.py).
 journal_size = sa.Table(
     "journal_size",
     metadata,
@@ -627,7 +627,7 @@ closed_month = sa.Table(
     sa.Column("world", sa.Text, nullable=False),  # JSON (hub/workload/month_world.py)
 )
 
-#: Archive files that were written and read back (hub/journal/upkeep/archive/catalogue.py). A row stays when its file is moved away.
+#: Archive files that were written and read back (hub/keeping/archive/catalogue.py). A row stays when its file is moved away.
 archive = sa.Table(
     "archive",
     metadata,
@@ -710,7 +710,7 @@ attestation = sa.Table(
 )
 sa.Index("ix_attestation_month", attestation.c.form, attestation.c.period, attestation.c.number)
 
-#: What was found to be edited in the database behind the hub's back (hub/journal/upkeep/tamper_findings.py).
+#: What was found to be edited in the database behind the hub's back (hub/keeping/tamper_findings.py).
 tampering = sa.Table(
     "tampering",
     metadata,
@@ -1083,7 +1083,7 @@ alert = sa.Table(
 sa.Index("ix_alert_day", alert.c.day)
 _partial("ix_alert_sending", alert.c.node, where=alert.c.state == sa.literal("sending", sa.Text, literal_execute=True))
 
-#: The alerts to operators: one row for each condition and what it is about (hub/journal/upkeep/hub_alerts.py).
+#: The alerts to operators: one row for each condition and what it is about (hub/keeping/hub_alerts.py).
 hub_alert = sa.Table(
     "hub_alert",
     metadata,
@@ -1103,7 +1103,7 @@ hub_alert = sa.Table(
     sa.Column("changed_at", Instant, nullable=False),
 )
 
-#: What is to be told of them through each channel (hub/journal/upkeep/alert_notices.py).
+#: What is to be told of them through each channel (hub/keeping/alert_notices.py).
 hub_alert_notice = sa.Table(
     "hub_alert_notice",
     metadata,
@@ -1133,7 +1133,7 @@ _partial(
     ),
 )
 
-#: Backups that were made or failed (hub/journal/upkeep/backup_runs.py). The files themselves are in a folder.
+#: Backups that were made or failed (hub/keeping/backup_runs.py). The files themselves are in a folder.
 backup_run = sa.Table(
     "backup_run",
     metadata,
@@ -1153,7 +1153,7 @@ backup_run = sa.Table(
     sa.UniqueConstraint("due", "attempt", name="uq_backup_run_due"),
 )
 
-#: The eras of this journal: a new one begins when it was put back to an earlier moment (hub/journal/upkeep/eras.py).
+#: The eras of this journal: a new one begins when it was put back to an earlier moment (hub/keeping/eras.py).
 era = sa.Table(
     "era",
     metadata,
@@ -1172,7 +1172,7 @@ era = sa.Table(
     sa.Column("complete_until", Instant),
 )
 
-#: Receipts that the hub gave in an earlier era and that the journal lacks since (hub/journal/upkeep/eras.py).
+#: Receipts that the hub gave in an earlier era and that the journal lacks since (hub/keeping/eras.py).
 lost_receipt = sa.Table(
     "lost_receipt",
     metadata,

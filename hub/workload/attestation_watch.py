@@ -1,7 +1,7 @@
 """Looks while the hub runs whether somebody edited the database behind its back: closed months, and facts.
 
 Each minute some closed months are compared with what the hub's key attests, and the findings of before again; each night a
-drawn part of the facts with their events. What is found is kept (`hub.journal.upkeep.tamper_findings`), so that readiness,
+drawn part of the facts with their events. What is found is kept (`hub.keeping.tamper_findings`), so that readiness,
 alerts and pages say so. At its first start over a journal of an earlier version it attests the months that are closed.
 """
 
@@ -18,9 +18,9 @@ from twisted.internet.interfaces import IReactorTime
 from hub.domain.local_time import HANOI
 from hub.domain.model import Detail
 from hub.journal import events, facts, nodes
-from hub.journal.upkeep import fact_audit, tamper_findings
-from hub.journal.upkeep.fact_audit import FactFault, FactFinding, FactStep
-from hub.journal.upkeep.tamper_findings import KeptFinding
+from hub.keeping import fact_audit, tamper_findings
+from hub.keeping.fact_audit import FactFault, FactFinding, FactStep
+from hub.keeping.tamper_findings import KeptFinding
 from hub.language.phrases import phrases
 from hub.report.counting.marks import Tampering
 from hub.report.form.book import Book

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from hub.config.durable_files import replace_file
 from hub.domain.model import Event
 from hub.journal import events
-from hub.journal.upkeep import eras
+from hub.keeping import eras
 from hub.report.counting import closed, marks
 from hub.report.counting.counting import Cells
 from hub.report.counting.marks import TamperedPart, Tampering

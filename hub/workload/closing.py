@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event, Fact
 from hub.journal import code_lists, duties, events, facts, search
-from hub.journal.upkeep import fact_audit
+from hub.keeping import fact_audit
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.dates import find_day_begin

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events, search
-from hub.journal.upkeep.archive.opening import ArchiveShelf
+from hub.keeping.archive.opening import ArchiveShelf
 from hub.language.phrases import phrase
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report

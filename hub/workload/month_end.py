@@ -20,8 +20,8 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties
-from hub.journal.upkeep import document_moves, dossier_moves, ended_units
-from hub.journal.upkeep.ended_units import Ended
+from hub.keeping import document_moves, dossier_moves, ended_units
+from hub.keeping.ended_units import Ended
 from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService

@@ -17,7 +17,7 @@ from hub.domain.model import Fact, Unit, UnitMark
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
-from hub.journal.upkeep import tamper_findings
+from hub.keeping import tamper_findings
 from hub.report.counting import checks, closed, counting, deriving, division, posting, principals, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report, Row

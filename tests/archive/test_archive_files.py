@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from hub.cli import lienthong
 from hub.domain.model import Event
 from hub.journal import blobs, events
-from hub.journal.upkeep.archive import manifest, writing
-from hub.journal.upkeep.archive.confirming import find_unchanged_messages
-from hub.journal.upkeep.archive.reading import open_archive
-from hub.journal.upkeep.archive.writing import ArchiveBroken, ArchiveChoice, write_archive
+from hub.keeping.archive import manifest, writing
+from hub.keeping.archive.confirming import find_unchanged_messages
+from hub.keeping.archive.reading import open_archive
+from hub.keeping.archive.writing import ArchiveBroken, ArchiveChoice, write_archive
 from hub.report.counting.lines import write_compact_json
 from hub.security import signing
 from hub.store import tables, transactions
@@ -328,7 +328,7 @@ def test_what_takes_little_in_the_file_and_much_in_memory_is_not_read(sealed, tm
         members[next(name for name in members if name.startswith("messages/"))] = bomb
 
     path = forged(sealed, tmp_path / "bomb.zip", change)
-    monkeypatch.setattr("hub.journal.upkeep.archive.reading.json.loads", Mock(side_effect=AssertionError("it is read")))
+    monkeypatch.setattr("hub.keeping.archive.reading.json.loads", Mock(side_effect=AssertionError("it is read")))
     assert "archive" in wrong(path)
 
 

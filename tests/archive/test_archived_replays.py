@@ -14,10 +14,10 @@ from hub.journal.queue import claims, replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanEvent, PlanState
 from hub.journal.search import MessageFilter
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.archive import opening, restoring
-from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
-from hub.journal.upkeep.retention import letting_go
+from hub.keeping import integrity
+from hub.keeping.archive import opening, restoring
+from hub.keeping.archive.catalogue import ArchiveAbsent
+from hub.keeping.retention import letting_go
 from hub.store import tables, transactions
 from tests.archiving import THEN, forgotten, live, repacked
 from tests.delivery.test_replay_service import Node

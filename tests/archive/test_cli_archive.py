@@ -15,8 +15,8 @@ from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Event
 from hub.journal import events
-from hub.journal.upkeep.archive import catalogue
-from hub.journal.upkeep.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
+from hub.keeping.archive import catalogue
+from hub.keeping.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.store import transactions
 from hub.store.tables import event
 from tests import homes

@@ -14,7 +14,7 @@ from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.errors import ConfigurationFault
 from hub.domain.local_time import write_local_time
 from hub.domain.model import Problem
-from hub.journal.upkeep.retention.disk_budget import JournalSize, judge_budget, read_budget, record_size
+from hub.keeping.retention.disk_budget import JournalSize, judge_budget, read_budget, record_size
 from hub.store import transactions
 from hub.store.tables import event
 from tests import letting_go

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from hub import config
 from hub.cli import lienthong
 from hub.cli.person import name_person
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.archive import catalogue, giving_up
-from hub.journal.upkeep.archive.giving_up import FileNeeded
-from hub.journal.upkeep.archive.retention import RetentionHeld, RetentionRun
-from hub.journal.upkeep.retention import letting_go, parts
-from hub.journal.upkeep.retention.parts import PartState
+from hub.keeping import integrity
+from hub.keeping.archive import catalogue, giving_up
+from hub.keeping.archive.giving_up import FileNeeded
+from hub.keeping.archive.retention import RetentionHeld, RetentionRun
+from hub.keeping.retention import letting_go, parts
+from hub.keeping.retention.parts import PartState
 from hub.store import transactions
 from hub.store.tables import event
 from tests import homes

@@ -14,10 +14,10 @@ from hub.domain.ids import make_id
 from hub.domain.model import Event
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries, exchanges
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.archive import opening, restoring
-from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
-from hub.journal.upkeep.archive.retention import RetentionRun, make_setting
+from hub.keeping import integrity
+from hub.keeping.archive import opening, restoring
+from hub.keeping.archive.catalogue import ArchiveAbsent
+from hub.keeping.archive.retention import RetentionRun, make_setting
 from hub.store import tables, transactions
 from hub.store.group_commit import InlineDatabase
 from hub.workload import evidence_file, unit_report

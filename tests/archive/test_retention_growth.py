@@ -18,7 +18,7 @@ from hub.domain.model import DeliveryState, Reply, Request
 from hub.journal import blobs, events, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep.retention.rules import add_months
+from hub.keeping.retention.rules import add_months
 from hub.partner.kept_exchange import keep_exchange
 from hub.security import signing
 from hub.soap import documents_responses

@@ -19,13 +19,13 @@ from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.nodes import Node, record_heartbeat
 from hub.journal.queue import deliveries
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.archive import catalogue, restoring
-from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
-from hub.journal.upkeep.archive.reading import open_archive
-from hub.journal.upkeep.archive.retention import RetentionHeld, RetentionRun, make_setting
-from hub.journal.upkeep.retention import parts
-from hub.journal.upkeep.retention.parts import PartEvent, PartState
+from hub.keeping import integrity
+from hub.keeping.archive import catalogue, restoring
+from hub.keeping.archive.catalogue import ArchiveAbsent
+from hub.keeping.archive.reading import open_archive
+from hub.keeping.archive.retention import RetentionHeld, RetentionRun, make_setting
+from hub.keeping.retention import parts
+from hub.keeping.retention.parts import PartEvent, PartState
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import closing_draft, content, delivery, event, message, metadata

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from hub.journal.upkeep.archive.retention_service import RetentionService
-from hub.journal.upkeep.retention import disk_budget, parts
-from hub.journal.upkeep.retention.parts import PartState
+from hub.keeping.archive.retention_service import RetentionService
+from hub.keeping.retention import disk_budget, parts
+from hub.keeping.retention.parts import PartState
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import closing_draft, content, journal_size

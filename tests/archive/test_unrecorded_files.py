@@ -6,11 +6,11 @@ import attrs
 
 from hub.domain.model import Event
 from hub.journal import events
-from hub.journal.upkeep.archive import catalogue
-from hub.journal.upkeep.archive.reading import open_archive
-from hub.journal.upkeep.archive.unrecorded import UnrecordedContent, judge_unrecorded_file
-from hub.journal.upkeep.retention import parts
-from hub.journal.upkeep.retention.parts import PartState
+from hub.keeping.archive import catalogue
+from hub.keeping.archive.reading import open_archive
+from hub.keeping.archive.unrecorded import UnrecordedContent, judge_unrecorded_file
+from hub.keeping.retention import parts
+from hub.keeping.retention.parts import PartState
 from hub.store import transactions
 from tests import databases
 from tests.archive.test_given_up_files import interrupted

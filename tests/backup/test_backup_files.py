@@ -23,8 +23,8 @@ from hub.config.durable_files import hold_workplace
 from hub.domain.errors import ConfigurationFault
 from hub.domain.local_time import write_local_time
 from hub.journal import events, messages
-from hub.journal.upkeep.backups import contents, journal_copy, making, package, shelf
-from hub.journal.upkeep.backups.manifest import BackupManifest, MemberEntry
+from hub.keeping.backups import contents, journal_copy, making, package, shelf
+from hub.keeping.backups.manifest import BackupManifest, MemberEntry
 from hub.language.phrases import phrase
 from hub.node.doctor import examination
 from hub.node.doctor.diagnosis import DiagnosisState

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from hub.config.database import parse_database_url
 from hub.demo.run.postgres import Absent, Server, find_postgres_programs
-from hub.journal.upkeep.backups import lineage
-from hub.journal.upkeep.backups.witness import Witness
-from hub.journal.upkeep.eras import EraBeginning
+from hub.keeping.backups import lineage
+from hub.keeping.backups.witness import Witness
+from hub.keeping.eras import EraBeginning
 from hub.security import age_files
 from hub.store import transactions
 from tests.backup.test_witness import follow, missing, record

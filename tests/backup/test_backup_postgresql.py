@@ -13,13 +13,13 @@ from hub.config import Config, read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.demo.run.postgres import find_postgres_programs
 from hub.journal import events, messages
-from hub.journal.upkeep.backups import making, restoring, shelf, trial
-from hub.journal.upkeep.backups.journal_copy import NOWHERE, place_postgresql, place_trial
-from hub.journal.upkeep.backups.making import MadeBackup
-from hub.journal.upkeep.backups.package import BackupUnfit
-from hub.journal.upkeep.backups.postgresql import PostgresqlPlace, read_dump
-from hub.journal.upkeep.backups.restoring import RestoreStatement
-from hub.journal.upkeep.backups.witness import Witness
+from hub.keeping.backups import making, restoring, shelf, trial
+from hub.keeping.backups.journal_copy import NOWHERE, place_postgresql, place_trial
+from hub.keeping.backups.making import MadeBackup
+from hub.keeping.backups.package import BackupUnfit
+from hub.keeping.backups.postgresql import PostgresqlPlace, read_dump
+from hub.keeping.backups.restoring import RestoreStatement
+from hub.keeping.backups.witness import Witness
 from hub.security import age_files
 from hub.security.age_files import PrivateKey
 from hub.store import transactions

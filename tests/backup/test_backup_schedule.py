@@ -17,11 +17,11 @@ from twisted.python.failure import Failure
 from hub.config.upkeep.backup import BackupSettings
 from hub.domain.errors import Unready
 from hub.domain.ids import make_id
-from hub.journal.upkeep import backup_runs
-from hub.journal.upkeep.backup_runs import BackupOutcome, BackupRun
-from hub.journal.upkeep.backups import due
-from hub.journal.upkeep.backups.due import DueBackup
-from hub.journal.upkeep.backups.schedule import BackupProcess, BackupSchedule
+from hub.keeping import backup_runs
+from hub.keeping.backup_runs import BackupOutcome, BackupRun
+from hub.keeping.backups import due
+from hub.keeping.backups.due import DueBackup
+from hub.keeping.backups.schedule import BackupProcess, BackupSchedule
 from hub.security import age_files
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase

@@ -13,11 +13,11 @@ from twisted.internet.defer import Deferred
 from hub.config import Config, read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.demo.run.postgres import find_postgres_programs
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.archive import catalogue, restoring
-from hub.journal.upkeep.backups import making
-from hub.journal.upkeep.retention import letting_go, parts
-from hub.journal.upkeep.retention.parts import PartState
+from hub.keeping import integrity
+from hub.keeping.archive import catalogue, restoring
+from hub.keeping.backups import making
+from hub.keeping.retention import letting_go, parts
+from hub.keeping.retention.parts import PartState
 from hub.language.phrases import Phrase, phrase
 from hub.security import age_files
 from hub.store import transactions

@@ -21,12 +21,12 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal import events, messages
 from hub.journal.decisions import RecordedMessage
-from hub.journal.upkeep import backup_runs, eras
-from hub.journal.upkeep.backups import claims, following, lineage, witness
-from hub.journal.upkeep.backups.following import WitnessFollower
-from hub.journal.upkeep.backups.receipts_first import ReceiptsFirst
-from hub.journal.upkeep.backups.witness import Witness, WitnessLine
-from hub.journal.upkeep.eras import EraBeginning, KnownReceipt
+from hub.keeping import backup_runs, eras
+from hub.keeping.backups import claims, following, lineage, witness
+from hub.keeping.backups.following import WitnessFollower
+from hub.keeping.backups.receipts_first import ReceiptsFirst
+from hub.keeping.backups.witness import Witness, WitnessLine
+from hub.keeping.eras import EraBeginning, KnownReceipt
 from hub.node import check
 from hub.store import transactions
 from hub.store.group_commit import Database, InlineDatabase, commit_steps

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hub.domain.alert_severity import AlertSeverity
-from hub.journal.upkeep import alert_notices, hub_alerts
-from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.keeping import alert_notices, hub_alerts
+from hub.keeping.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
 from hub.store import transactions
 from tests import homes
 from tests.config.test_alert_settings import PARTNER

@@ -121,7 +121,7 @@ def test_verify_names_every_cell_and_the_cut_end_of_the_chain(home: Path, typed:
 def test_a_comparison_of_all_facts_goes_on_where_it_was_interrupted(
     home: Path, typed: Type, monkeypatch: pytest.MonkeyPatch
 ):
-    from hub.journal.upkeep import fact_audit
+    from hub.keeping import fact_audit
 
     compare, calls = fact_audit.compare_facts, []
 

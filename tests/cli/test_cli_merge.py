@@ -19,7 +19,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Event, Fact
 from hub.journal import events, facts, unit_registry
 from hub.journal.queue import deliveries
-from hub.journal.upkeep import dossier_moves, ended_units
+from hub.keeping import dossier_moves, ended_units
 from hub.store import transactions
 from hub.store.tables import delivery, event, message
 from hub.units.deeds import Deed, Estate

@@ -13,9 +13,9 @@ from hub.cli.person import name_person
 from hub.config import read_config
 from hub.domain.model import Event
 from hub.journal import event_index, events
-from hub.journal.upkeep import upgrade
-from hub.journal.upkeep.backups import lineage
-from hub.journal.upkeep.backups.witness import Witness
+from hub.keeping import upgrade
+from hub.keeping.backups import lineage
+from hub.keeping.backups.witness import Witness
 from hub.store import transactions
 from tests import homes
 from tests.conftest import DATABASES

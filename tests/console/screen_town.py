@@ -36,13 +36,13 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanState
 from hub.journal.search import MessageFilter
-from hub.journal.upkeep import backup_runs, eras, hub_alerts
-from hub.journal.upkeep.backups.claims import EraClaim
-from hub.journal.upkeep.backups.witness import WitnessSize
-from hub.journal.upkeep.eras import EraBeginning
-from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
-from hub.journal.upkeep.retention import parts
-from hub.journal.upkeep.retention.parts import PartEvent
+from hub.keeping import backup_runs, eras, hub_alerts
+from hub.keeping.backups.claims import EraClaim
+from hub.keeping.backups.witness import WitnessSize
+from hub.keeping.eras import EraBeginning
+from hub.keeping.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.keeping.retention import parts
+from hub.keeping.retention.parts import PartEvent
 from hub.language.phrases import phrase
 from hub.node import init_province
 from hub.partner.circuit_breaker import Breaker, BreakerPosition

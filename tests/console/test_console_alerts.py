@@ -9,8 +9,8 @@ from hub import config
 from hub.console.permissions import Role
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import Receive
-from hub.journal.upkeep import hub_alerts
-from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.keeping import hub_alerts
+from hub.keeping.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
 from hub.store import transactions
 from tests.api_callers import Program
 from tests.console.test_console_access import visit

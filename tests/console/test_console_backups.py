@@ -11,11 +11,11 @@ from twisted.internet.task import Clock
 
 from hub.console.keeping import backups_page
 from hub.console.permissions import Role
-from hub.journal.upkeep import backup_runs, eras
-from hub.journal.upkeep.backups import claims, due
-from hub.journal.upkeep.backups.due import DueBackup
-from hub.journal.upkeep.backups.witness import Witness, WitnessLine
-from hub.journal.upkeep.eras import EraBeginning
+from hub.keeping import backup_runs, eras
+from hub.keeping.backups import claims, due
+from hub.keeping.backups.due import DueBackup
+from hub.keeping.backups.witness import Witness, WitnessLine
+from hub.keeping.eras import EraBeginning
 from hub.runtime.disk_reader import PATIENCE, WAITING, DiskReader
 from hub.security import age_files
 from hub.store import transactions

@@ -10,8 +10,8 @@ from hub.config.upkeep.retention import RetentionSettings
 from hub.console import layout
 from hub.console.keeping import retention_page
 from hub.console.permissions import Role
-from hub.journal.upkeep.retention import letting_go, parts
-from hub.journal.upkeep.retention.parts import PartEvent, PartState
+from hub.keeping.retention import letting_go, parts
+from hub.keeping.retention.parts import PartEvent, PartState
 from hub.language.languages import Language
 from hub.store import transactions
 from hub.store.tables import archive, retention_part

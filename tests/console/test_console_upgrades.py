@@ -12,8 +12,8 @@ from hub.domain.model import Event
 from hub.journal import event_index, events, nodes
 from hub.journal.event_index import EventFilter
 from hub.journal.nodes import LIFE, Node, PendingRestart
-from hub.journal.upkeep import upgrade
-from hub.journal.upkeep.upgrade import UpgradeStatement
+from hub.keeping import upgrade
+from hub.keeping.upgrade import UpgradeStatement
 from hub.store import transactions
 from tests.console.test_console_access import visit
 from tests.console_town import Browser, Town

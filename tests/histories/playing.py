@@ -31,7 +31,7 @@ from hub.intake.signed_response import SignedResponse
 from hub.journal import messages, unit_registry
 from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
-from hub.journal.upkeep import successions
+from hub.keeping import successions
 from hub.partner.throttle import Throttle
 from hub.report.form.book import Book
 from hub.runtime.thread_pool import run_at_once

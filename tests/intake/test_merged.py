@@ -14,7 +14,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.intake.intake import Intake
 from hub.journal import facts, unit_registry
-from hub.journal.upkeep import successions
+from hub.keeping import successions
 from hub.security.certificates import Identity
 from hub.soap import documents_requests as calls
 from hub.store import transactions

@@ -19,7 +19,7 @@ from hub.console.sign_in.provider_accounts import ProviderPerson
 from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry
-from hub.journal.upkeep import successions
+from hub.keeping import successions
 from hub.security.encryption import Keyring
 from hub.store import transactions
 from hub.units.deeds import WORK, DeedOrder, Estate

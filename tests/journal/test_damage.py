@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.journal import blobs, events, messages
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.backups import sqlite_copy
+from hub.keeping import integrity
+from hub.keeping.backups import sqlite_copy
 from hub.store import transactions
 from hub.store.tables import content, event
 from tests import databases

@@ -11,7 +11,7 @@ from hub.delivery.hand_over import HandOver
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Unit
 from hub.journal import unit_registry
-from hub.journal.upkeep import dossier_moves, ended_units, successions
+from hub.keeping import dossier_moves, ended_units, successions
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.units.deeds import Deed, DeedOrder, Estate

@@ -16,7 +16,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
 from hub.journal import events, facts, messages, unit_registry
-from hub.journal.upkeep import dossier_moves, ended_units
+from hub.keeping import dossier_moves, ended_units
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml

@@ -13,13 +13,13 @@ from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Fact, Problem
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
+from hub.journal.packed_receipts import MOST, ReceiptToPack, pack_receipt
 from hub.journal.queue import deliveries, pickup
-from hub.journal.upkeep import integrity
-from hub.journal.upkeep.retention import chain_gaps, choosing
-from hub.journal.upkeep.retention.chain_gaps import ChainGap
-from hub.journal.upkeep.retention.letting_go import let_messages_go
-from hub.journal.upkeep.retention.receipts import MOST, ReceiptToPack, pack_receipt
-from hub.journal.upkeep.retention.rules import KeptBecause
+from hub.keeping import integrity
+from hub.keeping.retention import chain_gaps, choosing
+from hub.keeping.retention.chain_gaps import ChainGap
+from hub.keeping.retention.letting_go import let_messages_go
+from hub.keeping.retention.rules import KeptBecause
 from hub.security import signing
 from hub.soap import documents_responses
 from hub.store import schema_version, transactions

@@ -17,7 +17,7 @@ from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep import document_moves, ended_units
+from hub.keeping import document_moves, ended_units
 from hub.report.counting import counting
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hub.domain.errors import Rejected
 from hub.domain.model import Event
 from hub.journal import blobs, events
-from hub.journal.upkeep import fact_audit, integrity
+from hub.keeping import fact_audit, integrity
 from hub.report.counting.counting import Report
 from hub.report.counting.marks import require_untampered
 from hub.store.tables import attestation, closed_month, closed_row, content, event, fact, message

@@ -38,10 +38,10 @@ from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
 from hub.journal.queue import replay_rules
 from hub.journal.sequels.open_work.alerts import AlertKind, AlertState
-from hub.journal.upkeep.backup_runs import BackupOutcome
-from hub.journal.upkeep.eras import EraBeginning
-from hub.journal.upkeep.hub_alerts import AlertTransition
-from hub.journal.upkeep.retention.parts import PartState
+from hub.keeping.backup_runs import BackupOutcome
+from hub.keeping.eras import EraBeginning
+from hub.keeping.hub_alerts import AlertTransition
+from hub.keeping.retention.parts import PartState
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
 from hub.language.terms import TERMS, describe_reason, find_term, name_word

@@ -32,8 +32,8 @@ from hub.config.alerting.operator_alerts import OperatorAlertSettings, SyslogSet
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import Reply
 from hub.formats import syslog
-from hub.journal.upkeep.alert_notices import AlertNotice, NoticeBatch
-from hub.journal.upkeep.hub_alerts import HubAlertKey
+from hub.keeping.alert_notices import AlertNotice, NoticeBatch
+from hub.keeping.hub_alerts import HubAlertKey
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.monitoring.hub_alerts import channels, conditions, texts

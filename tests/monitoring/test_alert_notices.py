@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail
 from hub.config.alerting.operator_alerts import OperatorAlertSettings, QuietHours, WebhookSettings
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.errors import Unready
-from hub.journal.upkeep import alert_notices, hub_alerts
+from hub.keeping import alert_notices, hub_alerts
 from hub.monitoring.hub_alerts.sender import AlertSender
 from hub.runtime import disk_space
 from hub.store.group_commit import InlineDatabase

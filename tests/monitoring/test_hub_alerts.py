@@ -15,11 +15,11 @@ from hub.journal import events, messages, nodes, unit_registry
 from hub.journal.nodes import Node, PendingRestart
 from hub.journal.queue import claims, partner_state
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep import backup_runs, eras, hub_alerts
-from hub.journal.upkeep.eras import KnownReceipt
-from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, TransitionRules
-from hub.journal.upkeep.retention import parts
-from hub.journal.upkeep.retention.parts import PartEvent
+from hub.keeping import backup_runs, eras, hub_alerts
+from hub.keeping.eras import KnownReceipt
+from hub.keeping.hub_alerts import ConditionRound, HubAlertKey, TransitionRules
+from hub.keeping.retention import parts
+from hub.keeping.retention.parts import PartEvent
 from hub.monitoring import link_rows
 from hub.monitoring.hub_alerts import conditions
 from hub.monitoring.hub_alerts.conditions import ConditionKind

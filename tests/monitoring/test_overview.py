@@ -11,8 +11,8 @@ from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Problem, Receive, Unavailable
 from hub.journal import events, messages, nodes
 from hub.journal.queue import claims, partner_state
-from hub.journal.upkeep import eras
-from hub.journal.upkeep.eras import KnownReceipt
+from hub.keeping import eras
+from hub.keeping.eras import KnownReceipt
 from hub.monitoring import link_rows, overview
 from hub.monitoring.overview import BoundedCount, Concern, ExchangeRate, measure_overview
 from hub.partner import circuit_breaker

@@ -9,9 +9,9 @@ from hub.config.reports import ReportSettings
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.measures import FACTS, Measures
 from hub.journal.queue import partner_state
-from hub.journal.upkeep import backup_runs, hub_alerts
-from hub.journal.upkeep.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
-from hub.journal.upkeep.retention import parts
+from hub.keeping import backup_runs, hub_alerts
+from hub.keeping.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.keeping.retention import parts
 from hub.monitoring import metrics
 from hub.node.form_rules import list_form_services
 from hub.partner.circuit_breaker import Breaker, BreakerPosition

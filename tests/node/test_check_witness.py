@@ -1,6 +1,6 @@
 """A check beside a running hub does not take events that came meanwhile for a journal that was put back."""
 
-from hub.journal.upkeep.backups.witness import Witness
+from hub.keeping.backups.witness import Witness
 from hub.node import check
 from hub.store import transactions
 from tests import homes

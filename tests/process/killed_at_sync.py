@@ -9,8 +9,8 @@ from pathlib import Path
 from hub.cli import main
 from hub.config import read_config
 from hub.config.writing import write_atomically
-from hub.journal.upkeep import upgrade
-from hub.journal.upkeep.archive.writing import ArchiveChoice, write_archive
+from hub.keeping import upgrade
+from hub.keeping.archive.writing import ArchiveChoice, write_archive
 from hub.store import transactions
 
 

@@ -97,9 +97,9 @@ def write_beside():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hub.journal.feed_cursor.read_feed_lag", lambda _tx, _name: lag)
         alert = SimpleNamespace(key=SimpleNamespace(kind="partner-down"), severity=AlertSeverity.WARNING)
-        patch.setattr("hub.journal.upkeep.hub_alerts.read_alerts", lambda _tx, **_which: [alert])
+        patch.setattr("hub.keeping.hub_alerts.read_alerts", lambda _tx, **_which: [alert])
         backups = SimpleNamespace(last_good=SimpleNamespace(made_at=pki.NOW), failure=None)
-        patch.setattr("hub.journal.upkeep.backup_runs.read_backup_standing", lambda _tx: backups)
+        patch.setattr("hub.keeping.backup_runs.read_backup_standing", lambda _tx: backups)
         none = cast("Transaction", None)
         rest = [*metrics._of_feed(none, pki.NOW, "feed"), *metrics._of_backups(none), *metrics._of_alerts(none)]
     return exposition.write_metrics(

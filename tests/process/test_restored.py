@@ -9,7 +9,7 @@ import pytest
 
 from hub.demo.plan.packets import write_document_packet
 from hub.journal import search
-from hub.journal.upkeep import integrity
+from hub.keeping import integrity
 from hub.store import transactions
 from tests.running import PATIENCE, until
 

@@ -10,7 +10,7 @@ import pytest
 from hub.cli.documents_client import HubUnavailable
 from hub.config import read_config
 from hub.demo.plan.packets import write_document_packet
-from hub.journal.upkeep.backups.witness import Witness
+from hub.keeping.backups.witness import Witness
 from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow

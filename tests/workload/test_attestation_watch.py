@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from hub.domain.errors import Rejected
 from hub.domain.model import Unit
 from hub.journal import nodes, unit_registry
-from hub.journal.upkeep import tamper_findings
+from hub.keeping import tamper_findings
 from hub.report.counting.marks import TamperedPart
 from hub.report.form.book import read_shipped_book
 from hub.security.attesting import AttestationTrust

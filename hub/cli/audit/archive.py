@@ -1,6 +1,6 @@
 """`lienthong archive`: lists the archive files, verifies them, and shows and extracts the messages in them.
 
-Contains the wording only. `hub.journal.upkeep.archive` reads the files.
+Contains the wording only. `hub.keeping.archive` reads the files.
 """
 
 import os
@@ -34,9 +34,9 @@ from hub.language.system_errors import name_system_error
 if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.model import Message
-    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
-    from hub.journal.upkeep.archive.giving_up import LostFile
-    from hub.journal.upkeep.archive.reading import Archive
+    from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
+    from hub.keeping.archive.giving_up import LostFile
+    from hub.keeping.archive.reading import Archive
     from hub.store.transactions import Transaction
 
 _name = click.argument("archive", metavar="ARCHIVE")
@@ -67,7 +67,7 @@ def archive() -> None:
 @pass_screen
 def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep.archive import catalogue
+    from hub.keeping.archive import catalogue
     from hub.store import transactions
 
     config = read_view_config(screen, "archive")
@@ -108,7 +108,7 @@ def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
 @pass_screen
 def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep.archive import catalogue
+    from hub.keeping.archive import catalogue
     from hub.store import transactions
 
     config = read_view_config(screen, "archive")
@@ -132,8 +132,8 @@ def _judge_unrecorded(
     screen: Screen, tx: "Transaction", config: "Config", known: "Sequence[ArchiveEntry]", name: str
 ) -> None:
     """Say of the file *name* of the folder, which is none of those *known*, whether anything in it is nowhere else."""
-    from hub.journal.upkeep.archive.reading import NoArchive, open_archive
-    from hub.journal.upkeep.archive.unrecorded import judge_unrecorded_file
+    from hub.keeping.archive.reading import NoArchive, open_archive
+    from hub.keeping.archive.unrecorded import judge_unrecorded_file
 
     fields: dict[str, object] = {"id": None, "name": name, "holds": None, "problems": [], "recorded": False}
     said = t("{name} is in the folder, but not in the journal.", name=name)
@@ -167,7 +167,7 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
 
     from hub.audit import AuditTrust
     from hub.cli.screen import say
-    from hub.journal.upkeep.archive.reading import audit_archive_file
+    from hub.keeping.archive.reading import audit_archive_file
     from hub.security.certificates import Anchors
 
     path = entry.find_file(config.archive)
@@ -333,8 +333,8 @@ def _new_file(path: Path) -> Iterator[tuple[Path, Callable[[bytes], object]]]:
 def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
     """Yield the open archive *name*. Raises `CommandStop` 4 if it is not known, 1 if its file is absent or damaged."""
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep.archive import catalogue
-    from hub.journal.upkeep.archive.reading import NoArchive
+    from hub.keeping.archive import catalogue
+    from hub.keeping.archive.reading import NoArchive
     from hub.store import transactions
 
     config = read_view_config(screen, "archive")
@@ -352,7 +352,7 @@ def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
 @contextmanager
 def stop_without_archive(config: "Config") -> Iterator[None]:
     """Raise `CommandStop` 1, which names the file, if the block needs an archive file that is not there or damaged."""
-    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+    from hub.keeping.archive.catalogue import ArchiveAbsent
 
     try:
         yield
@@ -368,7 +368,7 @@ def open_kept_rows(
 
     *octets*: its bytes, too, if they are not very large. Raises `CommandStop` 1.
     """
-    from hub.journal.upkeep.archive import opening
+    from hub.keeping.archive import opening
 
     with (
         stop_without_archive(config),
@@ -390,7 +390,7 @@ def say_absent(absent: "ArchiveAbsent", config: "Config") -> str:
 
 
 def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
-    from hub.journal.upkeep.archive import catalogue
+    from hub.keeping.archive import catalogue
 
     try:
         return catalogue.read_archive_entry(tx, name)
@@ -418,8 +418,8 @@ def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
 def give_up_archive_file(screen: Screen, archive: str, reason: str, yes: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.person import name_person
-    from hub.journal.upkeep.archive import giving_up
-    from hub.journal.upkeep.retention.parts import PartMoved
+    from hub.keeping.archive import giving_up
+    from hub.keeping.retention.parts import PartMoved
     from hub.store import transactions
 
     config = read_journal_config(screen)
@@ -449,7 +449,7 @@ def give_up_archive_file(screen: Screen, archive: str, reason: str, yes: bool) -
 
 def _read_lost_file(tx: "Transaction", entry: "ArchiveEntry") -> "LostFile":
     from hub.cli.screen import say
-    from hub.journal.upkeep.archive import giving_up
+    from hub.keeping.archive import giving_up
 
     try:
         return giving_up.read_lost_file(tx, entry)

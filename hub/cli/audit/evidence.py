@@ -184,7 +184,7 @@ def _audit(
     file: BinaryIO, path: Path, trust: "AuditTrust", tell: Callable[[int, int], None]
 ) -> "Iterator[AuditFinding]":
     from hub import audit
-    from hub.journal.upkeep.archive import reading
+    from hub.keeping.archive import reading
 
     archived = reading.is_archive(file.read(100))
     file.seek(0)

@@ -30,9 +30,9 @@ from hub.language.terms import find_term
 
 if TYPE_CHECKING:
     from hub.config import Config
-    from hub.journal.upkeep.archive.retention import RetentionRun
-    from hub.journal.upkeep.retention.disk_budget import BudgetStanding
-    from hub.journal.upkeep.retention.parts import RetentionPart
+    from hub.keeping.archive.retention import RetentionRun
+    from hub.keeping.retention.disk_budget import BudgetStanding
+    from hub.keeping.retention.parts import RetentionPart
 
 T = TypeVar("T")
 #: Why a message stays, for the words of `KeptBecause`.
@@ -75,7 +75,7 @@ def retention() -> None:
 )
 @pass_screen
 def plan_retention(screen: Screen) -> None:
-    from hub.journal.upkeep.retention import disk_budget
+    from hub.keeping.retention import disk_budget
     from hub.store import transactions
 
     with _run(screen) as (run, config):
@@ -135,7 +135,7 @@ def _show_budget(screen: Screen, standing: "BudgetStanding") -> None:
 @pass_screen
 def list_retention_parts(screen: Screen, limit: int) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep.retention import parts
+    from hub.keeping.retention import parts
     from hub.store import transactions
 
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -217,8 +217,8 @@ def announce_retention(screen: Screen) -> None:
 @click.option("--yes", is_flag=True, help=t("Do it."))
 @pass_screen
 def run_retention(screen: Screen, yes: bool) -> None:
-    from hub.journal.upkeep.archive.retention import RetentionHeld, hold_turn
-    from hub.journal.upkeep.retention import parts
+    from hub.keeping.archive.retention import RetentionHeld, hold_turn
+    from hub.keeping.retention import parts
     from hub.store import transactions
 
     failed = False
@@ -252,7 +252,7 @@ def run_retention(screen: Screen, yes: bool) -> None:
 def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.person import name_person
-    from hub.journal.upkeep.retention import parts
+    from hub.keeping.retention import parts
     from hub.store import transactions
 
     said = {"by": name_person(), "reason": reason}
@@ -269,9 +269,9 @@ def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
 
 def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, yes: bool) -> bool:
     from hub.domain.errors import Unready
-    from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
-    from hub.journal.upkeep.archive.retention import RetentionHeld
-    from hub.journal.upkeep.archive.writing import ArchiveBroken
+    from hub.keeping.archive.catalogue import ArchiveAbsent
+    from hub.keeping.archive.retention import RetentionHeld
+    from hub.keeping.archive.writing import ArchiveBroken
 
     try:
         done = _now(run.carry_out(part.number)) if yes else part
@@ -294,7 +294,7 @@ def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, ye
 def _run(screen: Screen) -> "Generator[tuple[RetentionRun, Config]]":
     """Yield the steps of retention on the journal of the command's hub."""
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.journal.upkeep.archive.retention import RetentionRun, make_setting
+    from hub.keeping.archive.retention import RetentionRun, make_setting
     from hub.report.form import book
     from hub.store.group_commit import InlineDatabase
     from hub.workload.closing import list_counting_forms

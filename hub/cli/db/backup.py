@@ -41,7 +41,7 @@ WrongCounts = dict[tuple[str, str], tuple[int, int]]
 def backup(screen: Screen, file: Path) -> None:
     from hub.cli.journal import read_journal_config
     from hub.config.database import find_sqlite_file
-    from hub.journal.upkeep.backups import sqlite_copy
+    from hub.keeping.backups import sqlite_copy
 
     config = read_journal_config(screen)
     journal = find_sqlite_file(config.database_url)
@@ -178,7 +178,7 @@ def _print_counts(screen: Screen, wrong: WrongCounts) -> None:
 
 def _problems(tx: sa.Connection) -> Iterator[Phrase]:
     """Yield each kind of damage found. Show a progress bar over the octets of the messages."""
-    from hub.journal.upkeep import integrity
+    from hub.keeping import integrity
     from hub.store import transactions
     from hub.store.tables import content
 

@@ -41,9 +41,9 @@ from hub.cli.screen import (
 if TYPE_CHECKING:
     from hub.config import Config
     from hub.config.upkeep.backup import BackupSettings
-    from hub.journal.upkeep.backups.journal_copy import Tell
-    from hub.journal.upkeep.backups.manifest import BackupManifest
-    from hub.journal.upkeep.backups.shelf import BackupRecord
+    from hub.keeping.backups.journal_copy import Tell
+    from hub.keeping.backups.manifest import BackupManifest
+    from hub.keeping.backups.shelf import BackupRecord
     from hub.security.age_files import PrivateKey
 
 
@@ -102,7 +102,7 @@ def make_key(screen: Screen, file: Path) -> None:
 @pass_screen
 def run_backup_now(screen: Screen) -> None:
     from hub.cli.journal import read_journal_config
-    from hub.journal.upkeep.backups.making import run_backup
+    from hub.keeping.backups.making import run_backup
 
     config = read_journal_config(screen)
     settings = _settings(config)
@@ -140,7 +140,7 @@ def run_backup_now(screen: Screen) -> None:
 @pass_screen
 def list_made_backups(screen: Screen) -> None:
     from hub.cli.journal import read_view_config
-    from hub.journal.upkeep.backups import shelf
+    from hub.keeping.backups import shelf
 
     config = read_view_config(screen, "backup")
     settings = _settings(config)
@@ -168,9 +168,9 @@ def _tell_failure(screen: Screen, config: "Config") -> None:
     """Say why the last backup failed, if it did. The journal may be what was lost: then say that it cannot be asked."""
     from hub.cli.journal import open_journal
     from hub.domain.errors import ConfigurationFault
-    from hub.journal.upkeep import eras
-    from hub.journal.upkeep.backup_runs import read_backup_standing
-    from hub.journal.upkeep.backups.following import MOST_COUNTED
+    from hub.keeping import eras
+    from hub.keeping.backup_runs import read_backup_standing
+    from hub.keeping.backups.following import MOST_COUNTED
     from hub.language.terms import describe_reason
     from hub.store import transactions
 
@@ -224,7 +224,7 @@ _file = click.argument("file", metavar=t("FILE"), type=click.Path(exists=True, d
 @_signer
 @pass_screen
 def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None) -> None:
-    from hub.journal.upkeep.backups import shelf
+    from hub.keeping.backups import shelf
 
     if identity is None:
         record = shelf.find_record(file)
@@ -247,7 +247,7 @@ def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer:
     from hub.cli.journal import read_journal_config
     from hub.config.durable_files import hold_workplace
     from hub.domain.errors import ConfigurationFault
-    from hub.journal.upkeep.backups import journal_copy, trial
+    from hub.keeping.backups import journal_copy, trial
 
     signers, place = _signers(screen, signer), journal_copy.NOWHERE
     try:
@@ -321,7 +321,7 @@ def restore_backup(
 def _restore_home(
     screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], home: Path
 ) -> None:
-    from hub.journal.upkeep.backups import restoring
+    from hub.keeping.backups import restoring
 
     try:
         with _explained(), _telling() as tell:
@@ -350,9 +350,9 @@ def _restore_journal(
     from hub.cli.person import name_person
     from hub.config.database import find_sqlite_file
     from hub.domain.errors import ConfigurationFault
-    from hub.journal.upkeep.backups import journal_copy, restoring
-    from hub.journal.upkeep.backups.restoring import RestoreStatement
-    from hub.journal.upkeep.backups.witness import Witness
+    from hub.keeping.backups import journal_copy, restoring
+    from hub.keeping.backups.restoring import RestoreStatement
+    from hub.keeping.backups.witness import Witness
 
     try:
         config = read_journal_config(screen)
@@ -400,7 +400,7 @@ def _restore_journal(
 def _tell_absent_archives(screen: Screen, config: "Config") -> list[str]:
     """Say which archive files the restored journal names that are not here, and return their names."""
     from hub.cli.journal import open_journal
-    from hub.journal.upkeep.archive import catalogue
+    from hub.keeping.archive import catalogue
     from hub.store import transactions
 
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
@@ -457,8 +457,8 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
 def _explained() -> Generator[None]:
     """Turn what can fail with a backup into a `CommandStop` that says what."""
     from hub.domain.errors import Unready
-    from hub.journal.upkeep.backups.making import BackupRuns
-    from hub.journal.upkeep.backups.package import BackupUnfit
+    from hub.keeping.backups.making import BackupRuns
+    from hub.keeping.backups.package import BackupUnfit
 
     try:
         yield

@@ -196,7 +196,7 @@ def _upgrade(
 
     from hub.cli.person import name_person
     from hub.config.database import find_sqlite_file
-    from hub.journal.upkeep import upgrade
+    from hub.keeping import upgrade
     from hub.store import schema_version
 
     steps = schema_version.list_migration_steps()
@@ -253,8 +253,8 @@ def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine", *, gives_u
 
     from hub.cli.person import name_person
     from hub.cli.words import say_word
-    from hub.journal.upkeep import upgrade
-    from hub.journal.upkeep.backups.witness import Witness
+    from hub.keeping import upgrade
+    from hub.keeping.backups.witness import Witness
     from hub.runtime import pidfile
     from hub.store import schema_version, transactions
 

@@ -13,7 +13,7 @@ from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.config import Config
-    from hub.journal.upkeep.fact_audit import FactFinding, FactStep
+    from hub.keeping.fact_audit import FactFinding, FactStep
     from hub.store.transactions import Transaction
 
 #: Steps of a drawn part, of facts and of events each.
@@ -30,10 +30,10 @@ Place = tuple[bool, Any]
 
 def find_edits(screen: Screen, tx: "Transaction", config: "Config") -> int:
     """Print what of closed months and of the chain's end somebody edited. Return how much that is."""
-    from hub.journal.upkeep import backup_runs
-    from hub.journal.upkeep.backup_runs import BackupOutcome
-    from hub.journal.upkeep.backups import lineage
-    from hub.journal.upkeep.backups.witness import Witness
+    from hub.keeping import backup_runs
+    from hub.keeping.backup_runs import BackupOutcome
+    from hub.keeping.backups import lineage
+    from hub.keeping.backups.witness import Witness
     from hub.report.output.closing_lines import describe_tampering, list_tampering
     from hub.workload import attestations
 
@@ -75,7 +75,7 @@ def compare_facts(screen: Screen, tx: "Transaction", place: Place, *, whole: boo
     """Compare facts with their events, all (*whole*) from *place* on or a drawn part, and print what differs. Return how
     many do.
     """
-    from hub.journal.upkeep import fact_audit
+    from hub.keeping import fact_audit
     from hub.workload.attestation_watch import compare_drawn_events, compare_drawn_facts
 
     count = compared = gone = 0

@@ -14,7 +14,7 @@ import click
 
 from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, pass_screen, say, say_count, t
 from hub.config import Config
-from hub.journal.upkeep.move import JournalMove, Tell, Unmovable
+from hub.keeping.move import JournalMove, Tell, Unmovable
 from hub.language.phrases import phrase
 
 #: reason for which a move is refused -> what is wrong

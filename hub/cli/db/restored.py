@@ -13,7 +13,7 @@ from hub.cli.screen import CommandStop, Screen, command, make_file_stop, pass_sc
 
 if TYPE_CHECKING:
     from hub.config import Config
-    from hub.journal.upkeep.eras import Era, LostReceipt
+    from hub.keeping.eras import Era, LostReceipt
 
 
 @command(
@@ -34,9 +34,9 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
     from hub.cli.journal import hold_data_folder, open_journal, read_journal_config
     from hub.cli.person import name_person
     from hub.journal import events
-    from hub.journal.upkeep.backups import lineage
-    from hub.journal.upkeep.backups.witness import Witness
-    from hub.journal.upkeep.eras import EraBeginning
+    from hub.keeping.backups import lineage
+    from hub.keeping.backups.witness import Witness
+    from hub.keeping.eras import EraBeginning
     from hub.store import transactions
 
     config, now = read_journal_config(screen), datetime.now(UTC)
@@ -71,7 +71,7 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
 
 def require_no_other_hub(config: "Config", now: datetime) -> None:
     """Raise `CommandStop` if another hub of this journal runs, as far as the folder of the backups tells."""
-    from hub.journal.upkeep.backups import claims
+    from hub.keeping.backups import claims
     from hub.runtime import pidfile
 
     if config.backup is None:
@@ -89,7 +89,7 @@ def claim_era(config: "Config", era: "Era", now: datetime) -> None:
 
     Raises `CommandStop`.
     """
-    from hub.journal.upkeep.backups import claims
+    from hub.keeping.backups import claims
     from hub.runtime import pidfile
 
     if config.backup is None:
@@ -152,7 +152,7 @@ def _say_window(era: "Era") -> str:
 @pass_screen
 def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep import eras
+    from hub.keeping import eras
     from hub.store import transactions
 
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -183,7 +183,7 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
 @pass_screen
 def write_letters(screen: Screen, folder: Path) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep import eras
+    from hub.keeping import eras
     from hub.store import transactions
 
     config = read_view_config(screen)

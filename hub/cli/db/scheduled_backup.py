@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.config import read_config
-from hub.journal.upkeep.backups.making import describe_failure, run_backup
+from hub.keeping.backups.making import describe_failure, run_backup
 from hub.runtime.parent_death import end_with_parent
 
 _NICE = 10

@@ -44,7 +44,7 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
     from hub.cli.audit.archive import stop_without_archive
     from hub.domain.model import MessageState
     from hub.journal import search
-    from hub.journal.upkeep.archive import opening
+    from hub.keeping.archive import opening
 
     found = search.find_messages_by_name(tx, name)
     if not found and config is not None:

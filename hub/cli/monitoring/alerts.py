@@ -25,8 +25,8 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    from hub.journal.upkeep.alert_notices import NoticeStanding
-    from hub.journal.upkeep.hub_alerts import HubAlert, HubAlertKey
+    from hub.keeping.alert_notices import NoticeStanding
+    from hub.keeping.hub_alerts import HubAlert, HubAlertKey
 
 #: Seconds between two looks at what became of a test.
 _LOOK = 0.5
@@ -50,7 +50,7 @@ def manage_alerts() -> None:
 @pass_screen
 def list_hub_alerts(screen: Screen, ended: bool) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.upkeep import hub_alerts
+    from hub.keeping import hub_alerts
     from hub.store import transactions
 
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -125,7 +125,7 @@ def _write_json(alert: "HubAlert") -> dict[str, object]:
 @pass_screen
 def acknowledge(screen: Screen, condition: str | None, about: str | None, everything: bool, note: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.journal.upkeep import hub_alerts
+    from hub.keeping import hub_alerts
     from hub.store import transactions
 
     by = person.name_person()
@@ -163,8 +163,8 @@ def _fits(key: "HubAlertKey", condition: str | None, about: str | None) -> bool:
 def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_value
-    from hub.journal.upkeep import alert_notices
-    from hub.journal.upkeep.alert_notices import NoticeState
+    from hub.keeping import alert_notices
+    from hub.keeping.alert_notices import NoticeState
     from hub.store import transactions
 
     config = read_journal_config(screen)

@@ -228,7 +228,7 @@ def _close(
     screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
 ) -> None:
     from hub.domain.ids import make_id
-    from hub.journal.upkeep import document_moves, dossier_moves, ended_units
+    from hub.keeping import document_moves, dossier_moves, ended_units
     from hub.store import transactions
     from hub.units.deeds import Estate
     from hub.workload import closing

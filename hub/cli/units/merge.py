@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.domain.model import Unit
-    from hub.journal.upkeep.successions import RecordedDeed, TouchedThings
+    from hub.keeping.successions import RecordedDeed, TouchedThings
     from hub.units.deeds import DeedOrder
 
 #: What a deed touches, by the sort of the things.
@@ -116,7 +116,7 @@ def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOr
     """Show what *order* touches and, unless it is only planned, record it once the person agrees."""
     from hub.cli.person import name_person
     from hub.journal import unit_registry
-    from hub.journal.upkeep import successions
+    from hub.keeping import successions
     from hub.store import transactions
     from hub.units.deeds import find_order_mistakes
 
@@ -188,7 +188,7 @@ def _list_people(
     """Yield the partners, accounts, tokens and officials that are configured with each of the units that end."""
     from hub.console import users
     from hub.console.people import tokens
-    from hub.journal.upkeep.successions import MOST_NAMES, TouchedThings
+    from hub.keeping.successions import MOST_NAMES, TouchedThings
 
     people = config.officials.people if config.officials else {}
     named = {
@@ -224,7 +224,7 @@ def _find_unreceived(config: "Config", units: "dict[str, Unit]", order: "DeedOrd
 
 
 def _list(screen: Screen, engine: "sa.Engine") -> None:
-    from hub.journal.upkeep import successions
+    from hub.keeping import successions
     from hub.store import transactions
 
     with transactions.read_transaction(engine) as tx:
@@ -256,7 +256,7 @@ def _describe(deed: "RecordedDeed") -> dict[str, object]:
 
 def _undo(screen: Screen, config: "Config", engine: "sa.Engine", identity: str) -> None:
     from hub.cli.person import name_person
-    from hub.journal.upkeep import successions
+    from hub.keeping import successions
     from hub.store import transactions
 
     now = datetime.now(UTC)

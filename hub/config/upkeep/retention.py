@@ -1,6 +1,6 @@
 """Reads `[retention]`: how long the journal keeps what is handled, when it lets go, and how large it may grow.
 
-Knows numbers and their defaults. What is handled, and what counts beside age, is for hub/journal/upkeep/retention/rules.py.
+Knows numbers and their defaults. What is handled, and what counts beside age, is for hub/keeping/retention/rules.py.
 """
 
 import re

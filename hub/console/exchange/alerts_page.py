@@ -19,8 +19,8 @@ from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import ReportState
 from hub.domain.sanitize import replace_controls
-from hub.journal.upkeep import hub_alerts
-from hub.journal.upkeep.hub_alerts import HubAlert, HubAlertKey
+from hub.keeping import hub_alerts
+from hub.keeping.hub_alerts import HubAlert, HubAlertKey
 from hub.language.phrases import Phrase
 from hub.monitoring.hub_alerts import texts
 from hub.monitoring.hub_alerts.conditions import ConditionKind

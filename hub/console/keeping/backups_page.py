@@ -18,13 +18,13 @@ from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.console.layout import build_page_path
 from hub.console.request import refuse_as_absent
 from hub.console.turns import ReadingTurns
-from hub.journal.upkeep import backup_runs, eras
-from hub.journal.upkeep.backup_runs import BackupOutcome, BackupRun, BackupStanding
-from hub.journal.upkeep.backups import claims, due, witness
-from hub.journal.upkeep.backups.claims import EraClaim
-from hub.journal.upkeep.backups.following import MOST_COUNTED
-from hub.journal.upkeep.backups.witness import WitnessSize
-from hub.journal.upkeep.eras import Era
+from hub.keeping import backup_runs, eras
+from hub.keeping.backup_runs import BackupOutcome, BackupRun, BackupStanding
+from hub.keeping.backups import claims, due, witness
+from hub.keeping.backups.claims import EraClaim
+from hub.keeping.backups.following import MOST_COUNTED
+from hub.keeping.backups.witness import WitnessSize
+from hub.keeping.eras import Era
 from hub.language.phrases import Phrase
 from hub.language.system_errors import name_system_error
 from hub.runtime.disk_reader import DiskReader

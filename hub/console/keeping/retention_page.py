@@ -20,11 +20,11 @@ from hub.console.request import refuse_as_absent
 from hub.console.turns import ReadingTurns
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
-from hub.journal.upkeep.archive import catalogue
-from hub.journal.upkeep.archive.catalogue import ArchiveEntry, ArchiveTotal
-from hub.journal.upkeep.retention import disk_budget, parts
-from hub.journal.upkeep.retention.disk_budget import BudgetStanding
-from hub.journal.upkeep.retention.parts import RetentionPart
+from hub.keeping.archive import catalogue
+from hub.keeping.archive.catalogue import ArchiveEntry, ArchiveTotal
+from hub.keeping.retention import disk_budget, parts
+from hub.keeping.retention.disk_budget import BudgetStanding
+from hub.keeping.retention.parts import RetentionPart
 from hub.monitoring.hub_alerts.conditions import RETENTION_LATE
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction

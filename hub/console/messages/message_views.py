@@ -27,8 +27,8 @@ from hub.edxml import readable
 from hub.formats.line_difference import LineDifference, compare_lines
 from hub.journal import blobs
 from hub.journal.queue import exchanges
-from hub.journal.upkeep.archive import opening
-from hub.journal.upkeep.archive.catalogue import ArchiveAbsent
+from hub.keeping.archive import opening
+from hub.keeping.archive.catalogue import ArchiveAbsent
 from hub.language.phrases import Phrase, SaidText
 from hub.report.counting.counting import list_flow_columns
 from hub.report.form.book import Book

@@ -29,8 +29,8 @@ from hub.journal.queue import deliveries, exchanges
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.timeline import DeliveryStage, list_delivery_stages
 from hub.journal.search import RefusedCall
-from hub.journal.upkeep.archive import opening
-from hub.journal.upkeep.archive.catalogue import ArchiveAbsent, ArchiveEntry
+from hub.keeping.archive import opening
+from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.services.lookups import operations
 from hub.store.tables import delivery
 from hub.store.tables import message as table

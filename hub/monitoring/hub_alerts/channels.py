@@ -20,7 +20,7 @@ from hub.config.alerting.operator_alerts import OperatorAlertSettings, SyslogSet
 from hub.domain.model import RevocationRule
 from hub.formats import syslog
 from hub.journal.sequels.open_work.alerts import AlertState
-from hub.journal.upkeep.alert_notices import AlertNotice, NoticeBatch
+from hub.keeping.alert_notices import AlertNotice, NoticeBatch
 from hub.language.languages import Language
 from hub.monitoring.alert_letters import make_mail
 from hub.monitoring.hub_alerts import texts

@@ -1,6 +1,6 @@
 """The conditions of which the hub tells operators. Each is a pure function of values that were read.
 
-Reads nothing and tells nobody: `readings` reads the values, `hub.journal.upkeep.hub_alerts` keeps what is raised.
+Reads nothing and tells nobody: `readings` reads the values, `hub.keeping.hub_alerts` keeps what is raised.
 
 A sentence about a condition has codes, numbers and times only: no text of a partner, no name of a person.
 """
@@ -15,7 +15,7 @@ from hub.config.alerting.operator_alerts import AlertLimits
 from hub.config.upkeep.backup import find_longest_age
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.writer_budget import WriterReading, write_percent
-from hub.journal.upkeep.hub_alerts import HubAlertKey, MetCondition
+from hub.keeping.hub_alerts import HubAlertKey, MetCondition
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.report.output.reminder import ReturnedReports
 from hub.security.certificates import RENEWAL

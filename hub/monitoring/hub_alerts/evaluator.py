@@ -1,7 +1,7 @@
 """Looks at the conditions of the hub all the time, and keeps which alerts are raised.
 
 Each node judges itself, and the leading node what all share. A look reads first, and writes only when there is a step
-to write (`hub.journal.upkeep.hub_alerts`), so an untroubled hub writes nothing. What the journal itself cannot take is only
+to write (`hub.keeping.hub_alerts`), so an untroubled hub writes nothing. What the journal itself cannot take is only
 logged: a hub whose database is away can keep no alert. Watch `/readyz` or the metrics from outside too.
 """
 
@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.config.alerting.operator_alerts import OperatorAlertSettings
 from hub.domain.writer_budget import WriterReading
-from hub.journal.upkeep import alert_notices, hub_alerts
-from hub.journal.upkeep.hub_alerts import AlertStep, AlertTransition, ConditionRound, TransitionRules
+from hub.keeping import alert_notices, hub_alerts
+from hub.keeping.hub_alerts import AlertStep, AlertTransition, ConditionRound, TransitionRules
 from hub.monitoring.hub_alerts import readings
 from hub.monitoring.hub_alerts.readings import ReadReturned
 from hub.runtime.periodic import PeriodicService

@@ -12,9 +12,9 @@ from hub.domain.writer_budget import WriterReading
 from hub.journal import events, nodes, waiting_counts
 from hub.journal.nodes import NodeState, SeenNode
 from hub.journal.queue import partner_state
-from hub.journal.upkeep import backup_runs, eras, hub_alerts, tamper_findings
-from hub.journal.upkeep.hub_alerts import ConditionRound
-from hub.journal.upkeep.retention import disk_budget, parts
+from hub.keeping import backup_runs, eras, hub_alerts, tamper_findings
+from hub.keeping.hub_alerts import ConditionRound
+from hub.keeping.retention import disk_budget, parts
 from hub.monitoring import failures, link_rows
 from hub.monitoring.failures import FailureKind
 from hub.monitoring.hub_alerts.conditions import (

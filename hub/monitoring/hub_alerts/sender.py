@@ -11,8 +11,8 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.journal.upkeep import alert_notices
-from hub.journal.upkeep.alert_notices import NoticeBatch, NoticeState
+from hub.keeping import alert_notices
+from hub.keeping.alert_notices import NoticeBatch, NoticeState
 from hub.monitoring.hub_alerts.channels import AlertChannel, NotSent
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal

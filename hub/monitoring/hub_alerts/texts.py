@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from hub.journal.upkeep.alert_notices import TEST, AlertNotice
+from hub.keeping.alert_notices import TEST, AlertNotice
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, SaidText, phrase, phrases

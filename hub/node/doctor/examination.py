@@ -25,8 +25,8 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import write_local_time
 from hub.journal import nodes
 from hub.journal.nodes import SeenNode
-from hub.journal.upkeep.archive import catalogue
-from hub.journal.upkeep.backups.shelf import find_last_backup
+from hub.keeping.archive import catalogue
+from hub.keeping.backups.shelf import find_last_backup
 from hub.language.phrases import phrase, verbatim
 from hub.node.check import Findings, check_config
 from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState

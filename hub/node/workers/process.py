@@ -36,7 +36,7 @@ from hub.intake.duty_service import wait_for_facts
 from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
 from hub.intake.signed_response import SignedResponse
-from hub.journal.upkeep import integrity
+from hub.keeping import integrity
 from hub.language.catalogues import open_catalogues
 from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.soap_port import IntakeParts, build_intake, check_client, list_soap_peers, make_soap_site, watch_disks

@@ -1,0 +1,154 @@
+"""Moves the open dossiers of units that have ended to the units that continue their work, and back if a deed is undone.
+
+Knows which dossiers are open in a unit, and how a moved dossier is recorded. Does not know when units are looked at
+(`hub.workload.month_end`), nor how facts count.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.local_time import find_local_day
+from hub.journal import events, facts
+from hub.journal.sequels import dossier_owners
+from hub.journal.sequels.dossier_owners import Move
+from hub.keeping.ended_units import Ended
+from hub.services.dossiers.identity import BEGINS, ENDS, HANDED_OVER, PASSED_ON, REGISTERED, TAKEN_OVER, read_agency
+from hub.services.dossiers.results import NAME
+from hub.store import transactions
+from hub.store.tables import dossier as table
+from hub.store.tables import fact
+from hub.store.transactions import Transaction
+from hub.units.deeds import DeedOrder
+
+#: Dossiers that one transaction moves: at most 100 facts and their claims, some ten milliseconds of the only writer.
+SOME = 50
+
+
+#: What opens a dossier in a unit, taken on or not yet, and what closes it there.
+_OPENS, _CLOSES = BEGINS | {REGISTERED}, ENDS | {PASSED_ON}
+#: By which a unit gives a dossier to another, and which the other has of it.
+_GIVES, _FROM_OTHERS = (HANDED_OVER, PASSED_ON), (TAKEN_OVER, REGISTERED)
+#: The key of a dossier that a unit has again, with the number of times.
+_NUMBERED = re.compile(r"(.+)@([2-9]|[1-9][0-9]+)", re.DOTALL)
+
+
+def list_open_dossiers(tx: Transaction, code: str, most: int = SOME) -> list[str]:
+    """Return the codes of the dossiers that are open in the unit *code*, at most *most*."""
+    ended = fact.alias("ended")
+    same = sa.and_(ended.c.unit == fact.c.unit, ended.c.service == fact.c.service, ended.c.key == fact.c.key)
+    begun = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.milestone.in_(sorted(_OPENS)))
+    is_open = ~sa.exists().where(same, ended.c.milestone.in_(sorted(_CLOSES)))
+    return list(tx.scalars(sa.select(fact.c.key).where(begun, is_open).distinct().order_by(fact.c.key).limit(most)))
+
+
+def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime) -> int:
+    """Record that the open dossiers *keys* of a unit passed to its heir on the day of its end.
+
+    Of several heirs it is the one that has reported the dossier already, else the main one, else the first. What the heir
+    had claimed is then counted. Idempotent. Returns the number of dossiers that moved.
+    """
+    many = 0
+    transactions.lock_names(tx, [f"dossier {key}" for key in sorted(keys)])
+    for key in keys:
+        claims = dossier_owners.read_claims(tx, {(heir, key) for heir in of.heirs})
+        heir = next((heir for heir in of.heirs if (heir, key) in claims), of.heirs[0])
+        code, new_key = _name_in(tx, heir, key, of.unit)
+        move = Move(unit=of.unit, successor=heir, key=key, new_key=new_key, at=now, day=of.day)
+        made = dossier_owners.make_move_facts(tx, move)
+        if not made:
+            continue
+        name = code if read_agency(code) is not None else f"{heir} {code}"
+        owned = {"unit": heir, "key": "" if new_key == code else new_key}
+        # its receipt counted in a unit before, or is still to come and counts in the heir
+        counted = dossier_owners.was_counted(made)
+        kept = sa.case((table.c.origin == heir, of.unit), else_=table.c.origin) if counted else heir
+        if not tx.execute(sa.update(table).where(table.c.dossier == name).values(**owned, origin=kept)).rowcount:
+            row = {"dossier": name, "origin": of.unit if counted else heir, **owned}
+            transactions.insert_missing_rows(tx, table, [row])
+        held = [attrs.evolve(each, at=now) for each in claims.get((heir, key), ()) if each.milestone != "received"]
+        _, told = facts.insert_resolved_facts(tx, [*made, *(dossier_owners.join_fact(each, heir) for each in held)])
+        events.append_events(tx, *told)
+        many += 1
+    return many
+
+
+def give_back_dossiers(tx: Transaction, order: DeedOrder, now: datetime) -> int:
+    """Record that what nobody has ended of the dossiers that *order* took from its units, which go on, is theirs again.
+
+    Returns the number of dossiers.
+    """
+    many = 0
+    for unit in order.units:
+        given: dict[str, list[str]] = {}
+        for key in _list_given(tx, unit):
+            holder, held = _follow(tx, unit, key)
+            given.setdefault(holder, []).append(held)
+        for holder in given.keys() - {unit}:
+            many += move_dossiers(tx, Ended(holder, find_local_day(now), (unit,)), sorted(given[holder]), now)
+    return many
+
+
+def _list_given(tx: Transaction, unit: str) -> list[str]:
+    """Return the keys of the dossiers that *unit* has given to others."""
+    gave = sa.and_(fact.c.unit == unit, fact.c.service == NAME, fact.c.milestone.in_(_GIVES))
+    return list(tx.scalars(sa.select(fact.c.key).where(gave).order_by(fact.c.key)))
+
+
+def _follow(tx: Transaction, unit: str, key: str) -> tuple[str, str]:
+    """Return the unit to which the dossier *key* came at last from *unit*, with its key there; *unit* if it came back."""
+    at = unit
+    while (to := _read_counterpart(tx, at, key, _GIVES)) is not None:
+        code, number = _split(key)
+        names = (key, f"{key}@{at}", _number(code.removesuffix(f"@{to}"), number + 1))
+        found = next((name for name in names if _read_counterpart(tx, to, name, _FROM_OTHERS) == at), None)
+        if to == unit or found is None:  # it came back, or the other has a dossier of its own with this code
+            return unit, key
+        at, key = to, found
+    return at, key
+
+
+def _read_counterpart(tx: Transaction, unit: str, key: str, milestones: Collection[str]) -> str | None:
+    """Return the other unit that a fact of the dossier *key* in *unit* names; None if there is no such fact."""
+    mine = sa.and_(fact.c.unit == unit, fact.c.service == NAME, fact.c.key == key, fact.c.milestone.in_(milestones))
+    return tx.scalars(sa.select(fact.c.counterpart).where(mine)).first()
+
+
+def _name_in(tx: Transaction, heir: str, key: str, unit: str) -> tuple[str, str]:
+    """Return how *heir* calls the dossier *key* of *unit*, and the key that it gets there.
+
+    What comes back has the number of the return in its key. A code within its unit that another dossier of *heir* has
+    is called `CODE@UNIT`.
+    """
+    code, number = _split(key)
+    national = read_agency(code) is not None
+    home = code.removesuffix(f"@{heir}")
+    to = _read_counterpart(tx, heir, _number(home, number), _GIVES)
+    if to is not None and (national or to == unit):
+        return home, _number(home, number + 1)
+    if national or not _is_known(tx, heir, code) or _read_counterpart(tx, heir, code, _GIVES) == unit:
+        return code, key
+    return f"{key}@{unit}", f"{key}@{unit}"
+
+
+def _split(key: str) -> tuple[str, int]:
+    """Return the code of the dossier *key*, and how many times its unit has had it."""
+    found = _NUMBERED.fullmatch(key)
+    return (found[1], int(found[2])) if found else (key, 1)
+
+
+def _number(code: str, number: int) -> str:
+    return code if number == 1 else f"{code}@{number}"
+
+
+def _is_known(tx: Transaction, code: str, key: str) -> bool:
+    """Return whether a dossier *key* was handed in or has begun in the unit *code*: another one, if *key* is a code within
+    its unit.
+    """
+    mine = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.key == key)
+    return (
+        tx.execute(sa.select(fact.c.key).where(mine, fact.c.milestone.in_(sorted(_OPENS))).limit(1)).first() is not None
+    )

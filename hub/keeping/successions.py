@@ -1,0 +1,211 @@
+"""Records deeds of succession and undoes planned ones, and tells what of the units that end is touched by one.
+
+Knows rows of units, deeds, deliveries and facts. Does not know partners, users or officials.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.ids import make_first_id, make_id
+from hub.domain.local_time import HANOI, find_local_day
+from hub.domain.model import DeliveryState, Event, PacketKind
+from hub.edxml import changes
+from hub.journal import events, unit_registry
+from hub.keeping import document_moves, dossier_moves
+from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession
+from hub.store.tables import unit as table
+from hub.store.transactions import Transaction
+from hub.units.deeds import DeedOrder, Estate
+
+#: The names that a list of what is touched contains at most.
+MOST_NAMES = 20
+
+
+class DeedCrossedError(Exception):
+    """A deed that cannot be undone, because others sent to its units, or these sent, under the old codes since it began.
+    These messages belong to the successors. The arguments are their number and the first of them.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class UndoneDeed:
+    """A deed that was undone, and how much its units got back that nobody had ended."""
+
+    order: DeedOrder
+    dossiers: int = 0
+    documents: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class RecordedDeed:
+    """A deed as it was recorded."""
+
+    id: str
+    order: DeedOrder
+    recorded_by: str
+    recorded_at: datetime
+
+
+def record_deed(tx: Transaction, order: DeedOrder, *, by: str, now: datetime) -> str:
+    """Record *order*, which the registry allows (`find_order_mistakes`), and return the id of the deed.
+
+    Its units end on its day and have its successors. A deed about the same units and successors is replaced.
+    """
+    identity = make_id(now)
+    held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
+    successors = tuple(sorted(order.successors))
+    ending = [attrs.evolve(held[code], until=order.on, successors=successors) for code in order.units]
+    unit_registry.write_registry_units(tx, ending, at=now)
+    tx.execute(sa.delete(succession).where(succession.c.unit.in_(order.units)))
+    common = {
+        "deed": identity,
+        "estates": " ".join(sorted(order.estates)),
+        "reference": order.reference,
+        "recorded_by": by,
+        "recorded_at": now,
+    }
+    rows = [{"unit": deed.unit, "successor": deed.successor, "main": deed.main} | common for deed in order.deeds]
+    tx.execute(sa.insert(succession), rows)
+    events.append_events(tx, Event("succession-recorded", now, None, None, _describe(identity, order) | {"by": by}))
+    return identity
+
+
+def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
+    """Return all deeds that were recorded, oldest first. Those whose units were imported with other ends are among them."""
+    rows = tx.execute(
+        sa.select(succession, table.c.until)
+        .join(table, table.c.code == succession.c.unit)
+        .order_by(succession.c.deed, succession.c.unit, succession.c.main.desc(), succession.c.successor)
+    ).all()
+    groups: dict[str, list[sa.Row[tuple[object, ...]]]] = {}
+    for row in rows:
+        groups.setdefault(row.deed, []).append(row)
+    return [
+        RecordedDeed(
+            id=identity,
+            order=DeedOrder(
+                units=tuple(dict.fromkeys(row.unit for row in some)),
+                successors=tuple(dict.fromkeys(row.successor for row in some)),
+                on=some[0].until or date.max,
+                estates=frozenset(map(Estate, some[0].estates.split())),
+                reference=some[0].reference,
+            ),
+            recorded_by=some[0].recorded_by,
+            recorded_at=some[0].recorded_at,
+        )
+        for identity, some in groups.items()
+    ]
+
+
+def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> UndoneDeed:
+    """Undo the deed *identity* and return it: its units have neither an end nor successors.
+
+    What is open of the work that it handed over comes back, today. What a successor has done stays where it was counted.
+    Raises KeyError if there is no such deed, and DeedCrossedError.
+    """
+    found = next((deed for deed in list_recorded_deeds(tx) if deed.id == identity), None)
+    if found is None:
+        raise KeyError(identity)
+    order = found.order
+    crossed = _list_crossing(tx, order) if order.on <= find_local_day(now) else []
+    if crossed:
+        raise DeedCrossedError(len(crossed), crossed[:MOST_NAMES])
+    held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
+    going_on = [attrs.evolve(held[code], until=None, successors=()) for code in order.units]
+    unit_registry.write_registry_units(tx, going_on, at=now)
+    tx.execute(sa.delete(succession).where(succession.c.deed == identity))
+    undone = UndoneDeed(
+        order=order,
+        dossiers=dossier_moves.give_back_dossiers(tx, order, now),
+        documents=document_moves.give_back_documents(tx, order, now),
+    )
+    back = {"dossiers": undone.dossiers, "documents": undone.documents}
+    events.append_events(
+        tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by} | back)
+    )
+    return undone
+
+
+def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
+    return {
+        "deed": identity,
+        "units": list(order.units),
+        "successors": list(order.successors),
+        "since": order.on.isoformat(),
+        "estates": sorted(order.estates),
+        "reference": order.reference,
+    }
+
+
+def _list_crossing(tx: Transaction, order: DeedOrder) -> list[str]:
+    """Return what one of the units of *order* has sent under its code or an alias since the day of the deed, and the
+    documents that were sent to it: they belong to the unit that continued its work. Oldest first.
+    """
+    first = make_first_id(datetime.combine(order.on, time.min, HANOI).astimezone(UTC))
+    held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
+    codes = {code for unit in order.units for code in (unit, *held[unit].aliases)}
+    told = (
+        sa.select(event.c.message, message.c.kind, event.c.text)
+        .join(message, message.c.id == event.c.message)
+        .where(message.c.id >= first, message.c.kind != PacketKind.STATUS)
+        .where(event.c.text.contains('"event":"unit-succeeded"', autoescape=True))
+        .order_by(message.c.id)
+    )
+    found: dict[str, None] = {}
+    for name, kind, text in tx.execute(told):
+        said = json.loads(text)
+        if said["unit"] in codes and (said["place"] == "from" or (said["place"] == "to" and kind in changes.DOCUMENTS)):
+            found[name] = None
+    return list(found)
+
+
+@attrs.frozen
+class TouchedThings:
+    """What of a unit a deed touches: the number of things of one sort, and the first names."""
+
+    unit: str
+    sort: str
+    count: int
+    names: tuple[str, ...] = ()
+
+
+def list_touched_things(tx: Transaction, units: Sequence[str]) -> list[TouchedThings]:
+    """Return what *units* leave open: documents on their way to them, dossiers in hand, and mail accounts.
+
+    A dossier is in hand if the unit received it, and neither finished nor refused it.
+    """
+    found = []
+    for unit in units:
+        going = sa.select(delivery.c.message).where(
+            delivery.c.recipient == unit,
+            TO_UNIT,
+            delivery.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.DEAD)),
+        )
+        received, ended = fact.alias("received"), fact.alias("ended")
+        same = sa.and_(ended.c.unit == received.c.unit, ended.c.service == "dossiers", ended.c.key == received.c.key)
+        over = sa.exists().where(same, ended.c.milestone.in_(("finished", "refused")))
+        dossiers = sa.select(received.c.key).where(
+            received.c.unit == unit, received.c.service == "dossiers", received.c.milestone == "received", ~over
+        )
+        accounts = (
+            sa.select(fact.c.amount)
+            .where(fact.c.unit == unit, fact.c.service == "mail", fact.c.milestone == "accounts-issued")
+            .order_by(fact.c.day.desc())
+            .limit(1)
+        )
+        found += [
+            _count(tx, unit, "documents", going.distinct()),
+            _count(tx, unit, "dossiers", dossiers),
+            TouchedThings(unit, "mail", tx.scalars(accounts).first() or 0),
+        ]
+    return found
+
+
+def _count(tx: Transaction, unit: str, sort: str, names: sa.Select[str]) -> TouchedThings:
+    count = tx.scalars(sa.select(sa.func.count()).select_from(names.subquery())).one()
+    first = names.order_by(names.selected_columns[0]).limit(MOST_NAMES)
+    return TouchedThings(unit, sort, count, tuple(tx.scalars(first)) if count else ())
