@@ -25,17 +25,17 @@ from hub.config.reports import ReportSettings
 from hub.config.upkeep.backup import BackupSettings
 from hub.config.upkeep.retention import RetentionSettings
 from hub.config.values import ConsoleSettings, KeyRotation
-from hub.console import edge, users
+from hub.console import edge
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.rule_trials import RuleTrial
 from hub.console.pages import ConsolePages
-from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, ConsoleResponse
-from hub.console.sign_in import passwords
 from hub.console.sign_in.openid_sign_in import FLOW
-from hub.console.users import User
 from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.journal import messages, unit_registry
+from hub.operations.accounts import passwords, users
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import run_at_once
 from hub.security.encryption import CODES, KEY, Keyring, Safe

@@ -8,12 +8,12 @@ import attrs
 
 from hub.api.schemas import LONG
 from hub.api.values import Cursor
-from hub.console.people.accounts import AccountView
-from hub.console.people.desk import DAYS
-from hub.console.people.tokens import ApiToken
-from hub.console.permissions import Permission, Role
-from hub.console.sessions import ConsoleSession
 from hub.language.phrases import phrase
+from hub.operations.accounts.accounts import AccountView
+from hub.operations.accounts.desk import DAYS
+from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.accounts.sessions import ConsoleSession
+from hub.operations.accounts.tokens import ApiToken
 
 _ONCE = phrase("shown in this answer only; null where the same Idempotency-Key was sent before")
 

@@ -42,14 +42,14 @@ from hub.api.operation import (
 )
 from hub.api.problems import PROBLEMS, ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
-from hub.console.people import accounts, desk, tokens
-from hub.console.people.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
-from hub.console.people.tokens import ApiToken
-from hub.console.permissions import PERMISSIONS, Permission, Role
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.language.catalogues import translate
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts import accounts, desk, tokens
+from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
+from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
+from hub.operations.accounts.tokens import ApiToken
 from hub.store.transactions import Transaction
 
 T = TypeVar("T")

@@ -27,8 +27,6 @@ from hub.console import reading
 from hub.console.messages import message_list
 from hub.console.messages.message_list import ListQuery
 from hub.console.messages.message_views import MessageViews, list_reasons
-from hub.console.messages.visible_messages import ShownCall, ShownMessage
-from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
@@ -36,6 +34,8 @@ from hub.edxml import readable
 from hub.journal import search
 from hub.journal.search_request import Direction, SearchPlan, plan_search
 from hub.language.phrases import phrase
+from hub.operations.accounts.permissions import Permission
+from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 
 OCTETS = "application/octet-stream"
 

@@ -18,7 +18,6 @@ from hub.api.schemas import LONG, write_json
 from hub.config.partner_edit import PartnerOrder
 from hub.console.exchange.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
 from hub.console.layout import render_kit_page
-from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
@@ -28,6 +27,7 @@ from hub.monitoring.integration.first_messages import StepState
 from hub.monitoring.integration.kit import KIT, make_kit, name_kit
 from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.reading import read_integration
+from hub.operations.accounts.permissions import Permission
 
 _SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
 _APPLY = phrase("true: make the change; else it is only judged and shown")

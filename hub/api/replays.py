@@ -25,7 +25,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
 from hub.api.values import ApiPlan, ApiPlanItem, ApiPlanItems, ApiPlanList
 from hub.console.layout import build_page_path
-from hub.console.permissions import Permission
 from hub.console.replays import replay_orders
 from hub.console.replays.correction_pages import FieldUnfit
 from hub.console.replays.replay_orders import ShownPlan
@@ -37,6 +36,7 @@ from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import PlanUnmovable
 from hub.language.phrases import phrase
+from hub.operations.accounts.permissions import Permission
 from hub.store.transactions import Transaction
 
 _PLAN = in_path("plan", phrase("id of the plan"))

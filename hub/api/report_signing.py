@@ -12,7 +12,6 @@ from hub.api.report_values import ApiClosedReport, ApiClosingOrder, ApiReportLif
 from hub.api.reports import ADDRESS, name_report
 from hub.api.schemas import write_json
 from hub.console import standing
-from hub.console.permissions import Permission
 from hub.console.replays.correction_pages import FieldUnfit, read_reason
 from hub.console.request import ConsoleResponse
 from hub.console.signed_uploads import AcceptStep, SignedUpload, SignedUploads
@@ -20,6 +19,7 @@ from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
 from hub.language.phrases import phrase
+from hub.operations.accounts.permissions import Permission
 from hub.report.signed import signed_pdf
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission

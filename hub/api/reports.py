@@ -13,14 +13,14 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
 from hub.console import reading, standing
-from hub.console.messages.visible_messages import PRIVATE
-from hub.console.permissions import Permission
 from hub.console.province.glance_reading import KINDS as GLANCE_KINDS
 from hub.console.province.glance_reading import GlanceReader
 from hub.console.province.round_page import read_round_search, read_visible_choice
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
+from hub.operations.accounts.permissions import Permission
+from hub.operations.messages.visible_messages import PRIVATE
 from hub.report.glance import files
 from hub.report.glance.view import GlanceView
 from hub.report.output import outputs

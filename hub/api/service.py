@@ -18,15 +18,15 @@ from hub.api.problems import MEDIA_TYPE, ApiProblem, NamedFlaw, write_problem
 from hub.api.schemas import JsonUnfit, read_object
 from hub.api.table import find_operations
 from hub.api.token_check import TokenCheck
-from hub.console.people import tokens
-from hub.console.people.tokens import ApiToken, TokenUser
 from hub.console.request import ConsoleResponse, RequestRefused
-from hub.console.sessions import find_address_network
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
+from hub.operations.accounts import tokens
+from hub.operations.accounts.sessions import find_address_network
+from hub.operations.accounts.tokens import ApiToken, TokenUser
 
 log = structlog.get_logger()
 

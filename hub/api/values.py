@@ -15,7 +15,6 @@ from cryptography import x509
 from hub.config import Partner
 from hub.console.exchange.alerts_page import ShownAlert
 from hub.console.messages.message_views import ReportCell, ShownReason
-from hub.console.messages.visible_messages import ShownCall, ShownMessage
 from hub.console.reading import FactsPage
 from hub.console.standing import ReportStanding
 from hub.domain.alert_severity import AlertSeverity
@@ -35,6 +34,7 @@ from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.failures import FailureGroup
 from hub.monitoring.late_work import LateView
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
+from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting.open_work import ListedWork, WorkCount, WorkState
 from hub.security.certificates import hash_certificate

@@ -24,7 +24,6 @@ from hub.api.values import (
     ApiTokenInfo,
 )
 from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
-from hub.console.permissions import Permission
 from hub.console.province import late_page
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.domain.fair_queue import CONSOLE
@@ -32,6 +31,7 @@ from hub.keeping.hub_alerts import HubAlertKey
 from hub.language.phrases import phrase
 from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind
+from hub.operations.accounts.permissions import Permission
 from hub.report.counting.open_work import WorkState
 from hub.store.transactions import Transaction
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from hub.config import Config
-    from hub.console.messages.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message, Problem
     from hub.journal.search import MessageFilter, RefusedCall
     from hub.journal.search_request import SearchPlan
+    from hub.operations.messages.visible_messages import OpenedContent
     from hub.store.transactions import Transaction
 
 _STATES = ("accepted", "refused")
@@ -226,8 +226,8 @@ def _print_csv(tx: "Transaction", wanted: "Sequence[MessageFilter]", limit: int 
     from itertools import islice
 
     from hub.cli.screen import read_language
-    from hub.console.messages import search_export
     from hub.journal import search
+    from hub.operations.messages import search_export
 
     language, count = read_language(), 0
     found = search.find_messages(tx, wanted, limit, newest_first=newest_first)
@@ -269,10 +269,10 @@ def _rows(tx: "Transaction", found: Iterable[dict[str, Any]], screen: Screen) ->
 def _say_rows(tx: "Transaction", some: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     from hub.cli.screen import read_language
     from hub.cli.words import say_filter_word
-    from hub.console.messages import search_export
     from hub.domain.local_time import write_local_time
     from hub.journal import search
     from hub.language.terms import describe_reason
+    from hub.operations.messages import search_export
 
     summaries = search.summarise_deliveries(tx, [fields["id"] for fields in some])
     for fields in some:
@@ -400,9 +400,9 @@ def _find_opened(
 
     *tx* is where its rows are read. *archived*: some of them are in an archive file.
     """
-    from hub.console.messages.visible_messages import OpenedContent
     from hub.journal import blobs
     from hub.journal.queue import exchanges
+    from hub.operations.messages.visible_messages import OpenedContent
 
     if raw:
         return OpenedContent.BYTES if archived or blobs.read_blob_size(tx, message.sha256) is not None else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from hub.console.messages.visible_messages import OpenedContent
+    from hub.operations.messages.visible_messages import OpenedContent
 
 
 def name_person() -> str:
@@ -29,7 +29,7 @@ def record_openings(engine: "sa.Engine", openings: "Iterable[tuple[str, OpenedCo
 
     Each of *openings* is the hub's id of a message, what of it is opened, and its name if there are several.
     """
-    from hub.console.messages import visible_messages
+    from hub.operations.messages import visible_messages
     from hub.store import transactions
 
     now, by = datetime.now(UTC), name_person()

@@ -207,10 +207,10 @@ def _require_approver(tx: "Transaction", plan: str, name: str) -> None:
 
     So that a person is one identity here and there. Raises `CommandStop`, and KeyError if there is no such plan.
     """
-    from hub.console import users
-    from hub.console.permissions import Permission
     from hub.domain.local_time import find_local_day
     from hub.journal.queue import replay_plans
+    from hub.operations.accounts import users
+    from hub.operations.accounts.permissions import Permission
 
     user, found = users.find_user(tx, name.lower()), replay_plans.read_plan(tx, plan)
     if user is None or not user.may(Permission.APPROVE):

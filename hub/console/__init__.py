@@ -1,4 +1,4 @@
 """Serves the console: users read and sign reports in a browser, and open each number down to the message bytes.
 
-Contains pages, users and sessions. Counts no facts and delivers no message. The entry point is `edge.Console`.
+Contains pages. Counts no facts and delivers no message. The entry point is `edge.Console`.
 """

@@ -6,8 +6,8 @@ the functions that read it.
 
 from collections.abc import Mapping
 
-from hub.console.permissions import Permission
-from hub.console.users import User
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 
 #: The name of the first page of those who follow the exchange. It has the address `/`.
 OVERVIEW = "overview"

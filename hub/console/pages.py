@@ -52,7 +52,6 @@ from hub.console.exchange.what_if_pages import WhatIfPages
 from hub.console.keeping import backups_page, retention_page, upgrades_page
 from hub.console.messages.message_pages import MessagePages
 from hub.console.people.account_pages import AccountPages
-from hub.console.people.desk import AccountDesk
 from hub.console.people.token_pages import TokenPages
 from hub.console.province import item_page, late_page, validator_page, waiting
 from hub.console.province.glance_pages import GlancePages
@@ -86,6 +85,7 @@ from hub.monitoring.integration.kit import KIT, make_kit, name_kit
 from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
+from hub.operations.accounts.desk import AccountDesk
 from hub.report.form.period import find_month_containing
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import THRESHOLD, Work

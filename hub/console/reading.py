@@ -16,11 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from hub.console import users
-from hub.console.messages import visible_messages
-from hub.console.permissions import Permission
 from hub.console.request import RequestRefused, refuse_as_absent
-from hub.console.users import User
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Unit
 from hub.domain.search_box import find_agencies
@@ -28,6 +24,10 @@ from hub.journal import search, unit_registry
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.language.sorting import fold_text, make_code_sort_key
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
+from hub.operations.messages import visible_messages
 from hub.report.counting import listing, table
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.division import Values, read_address

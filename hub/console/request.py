@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 import attrs
 from cryptography import x509
 
-from hub.console import layout, sessions
+from hub.console import layout
 from hub.domain.local_time import parse_local_time
 from hub.formats.spool import Octets
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts import sessions
 
 #: Cookie names. With the prefix `__Host-` a browser accepts the cookie only over TLS, for this host and for every path,
 #: and no other host can set it.

@@ -14,10 +14,10 @@ import attrs
 
 from hub.console import standing
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
+from hub.operations.accounts.users import User
 from hub.report.signed import signed, signed_pdf
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction

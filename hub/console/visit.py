@@ -5,9 +5,10 @@ from functools import partial
 
 import attrs
 
-from hub.console import access, layout, sessions
+from hub.console import access, layout
 from hub.console.request import ConsoleRequest, ConsoleResponse
-from hub.console.sessions import ConsoleSession
+from hub.operations.accounts import sessions
+from hub.operations.accounts.sessions import ConsoleSession
 from hub.units.live import Live
 
 

@@ -23,7 +23,6 @@ from hub.config.database import find_sqlite_file
 from hub.config.partner_files import find_secret_file, is_path
 from hub.config.revocation_cache import RevocationAnswer
 from hub.config.table import is_credential
-from hub.console.sign_in import second_factor
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
@@ -35,6 +34,7 @@ from hub.language.system_errors import name_system_error
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
+from hub.operations.accounts import second_factor
 from hub.partner.adapter_settings import SECRET_FILE
 from hub.report.form import book
 from hub.report.form.basis_check import find_ending_bases, find_lapsed_bases

@@ -20,14 +20,14 @@ from hub.config.editing import FileEdit, undo_edits, write_edits
 from hub.config.files import parse_certificates, read_key_file
 from hub.config.table import ConfigTable
 from hub.config.writing import quote_toml, write_atomically
-from hub.console.people import accounts
-from hub.console.users import User
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import find_local_day
 from hub.domain.model import RevocationRule, Unit, UnitMark
 from hub.journal import unit_registry
 from hub.language.phrases import Phrase, phrase
 from hub.node.trust_editor import plan_trust_files
+from hub.operations.accounts import accounts
+from hub.operations.accounts.users import User
 from hub.security import encryption
 from hub.security.certificate_request import list_server_names, make_certificate_request
 from hub.security.certificates import Anchors, Purpose, Untrusted

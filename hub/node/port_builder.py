@@ -22,7 +22,6 @@ from hub.api.operation import ApiParts
 from hub.api.service import ApiService
 from hub.console import edge
 from hub.console.pages import ConsolePages
-from hub.console.sessions import find_address_network
 from hub.console.sign_in.openid_client import make_network_fetch
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import HUB, PortShare
@@ -45,6 +44,7 @@ from hub.node.soap_port import (
 )
 from hub.node.workers.background import COMMAND, BackgroundWorker
 from hub.node.workers.pool import WorkerPool
+from hub.operations.accounts.sessions import find_address_network
 from hub.runtime import exposition
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.pidfile import ReloadVerdict

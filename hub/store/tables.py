@@ -905,15 +905,15 @@ link_day = sa.Table(
     sa.Column("up", sa.Text, nullable=False),
 )
 
-#: People who may sign in at the console (hub/console/users.py).
+#: People who may sign in at the console (hub/operations/accounts/users.py).
 console_user = sa.Table(
     "console_user",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("role", sa.Text, nullable=False),  # a word of Role (hub/console/permissions.py)
+    sa.Column("role", sa.Text, nullable=False),  # a word of Role (hub/operations/accounts/permissions.py)
     sa.Column("units", sa.Text, nullable=False),  # JSON list of unit codes, each with the units below it, or "*"
     sa.Column("partners", sa.Text, nullable=False, server_default='["*"]'),  # JSON list of partner codes, or "*"
-    # hash of the password with its parameters (hub/console/sign_in/passwords.py)
+    # hash of the password with its parameters (hub/operations/accounts/passwords.py)
     sa.Column("password", sa.Text, nullable=False),
     sa.Column("added_at", Instant, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),  # of the password
@@ -923,7 +923,7 @@ console_user = sa.Table(
     sa.Column("signed_in_at", Instant),  # the last sign-in
 )
 
-#: Open sessions (hub/console/sessions.py). Of the browser's token only the SHA-256 is stored.
+#: Open sessions (hub/operations/accounts/sessions.py). Of the browser's token only the SHA-256 is stored.
 console_session = sa.Table(
     "console_session",
     metadata,
@@ -938,7 +938,7 @@ console_session = sa.Table(
 )
 sa.Index("ix_console_session_name", console_session.c.name)
 
-#: Users who need a one-time code to sign in (hub/console/sign_in/second_factor.py).
+#: Users who need a one-time code to sign in (hub/operations/accounts/second_factor.py).
 console_totp = sa.Table(
     "console_totp",
     metadata,
@@ -958,7 +958,7 @@ console_code_wait = sa.Table(
     sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false()),  # of the session that follows
 )
 
-#: Client certificates that sign in users (hub/console/sign_in/client_certificates.py).
+#: Client certificates that sign in users (hub/operations/accounts/client_certificates.py).
 console_certificate = sa.Table(
     "console_certificate",
     metadata,
@@ -967,7 +967,7 @@ console_certificate = sa.Table(
     sa.Column("added_at", Instant, nullable=False),
 )
 
-#: Persons at OpenID providers who sign in as users (hub/console/sign_in/provider_accounts.py).
+#: Persons at OpenID providers who sign in as users (hub/operations/accounts/provider_accounts.py).
 console_identity = sa.Table(
     "console_identity",
     metadata,
@@ -989,7 +989,7 @@ console_failure = sa.Table(
 )
 sa.Index("ix_console_failure_until", console_failure.c.until)
 
-#: Tokens of programs that use the API (hub/console/people/tokens.py). Of a token only the SHA-256 and the first letters are stored.
+#: Tokens of programs that use the API (hub/operations/accounts/tokens.py). Of a token only the SHA-256 and the first letters are stored.
 api_token = sa.Table(
     "api_token",
     metadata,
@@ -997,7 +997,7 @@ api_token = sa.Table(
     sa.Column("prefix", sa.String(16), nullable=False, unique=True),  # its first letters
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("owner", sa.Text, nullable=False),  # the person who answers for it
-    sa.Column("scopes", sa.Text, nullable=False),  # JSON list of permissions (hub/console/permissions.py)
+    sa.Column("scopes", sa.Text, nullable=False),  # JSON list of permissions (hub/operations/accounts/permissions.py)
     sa.Column("units", sa.Text, nullable=False),  # JSON list of unit codes, each with the units below it, or "*"
     sa.Column("partners", sa.Text, nullable=False),  # JSON list of partner codes, or "*"
     sa.Column("made_at", Instant, nullable=False),
@@ -1185,7 +1185,7 @@ lost_receipt = sa.Table(
 )
 sa.Index("ix_lost_receipt_partner", lost_receipt.c.partner, lost_receipt.c.id)
 
-#: Searches that users of the console saved (hub/console/messages/saved_searches.py).
+#: Searches that users of the console saved (hub/operations/messages/saved_searches.py).
 saved_search = sa.Table(
     "saved_search",
     metadata,

@@ -8,9 +8,9 @@ from hub.api import partner_changes
 from hub.api.operation import FILE_TYPE
 from hub.api.table import OPERATIONS
 from hub.api.token_check import FREE, WITHIN
-from hub.console.permissions import Permission
 from hub.domain.model import DeliveryState
 from hub.edxml.sample import make_sample_packet
+from hub.operations.accounts.permissions import Permission
 from tests.api.test_api_orders import ORDER
 from tests.api.test_api_reading import give_partners
 from tests.api_callers import Program, make_token
@@ -205,7 +205,7 @@ def test_wrong_tokens_are_bounded_and_hold_up_nobody_with_a_right_one(town):
 
 
 def test_the_last_use_of_a_token_is_written_once_a_minute(town):
-    from hub.console.people import tokens
+    from hub.operations.accounts import tokens
     from hub.store import transactions
 
     program = Program(town)

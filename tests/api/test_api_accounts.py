@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.api.table import OPERATIONS
-from hub.console.people import tokens
-from hub.console.permissions import Permission, Role
+from hub.operations.accounts import tokens
+from hub.operations.accounts.permissions import Permission, Role
 from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions
 from hub.store.tables import metadata

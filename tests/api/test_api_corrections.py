@@ -2,9 +2,9 @@
 
 import pytest
 
-from hub.console.permissions import Permission
 from hub.edxml import editable
 from hub.journal.queue import replay_plans
+from hub.operations.accounts.permissions import Permission
 from hub.store import transactions
 from tests.api_callers import Program
 from tests.cli.test_cli_corrected import REFUSAL

@@ -14,10 +14,10 @@ from hub.api import idempotency
 from hub.api.idempotency import IdempotencyConflict, OrderedAnswer, run_once
 from hub.api.replays import ApiReplayOrder
 from hub.api.schemas import JsonUnfit, read_object
-from hub.console.people import tokens
-from hub.console.people.tokens import ApiToken, hash_token, write_token
 from hub.domain.model import Event
 from hub.journal import events
+from hub.operations.accounts import tokens
+from hub.operations.accounts.tokens import ApiToken, hash_token, write_token
 from hub.store import transactions
 from hub.store.tables import api_key, event
 from tests.province import NOW

@@ -181,7 +181,7 @@ def test_resuming_a_partner_takes_up_what_is_suspended(town, program, monkeypatc
 
 
 def test_a_key_dies_with_its_token(town, program):
-    from hub.console.people import tokens
+    from hub.operations.accounts import tokens
     from hub.store.tables import api_key
 
     make(program)

@@ -8,9 +8,9 @@ import pytest
 
 from hub.api.operation import FILE_TYPE
 from hub.api.service import BODY, FILE
-from hub.console.permissions import Permission
 from hub.domain.errors import SENTENCES
 from hub.journal import blobs, search
+from hub.operations.accounts.permissions import Permission
 from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions
 from tests import pki

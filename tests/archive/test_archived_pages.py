@@ -2,8 +2,8 @@
 
 import pytest
 
-from hub.console.permissions import Role
 from hub.edxml.sample import make_sample_packet
+from hub.operations.accounts.permissions import Role
 from tests.api_callers import Program
 from tests.archiving import forgotten, live
 from tests.console_town import Browser, done

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from hub.config import read_config
-from hub.console.permissions import Role
 from hub.domain.model import DeliveryState, Problem
 from hub.journal import blobs, facts, messages, search
+from hub.operations.accounts.permissions import Role
 from hub.security import signing
 from hub.store import transactions
 from tests import homes

@@ -11,15 +11,15 @@ from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
 from hub.config import read_config
-from hub.console import users
-from hub.console.permissions import Role
-from hub.console.users import User
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Event, Fact
 from hub.journal import events, facts, unit_registry
 from hub.journal.queue import deliveries
 from hub.keeping import dossier_moves, ended_units
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.store import transactions
 from hub.store.tables import delivery, event, message
 from hub.units.deeds import Deed, Estate

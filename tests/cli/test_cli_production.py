@@ -23,10 +23,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.cli import lienthong
 from hub.cli.setup import production
 from hub.config import read_config
-from hub.console import users
-from hub.console.permissions import Role
-from hub.console.sign_in import passwords
 from hub.journal import unit_registry
+from hub.operations.accounts import passwords, users
+from hub.operations.accounts.permissions import Role
 from hub.security.certificate_request import list_server_names, normalise_server_name
 from hub.security.certificates import hash_certificate
 from hub.security.sample_pki import create_sample_ca

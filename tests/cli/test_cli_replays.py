@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from click.testing import Result
 
 from hub.cli.replays import replays
-from hub.console import users
-from hub.console.permissions import Role
-from hub.console.users import User
 from hub.domain.model import DeliveryState
 from hub.journal import facts
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import PlanEvent
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.store import transactions
 from tests import homes
 from tests.conftest import ROOT

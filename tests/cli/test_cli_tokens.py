@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from hub.console.people import tokens
-from hub.console.permissions import PERMISSIONS, Role
+from hub.operations.accounts import tokens
+from hub.operations.accounts.permissions import PERMISSIONS, Role
 from hub.store import transactions
 from tests.homes import begin, engine_of, typing
 

@@ -11,9 +11,8 @@ from click.testing import CliRunner
 
 from hub.cli import lienthong
 from hub.config import read_config
-from hub.console import users
-from hub.console.sign_in import passwords, second_factor
 from hub.node.check import check_config
+from hub.operations.accounts import passwords, second_factor, users
 from hub.store import transactions
 from hub.store.tables import console_totp
 from tests import homes

@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from hub.cli import lienthong, screen, send
 from hub.config import read_config
-from hub.console import permissions
 from hub.domain import errors
 from hub.domain.local_time import write_local_time
 from hub.domain.model import DeliveryState, Event, MessageState, Receive
@@ -22,6 +21,7 @@ from hub.language.catalogues import say_both
 from hub.language.fields import FIELDS
 from hub.language.terms import TERMS
 from hub.monitoring import link_rows
+from hub.operations.accounts import permissions
 from hub.services.links.probes import Link, LinkStanding, LinkState
 from hub.store import transactions
 from tests import homes

@@ -23,7 +23,6 @@ from hub.console.exchange.rule_trials import TrialState
 from hub.console.keeping.backups_page import SeenFolder, look_at_folder
 from hub.console.keeping.retention_page import SeenArchives, look_for_archives
 from hub.console.keeping.upgrades_page import look_for_copies
-from hub.console.permissions import Role
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.ids import make_first_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
@@ -45,6 +44,7 @@ from hub.keeping.retention import parts
 from hub.keeping.retention.parts import PartEvent
 from hub.language.phrases import phrase
 from hub.node import init_province
+from hub.operations.accounts.permissions import Role
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
 from hub.partner.rate_limit import Rate

@@ -1,6 +1,6 @@
 """Every address × every role × every limit: no way in to what an account may not see, and content only on record.
 
-The expectations are written down here once more, and not read from `hub.console.permissions`.
+The expectations are written down here once more, and not read from `hub.operations.accounts.permissions`.
 """
 
 import json
@@ -16,7 +16,6 @@ import pytest
 from hub import config
 from hub.config.values import ReplaySettings
 from hub.console import access, pages
-from hub.console.permissions import Role
 from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
@@ -25,6 +24,7 @@ from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.monitoring.integration import kit, samples
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console.test_console_messages import try_to_deliver
 from tests.console_town import Browser, Town, done

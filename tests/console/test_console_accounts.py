@@ -19,10 +19,9 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.config.values import ConsoleSettings
 from hub.console.edge import HEADERS, _form
-from hub.console.people import accounts, tokens
-from hub.console.permissions import PERMISSIONS, Permission, Role
-from hub.console.sign_in import passwords, second_factor
 from hub.formats.spool import Octets
+from hub.operations.accounts import accounts, passwords, second_factor, tokens
+from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions
 from hub.store.tables import metadata

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from hub import config
-from hub.console.permissions import Role
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import Receive
 from hub.keeping import hub_alerts
 from hub.keeping.hub_alerts import ConditionRound, HubAlertKey, MetCondition, TransitionRules
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.api_callers import Program
 from tests.console.test_console_access import visit

@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub.console.keeping import backups_page
-from hub.console.permissions import Role
 from hub.keeping import backup_runs, eras
 from hub.keeping.backups import claims, due
 from hub.keeping.backups.due import DueBackup
 from hub.keeping.backups.witness import Witness, WitnessLine
 from hub.keeping.eras import EraBeginning
+from hub.operations.accounts.permissions import Role
 from hub.runtime.disk_reader import PATIENCE, WAITING, DiskReader
 from hub.security import age_files
 from hub.store import transactions

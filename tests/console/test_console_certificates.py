@@ -10,7 +10,7 @@ from OpenSSL import SSL
 from hub.config.values import ConsoleSettings
 from hub.console import edge
 from hub.console.request import SESSION
-from hub.console.sign_in import client_certificates, second_factor
+from hub.operations.accounts import client_certificates, second_factor
 from hub.security import tls
 from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions

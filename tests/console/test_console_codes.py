@@ -5,10 +5,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.config.values import ConsoleSettings
-from hub.console import sessions
-from hub.console.permissions import Role
 from hub.console.request import BEGINNING, SESSION
-from hub.console.sign_in import second_factor
+from hub.operations.accounts import second_factor, sessions
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console_town import PASSWORD, Browser
 
@@ -202,7 +201,7 @@ def test_the_account_says_whether_a_code_is_needed(town, an):
 
 
 def test_a_user_with_codes_is_removed(town, an):
-    from hub.console import users
+    from hub.operations.accounts import users
 
     with transactions.write_transaction(town.engine) as tx:
         assert users.remove_user(tx, "an", by="root", now=town.now)

@@ -8,7 +8,6 @@ import pytest
 from twisted.internet.task import Clock
 
 from hub.config.values import ReplaySettings
-from hub.console.permissions import Role
 from hub.delivery.replay_service import ReplayService
 from hub.domain.model import DeliveryState
 from hub.edxml import editable
@@ -16,6 +15,7 @@ from hub.formats.spool import Octets
 from hub.journal import blobs, search
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import PlanState
+from hub.operations.accounts.permissions import Role
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hub.console.permissions import Role
 from hub.formats.spool import Octets
+from hub.operations.accounts.permissions import Role
 from hub.report.form.book import read_shipped_book
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import choose_form

@@ -8,8 +8,8 @@ from cryptography import x509
 from lxml import etree
 
 from hub import config
-from hub.console.permissions import Role
 from hub.formats.xsd_schemas import SchemaFiles, compile_schema
+from hub.operations.accounts.permissions import Role
 from hub.security import wss_verify
 from hub.services.defined import load_defined_contract
 from hub.soap import envelope

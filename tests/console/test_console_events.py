@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from hub.console.exchange import events_page
-from hub.console.permissions import Role
 from hub.domain.model import Event
 from hub.journal import events
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console_town import Browser
 from tests.province import NOW

@@ -10,10 +10,10 @@ import pytest
 
 from hub.config.values import ReplaySettings
 from hub.console.edge import HEADERS
-from hub.console.permissions import Role
 from hub.domain.model import Event, Problem, Receive
 from hub.journal import events
 from hub.journal.queue import replay_plans
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.browsing import chromium, window
 from tests.console_town import HOST, Browser

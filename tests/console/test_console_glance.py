@@ -15,9 +15,9 @@ import openpyxl
 import pytest
 from pypdf import PdfReader
 
-from hub.console.permissions import Role
-from hub.console.sign_in import passwords
 from hub.journal import events, unit_registry
+from hub.operations.accounts import passwords
+from hub.operations.accounts.permissions import Role
 from hub.report.counting.spikes import Spike
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period

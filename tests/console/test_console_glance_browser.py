@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.console.permissions import Role
+from hub.operations.accounts.permissions import Role
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions

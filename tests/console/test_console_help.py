@@ -16,10 +16,10 @@ from hub.console.help_pages import (
     read_help_library,
     read_help_pictures,
 )
-from hub.console.permissions import Role
 from hub.console.request import LANGUAGE, RequestRefused
 from hub.domain.errors import SENTENCES, Unready
 from hub.language.languages import Language
+from hub.operations.accounts.permissions import Role
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.pages import DOCS, anchors, sections

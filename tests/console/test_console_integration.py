@@ -12,12 +12,12 @@ from cryptography import x509
 from lxml import etree
 
 from hub import config
-from hub.console.permissions import Permission, Role
 from hub.domain.errors import SENTENCES
 from hub.domain.model import Problem, Receive
 from hub.edxml import packet
 from hub.monitoring.integration import kit as integration_kit
 from hub.monitoring.integration import samples
+from hub.operations.accounts.permissions import Permission, Role
 from hub.security import wss_verify
 from hub.security.certificates import hash_certificate
 from hub.soap import envelope, wsdl

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from openpyxl import load_workbook
 
-from hub.console.permissions import Role
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit, UnitKind, UnitMark
 from hub.journal import unit_registry
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.browsing import answer_from, chromium, judge, window
 from tests.console_town import HOST, Browser

@@ -9,13 +9,13 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.console.permissions import Role
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, Problem, Reply, Request
 from hub.edxml.sample import make_sample_packet
 from hub.journal import events, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
+from hub.operations.accounts.permissions import Role
 from hub.partner.kept_exchange import keep_exchange
 from hub.store import transactions
 from hub.store.tables import event

@@ -13,13 +13,14 @@ from joserfc.jwk import ECKey
 from twisted.internet.defer import Deferred
 
 from hub.config.values import ConsoleSettings
-from hub.console.permissions import Role
 from hub.console.request import SESSION
-from hub.console.sign_in import openid_client, openid_flow, provider_accounts, second_factor
+from hub.console.sign_in import openid_client, openid_flow
 from hub.console.sign_in.openid_sign_in import FLOW
-from hub.console.sign_in.provider_accounts import ProviderPerson
 from hub.console.turns import WAITING
-from hub.console.users import list_users
+from hub.operations.accounts import provider_accounts, second_factor
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.provider_accounts import ProviderPerson
+from hub.operations.accounts.users import list_users
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
 from tests.console_town import HOST, PASSWORD, Browser, Town

@@ -9,7 +9,6 @@ from hub import config
 from hub.console import layout
 from hub.console.exchange import overview_page
 from hub.console.exchange.alerts_page import ShownAlerts
-from hub.console.permissions import Role
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.journal import events, nodes
@@ -17,6 +16,7 @@ from hub.journal.queue import partner_state
 from hub.language.languages import Language
 from hub.monitoring import overview
 from hub.monitoring.overview import BoundedCount
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests import pki
 from tests.console_town import Browser

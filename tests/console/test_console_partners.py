@@ -15,7 +15,6 @@ from twisted.internet.defer import fail as failed
 
 from hub.config import read_config
 from hub.console.layout import mark_code
-from hub.console.permissions import Role
 from hub.domain.errors import Mistake, Unready
 from hub.domain.ids import make_id
 from hub.domain.writer_budget import write_percent
@@ -24,6 +23,7 @@ from hub.journal import messages, partner_changes, unit_registry
 from hub.language.phrases import verbatim
 from hub.node import partner_manager
 from hub.node.partner_manager import PartnerManager
+from hub.operations.accounts.permissions import Role
 from hub.runtime.pidfile import ReloadVerdict
 from hub.security.certificates import hash_certificate
 from hub.store import transactions

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from hub.config.values import ReplaySettings
-from hub.console.permissions import Role
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import PlanState
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console_town import Browser
 from tests.journal.test_replay_plans import push

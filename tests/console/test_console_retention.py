@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from hub.config.upkeep.retention import RetentionSettings
 from hub.console import layout
 from hub.console.keeping import retention_page
-from hub.console.permissions import Role
 from hub.keeping.retention import letting_go, parts
 from hub.keeping.retention.parts import PartEvent, PartState
 from hub.language.languages import Language
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from hub.store.tables import archive, retention_part
 from tests.archive.test_given_up_files import give_up, interrupted

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from hub.config.alerting.alerts import AlertAddress, AlertSettings
-from hub.console.permissions import Role
 from hub.formats.spool import Octets
+from hub.operations.accounts.permissions import Role
 from hub.workload.many import signed_batch
 from tests.console.test_console_signing import INSIDE, PERIOD, get, hand_in, signed_in, text
 from tests.officials import by_xmlsec, official, officials

@@ -19,9 +19,9 @@ import hub.console
 from hub.console import layout
 from hub.console.edge import HEADERS
 from hub.console.help_pages import LARGEST_PICTURE
-from hub.console.permissions import Role
-from hub.console.sign_in import passwords
 from hub.language.languages import Language
+from hub.operations.accounts import passwords
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests import databases
 from tests.browsing import REPLACE, Judge, Look, chromium, window

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from hub.console import permissions, sessions, users
 from hub.console.request import BEGINNING, SESSION
-from hub.console.sign_in import passwords, sign_in_queue
+from hub.console.sign_in import sign_in_queue
 from hub.console.sign_in.sign_in_queue import OF_ONE_PLACE, WAITING
 from hub.domain.errors import Unready
+from hub.operations.accounts import passwords, permissions, sessions, users
 from hub.store import transactions
 from hub.store.tables import console_failure, console_session
 from tests.console_town import CHEAP, HOST, PASSWORD, Browser

@@ -10,8 +10,8 @@ import pytest
 
 from hub.config.values import ConsoleSettings
 from hub.console.edge import HEADERS
-from hub.console.permissions import Role
-from hub.console.sign_in import second_factor
+from hub.operations.accounts import second_factor
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.browsing import chromium, judge, window
 from tests.console.test_console_openid import PLACE, Visitor, bind

@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from pypdf import PdfReader
 
 from hub.console import standing as console
-from hub.console.permissions import Role
-from hub.console.users import User
 from hub.domain.errors import SENTENCES
 from hub.domain.model import HUB, ReportState
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
 from hub.journal import blobs, messages
 from hub.language.catalogues import say_both
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.security.certificates import Anchors, hash_certificate

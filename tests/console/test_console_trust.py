@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config import read_config
-from hub.console.permissions import Role
 from hub.domain.errors import Mistake
 from hub.formats.spool import Octets
 from hub.language.phrases import verbatim
+from hub.operations.accounts.permissions import Role
 from hub.runtime.pidfile import ReloadVerdict
 from hub.security.certificates import hash_certificate
 from tests import homes

@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
-from hub.console.permissions import Role
 from hub.domain.model import Unit
 from hub.journal import unit_registry
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console_town import Browser
 

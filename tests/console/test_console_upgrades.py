@@ -7,13 +7,13 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from hub.console.keeping import upgrades_page
-from hub.console.permissions import Role
 from hub.domain.model import Event
 from hub.journal import event_index, events, nodes
 from hub.journal.event_index import EventFilter
 from hub.journal.nodes import LIFE, Node, PendingRestart
 from hub.keeping import upgrade
 from hub.keeping.upgrade import UpgradeStatement
+from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console.test_console_access import visit
 from tests.console_town import Browser, Town

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.console.permissions import Role
 from hub.formats.spool import Octets
 from hub.journal import blobs
+from hub.operations.accounts.permissions import Role
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions

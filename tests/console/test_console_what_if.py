@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred, fail
 
 from hub.console.exchange import rule_trials
 from hub.console.exchange.rule_trials import TrialState
-from hub.console.permissions import Permission, Role
 from hub.domain.errors import Unready
 from hub.domain.model import Problem
 from hub.edxml import schema_upload
@@ -24,6 +23,7 @@ from hub.edxml.schema_upload import SchemasUnfit, read_schema_upload
 from hub.formats.spool import Octets
 from hub.journal import messages
 from hub.language.phrases import phrase
+from hub.operations.accounts.permissions import Permission, Role
 from hub.store import transactions
 from hub.store.report_pool import ReportReader
 from tests import homes

@@ -7,14 +7,13 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.console import users
-from hub.console.people import accounts, tokens
-from hub.console.people.accounts import AccountAct, AccountOrder, AccountRefused
-from hub.console.people.desk import keep_token
-from hub.console.people.tokens import ApiToken
-from hub.console.permissions import Permission, Role
-from hub.console.users import User
 from hub.journal import unit_registry
+from hub.operations.accounts import accounts, tokens, users
+from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused
+from hub.operations.accounts.desk import keep_token
+from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.accounts.tokens import ApiToken
+from hub.operations.accounts.users import User
 from hub.store import transactions
 from hub.store.transactions import Transaction
 from tests.province import NOW, UNITS

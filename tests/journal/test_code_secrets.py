@@ -9,13 +9,12 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from twisted.internet.task import Clock
 
 from hub.config.values import ConsoleSettings
-from hub.console import users
-from hub.console.permissions import Role
-from hub.console.sign_in import second_factor
 from hub.console.sign_in.code_sealer import CodeSealer
-from hub.console.users import User
 from hub.journal import nodes
 from hub.journal.nodes import Node
+from hub.operations.accounts import second_factor, users
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.security.encryption import ANSWERS, CODES, Keyring, Safe
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase

@@ -10,16 +10,14 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from hub.console import sessions, users
-from hub.console.people import accounts
-from hub.console.permissions import PERMISSIONS, Permission, Role
-from hub.console.sessions import ConsoleSession
-from hub.console.sign_in import provider_accounts, second_factor
-from hub.console.sign_in.provider_accounts import ProviderPerson
-from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.keeping import successions
+from hub.operations.accounts import accounts, provider_accounts, second_factor, sessions, users
+from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
+from hub.operations.accounts.provider_accounts import ProviderPerson
+from hub.operations.accounts.sessions import ConsoleSession
+from hub.operations.accounts.users import User
 from hub.security.encryption import Keyring
 from hub.store import transactions
 from hub.units.deeds import WORK, DeedOrder, Estate

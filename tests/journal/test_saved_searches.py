@@ -1,7 +1,7 @@
 """Searches that users saved, on each database."""
 
-from hub.console.messages import saved_searches
-from hub.console.messages.saved_searches import SavedSearch
+from hub.operations.messages import saved_searches
+from hub.operations.messages.saved_searches import SavedSearch
 from tests.province import NOW
 
 

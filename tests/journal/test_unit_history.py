@@ -6,12 +6,12 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.console import users
-from hub.console.permissions import Role
-from hub.console.users import User
 from hub.domain.model import Unit, UnitChange
 from hub.journal import unit_registry
 from hub.language.languages import Language
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_html_report, write_json_report

@@ -29,15 +29,15 @@ from adapters.mail.letter import write_mail
 from hub.config import Partner
 from hub.console import request as refusals
 from hub.console import standing
-from hub.console.permissions import Role
-from hub.console.sign_in import second_factor
-from hub.console.users import User
 from hub.domain.errors import SENTENCES
 from hub.domain.model import Fact, Problem, Receive
 from hub.formats.spool import Octets
 from hub.journal import facts as journal_facts
 from hub.language.languages import Language
 from hub.node import admin
+from hub.operations.accounts import second_factor
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.counting.evidence import EvidenceLine
 from hub.report.form.book import read_shipped_book

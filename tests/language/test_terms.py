@@ -11,8 +11,6 @@ from twisted.internet import error
 
 from hub.config.service_files import read_shipped_services
 from hub.console.exchange.rule_trials import TrialState
-from hub.console.messages.visible_messages import OpenedContent
-from hub.console.permissions import Permission, Role
 from hub.domain import lifecycle
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.failure_causes import find_cause
@@ -48,6 +46,8 @@ from hub.language.terms import TERMS, describe_reason, find_term, name_word
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.monitoring.overview import Concern
 from hub.node import admin
+from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.messages.visible_messages import OpenedContent
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting.reconciling import CellVerdict
 from hub.report.form.form import MILESTONES

@@ -3,8 +3,8 @@
 from typing import Any, cast
 
 from hub.console import standing
-from hub.console.permissions import Role
-from hub.console.users import User
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.report.form.book import read_shipped_book
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions

@@ -7,7 +7,7 @@ import click
 from hub.cli.screen import NOT_FOUND, CommandStop, say
 
 if TYPE_CHECKING:
-    from hub.console.people.accounts import AccountRefused
+    from hub.operations.accounts.accounts import AccountRefused
 
 _ABSENT = frozenset({"unit-unknown", "partner-unknown", "account-unknown", "token-unknown"})
 

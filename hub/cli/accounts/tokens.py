@@ -11,10 +11,10 @@ import click
 
 from hub.cli.accounts.limits import stop_refused
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, command_group, pass_screen, t
-from hub.console.permissions import PERMISSIONS, Permission, Role
+from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 
 if TYPE_CHECKING:
-    from hub.console.people.tokens import ApiToken
+    from hub.operations.accounts.tokens import ApiToken
 
 _SCOPES = [each.value for each in Permission]
 
@@ -74,9 +74,9 @@ def add_api_token(
     owner: str | None,
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console.people import desk
-    from hub.console.people.accounts import AccountRefused
-    from hub.console.people.tokens import write_token
+    from hub.operations.accounts import desk
+    from hub.operations.accounts.accounts import AccountRefused
+    from hub.operations.accounts.tokens import write_token
     from hub.store import transactions
 
     if not scopes and not role:
@@ -112,7 +112,7 @@ def add_api_token(
 @pass_screen
 def list_api_tokens(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.console.people.tokens import list_tokens
+    from hub.operations.accounts.tokens import list_tokens
     from hub.store import transactions
 
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -140,7 +140,7 @@ def list_api_tokens(screen: Screen) -> None:
 @pass_screen
 def remove_api_token(screen: Screen, name: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console.people.tokens import remove_token
+    from hub.operations.accounts.tokens import remove_token
     from hub.store import transactions
 
     name = _named(name)
@@ -151,7 +151,7 @@ def remove_api_token(screen: Screen, name: str) -> None:
 
 
 def _named(text: str) -> str:
-    from hub.console.people.tokens import TokenUnfit, normalise_token_name
+    from hub.operations.accounts.tokens import TokenUnfit, normalise_token_name
 
     try:
         return normalise_token_name(text)

@@ -12,7 +12,7 @@ import click
 
 from hub.cli.accounts.limits import stop_refused
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
-from hub.console.permissions import Role
+from hub.operations.accounts.permissions import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from hub.config import Config
-    from hub.console.sign_in.provider_accounts import ProviderPerson
-    from hub.console.users import User
+    from hub.operations.accounts.provider_accounts import ProviderPerson
+    from hub.operations.accounts.users import User
 
 _password_file = click.option(
     "--password-file",
@@ -99,8 +99,8 @@ def add_console_user(
     once: bool,
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import users as people
-    from hub.console.people import accounts, desk
+    from hub.operations.accounts import accounts, desk
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     now, config, by = datetime.now(UTC), read_journal_config(screen), getpass.getuser()
@@ -134,9 +134,8 @@ def set_console_user(
     screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import users as people
-    from hub.console.people import accounts
-    from hub.console.sign_in import client_certificates, provider_accounts, second_factor
+    from hub.operations.accounts import accounts, client_certificates, provider_accounts, second_factor
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     if role is None and not units and not partners:
@@ -173,8 +172,8 @@ def set_console_user(
 def list_users(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_filter_word
-    from hub.console import users as people
-    from hub.console.sign_in import client_certificates, provider_accounts, second_factor
+    from hub.operations.accounts import client_certificates, provider_accounts, second_factor
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -220,7 +219,7 @@ def list_users(screen: Screen) -> None:
 @pass_screen
 def set_user_password(screen: Screen, name: str, password_file: Path | None, once: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import users as people
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     name = _named(name)
@@ -236,7 +235,7 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None, onc
 
 def choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, str]:
     """Return a new one-time password, or an empty text, and the hash of the password that is set."""
-    from hub.console.sign_in import passwords
+    from hub.operations.accounts import passwords
 
     if not once:
         return "", _hashed(name, file)
@@ -271,9 +270,9 @@ def show_password(screen: Screen, row: "Mapping[str, object]", said: str, passwo
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
     from hub.cli.accounts.limits import stop_refused
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console.people.accounts import AccountRefused
-    from hub.console.people.desk import draw_up_secret
-    from hub.console.sign_in import second_factor
+    from hub.operations.accounts import second_factor
+    from hub.operations.accounts.accounts import AccountRefused
+    from hub.operations.accounts.desk import draw_up_secret
     from hub.store import transactions
 
     name, config, by, now = _named(name), read_journal_config(screen), getpass.getuser(), datetime.now(UTC)
@@ -315,7 +314,7 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
 def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.config import files
-    from hub.console.sign_in import client_certificates
+    from hub.operations.accounts import client_certificates
     from hub.security.certificates import hash_certificate
     from hub.store import transactions
 
@@ -372,8 +371,8 @@ def _warn_of_certificate(screen: Screen, config: "Config", shown: "Sequence[x509
 @pass_screen
 def set_openid_person(screen: Screen, name: str, provider: str, subject: str, remove: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console.sign_in import provider_accounts
-    from hub.console.sign_in.provider_accounts import ProviderPerson
+    from hub.operations.accounts import provider_accounts
+    from hub.operations.accounts.provider_accounts import ProviderPerson
     from hub.security.id_token import LONGEST_SUBJECT
     from hub.store import transactions
 
@@ -413,7 +412,7 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
 @_name
 @pass_screen
 def lock_console_user(screen: Screen, name: str) -> None:
-    from hub.console import users as people
+    from hub.operations.accounts import users as people
 
     name = _switch(screen, name, people.lock_user)
     screen.row({"name": name}, t("Locked {name}.", name=name))
@@ -427,7 +426,7 @@ def lock_console_user(screen: Screen, name: str) -> None:
 @_name
 @pass_screen
 def unlock_console_user(screen: Screen, name: str) -> None:
-    from hub.console import users as people
+    from hub.operations.accounts import users as people
 
     name = _switch(screen, name, people.unlock_user)
     screen.row({"name": name}, t("Unlocked {name}.", name=name))
@@ -436,7 +435,7 @@ def unlock_console_user(screen: Screen, name: str) -> None:
 def _switch(screen: Screen, name: str, step: "Callable[..., bool]") -> str:
     """Lock or unlock a user; return the name. One that is so already stays so."""
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import users as people
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     name = _named(name)
@@ -455,8 +454,8 @@ def _switch(screen: Screen, name: str, step: "Callable[..., bool]") -> str:
 @pass_screen
 def remove_console_user(screen: Screen, name: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import users as people
-    from hub.console.people import tokens
+    from hub.operations.accounts import tokens
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     name, by, now = _named(name), getpass.getuser(), datetime.now(UTC)
@@ -477,8 +476,8 @@ def remove_console_user(screen: Screen, name: str) -> None:
 @pass_screen
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import sessions
-    from hub.console import users as people
+    from hub.operations.accounts import sessions
+    from hub.operations.accounts import users as people
     from hub.store import transactions
 
     if end and name is None:
@@ -516,7 +515,7 @@ def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
 
 
 def _named(text: str) -> str:
-    from hub.console.users import NameUnfit, normalise_user_name
+    from hub.operations.accounts.users import NameUnfit, normalise_user_name
 
     try:
         return normalise_user_name(text)
@@ -536,7 +535,7 @@ def _make_absent(name: str) -> CommandStop:
 
 def _hashed(name: str, file: Path | None) -> str:
     """Return the hash of the password in *file*, or of the password typed twice."""
-    from hub.console.sign_in import passwords
+    from hub.operations.accounts import passwords
 
     if file is not None:
         given = file.read_text("utf-8").rstrip("\r\n")

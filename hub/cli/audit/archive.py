@@ -282,7 +282,7 @@ def _list_messages(found: "Archive") -> Iterator[dict[str, object]]:
 def extract_message(screen: Screen, archive: str, message: str, directory: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.person import record_openings
-    from hub.console.messages.visible_messages import OpenedContent
+    from hub.operations.messages.visible_messages import OpenedContent
 
     with _opened(screen, archive) as found:
         try:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from hub.config import Config
-    from hub.console.messages.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message, Problem
     from hub.journal.lineage import MessageLink
     from hub.journal.queue.exchanges import AttemptRecord
     from hub.journal.queue.timeline import DeliveryStage
+    from hub.operations.messages.visible_messages import OpenedContent
     from hub.store.transactions import Transaction
 
 
@@ -223,10 +223,10 @@ def _read_lines(
     Raises `CommandStop` 4; 1 if its archive file is not there.
     """
     from hub.cli.audit.archive import open_kept_rows
-    from hub.console.messages.visible_messages import OpenedContent
     from hub.edxml import readable
     from hub.journal import blobs
     from hub.journal.queue import exchanges
+    from hub.operations.messages.visible_messages import OpenedContent
 
     attempt = exchanges.find_attempt(tx, name)
     if attempt is not None:

@@ -105,10 +105,10 @@ class EventFollower:
 
 def _refuse_unknown(tx: "Transaction", config: "Config", wanted: "EventFilter") -> None:
     """Raise `CommandStop` 4 for a name, a partner or an account that is not known, so that no typo looks like "none"."""
-    from hub.console import users
     from hub.domain.failure_causes import read_cause_name
     from hub.journal import event_index
     from hub.language.terms import find_term
+    from hub.operations.accounts import users
 
     if wanted.name and find_term("event", wanted.name) is None:
         names = ", ".join(event_index.list_event_names(tx))

@@ -135,8 +135,8 @@ def init_production(screen: Screen, directory: Path, given: Mapping[str, Any]) -
     from hub.cli.accounts.limits import stop_refused
     from hub.cli.accounts.users import choose_password, show_password
     from hub.cli.person import name_person
-    from hub.console.people.accounts import AccountRefused
     from hub.node import init_production as writing
+    from hub.operations.accounts.accounts import AccountRefused
 
     given = _ask(directory, given)
     now = datetime.now(UTC)
@@ -210,9 +210,9 @@ def _fit(name: str, value: Any) -> Any:
     from ipaddress import ip_address
 
     from hub.config.reading import PROVINCE
-    from hub.console.people.accounts import AccountRefused
-    from hub.console.people.desk import make_user
-    from hub.console.permissions import Role
+    from hub.operations.accounts.accounts import AccountRefused
+    from hub.operations.accounts.desk import make_user
+    from hub.operations.accounts.permissions import Role
     from hub.security.certificate_request import LONGEST, normalise_server_name
 
     try:
@@ -260,10 +260,10 @@ def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_
     """Return the answers as values. Ends the command at the first that does not fit."""
     import attrs
 
-    from hub.console.people import desk
-    from hub.console.permissions import Role
     from hub.node.init_production import ProductionAnswers
     from hub.node.init_province import choose_ports
+    from hub.operations.accounts import desk
+    from hub.operations.accounts.permissions import Role
     from hub.security.sample_pki import KeyType
 
     fits = {name: _fit(name, given[name]) for name in (*_NEEDED, "country", "soap_host", "admin_host")}

@@ -186,9 +186,8 @@ def _list_people(
     tx: "sa.Connection", config: "Config", units: "dict[str, Unit]", order: "DeedOrder"
 ) -> "Iterator[TouchedThings]":
     """Yield the partners, accounts, tokens and officials that are configured with each of the units that end."""
-    from hub.console import users
-    from hub.console.people import tokens
     from hub.keeping.successions import MOST_NAMES, TouchedThings
+    from hub.operations.accounts import tokens, users
 
     people = config.officials.people if config.officials else {}
     named = {

@@ -48,10 +48,8 @@ from hub.console.exchange.partner_orders import (
     PartnerOrders,
 )
 from hub.console.layout import build_page_path
-from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, RequestRefused, refuse_as_absent, refuse_as_busy
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.sanitize import replace_controls
@@ -63,6 +61,8 @@ from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT
 from hub.monitoring.inbound_check import check_inbound
 from hub.monitoring.overview import PartnerOverview
 from hub.monitoring.partner_view import list_trusted_authorities, measure_partner
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction

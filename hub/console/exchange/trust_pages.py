@@ -17,10 +17,10 @@ from hub.console.exchange.partner_pages import PartnerPage
 from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.layout import build_page_path
 from hub.console.request import ConsoleRequest, refuse_as_absent
-from hub.console.users import User
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import describe_authority
+from hub.operations.accounts.users import User
 
 #: Characters of a field for URLs.
 _URLS = 2000

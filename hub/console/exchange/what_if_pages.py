@@ -16,11 +16,11 @@ from hub.console.replays import replay_orders
 from hub.console.replays.correction_pages import FieldUnfit, clean_field
 from hub.console.replays.replay_orders import SEARCH
 from hub.console.request import ConsoleRequest, refuse_as_absent
-from hub.console.users import User
 from hub.edxml.schema_upload import LARGEST, PLACES, SchemasUnfit, read_schema_upload
 from hub.intake.what_if import JUDGING
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
+from hub.operations.accounts.users import User
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 

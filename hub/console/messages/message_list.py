@@ -1,7 +1,7 @@
 """Finds the messages of the list page for one user. Contains no HTTP and no SQL.
 
 The address is the search: everything that a page shows is in its query. A user finds what this user may open
-(hub.console.messages.visible_messages), and of that what its units sent or get, or whose documents they answer. Lookups, refused
+(hub.operations.messages.visible_messages), and of that what its units sent or get, or whose documents they answer. Lookups, refused
 messages and refused calls are found with a permission only.
 """
 
@@ -12,19 +12,19 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from hub.console import users
-from hub.console.messages import saved_searches, search_export, visible_messages
-from hub.console.messages.saved_searches import SavedSearch
-from hub.console.messages.visible_messages import PRIVATE, may_see_refused
-from hub.console.permissions import Permission
 from hub.console.request import read_time
-from hub.console.users import User
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index, unit_registry
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
+from hub.operations.messages import saved_searches, search_export, visible_messages
+from hub.operations.messages.saved_searches import SavedSearch
+from hub.operations.messages.visible_messages import PRIVATE, may_see_refused
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 

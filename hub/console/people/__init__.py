@@ -1,1 +1,1 @@
-"""Who may use the hub: orders on accounts and on the tokens of programs, for the pages, the API and commands; and their pages."""
+"""The pages about accounts, and about the tokens of programs."""

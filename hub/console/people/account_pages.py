@@ -13,15 +13,15 @@ from datetime import datetime
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.console.people import accounts, desk, tokens
-from hub.console.people.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
-from hub.console.people.desk import AccountDesk
-from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
+from hub.operations.accounts import accounts, desk, tokens
+from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
+from hub.operations.accounts.desk import AccountDesk
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.users import User
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 

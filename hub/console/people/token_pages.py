@@ -11,16 +11,16 @@ from functools import partial
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.console.people import desk, tokens
 from hub.console.people.account_pages import LONGEST, PeoplePage, show_once, status_of
-from hub.console.people.accounts import AccountRefused
-from hub.console.people.desk import AccountDesk
-from hub.console.permissions import PERMISSIONS, Permission, Role
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
+from hub.operations.accounts import desk, tokens
+from hub.operations.accounts.accounts import AccountRefused
+from hub.operations.accounts.desk import AccountDesk
+from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
+from hub.operations.accounts.users import User
 from hub.store.group_commit import Journal
 
 #: A token that ends within this time is marked.

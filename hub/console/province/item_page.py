@@ -8,14 +8,14 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import users
-from hub.console.messages import visible_messages
-from hub.console.messages.visible_messages import MessageName
 from hub.console.request import refuse_as_absent
-from hub.console.users import User
 from hub.monitoring import item_life
 from hub.monitoring.item_life import ItemLife
 from hub.monitoring.late_work import UnitUnknown
+from hub.operations.accounts import users
+from hub.operations.accounts.users import User
+from hub.operations.messages import visible_messages
+from hub.operations.messages.visible_messages import MessageName
 from hub.store.transactions import Transaction
 
 _LONGEST = 400

@@ -11,15 +11,15 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import users
 from hub.console.layout import build_page_path
-from hub.console.messages import visible_messages
 from hub.console.request import refuse_as_absent
-from hub.console.users import User
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import late_work
 from hub.monitoring.late_work import DAYS, MOST_DAYS, LateRequest, LateView, UnitUnknown
+from hub.operations.accounts import users
+from hub.operations.accounts.users import User
+from hub.operations.messages import visible_messages
 from hub.report.counting.open_work import ListedWork, WorkState, read_rules
 from hub.report.form.workdays import Workdays
 from hub.report.output import work_list

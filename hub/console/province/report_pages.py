@@ -19,11 +19,9 @@ import attrs
 
 from hub.console import help_pages, layout, reading, signing_tool, standing
 from hub.console import request as given
-from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent
 from hub.console.signed_uploads import SignedUpload, SignedUploads
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -31,6 +29,8 @@ from hub.domain.model import Problem, ReportState
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs
 from hub.language.catalogues import translate
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 from hub.report.counting.declared import place_figures
 from hub.report.form.book import Book
 from hub.report.output import schematron

@@ -18,13 +18,11 @@ from functools import partial
 
 import attrs
 
-from hub.console import reading, standing, users
+from hub.console import reading, standing
 from hub.console.layout import build_page_path
-from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent, refuse_signing
 from hub.console.signed_uploads import SignedUpload, SignedUploads
 from hub.console.turns import ReadingTurns
-from hub.console.users import User
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, ReportState, UnitKind, UnitLevel
@@ -32,6 +30,9 @@ from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, unit_registry
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, verbatim
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import PeriodUnreadable, find_month_containing, parse_period

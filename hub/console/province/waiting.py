@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub.console.permissions import Permission
-from hub.console.users import User
 from hub.domain.model import HUB, ReportState
 from hub.journal import search, unit_registry
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 from hub.report.counting.family import list_unit_family
 from hub.report.form.book import Book
 from hub.report.form.form import Form

@@ -11,11 +11,8 @@ from datetime import datetime
 import attrs
 
 from hub.console import layout
-from hub.console.messages import visible_messages
 from hub.console.messages.message_views import compare_packets
-from hub.console.messages.visible_messages import OpenedContent, ShownMessage
 from hub.console.request import ConsoleRequest, refuse_as_absent
-from hub.console.users import User
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
@@ -28,6 +25,9 @@ from hub.journal.queue import corrections, replay_plans
 from hub.journal.queue.corrections import CorrectionOrder
 from hub.journal.queue.replay_plans import KeyReused
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts.users import User
+from hub.operations.messages import visible_messages
+from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction

@@ -9,11 +9,8 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import users
 from hub.console.messages import message_list
-from hub.console.permissions import Permission
 from hub.console.replays.correction_pages import FieldUnfit, clean_field, read_reason, sees_original
-from hub.console.users import User
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
@@ -23,6 +20,9 @@ from hub.journal.queue.replay_rules import PlanEvent
 from hub.journal.search import MessageFilter
 from hub.journal.search_request import SearchRequest, plan_search
 from hub.language.phrases import phrase
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
 from hub.store.group_commit import Journal

@@ -1,1 +1,1 @@
-"""Judges who may sign in: passwords, one-time codes, client certificates, and the queue of attempts. Knows no pages."""
+"""Signs people in: the pages, OpenID providers, and the queue of attempts."""

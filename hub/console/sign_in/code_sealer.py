@@ -12,8 +12,8 @@ import attrs
 import structlog
 from twisted.internet.interfaces import IReactorTime
 
-from hub.console.sign_in import second_factor
 from hub.journal import nodes
+from hub.operations.accounts import second_factor
 from hub.runtime.periodic import PeriodicService
 from hub.security.encryption import Keyring
 from hub.store.group_commit import Journal

@@ -14,18 +14,18 @@ import structlog
 
 from hub.config.openid import OpenIdProvider
 from hub.console import request as given
-from hub.console import sessions
-from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, RequestRefused
-from hub.console.sessions import Entered
 from hub.console.sign_in import openid_flow
 from hub.console.sign_in.openid_client import CodeRefused, OpenIdClients, ProviderDown
 from hub.console.sign_in.openid_flow import OpenIdFlow
-from hub.console.sign_in.provider_accounts import ProviderPerson
-from hub.console.sign_in.refusals import SignInRefusal
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts import sessions
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.provider_accounts import ProviderPerson
+from hub.operations.accounts.refusals import SignInRefusal
+from hub.operations.accounts.sessions import Entered
 from hub.security.id_token import TokenRefused
 from hub.store.group_commit import Journal
 from hub.units.live import Live

@@ -18,10 +18,8 @@ from urllib.parse import urlsplit
 import attrs
 import structlog
 
-from hub.console import layout, sessions, users
+from hub.console import layout
 from hub.console import request as given
-from hub.console.people.accounts import list_code_roles
-from hub.console.permissions import Role
 from hub.console.request import (
     BEGINNING,
     SESSION,
@@ -31,17 +29,20 @@ from hub.console.request import (
     require_form_proof,
     write_set_cookie,
 )
-from hub.console.sessions import AccountLocked, CodeMissing, CodeWait, ConsoleSession, Entered
-from hub.console.sign_in import openid_flow, passwords, provider_accounts, second_factor
+from hub.console.sign_in import openid_flow
 from hub.console.sign_in.openid_client import MakeFetch, OpenIdClients
 from hub.console.sign_in.openid_sign_in import FLOW, PROVIDER, OpenIdSignIn, ProviderSignInRefused, TriedTooOften
 from hub.console.sign_in.sign_in_queue import SignInQueue
-from hub.console.users import User
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.language.catalogues import translate
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts import passwords, provider_accounts, second_factor, sessions, users
+from hub.operations.accounts.accounts import list_code_roles
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.sessions import AccountLocked, CodeMissing, CodeWait, ConsoleSession, Entered
+from hub.operations.accounts.users import User
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal

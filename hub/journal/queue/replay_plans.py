@@ -227,7 +227,7 @@ def approve_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime) -> Re
 
 
 def _name_person(by: str) -> str:
-    """Return the person in *by*. A token acts for its owner (`OWNER/TOKEN`, hub.console.people.tokens)."""
+    """Return the person in *by*. A token acts for its owner (`OWNER/TOKEN`, hub.operations.accounts.tokens)."""
     return by.partition("/")[0].casefold()
 
 

@@ -1,7 +1,7 @@
 """Which permissions each role of the console has. Pure: knows neither users nor pages.
 
 A permission says what its holder may do. Which units and partners it may be done to is a matter of the account
-(`hub.console.users`). Whatever is not listed for a role is refused.
+(`hub.operations.accounts.users`). Whatever is not listed for a role is refused.
 """
 
 from collections.abc import Mapping

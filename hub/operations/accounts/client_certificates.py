@@ -8,9 +8,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from hub.console import users
 from hub.domain.model import Event
 from hub.journal import events
+from hub.operations.accounts import users
 from hub.store import transactions
 from hub.store.tables import console_certificate as table
 from hub.store.transactions import Transaction

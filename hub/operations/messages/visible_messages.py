@@ -17,9 +17,6 @@ from pathlib import Path
 import attrs
 import sqlalchemy as sa
 
-from hub.console import users
-from hub.console.permissions import Permission
-from hub.console.users import User
 from hub.domain.errors import read_problem_json
 from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState, Problem
 from hub.edxml.readable import PacketFinding
@@ -31,6 +28,9 @@ from hub.journal.queue.timeline import DeliveryStage, list_delivery_stages
 from hub.journal.search import RefusedCall
 from hub.keeping.archive import opening
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.users import User
 from hub.services.lookups import operations
 from hub.store.tables import delivery
 from hub.store.tables import message as table

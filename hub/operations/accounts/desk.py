@@ -12,16 +12,15 @@ from cryptography import x509
 
 from hub.config import ANY, Config
 from hub.config.files import parse_certificates
-from hub.console.people import accounts, tokens
-from hub.console.people.accounts import AccountAct, AccountOrder, AccountRefused, AccountView
-from hub.console.people.tokens import ApiToken
-from hub.console.permissions import Permission, Role
-from hub.console.sign_in import passwords, second_factor
-from hub.console.users import NameUnfit, User, normalise_user_name
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts import accounts, passwords, second_factor, tokens
+from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountView
+from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.accounts.tokens import ApiToken
+from hub.operations.accounts.users import NameUnfit, User, normalise_user_name
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.transactions import Transaction

@@ -26,11 +26,11 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY
-from hub.console import users
-from hub.console.permissions import Permission, Role
-from hub.console.users import User
 from hub.domain.model import Event
 from hub.journal import events, unit_registry
+from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.accounts.users import User
 from hub.store import transactions
 from hub.store.tables import api_key, api_token
 from hub.store.transactions import Transaction

@@ -1,7 +1,7 @@
 """Orders on accounts: who may be given what, and what nobody may do to the own or to the last administrator's account.
 
 Each function is one step of a transaction. The pages and the API carry out the same orders; the changes themselves, and
-their events, are those of `hub.console.users`, `sessions` and `sign_in`, which the commands use too. Contains no page.
+their events, are those of `hub.operations.accounts.users`, `sessions` and `sign_in`, which the commands use too. Contains no page.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,13 +12,11 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY, Config
-from hub.console import sessions, users
-from hub.console.people import tokens
-from hub.console.permissions import PERMISSIONS, Permission, Role
-from hub.console.sessions import ConsoleSession
-from hub.console.sign_in import client_certificates, second_factor
-from hub.console.users import User
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts import client_certificates, second_factor, sessions, tokens, users
+from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
+from hub.operations.accounts.sessions import ConsoleSession
+from hub.operations.accounts.users import User
 from hub.store import transactions
 from hub.store.tables import console_certificate, console_totp, console_user
 from hub.store.transactions import Transaction

@@ -13,10 +13,10 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY
-from hub.console.messages import saved_searches
-from hub.console.permissions import Permission, Role
 from hub.domain.model import Event
 from hub.journal import events, unit_registry
+from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.messages import saved_searches
 from hub.report.counting.family import list_unit_family
 from hub.store import transactions
 from hub.store.tables import (

@@ -10,9 +10,9 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub.console import users
 from hub.domain.model import Event
 from hub.journal import events
+from hub.operations.accounts import users
 from hub.store import transactions
 from hub.store.tables import console_identity as table
 from hub.store.transactions import Transaction

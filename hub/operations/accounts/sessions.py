@@ -23,15 +23,14 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub.console import users
-from hub.console.permissions import Role
-from hub.console.sign_in import client_certificates, provider_accounts, second_factor
-from hub.console.sign_in.provider_accounts import ProviderPerson
-from hub.console.sign_in.refusals import SignInRefusal
-from hub.console.users import User
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event
 from hub.journal import events
+from hub.operations.accounts import client_certificates, provider_accounts, second_factor, users
+from hub.operations.accounts.permissions import Role
+from hub.operations.accounts.provider_accounts import ProviderPerson
+from hub.operations.accounts.refusals import SignInRefusal
+from hub.operations.accounts.users import User
 from hub.security.encryption import Keyring
 from hub.store import transactions
 from hub.store.tables import console_code_wait, console_failure, console_session

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from hub.console import users
 from hub.domain.model import Event
 from hub.journal import events
+from hub.operations.accounts import users
 from hub.security.encryption import NONCE, Keyring, Unsealable
 from hub.store.tables import console_totp as table
 from hub.store.transactions import Transaction
