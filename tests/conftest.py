@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, settings
 from sqlalchemy.util import LRUCache
 
-from hub.console import reading
 from hub.delivery.push_service import DRAIN
 from hub.demo.run.postgres import Absent
 from hub.domain.errors import Unready
@@ -24,6 +23,7 @@ from hub.edxml import strict_rules
 from hub.formats import xsd_mistakes
 from hub.journal.waiting_counts import find_wrong_counts
 from hub.operations.accounts import passwords
+from hub.operations.reports import reading
 from hub.store import transactions
 from tests import databases, pki, warm
 from tests.console_town import NOBODY, Town

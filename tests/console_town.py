@@ -26,8 +26,6 @@ from hub.config.upkeep.backup import BackupSettings
 from hub.config.upkeep.retention import RetentionSettings
 from hub.config.values import ConsoleSettings, KeyRotation
 from hub.console import edge
-from hub.console.exchange.partner_orders import PartnerManaging
-from hub.console.exchange.rule_trials import RuleTrial
 from hub.console.pages import ConsolePages
 from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.console.sign_in.openid_sign_in import FLOW
@@ -36,6 +34,8 @@ from hub.journal import messages, unit_registry
 from hub.operations.accounts import passwords, users
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.partners.partner_orders import PartnerManaging
+from hub.operations.partners.rule_trials import RuleTrial
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import run_at_once
 from hub.security.encryption import CODES, KEY, Keyring, Safe

@@ -15,7 +15,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.replays import answer_plan, order_once
 from hub.api.schemas import LONG
 from hub.api.values import ApiPlan
-from hub.console.replays.correction_pages import FieldUnfit, read_reason, sees_original
 from hub.console.request import ConsoleResponse
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
@@ -27,6 +26,7 @@ from hub.journal.queue.corrections import CorrectionOrder
 from hub.journal.queue.replay_plans import KeyReused
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.replays.order_fields import FieldUnfit, read_reason, sees_original
 from hub.store.transactions import Transaction
 
 

@@ -14,7 +14,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiDeclarable, ApiDeclaration, ApiDeclarationOrder, ApiRecordedDeclaration
 from hub.api.reports import ADDRESS, name_report
 from hub.api.schemas import write_json
-from hub.console import reading
 from hub.console.request import ConsoleResponse
 from hub.domain.errors import describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -22,6 +21,7 @@ from hub.domain.model import Problem
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.reports import reading
 from hub.report.signed.declared_workbook import read_declared_workbook
 from hub.report.signed.declaring import Declaration, DeclaredCell
 from hub.report.workbooks.mistakes import Misfilled

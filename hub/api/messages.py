@@ -1,6 +1,6 @@
 """The operations on messages: search, read, content, packet, attempts, comparison; and on refused calls.
 
-Reads what the pages read (`hub.console.messages.message_list`, `hub.console.messages.message_views`), with the same bounds and events.
+Reads what the pages read (`hub.operations.messages.message_list`, `hub.console.messages.message_views`), with the same bounds and events.
 """
 
 from enum import StrEnum
@@ -23,9 +23,6 @@ from hub.api.values import (
     ApiPacket,
     ApiRefusedCalls,
 )
-from hub.console import reading
-from hub.console.messages import message_list
-from hub.console.messages.message_list import ListQuery
 from hub.console.messages.message_views import MessageViews, list_reasons
 from hub.console.request import ConsoleResponse
 from hub.domain.local_time import find_local_day
@@ -35,7 +32,10 @@ from hub.journal import search
 from hub.journal.search_request import Direction, SearchPlan, plan_search
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.messages import message_list
+from hub.operations.messages.message_list import ListQuery
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
+from hub.operations.reports import reading
 
 OCTETS = "application/octet-stream"
 

@@ -13,11 +13,7 @@ import attrs
 
 from hub.api.idempotency import OrderedAnswer
 from hub.api.schemas import write_json
-from hub.console.exchange.partner_orders import PartnerOrders
-from hub.console.exchange.rule_trials import RuleTrials
-from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.request import ConsoleResponse
-from hub.console.turns import ReadingTurns
 from hub.domain.model import Detail
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
@@ -25,6 +21,10 @@ from hub.monitoring.connection_steps import ConnectionStep
 from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.tokens import ApiToken, TokenUser
+from hub.operations.partners.partner_orders import PartnerOrders
+from hub.operations.partners.rule_trials import RuleTrials
+from hub.operations.partners.trust_orders import TrustOrders
+from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 

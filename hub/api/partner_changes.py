@@ -1,6 +1,6 @@
 """The operations that add, change or remove a partner, and those for its developers: the checklist and the kit.
 
-An order is the page's (`hub.console.exchange.partner_orders`): without `apply` it is only judged and shown. Its `seen` is
+An order is the page's (`hub.operations.partners.partner_orders`): without `apply` it is only judged and shown. Its `seen` is
 the SHA-256 of the partner's file as the caller read it, so that of two editors the second is told.
 """
 
@@ -16,7 +16,6 @@ from hub.api.partners import CODE, clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import LONG, write_json
 from hub.config.partner_edit import PartnerOrder
-from hub.console.exchange.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
 from hub.console.layout import render_kit_page
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
@@ -28,6 +27,7 @@ from hub.monitoring.integration.kit import KIT, make_kit, name_kit
 from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.reading import read_integration
 from hub.operations.accounts.permissions import Permission
+from hub.operations.partners.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
 
 _SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
 _APPLY = phrase("true: make the change; else it is only judged and shown")

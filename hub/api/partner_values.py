@@ -9,13 +9,13 @@ import attrs
 
 from hub.config.partner_edit import PartnerLook
 from hub.config.partner_settings import PartnerSetting
-from hub.console.exchange.partner_orders import JudgedOrder
 from hub.domain.errors import Mistake
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts
 from hub.monitoring.integration.first_messages import FirstStep, StepState
 from hub.monitoring.integration.page import STEPS
 from hub.monitoring.partner_view import PartnerFile, PartnerView
+from hub.operations.partners.partner_orders import JudgedOrder
 
 #: Octets of each list of lines that an answer holds: an answer to an order is kept, and is short.
 _LINES = 8 * 1024

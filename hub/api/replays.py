@@ -1,6 +1,6 @@
 """The operations on replay plans: make, list, read, start, pause, resume, cancel, approve.
 
-An order is read as the page reads its form (`hub.console.replays.replay_orders`). The plan is the job: making one answers 202
+An order is read as the page reads its form (`hub.operations.replays.replay_orders`). The plan is the job: making one answers 202
 with its address, and the plan tells how far it is.
 """
 
@@ -25,9 +25,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
 from hub.api.values import ApiPlan, ApiPlanItem, ApiPlanItems, ApiPlanList
 from hub.console.layout import build_page_path
-from hub.console.replays import replay_orders
-from hub.console.replays.correction_pages import FieldUnfit
-from hub.console.replays.replay_orders import ShownPlan
 from hub.console.replays.replay_pages import ITEMS, PLANS
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
@@ -37,6 +34,9 @@ from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import PlanUnmovable
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.replays import replay_orders
+from hub.operations.replays.order_fields import FieldUnfit
+from hub.operations.replays.replay_orders import ShownPlan
 from hub.store.transactions import Transaction
 
 _PLAN = in_path("plan", phrase("id of the plan"))

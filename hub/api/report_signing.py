@@ -1,6 +1,6 @@
 """The operations on the life of a report: where it stands, fix the figures, get the document to sign, hand in the signed one.
 
-An official signs elsewhere. A signed file is taken as from the page (`hub.console.signed_uploads`).
+An official signs elsewhere. A signed file is taken as from the page (`hub.operations.reports.signed_uploads`).
 """
 
 from functools import partial
@@ -11,15 +11,15 @@ from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer
 from hub.api.report_values import ApiClosedReport, ApiClosingOrder, ApiReportLife, ApiReportSignature
 from hub.api.reports import ADDRESS, name_report
 from hub.api.schemas import write_json
-from hub.console import standing
-from hub.console.replays.correction_pages import FieldUnfit, read_reason
 from hub.console.request import ConsoleResponse
-from hub.console.signed_uploads import AcceptStep, SignedUpload, SignedUploads
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.replays.order_fields import FieldUnfit, read_reason
+from hub.operations.reports import standing
+from hub.operations.reports.signed_uploads import AcceptStep, SignedUpload, SignedUploads
 from hub.report.signed import signed_pdf
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission

@@ -7,9 +7,9 @@ from typing import Annotated
 import attrs
 
 from hub.api.schemas import LONG
-from hub.console.standing import ReportStanding
 from hub.domain.model import ReportState
 from hub.language.phrases import phrase
+from hub.operations.reports.standing import ReportStanding
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell
 from hub.report.output.words import make_json_number
 from hub.report.signed.declaring import DeclaredCell

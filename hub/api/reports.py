@@ -1,7 +1,7 @@
 """The operations on reports: which there are, one report, the facts behind a number, the report as a file; and the ranking
 of the units of a class.
 
-Counts and reads as the pages do (`hub.console.reading`, `hub.console.standing`), in processes beside the hub.
+Counts and reads as the pages do (`hub.operations.reports.reading`, `hub.operations.reports.standing`), in processes beside the hub.
 """
 
 import json
@@ -12,15 +12,16 @@ from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, ans
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
-from hub.console import reading, standing
-from hub.console.province.glance_reading import KINDS as GLANCE_KINDS
-from hub.console.province.glance_reading import GlanceReader
 from hub.console.province.round_page import read_round_search, read_visible_choice
-from hub.console.request import ConsoleResponse, RequestRefused
+from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages.visible_messages import PRIVATE
+from hub.operations.refusals import RequestRefused
+from hub.operations.reports import reading, standing
+from hub.operations.reports.glance_reading import KINDS as GLANCE_KINDS
+from hub.operations.reports.glance_reading import GlanceReader
 from hub.report.glance import files
 from hub.report.glance.view import GlanceView
 from hub.report.output import outputs

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from hub.console import request as given
 from hub.console import signing_tool
 from hub.console.pages import ConsolePages
-from hub.console.request import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse, RequestRefused
+from hub.console.request import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse
 from hub.console.sign_in.openid_sign_in import FLOW, PROVIDER
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
@@ -30,6 +30,8 @@ from hub.formats import mime
 from hub.formats.spool import Octets
 from hub.journal import blobs
 from hub.language.catalogues import say_both
+from hub.operations import refusals
+from hub.operations.refusals import RequestRefused
 from hub.runtime.descriptors import SHORTAGE
 from hub.runtime.peer_check import read_peer_certificates
 from hub.store.group_commit import Journal
@@ -145,7 +147,7 @@ class Console(AnsweringResource):
             raise
         except Exception:
             log.exception("console-failed")
-            return self._pages.refusal(asked, given.refuse_as_failed())
+            return self._pages.refusal(asked, refusals.refuse_as_failed())
         finally:
             if drawer is not None:
                 drawer.close()
@@ -235,15 +237,15 @@ def read_path_pieces(path: bytes) -> tuple[str, ...]:
     An empty piece, `.`, `..` or a piece that is not UTF-8 matches no page.
     """
     if not path.startswith(b"/") or len(path) > 4096:
-        raise given.refuse_as_absent()
+        raise refusals.refuse_as_absent()
     if path == b"/":
         return ()
     try:
         pieces = tuple(unquote_to_bytes(piece).decode("utf-8") for piece in path[1:].split(b"/"))
     except UnicodeDecodeError:
-        raise given.refuse_as_absent() from None
+        raise refusals.refuse_as_absent() from None
     if any(piece in {"", ".", ".."} or not piece.isprintable() for piece in pieces):
-        raise given.refuse_as_absent()
+        raise refusals.refuse_as_absent()
     return pieces
 
 
@@ -254,7 +256,7 @@ def _pairs(text: bytes, most: int = _FIELDS) -> dict[str, str]:
             text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most, strict_parsing=False
         )
     except ValueError:
-        raise given.refuse_as_absent() from None
+        raise refusals.refuse_as_absent() from None
     found: dict[str, str] = {}
     for name, value in pairs:
         found.setdefault(name, value)
@@ -266,7 +268,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
     kind = header.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         if len(body) > _FORM:
-            raise given.refuse_too_large()
+            raise refusals.refuse_too_large()
         return {"form": _pairs(body.read(), _FORM_FIELDS) if kind == "application/x-www-form-urlencoded" else {}}
     try:
         fields = mime.read_form_data(body, header, most=_FORM_FIELDS)
@@ -274,7 +276,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
         raise given.refuse_unproven_form() from None
     file, packet = fields.pop("file", None), fields.pop("packet", None)
     if sum(map(len, fields.values())) > _FORM or (packet is not None and len(packet) > _PACKET):
-        raise given.refuse_too_large()
+        raise refusals.refuse_too_large()
     form = {name: octets.read().decode("utf-8", "replace") for name, octets in fields.items()}
     return {"form": form, "file": file, "packet": packet}
 
@@ -311,7 +313,7 @@ def write_early_refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
 
     It is sent if the body is too large or cannot be stored.
     """
-    refused = given.refuse_too_large() if problem.code == "too-large" else given.refuse_as_busy()
+    refused = refusals.refuse_too_large() if problem.code == "too-large" else refusals.refuse_as_busy()
     lines = zip(say_both(refused.wrong), say_both(refused.do), strict=True)
     text = "".join(f"{wrong}. {do}\n" for wrong, do in lines).encode()
     return {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}, text

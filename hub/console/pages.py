@@ -39,14 +39,11 @@ import attrs
 import structlog
 from twisted.internet.defer import Deferred
 
-from hub.console import access, help_pages, layout, reading
+from hub.console import access, help_pages, layout
 from hub.console import request as given
 from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
 from hub.console.exchange.alerts_page import AlertPages
-from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.partner_pages import PartnerPages
-from hub.console.exchange.rule_trials import RuleTrials
-from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.exchange.trust_pages import TrustPages
 from hub.console.exchange.what_if_pages import WhatIfPages
 from hub.console.keeping import backups_page, retention_page, upgrades_page
@@ -59,18 +56,9 @@ from hub.console.province.report_pages import ReportPages
 from hub.console.province.round_page import RoundPages
 from hub.console.province.validator_page import NOT_JUDGED, JudgedFile
 from hub.console.replays.replay_pages import ReplayPages
-from hub.console.request import (
-    LANGUAGE,
-    ConsoleRequest,
-    ConsoleResponse,
-    RequestRefused,
-    refuse_as_absent,
-    require_form_proof,
-    write_set_cookie,
-)
+from hub.console.request import LANGUAGE, ConsoleRequest, ConsoleResponse, require_form_proof, write_set_cookie
 from hub.console.sign_in.openid_client import MakeFetch
 from hub.console.sign_in.sign_in_pages import SignInPages
-from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
@@ -85,7 +73,14 @@ from hub.monitoring.integration.kit import KIT, make_kit, name_kit
 from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
+from hub.operations import refusals
 from hub.operations.accounts.desk import AccountDesk
+from hub.operations.partners.partner_orders import PartnerManaging
+from hub.operations.partners.rule_trials import RuleTrials
+from hub.operations.partners.trust_orders import TrustOrders
+from hub.operations.refusals import RequestRefused, refuse_as_absent
+from hub.operations.reports import reading
+from hub.operations.turns import ReadingTurns, queue_turn
 from hub.report.form.period import find_month_containing
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import THRESHOLD, Work
@@ -202,8 +197,8 @@ class ConsolePages:
             log.warning("console-unready", problem=unready.problem.code, detail=str(unready.problem.detail))
             code, detail = unready.problem.code, str(unready.problem.detail)
             if code == "facts-outstanding":
-                return self.refusal(asked, given.refuse_outstanding_duties(detail, unready.retry_after), code)
-            return self.refusal(asked, given.refuse_as_busy(unready.retry_after), code)
+                return self.refusal(asked, refusals.refuse_outstanding_duties(detail, unready.retry_after), code)
+            return self.refusal(asked, refusals.refuse_as_busy(unready.retry_after), code)
         said = asked.query.get("lang")
         if said is not None and said in {*Language} and answer.content_type.startswith("text/html"):
             return attrs.evolve(answer, cookies=(*answer.cookies, write_set_cookie(LANGUAGE, said, _YEAR)))

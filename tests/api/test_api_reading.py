@@ -11,15 +11,16 @@ from hub.api.openapi import make_openapi
 from hub.api.replays import ApiReplayOrder
 from hub.api.table import OPERATIONS
 from hub.config import Partner
-from hub.console import access, reading
+from hub.console import access
 from hub.console.exchange import events_page, failures_page
-from hub.console.messages import message_list
 from hub.console.province import late_page
 from hub.console.replays import replay_pages
 from hub.domain.model import DeliveryState, Event, Fact, Problem, Receive
 from hub.edxml.sample import make_sample_packet
 from hub.journal import events, facts
 from hub.language.languages import Language
+from hub.operations.messages import message_list
+from hub.operations.reports import reading
 from hub.store import transactions
 from tests import pki
 from tests.api_callers import Program

@@ -19,7 +19,6 @@ from twisted.internet.task import Clock
 
 from hub.config.upkeep.backup import BackupSettings
 from hub.config.values import ConsoleSettings, ReplaySettings
-from hub.console.exchange.rule_trials import TrialState
 from hub.console.keeping.backups_page import SeenFolder, look_at_folder
 from hub.console.keeping.retention_page import SeenArchives, look_for_archives
 from hub.console.keeping.upgrades_page import look_for_copies
@@ -45,6 +44,7 @@ from hub.keeping.retention.parts import PartEvent
 from hub.language.phrases import phrase
 from hub.node import init_province
 from hub.operations.accounts.permissions import Role
+from hub.operations.partners.rule_trials import TrialState
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
 from hub.partner.rate_limit import Rate

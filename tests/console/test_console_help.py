@@ -16,10 +16,11 @@ from hub.console.help_pages import (
     read_help_library,
     read_help_pictures,
 )
-from hub.console.request import LANGUAGE, RequestRefused
+from hub.console.request import LANGUAGE
 from hub.domain.errors import SENTENCES, Unready
 from hub.language.languages import Language
 from hub.operations.accounts.permissions import Role
+from hub.operations.refusals import RequestRefused
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.pages import DOCS, anchors, sections

@@ -10,14 +10,13 @@ from urllib.parse import quote
 
 import pytest
 
-from hub.console.messages import message_list
-from hub.console.messages.message_list import COUNTED, PAGE
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem
 from hub.journal import events
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role
-from hub.operations.messages import saved_searches
+from hub.operations.messages import message_list, saved_searches
+from hub.operations.messages.message_list import COUNTED, PAGE
 from hub.services.lookups import operations
 from hub.store import transactions
 from hub.store.tables import message as table

@@ -16,11 +16,11 @@ from hub.config.values import ConsoleSettings
 from hub.console.request import SESSION
 from hub.console.sign_in import openid_client, openid_flow
 from hub.console.sign_in.openid_sign_in import FLOW
-from hub.console.turns import WAITING
 from hub.operations.accounts import provider_accounts, second_factor
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.provider_accounts import ProviderPerson
 from hub.operations.accounts.users import list_users
+from hub.operations.turns import WAITING
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
 from tests.console_town import HOST, PASSWORD, Browser, Town

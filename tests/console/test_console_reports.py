@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.config.reports import ReportSettings
-from hub.console import reading
-from hub.console.reading import PAGE, FactCursor
-from hub.console.request import RequestRefused
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted
 from hub.journal import blobs, fact_pages, unit_registry
 from hub.journal import facts as journal_facts
 from hub.operations.accounts.permissions import Role
+from hub.operations.refusals import RequestRefused
+from hub.operations.reports import reading
+from hub.operations.reports.reading import PAGE, FactCursor
 from hub.report.form.book import read_shipped_book
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.console import edge, layout
-from hub.console.request import RequestRefused, sanitize_redirect
+from hub.console.request import sanitize_redirect
 from hub.language.languages import Language, choose_language
 from hub.language.sorting import fold_text
 from hub.operations.accounts import passwords
 from hub.operations.accounts.users import NameUnfit, normalise_user_name
+from hub.operations.refusals import RequestRefused
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 from pypdf import PdfReader
 
-from hub.console import standing as console
 from hub.domain.errors import SENTENCES
 from hub.domain.model import HUB, ReportState
 from hub.formats.spool import Octets
@@ -19,6 +18,7 @@ from hub.journal import blobs, messages
 from hub.language.catalogues import say_both
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.reports import standing as console
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.security.certificates import Anchors, hash_certificate

@@ -14,8 +14,6 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred, fail
 
-from hub.console.exchange import rule_trials
-from hub.console.exchange.rule_trials import TrialState
 from hub.domain.errors import Unready
 from hub.domain.model import Problem
 from hub.edxml import schema_upload
@@ -24,6 +22,8 @@ from hub.formats.spool import Octets
 from hub.journal import messages
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.partners import rule_trials
+from hub.operations.partners.rule_trials import TrialState
 from hub.store import transactions
 from hub.store.report_pool import ReportReader
 from tests import homes

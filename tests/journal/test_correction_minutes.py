@@ -6,9 +6,9 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
-from hub.console import standing
 from hub.journal import unit_registry
 from hub.language.languages import Language
+from hub.operations.reports import standing
 from hub.report.form.book import read_shipped_book
 from hub.report.signed import minutes
 from hub.report.signed.minutes import CorrectedCell

@@ -27,17 +27,18 @@ from twisted.web.test.requesthelper import DummyRequest
 
 from adapters.mail.letter import write_mail
 from hub.config import Partner
-from hub.console import request as refusals
-from hub.console import standing
+from hub.console import request
 from hub.domain.errors import SENTENCES
 from hub.domain.model import Fact, Problem, Receive
 from hub.formats.spool import Octets
 from hub.journal import facts as journal_facts
 from hub.language.languages import Language
 from hub.node import admin
+from hub.operations import refusals
 from hub.operations.accounts import second_factor
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.reports import standing
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.counting.evidence import EvidenceLine
 from hub.report.form.book import read_shipped_book
@@ -352,11 +353,11 @@ def test_signing_in_and_what_is_refused(town: Town) -> None:
         pages.append(coded.page)
         coded.post("/sign-in/code", code="x", next="/")
         pages.append(coded.page)
-        refused = [each for name, each in vars(refusals).items() if name.startswith("refuse_")]
+        refused = [each for name, each in (vars(request) | vars(refusals)).items() if name.startswith("refuse_")]
         assert len(refused) >= 8
         for each in refused:
             given = ("–", 5) if each is refusals.refuse_outstanding_duties else ()
-            pages.append(browser.pages.refusal(refusals.ConsoleRequest(), each(*given)).content.decode())
+            pages.append(browser.pages.refusal(request.ConsoleRequest(), each(*given)).content.decode())
     assert len(set(pages)) > 15
     data = (r"\bTỉnh\b", r"\bqx\b", r"^\s*(?:Tiếng Việt|English)\s*$")
     all_said((text for page in pages for text in seen(page)), *data)

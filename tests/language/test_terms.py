@@ -10,7 +10,6 @@ from OpenSSL import SSL
 from twisted.internet import error
 
 from hub.config.service_files import read_shipped_services
-from hub.console.exchange.rule_trials import TrialState
 from hub.domain import lifecycle
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.failure_causes import find_cause
@@ -48,6 +47,7 @@ from hub.monitoring.overview import Concern
 from hub.node import admin
 from hub.operations.accounts.permissions import Permission, Role
 from hub.operations.messages.visible_messages import OpenedContent
+from hub.operations.partners.rule_trials import TrialState
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting.reconciling import CellVerdict
 from hub.report.form.form import MILESTONES

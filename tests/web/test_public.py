@@ -2,9 +2,9 @@
 
 from typing import Any, cast
 
-from hub.console import standing
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.reports import standing
 from hub.report.form.book import read_shipped_book
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions

@@ -12,8 +12,7 @@ from datetime import datetime
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.console.request import ConsoleRequest, refuse_as_absent
-from hub.console.turns import ReadingTurns
+from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import ReportState
 from hub.domain.sanitize import replace_controls
@@ -24,6 +23,8 @@ from hub.monitoring.hub_alerts import texts
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.console.request import read_time, refuse_as_absent
 from hub.journal import event_index
 from hub.journal.event_index import EventCursor, EventFilter, EventsPage
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.users import User
+from hub.operations.refusals import read_time, refuse_as_absent
 from hub.store.transactions import Transaction
 
 #: Events on one page.

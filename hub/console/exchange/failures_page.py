@@ -11,7 +11,6 @@ import attrs
 
 from hub.config import Partner
 from hub.console.layout import build_page_path
-from hub.console.request import read_time
 from hub.domain.failure_causes import NOBODY
 from hub.journal.search_request import is_known_partner
 from hub.language.phrases import Phrase, phrase
@@ -19,6 +18,7 @@ from hub.language.sorting import make_code_sort_key
 from hub.monitoring import failures
 from hub.monitoring.failures import BACK, FailureFilter, FailureGroup, FailureKind, FailureList
 from hub.operations.accounts.users import User
+from hub.operations.refusals import read_time
 from hub.store.transactions import Transaction
 
 #: Characters read of each field of the search.

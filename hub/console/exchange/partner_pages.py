@@ -37,19 +37,8 @@ from hub.console.exchange.partner_forms import (
     read_typed_settings,
     write_field,
 )
-from hub.console.exchange.partner_orders import (
-    CERTIFICATE,
-    SAY_WHY,
-    Flaw,
-    JudgedOrder,
-    OrderRefusal,
-    OrderRefused,
-    PartnerManaging,
-    PartnerOrders,
-)
 from hub.console.layout import build_page_path
-from hub.console.request import ConsoleRequest, RequestRefused, refuse_as_absent, refuse_as_busy
-from hub.console.turns import ReadingTurns
+from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.sanitize import replace_controls
@@ -63,6 +52,18 @@ from hub.monitoring.overview import PartnerOverview
 from hub.monitoring.partner_view import list_trusted_authorities, measure_partner
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.partners.partner_orders import (
+    CERTIFICATE,
+    SAY_WHY,
+    Flaw,
+    JudgedOrder,
+    OrderRefusal,
+    OrderRefused,
+    PartnerManaging,
+    PartnerOrders,
+)
+from hub.operations.refusals import RequestRefused, refuse_as_absent, refuse_as_busy
+from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction

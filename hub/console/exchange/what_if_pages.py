@@ -9,18 +9,19 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.exchange import rule_trials
-from hub.console.exchange.rule_trials import MOST, RuleTrials, TrialOrder, TrialState, may_see_details
 from hub.console.layout import build_page_path
-from hub.console.replays import replay_orders
-from hub.console.replays.correction_pages import FieldUnfit, clean_field
-from hub.console.replays.replay_orders import SEARCH
-from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.request import ConsoleRequest
 from hub.edxml.schema_upload import LARGEST, PLACES, SchemasUnfit, read_schema_upload
 from hub.intake.what_if import JUDGING
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.users import User
+from hub.operations.partners import rule_trials
+from hub.operations.partners.rule_trials import MOST, RuleTrials, TrialOrder, TrialState, may_see_details
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.replays import replay_orders
+from hub.operations.replays.order_fields import FieldUnfit, clean_field
+from hub.operations.replays.replay_orders import SEARCH
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 

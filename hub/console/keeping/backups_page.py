@@ -16,8 +16,6 @@ import attrs
 from hub.config import Config
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.console.layout import build_page_path
-from hub.console.request import refuse_as_absent
-from hub.console.turns import ReadingTurns
 from hub.keeping import backup_runs, eras
 from hub.keeping.backup_runs import BackupOutcome, BackupRun, BackupStanding
 from hub.keeping.backups import claims, due, witness
@@ -27,6 +25,8 @@ from hub.keeping.backups.witness import WitnessSize
 from hub.keeping.eras import Era
 from hub.language.phrases import Phrase
 from hub.language.system_errors import name_system_error
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
 

@@ -16,8 +16,6 @@ import attrs
 from hub.config import Config
 from hub.config.upkeep.retention import FOR_GOOD, RetentionSettings
 from hub.console.layout import build_page_path
-from hub.console.request import refuse_as_absent
-from hub.console.turns import ReadingTurns
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
 from hub.keeping.archive import catalogue
@@ -26,6 +24,8 @@ from hub.keeping.retention import disk_budget, parts
 from hub.keeping.retention.disk_budget import BudgetStanding
 from hub.keeping.retention.parts import RetentionPart
 from hub.monitoring.hub_alerts.conditions import RETENTION_LATE
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
 

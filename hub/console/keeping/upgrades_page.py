@@ -14,10 +14,10 @@ from typing import Any
 import attrs
 
 from hub.config import Config
-from hub.console.turns import ReadingTurns
 from hub.journal import event_index, nodes
 from hub.journal.event_index import EventFilter
 from hub.journal.nodes import SeenNode
+from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store import schema_version, transactions
 from hub.store.schema_version import MigrationStep

@@ -14,20 +14,21 @@ from datetime import date, datetime
 
 import attrs
 
-from hub.console import help_pages, reading
-from hub.console.messages import message_list
+from hub.console import help_pages
 from hub.console.messages.message_views import MessageViews, group_reasons
-from hub.console.request import ConsoleResponse, refuse_as_absent
-from hub.console.turns import ReadingTurns
+from hub.console.request import ConsoleResponse
 from hub.console.visit import PageFrame, Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import search
-from hub.operations.messages import saved_searches
+from hub.operations.messages import message_list, saved_searches
 from hub.operations.messages.saved_searches import SavedSearch
 from hub.operations.messages.visible_messages import ShownCall, may_see_refused
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.reports import reading
+from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 

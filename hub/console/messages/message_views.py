@@ -16,7 +16,7 @@ import attrs
 from cryptography import x509
 
 from hub.config import Config, Partner
-from hub.console.request import ConsoleResponse, refuse_as_absent
+from hub.console.request import ConsoleResponse
 from hub.domain.errors import find_error_sentence
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Detail, ElementPlace, Fact, Problem
@@ -30,6 +30,7 @@ from hub.language.phrases import Phrase, SaidText
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
+from hub.operations.refusals import refuse_as_absent
 from hub.report.counting.counting import list_flow_columns
 from hub.report.form.book import Book
 from hub.report.form.form import Column, Form

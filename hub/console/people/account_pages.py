@@ -13,8 +13,7 @@ from datetime import datetime
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.console.request import ConsoleRequest, refuse_as_absent
-from hub.console.turns import ReadingTurns
+from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts import accounts, desk, tokens
@@ -22,6 +21,8 @@ from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRe
 from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 

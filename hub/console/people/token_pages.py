@@ -12,8 +12,7 @@ import attrs
 
 from hub.console.layout import build_page_path
 from hub.console.people.account_pages import LONGEST, PeoplePage, show_once, status_of
-from hub.console.request import ConsoleRequest, refuse_as_absent
-from hub.console.turns import ReadingTurns
+from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts import desk, tokens
@@ -21,6 +20,8 @@ from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 
 #: A token that ends within this time is marked.

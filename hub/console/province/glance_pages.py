@@ -13,15 +13,17 @@ from typing import Any
 import attrs
 from markupsafe import Markup
 
-from hub.console import layout, reading
-from hub.console.province.glance_reading import KINDS, GlanceReader
-from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent
-from hub.console.turns import ReadingTurns
+from hub.console import layout
+from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.journal import facts
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.reports import reading
+from hub.operations.reports.glance_reading import KINDS, GlanceReader
+from hub.operations.turns import ReadingTurns
 from hub.report.glance.drawing import draw_bar, draw_trend, make_unit_plot, name_shown
 from hub.report.glance.view import GlanceView
 from hub.report.output import svg

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.request import refuse_as_absent
 from hub.monitoring import item_life
 from hub.monitoring.item_life import ItemLife
 from hub.monitoring.late_work import UnitUnknown
@@ -16,6 +15,7 @@ from hub.operations.accounts import users
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import MessageName
+from hub.operations.refusals import refuse_as_absent
 from hub.store.transactions import Transaction
 
 _LONGEST = 400

@@ -12,7 +12,6 @@ from datetime import datetime
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.console.request import refuse_as_absent
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import late_work
@@ -20,6 +19,7 @@ from hub.monitoring.late_work import DAYS, MOST_DAYS, LateRequest, LateView, Uni
 from hub.operations.accounts import users
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
+from hub.operations.refusals import refuse_as_absent
 from hub.report.counting.open_work import ListedWork, WorkState, read_rules
 from hub.report.form.workdays import Workdays
 from hub.report.output import work_list

@@ -17,11 +17,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 
-from hub.console import help_pages, layout, reading, signing_tool, standing
-from hub.console import request as given
-from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent
-from hub.console.signed_uploads import SignedUpload, SignedUploads
-from hub.console.turns import ReadingTurns
+from hub.console import help_pages, layout, signing_tool
+from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -29,8 +26,13 @@ from hub.domain.model import Problem, ReportState
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs
 from hub.language.catalogues import translate
+from hub.operations import refusals
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.reports import reading, standing
+from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
+from hub.operations.turns import ReadingTurns
 from hub.report.counting.declared import place_figures
 from hub.report.form.book import Book
 from hub.report.output import schematron
@@ -264,7 +266,7 @@ class ReportPages:
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         user, file, language = visit.session.user, visit.asked.file, visit.asked.language
         if not user.may(Permission.DECLARE):
-            raise given.refuse_declaration()
+            raise refusals.refuse_declaration()
         report, names = await self._counted_report(visit, reading.find_declared_report, form, unit, period)
         try:
             said = await self._turns.alone(read_declared_workbook, file.read() if file else b"", report, names)
@@ -330,7 +332,7 @@ class ReportPages:
         user, said = visit.session.user, visit.asked.form.get("reason")
         reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
         if not user.may(Permission.SIGN):
-            raise given.refuse_signing()
+            raise refusals.refuse_signing()
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
@@ -362,7 +364,7 @@ class ReportPages:
         """Record what an official has signed. Of a refused file, the SHA-256 and the reasons are recorded."""
         user, file = visit.session.user, visit.asked.file
         if not user.may(Permission.SIGN):
-            raise given.refuse_signing()
+            raise refusals.refuse_signing()
         upload = SignedUpload(
             user=user,
             form=form,

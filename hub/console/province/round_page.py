@@ -18,11 +18,8 @@ from functools import partial
 
 import attrs
 
-from hub.console import reading, standing
 from hub.console.layout import build_page_path
-from hub.console.request import ConsoleRequest, ConsoleResponse, refuse_as_absent, refuse_signing
-from hub.console.signed_uploads import SignedUpload, SignedUploads
-from hub.console.turns import ReadingTurns
+from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, ReportState, UnitKind, UnitLevel
@@ -33,6 +30,10 @@ from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent, refuse_signing
+from hub.operations.reports import reading, standing
+from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
+from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import PeriodUnreadable, find_month_containing, parse_period

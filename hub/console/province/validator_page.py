@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import attrs
 
 from hub.console.request import ConsoleRequest
-from hub.console.turns import ReadingTurns
 from hub.domain.errors import Rejected, describe_problem
 from hub.formats.spool import Octets
 from hub.language.catalogues import translate
+from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.output import schematron

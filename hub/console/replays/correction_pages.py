@@ -12,12 +12,11 @@ import attrs
 
 from hub.console import layout
 from hub.console.messages.message_views import compare_packets
-from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.request import ConsoleRequest
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
-from hub.domain.sanitize import replace_controls
 from hub.edxml import editable, readable
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs
@@ -28,12 +27,13 @@ from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.replays.order_fields import REASON, FieldUnfit, clean_field, read_reason, sees_original
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
-from hub.store.transactions import Transaction
 
-#: Maximum characters of a reason, and of the key of an order; the forms have the same limits.
-REASON, _KEY = 500, 200
+#: Maximum characters of the key of an order; the form has the same limit.
+_KEY = 200
 
 
 @attrs.frozen
@@ -44,38 +44,6 @@ class ReplayPage:
     said: Mapping[str, object]
     status: int = 200
     live: bool = False  #: a script keeps it fresh
-
-
-class FieldUnfit(Exception):
-    """A field of a form does not fit."""
-
-    def __init__(self, why: Phrase) -> None:
-        super().__init__(str(why))
-        self.why = why
-
-
-def clean_field(text: str, longest: int) -> str:
-    """Return the *text* of a field on one line, with at most *longest* characters."""
-    return replace_controls(" ".join(text.split()))[:longest]
-
-
-def read_reason(text: str) -> str:
-    """Return the reason in a field. Raises `FieldUnfit` if there is none."""
-    reason = clean_field(text, REASON)
-    if not reason:
-        raise FieldUnfit(phrase("Say why; the reason is recorded."))
-    return reason
-
-
-def sees_original(tx: Transaction, user: User, message_id: str) -> bool:
-    """Tell whether *user* may see the message *message_id*, which a plan corrects, and open its content.
-
-    A corrected packet may name other units, so an account that is limited to some units or partners sees none.
-    """
-    if not user.sees_all or user.visible_partners is not None:
-        return False
-    opened = visible_messages.find_visible_message(tx, user, message_id)
-    return opened is not None and opened.kept
 
 
 @attrs.frozen(kw_only=True)

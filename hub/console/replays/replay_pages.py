@@ -18,10 +18,8 @@ from datetime import datetime
 import attrs
 
 from hub.console import layout
-from hub.console.replays import replay_orders
-from hub.console.replays.correction_pages import REASON, CorrectionPages, FieldUnfit, ReplayPage
-from hub.console.replays.replay_orders import LONGEST, SEARCH, STEPS, may_press
-from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.replays.correction_pages import CorrectionPages, ReplayPage
+from hub.console.request import ConsoleRequest
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
@@ -32,6 +30,10 @@ from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.replays import replay_orders
+from hub.operations.replays.order_fields import REASON, FieldUnfit
+from hub.operations.replays.replay_orders import LONGEST, SEARCH, STEPS, may_press
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live

@@ -19,9 +19,9 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock, Defer
 
 from hub.config.openid import OpenIdProvider
 from hub.console.sign_in.openid_flow import OpenIdFlow
-from hub.console.turns import queue_turn
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import RevocationRule
+from hub.operations.turns import queue_turn
 from hub.runtime import http_client
 from hub.runtime.http_answer import CompleteAnswer
 from hub.runtime.http_client import HttpClient

@@ -14,18 +14,20 @@ import structlog
 
 from hub.config.openid import OpenIdProvider
 from hub.console import request as given
-from hub.console.request import ConsoleRequest, RequestRefused
+from hub.console.request import ConsoleRequest
 from hub.console.sign_in import openid_flow
 from hub.console.sign_in.openid_client import CodeRefused, OpenIdClients, ProviderDown
 from hub.console.sign_in.openid_flow import OpenIdFlow
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
+from hub.operations import refusals
 from hub.operations.accounts import sessions
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.provider_accounts import ProviderPerson
 from hub.operations.accounts.refusals import SignInRefusal
 from hub.operations.accounts.sessions import Entered
+from hub.operations.refusals import RequestRefused
 from hub.security.id_token import TokenRefused
 from hub.store.group_commit import Journal
 from hub.units.live import Live
@@ -80,7 +82,7 @@ class OpenIdSignIn:
         """Return the provider *name*. Raises `RequestRefused`, as for an address that does not exist."""
         found = self._live.config.console.providers.get(name)
         if found is None:
-            raise given.refuse_as_absent()
+            raise refusals.refuse_as_absent()
         return found
 
     def list_buttons(self) -> list[tuple[str, str, bool]]:

@@ -25,7 +25,6 @@ from hub.console.request import (
     SESSION,
     ConsoleRequest,
     ConsoleResponse,
-    refuse_as_absent,
     require_form_proof,
     write_set_cookie,
 )
@@ -43,6 +42,7 @@ from hub.operations.accounts.accounts import list_code_roles
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.sessions import AccountLocked, CodeMissing, CodeWait, ConsoleSession, Entered
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal

@@ -14,7 +14,7 @@ from typing import TypeVar
 import attrs
 from twisted.internet.defer import Deferred, succeed
 
-from hub.console import request as given
+from hub.operations import refusals
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -98,7 +98,7 @@ class SignInQueue:
             return succeed(None)
         here = [each for each in self._waiting if each.place == one.place]
         if len(here) >= OF_ONE_PLACE or any(each.name == one.name for each in here):
-            raise given.refuse_as_busy()
+            raise refusals.refuse_as_busy()
         if len(self._waiting) >= WAITING:
             self._displace((self._rank(one), len(here) + 1))
         self._waiting.append(one)
@@ -120,9 +120,9 @@ class SignInQueue:
         demands = [(self._rank(each), places.count(each.place)) for each in self._waiting]
         most = max(demands)
         if most <= demand:
-            raise given.refuse_as_busy()
+            raise refusals.refuse_as_busy()
         displaced = self._waiting.pop(len(demands) - 1 - demands[::-1].index(most))
-        displaced.turn.errback(given.refuse_as_busy())
+        displaced.turn.errback(refusals.refuse_as_busy())
 
     def _call(self) -> None:
         """Let the next attempt begin. It is not called recursively, so that the stack does not grow."""

@@ -23,8 +23,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from hub.config import read_config
-from hub.console.replays.correction_pages import FieldUnfit
-from hub.console.turns import ReadingTurns
 from hub.domain.errors import ConfigurationFault, Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.ids import make_id
@@ -37,6 +35,8 @@ from hub.journal.search import MessageFilter
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User, read_visible_units
+from hub.operations.replays.order_fields import FieldUnfit
+from hub.operations.turns import ReadingTurns
 from hub.report.form.form import Form, FormMissing
 from hub.report.form.period import PeriodUnreadable
 from hub.report.form.toml import read_form_toml

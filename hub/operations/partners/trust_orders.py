@@ -7,13 +7,13 @@ import attrs
 
 from hub.config.partner_edit import CertificateNotFound
 from hub.config.trust_edit import TrustEdit, TrustOrder
-from hub.console.exchange.partner_orders import OrderRefusal, OrderRefused, PartnerManaging, apply_edit
-from hub.console.request import refuse_as_absent
 from hub.domain.errors import ConfigurationFault
 from hub.domain.fair_queue import CONSOLE
 from hub.journal import partner_changes
 from hub.language.phrases import phrase
 from hub.monitoring.partner_view import TrustedAuthority, list_trusted_authorities
+from hub.operations.partners.partner_orders import OrderRefusal, OrderRefused, PartnerManaging, apply_edit
+from hub.operations.refusals import refuse_as_absent
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import describe_owner, hash_certificate
 from hub.store.group_commit import Journal

@@ -9,8 +9,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.messages import message_list
-from hub.console.replays.correction_pages import FieldUnfit, clean_field, read_reason, sees_original
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
@@ -23,6 +21,8 @@ from hub.language.phrases import phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.messages import message_list
+from hub.operations.replays.order_fields import FieldUnfit, clean_field, read_reason, sees_original
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
 from hub.store.group_commit import Journal

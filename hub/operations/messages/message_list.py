@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from hub.console.request import read_time
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index, unit_registry
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
@@ -25,6 +24,7 @@ from hub.operations.accounts.users import User
 from hub.operations.messages import saved_searches, search_export, visible_messages
 from hub.operations.messages.saved_searches import SavedSearch
 from hub.operations.messages.visible_messages import PRIVATE, may_see_refused
+from hub.operations.refusals import read_time
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 

@@ -27,7 +27,6 @@ from hub.config.partner_edit import (
 )
 from hub.config.partner_settings import AssignmentUnfit
 from hub.config.trust_edit import TrustEdit, TrustOrder
-from hub.console.request import refuse_as_absent
 from hub.domain.errors import ConfigurationFault, Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
@@ -37,6 +36,7 @@ from hub.language.system_errors import name_system_error
 from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.partner_traffic import count_undelivered
 from hub.monitoring.partner_view import PartnerView, view_partner
+from hub.operations.refusals import refuse_as_absent
 from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal

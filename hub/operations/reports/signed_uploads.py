@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import attrs
 
-from hub.console import standing
-from hub.console.turns import ReadingTurns
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
 from hub.operations.accounts.users import User
+from hub.operations.reports import standing
+from hub.operations.turns import ReadingTurns
 from hub.report.signed import signed, signed_pdf
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction

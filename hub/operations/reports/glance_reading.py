@@ -11,14 +11,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 import attrs
 
 from hub.config.reports import ReportSettings
-from hub.console.reading import refuse_as_tampered
-from hub.console.request import refuse_as_absent
-from hub.console.turns import ReadingTurns
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.language.languages import Language
 from hub.operations.accounts import users
 from hub.operations.accounts.users import User
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.reports.reading import refuse_as_tampered
+from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import PeriodUnreadable, find_month_containing, parse_period

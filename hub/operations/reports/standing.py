@@ -11,12 +11,12 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import reading
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, ReportState
 from hub.journal import blobs
 from hub.language.languages import Language
 from hub.operations.accounts.users import User
+from hub.operations.reports import reading
 from hub.report.counting import evidence
 from hub.report.form.book import Book
 from hub.report.output import minutes_lines

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import attrs
 
-from hub.console.request import RequestRefused, refuse_as_absent
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Unit
 from hub.domain.search_box import find_agencies
@@ -28,6 +27,7 @@ from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
+from hub.operations.refusals import RequestRefused, refuse_as_absent
 from hub.report.counting import listing, table
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.division import Values, read_address

@@ -12,9 +12,9 @@ import attrs
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from hub.config.reports import ReportSettings
-from hub.console import request as given
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
+from hub.operations import refusals
 from hub.report.form import book
 from hub.report.form.book import Book
 from hub.runtime.thread_pool import THRESHOLD, Work
@@ -89,5 +89,5 @@ class ReadingTurns:
 async def queue_turn(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
     """Call *step* when its turn comes. Raises `RequestRefused` if too many wait already."""
     if len(turn.waiting) >= WAITING:
-        raise given.refuse_as_busy()
+        raise refusals.refuse_as_busy()
     return await turn.run(step)

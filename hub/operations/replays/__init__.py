@@ -1,0 +1,1 @@
+"""Sends messages again, corrected or as they were: what a person orders."""

@@ -1,0 +1,1 @@
+"""Reports as a person may read, sign and hand them in, and the page at a glance."""
