@@ -18,12 +18,12 @@ from hub.api.problems import MEDIA_TYPE
 from hub.api.service import ApiRequest, ApiService
 from hub.api.table import find_operations
 from hub.config.values import ReplaySettings
-from hub.console.edge import read_path_pieces
-from hub.console.request import ConsoleResponse
 from hub.language.languages import Language
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.tokens import ApiToken, add_token, hash_token, write_token
 from hub.store import transactions
+from hub.web.answering import read_path_pieces
+from hub.web.answers import ConsoleResponse
 from tests.console_town import Town, done
 
 _number = count(1)

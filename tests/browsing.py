@@ -16,6 +16,7 @@ import pytest
 
 from hub.console import edge
 from hub.formats.spool import Octets
+from hub.web import answering
 from tests.conftest import cannot_be_had
 from tests.waiting import PATIENCE
 
@@ -109,7 +110,7 @@ def answer_from(behind: Any, chosen: list[bytes] | None = None) -> Callable[[Any
             said = behind.post(place, **{"proof": None, **sent["form"]}, file=file)
         else:
             said = behind.get(place)
-        headers = {**edge.HEADERS, "Content-Type": said.content_type}
+        headers = {**answering.HEADERS, "Content-Type": said.content_type}
         location = {"Location": said.location} if said.location else {}
         route.fulfill(status=said.status, body=said.content, headers=headers | location)
 

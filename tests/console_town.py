@@ -27,7 +27,7 @@ from hub.config.upkeep.retention import RetentionSettings
 from hub.config.values import ConsoleSettings, KeyRotation
 from hub.console import edge
 from hub.console.pages import ConsolePages
-from hub.console.request import ConsoleRequest, ConsoleResponse
+from hub.console.request import ConsoleRequest
 from hub.console.sign_in.openid_sign_in import FLOW
 from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.journal import messages, unit_registry
@@ -47,6 +47,8 @@ from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
 from hub.units.live import Live, Setup
 from hub.units.province import Province
+from hub.web import answering
+from hub.web.answers import ConsoleResponse
 from tests import pki
 from tests.province import NOW, ROUTES, UNITS, document, entry
 
@@ -183,7 +185,7 @@ class Browser:
     def get(self, place: str, **said: Any) -> ConsoleResponse:
         """Open a page; `self.page` is its text."""
         path, _, query = place.partition("?")
-        asked = self._asked(path=edge.read_path_pieces(path.encode()), query=edge._pairs(query.encode()), **said)
+        asked = self._asked(path=answering.read_path_pieces(path.encode()), query=edge._pairs(query.encode()), **said)
         return self._answer(asked)
 
     def follow(self, place: str) -> ConsoleResponse:
@@ -201,7 +203,7 @@ class Browser:
         form |= {"proof": self.proof if proof is None else proof}
         said |= {name: form.pop(name, None) for name in ("file", "packet")}
         said = {"origin": f"https://{HOST}", "site": "same-origin"} | said
-        return self._asked(method="POST", path=edge.read_path_pieces(place.encode()), form=form, **said)
+        return self._asked(method="POST", path=answering.read_path_pieces(place.encode()), form=form, **said)
 
     @property
     def proof(self) -> str:

@@ -1,4 +1,4 @@
-"""The signing tool on an official's computer: a WebSocket service as hub/console/signing_tool.py describes it.
+"""The signing tool on an official's computer: a WebSocket service as hub/web/signing_tool.py describes it.
 
 It signs with a test official's key, by signxml; and it does what a person or a broken program does: cancel, refuse, end, answer
 rubbish.  Knows nothing of the hub.

@@ -42,7 +42,6 @@ from hub.api.operation import (
 )
 from hub.api.problems import PROBLEMS, ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
-from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.language.catalogues import translate
 from hub.language.phrases import Phrase, phrase
@@ -51,6 +50,7 @@ from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRe
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.operations.accounts.tokens import ApiToken
 from hub.store.transactions import Transaction
+from hub.web.answers import ConsoleResponse
 
 T = TypeVar("T")
 

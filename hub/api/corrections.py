@@ -15,7 +15,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.replays import answer_plan, order_once
 from hub.api.schemas import LONG
 from hub.api.values import ApiPlan
-from hub.console.request import ConsoleResponse
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
@@ -28,6 +27,7 @@ from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.replays.order_fields import FieldUnfit, read_reason, sees_original
 from hub.store.transactions import Transaction
+from hub.web.answers import ConsoleResponse
 
 
 @attrs.frozen(kw_only=True)

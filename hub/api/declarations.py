@@ -14,7 +14,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiDeclarable, ApiDeclaration, ApiDeclarationOrder, ApiRecordedDeclaration
 from hub.api.reports import ADDRESS, name_report
 from hub.api.schemas import write_json
-from hub.console.request import ConsoleResponse
 from hub.domain.errors import describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
@@ -26,6 +25,7 @@ from hub.report.signed.declared_workbook import read_declared_workbook
 from hub.report.signed.declaring import Declaration, DeclaredCell
 from hub.report.workbooks.mistakes import Misfilled
 from hub.store.transactions import Transaction
+from hub.web.answers import ConsoleResponse
 from hub.workload import declarations
 from hub.workload.unit_report import ReportSources
 

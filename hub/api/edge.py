@@ -14,13 +14,13 @@ from twisted.internet.defer import CancelledError
 
 from hub.api.problems import MEDIA_TYPE, ApiProblem, write_problem
 from hub.api.service import FILE, ApiRequest, ApiService
-from hub.console.edge import HEADERS, AnsweringResource, read_path_pieces
-from hub.console.request import ConsoleResponse
 from hub.domain.model import Problem
 from hub.language.languages import choose_language
 from hub.language.phrases import phrase
 from hub.operations.refusals import RequestRefused
 from hub.store.group_commit import Journal
+from hub.web.answering import HEADERS, AnsweringResource, read_path_pieces
+from hub.web.answers import ConsoleResponse
 
 log = structlog.get_logger()
 

@@ -24,7 +24,6 @@ from hub.api.values import (
     ApiRefusedCalls,
 )
 from hub.console.messages.message_views import MessageViews, list_reasons
-from hub.console.request import ConsoleResponse
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable
@@ -36,6 +35,7 @@ from hub.operations.messages import message_list
 from hub.operations.messages.message_list import ListQuery
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.reports import reading
+from hub.web.answers import ConsoleResponse
 
 OCTETS = "application/octet-stream"
 

@@ -13,7 +13,6 @@ import attrs
 
 from hub.api.idempotency import OrderedAnswer
 from hub.api.schemas import write_json
-from hub.console.request import ConsoleResponse
 from hub.domain.model import Detail
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
@@ -27,6 +26,7 @@ from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
 
 #: First pieces of every address.
 ROOT = ("api", "v1")

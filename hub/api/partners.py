@@ -11,7 +11,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
 from hub.api.values import ApiConnectionTest, ApiPartner, ApiPartnerList, ApiPauseResult, ApiUnitList
 from hub.config import Partner
-from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Receive, Unit
@@ -25,6 +24,7 @@ from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.permissions import Permission
 from hub.operations.reports import reading
 from hub.store.transactions import Transaction
+from hub.web.answers import ConsoleResponse
 
 #: Characters of a reason.
 REASON = 500

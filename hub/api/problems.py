@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.domain.model import Detail
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
+from hub.web.page_paths import build_page_path
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -11,7 +11,6 @@ from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer
 from hub.api.report_values import ApiClosedReport, ApiClosingOrder, ApiReportLife, ApiReportSignature
 from hub.api.reports import ADDRESS, name_report
 from hub.api.schemas import write_json
-from hub.console.request import ConsoleResponse
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
@@ -22,6 +21,7 @@ from hub.operations.reports import standing
 from hub.operations.reports.signed_uploads import AcceptStep, SignedUpload, SignedUploads
 from hub.report.signed import signed_pdf
 from hub.store.transactions import Transaction
+from hub.web.answers import ConsoleResponse
 from hub.workload import revisions, submission
 
 

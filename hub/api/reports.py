@@ -13,7 +13,6 @@ from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
 from hub.console.province.round_page import read_round_search, read_visible_choice
-from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
@@ -27,6 +26,7 @@ from hub.report.glance.view import GlanceView
 from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
+from hub.web.answers import ConsoleResponse
 from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 from hub.workload.unit_report import RowChoice

@@ -18,7 +18,6 @@ from hub.api.problems import MEDIA_TYPE, ApiProblem, NamedFlaw, write_problem
 from hub.api.schemas import JsonUnfit, read_object
 from hub.api.table import find_operations
 from hub.api.token_check import TokenCheck
-from hub.console.request import ConsoleResponse
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
@@ -28,6 +27,7 @@ from hub.operations.accounts import tokens
 from hub.operations.accounts.sessions import find_address_network
 from hub.operations.accounts.tokens import ApiToken, TokenUser
 from hub.operations.refusals import RequestRefused
+from hub.web.answers import ConsoleResponse
 
 log = structlog.get_logger()
 

@@ -16,12 +16,12 @@ from hub.api.partners import clean_reason
 from hub.api.problems import ApiProblem
 from hub.api.schemas import LONG, write_json
 from hub.config.trust_edit import TrustEdit, TrustOrder
-from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import TrustedAuthority, describe_authority
 from hub.operations.accounts.permissions import Permission
 from hub.operations.partners.partner_orders import CERTIFICATE, OrderRefused
+from hub.web.answers import ConsoleResponse
 
 _SEEN = phrase("seen of the list, as listTrusted tells it")
 _APPLY = phrase("true: make the change; else it is only judged and shown")

@@ -25,7 +25,6 @@ from hub.api.values import (
 )
 from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
 from hub.console.province import late_page
-from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
 from hub.keeping.hub_alerts import HubAlertKey
 from hub.language.phrases import phrase
@@ -35,6 +34,7 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.refusals import RequestRefused
 from hub.report.counting.open_work import WorkState
 from hub.store.transactions import Transaction
+from hub.web.answers import ConsoleResponse
 
 
 async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

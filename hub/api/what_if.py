@@ -14,8 +14,6 @@ from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_valu
 from hub.api.problems import ApiProblem
 from hub.api.schemas import LONG
 from hub.console.exchange.what_if_pages import read_most
-from hub.console.layout import build_page_path
-from hub.console.request import ConsoleResponse
 from hub.domain.model import Detail, MessageState
 from hub.edxml.schema_upload import SchemasUnfit, replace_schemas
 from hub.intake.what_if import RejudgedMessage, RulesEffect
@@ -26,6 +24,8 @@ from hub.operations.partners.rule_trials import MOST, RuleTrial, TrialOrder, Tri
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import FieldUnfit
 from hub.report.counting.deriving import Number
+from hub.web.answers import ConsoleResponse
+from hub.web.page_paths import build_page_path
 
 _TRIAL = in_path("trial", phrase("id of the trial"))
 _XSD = phrase("an XSD that takes the place of the hub's file of that name")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 import jinja2
 from markupsafe import Markup, escape
@@ -28,6 +27,7 @@ from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
 from hub.report.output.charts import make_plots
 from hub.services.defined import DefinedService
+from hub.web.page_paths import build_page_path
 
 _FOLDER = Path(__file__).parent / "templates"
 #: Problems that are named where an event is on a few lines.
@@ -45,12 +45,6 @@ BESIDE = {
 def read_static_file(name: str) -> bytes:
     """Return the content of a static file."""
     return (_FOLDER / name).read_bytes()
-
-
-def build_page_path(*pieces: str, **query: str | None) -> str:
-    """Return the address of a page. A piece may hold any character. Query values that are None are left out."""
-    said = {name: value for name, value in query.items() if value is not None}
-    return "/" + "/".join(quote(piece, safe="") for piece in pieces) + (f"?{urlencode(said)}" if said else "")
 
 
 def render_page(template: str, language: Language, said: Mapping[str, object]) -> bytes:

@@ -56,7 +56,7 @@ from hub.console.province.report_pages import ReportPages
 from hub.console.province.round_page import RoundPages
 from hub.console.province.validator_page import NOT_JUDGED, JudgedFile
 from hub.console.replays.replay_pages import ReplayPages
-from hub.console.request import LANGUAGE, ConsoleRequest, ConsoleResponse, require_form_proof, write_set_cookie
+from hub.console.request import LANGUAGE, ConsoleRequest, require_form_proof, write_set_cookie
 from hub.console.sign_in.openid_client import MakeFetch
 from hub.console.sign_in.sign_in_pages import SignInPages
 from hub.console.visit import PageFrame, Visit
@@ -86,6 +86,8 @@ from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
+from hub.web.page_paths import build_page_path
 from hub.workload import closing
 
 log = structlog.get_logger()
@@ -465,7 +467,7 @@ class ConsolePages:
         said = {
             "query": query,
             "waits": waits,
-            "here_units": layout.build_page_path(*asked.path),
+            "here_units": build_page_path(*asked.path),
             "units": found.found,
             "count": found.count,
             "names": found.names,

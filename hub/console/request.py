@@ -4,18 +4,18 @@ Contains no Twisted and no journal.
 """
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import attrs
 from cryptography import x509
 
-from hub.console import layout
 from hub.formats.spool import Octets
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
 from hub.operations.accounts import sessions
 from hub.operations.refusals import RequestRefused
+from hub.web.page_paths import build_page_path
 
 #: Cookie names. With the prefix `__Host-` a browser accepts the cookie only over TLS, for this host and for every path,
 #: and no other host can set it.
@@ -55,29 +55,7 @@ class ConsoleRequest:
     def here(self, language: Language) -> str:
         """Return the address of the same page in *language*."""
         query = {name: value for name, value in self.query.items() if name != "lang"}
-        return layout.build_page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)
-
-
-@attrs.frozen(kw_only=True)
-class ConsoleResponse:
-    """One answer: a page, a redirect, a file, a blob of the journal, or content in parts."""
-
-    status: int = 200
-    content: bytes = b""
-    content_type: str = "text/html; charset=utf-8"
-    cookies: tuple[str, ...] = ()  #: each as a Set-Cookie value
-    location: str | None = None
-    filename: str | None = None  #: if set, the browser saves the content as a file
-    stored: str | None = None  #: SHA-256 of a blob in the journal that is sent instead of `content`
-    size: int | None = None  #: octets of that blob
-    #: the content in parts that are made while it is sent; its length is not known
-    parts: AsyncIterator[bytes] | None = attrs.field(default=None, eq=False, repr=False)
-    retry_after: int | None = None
-    lasting: bool = False  #: whether the browser may cache it for a year
-    #: whether the page runs the signing script, which connects to the signing tool of `signing_tool`
-    scripted: bool = False
-    live: bool = False  #: whether the page runs the script that loads it again
-    fields: Mapping[str, str] = attrs.field(factory=dict)  #: further header fields
+        return build_page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)
 
 
 def refuse_unproven_form() -> RequestRefused:

@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 
-from hub.console.request import ConsoleResponse
 from hub.formats.spool import Octets
 from hub.report.counting.counting import count_report
 from hub.report.form.folder import read_form_folder
@@ -18,6 +17,7 @@ from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_json_report
 from hub.security.certificates import hash_certificate
+from hub.web.answers import ConsoleResponse
 from tests.conftest import ROOT
 from tests.console.screen_town import ENDED, RUNNING, TRACKING, ScreenTown
 from tests.console_town import Browser, Town

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.config.values import ConsoleSettings
-from hub.console.edge import HEADERS, _form
+from hub.console.edge import _form
 from hub.formats.spool import Octets
 from hub.operations.accounts import accounts, passwords, second_factor, tokens
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions
 from hub.store.tables import metadata
+from hub.web.answering import HEADERS
 from tests import pki
 from tests.browsing import chromium, window
 from tests.console_town import CHEAP, HOST, KEYS, PASSWORD, Browser, Town

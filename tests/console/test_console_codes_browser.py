@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from hub.config.values import ConsoleSettings
-from hub.console.edge import HEADERS
+from hub.web.answering import HEADERS
 from tests.browsing import chromium, window
 from tests.console.test_console_codes import code_at, enrol
 from tests.console_town import HOST, PASSWORD, Browser

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from hub.config.values import ReplaySettings
-from hub.console.edge import HEADERS
 from hub.domain.model import Event, Problem, Receive
 from hub.journal import events
 from hub.journal.queue import replay_plans
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
+from hub.web.answering import HEADERS
 from tests.browsing import chromium, window
 from tests.console_town import HOST, Browser
 from tests.monitoring.test_failures import die, refuse, refuse_call

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from hub.console import help_pages, layout
+from hub.console import help_pages
 from hub.console.help_pages import (
     LARGEST_PICTURE,
     HelpLibrary,
@@ -21,6 +21,7 @@ from hub.domain.errors import SENTENCES, Unready
 from hub.language.languages import Language
 from hub.operations.accounts.permissions import Role
 from hub.operations.refusals import RequestRefused
+from hub.web.page_paths import build_page_path
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.pages import DOCS, anchors, sections
@@ -377,5 +378,5 @@ def test_a_page_is_rendered_once(tmp_path, monkeypatch):
 
 
 def test_the_address_of_a_page_is_written_as_any_other():
-    assert all(page.path == layout.build_page_path("help", *address) for address, page in PAGES.items())
+    assert all(page.path == build_page_path("help", *address) for address, page in PAGES.items())
     assert help_pages.make_anchor("`N.` và Đến muộn?") == "n-và-đến-muộn"

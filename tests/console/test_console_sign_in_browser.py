@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from hub.config.values import ConsoleSettings
-from hub.console.edge import HEADERS
 from hub.operations.accounts import second_factor
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
+from hub.web.answering import HEADERS
 from tests.browsing import chromium, judge, window
 from tests.console.test_console_openid import PLACE, Visitor, bind
 from tests.console_town import HOST, PASSWORD, Browser, Town

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from hub.console.edge import HEADERS
 from hub.report.form.period import find_month_containing
+from hub.web.answering import HEADERS
 from tests.browsing import chromium, window
 from tests.declaring import filled
 from tests.officials import by_signxml

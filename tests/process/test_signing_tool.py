@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.console import signing_tool as contract
-from hub.console.edge import SIGNING_POLICY
+from hub.web import signing_tool as contract
+from hub.web.answering import SIGNING_POLICY
 from tests.browsing import chromium, judge, window
 from tests.officials import by_signxml
 from tests.pki import authority

@@ -12,13 +12,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from hub.console.edge import Console
-from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted
 from hub.runtime.descriptors import Shortage
 from hub.runtime.disk_space import SpoolReservations
 from hub.runtime.trust_sweep import PARTING
 from hub.web import connection_limits
+from hub.web.answers import ConsoleResponse
 from hub.web.chunked_body import ChunkedDecoder, Misframed
 from hub.web.connection_limits import (
     GRACE,

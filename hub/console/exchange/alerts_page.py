@@ -11,7 +11,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import ReportState
@@ -27,6 +26,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: Ended alerts that are shown; characters of a note.
 ENDED, NOTE = 50, 500

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.journal import event_index
 from hub.journal.event_index import EventCursor, EventFilter, EventsPage
 from hub.language.phrases import Phrase, phrase
@@ -13,6 +12,7 @@ from hub.operations.accounts import users
 from hub.operations.accounts.users import User
 from hub.operations.refusals import read_time, refuse_as_absent
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: Events on one page.
 PAGE = 50

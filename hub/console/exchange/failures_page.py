@@ -10,7 +10,6 @@ from datetime import datetime
 import attrs
 
 from hub.config import Partner
-from hub.console.layout import build_page_path
 from hub.domain.failure_causes import NOBODY
 from hub.journal.search_request import is_known_partner
 from hub.language.phrases import Phrase, phrase
@@ -20,6 +19,7 @@ from hub.monitoring.failures import BACK, FailureFilter, FailureGroup, FailureKi
 from hub.operations.accounts.users import User
 from hub.operations.refusals import read_time
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: Characters read of each field of the search.
 _LONGEST = 200

@@ -9,12 +9,12 @@ from datetime import datetime
 import attrs
 
 from hub.console.exchange.alerts_page import ShownAlerts
-from hub.console.layout import build_page_path
 from hub.domain.model import DeliveryState, MessageState
 from hub.journal.event_index import NOBODY
 from hub.language.durations import describe_age
 from hub.monitoring.overview import MOST, BoundedCount, Overview, PartnerOverview
 from hub.operations.accounts.users import User
+from hub.web.page_paths import build_page_path
 
 
 @attrs.frozen(kw_only=True)

@@ -37,7 +37,6 @@ from hub.console.exchange.partner_forms import (
     read_typed_settings,
     write_field,
 )
-from hub.console.layout import build_page_path
 from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
@@ -68,6 +67,7 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.web.page_paths import build_page_path
 
 #: Persons who may wait for a connection test; one is made at a time.
 TESTS = 3

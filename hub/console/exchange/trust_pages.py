@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.console.exchange.partner_forms import REASON
 from hub.console.exchange.partner_pages import PartnerPage
-from hub.console.layout import build_page_path
 from hub.console.request import ConsoleRequest
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase
@@ -22,6 +21,7 @@ from hub.operations.accounts.users import User
 from hub.operations.partners.partner_orders import CERTIFICATE, SAY_WHY, Flaw, OrderRefusal, OrderRefused
 from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.refusals import refuse_as_absent
+from hub.web.page_paths import build_page_path
 
 #: Characters of a field for URLs.
 _URLS = 2000

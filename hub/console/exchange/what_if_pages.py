@@ -9,7 +9,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.console.request import ConsoleRequest
 from hub.edxml.schema_upload import LARGEST, PLACES, SchemasUnfit, read_schema_upload
 from hub.intake.what_if import JUDGING
@@ -24,6 +23,7 @@ from hub.operations.replays.order_fields import FieldUnfit, clean_field
 from hub.operations.replays.replay_orders import SEARCH
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.page_paths import build_page_path
 
 #: The values that a key of the policy may have; an empty one is not tried.
 POLICY: Mapping[str, tuple[str, ...]] = {

@@ -15,7 +15,6 @@ import attrs
 
 from hub.config import Config
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
-from hub.console.layout import build_page_path
 from hub.keeping import backup_runs, eras
 from hub.keeping.backup_runs import BackupOutcome, BackupRun, BackupStanding
 from hub.keeping.backups import claims, due, witness
@@ -29,6 +28,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: Backups on one page, and eras that are shown.
 PAGE, MOST_ERAS = 50, 20

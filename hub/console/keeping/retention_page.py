@@ -15,7 +15,6 @@ import attrs
 
 from hub.config import Config
 from hub.config.upkeep.retention import FOR_GOOD, RetentionSettings
-from hub.console.layout import build_page_path
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
 from hub.keeping.archive import catalogue
@@ -28,6 +27,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: Open parts, and ended ones on one page.
 OPEN, PAGE = 200, 50

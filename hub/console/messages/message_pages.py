@@ -16,7 +16,6 @@ import attrs
 
 from hub.console import help_pages
 from hub.console.messages.message_views import MessageViews, group_reasons
-from hub.console.request import ConsoleResponse
 from hub.console.visit import PageFrame, Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
@@ -31,6 +30,7 @@ from hub.operations.reports import reading
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
 
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 

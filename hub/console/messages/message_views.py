@@ -16,7 +16,6 @@ import attrs
 from cryptography import x509
 
 from hub.config import Config, Partner
-from hub.console.request import ConsoleResponse
 from hub.domain.errors import find_error_sentence
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Detail, ElementPlace, Fact, Problem
@@ -39,6 +38,7 @@ from hub.security.certificates import hash_certificate
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
 
 T = TypeVar("T")
 

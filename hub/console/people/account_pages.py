@@ -12,7 +12,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
@@ -25,6 +24,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: The piece of the address of the form for a new account. No account has this name.
 NEW = "_new"

@@ -10,7 +10,6 @@ from functools import partial
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.console.people.account_pages import LONGEST, PeoplePage, show_once, status_of
 from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
@@ -23,6 +22,7 @@ from hub.operations.accounts.users import User
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
+from hub.web.page_paths import build_page_path
 
 #: A token that ends within this time is marked.
 _SOON = timedelta(days=14)

@@ -14,7 +14,7 @@ import attrs
 from markupsafe import Markup
 
 from hub.console import layout
-from hub.console.request import ConsoleRequest, ConsoleResponse
+from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.journal import facts
 from hub.language.catalogues import translate
@@ -30,6 +30,8 @@ from hub.report.output import svg
 from hub.report.output.spike_lines import describe_spike
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
+from hub.web.page_paths import build_page_path
 from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 
@@ -86,7 +88,7 @@ class GlancePages:
         chosen = {name: query[name] for name in ("by", "class", "under") if query.get(name)}
         if query.get("was", form) != form:
             chosen.pop("by", None)  # an indicator of the form that was shown before
-        place = layout.build_page_path("glance", form, query.get("period") or period, **chosen)
+        place = build_page_path("glance", form, query.get("period") or period, **chosen)
         return ConsoleResponse(status=303, location=place)
 
     async def _show(self, asked: ConsoleRequest, now: datetime, around: Around, view: GlanceView) -> ConsoleResponse:
@@ -159,7 +161,7 @@ def _say(view: GlanceView, language: Language) -> dict[str, Any]:
         "change": partial(view.write_change, language=language),
         "draw": draw,
         "draw_figure": draw_figure,
-        "place_of": lambda code: layout.build_page_path(*place, code, by=view.indicator.key),
+        "place_of": lambda code: build_page_path(*place, code, by=view.indicator.key),
         "unusual_of": partial(_list_unusual, view, language=language),
         "heading_of": lambda key: view.name_column(key, language),
         "before": view.trend[-2],

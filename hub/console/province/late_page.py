@@ -11,7 +11,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.layout import build_page_path
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import late_work
@@ -25,6 +24,7 @@ from hub.report.form.workdays import Workdays
 from hub.report.output import work_list
 from hub.report.output.work_list import WorkListHead
 from hub.store.transactions import Transaction
+from hub.web.page_paths import build_page_path
 
 #: The fields of the search. They are also the names in the address.
 FIELDS = ("unit", "service", "state", "field", "officer", "days")

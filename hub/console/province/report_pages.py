@@ -17,8 +17,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 
-from hub.console import help_pages, layout, signing_tool
-from hub.console.request import ConsoleRequest, ConsoleResponse
+from hub.console import help_pages, layout
+from hub.console.request import ConsoleRequest
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -50,6 +50,9 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.web import signing_tool
+from hub.web.answers import ConsoleResponse
+from hub.web.page_paths import build_page_path
 from hub.workload import closing, declarations, submission
 from hub.workload.revisions import EarlyStep
 from hub.workload.unit_report import RowChoice
@@ -117,9 +120,7 @@ class ReportPages:
         )
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: redirect to the report's only address
-            return ConsoleResponse(
-                status=303, location=layout.build_page_path("reports", form, found.members[0], period)
-            )
+            return ConsoleResponse(status=303, location=build_page_path("reports", form, found.members[0], period))
 
         def make() -> bytes:
             report = counted.report
@@ -202,7 +203,7 @@ class ReportPages:
         found = behind.asked
 
         def place(cursor: str | None) -> str:
-            return layout.build_page_path("reports", *address, unit=row, open=opened, row=divided, after=cursor)
+            return build_page_path("reports", *address, unit=row, open=opened, row=divided, after=cursor)
 
         said = {
             "form": found.form,
@@ -245,9 +246,7 @@ class ReportPages:
             return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
         asked, compared = await self._counted_report(visit, reading.compare_visible_declaration, form, unit, period)
         if asked.members[0] != unit:
-            return ConsoleResponse(
-                status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
-            )
+            return ConsoleResponse(status=303, location=build_page_path("declarations", form, asked.members[0], period))
         said = {
             "asked": asked,
             "form": asked.form,
@@ -286,7 +285,7 @@ class ReportPages:
             if problems := [problem for recorded in taken for problem in recorded.problems]:
                 wrong = [describe_problem(each, language) for each in problems]
                 return await self._declared(visit, form, unit, period, wrong)
-        return ConsoleResponse(status=303, location=layout.build_page_path("declarations", form, said.unit, period))
+        return ConsoleResponse(status=303, location=build_page_path("declarations", form, said.unit, period))
 
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
@@ -296,9 +295,7 @@ class ReportPages:
         found = await self._counted_report(visit, standing.compare_report_standing, form, unit, period)
         asked = found.asked
         if asked.members[0] != unit and not problems:
-            return ConsoleResponse(
-                status=303, location=layout.build_page_path("signing", form, asked.members[0], period)
-            )
+            return ConsoleResponse(status=303, location=build_page_path("signing", form, asked.members[0], period))
         scripted = user.may(Permission.SIGN) and found.step in _TO_SIGN
         said = {
             "standing": found,
@@ -378,7 +375,7 @@ class ReportPages:
             code = await SignedUploads(self._journal, self._live, self._turns).take(upload)
         except Rejected as rejected:
             return await self._signing(visit, form, unit, period, rejected.problems)
-        return ConsoleResponse(status=303, location=layout.build_page_path("signing", form, code, period))
+        return ConsoleResponse(status=303, location=build_page_path("signing", form, code, period))
 
     async def _counted_report(
         self,
@@ -409,4 +406,4 @@ def _chosen(asked: ConsoleRequest) -> ConsoleResponse:
     words = [asked.query.get(name, "") for name in ("form", "unit", "period")]
     if not all(words):
         raise refuse_as_absent()
-    return ConsoleResponse(status=303, location=layout.build_page_path("reports", *words))
+    return ConsoleResponse(status=303, location=build_page_path("reports", *words))

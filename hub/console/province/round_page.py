@@ -18,8 +18,7 @@ from functools import partial
 
 import attrs
 
-from hub.console.layout import build_page_path
-from hub.console.request import ConsoleRequest, ConsoleResponse
+from hub.console.request import ConsoleRequest
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, ReportState, UnitKind, UnitLevel
@@ -40,6 +39,8 @@ from hub.report.form.period import PeriodUnreadable, find_month_containing, pars
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
+from hub.web.page_paths import build_page_path
 from hub.workload import closing, submission
 from hub.workload.many import reminders, report_round, round_plan, signed_batch
 from hub.workload.many.reminders import PlannedReminder

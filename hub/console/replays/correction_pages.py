@@ -10,7 +10,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import layout
 from hub.console.messages.message_views import compare_packets
 from hub.console.request import ConsoleRequest
 from hub.delivery.correction_runner import CorrectionRunner
@@ -31,6 +30,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays.order_fields import REASON, FieldUnfit, clean_field, read_reason, sees_original
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
+from hub.web.page_paths import build_page_path
 
 #: Maximum characters of the key of an order; the form has the same limit.
 _KEY = 200
@@ -103,7 +103,7 @@ class CorrectionPages:
             return await self._write(opened, attrs.evolve(draft, key=self._word(), wrong=_SENT_BEFORE), 422)
         except Rejected as rejected:
             return await self._write(opened, attrs.evolve(draft, problems=rejected.problems), 422)
-        return layout.build_page_path("replays", plan.id)
+        return build_page_path("replays", plan.id)
 
     async def compare(self, user: User, plan_id: str, now: datetime) -> ReplayPage:
         """Return the page that compares the packet of a correction with that of the original."""

@@ -17,7 +17,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import layout
 from hub.console.replays.correction_pages import CorrectionPages, ReplayPage
 from hub.console.request import ConsoleRequest
 from hub.delivery.correction_runner import CorrectionRunner
@@ -37,6 +36,7 @@ from hub.operations.replays.replay_orders import LONGEST, SEARCH, STEPS, may_pre
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.page_paths import build_page_path
 
 #: Plans, and deliveries of a plan, on one page.
 PLANS, ITEMS = 50, 100
@@ -95,7 +95,7 @@ class ReplayPages:
     async def _list(self, asked: ConsoleRequest, user: User) -> ReplayPage:
         before = asked.query.get("before", "")[:36] or None
         plans = await self._journal.read(replay_orders.list_visible_plans, user, PLANS + 1, before)
-        more = layout.build_page_path("replays", before=plans[PLANS - 1].id) if len(plans) > PLANS else None
+        more = build_page_path("replays", before=plans[PLANS - 1].id) if len(plans) > PLANS else None
         return ReplayPage("replays", {"plans": plans[:PLANS], "more": more, "before": before})
 
     def _ask(self, user: User, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
@@ -133,7 +133,7 @@ class ReplayPages:
             return self._ask(
                 user, again, phrase("This form was sent before with other values. Send it again to make another plan.")
             )
-        return layout.build_page_path("replays", plan.id)
+        return build_page_path("replays", plan.id)
 
     async def _show(
         self, asked: ConsoleRequest, user: User, plan_id: str, wrong: Phrase | None = None, status: int = 200
@@ -160,9 +160,9 @@ class ReplayPages:
             ],
             "goes_on": goes_on,
             "at": self._now(),
-            "here_again": layout.build_page_path("replays", plan.id, after=str(place) if place else None, now=now),
-            "more": layout.build_page_path("replays", plan.id, after=str(more), now=now) if more else None,
-            "first": layout.build_page_path("replays", plan.id, now=now) if place else None,
+            "here_again": build_page_path("replays", plan.id, after=str(place) if place else None, now=now),
+            "more": build_page_path("replays", plan.id, after=str(more), now=now) if more else None,
+            "first": build_page_path("replays", plan.id, now=now) if place else None,
             "now": now,
         }
         return ReplayPage("replay", said, status, live=goes_on)
@@ -188,4 +188,4 @@ class ReplayPages:
             return await self._show(
                 asked, user, plan_id, phrase("The plan has changed meanwhile; see its state below."), 409
             )
-        return layout.build_page_path("replays", plan_id)
+        return build_page_path("replays", plan_id)

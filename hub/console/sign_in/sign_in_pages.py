@@ -20,14 +20,7 @@ import structlog
 
 from hub.console import layout
 from hub.console import request as given
-from hub.console.request import (
-    BEGINNING,
-    SESSION,
-    ConsoleRequest,
-    ConsoleResponse,
-    require_form_proof,
-    write_set_cookie,
-)
+from hub.console.request import BEGINNING, SESSION, ConsoleRequest, require_form_proof, write_set_cookie
 from hub.console.sign_in import openid_flow
 from hub.console.sign_in.openid_client import MakeFetch, OpenIdClients
 from hub.console.sign_in.openid_sign_in import FLOW, PROVIDER, OpenIdSignIn, ProviderSignInRefused, TriedTooOften
@@ -47,6 +40,8 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.answers import ConsoleResponse
+from hub.web.page_paths import build_page_path
 
 log = structlog.get_logger()
 
@@ -134,7 +129,7 @@ class SignInPages:
         nobody = not await self._journal.read(users.has_users)
         kept = asked.cookies.get(BEGINNING, "")
         word = kept if _WORD.fullmatch(kept) else self._word()
-        here = layout.build_page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
+        here = build_page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
         place = asked.form.get("next", "") if asked.method == "POST" else here
         said = {
             "wrong": _said(wrong, asked),
@@ -190,7 +185,7 @@ class SignInPages:
         if isinstance(found, AccountLocked):
             return await self.ask_to_sign_in(asked, phrase("This account is locked. Ask an administrator."))
         if isinstance(found, CodeWait):
-            place = layout.build_page_path("sign-in", "code", next=following)
+            place = build_page_path("sign-in", "code", next=following)
             answer = ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
         else:
             answer = _enter(word, following)
