@@ -1,6 +1,6 @@
 """The operations on messages: search, read, content, packet, attempts, comparison; and on refused calls.
 
-Reads what the pages read (`hub.operations.messages.message_list`, `hub.console.messages.message_views`), with the same bounds and events.
+Reads what the pages read (`hub.operations.messages.message_list`, `hub.web.message_views`), with the same bounds and events.
 """
 
 from enum import StrEnum
@@ -23,7 +23,6 @@ from hub.api.values import (
     ApiPacket,
     ApiRefusedCalls,
 )
-from hub.console.messages.message_views import MessageViews, list_reasons
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable
@@ -33,9 +32,11 @@ from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages import message_list
 from hub.operations.messages.message_list import ListQuery
+from hub.operations.messages.shown_reasons import list_reasons
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.reports import reading
 from hub.web.answers import ConsoleResponse
+from hub.web.message_views import MessageViews
 
 OCTETS = "application/octet-stream"
 

@@ -16,7 +16,6 @@ from hub.api.partners import CODE, clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import LONG, write_json
 from hub.config.partner_edit import PartnerOrder
-from hub.console.layout import render_kit_page
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.language.phrases import Phrase, phrase
@@ -28,6 +27,7 @@ from hub.monitoring.integration.reading import read_integration
 from hub.operations.accounts.permissions import Permission
 from hub.operations.partners.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
 from hub.web.answers import ConsoleResponse
+from hub.web.layout import render_kit_page
 
 _SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
 _APPLY = phrase("true: make the change; else it is only judged and shown")

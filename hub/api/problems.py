@@ -12,7 +12,7 @@ from hub.domain.model import Detail
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
-from hub.web.page_paths import build_page_path
+from hub.operations.page_paths import build_page_path
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -24,7 +24,6 @@ from hub.api.operation import (
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
 from hub.api.values import ApiPlan, ApiPlanItem, ApiPlanItems, ApiPlanList
-from hub.console.replays.replay_pages import ITEMS, PLANS
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
@@ -32,12 +31,12 @@ from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import PlanUnmovable
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.page_paths import build_page_path
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import FieldUnfit
-from hub.operations.replays.replay_orders import ShownPlan
+from hub.operations.replays.replay_orders import ITEMS, PLANS, ShownPlan
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
-from hub.web.page_paths import build_page_path
 
 _PLAN = in_path("plan", phrase("id of the plan"))
 

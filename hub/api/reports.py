@@ -12,7 +12,6 @@ from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, ans
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
-from hub.console.province.round_page import read_round_search, read_visible_choice
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
@@ -21,6 +20,7 @@ from hub.operations.refusals import RequestRefused
 from hub.operations.reports import reading, standing
 from hub.operations.reports.glance_reading import KINDS as GLANCE_KINDS
 from hub.operations.reports.glance_reading import GlanceReader
+from hub.operations.reports.visible_round import read_round_search, read_visible_choice
 from hub.report.glance import files
 from hub.report.glance.view import GlanceView
 from hub.report.output import outputs

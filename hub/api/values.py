@@ -13,8 +13,6 @@ import attrs
 from cryptography import x509
 
 from hub.config import Partner
-from hub.console.exchange.alerts_page import ShownAlert
-from hub.console.messages.message_views import ReportCell, ShownReason
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.model import Delivery, DeliveryState, Detail, ElementPlace, Message, Receive, Unit
 from hub.edxml.readable import ListedAttachment, PacketFinding, PacketLine, ReadablePacket
@@ -32,9 +30,11 @@ from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.failures import FailureGroup
 from hub.monitoring.late_work import LateView
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
+from hub.operations.messages.shown_reasons import ReportCell, ShownReason
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.reports.reading import FactsPage
 from hub.operations.reports.standing import ReportStanding
+from hub.operations.watching.visible_alerts import ShownAlert
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting.open_work import ListedWork, WorkCount, WorkState
 from hub.security.certificates import hash_certificate

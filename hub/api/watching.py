@@ -23,8 +23,6 @@ from hub.api.values import (
     ApiStatus,
     ApiTokenInfo,
 )
-from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
-from hub.console.province import late_page
 from hub.domain.fair_queue import CONSOLE
 from hub.keeping.hub_alerts import HubAlertKey
 from hub.language.phrases import phrase
@@ -32,6 +30,13 @@ from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind
 from hub.operations.accounts.permissions import Permission
 from hub.operations.refusals import RequestRefused
+from hub.operations.watching import (
+    limited_overview,
+    visible_alerts,
+    visible_events,
+    visible_failures,
+    visible_late_work,
+)
 from hub.report.counting.open_work import WorkState
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
@@ -41,7 +46,7 @@ async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the overview of the exchange."""
     config = parts.live.config
     found = await parts.turns.look(overview.measure_overview, config.partners, call.now)
-    return answer_value(ApiStatus.of(config.name, overview_page.limit_overview(found, call.user)), call)
+    return answer_value(ApiStatus.of(config.name, limited_overview.limit_overview(found, call.user)), call)
 
 
 async def read_readiness(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -53,15 +58,15 @@ async def read_readiness(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the events that no message leads to."""
-    asked = {name: call.text(name) for name in events_page.FIELDS}
+    asked = {name: call.text(name) for name in visible_events.FIELDS}
     if call.text("cursor"):
         asked["before"] = call.text("cursor")
     try:
-        search = events_page.read_event_search(asked)
+        search = visible_events.read_event_search(asked)
     except RequestRefused:
         flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
         raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
-    found = await parts.turns.look(events_page.read_events_page, search, parts.live.config.partners, call.user)
+    found = await parts.turns.look(visible_events.read_events_page, search, parts.live.config.partners, call.user)
     if found.wrong:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in found.wrong])
     page = found.page
@@ -71,8 +76,8 @@ async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the failures by cause."""
-    search = failures_page.read_failure_search({name: call.text(name) for name in failures_page.FIELDS}, call.now)
-    found = await parts.turns.look(failures_page.read_failures_page, call.user, search, parts.live.config.partners)
+    search = visible_failures.read_failure_search({name: call.text(name) for name in visible_failures.FIELDS}, call.now)
+    found = await parts.turns.look(visible_failures.read_failures_page, call.user, search, parts.live.config.partners)
     if found.wrong:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in found.wrong])
     said = ApiFailureList(items=found.list.groups, others=found.list.others, unread=found.list.unread)
@@ -81,20 +86,20 @@ async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with who is late today."""
-    asked = {name: call.text(name) for name in late_page.FIELDS} | {"after": call.text("cursor")}
+    asked = {name: call.text(name) for name in visible_late_work.FIELDS} | {"after": call.text("cursor")}
     try:
-        search = late_page.read_late_search(asked)
+        search = visible_late_work.read_late_search(asked)
     except RequestRefused:
         flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
         raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
     if search.wrong:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in search.wrong])
     workdays = (await parts.turns.read_book()).workdays
-    view = await parts.turns.look(late_page.read_late_page, call.user, search.asked, workdays, call.now)
+    view = await parts.turns.look(visible_late_work.read_late_page, call.user, search.asked, workdays, call.now)
     if view is None:
         flaw = NamedFlaw("unit", phrase("there is none that the token sees"))
         raise ApiProblem("search-unfit", flaws=[flaw])
-    following = late_page.write_place(view.items[-1].place) if view.more else None
+    following = visible_late_work.write_place(view.items[-1].place) if view.more else None
     return answer_value(ApiLate.of(view, following), call)
 
 
@@ -115,7 +120,7 @@ async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def list_raised_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the alerts to operators."""
-    found = await parts.turns.look(alerts_page.read_visible_alerts, call.user)
+    found = await parts.turns.look(visible_alerts.read_visible_alerts, call.user)
     said = ApiAlertList(
         raised=[ApiAlert.of(each) for each in found.raised], ended=[ApiAlert.of(each) for each in found.ended]
     )
@@ -126,14 +131,14 @@ async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Acknowledge alerts."""
     keys = [HubAlertKey(each.condition, each.about, each.node) for each in call.body.alerts]
     acknowledge = partial(
-        alerts_page.acknowledge_visible_alerts,
+        visible_alerts.acknowledge_visible_alerts,
         by=call.token.by,
-        note=alerts_page.clean_note(call.body.note),
+        note=visible_alerts.clean_note(call.body.note),
         now=call.now,
     )
 
     def step(tx: Transaction) -> OrderedAnswer:
-        done = [ApiAlert.of(alerts_page.show_alert(each)) for each in acknowledge(tx, call.user, keys)]
+        done = [ApiAlert.of(visible_alerts.show_alert(each)) for each in acknowledge(tx, call.user, keys)]
         return OrderedAnswer(status=200, content=write_json(ApiAcknowledged(items=done), call.language))
 
     try:

@@ -29,7 +29,7 @@ from hub.formats.xsd_schemas import find_schema_root
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_name_sort_key
-from hub.web.page_paths import build_page_path
+from hub.operations.page_paths import build_page_path
 
 #: First piece of the address of each page.
 HELP = "help"

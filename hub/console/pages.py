@@ -39,9 +39,9 @@ import attrs
 import structlog
 from twisted.internet.defer import Deferred
 
-from hub.console import access, help_pages, layout
+from hub.console import access, help_pages
 from hub.console import request as given
-from hub.console.exchange import alerts_page, events_page, failures_page, overview_page
+from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.exchange.alerts_page import AlertPages
 from hub.console.exchange.partner_pages import PartnerPages
 from hub.console.exchange.trust_pages import TrustPages
@@ -75,19 +75,27 @@ from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
 from hub.operations import refusals
 from hub.operations.accounts.desk import AccountDesk
+from hub.operations.page_paths import build_page_path
 from hub.operations.partners.partner_orders import PartnerManaging
 from hub.operations.partners.rule_trials import RuleTrials
 from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.refusals import RequestRefused, refuse_as_absent
 from hub.operations.reports import reading
 from hub.operations.turns import ReadingTurns, queue_turn
+from hub.operations.watching import (
+    limited_overview,
+    visible_alerts,
+    visible_events,
+    visible_failures,
+    visible_late_work,
+)
 from hub.report.form.period import find_month_containing
 from hub.runtime.disk_reader import DiskReader
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web import layout
 from hub.web.answers import ConsoleResponse
-from hub.web.page_paths import build_page_path
 from hub.workload import closing
 
 log = structlog.get_logger()
@@ -413,15 +421,15 @@ class ConsolePages:
             return await self._home(visit)
         found = await self.turns.look(overview.measure_overview, self.live.config.partners, visit.now)
         user = visit.session.user
-        alerts = await self.turns.look(alerts_page.read_visible_alerts, user)
-        shown, limited = overview_page.limit_overview(found, user), user.visible_partners is not None
+        alerts = await self.turns.look(visible_alerts.read_visible_alerts, user)
+        shown, limited = limited_overview.limit_overview(found, user), user.visible_partners is not None
         return self._frame.render("overview", visit, overview_page.arrange_overview(shown, alerts, limited=limited))
 
     async def _events(self, visit: Visit) -> ConsoleResponse:
         """Show one page of the events that no message leads to."""
-        search = events_page.read_event_search(visit.asked.query)
+        search = visible_events.read_event_search(visit.asked.query)
         found = await self.turns.look(
-            events_page.read_events_page, search, self.live.config.partners, visit.session.user
+            visible_events.read_events_page, search, self.live.config.partners, visit.session.user
         )
         page = self._frame.render("event_list", visit, events_page.arrange_events(search, found))
         return attrs.evolve(page, status=422) if found.wrong else page
@@ -429,21 +437,23 @@ class ConsolePages:
     async def _failures(self, visit: Visit) -> ConsoleResponse:
         """Show the failures by cause."""
         partners = self.live.config.partners
-        search = failures_page.read_failure_search(visit.asked.query, visit.now)
+        search = visible_failures.read_failure_search(visit.asked.query, visit.now)
         user = visit.session.user
-        found = await self.turns.look(failures_page.read_failures_page, user, search, partners)
+        found = await self.turns.look(visible_failures.read_failures_page, user, search, partners)
         seen = [code for code in partners if user.sees_partner(code)]
         page = self._frame.render("failures", visit, failures_page.arrange_failures(search, found, seen))
         return attrs.evolve(page, status=422) if found.wrong else page
 
     async def _late(self, visit: Visit) -> ConsoleResponse:
         """Show who is late today, or return it as a file."""
-        kind, search = visit.asked.path[0].partition(".")[2], late_page.read_late_search(visit.asked.query)
+        kind, search = visit.asked.path[0].partition(".")[2], visible_late_work.read_late_search(visit.asked.query)
         user, workdays = visit.session.user, (await self.turns.read_book()).workdays
         view = None
         if not search.wrong:
-            limit = late_page.FILED if kind else late_page.PAGE
-            view = await self.turns.look(late_page.read_late_page, user, search.asked, workdays, visit.now, limit)
+            limit = visible_late_work.FILED if kind else visible_late_work.PAGE
+            view = await self.turns.look(
+                visible_late_work.read_late_page, user, search.asked, workdays, visit.now, limit
+            )
         if kind and view is not None:
             content = await self.turns.alone(
                 late_page.write_late_file, kind, view.items, view.head, visit.asked.language

@@ -14,8 +14,8 @@ from hub.formats.spool import Octets
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
 from hub.operations.accounts import sessions
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import RequestRefused
-from hub.web.page_paths import build_page_path
 
 #: Cookie names. With the prefix `__Host-` a browser accepts the cookie only over TLS, for this host and for every path,
 #: and no other host can set it.

@@ -5,11 +5,12 @@ from functools import partial
 
 import attrs
 
-from hub.console import access, layout
+from hub.console import access
 from hub.console.request import ConsoleRequest
 from hub.operations.accounts import sessions
 from hub.operations.accounts.sessions import ConsoleSession
 from hub.units.live import Live
+from hub.web import layout
 from hub.web.answers import ConsoleResponse
 
 

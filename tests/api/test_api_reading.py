@@ -12,8 +12,6 @@ from hub.api.replays import ApiReplayOrder
 from hub.api.table import OPERATIONS
 from hub.config import Partner
 from hub.console import access
-from hub.console.exchange import events_page, failures_page
-from hub.console.province import late_page
 from hub.console.replays import replay_pages
 from hub.domain.model import DeliveryState, Event, Fact, Problem, Receive
 from hub.edxml.sample import make_sample_packet
@@ -21,6 +19,7 @@ from hub.journal import events, facts
 from hub.language.languages import Language
 from hub.operations.messages import message_list
 from hub.operations.reports import reading
+from hub.operations.watching import visible_events, visible_failures, visible_late_work
 from hub.store import transactions
 from tests import pki
 from tests.api_callers import Program
@@ -263,7 +262,7 @@ def test_who_is_late_is_read_page_by_page_and_of_the_units_of_the_token(town, pr
         settle(tx)
     found, cursor = [], ""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(late_page.read_late_page, "__defaults__", (2,))
+        patch.setattr(visible_late_work.read_late_page, "__defaults__", (2,))
         while cursor is not None:
             assert program.get(f"/late?cursor={cursor}" if cursor else "/late").status == 200
             found += [(each["number"], each["state"], each["officer"]) for each in program.said["items"]]
@@ -285,9 +284,9 @@ def test_searches_take_the_same_parameters_as_the_pages():
     searched = [*message_list.CHOOSING]
     assert [each.name for each in CHOOSING] == searched
     assert by_name["listMessages"] == [*searched, "cursor", "after"]
-    assert by_name["listEvents"] == [*events_page.FIELDS, "cursor"]
-    assert by_name["listFailures"] == [*failures_page.FIELDS]
-    assert by_name["listOpenWork"] == [*late_page.FIELDS, "cursor"]
+    assert by_name["listEvents"] == [*visible_events.FIELDS, "cursor"]
+    assert by_name["listFailures"] == [*visible_failures.FIELDS]
+    assert by_name["listOpenWork"] == [*visible_late_work.FIELDS, "cursor"]
     order = [each.name for each in attrs.fields(ApiReplayOrder)]
     assert {name for name in replay_pages.FIELDS if name != "key"} == {*order} - {"start"}
 

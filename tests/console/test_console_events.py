@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from hub.console.exchange import events_page
 from hub.domain.model import Event
 from hub.journal import events
 from hub.operations.accounts.permissions import Role
+from hub.operations.watching import visible_events
 from hub.store import transactions
 from tests.console_town import Browser
 from tests.province import NOW
@@ -99,7 +99,7 @@ def test_what_is_no_page_is_not_found(op, before):
 
 
 def test_pages_lead_on_and_keep_the_search(op, monkeypatch):
-    monkeypatch.setattr(events_page, "PAGE", 1)
+    monkeypatch.setattr(visible_events, "PAGE", 1)
     seen = listed(op, "?partner=vpub")
     (more,) = [link for link in op.links() if "before=" in link and "lang=" not in link]
     assert "partner=vpub" in more

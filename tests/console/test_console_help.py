@@ -20,8 +20,8 @@ from hub.console.request import LANGUAGE
 from hub.domain.errors import SENTENCES, Unready
 from hub.language.languages import Language
 from hub.operations.accounts.permissions import Role
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import RequestRefused
-from hub.web.page_paths import build_page_path
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.pages import DOCS, anchors, sections
@@ -266,7 +266,7 @@ def test_each_page_leads_to_the_page_that_explains_it(town, op, language):
 
 def test_every_template_of_a_page_says_which_page_explains_it():
     """Those of the help itself lead to the list; that of a refusal is told by its code."""
-    for path in sorted((ROOT / "hub/console/templates").glob("*.jinja")):
+    for path in sorted((ROOT / "hub/web/templates").glob("*.jinja")):
         text = path.read_text("utf-8")
         if "extends" in text and not path.name.startswith(("help", "error")):
             for place in re.findall(r'"/help/([^"]+)"', re.findall(r"{% set help = (.*) %}", text)[0]):

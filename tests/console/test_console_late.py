@@ -126,7 +126,7 @@ def test_the_files_have_what_the_page_shows(late):
 
 
 def test_a_long_list_is_read_page_by_page(late, monkeypatch):
-    monkeypatch.setattr("hub.console.province.late_page.PAGE", 2)
+    monkeypatch.setattr("hub.operations.watching.visible_late_work.PAGE", 2)
     browser = visit(late)
     found, place = [], "/late"
     while place:

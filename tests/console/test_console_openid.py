@@ -16,7 +16,7 @@ from hub.config.values import ConsoleSettings
 from hub.console.request import SESSION
 from hub.console.sign_in import openid_client, openid_flow
 from hub.console.sign_in.openid_sign_in import FLOW
-from hub.operations.accounts import provider_accounts, second_factor
+from hub.operations.accounts import openid_metadata, provider_accounts, second_factor
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.provider_accounts import ProviderPerson
 from hub.operations.accounts.users import list_users
@@ -395,9 +395,9 @@ def test_signing_out_ends_the_session_and_leads_to_the_provider(town, site):
 )
 def test_a_discovery_document_that_leads_elsewhere_is_not_used(change):
     right = SsoSite.write_metadata()
-    assert openid_client.read_metadata(json.dumps(right).encode(), PROVIDER).token == f"{ISSUER}/token"
-    with pytest.raises(openid_client.ProviderDown):
-        openid_client.read_metadata(json.dumps(right | change).encode(), PROVIDER)
+    assert openid_metadata.read_metadata(json.dumps(right).encode(), PROVIDER).token == f"{ISSUER}/token"
+    with pytest.raises(openid_metadata.ProviderDown):
+        openid_metadata.read_metadata(json.dumps(right | change).encode(), PROVIDER)
 
 
 def test_a_host_that_the_operator_names_is_used_too():
@@ -439,4 +439,4 @@ def test_too_many_sign_ins_at_a_time_are_refused():
     assert [each.value.status for each in ends] == [503], "the others wait"
     silent.errback(ConnectionError("refused"))
     assert len(ends) == openid_client.ASKING + WAITING + 1
-    assert all(each.check(openid_client.ProviderDown) for each in ends[1:])
+    assert all(each.check(openid_metadata.ProviderDown) for each in ends[1:])

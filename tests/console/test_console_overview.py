@@ -6,9 +6,7 @@ from datetime import timedelta
 import pytest
 
 from hub import config
-from hub.console import layout
 from hub.console.exchange import overview_page
-from hub.console.exchange.alerts_page import ShownAlerts
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.journal import events, nodes
@@ -17,7 +15,9 @@ from hub.language.languages import Language
 from hub.monitoring import overview
 from hub.monitoring.overview import BoundedCount
 from hub.operations.accounts.permissions import Role
+from hub.operations.watching.visible_alerts import ShownAlerts
 from hub.store import transactions
+from hub.web import layout
 from tests import pki
 from tests.console_town import Browser
 from tests.journal.test_replay_plans import push

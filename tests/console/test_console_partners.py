@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.defer import fail as failed
 
 from hub.config import read_config
-from hub.console.layout import mark_code
 from hub.domain.errors import Mistake, Unready
 from hub.domain.ids import make_id
 from hub.domain.writer_budget import write_percent
@@ -30,6 +29,7 @@ from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
+from hub.web.layout import mark_code
 from tests import homes
 from tests.browsing import answer_from, chromium, window
 from tests.cli.test_cli_partner import KEPT, issue

@@ -420,7 +420,7 @@ def test_what_the_hub_keeps_as_a_word_is_shown_by_its_name(town, an):
 
 
 def test_a_page_has_no_text_but_by_its_id():
-    pages = sorted((ROOT / "hub/console/templates").glob("*.jinja"))
+    pages = sorted((ROOT / "hub/web/templates").glob("*.jinja"))
     assert pages
     for page in pages:
         text = re.sub(

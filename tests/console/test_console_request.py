@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.console import edge, layout
+from hub.console import edge
 from hub.console.request import sanitize_redirect
 from hub.language.languages import Language, choose_language
 from hub.language.sorting import fold_text
 from hub.operations.accounts import passwords
 from hub.operations.accounts.users import NameUnfit, normalise_user_name
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import RequestRefused
-from hub.web import answering
-from hub.web.page_paths import build_page_path
+from hub.web import answering, layout
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))

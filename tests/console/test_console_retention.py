@@ -7,7 +7,6 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hub.config.upkeep.retention import RetentionSettings
-from hub.console import layout
 from hub.console.keeping import retention_page
 from hub.keeping.retention import letting_go, parts
 from hub.keeping.retention.parts import PartEvent, PartState
@@ -15,6 +14,7 @@ from hub.language.languages import Language
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from hub.store.tables import archive, retention_part
+from hub.web import layout
 from tests.archive.test_given_up_files import give_up, interrupted
 from tests.archive.test_retention_run import announced, make_run, now_, prepared
 from tests.console.test_console_access import visit

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 
 import hub.console
-from hub.console import layout
 from hub.console.help_pages import LARGEST_PICTURE
 from hub.language.languages import Language
 from hub.operations.accounts import passwords
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
+from hub.web import layout
 from hub.web.answering import HEADERS
 from tests import databases
 from tests.browsing import REPLACE, Judge, Look, chromium, window

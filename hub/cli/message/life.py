@@ -166,13 +166,13 @@ def _stage(stage: "DeliveryStage") -> dict[str, Any]:
 
 
 def _write_time(at: "datetime") -> str:
-    from hub.console.layout import write_second
+    from hub.domain.written_times import write_second
 
     return write_second(at)
 
 
 def _write_duration(length: "timedelta") -> str:
-    from hub.console.layout import write_duration
+    from hub.domain.written_times import write_duration
 
     return write_duration(length, read_language())
 

@@ -111,7 +111,7 @@ def _trust(authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
 
 def try_providers(config: Config) -> tuple[list[Mistake], list[Mistake]]:
     """Return the OpenID providers whose documents do not serve, and those that could not be reached."""
-    from hub.console.sign_in.openid_client import ProviderDown, name_discovery, read_metadata
+    from hub.operations.accounts.openid_metadata import ProviderDown, name_discovery, read_metadata
     from hub.security.id_token import TokenRefused, read_signing_keys
 
     refused: list[Mistake] = []
@@ -134,7 +134,7 @@ def try_providers(config: Config) -> tuple[list[Mistake], list[Mistake]]:
 
 def _read_document(url: str, tls: ssl.SSLContext) -> bytes:
     """Return the document at *url*. Raises `ProviderDown` for another status than 200, and any error of the connection."""
-    from hub.console.sign_in.openid_client import LARGEST, ProviderDown
+    from hub.operations.accounts.openid_metadata import LARGEST, ProviderDown
     from hub.runtime.http_client import split_http_url
 
     server, target, _ = split_http_url(url)

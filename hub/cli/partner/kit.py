@@ -92,8 +92,8 @@ def _write_kit(
     letters: "Mapping[str, bytes] | None" = None,
 ) -> None:
     from hub.config.writing import write_atomically
-    from hub.console.layout import render_kit_page
     from hub.monitoring.integration.kit import make_kit
+    from hub.web.layout import render_kit_page
 
     kit = make_kit(facts, steps, datetime.now(UTC), render_kit_page, letters)
     try:

@@ -8,13 +8,12 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.exchange.alerts_page import ShownAlerts
 from hub.domain.model import DeliveryState, MessageState
 from hub.journal.event_index import NOBODY
 from hub.language.durations import describe_age
 from hub.monitoring.overview import MOST, BoundedCount, Overview, PartnerOverview
-from hub.operations.accounts.users import User
-from hub.web.page_paths import build_page_path
+from hub.operations.page_paths import build_page_path
+from hub.operations.watching.visible_alerts import ShownAlerts
 
 
 @attrs.frozen(kw_only=True)
@@ -23,14 +22,6 @@ class LinkedCount:
 
     count: BoundedCount
     place: str  #: the list of what it counts
-
-
-def limit_overview(found: Overview, user: User) -> Overview:
-    """Return the overview with the partners that *user* sees, and what is to be done at nodes only if that is all."""
-    partners = [each for each in found.partners if user.sees_partner(each.code)]
-    if user.visible_partners is None:
-        return attrs.evolve(found, partners=partners)
-    return attrs.evolve(found, partners=partners, restarts={}, awaited=BoundedCount())
 
 
 def arrange_overview(found: Overview, alerts: ShownAlerts, *, limited: bool = False) -> dict[str, object]:

@@ -51,6 +51,7 @@ from hub.monitoring.overview import PartnerOverview
 from hub.monitoring.partner_view import list_trusted_authorities, measure_partner
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.partners.partner_orders import (
     CERTIFICATE,
     SAY_WHY,
@@ -67,7 +68,6 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-from hub.web.page_paths import build_page_path
 
 #: Persons who may wait for a connection test; one is made at a time.
 TESTS = 3

@@ -18,10 +18,10 @@ from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import describe_authority
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.partners.partner_orders import CERTIFICATE, SAY_WHY, Flaw, OrderRefusal, OrderRefused
 from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.refusals import refuse_as_absent
-from hub.web.page_paths import build_page_path
 
 #: Characters of a field for URLs.
 _URLS = 2000

@@ -15,15 +15,15 @@ from hub.intake.what_if import JUDGING
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.partners import rule_trials
-from hub.operations.partners.rule_trials import MOST, RuleTrials, TrialOrder, TrialState, may_see_details
+from hub.operations.partners.rule_trials import MOST, RuleTrials, TrialOrder, TrialState, may_see_details, read_most
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import FieldUnfit, clean_field
 from hub.operations.replays.replay_orders import SEARCH
 from hub.store.group_commit import Journal
 from hub.units.live import Live
-from hub.web.page_paths import build_page_path
 
 #: The values that a key of the policy may have; an empty one is not tried.
 POLICY: Mapping[str, tuple[str, ...]] = {
@@ -137,12 +137,3 @@ class WhatIfPages:
             "most": rule_trials.SHOWN,
         }
         return WhatIfPage("what_if_trial", said)
-
-
-def read_most(text: str) -> int:
-    """Return the number of messages to judge. Raises `FieldUnfit`."""
-    if not text.strip():
-        return MOST
-    if not text.strip().isdecimal() or not 0 < int(text.strip()[:10]) <= MOST:
-        raise FieldUnfit(phrase("The number of messages must be a whole number from 1 to {most}.", most=MOST))
-    return int(text)

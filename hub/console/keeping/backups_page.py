@@ -24,11 +24,11 @@ from hub.keeping.backups.witness import WitnessSize
 from hub.keeping.eras import Era
 from hub.language.phrases import Phrase
 from hub.language.system_errors import name_system_error
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
-from hub.web.page_paths import build_page_path
 
 #: Backups on one page, and eras that are shown.
 PAGE, MOST_ERAS = 50, 20

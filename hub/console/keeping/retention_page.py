@@ -23,11 +23,11 @@ from hub.keeping.retention import disk_budget, parts
 from hub.keeping.retention.disk_budget import BudgetStanding
 from hub.keeping.retention.parts import RetentionPart
 from hub.monitoring.hub_alerts.conditions import RETENTION_LATE
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
-from hub.web.page_paths import build_page_path
 
 #: Open parts, and ended ones on one page.
 OPEN, PAGE = 200, 50

@@ -15,7 +15,6 @@ from datetime import date, datetime
 import attrs
 
 from hub.console import help_pages
-from hub.console.messages.message_views import MessageViews, group_reasons
 from hub.console.visit import PageFrame, Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
@@ -24,6 +23,7 @@ from hub.domain.sanitize import replace_controls
 from hub.journal import search
 from hub.operations.messages import message_list, saved_searches
 from hub.operations.messages.saved_searches import SavedSearch
+from hub.operations.messages.shown_reasons import group_reasons
 from hub.operations.messages.visible_messages import ShownCall, may_see_refused
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading
@@ -31,6 +31,7 @@ from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
+from hub.web.message_views import MessageViews
 
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 

@@ -20,11 +20,11 @@ from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRe
 from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
-from hub.web.page_paths import build_page_path
 
 #: The piece of the address of the form for a new account. No account has this name.
 NEW = "_new"

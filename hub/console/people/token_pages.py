@@ -19,10 +19,10 @@ from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
-from hub.web.page_paths import build_page_path
 
 #: A token that ends within this time is marked.
 _SOON = timedelta(days=14)

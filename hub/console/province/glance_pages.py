@@ -13,13 +13,13 @@ from typing import Any
 import attrs
 from markupsafe import Markup
 
-from hub.console import layout
 from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.journal import facts
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading
 from hub.operations.reports.glance_reading import KINDS, GlanceReader
@@ -30,8 +30,8 @@ from hub.report.output import svg
 from hub.report.output.spike_lines import describe_spike
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web import layout
 from hub.web.answers import ConsoleResponse
-from hub.web.page_paths import build_page_path
 from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 

@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 
-from hub.console import help_pages, layout
+from hub.console import help_pages
 from hub.console.request import ConsoleRequest
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
@@ -29,6 +29,7 @@ from hub.language.catalogues import translate
 from hub.operations import refusals
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading, standing
 from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
@@ -50,9 +51,8 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-from hub.web import signing_tool
+from hub.web import layout, signing_tool
 from hub.web.answers import ConsoleResponse
-from hub.web.page_paths import build_page_path
 from hub.workload import closing, declarations, submission
 from hub.workload.revisions import EarlyStep
 from hub.workload.unit_report import RowChoice

@@ -21,51 +21,42 @@ import attrs
 from hub.console.request import ConsoleRequest
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Problem, ReportState, UnitKind, UnitLevel
+from hub.domain.model import Problem, UnitKind, UnitLevel
 from hub.domain.sanitize import replace_controls
-from hub.journal import blobs, unit_registry
+from hub.journal import blobs
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, verbatim
-from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent, refuse_signing
 from hub.operations.reports import reading, standing
 from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
+from hub.operations.reports.visible_round import (
+    MOST,
+    PAGE,
+    STEPS,
+    RoundSearch,
+    read_round_search,
+    read_visible_choice,
+    read_visible_round,
+)
 from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
-from hub.report.form.form import FormMissing
-from hub.report.form.period import PeriodUnreadable, find_month_containing, parse_period
+from hub.report.form.period import find_month_containing
 from hub.store.group_commit import Journal
-from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
-from hub.web.page_paths import build_page_path
 from hub.workload import closing, submission
-from hub.workload.many import reminders, report_round, round_plan, signed_batch
+from hub.workload.many import reminders, round_plan, signed_batch
 from hub.workload.many.reminders import PlannedReminder
-from hub.workload.many.report_round import DeclarationStanding, ReportRound, RoundFilter, UnitStanding
+from hub.workload.many.report_round import DeclarationStanding, ReportRound, UnitStanding
 from hub.workload.many.round_plan import RoundDeed
 from hub.workload.many.signed_batch import BatchFile
-from hub.workload.revisions import EarlyStep
 
-#: Units on one page; files taken in, and given out, at once.
-PAGE, MOST = 200, 200
 #: Ending of the address of the files to sign.
 GIVEN = ".zip"
-#: The steps in the order of a report's life.
-STEPS = (*EarlyStep, *(each for each in ReportState if each is not ReportState.OPEN))
 _DEFAULT_FORM = "edoc"
-_LONGEST = 60
-
-
-@attrs.frozen(kw_only=True)
-class RoundSearch:
-    """What the address of the page asks for."""
-
-    typed: Mapping[str, str]  #: the fields, with what was typed into each
-    wanted: RoundFilter
-    first: int = 0  #: place of the first unit on the page
 
 
 @attrs.frozen(kw_only=True)
@@ -75,55 +66,6 @@ class TakenFile:
     name: str
     unit: str = ""
     wrong: Sequence[Phrase] = ()  #: why it was refused; empty if it was accepted
-
-
-def read_round_search(query: Mapping[str, str]) -> RoundSearch:
-    """Return what *query*, the query of the address, asks for. Unknown words choose nothing."""
-    fields = ("below", "level", "kind", "step", "declared")
-    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in fields}
-
-    def one(name: str) -> frozenset[str]:
-        return frozenset({typed[name]}) if typed[name] else frozenset()
-
-    place = query.get("from", "")
-    return RoundSearch(
-        typed=typed,
-        wanted=RoundFilter(
-            below=typed["below"],
-            levels=one("level"),
-            kinds=one("kind"),
-            steps=one("step"),
-            declared=one("declared"),
-        ),
-        first=int(place) if place.isascii() and place.isdigit() and len(place) < 7 else 0,
-    )
-
-
-def read_visible_round(tx: Transaction, user: User, book: Book, form: str, period: str, now: datetime) -> ReportRound:
-    """Return the round of the units that *user* sees. Raises `RequestRefused` if there is no such form or period."""
-    try:
-        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
-        if span.text != period:
-            raise refuse_as_absent()
-        return report_round.read_report_round(tx, book, form, period, now, users.read_visible_units(tx, user))
-    except (PeriodUnreadable, FormMissing):
-        raise refuse_as_absent() from None
-
-
-def resolve_below(tx: Transaction, search: RoundSearch, found: ReportRound) -> RoundSearch:
-    """Return *search* with the registry's code of the unit below which it looks."""
-    if not search.wanted.below:
-        return search
-    code = unit_registry.resolve_unit_code(tx, search.wanted.below, found.period.last)
-    return attrs.evolve(search, wanted=attrs.evolve(search.wanted, below=code))
-
-
-def read_visible_choice(
-    tx: Transaction, user: User, book: Book, form: str, period: str, now: datetime, search: RoundSearch
-) -> tuple[ReportRound, ReportRound]:
-    """Return the round that *user* sees, and with the units that *search* chooses. Raises `RequestRefused`."""
-    found = read_visible_round(tx, user, book, form, period, now)
-    return found, resolve_below(tx, search, found).wanted.choose(found)
 
 
 @attrs.frozen(kw_only=True)

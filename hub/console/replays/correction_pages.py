@@ -10,7 +10,6 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.messages.message_views import compare_packets
 from hub.console.request import ConsoleRequest
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
@@ -26,11 +25,12 @@ from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays.order_fields import REASON, FieldUnfit, clean_field, read_reason, sees_original
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
-from hub.web.page_paths import build_page_path
+from hub.web.message_views import compare_packets
 
 #: Maximum characters of the key of an order; the form has the same limit.
 _KEY = 200

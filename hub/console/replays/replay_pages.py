@@ -29,17 +29,15 @@ from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import REASON, FieldUnfit
-from hub.operations.replays.replay_orders import LONGEST, SEARCH, STEPS, may_press
+from hub.operations.replays.replay_orders import ITEMS, LONGEST, PLANS, SEARCH, STEPS, may_press
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
-from hub.web.page_paths import build_page_path
 
-#: Plans, and deliveries of a plan, on one page.
-PLANS, ITEMS = 50, 100
 #: Addresses that are no plan's.
 _NO_PLANS = frozenset({"new", "correct"})
 #: States of a queued delivery that the hub will change by itself.

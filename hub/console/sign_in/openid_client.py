@@ -7,7 +7,7 @@ is not asked for ten seconds.
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
@@ -21,6 +21,13 @@ from hub.config.openid import OpenIdProvider
 from hub.console.sign_in.openid_flow import OpenIdFlow
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import RevocationRule
+from hub.operations.accounts.openid_metadata import (
+    LARGEST,
+    ProviderDown,
+    ProviderMetadata,
+    name_discovery,
+    read_metadata,
+)
 from hub.operations.turns import queue_turn
 from hub.runtime import http_client
 from hub.runtime.http_answer import CompleteAnswer
@@ -36,8 +43,6 @@ T = TypeVar("T")
 
 #: Seconds within which one answer must be complete.
 PATIENCE = 8.0
-#: Maximum octets of an answer.
-LARGEST = 256 * 1024
 #: How long the discovery document and the keys are used.
 KEPT = timedelta(hours=1)
 #: The keys are not read again for an unknown key before this time has passed.
@@ -46,7 +51,6 @@ KEYS_REST = timedelta(minutes=1)
 REST = timedelta(seconds=10)
 #: Sign-ins at a time that ask one provider. As many as `turns.WAITING` more may wait; others get status 503.
 ASKING = 8
-_DISCOVERY = "/.well-known/openid-configuration"
 
 #: Sends a request and returns the answer: method, URL, header fields, body. Raises any error of the connection.
 Fetch = Callable[[str, str, Sequence[tuple[str, str]], bytes], Awaitable[CompleteAnswer]]
@@ -54,72 +58,8 @@ Fetch = Callable[[str, str, Sequence[tuple[str, str]], bytes], Awaitable[Complet
 MakeFetch = Callable[[OpenIdProvider], Fetch]
 
 
-class ProviderDown(Exception):
-    """The provider does not answer, or not as OpenID Connect says. The text says why, for the log and `check`."""
-
-
 class CodeRefused(Exception):
     """The provider does not give a token for the code."""
-
-
-@attrs.frozen(kw_only=True)
-class ProviderMetadata:
-    """What the hub uses of a discovery document (OpenID Connect Discovery 1.0, section 3)."""
-
-    authorization: str
-    token: str
-    keys: str
-    end_session: str | None  #: RP-initiated logout; None: there is none
-    secret_in_body: bool  #: whether the secret goes into the body of a request, and not into its header
-    names_issuer: bool  #: whether each answer in the browser names the issuer (RFC 9207)
-
-
-def name_discovery(issuer: str) -> str:
-    """Return the URL of the discovery document."""
-    return issuer.rstrip("/") + _DISCOVERY
-
-
-def read_metadata(octets: bytes, provider: OpenIdProvider) -> ProviderMetadata:
-    """Return what a discovery document says. Raises `ProviderDown` if it does not serve."""
-    try:
-        said = id_token.read_json_object(octets)
-    except ValueError as error:
-        raise ProviderDown(f"the discovery document is not JSON: {error}") from None
-    if said.get("issuer") != provider.issuer:
-        raise ProviderDown(f"the discovery document is of the issuer {str(said.get('issuer'))[:200]!r}")
-    places = {}
-    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"):
-        place = said.get(name)
-        if place is None and name == "end_session_endpoint":
-            continue
-        if not isinstance(place, str) or not provider.allows(place):
-            raise ProviderDown(f"{name} is {str(place)[:200]!r}, not https on the issuer's host or one of `hosts`")
-        places[name] = place
-    if "code" not in _texts(said, "response_types_supported", "code"):
-        raise ProviderDown("it does not offer the response type code")
-    if (
-        not set(_texts(said, "id_token_signing_alg_values_supported", *id_token.ALGORITHMS))
-        & id_token.ALGORITHMS.keys()
-    ):
-        raise ProviderDown(f"it signs ID tokens by none of {', '.join(id_token.ALGORITHMS)}")
-    if "S256" not in _texts(said, "code_challenge_methods_supported", "S256"):
-        raise ProviderDown("it does not offer PKCE with S256")
-    ways = _texts(said, "token_endpoint_auth_methods_supported", "client_secret_basic")
-    if not {"client_secret_basic", "client_secret_post"} & set(ways):
-        raise ProviderDown("its token endpoint takes neither client_secret_basic nor client_secret_post")
-    return ProviderMetadata(
-        authorization=places["authorization_endpoint"],
-        token=places["token_endpoint"],
-        keys=places["jwks_uri"],
-        end_session=places.get("end_session_endpoint"),
-        secret_in_body="client_secret_basic" not in ways,
-        names_issuer=said.get("authorization_response_iss_parameter_supported") is True,
-    )
-
-
-def _texts(said: Mapping[str, Any], name: str, *default: str) -> Sequence[str]:
-    found = said.get(name)
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else default
 
 
 @attrs.define(eq=False)

@@ -16,13 +16,14 @@ from hub.config.openid import OpenIdProvider
 from hub.console import request as given
 from hub.console.request import ConsoleRequest
 from hub.console.sign_in import openid_flow
-from hub.console.sign_in.openid_client import CodeRefused, OpenIdClients, ProviderDown
+from hub.console.sign_in.openid_client import CodeRefused, OpenIdClients
 from hub.console.sign_in.openid_flow import OpenIdFlow
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
 from hub.operations import refusals
 from hub.operations.accounts import sessions
+from hub.operations.accounts.openid_metadata import ProviderDown
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.provider_accounts import ProviderPerson
 from hub.operations.accounts.refusals import SignInRefusal

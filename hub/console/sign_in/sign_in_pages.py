@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import attrs
 import structlog
 
-from hub.console import layout
 from hub.console import request as given
 from hub.console.request import BEGINNING, SESSION, ConsoleRequest, require_form_proof, write_set_cookie
 from hub.console.sign_in import openid_flow
@@ -35,13 +34,14 @@ from hub.operations.accounts.accounts import list_code_roles
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.sessions import AccountLocked, CodeMissing, CodeWait, ConsoleSession, Entered
 from hub.operations.accounts.users import User
+from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web import layout
 from hub.web.answers import ConsoleResponse
-from hub.web.page_paths import build_page_path
 
 log = structlog.get_logger()
 

@@ -378,3 +378,12 @@ def _count_form(
         if len(cells) == SHOWN:
             break
     return cells
+
+
+def read_most(text: str) -> int:
+    """Return the number of messages to judge. Raises `FieldUnfit`."""
+    if not text.strip():
+        return MOST
+    if not text.strip().isdecimal() or not 0 < int(text.strip()[:10]) <= MOST:
+        raise FieldUnfit(phrase("The number of messages must be a whole number from 1 to {most}.", most=MOST))
+    return int(text)

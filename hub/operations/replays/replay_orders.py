@@ -29,6 +29,8 @@ from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
+#: Plans, and deliveries of a plan, on one page.
+PLANS, ITEMS = 50, 100
 #: Maximum characters of a field; the forms have the same limits.
 LONGEST = 200
 #: Fields that choose messages, as in the address of a search.

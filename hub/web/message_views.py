@@ -5,10 +5,9 @@ records who opened what. Contains no HTTP and no
 SQL.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import closing
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,24 +15,19 @@ import attrs
 from cryptography import x509
 
 from hub.config import Config, Partner
-from hub.domain.errors import find_error_sentence
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Detail, ElementPlace, Fact, Problem
 from hub.edxml import readable
 from hub.formats.line_difference import LineDifference, compare_lines
 from hub.journal import blobs
 from hub.journal.queue import exchanges
 from hub.keeping.archive import opening
 from hub.keeping.archive.catalogue import ArchiveAbsent
-from hub.language.phrases import Phrase, SaidText
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
+from hub.operations.messages.shown_reasons import FINDINGS, group_reasons, list_cells
 from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
 from hub.operations.refusals import refuse_as_absent
-from hub.report.counting.counting import list_flow_columns
 from hub.report.form.book import Book
-from hub.report.form.form import Column, Form
-from hub.report.form.period import find_month_containing
 from hub.security.certificates import hash_certificate
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -42,10 +36,6 @@ from hub.web.answers import ConsoleResponse
 
 T = TypeVar("T")
 
-#: Cells of reports that are named for one fact.
-CELLS = 8
-#: Findings that are shown in a packet.
-FINDINGS = 200
 
 #: Runs a heavy computation when its turn comes.
 Alone = Callable[..., Awaitable[object]]
@@ -62,49 +52,6 @@ class ShownCertificate:
     issuer: str = ""
     since: datetime | None = None
     until: datetime | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ReportCell:
-    """A cell of a monthly report in which a fact is counted."""
-
-    form: Form
-    column: Column
-    period: str
-    unit: str
-
-
-#: Mistakes of one refusal that are shown at once; the others are folded.
-UNFOLDED = 20
-
-
-@attrs.frozen(kw_only=True)
-class ShownReason:
-    """One reason of a refusal."""
-
-    code: str
-    sentence: Phrase | None  #: what the caller was told; None: the code is not known any more
-    detail: Detail
-    place: ElementPlace | None  #: None: the detail says it, if there is one
-
-    @property
-    def wrong(self) -> Detail:
-        """What is wrong at the place: the detail without what names the place."""
-        if self.place is None or not isinstance(self.detail, SaidText):
-            return self.detail
-        said = (each.partition(": ")[2] for each in (self.detail.english, self.detail.vietnamese))
-        return SaidText(*said)
-
-
-@attrs.frozen(kw_only=True)
-class ReasonGroup:
-    """Reasons that stand together and have one code."""
-
-    code: str
-    sentence: Phrase | None
-    mistakes: Sequence[ShownReason]  #: those with a place, in a table
-    folded: Sequence[ShownReason]  #: those of them that are shown on demand
-    others: Sequence[ShownReason]
 
 
 @attrs.define(eq=False)
@@ -306,39 +253,6 @@ def compare_packets(first: bytes, second: bytes) -> LineDifference:
     return compare_lines(readable.write_packet_lines(first), readable.write_packet_lines(second))
 
 
-def list_reasons(problems: Iterable[Problem]) -> list[ShownReason]:
-    """Return the reasons of a refusal with the sentence of each that the caller got."""
-    return [
-        ShownReason(code=each.code, sentence=_find_sentence(each.code), detail=each.detail, place=each.place)
-        for each in problems
-    ]
-
-
-def group_reasons(problems: Iterable[Problem]) -> list[ReasonGroup]:
-    """Return the reasons of a refusal, those that follow one another and have one code together."""
-    found = []
-    for code, reasons in groupby(list_reasons(problems), lambda each: each.code):
-        some = list(reasons)
-        placed = [each for each in some if each.place is not None]
-        found.append(
-            ReasonGroup(
-                code=code,
-                sentence=some[0].sentence,
-                mistakes=placed[:UNFOLDED],
-                folded=placed[UNFOLDED:],
-                others=[each for each in some if each.place is None and each.detail],
-            )
-        )
-    return found
-
-
-def _find_sentence(code: str) -> Phrase | None:
-    try:
-        return find_error_sentence(code)
-    except KeyError:
-        return None
-
-
 def find_certificate(partner: Partner | None, fingerprint: str) -> ShownCertificate | None:
     """Return the certificate of *partner* with this *fingerprint*; without its names if it is not configured any more."""
     if not fingerprint:
@@ -363,45 +277,3 @@ def _describe(config: Config) -> ShownCertificate | None:
     """Return the certificate with which the hub seals receipts now."""
     certificate = getattr(config.identity, "certificate", None)
     return None if certificate is None else _certificate(certificate)
-
-
-def list_cells(event: Mapping[str, object], book: Book, seen: frozenset[str] | None) -> list[ReportCell]:
-    """Return the cells of monthly reports that count the fact of *event*, if its unit is *seen* (None: all are).
-
-    They are those of columns that count the facts of a period.
-    A fact that was recorded after its month was closed may stand in the next one.
-    """
-    fact = read_told_fact(event)
-    if fact is None or (seen is not None and fact.unit not in seen):
-        return []
-    found = []
-    for form in book.forms:
-        if form.service != fact.service:
-            continue
-        month = find_month_containing(fact.at, book.cuts)
-        if not ((form.since is None or form.since <= month.last) and (form.until is None or month.last < form.until)):
-            continue
-        found += [
-            ReportCell(form=form, column=column, period=month.text, unit=fact.unit)
-            for column in list_flow_columns(form, fact)
-        ]
-    return found[:CELLS]
-
-
-def read_told_fact(event: Mapping[str, object]) -> Fact | None:
-    """Return the fact that the event `fact-recorded` states; None if it is not one."""
-    said = {name: event[name] for name in ("unit", "service", "key", "milestone") if isinstance(event.get(name), str)}
-    attributes = event.get("attributes") or {}
-    if len(said) < 4 or not isinstance(attributes, Mapping):
-        return None
-    return Fact(
-        **said,  # type: ignore[arg-type]
-        at=datetime.fromisoformat(str(event["at"])),
-        message=str(event.get("message") or ""),
-        counterpart=str(event.get("counterpart") or ""),
-        outside=bool(event.get("outside")),
-        document_type=str(event.get("document_type") or ""),
-        paper=bool(event.get("paper")),
-        signature=str(event.get("signature") or "unsigned"),
-        attributes=tuple(sorted((str(key), str(value)) for key, value in attributes.items())),
-    )

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,18 +16,19 @@ import jinja2
 from markupsafe import Markup, escape
 
 from hub.domain.errors import explain_refusal
-from hub.domain.local_time import HANOI, localise_instant
+from hub.domain.local_time import localise_instant
+from hub.domain.written_times import write_duration, write_second
 from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.fields import choose_detail, find_field_term, name_field
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
+from hub.operations.page_paths import build_page_path
 from hub.report.counting.counting import Report
 from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
 from hub.report.output.charts import make_plots
 from hub.services.defined import DefinedService
-from hub.web.page_paths import build_page_path
 
 _FOLDER = Path(__file__).parent / "templates"
 #: Problems that are named where an event is on a few lines.
@@ -69,41 +70,12 @@ def render_charts(
     return [Markup(svg.draw_plot(plot, language, f"chart-{place}")) for place, plot in enumerate(drawn, 1)]  # noqa: S704 - it is ours, and escapes
 
 
-def write_second(value: datetime | str) -> str:
-    """Write an instant as dd/MM/yyyy HH:mm:ss in Hà Nội."""
-    instant = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return f"{instant.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
-
-
 def write_size(octets: int, language: Language) -> str:
     """Write a number of octets in TB, GB, MB, kB or byte."""
     for unit, step in (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
         if octets >= step:
             return f"{words.write_number(Decimal(octets / step).quantize(Decimal('0.1')), language)} {unit}"
     return translate(phrases("{count} byte", "{count} bytes", count=octets), language)
-
-
-def write_duration(length: timedelta | float | None, language: Language) -> str:
-    """Write a duration (a number: in milliseconds) in its largest units; "–" for None."""
-    if length is None:
-        return "–"
-    milliseconds = length if isinstance(length, int | float) else length / timedelta(milliseconds=1)
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms"
-    seconds = milliseconds / 1000
-    if seconds < 60:
-        text = f"{seconds:.1f}"
-        return f"{text if language == 'en' else text.replace('.', ',')} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    minute = translate(phrase("min"), language)
-    if days:
-        written = translate(phrases("{count} day", "{count} days", count=days), language)
-        return f"{written} {hours} h" if hours else written
-    if hours:
-        return f"{hours} h" + (f" {minutes} {minute}" if minutes else "")
-    return f"{minutes} {minute}" + (f" {rest} s" if rest else "")
 
 
 def gloss_name(word: str, language: Language, scope: str) -> str:

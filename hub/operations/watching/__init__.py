@@ -1,0 +1,1 @@
+"""What operators watch: alerts, events, failures, the overview, and work that is late."""
