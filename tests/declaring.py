@@ -7,7 +7,7 @@ from typing import Any
 import openpyxl
 from lxml import etree
 
-from hub.report.signed.declaring import Declaration, DeclaredCell, build_declaration_element
+from hub.report.counting.declaring import Declaration, DeclaredCell, build_declaration_element
 
 Cells = Mapping[tuple[str, str], Any]  #: (unit, column) -> figure; the empty unit is the total
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from hub.demo.partners.notebook import read_notebook
+from hub.demo.protocol.notebook import read_notebook
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
 from tests import warm
 from tests.waiting import PATIENCE

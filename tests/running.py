@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hub.cli.documents_client import DocumentsClient
 from hub.config.database import parse_database_url
-from hub.demo.partners.letterbox import Letterbox, Shelf, make_server_context
-from hub.demo.partners.notebook import Notebook, read_notebook
+from hub.demo.protocol.letterbox import Letterbox, Shelf, make_server_context
+from hub.demo.protocol.notebook import Notebook, read_notebook
 from hub.demo.protocol.signing import PartnerIdentity
 from hub.journal import unit_registry
 from hub.node.init_province import SQLITE, make_sample_units

@@ -48,7 +48,7 @@ WANTED = (
     "hub.node.hub",
     "hub.cli.setup.init",
     "hub.cli.setup.check",
-    "hub.cli.messages",
+    "hub.cli.message.messages",
     "hub.cli.db.db",
     "hub.cli.report.report",
     "hub.cli.units.units",

@@ -21,8 +21,8 @@ from hub.domain.sanitize import replace_controls
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.reports import reading
-from hub.report.signed.declared_workbook import read_declared_workbook
-from hub.report.signed.declaring import Declaration, DeclaredCell
+from hub.report.counting.declaring import Declaration, DeclaredCell
+from hub.report.workbooks.declared_workbook import read_declared_workbook
 from hub.report.workbooks.mistakes import Misfilled
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse

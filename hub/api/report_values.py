@@ -10,10 +10,10 @@ from hub.api.schemas import LONG
 from hub.domain.model import ReportState
 from hub.language.phrases import phrase
 from hub.operations.reports.standing import ReportStanding
+from hub.report.counting.declaring import DeclaredCell
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell
-from hub.report.output.words import make_json_number
-from hub.report.signed.declaring import DeclaredCell
 from hub.report.signed.minutes import CorrectionMinutes
+from hub.report.words import make_json_number
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.many.report_round import ReportRound, UnitStanding
 from hub.workload.revisions import Revision, RevisionSignature, SignatureStamp

@@ -20,14 +20,13 @@ from hub.domain.errors import Rejected
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
 from hub.language.phrases import phrase
-from hub.report.counting import deriving, lines
+from hub.report.counting import declaring, deriving, lines
 from hub.report.counting.counting import Report
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
 from hub.report.form.form import FACTLESS, Column, ColumnKind, Form
-from hub.report.signed import declaring
 from hub.report.signed.manifest import (  # fmt: skip
     BASES,
     COLUMNS,

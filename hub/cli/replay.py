@@ -13,7 +13,7 @@ import attrs
 import click
 
 from hub.cli import person
-from hub.cli.messages import add_filter_options, build_message_filter
+from hub.cli.message.messages import add_filter_options, build_message_filter
 from hub.cli.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, WholeNumber, command, pass_screen, say, say_count, t
 

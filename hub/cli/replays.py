@@ -8,7 +8,7 @@ import attrs
 import click
 
 from hub.cli import person
-from hub.cli.messages import DELIVERY_STATES
+from hub.cli.message.messages import DELIVERY_STATES
 from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,

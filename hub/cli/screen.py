@@ -61,7 +61,7 @@ def say_count(number: int) -> str:
     """Return a number of things as it is written in the user's language: `12.345`, in English `12,345`."""
     if abs(number) < 1000:  # such a number reads the same everywhere, and the signs of a language take time to load
         return str(number)
-    from hub.report.output.words import write_number
+    from hub.report.words import write_number
 
     return write_number(number, read_language())
 

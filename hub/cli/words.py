@@ -86,6 +86,6 @@ def _change(value: object) -> str:
 
 def say_figure(value: int | Decimal) -> str:
     """Return a number of a report as it is written in the user's language."""
-    from hub.report.output.words import write_number
+    from hub.report.words import write_number
 
     return write_number(value, read_language())

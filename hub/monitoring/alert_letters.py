@@ -20,7 +20,7 @@ from hub.language.phrases import Phrase, phrase, phrases
 from hub.language.terms import name_word
 from hub.report.counting.open_work import ListedWork, OpenWork
 from hub.report.form.workdays import Workdays
-from hub.report.output.words import write_day, write_moment
+from hub.report.words import write_day, write_moment
 
 #: Things that one mail lists. It counts the others.
 LISTED = 200

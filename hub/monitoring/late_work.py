@@ -18,8 +18,8 @@ from hub.language.sorting import make_code_sort_key
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.open_work import ListedWork, WorkCount, WorkState
 from hub.report.form.workdays import Workdays
-from hub.report.output.words import write_day
 from hub.report.output.work_list import WorkListHead
+from hub.report.words import write_day
 from hub.store.transactions import Transaction
 
 #: Working days ahead unless a reader asks for others, and the most that may be asked for.

@@ -12,7 +12,7 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
 from hub.formats.models.xsd_model import ModelValue, SchemaModel
 from hub.language.phrases import Phrase, phrase, verbatim
-from hub.report.signed import declaring
+from hub.report.counting import declaring
 from hub.services import list_services, reports
 from hub.soap import documents_requests, wsdl
 from hub.soap.wsdl_operations import OfferedService, find_disagreements

@@ -1185,7 +1185,7 @@ lost_receipt = sa.Table(
 )
 sa.Index("ix_lost_receipt_partner", lost_receipt.c.partner, lost_receipt.c.id)
 
-#: Searches that users of the console saved (hub/operations/messages/saved_searches.py).
+#: Searches that users of the console saved (hub/operations/accounts/saved_searches.py).
 saved_search = sa.Table(
     "saved_search",
     metadata,

@@ -21,15 +21,14 @@ from hub.domain.model import HUB, Event, Message, MessageState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.decisions import RecordedMessage
-from hub.report.counting import reconciling
+from hub.report.counting import declaring, reconciling
 from hub.report.counting.declared import MOST_REMARKS, NO_REMARKS, DeclaredFigure, Remark, Remarks
+from hub.report.counting.declaring import Declaration
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import Period
-from hub.report.signed import declaring
 from hub.report.signed.declared_figures import NewestDeclaration, choose_declared_figures
-from hub.report.signed.declaring import Declaration
 from hub.services import Service, reports
 from hub.store import transactions
 from hub.store.tables import SEARCHED

@@ -18,12 +18,12 @@ from hub.formats import xsd_types
 from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.records_endpoint import QueryCall as Call
 from hub.journal import blobs
+from hub.report.counting.declaring import NAMESPACE, Figure, write_figure
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell, Reconciliation
 from hub.report.form.book import Book, read_book
 from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Cuts, Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.signed import sealed
-from hub.report.signed.declaring import NAMESPACE, Figure, write_figure
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security.certificates import Signer
 from hub.soap.envelope import build_element

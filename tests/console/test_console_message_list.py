@@ -13,9 +13,9 @@ import pytest
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem
 from hub.journal import events
-from hub.operations.accounts import users
+from hub.operations.accounts import saved_searches, users
 from hub.operations.accounts.permissions import Role
-from hub.operations.messages import message_list, saved_searches
+from hub.operations.messages import message_list
 from hub.operations.messages.message_list import COUNTED, PAGE
 from hub.services.lookups import operations
 from hub.store import transactions

@@ -6,7 +6,7 @@ from typing import Any, cast
 from hub.domain.errors import Rejected
 from hub.intake import admission
 from hub.intake.records_endpoint import RecordCall, RecordsEndpoint
-from hub.report.signed import declaring
+from hub.report.counting import declaring
 from hub.soap import wsdl
 from tests.costs import filling, stage
 from tests.pki import NOW

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from hub.demo.partners.notebook import hash_content
+from hub.demo.protocol.notebook import hash_content
 from hub.demo.protocol.signing import PartnerIdentity, seal_packet
 from hub.demo.tally.recount import Planted, Statements, recount_day
 from tests import pki

@@ -27,7 +27,7 @@ from hub.lookup.endpoint import LookupsEndpoint
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.report.signed.declaring import build_declaration_element as declared
+from hub.report.counting.declaring import build_declaration_element as declared
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.services.lookups.operations import OPERATIONS

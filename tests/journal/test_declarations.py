@@ -22,10 +22,10 @@ from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, events, facts, messages, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
+from hub.report.counting import declaring
 from hub.report.counting.reconciling import CellEvidence
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.report.signed import declaring
 from hub.runtime.thread_pool import run_at_once
 from hub.soap.envelope import build_element
 from hub.store import transactions

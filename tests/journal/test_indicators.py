@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hub.language.languages import Language
 from hub.report.form.form import Indicator, Measured, Wording
-from hub.report.output.words import write_notes
+from hub.report.words import write_notes
 from hub.store import transactions
 from hub.store.tables import event
 from hub.workload import unit_report

@@ -12,8 +12,8 @@ from pypdf import PdfReader
 from hub.journal import unit_registry
 from hub.language.languages import Language
 from hub.report.form.book import read_shipped_book
-from hub.report.output import formats, outputs
-from hub.report.signed import sealed, validating
+from hub.report.output import formats, outputs, validating
+from hub.report.signed import sealed
 from hub.workload import declarations, unit_report
 from tests.declaring import declaration
 from tests.journal.test_declarations import take

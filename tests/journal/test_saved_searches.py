@@ -1,7 +1,7 @@
 """Searches that users saved, on each database."""
 
-from hub.operations.messages import saved_searches
-from hub.operations.messages.saved_searches import SavedSearch
+from hub.operations.accounts import saved_searches
+from hub.operations.accounts.saved_searches import SavedSearch
 from tests.province import NOW
 
 

@@ -14,13 +14,13 @@ from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Fact
 from hub.journal import unit_registry
 from hub.language.languages import Language
+from hub.report.counting.declaring import split_declaration
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.folder import FOLDER, read_form_folder
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_html_report, write_json_report
-from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
-from hub.report.signed.declaring import split_declaration
-from hub.report.signed.template_workbook import write_template_workbook
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.report.workbooks.template_workbook import write_template_workbook
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, unit_report
 from tests.declaring import declaration, filled, octets

@@ -20,8 +20,8 @@ from hub.language.languages import Language
 from hub.report.counting.marks import SilenceKind
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.report.output import closing_lines, formats
-from hub.report.signed import sealed, validating
+from hub.report.output import closing_lines, formats, validating
+from hub.report.signed import sealed
 from hub.store import tables
 from hub.store.transactions import Transaction
 from hub.workload import closing, revisions, silences, submission, unit_report

@@ -47,7 +47,7 @@ from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 from hub.report.output import outputs, pdf, svg, workbook
 from hub.report.output.charts import list_chart_periods, make_plots
-from hub.report.signed.template_workbook import write_template_workbook
+from hub.report.workbooks.template_workbook import write_template_workbook
 from hub.runtime.thread_pool import run_at_once
 from hub.services.incidents import Incident, notice
 from hub.soap import envelope

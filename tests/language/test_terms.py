@@ -49,9 +49,9 @@ from hub.operations.accounts.permissions import Permission, Role
 from hub.operations.messages.visible_messages import OpenedContent
 from hub.operations.partners.rule_trials import TrialState
 from hub.partner.circuit_breaker import BreakerPosition
+from hub.report.counting import declaring
 from hub.report.counting.reconciling import CellVerdict
 from hub.report.form.form import MILESTONES
-from hub.report.signed import declaring
 from hub.runtime.http_client import describe_connection_error
 from hub.security.crl_ocsp import RevocationStatus
 from hub.services import categories, dossiers, incidents, list_services, meetings

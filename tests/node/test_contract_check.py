@@ -11,7 +11,7 @@ from hub.cli import lienthong
 from hub.domain.errors import Rejected
 from hub.formats import xsd_schemas
 from hub.node.contract_check import find_contract_mistakes, list_served_operations
-from hub.report.signed import declaring
+from hub.report.counting import declaring
 from hub.services import list_services
 from hub.services.lookups import operations
 from hub.soap import documents_requests, wsdl

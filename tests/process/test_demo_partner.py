@@ -12,9 +12,9 @@ import requests
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.partners.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, make_server_context
-from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.protocol.client import Wire
+from hub.demo.protocol.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, make_server_context
+from hub.demo.protocol.notebook import Notebook, read_notebook
 from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign_call, verify_reply
 from hub.security import sample_pki as pki
 from tests.waiting import PATIENCE

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.demo.partners.notebook import read_notebook
+from hub.demo.protocol.notebook import read_notebook
 from hub.domain.local_time import HANOI
 from hub.report.form.period import find_month_containing
 from tests import warm

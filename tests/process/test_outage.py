@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from hub.demo.partners.letterbox import Letterbox
 from hub.demo.plan.packets import write_document_packet
+from hub.demo.protocol.letterbox import Letterbox
 from hub.partner.policy import Policy
 from tests.running import until
 

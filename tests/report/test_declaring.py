@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub.domain.errors import Rejected, find_error_sentence
+from hub.report.counting import declaring
+from hub.report.counting.declaring import Declaration, DeclaredCell
 from hub.report.form.book import read_shipped_book
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import CutOff, Cuts
-from hub.report.signed import declaring
-from hub.report.signed.declaring import Declaration, DeclaredCell
 from hub.soap import wsdl
 from tests.declaring import declaration, octets
 

@@ -30,8 +30,8 @@ from hub.report.output.body import arrange_body, write_check_findings
 from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.output.pdf import write_pdf_report
 from hub.report.output.workbook import write_xlsx_report
-from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.signed.sealed import read_sealed_report, seal_report
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.units.unit_names import UnitNames
 from tests.examples import at_most
 from tests.officials import HUB

@@ -5,7 +5,7 @@ import pytest
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.units.sample_units import list_sample_units
 from hub.units.unit_names import UnitNames
 from tests.report.workbooks import FAMILIES, HERE, MADE, NAMES, convert, find_layout, make_figures

@@ -9,8 +9,8 @@ from hub.language.catalogues import say_both
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
-from hub.report.signed import laid_out_workbook
-from hub.report.signed.laid_out_workbook import TableSearch
+from hub.report.workbooks import laid_out_workbook
+from hub.report.workbooks.laid_out_workbook import TableSearch
 from hub.report.workbooks.mistakes import Misfilled
 from hub.report.workbooks.sheets import CellKind, Sheet, SheetCell
 from hub.units.unit_names import UnitNames

@@ -12,9 +12,9 @@ from hub.report.form.folder import read_form_folder
 from hub.report.form.form import WORKED_OUT
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_csv_report, write_json_report
+from hub.report.output.validating import validate_report
 from hub.report.signed.element import build_report_element
 from hub.report.signed.sealed import read_sealed_report
-from hub.report.signed.validating import validate_report
 from hub.security import signing
 from tests.officials import HUB
 from tests.services.test_shipped_work import DONE_LATE, item, judge, judged, read, returned

@@ -14,7 +14,7 @@ from hub.report.form.book import read_shipped_book
 from hub.report.form.form import ColumnKind, Wording, choose_form
 from hub.report.form.period import parse_period
 from hub.report.output.paper_workbook import write_paper_workbook
-from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.units.unit_names import UnitNames
 from tests.report.workbooks import convert
 

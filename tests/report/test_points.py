@@ -20,6 +20,7 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.languages import Language
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.counting.declared import DeclaredFigure, place_figures
+from hub.report.counting.declaring import Declaration, DeclaredCell, split_declaration
 from hub.report.counting.deriving import derive_row_numbers
 from hub.report.counting.sections import sum_subtotal
 from hub.report.form.definition import read_definition, write_definition
@@ -29,13 +30,12 @@ from hub.report.form.toml import read_form_toml
 from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
 from hub.report.output.pdf import write_pdf_report
 from hub.report.output.schematron import write_json_schema
+from hub.report.output.validating import validate_report
 from hub.report.output.workbook import write_xlsx_report
 from hub.report.output.workings import MOST_UNITS, write_workings
 from hub.report.signed.declared_figures import NewestDeclaration, choose_declared_figures
-from hub.report.signed.declaring import Declaration, DeclaredCell, split_declaration
 from hub.report.signed.element import build_report_element
 from hub.report.signed.sealed import read_sealed_report
-from hub.report.signed.validating import validate_report
 from hub.security import signing
 from tests.officials import HUB
 

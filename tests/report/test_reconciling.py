@@ -25,8 +25,8 @@ from hub.report.counting.reconciling import (
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import parse_period
-from hub.report.signed import template_workbook
-from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.report.workbooks import template_workbook
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.units.unit_names import UnitNames
 from tests.declaring import declaration, filled
 

@@ -24,8 +24,8 @@ from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Check, Wording
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
-from hub.report.output.words import write_moment, write_number, write_roman
 from hub.report.output.workbook import write_xlsx_report
+from hub.report.words import write_moment, write_number, write_roman
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 DECEMBER = parse_period("2026-12")

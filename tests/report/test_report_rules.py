@@ -29,13 +29,13 @@ from hub.report.counting.table import divide_table
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind, Form, state_basis
 from hub.report.form.period import parse_period
+from hub.report.output import validating
 from hub.report.output.outputs import write_json_report
 from hub.report.output.rules import Place, list_rules
 from hub.report.output.schematron import write_json_schema, write_schematron
-from hub.report.signed import validating
+from hub.report.output.validating import validate_report
 from hub.report.signed.element import build_report_element, check_report_element
 from hub.report.signed.sealed import read_sealed_report
-from hub.report.signed.validating import validate_report
 from hub.security import signing
 from tests.conftest import cannot_be_had
 from tests.officials import HUB

@@ -15,9 +15,9 @@ from zeep.exceptions import Fault
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_schemas
+from hub.report.counting import declaring
+from hub.report.counting.declaring import NAMESPACE
 from hub.report.form.period import CUTS, find_month_containing, parse_period
-from hub.report.signed import declaring
-from hub.report.signed.declaring import NAMESPACE
 from hub.soap import envelope, wsdl
 from hub.workload.soap_operations import list_begun_periods
 from tests import wsdls

@@ -18,9 +18,8 @@ from hub.language.catalogues import say_both
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
-from hub.report.signed import template_workbook
-from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
-from hub.report.workbooks import sheets, xlsx_reader
+from hub.report.workbooks import sheets, template_workbook, xlsx_reader
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.workbooks.mistakes import Misfilled
 from hub.report.workbooks.sheets import WorkbookUnreadable
 from hub.units.unit_names import UnitNames

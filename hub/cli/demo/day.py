@@ -263,7 +263,7 @@ def _conducted(
 
 def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, folder: Path) -> Played:
     """Write the reports, and compare every unit's facts and reports with the partners' own files."""
-    from hub.demo.partners.notebook import read_notebook
+    from hub.demo.protocol.notebook import read_notebook
     from hub.demo.run.dayplay import WATCHMAN
     from hub.demo.tally import eventtally, tally
 

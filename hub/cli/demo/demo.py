@@ -279,7 +279,7 @@ def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _statements(stage: "Stage", operator: Operator, story: _Story) -> "Statements":
     """Gather the statements of both sides: the hub's command line and the partners' files."""
-    from hub.demo.partners.notebook import read_notebook
+    from hub.demo.protocol.notebook import read_notebook
     from hub.demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM
     from hub.demo.tally.recount import Statements
 

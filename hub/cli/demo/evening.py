@@ -159,7 +159,7 @@ class Evening:
 
     def differences(self) -> Iterator[str]:
         """Yield the differences of facts, form, pages and links from the two systems' files and the conductor's acts."""
-        from hub.demo.partners.notebook import read_notebook
+        from hub.demo.protocol.notebook import read_notebook
         from hub.demo.tally import tally, tallyreports
 
         notes: list[Mapping[str, Any]] = list(read_notebook(self.stage.notebooks / f"{REPORTING}.jsonl"))
@@ -182,7 +182,7 @@ class Evening:
 
     def _unlike_pages(self) -> Iterator[str]:
         """Compare the pages that the portal holds, the public pages, and the report that the operator is shown."""
-        from hub.demo.partners.notebook import read_notebook
+        from hub.demo.protocol.notebook import read_notebook
         from hub.demo.tally import tallyreports
 
         held = tallyreports.tally_web_portal(read_notebook(self.stage.notebooks / f"{WEB}.jsonl"))

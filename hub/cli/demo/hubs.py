@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hub.cli.demo.operator import Narrator, Operator
     from hub.demo.plan.day import Scale, Town
-    from hub.demo.plan.neighbours import Neighbours
+    from hub.demo.run.neighbours import Neighbours
     from hub.demo.run.stage import Site, Stage
     from hub.demo.tally.tally import TalliedResult
 
@@ -49,7 +49,7 @@ max-retry = "2s"
 
 def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agencies_csv: Path) -> None:
     """Start the hubs, write their partners' files, and import the agencies behind them through the file *agencies_csv*."""
-    from hub.demo.plan.neighbours import AGENCIES, list_contact_units
+    from hub.demo.run.neighbours import AGENCIES, list_contact_units
     from hub.security import sample_pki
 
     partners, units = site.directory / "partners", list_contact_units(town)
@@ -72,14 +72,14 @@ def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", 
 
 def open_neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":
     """Return the documents exchanged with them during the day."""
-    from hub.demo.plan.neighbours import Neighbours
+    from hub.demo.run.neighbours import Neighbours
 
     return Neighbours(stage, town, scale, outbox, narrator)
 
 
 def tally_partner_files(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[TalliedResult]":
     """Return the results in their own files."""
-    from hub.demo.plan.neighbours import AGENCIES
+    from hub.demo.run.neighbours import AGENCIES
     from hub.demo.tally import tallyhubs
 
     agencies = AGENCIES.values()

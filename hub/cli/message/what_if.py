@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from hub.cli.messages import add_filter_options, build_message_filter
+from hub.cli.message.messages import add_filter_options, build_message_filter
 from hub.cli.screen import (
     CommandStop,
     Screen,

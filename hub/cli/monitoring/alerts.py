@@ -76,7 +76,7 @@ def list_hub_alerts(screen: Screen, ended: bool) -> None:
 def _write_row(alert: "HubAlert") -> dict[str, object]:
     from hub.cli.words import say_word
     from hub.monitoring.hub_alerts import texts
-    from hub.report.output.words import write_moment
+    from hub.report.words import write_moment
 
     known = alert.acknowledged_at
     return {

@@ -107,7 +107,7 @@ def _print(screen: Screen, config: "Config", found: "Overview") -> None:
 
 def _say_hub(config: "Config", found: "Overview") -> str:
     from hub.cli.screen import say_count
-    from hub.report.output.words import write_moment
+    from hub.report.words import write_moment
 
     return t(
         "{name} · {time} · nodes that run: {nodes} · a minute: {accepted} received, {refused} refused, {delivered} delivered",
@@ -122,7 +122,7 @@ def _say_hub(config: "Config", found: "Overview") -> str:
 
 def _list_pending_restarts(found: "Overview") -> Iterator[str]:
     """Yield a line for each node that must be restarted."""
-    from hub.report.output.words import write_moment
+    from hub.report.words import write_moment
 
     for name, pending in found.restarts.items():
         assert pending.since is not None

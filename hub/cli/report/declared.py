@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from hub.config import Config
+    from hub.report.counting.declaring import Declaration, Figure
     from hub.report.counting.reconciling import ReconciledCell, Reconciliation
     from hub.report.form.book import Book
-    from hub.report.signed.declaring import Declaration, Figure
     from hub.report.workbooks.mistakes import Misfilled
     from hub.store.transactions import Transaction
     from hub.units.province import Province
@@ -64,7 +64,7 @@ _ENDINGS, _MOST_FILES = (".xlsx", ".xls"), 2000
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
-    from hub.report.signed.template_workbook import write_template_workbook
+    from hub.report.workbooks.template_workbook import write_template_workbook
     from hub.store import transactions
 
     config = read_journal_config(screen)
@@ -105,8 +105,8 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bo
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.errors import Unready
+    from hub.report.counting.declaring import split_declaration
     from hub.report.form import book
-    from hub.report.signed.declaring import split_declaration
     from hub.report.workbooks.mistakes import Misfilled
     from hub.store import transactions
 
@@ -256,8 +256,8 @@ def _read_province(tx: "Transaction", config: "Config") -> "Province":
 
 def _read_declared(tx: "Transaction", asked: "ReportSources", known: "Book", file: Path) -> "Declaration":
     """Return what *file* declares. Raises `Misfilled`; `CommandStop` for a file that cannot be read."""
-    from hub.report.signed.declared_workbook import DeclaredReport, read_declared_workbook
     from hub.report.workbooks import sheets
+    from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
     from hub.workload import declarations
 
     report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts, asked.is_divided)
@@ -298,7 +298,7 @@ def read_report_sources(
 
 def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
     """Yield the cells as JSON objects, then the manual lines."""
-    from hub.report.output.words import make_json_number
+    from hub.report.words import make_json_number
 
     for cell in found.cells:
         behind = cell.behind

@@ -72,7 +72,7 @@ def write_rules(screen: Screen, form: str, kind: str, period: str | None) -> Non
 def validate_file(screen: Screen, file: Path) -> None:
     from hub.domain.errors import Rejected
     from hub.report.form.form import FormMissing
-    from hub.report.signed import validating
+    from hub.report.output import validating
 
     if file.stat().st_size > validating.LARGEST:
         raise click.UsageError(t("{file} is too large", file=file))

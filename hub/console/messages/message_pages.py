@@ -21,8 +21,9 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import search
-from hub.operations.messages import message_list, saved_searches
-from hub.operations.messages.saved_searches import SavedSearch
+from hub.operations.accounts import saved_searches
+from hub.operations.accounts.saved_searches import SavedSearch
+from hub.operations.messages import message_list
 from hub.operations.messages.shown_reasons import group_reasons
 from hub.operations.messages.visible_messages import ShownCall, may_see_refused
 from hub.operations.refusals import refuse_as_absent

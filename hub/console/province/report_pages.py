@@ -35,17 +35,17 @@ from hub.operations.reports import reading, standing
 from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
 from hub.operations.turns import ReadingTurns
 from hub.report.counting.declared import place_figures
+from hub.report.counting.declaring import split_declaration
 from hub.report.form.book import Book
 from hub.report.output import schematron
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.closing_lines import write_closing_lines
 from hub.report.output.remark_lines import write_remark_lines
 from hub.report.output.spike_lines import describe_spike
-from hub.report.output.words import group_columns, write_column_sums
 from hub.report.output.workings import write_workings
 from hub.report.signed import sealed, signed_pdf
-from hub.report.signed.declared_workbook import read_declared_workbook
-from hub.report.signed.declaring import split_declaration
+from hub.report.words import group_columns, write_column_sums
+from hub.report.workbooks.declared_workbook import read_declared_workbook
 from hub.report.workbooks.mistakes import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal

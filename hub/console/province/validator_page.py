@@ -14,9 +14,8 @@ from hub.language.catalogues import translate
 from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
-from hub.report.output import schematron
-from hub.report.signed import validating
-from hub.report.signed.validating import Verdict
+from hub.report.output import schematron, validating
+from hub.report.output.validating import Verdict
 
 #: The maximum rules of one report that the page lists. It always says how many do not hold.
 MOST_LISTED = 200

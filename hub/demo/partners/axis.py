@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol import reading
+from hub.demo.protocol.notebook import Notebook, hash_content, read_notebook
 
 #: transport status -> the statuses that a receiver may set next
 STEPS = {

@@ -17,8 +17,8 @@ from xml.sax.saxutils import escape
 import attrs
 from lxml import etree
 
-from hub.demo.partners import bus
-from hub.demo.partners.bus import (
+from hub.demo.protocol import bus, checker
+from hub.demo.protocol.bus import (
     EDOC,
     BusCall,
     CallUnreadable,
@@ -27,9 +27,8 @@ from hub.demo.partners.bus import (
     write_bus_answer,
     write_bus_fault,
 )
-from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
-from hub.demo.protocol import checker
+from hub.demo.protocol.notebook import Notebook, hash_content, read_notebook
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 

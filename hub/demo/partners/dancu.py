@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.protocol.notebook import Notebook, hash_content
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"

@@ -21,8 +21,8 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.catalogue import ORGANS, find_procedure, write_category_lists
-from hub.demo.partners.notebook import Notebook, read_notebook
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.protocol.notebook import Notebook, read_notebook
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 FORWARD = "/XrdAdapter/RestService/forward/"
 DSTCODE = "VN:GOV:000.00.00.G22:vpcpdvcprovider"

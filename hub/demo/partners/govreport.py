@@ -22,8 +22,8 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.protocol.notebook import Notebook, hash_content, read_notebook
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol.signing import DS, find_document_signer, is_sealed
 
 NS = "{urn:lienthong:report:1}"

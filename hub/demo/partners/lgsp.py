@@ -19,10 +19,10 @@ from typing import Any
 
 import attrs
 
-from hub.demo.mail.waiting_packets import WaitingPacket, WaitingPackets
-from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.waiting_packets import WaitingPacket, WaitingPackets
 from hub.demo.plan.packets import HANOI
+from hub.demo.protocol.notebook import Notebook, hash_content
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
 
 #: The error table of the guide.

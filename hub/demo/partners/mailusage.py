@@ -15,9 +15,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
 from hub.demo.protocol.client import HubClient, HubReply
+from hub.demo.protocol.notebook import Notebook
 from hub.demo.protocol.signing import read_clock
 
 #: What is counted for a unit: elements of SubmitMailUsage.

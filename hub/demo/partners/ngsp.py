@@ -24,8 +24,8 @@ from urllib.parse import parse_qs, unquote
 import attrs
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.protocol.notebook import Notebook, hash_content, read_notebook
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 #: The business register. Its enterprises and people are made up.
 ENTERPRISES: Mapping[str, Mapping[str, Any]] = {

@@ -20,9 +20,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
 from hub.demo.protocol.client import HubClient, explain_refusal
+from hub.demo.protocol.notebook import Notebook
 from hub.demo.protocol.signing import read_clock
 
 #: The people and enterprises they ask for. They are made up, like the registers of the services.

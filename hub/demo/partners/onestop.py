@@ -23,10 +23,10 @@ from typing import Any
 import attrs
 from zeep.exceptions import Fault
 
-from hub.demo.partners.notebook import Notebook
 from hub.demo.plan.dossiers import Dossier, count_office_dossiers, count_office_table
 from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
 from hub.demo.protocol.client import HubClient, HubReply
+from hub.demo.protocol.notebook import Notebook
 from hub.demo.protocol.signing import read_clock
 
 _AGAIN = 3  #: one in this many messages is sent twice

@@ -23,11 +23,11 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.partners.letterbox import Delivered, Letterbox, Shelf, make_server_context
-from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.plan import agenda, packets
 from hub.demo.protocol.calling import make_parser
 from hub.demo.protocol.client import HubClient, HubReply, Unanswered, Wire
+from hub.demo.protocol.letterbox import Delivered, Letterbox, Shelf, make_server_context
+from hub.demo.protocol.notebook import Notebook, hash_content
 from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import SOAP, WSSE, PartnerIdentity, WireSignature, read_clock, seal_packet
 

@@ -3,7 +3,7 @@
 Knows its operations and its header scheme, from the public documents only. Every answer is HTTP 200 with `{status,
 ErrorCode, ErrorDesc, …}`. Codes: 10 file, 15 systemId or secret, 18 unknown receiver, 19 sender not registered, 20
 error of the axis, 22 no edXML, 23 receiver locked, 100 anything else. Orders, beside the moods of
-`hub.demo.partners.partner_server`:
+`hub.demo.protocol.partner_server`:
 
     {"do": "put", "kind": "edoc" | "status", "from": CODE, "to": CODE, "packet": BASE64}    adds another system's packet
     {"do": "agency", "code": CODE, "system": ID}   {"do": "lock", "code": CODE, "locked": true}
@@ -27,10 +27,10 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.axis import Agency, AxisParcel, AxisState, Refusal
-from hub.demo.partners.notebook import Notebook
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.partners.xroad import Gate
 from hub.demo.plan.packets import HANOI
+from hub.demo.protocol.notebook import Notebook
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol.reading import read_sample_packet
 
 ELSEWHERE = "00.99.W00"  #: the system of every agency that is not the caller's

@@ -23,7 +23,7 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, hash_content
+from hub.demo.protocol.notebook import Notebook, hash_content
 from hub.demo.protocol.signing import read_clock
 
 ELEMENT = "incident@32473"

@@ -18,8 +18,8 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.protocol.notebook import Notebook, hash_content, read_notebook
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 

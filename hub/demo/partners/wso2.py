@@ -20,10 +20,10 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from hub.demo.mail.waiting_packets import WaitingPacket, WaitingPackets
-from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.waiting_packets import WaitingPacket, WaitingPackets
 from hub.demo.plan.packets import HANOI
+from hub.demo.protocol.notebook import Notebook, hash_content
+from hub.demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol.reading import read_sample_packet
 
 STATES = {"INITIAL", "PROCESSING", "DONE", "FAIL"}

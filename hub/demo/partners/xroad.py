@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from hub.demo.partners.axis import Refusal
-from hub.demo.partners.partner_server import ServerCall
 from hub.demo.plan.packets import HANOI
+from hub.demo.protocol.partner_server import ServerCall
 
 PREFIX = "xroadvnpt-"
 VERSION = "3.0.201608"

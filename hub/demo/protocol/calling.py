@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from cryptography import x509
 
-from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.client import HubClient, Unanswered, Wire
+from hub.demo.protocol.notebook import Notebook
 from hub.demo.protocol.signing import PartnerIdentity, WireSignature, read_clock
 
 _TRIES = 20

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from lxml import etree
 
-from hub.demo.partners.bus import find_elements, read_path_text
+from hub.demo.protocol.bus import find_elements, read_path_text
 
 #: Required values, and the error code if one is missing (as in the bus's own checker).
 NEEDED = {

@@ -19,7 +19,7 @@ from zeep.exceptions import Error as ZeepError
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
-from hub.demo.partners.letterbox import DOCUMENTS
+from hub.demo.protocol.letterbox import DOCUMENTS
 from hub.demo.protocol.signing import Unbelievable, WireSignature
 
 _SERVER = "Server"

@@ -14,14 +14,14 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import read_notebook
 from hub.demo.plan import day, meetings
 from hub.demo.plan.day import AgencyParcel, Scale, Town
-from hub.demo.plan.neighbours import Neighbours
 from hub.demo.plan.story import Letter
+from hub.demo.protocol.notebook import read_notebook
 from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import read_clock
 from hub.demo.run.conductor import Look, Voice, describe_backlog
+from hub.demo.run.neighbours import Neighbours
 from hub.demo.run.stage import Stage, StageFailed
 from hub.language.phrases import phrase
 

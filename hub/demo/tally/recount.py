@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from cryptography import x509
 
-from hub.demo.partners.notebook import hash_content
+from hub.demo.protocol.notebook import hash_content
 from hub.demo.protocol.reading import Reading, read_sample_packet
 from hub.demo.protocol.signing import is_sealed
 

@@ -10,7 +10,7 @@ from hub.language.phrases import Phrase, SaidText, phrase, phrases
 from hub.language.terms import name_word
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.report.form.period import parse_period
-from hub.report.output.words import write_moment, write_number, write_short_period
+from hub.report.words import write_moment, write_number, write_short_period
 
 Values = Mapping[str, str | int]
 

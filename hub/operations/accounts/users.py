@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from hub.config import ANY
 from hub.domain.model import Event
 from hub.journal import events, unit_registry
+from hub.operations.accounts import saved_searches
 from hub.operations.accounts.permissions import Permission, Role
-from hub.operations.messages import saved_searches
 from hub.report.counting.family import list_unit_family
 from hub.store import transactions
 from hub.store.tables import (

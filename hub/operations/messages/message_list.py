@@ -18,11 +18,11 @@ from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
-from hub.operations.accounts import users
+from hub.operations.accounts import saved_searches, users
 from hub.operations.accounts.permissions import Permission
+from hub.operations.accounts.saved_searches import SavedSearch
 from hub.operations.accounts.users import User
-from hub.operations.messages import saved_searches, search_export, visible_messages
-from hub.operations.messages.saved_searches import SavedSearch
+from hub.operations.messages import search_export, visible_messages
 from hub.operations.messages.visible_messages import PRIVATE, may_see_refused
 from hub.operations.refusals import read_time
 from hub.store.group_commit import Journal

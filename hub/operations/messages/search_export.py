@@ -20,7 +20,7 @@ from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
-from hub.report.output.words import quote_formula
+from hub.report.words import quote_formula
 
 #: Byte order mark, by which spreadsheets recognise UTF-8.
 MARK = b"\xef\xbb\xbf"

@@ -40,9 +40,9 @@ from hub.report.form.form import PRINCIPAL, UNIT, Column, ColumnKind, Form, Word
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
 from hub.report.output.paper_workbook import write_paper_workbook
-from hub.report.output.words import name_column
-from hub.report.signed.declared_workbook import DeclaredReport
-from hub.report.signed.template_workbook import write_template_workbook
+from hub.report.words import name_column
+from hub.report.workbooks.declared_workbook import DeclaredReport
+from hub.report.workbooks.template_workbook import write_template_workbook
 from hub.store.transactions import Transaction
 from hub.units.unit_names import UnitNames
 from hub.workload import closing, declarations, facts_behind, given_paper, spikes, submission, unit_report

@@ -11,9 +11,9 @@ from enum import StrEnum
 import attrs
 
 from hub.report.counting.counting import Report
+from hub.report.counting.declaring import Declaration, DeclaredCell, Figure, is_declarable
 from hub.report.counting.listing import FactListing
 from hub.report.form.form import Form
-from hub.report.signed.declaring import Declaration, DeclaredCell, Figure, is_declarable
 
 
 class CellVerdict(StrEnum):

@@ -14,7 +14,7 @@ from hub.report.counting.deriving import Number
 from hub.report.form.form import ChartKind
 from hub.report.glance.view import GlanceView, UnitGlance
 from hub.report.output.charts import Plot, Series
-from hub.report.output.words import write_number, write_short_period
+from hub.report.words import write_number, write_short_period
 
 _WIDE, _HIGH, _EDGE, _BAR = 120, 26, 3, 8
 

@@ -13,7 +13,7 @@ from hub.report.glance.glance_notes import HEADINGS
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
-from hub.report.output.words import make_json_number, quote_formula
+from hub.report.words import make_json_number, quote_formula
 
 _YES, _NO = phrase("yes"), phrase("no")
 

@@ -8,7 +8,7 @@ from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.settings import Better
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
-from hub.report.output.words import write_day, write_moment, write_number
+from hub.report.words import write_day, write_moment, write_number
 
 #: The headings of a table of units.
 HEADINGS = (

@@ -16,7 +16,7 @@ from hub.report.glance.glance_notes import write_glance_head, write_glance_notes
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.pdf import REGIONS, compile_pages, make_printable
-from hub.report.output.words import NONE, write_number
+from hub.report.words import NONE, write_number
 
 _HERE = Path(__file__).parent
 

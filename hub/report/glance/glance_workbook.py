@@ -16,7 +16,7 @@ from hub.language.languages import Language
 from hub.report.counting.deriving import Number
 from hub.report.glance.glance_notes import HEADINGS, write_glance_head, write_glance_notes, write_notices
 from hub.report.glance.view import GlanceView
-from hub.report.output.sheetwriter import SheetWriter, make_cell_styles, make_text_options
+from hub.report.workbooks.sheetwriter import SheetWriter, make_cell_styles, make_text_options
 
 _LINE: dict[str, Any] = {"border": 1, "border_color": "#555555"}
 _BAND = "#F0F0EA"

@@ -14,7 +14,7 @@ from hub.report.form.form import Form, Wording
 from hub.report.form.period import Period
 from hub.report.glance.ranking import RankedUnit, Ranking
 from hub.report.glance.settings import Better, RankIndicator
-from hub.report.output.words import name_column, write_number, write_value
+from hub.report.words import name_column, write_number, write_value
 
 
 @attrs.frozen(kw_only=True)

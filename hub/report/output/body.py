@@ -13,7 +13,7 @@ from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.division import BEYOND, SEPARATOR, UNDIVIDED, UNSTATED, Values
 from hub.report.form.form import LEVEL, PRINCIPAL, SECTION, UNIT
-from hub.report.output.words import name_row_unit, write_roman
+from hub.report.words import name_row_unit, write_roman
 
 _TOTAL = phrase("Total")
 _DIMENSIONS = {

@@ -17,7 +17,7 @@ from hub.language.phrases import phrase
 from hub.report.counting.counting import Report
 from hub.report.form.form import Chart, ChartKind
 from hub.report.form.period import Period, parse_period
-from hub.report.output.words import name_column, name_row_unit, write_number
+from hub.report.words import name_column, name_row_unit, write_number
 
 MOST_BARS = 20  #: the maximum number of units in a chart of shares; if there are more, those with the smallest shares
 MONTHS = 12  #: the number of months in a trend

@@ -26,7 +26,7 @@ from hub.report.counting.marks import (
     read_own_reason,
 )
 from hub.report.form.period import parse_period
-from hub.report.output.words import NONE, write_moment, write_number
+from hub.report.words import NONE, write_moment, write_number
 
 #: The heading over the lines.
 HEADING = phrase("Changes after the closing")

@@ -8,8 +8,8 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
 from hub.report.form.form import Form
-from hub.report.output.words import NONE, name_column, write_moment, write_number
 from hub.report.signed.minutes import CorrectedCell, CorrectionMinutes
+from hub.report.words import NONE, name_column, write_moment, write_number
 
 #: The heading over the lines.
 HEADING = phrase("Minutes of corrections")

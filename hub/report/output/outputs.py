@@ -25,7 +25,7 @@ from hub.report.output import closing_lines, minutes_lines, paper, remark_lines,
 from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
-from hub.report.output.words import (
+from hub.report.words import (
     group_columns,
     make_json_number,
     name_column,

@@ -13,8 +13,8 @@ from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
-from hub.report.output.words import NONE, write_moment
 from hub.report.signed.minutes import CorrectionMinutes
+from hub.report.words import NONE, write_moment
 
 _PREPARED, _HEAD = phrase("Prepared by"), phrase("Head of the unit")
 _BY_HAND, _SEALED = phrase("(Signature and full name)"), phrase("(Signature, full name and seal)")

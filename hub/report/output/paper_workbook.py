@@ -3,7 +3,7 @@ signatures of the paper form, by the form's layout.
 
 Knows the places on the sheet. Does not count. The texts are those of the layout and Vietnamese, in whatever language the
 report is read. Every number is written as a number. The workbook can be declared as it is
-(`hub.report.signed.laid_out_workbook`). The same report gives the same bytes.
+(`hub.report.workbooks.laid_out_workbook`). The same report gives the same bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ from hub.report.counting.counting import Report, Row
 from hub.report.form.form import WORKED_OUT, ColumnKind
 from hub.report.form.layout import Layout
 from hub.report.output.body import LineMark, Printed, arrange_body
-from hub.report.output.sheetwriter import SheetWriter, make_cell_styles, make_text_options
-from hub.report.output.words import NONE, name_column, name_row_unit, write_day, write_moment
+from hub.report.words import NONE, name_column, name_row_unit, write_day, write_moment
+from hub.report.workbooks.sheetwriter import SheetWriter, make_cell_styles, make_text_options
 
 _LANGUAGE = Language.VI
 _LEAD = 2  #: columns before the first of the form: the number and the unit

@@ -26,7 +26,7 @@ from hub.report.output import closing_lines, minutes_lines, paper, remark_lines,
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
-from hub.report.output.words import (
+from hub.report.words import (
     group_columns,
     name_row_unit,
     write_cell,

@@ -12,7 +12,7 @@ from hub.language.languages import Language
 from hub.language.phrases import phrase, phrases
 from hub.report.counting.counting import Report
 from hub.report.counting.declared import Remark
-from hub.report.output.words import NONE, name_column, write_moment
+from hub.report.words import NONE, name_column, write_moment
 
 #: The heading over the lines.
 HEADING = phrase("Explanations of the units")

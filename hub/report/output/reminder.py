@@ -15,7 +15,7 @@ from hub.language.terms import name_word
 from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
-from hub.report.output.words import write_day, write_moment
+from hub.report.words import write_day, write_moment
 
 #: Units that one mail lists. It counts the others.
 LISTED = 200

@@ -17,7 +17,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import COUNTING
 from hub.report.form.expression import READERS, XPATH, list_divisors, parse_formula, write_formula
 from hub.report.form.form import HANDED_OVER, UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
-from hub.report.output.words import name_column
+from hub.report.words import name_column
 
 
 class Place(StrEnum):

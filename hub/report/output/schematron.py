@@ -15,8 +15,8 @@ from hub.language.phrases import phrase
 from hub.report.form.form import UNIT, Column, ColumnKind, Form
 from hub.report.output.outputs import describe_computed
 from hub.report.output.rules import CellRule, Place, list_rules
-from hub.report.output.words import name_column
 from hub.report.signed.element import REPORT
+from hub.report.words import name_column
 
 SCHEMATRON = "http://purl.oclc.org/dsdl/schematron"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"

@@ -6,7 +6,7 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.spikes import Spike
 from hub.report.form.form import Form
-from hub.report.output.words import write_number
+from hub.report.words import write_number
 
 
 def round_mean(said: Spike) -> Decimal:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from xlsxwriter.worksheet import Worksheet
 
-from hub.report.output.words import is_formula
+from hub.report.words import is_formula
 
 _TEXT = 32_767  # the maximum characters of a cell
 #: What a text must be changed for: markup, control characters, what Excel reads as an escaped character, outer spaces.

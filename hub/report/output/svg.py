@@ -15,7 +15,7 @@ from hub.domain.sanitize import replace_unwritable
 from hub.language.languages import Language
 from hub.report.form.form import ChartKind
 from hub.report.output.charts import Plot
-from hub.report.output.words import write_number
+from hub.report.words import write_number
 
 WIDTH = 760  #: the width of every chart, in SVG units
 

@@ -18,8 +18,8 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.open_work import ListedWork, WorkState
 from hub.report.form.workdays import Workdays
-from hub.report.output.sheetwriter import SheetWriter, make_text_options
-from hub.report.output.words import quote_formula, write_day, write_moment
+from hub.report.words import quote_formula, write_day, write_moment
+from hub.report.workbooks.sheetwriter import SheetWriter, make_text_options
 
 _MARK = b"\xef\xbb\xbf"
 #: The columns of a file, in their order.

@@ -9,8 +9,8 @@ from decimal import Decimal
 import attrs
 
 from hub.report.counting.declared import DeclaredFigure
+from hub.report.counting.declaring import Declaration
 from hub.report.form.form import Column, ColumnKind, Declarer, Form
-from hub.report.signed.declaring import Declaration
 
 
 @attrs.frozen(kw_only=True)

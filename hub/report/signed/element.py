@@ -19,7 +19,7 @@ from hub.report.counting.declared import Remarks
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.marks import ClosingMarks
 from hub.report.form.form import Column, ColumnKind, Form, Wording
-from hub.report.output.words import name_row_unit
+from hub.report.words import name_row_unit
 
 REPORT = "urn:lienthong:report:1"
 

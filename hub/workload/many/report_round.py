@@ -14,14 +14,13 @@ import attrs
 from hub.domain.local_time import find_local_day
 from hub.domain.model import ReportState, Unit, UnitKind
 from hub.journal import blobs, unit_registry
-from hub.report.counting import reconciling
+from hub.report.counting import declaring, reconciling
+from hub.report.counting.declaring import Declaration
 from hub.report.counting.family import list_unit_family
 from hub.report.form.book import Book
 from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
-from hub.report.signed import declaring
-from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
 from hub.workload import declarations, revisions, submission, unit_report
 from hub.workload.declarations import StoredDeclaration

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook
+from hub.demo.protocol.notebook import Notebook
 
 #: The moods of an office: normal; 503; answering after `seconds`; executing the call and closing the connection without
 #: an answer; answering garbage; refusing the caller's credentials. `refuse` is left to the dialect.

@@ -6,14 +6,14 @@ Knows which of the two a workbook is. Does not know their cells.
 import attrs
 
 from hub.domain.unit_match import UnitFinder
+from hub.report.counting.declaring import Declaration
 from hub.report.form.form import Form
 from hub.report.form.layout import Layout
 from hub.report.form.period import Period
-from hub.report.signed.declaring import Declaration
-from hub.report.signed.laid_out_workbook import TableSearch
-from hub.report.signed.template_workbook import find_template_mark, read_template_sheet
+from hub.report.workbooks.laid_out_workbook import TableSearch
 from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake
 from hub.report.workbooks.sheets import WorkbookUnreadable
+from hub.report.workbooks.template_workbook import find_template_mark, read_template_sheet
 from hub.report.workbooks.workbook_reader import read_workbook_sheets
 
 

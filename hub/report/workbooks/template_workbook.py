@@ -20,14 +20,14 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 from hub.domain.sanitize import replace_controls
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
+from hub.report.counting.declaring import Declaration, DeclaredCell, holds_whole_numbers, is_declarable
 from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
 from hub.report.form.period import Period
-from hub.report.output.sheetwriter import SheetWriter, make_text_options
-from hub.report.output.words import group_columns, write_column_sums, write_day
-from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers, is_declarable
+from hub.report.words import group_columns, write_column_sums, write_day
 from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake
 from hub.report.workbooks.sheets import CellKind as Held
 from hub.report.workbooks.sheets import Sheet, SheetCell
+from hub.report.workbooks.sheetwriter import SheetWriter, make_text_options
 
 MARK = "lienthong:declaration:1 "
 _ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, read_notebook
+from hub.demo.protocol.notebook import Notebook, read_notebook
 
 
 @attrs.frozen(kw_only=True)

@@ -20,11 +20,11 @@ from hub.domain.plain_text import write_plain_words
 from hub.domain.sanitize import replace_controls
 from hub.domain.unit_match import UnitFinder
 from hub.language.phrases import Phrase, phrase
+from hub.report.counting.declaring import Declaration, DeclaredCell, holds_whole_numbers
 from hub.report.form.form import ColumnKind, Form
 from hub.report.form.layout import LaidOutColumn, Layout, begins_with_words
 from hub.report.form.period import Period
-from hub.report.output.words import write_day
-from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers
+from hub.report.words import write_day
 from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake
 from hub.report.workbooks.sheets import CellKind, Sheet, SheetCell
 

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
+from hub.demo.protocol.notebook import Notebook, hash_content, read_notebook
 from hub.demo.protocol.signing import SOAP, Clock, PartnerIdentity, Unbelievable, read_clock, sign_call, verify_reply
 
 DOCUMENTS = "urn:lienthong:documents:1"
