@@ -35,7 +35,7 @@ class Town:
     """A province whose units report their accounts day by day, and what it counts."""
 
     tx: Transaction
-    now: datetime = at(date(2026, 10, 1))
+    now: datetime = datetime(2026, 10, 1, tzinfo=UTC)
 
     def report(self, unit: str, day: str, issued: int, *, active: int = 0, key: str = "", later: int = 1) -> None:
         """Report the accounts of a day, on the day after it, or *later*."""

@@ -272,8 +272,8 @@ class Placing:
     fact of each time column. `finish` yields them, after the last key of one unit or of several.
 
     *carried* receives (unit, business key) of every key that a stock of a later period may count although no fact is
-    added to it, or that leaves the unit no peak in later periods. With these keys, counting the next period needs no facts from before *period*. The period must have
-    ended.
+    added to it, or that leaves the unit no peak in later periods. With these keys, counting the next period needs no
+    facts from before *period*. The period must have ended.
     """
 
     form: Form
