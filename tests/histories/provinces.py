@@ -76,6 +76,7 @@ class Drawing:
         self._draw_units()
         for number in range(self.size.months):
             self._draw_month(number)
+        self._draw_mail_of_mergers()
         self.deeds = sorted((deed for deed in self.deeds if deed.at < self.end), key=lambda deed: deed.at)
 
     # --- the province -------------------------------------------------------------------------------------------------
@@ -424,6 +425,31 @@ class Drawing:
             self._does(later, "mail", corrects=True, usage=less, **said)
         if self._is(0.1):
             self._does(self._later(at, 1, 700), "bring_again", pick=0, changed=False)
+
+    def _draw_mail_of_mergers(self) -> None:
+        """Let the units that end and those that continue their work tell of their mail, the old ones also when they are no
+        more: of days before, and of days when they were none.
+        """
+        for each in (*self.mergers, *self.ordered):
+            for unit in each.old:
+                for days in (-10, -3):
+                    self._tell_mail(unit, each.day, days, -1)
+                for days in (1, 8, 30, 60):
+                    if self._is(0.6):
+                        self._tell_mail(unit, each.day, days, -self.random.choice([1, 1, days + 1, days + 2]))
+            for unit in each.new:
+                for days in (2, 9, 25, 60):
+                    self._tell_mail(unit, each.day, days, -1)
+
+    def _tell_mail(self, unit: str, day: date, after: int, of: int) -> None:
+        """Let a unit tell some days after *day* how its mail was used on a day, and at times that it was less."""
+        at = self._noon(day) + HOUR * (24 * after + self.random.random() * 11)
+        told = {name: self.random.randint(1, 40) for name in FIGURES if name == "AccountsIssued" or self._is(0.6)}
+        said = {"since": None if self._is(0.8) else 3, "own": self._is(0.7), "fault": ""}
+        self._does(at, "mail", day=of, corrects=False, usage={unit: told}, **said)
+        if self._is(0.3):
+            less = {name: -(number // 3) for name, number in told.items()}
+            self._does(at + 3 * 24 * HOUR, "mail", day=of - 3, corrects=True, usage={unit: less}, **said)
 
     def _meeting(self, at: datetime) -> None:
         random, uid, unit = self.random, f"h{len(self.deeds)}", self._unit()
