@@ -16,6 +16,8 @@ from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import events, unit_registry
 from hub.keeping import document_moves, dossier_moves
+from hub.journal import events, facts, unit_registry
+from hub.keeping import document_moves, dossier_moves, mail_moves
 from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
@@ -38,6 +40,7 @@ class UndoneDeed:
     order: DeedOrder
     dossiers: int = 0
     documents: int = 0
+    accounts: int = 0  #: mail accounts
 
 
 @attrs.frozen(kw_only=True)
@@ -118,12 +121,15 @@ def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> Undo
     going_on = [attrs.evolve(held[code], until=None, successors=()) for code in order.units]
     unit_registry.write_registry_units(tx, going_on, at=now)
     tx.execute(sa.delete(succession).where(succession.c.deed == identity))
+    accounts = [each for each in mail_moves.list_account_moves(tx, now) if each.unit in order.units]
+    facts.record_facts(tx, accounts)
     undone = UndoneDeed(
         order=order,
         dossiers=dossier_moves.give_back_dossiers(tx, order, now),
         documents=document_moves.give_back_documents(tx, order, now),
+        accounts=-sum(each.amount for each in accounts),
     )
-    back = {"dossiers": undone.dossiers, "documents": undone.documents}
+    back = {"dossiers": undone.dossiers, "documents": undone.documents, "accounts": undone.accounts}
     events.append_events(
         tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by} | back)
     )

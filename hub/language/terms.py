@@ -819,6 +819,9 @@ TERMS: Mapping[str, Term] = {
     "mail/correction": Term(
         phrase("correction of mail usage"), phrase("Differences that correct figures reported before.")
     ),
+    "mail/handed-over": Term(
+        phrase("accounts handed over"), phrase("The mail accounts passed to the unit that continues the work.")
+    ),
     "mail/accounts-issued": Term(phrase("accounts issued"), phrase("Mail accounts that exist at the end of the day.")),
     "mail/accounts-active": Term(
         phrase("active accounts"), phrase("Mail accounts that signed in or sent mail at least once.")

@@ -22,6 +22,8 @@ from hub.domain.model import HUB
 from hub.journal import duties
 from hub.keeping import document_moves, dossier_moves, ended_units
 from hub.keeping.ended_units import Ended
+from hub.journal import duties, facts
+from hub.keeping import document_moves, dossier_moves, ended_units, mail_moves
 from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
@@ -50,7 +52,7 @@ async def _write_nothing() -> bool:
 class MonthEnd(PeriodicService):
     """Closes the months that are to be closed, in order: once a day, two minutes after the hour of `[reports] close` in
     Hà Nội, and after a start. Before that, and when the registry says that another unit has ended, it moves the open
-    dossiers of units that have ended to those that continue their work.
+    dossiers, the open documents and the mail accounts of units that have ended to those that continue their work.
     """
 
     every, at_once = 60.0, False
@@ -67,8 +69,8 @@ class MonthEnd(PeriodicService):
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
-    #: the ended units whose open dossiers, and those whose open documents, were moved
-    _moved: tuple[tuple[Ended, ...], tuple[Ended, ...]] | None = attrs.field(default=None, init=False)
+    #: the ended units whose open dossiers, open documents and mail accounts were moved
+    _moved: tuple[tuple[Ended, ...], ...] = attrs.field(default=(), init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
     _awaited: Sequence[Silence] = attrs.field(default=(), init=False)  #: the partners that are waited for
     _patient_until: datetime | None = attrs.field(default=None, init=False)  #: when to look for them again
@@ -106,11 +108,14 @@ class MonthEnd(PeriodicService):
         return bool(awaited)
 
     async def _move_stock(self, *, again: bool) -> None:
-        """Move the open dossiers and documents of units that have ended; without *again*, only if other units have."""
+        """Move the open dossiers and documents and the mail accounts of units that have ended; without *again*, only if
+        other units have.
+        """
         today = find_local_day(self._now())
         dossiers = await self._journal.read(ended_units.list_ended_units, today, Estate.DOSSIERS)
         documents = await self._journal.read(ended_units.list_ended_units, today, Estate.DOCUMENTS)
-        if (dossiers, documents) == self._moved and not again:
+        mail = await self._journal.read(ended_units.list_ended_units, today, Estate.MAIL)
+        if (dossiers, documents, mail) == self._moved and not again:
             return
         for each in dossiers:
             many = await self._move_all(each, dossier_moves.list_open_dossiers, dossier_moves.move_dossiers)
@@ -120,7 +125,10 @@ class MonthEnd(PeriodicService):
             many = await self._move_all(each, document_moves.list_documents_to_move, document_moves.move_documents)
             if many:
                 log.info("documents-moved", unit=each.unit, successors=" ".join(each.heirs), documents=many)
-        self._moved = dossiers, documents
+        if accounts := await self._journal.read(mail_moves.list_account_moves, self._now()):
+            await self._journal.write(facts.record_facts, accounts)
+            log.info("accounts-moved", units=" ".join(each.unit for each in accounts))
+        self._moved = dossiers, documents, mail
 
     async def _move_all(self, of: Ended, list_open: ended_units.ListOpen, move: ended_units.Move) -> int:
         """Move what is open in one unit, some at a time. Return the number of things that moved."""

@@ -96,6 +96,23 @@ def test_a_closing_moves_the_open_dossiers_of_a_unit_that_has_ended_first(home: 
     assert report["total"]["taken_over"] == 0
 
 
+def test_a_closing_records_first_that_the_mail_accounts_of_a_unit_that_has_ended_passed(
+    home: Path, typed: Type, tmp_path: Path
+):
+    put(home, "1", LAST.first, LAST.start, "mail", "accounts-issued")
+    ended = LAST.first + timedelta(days=5)
+    units = tmp_path / "units.csv"
+    units.write_text(
+        f"code,name,parent,since,until,successors\nH55.13,Sở cũ,H55,,{ended},H55.14\nH55.14,Sở mới,H55,{ended},,\n",
+        "utf-8",
+    )
+    assert typed("units", "import", units, "--yes").exit_code == 0
+    assert typed("report", "close", LAST.text, "--form", "mail").exit_code == 0
+    report = json.loads(typed("--json", "report", "H55", LAST.text, "--form", "mail").stdout)
+    (row,) = [row for row in report["rows"] if row["unit"] == "H55.13"]
+    assert (row["accounts"], row["handed_over"]) == (0, 1)
+
+
 @pytest.mark.slow
 def test_what_is_unusual_is_told_before_a_month_is_closed_and_by_a_plan_that_closes_nothing(home: Path, typed: Type):
     months = [find_month_containing(LAST.start - timedelta(days=1))]

@@ -145,7 +145,14 @@ def test_a_deed_is_written_only_when_the_person_agrees(home: Path, typed: Type) 
 def test_a_planned_deed_is_undone_and_the_units_go_on(typed: Type) -> None:
     *_, written = lines(typed(*MERGE, "--yes", "--json"))
     (undone,) = lines(typed("units", "merge", "--undo", written["deed"], "--json"))
-    assert undone == {"deed": written["deed"], "undone": True, "dossiers": 0, "documents": 0, "deliveries": 0}
+    assert undone == {
+        "deed": written["deed"],
+        "undone": True,
+        "dossiers": 0,
+        "documents": 0,
+        "accounts": 0,
+        "deliveries": 0,
+    }
     assert (unit(typed, "H55.41")["until"], unit(typed, "H55.41")["successors"]) == (None, [])
     assert lines(typed("units", "merge", "--json")) == []
     assert typed("units", "merge", "--undo", written["deed"]).exit_code == 4
@@ -162,7 +169,14 @@ def test_a_deed_that_has_begun_is_undone_and_what_is_open_or_on_its_way_is_given
         elsewhere = Route("H55.44", "vpub", "H55.44", DeliveryState.WAITING, "H55.41")
         assert deliveries.hand_over_deliveries(tx, {"H55.41": elsewhere}, (), NOW) == 1
     (undone,) = lines(typed("units", "merge", "--undo", deed["deed"], "--json"))
-    assert undone == {"deed": deed["deed"], "undone": True, "dossiers": 1, "documents": 0, "deliveries": 1}
+    assert undone == {
+        "deed": deed["deed"],
+        "undone": True,
+        "dossiers": 1,
+        "documents": 0,
+        "accounts": 0,
+        "deliveries": 1,
+    }
     with transactions.read_transaction(engine) as tx:
         assert dossier_moves.list_open_dossiers(tx, "H55.44") == []
         assert dossier_moves.list_open_dossiers(tx, "H55.41") == ["D1@2"]

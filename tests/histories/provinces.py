@@ -76,6 +76,9 @@ class Drawing:
         self._draw_units()
         for number in range(self.size.months):
             self._draw_month(number)
+        self._draw_mail_of_mergers()
+        self._draw_meetings_of_mergers()
+        self._draw_links_of_mergers()
         self.deeds = sorted((deed for deed in self.deeds if deed.at < self.end), key=lambda deed: deed.at)
 
     # --- the province -------------------------------------------------------------------------------------------------
@@ -425,9 +428,45 @@ class Drawing:
         if self._is(0.1):
             self._does(self._later(at, 1, 700), "bring_again", pick=0, changed=False)
 
-    def _meeting(self, at: datetime) -> None:
-        random, uid, unit = self.random, f"h{len(self.deeds)}", self._unit()
-        people = [(self._called(other), "ACCEPTED") for other in random.sample(self._lasting(), 2)]
+    def _draw_mail_of_mergers(self) -> None:
+        """Let the units that end and those that continue their work tell of their mail, the old ones also when they are no
+        more: of days before, and of days when they were none.
+        """
+        for each in (*self.mergers, *self.ordered):
+            for unit in each.old:
+                for days in (-10, -3):
+                    self._tell_mail(unit, each.day, days, -1)
+                for days in (1, 8, 30, 60):
+                    if self._is(0.6):
+                        self._tell_mail(unit, each.day, days, -self.random.choice([1, 1, days + 1, days + 2]))
+            for unit in each.new:
+                for days in (2, 9, 25, 60):
+                    self._tell_mail(unit, each.day, days, -1)
+
+    def _tell_mail(self, unit: str, day: date, after: int, of: int) -> None:
+        """Let a unit tell some days after *day* how its mail was used on a day, and at times that it was less."""
+        at = self._noon(day) + HOUR * (24 * after + self.random.random() * 11)
+        told = {name: self.random.randint(1, 40) for name in FIGURES if name == "AccountsIssued" or self._is(0.6)}
+        said = {"since": None if self._is(0.8) else 3, "own": self._is(0.7), "fault": ""}
+        self._does(at, "mail", day=of, corrects=False, usage={unit: told}, **said)
+        if self._is(0.3):
+            less = {name: -(number // 3) for name, number in told.items()}
+            self._does(at + 3 * 24 * HOUR, "mail", day=of - 3, corrects=True, usage={unit: less}, **said)
+
+    def _draw_meetings_of_mergers(self) -> None:
+        """Let units that end and those that continue their work call meetings, be called to them and answer, before and after:
+        also what an old one has called for a day on which it is no more.
+        """
+        for each in (*self.mergers, *self.ordered):
+            for days in (-6, -1, 3, 20):
+                at = self._noon(each.day) + HOUR * (24 * days + self.random.random() * 11)
+                unit = self.random.choice([*each.old, *(each.new if days > 0 else ())])
+                self._meeting(at, unit, [self.random.choice(each.old), self.random.choice(each.new)])
+
+    def _meeting(self, at: datetime, unit: str = "", others: Sequence[str] = ()) -> None:
+        """A meeting of a unit and two others, which is at times moved or cancelled, and answered; "", (): of units that last."""
+        random, uid, unit = self.random, f"h{len(self.deeds)}", unit or self._unit()
+        people = [(self._called(other), "ACCEPTED") for other in others or random.sample(self._lasting(), 2)]
         said = {
             "uid": uid,
             "organizer": self._called(unit),
@@ -488,11 +527,21 @@ class Drawing:
         if self._is(0.2):
             self._does(self._later(at, 0.1, 100), "look_up", **said)
 
-    def _links(self, at: datetime) -> None:
-        bits = self.random.getrandbits
+    def _draw_links_of_mergers(self) -> None:
+        """Let the hub tell how the systems of units that end were to be reached, and of those that continue their work: until
+        the end, on the day itself, and while the old systems may still send.
+        """
+        for each in (*self.mergers, *self.ordered):
+            for days in (-4, 0, 1, 2, 30):
+                at = self._noon(each.day) + HOUR * (24 * days + self.random.random() * 11)
+                self._links(at, [*each.old, *(each.new if days > 1 else ())])
+
+    def _links(self, at: datetime, units: Sequence[str] = ()) -> None:
+        """A day of two links, each of some of *units*; (): of units that last."""
+        bits, units = self.random.getrandbits, units or self._lasting()
         links = {
             name: (
-                self.random.sample(self._lasting(), self.random.randint(0, 2)),
+                self.random.sample(units, min(self.random.randint(0, 2), len(units))),
                 [(bits(1440), bits(1440)) for _ in range(self.random.randint(1, 2))],
             )
             for name in ("a", "b")

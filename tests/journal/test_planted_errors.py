@@ -36,7 +36,7 @@ SEED = 3  #: of a province in which each of the errors shows
 CLOSED, OPEN = "2026-03", "2026-04"
 QUARTER, HALF = "2026-Q1", "2026-H1"
 NOW = datetime(2026, 4, 9, 12, 2, tzinfo=HANOI)  #: in the open month, after noon
-SIZE = Size(units=6, months=3, documents=1.2, dossiers=5, mail=1, meetings=0.6, lookups=0.2, links=0.15)
+SIZE = Size(units=6, months=3, mergers=1, documents=1.2, dossiers=5, mail=1, meetings=0.6, lookups=0.2, links=0.15)
 FORMS = ("edoc", "ii06a", "dossiers", "mail", "meetings", "incidents")
 
 
@@ -309,7 +309,8 @@ EDITED: dict[str, tuple[str, str, str]] = {
     ),
     "what was given back was never taken on": ("btp07a", 'without = ["received", "taken-over"]\n', ""),
     "online in part is online from end to end": ("btp07a", 'level = "partial"', 'level = "full"'),
-    "accounts are added up day by day": ("mail", 'kind = "peak"', 'kind = "flow"'),
+    "accounts are added up day by day": ("mail", 'kind = "peak"\nuntil = "handed_over"\n', 'kind = "flow"\n'),
+    "a unit that has handed over its accounts has them": ("mail", 'until = "handed_over"\n', ""),
     "a meeting that was cancelled is held": ("meetings", 'without = ["cancelled", "series"]', "without = []"),
 }
 

@@ -80,11 +80,19 @@ class View:
     # --- mail
 
     def most(self, what: str) -> list[Told]:
-        """Return what was told of the day, or of the days in one report, of which the most was told."""
+        """Return what was told of the day, or of the days in one report, of which the most was told; nothing of a unit that
+        has handed over its accounts.
+        """
+        if self.gone():
+            return []
         told = self.inside(what)  # of one day, or of all days between two; a correction has the same two
         days = [[one for one in told if one.key[:2] == span] for span in {one.key[:2] for one in told}]
         most = max(days, key=amount, default=[])
         return most if amount(most) >= 0 else []
+
+    def gone(self) -> bool:
+        """Tell whether a unit has handed over its accounts by the end of the period."""
+        return amount(one for one in self.told if one.what == "handed-over") > 0
 
     # --- dossiers
 
@@ -312,6 +320,7 @@ MAIL: dict[str, Rule] = {
     "accounts": lambda view: view.most("accounts-issued"),
     "active": lambda view: view.most("accounts-active"),
     "over_quota": lambda view: view.most("over-quota"),
+    "handed_over": lambda view: view.inside("handed-over"),
     "sent_internal": lambda view: view.inside("sent-internal"),
     "sent_external": lambda view: view.inside("sent-external"),
     "sent": lambda view: view.inside("sent-internal", "sent-external"),
@@ -320,7 +329,7 @@ MAIL: dict[str, Rule] = {
     "received": lambda view: view.inside("received-internal", "received-external"),
     "refused_size": lambda view: view.inside("refused-size"),
     "official_documents": lambda view: view.inside("official-documents"),
-    "last_update": lambda view: view.latest(),
+    "last_update": lambda view: newest(view.inside(*numbers.FIGURES.values())),
 }
 MEETINGS: dict[str, Rule] = {
     "called": lambda view: view.inside("called"),
@@ -519,7 +528,8 @@ class Recount:
         if column in STOCKS:
             return found[-1]
         if column in PEAKS:
-            return max((each for each in found if each), key=_amount, default=[])
+            view, _ = self._view(form, column, unit, pieces(period, closed)[-1], closed, now)
+            return [] if view.gone() else max((each for each in found if each), key=_amount, default=[])
         every = [one for each in found for one in each]
         return [one for one in every if one.at == max(each.at for each in every)] if column in TIMES else every
 

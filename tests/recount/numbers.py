@@ -5,8 +5,10 @@ The rules are those of docs/reference/mail.md, incidents.md, lookups.md, reports
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from xml.etree import ElementTree as ET
+
+import attrs
 
 from tests.recount import places
 from tests.recount.exported import Journal, Message
@@ -35,8 +37,44 @@ OPERATIONS = {
 SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
 
 
-def read_mail(journal: Journal) -> Iterator[Told]:
-    """Yield the figures of days: a correction counts beside them."""
+def read_mail(journal: Journal) -> list[Told]:
+    """Return the figures of days, a correction beside them, and the accounts that passed from units that ended."""
+    told = once(_read_usage(journal))
+    return [*told, *_pass_accounts(told, journal.events[-1].at)] if told else []
+
+
+def _pass_accounts(told: list[Told], until: datetime) -> list[Told]:
+    """Return what passed until then: when a unit is no more, as many accounts as it had told of last, of a day of that year;
+    when its deed is undone, as many come back.
+    """
+    found = dict[str, list[Told]]()
+    for at, units, heir in [each for each in places.passings() if each[0] <= until]:
+        for unit in units.split():
+            moves, on = found.setdefault(unit, []), places.day(at)
+            gone = sum(each.amount for each in moves) > 0
+            key, last = ("handed-over", f"{len(moves) + 1}"), _last_accounts(told, unit, at)
+            if heir and not gone and last is not None:
+                moves.append(attrs.evolve(last, key=key, what="handed-over", at=at, day=on))
+            if not heir and gone:
+                moves.append(attrs.evolve(moves[-1], key=key, at=at, day=on, amount=-moves[-1].amount))
+    return [one for moves in found.values() for one in moves]
+
+
+def _last_accounts(told: list[Told], unit: str, at: datetime) -> Told | None:
+    """Return the last report of accounts that a unit has then, with their number; 0 of them are none."""
+    year = (places.day(at) - timedelta(days=1)).year
+    spans = dict[tuple[date, str], list[Told]]()
+    for one in told:
+        if (one.unit, one.what) == (unit, "accounts-issued") and one.at <= at and one.on.year >= year:
+            spans.setdefault((one.on, one.key[0]), []).append(one)
+    for _, some in sorted(spans.items(), reverse=True):
+        number = sum(each.amount for each in some)
+        if number > 0:
+            return attrs.evolve(next((each for each in some if len(each.key) == 2), some[0]), amount=number)
+    return None
+
+
+def _read_usage(journal: Journal) -> Iterator[Told]:
     for message in journal.of("mail"):
         call = ET.fromstring(message.octets)
         day = date.fromisoformat(_text(call, "Day"))

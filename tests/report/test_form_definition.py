@@ -47,6 +47,14 @@ def test_formulas_that_contain_one_another_are_refused():
         definition.check_form(attrs.evolve(form, columns=tuple(columns)))
 
 
+@pytest.mark.parametrize("named", ["accounts", "gone"])
+def test_a_peak_until_what_is_no_flow_is_refused(named):
+    form = FORMS["mail"]
+    columns = [attrs.evolve(column, until=named) if column.key == "active" else column for column in form.columns]
+    with pytest.raises(ValueError, match=f"active: {named} is no flow"):
+        definition.check_form(attrs.evolve(form, columns=tuple(columns)))
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -99,6 +99,14 @@ def test_what_a_column_asks_for_and_excludes_at_once_is_a_mistake():
     assert mistakes(asked) == [("column[0].lacking", "names what having names")]
 
 
+def test_a_peak_counts_until_what_a_flow_of_the_form_counts():
+    counted = '[[column]]\nkey="b"\nkind="peak"\nvi="B"\nen="B"\nmilestones=["sent"]\nuntil="a"\n'
+    assert read_form_toml(f"{SMALL}{counted}".encode(), "f.toml").column("b").until == "a"
+    for other in ("b", "c"):
+        wrong = [("column[1].until", f"is '{other}'")]
+        assert mistakes(f"{SMALL}{counted}".replace('until="a"', f'until="{other}"')) == wrong
+
+
 def test_an_unknown_column_is_answered_with_those_there_are():
     with pytest.raises(KeyError, match="no column b; the columns of small are: a"):
         read_form_toml(SMALL.encode(), "f.toml").column("b")

@@ -7,7 +7,7 @@ from lxml import etree
 
 from hub.domain.errors import CallRefused, Rejected
 from hub.services import list_services
-from hub.services.mail import FIGURES, NAMESPACE, read_usage_report
+from hub.services.mail import FIGURES, HANDED_OVER, NAMESPACE, read_usage_report
 from hub.soap import wsdl
 from tests.pki import NOW
 
@@ -94,4 +94,4 @@ def test_the_contract_takes_what_can_be_read_and_has_no_place_for_anything_else(
 
 
 def test_every_fact_it_shows_may_be_counted():
-    assert list_services()["mail"].milestones == set(FIGURES.values())
+    assert list_services()["mail"].milestones - {HANDED_OVER} == set(FIGURES.values())

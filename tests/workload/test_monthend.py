@@ -1,5 +1,6 @@
 """A month is closed by itself once it is over, once; what came late makes its revision; a stop breaks the counting off."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,8 @@ from twisted.internet.task import Clock
 from hub.config.reports import Teller
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.ids import make_id
-from hub.domain.model import Fact
-from hub.journal import duties
+from hub.domain.model import Fact, Unit
+from hub.journal import duties, unit_registry
 from hub.language.phrases import phrase
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
@@ -97,6 +98,24 @@ def test_the_months_that_are_over_are_closed_in_turn_at_noon_of_the_first_workin
     assert held.closed() == held.closed("edoc") == ["2026-11", "2026-12"]
     minutes(held, 5)
     assert held.closed() == ["2026-11", "2026-12"]
+    _ = service.stopService()
+
+
+def test_the_accounts_of_a_unit_that_has_ended_pass_before_its_month_is_closed(held: Held):
+    with transactions.write_transaction(held.engine) as tx:
+        ended = Unit("A", "A", until=date(2026, 11, 25), successors=("B",))
+        unit_registry.write_registry_units(tx, [ended, Unit("B", "B")])
+    told = sent("2026-11-20", DECEMBER.start + timedelta(days=5), 50)
+    held.put(attrs.evolve(told, milestone="accounts-issued"))
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    with capture_logs() as logs:
+        service.startService()
+        minutes(held, 10)
+    assert [each["units"] for each in logs if each["event"] == "accounts-moved"] == ["A"]
+    with transactions.read_transaction(held.engine) as tx:
+        rows = sa.select(tables.closed_row.c.numbers).where(tables.closed_row.c.form == "mail")
+        (numbers,) = map(json.loads, tx.scalars(rows.where(tables.closed_row.c.unit == "A")))
+    assert (numbers["accounts"], numbers["handed_over"]) == (0, 50)
     _ = service.stopService()
 
 

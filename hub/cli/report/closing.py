@@ -229,6 +229,8 @@ def _close(
 ) -> None:
     from hub.domain.ids import make_id
     from hub.keeping import document_moves, dossier_moves, ended_units
+    from hub.journal import facts
+    from hub.keeping import document_moves, dossier_moves, ended_units, mail_moves
     from hub.store import transactions
     from hub.units.deeds import Estate
     from hub.workload import closing
@@ -242,6 +244,8 @@ def _close(
         now = datetime.now(UTC)  # what is recorded at the time of the closing is late
         documents = document_moves.list_documents_to_move, document_moves.move_documents
         ended_units.move_stock(engine, now, Estate.DOCUMENTS, *documents)
+        with transactions.write_transaction(engine) as tx:
+            facts.record_facts(tx, mail_moves.list_account_moves(tx, now))
         _write_link_days(engine, config, month)
         now = datetime.now(UTC)  # after what was written and moved just now
         with transactions.write_transaction(engine) as tx:

@@ -283,14 +283,16 @@ def _undo(screen: Screen, config: "Config", engine: "sa.Engine", identity: str) 
             "undone": True,
             "dossiers": undone.dossiers,
             "documents": undone.documents,
+            "accounts": undone.accounts,
             "deliveries": deliveries,
         },
         t(
-            "Undone: {units} go on. Given back: dossiers {dossiers}, documents {documents}, on their way {deliveries}. A "
-            "running hub uses it after `lienthong reload`.",
+            "Undone: {units} go on. Given back: dossiers {dossiers}, documents {documents}, mail accounts {accounts}, on "
+            "their way {deliveries}. A running hub uses it after `lienthong reload`.",
             units=", ".join(undone.order.units),
             dossiers=say_count(undone.dossiers),
             documents=say_count(undone.documents),
+            accounts=say_count(undone.accounts),
             deliveries=say_count(deliveries),
         ),
     )

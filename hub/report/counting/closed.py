@@ -154,7 +154,7 @@ def compose_report(
     """Return the report of *units* for *period*, composed of its *pieces*, which are in order and without gaps.
 
     Flows and happenings are added up. A stock is that of the last piece (an opening stock: of the first). A peak is the
-    greatest of each unit. A time is the latest.
+    greatest of each unit, and 0 if the unit has handed over what is counted (`has_handed_over`). A time is the latest.
     """
     merged = {unit: _merged(form, [piece.cells.get(unit) or Cells.none(form) for piece in pieces]) for unit in units}
     return assemble_report(form, period, made_at, units, merged)
@@ -189,10 +189,18 @@ def _merge_numbers(form: Form, parts: Sequence[Mapping[str, int]]) -> dict[str, 
             case ColumnKind.STOCK:
                 found[column.key] = numbers[0] if column.opening else numbers[-1]
             case ColumnKind.PEAK:
-                found[column.key] = max(numbers)
+                gone = has_handed_over([part.get(column.until, 0) for part in parts])
+                found[column.key] = 0 if gone else max(numbers)
             case _:
                 found[column.key] = sum(numbers)
     return found
+
+
+def has_handed_over(numbers: Sequence[int]) -> bool:
+    """Return whether a unit has handed over what a peak counts at the end of a period. *numbers*: how much it handed over
+    in each part of the period, negative where more came back: what the last part that says something says holds.
+    """
+    return next((number for number in reversed(numbers) if number), 0) > 0
 
 
 def is_divided(cells: Cells, by: tuple[str, ...]) -> bool:
@@ -225,6 +233,7 @@ def list_composed_facts(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact
         return
     peaks: dict[tuple[str, str], list[list[tuple[Column, Fact]]]] = {}
     latest: dict[tuple[str, str], tuple[Column, Fact]] = {}
+    passed: dict[tuple[str, str], list[int]] = {}
     for number, placed in enumerate(pieces):
         for column, fact in placed:
             place = (fact.unit, column.key)
@@ -239,7 +248,10 @@ def list_composed_facts(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact
                     if place not in latest or make_fact_sort_key(fact) > make_fact_sort_key(latest[place][1]):
                         latest[place] = (column, fact)
                 case _:
+                    passed.setdefault(place, [0] * len(pieces))[number] += fact.amount
                     yield column, fact
-    for found in peaks.values():
-        yield from max((each for each in found if each), key=lambda each: sum(fact.amount for _, fact in each))
+    for (unit, _), found in peaks.items():
+        most = max((each for each in found if each), key=lambda each: sum(fact.amount for _, fact in each))
+        if not has_handed_over(passed.get((unit, most[0][0].until), ())):
+            yield from most
     yield from latest.values()

@@ -9,7 +9,7 @@ What each kind of column counts (standards 4.5):
 * a flow: facts whose own `at` lies in the period, whatever period the unit's `received` fact of the same key lies in;
 * a stock: the keys in the column's state at the period's end or, while the period runs, at `now`;
 * a peak: for each unit, the facts of the one day of the period with the greatest total, or of the one report of several
-  days with a greater one;
+  days with a greater one; none if by the period's end the unit has handed over what is counted (`until`);
 * a happening: facts whose day, as the unit states it, lies in the period and is over, whenever the hub received them
   (`happenings`);
 * an end: keys with both a first beginning and a first end, in the period of the later of the two;
@@ -22,6 +22,7 @@ until that period is closed. After the closing the fact is posted to a later per
 therefore takes *books*, the closed months; without them, nothing is closed.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -271,8 +272,8 @@ class Placing:
     fact of each time column. `finish` yields them, after the last key of one unit or of several.
 
     *carried* receives (unit, business key) of every key that a stock of a later period may count although no fact is
-    added to it. With these keys, counting the next period needs no facts from before *period*. The period must have
-    ended.
+    added to it, or that leaves the unit no peak in later periods. With these keys, counting the next period needs no
+    facts from before *period*. The period must have ended.
     """
 
     form: Form
@@ -291,6 +292,8 @@ class Placing:
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
     _undoing: frozenset[str]  #: the milestones that undo a fact of a flow or an end
+    #: by peak column: the milestones by which a unit hands over what it counts
+    _passing: Mapping[str, frozenset[str]]
     _having: frozenset[str]  #: the milestones that flows and ends ask for, or exclude, beside the fact that they count
     _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
@@ -300,6 +303,8 @@ class Placing:
     _after: date  #: the first day after the period
     _told: list[Fact] = attrs.field(factory=list, init=False)  #: the facts that happenings read
     _latest: dict[tuple[str, str], tuple[Column, Fact]] = attrs.field(factory=dict, init=False)  #: by unit and column
+    #: by unit and peak column: how much was handed over by the period's end and has not come back
+    _passed: Counter[tuple[str, str]] = attrs.field(factory=Counter, init=False)
     #: by unit and peak column: the facts of each day, or of each report of several days by its last one
     _peaks: dict[tuple[str, str], tuple[Column, dict[tuple[date, str], list[Fact]]]] = attrs.field(
         factory=dict, init=False
@@ -344,6 +349,7 @@ class Placing:
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             undoing=named(ColumnKind.FLOW, "without") | named(ColumnKind.END, "without"),
+            passing={column.key: form.column(column.until).milestones for column in form.rules if column.until},
             having=named(ColumnKind.FLOW, "having", "lacking") | named(ColumnKind.END, "having", "lacking"),
             correct=make_corrector(form, period, books) if corrects_days(form) else None,
             known=_make_known(books, period, now),
@@ -431,6 +437,11 @@ class Placing:
             kept.life.append((when, fact))
         if in_time and milestone in self._telling:
             kept.standing.append(fact)
+        for key, passing in self._passing.items():
+            if milestone in passing:
+                self._passed[fact.unit, key] += fact.amount
+                if self.carried is not None:
+                    self.carried.add((fact.unit, fact.key))
 
     def place_histories(self, histories: Iterable[Iterable[Fact]]) -> Iterator[tuple[Column, Fact]]:
         """Yield what `place_history` yields for each of *histories*, and then what `finish` yields."""
@@ -468,7 +479,9 @@ class Placing:
         """Yield what is decided only after all keys, and forget it. A time column is yielded once per unit, with its
         latest fact.
         """
-        for column, days in self._peaks.values():
+        for place, (column, days) in self._peaks.items():
+            if self._passed[place] > 0:
+                continue
             # Of two days with equal totals take the first: the result must not depend on the order of the facts.
             most = max(sorted(days.items()), key=lambda told: _amount(told[1]))[1]
             if _amount(most) >= 0:  # a total below 0 consists of corrections only: then no day is known
@@ -480,7 +493,7 @@ class Placing:
                 if applies(fact)
             )
         yield from self._latest.values()
-        self._peaks, self._told, self._latest = {}, [], {}
+        self._peaks, self._told, self._latest, self._passed = {}, [], {}, Counter()
 
     def _see(self, column: Column, fact: Fact) -> None:
         known = self._latest.get((fact.unit, column.key))

@@ -48,6 +48,8 @@ def check_form(form: Form) -> None:
     for rule in form.rules:
         if rule.within_hours is not None and rule.within_hours not in form.parameters:
             raise ValueError(f"{rule.key}: no parameter {rule.within_hours}")
+        if rule.until and (rule.until not in columns or columns[rule.until].kind is not ColumnKind.FLOW):
+            raise ValueError(f"{rule.key}: {rule.until} is no flow")
         if len(rule.revised) not in (0, 3):
             raise ValueError(f"{rule.key}: revised names {len(rule.revised)}")
     sound: set[str] = set()

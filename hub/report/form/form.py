@@ -226,6 +226,8 @@ class Column:
     waiting: bool | None = None  #: stock: whether the key waits at the moment (`Form.waits`)
     clock: bool = False  #: with `timing` or `due_passed`: waits are not counted against the unit (`Form.clock`)
     opening: bool = False  #: stock: the state at the beginning of the period
+    #: peak: the column of what a unit handed over; a unit that has handed over by a period's end has no peak in it
+    until: str = ""
     #: end: the milestones of which the first counts; none: all that end the work on a key (`Form.ends`)
     first_of: frozenset[str] = frozenset()
     #: stock: milestones that the key must not have; flow, end: those it must not have by the period's end; happening:

@@ -61,7 +61,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "without",
         "opening",
     ),
-    ColumnKind.PEAK: ("milestones", "where", "unless"),
+    ColumnKind.PEAK: ("milestones", "where", "unless", "until"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
     ColumnKind.END: (
         "milestones",
@@ -213,6 +213,7 @@ def _rule(
         clock=table.flag("clock"),
         waiting=table.flag("waiting") if "waiting" in table else None,
         opening=table.flag("opening"),
+        until=table.text("until") if "until" in table else "",
         first_of=frozenset(table.texts("first_of", milestones)),
         without=frozenset(table.texts("without", milestones)),
         revised=table.texts("revised", counted.attributes),
@@ -282,6 +283,7 @@ def check_keys(table: FormTable, columns: Sequence[Column]) -> None:
     by_key = {column.key: column for column in reversed(columns)}
     numbers = {column.key for column in columns if column.is_whole}
     ratios = {column.key for column in columns if column.kind is ColumnKind.RATIO}
+    flows = {column.key for column in columns if column.kind is ColumnKind.FLOW}
     for column, entry in zip(columns, table.tables("column"), strict=False):
         if by_key[column.key] is not column and column.key:
             entry.wrong("key", phrase("is {key}", key=repr(column.key)), phrase("a key that no other column has"))
@@ -293,6 +295,8 @@ def check_keys(table: FormTable, columns: Sequence[Column]) -> None:
                     )
             if _twice(column.key, getattr(column, word), by_key):
                 entry.wrong(word, phrase("contains a column twice, or itself"), phrase("a sum of different columns"))
+        if column.until and column.until not in flows:
+            entry.wrong("until", phrase("is {named}", named=repr(column.until)), phrase("a column that is a flow"))
         if column.kind is ColumnKind.SCORE and column.of and column.of not in ratios:
             entry.wrong("of", phrase("is {of}", of=repr(column.of)), phrase("a column that is a ratio"))
         if column.kind is ColumnKind.GRADE and column.of and column.of not in _list_numbers(columns):

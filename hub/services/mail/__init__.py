@@ -38,6 +38,8 @@ FIGURES = {
     "OfficialDocuments": "official-documents",
 }
 _ROOT = "SubmitMailUsage"
+#: The milestone by which a unit that ends hands its accounts over; the hub records it, and their return below 0.
+HANDED_OVER = "handed-over"
 #: The first day of which usage is told: an earlier one is a mistake of typing, as for dossiers (`codes.toml` there).
 _FIRST = date(2000, 1, 1)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
@@ -141,7 +143,7 @@ class _Report:
 SERVICE = Service(
     name=NAME,
     read=read_usage_report,
-    milestones=frozenset(FIGURES.values()),
+    milestones=frozenset({*FIGURES.values(), HANDED_OVER}),
     operations=frozenset({_ROOT}),
     may_report_any_unit=True,
 )
