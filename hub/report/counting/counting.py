@@ -33,7 +33,7 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.corrections import Corrected, corrects_days, list_corrections, make_corrector
+from hub.report.counting.corrections import Corrected, list_corrections, make_corrector
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks
 from hub.report.counting.deriving import Number
@@ -45,6 +45,7 @@ from hub.report.form.form import (
     ATTRIBUTES,
     RECEIVED,
     RECEIVED_BY,
+    TAKEN_OVER,
     UNIT,
     Clock,
     Column,
@@ -292,7 +293,7 @@ class Placing:
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
     _undoing: frozenset[str]  #: the milestones that undo a fact of a flow or an end
     _having: frozenset[str]  #: the milestones that flows and ends ask for, or exclude, beside the fact that they count
-    _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
+    _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
     _start: datetime
     _end: datetime
@@ -345,7 +346,7 @@ class Placing:
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             undoing=named(ColumnKind.FLOW, "without") | named(ColumnKind.END, "without"),
             having=named(ColumnKind.FLOW, "having", "lacking") | named(ColumnKind.END, "having", "lacking"),
-            correct=make_corrector(form, period, books) if corrects_days(form) else None,
+            correct=make_corrector(form, period, books, now),
             known=_make_known(books, period, now),
             start=period.start,
             end=period.end,
@@ -419,6 +420,8 @@ class Placing:
         milestone = fact.milestone
         if milestone == RECEIVED or (kept.received is None and milestone in self.form.begins):
             kept.received = fact
+        if milestone == TAKEN_OVER:
+            kept.taken_due = fact.due
         if milestone in self._undoing:
             kept.undone.add(milestone)
         if milestone in self._extending:
@@ -554,6 +557,7 @@ class _Kept:
     """The facts of one key that are remembered because one fact alone does not decide."""
 
     received: Fact | None = None
+    taken_due: date | None = None  #: the due day with which it was taken over from another unit
     had: set[str] = attrs.field(factory=set)  #: milestones that rules ask for
     undone: set[str] = attrs.field(factory=set)  #: milestones that undo a fact, posted before the period's end
     extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
@@ -698,7 +702,7 @@ def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
     fact or none, as the column requires.
 
     `within_hours`: without a `received` fact the condition is not met. `by_due`: the due date is that of the received
-    document, else the fact's own (a received change states none); without a due date the condition is met; false: after it. `dated`:
+    document, else of what was taken over, else the fact's own (a received change states none); without a due date the condition is met; false: after it. `dated`:
     there is such a due date. `timing`: the due date is the fact's own,
     else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
     early in the quarter and late in its month.
@@ -724,7 +728,7 @@ def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
         if Timing.of(day, due) is not column.timing:
             return False
     if column.by_due is not None or column.dated:
-        due = (received.due if received is not None else None) or fact.due
+        due = (received.due if received is not None else None) or kept.taken_due or fact.due
         if column.dated and due is None:
             return False
         if column.by_due is not None:
