@@ -457,6 +457,24 @@ def test_what_the_old_units_leave_in_work_or_due_stands_in_the_successor_and_onc
     assert numbers(worked, "received") == {"H55.41": (3,), "H55.42": (2,)}, "nothing is received twice"
 
 
+@pytest.mark.parametrize("code", ["03", "04", "05"])
+def test_a_refusal_ends_a_document_whatever_was_told_of_it_before(merged: MergedProvince, code: str) -> None:
+    sent = merged.take(document("H55.13", "H55.41", document_id="a", due=date(2026, 12, 5)), "so", BEFORE).id
+    merged.deliver(sent, "xa-a", BEFORE)
+    for each in (code, "02"):
+        merged.take(status(each, "H55.41", "H55.13", document_id="a"), "xa-a", BEFORE)
+    month = counting.count_report(EDOC, facts.read_facts(merged.tx), PERIOD, PERIOD.end, PLACES)
+    assert {key: month.total.numbers[key] for key in ("refused", "processing", "overdue")} == {
+        "refused": 1, "processing": 0, "overdue": 0
+    }  # fmt: skip
+    assert merged.status_of(sent) == ["02"]
+    assert move(merged, MERGER) == 0, "nothing is handed over"
+    events.chain_events(merged.tx)
+    while (step := following.read_step(merged.tx)) is not None:
+        following.write_step(merged.tx, step)
+    assert listing.list_open_work(merged.tx, listing.make_filter(date(2026, 12, 10), 9), 10) == []
+
+
 @pytest.mark.parametrize("earlier", ["H55.41", "H55.42"])
 def test_of_several_due_days_of_one_document_that_units_hand_over_the_earliest_holds(
     merged: MergedProvince, earlier: str

@@ -59,7 +59,9 @@ class Days:
     """
 
     first: dict[tuple[str, tuple[str, ...], str], Told] = attrs.field(factory=dict)
-    receipts: dict[tuple[str, ...], date | None] = attrs.field(factory=dict)  #: dossier -> the due day told last with a receipt
+    receipts: dict[tuple[str, ...], date | None] = attrs.field(
+        factory=dict
+    )  #: dossier -> the due day told last with a receipt
 
     def hear(self, one: Told) -> None:
         again = one.what == AGAIN

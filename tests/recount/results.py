@@ -284,10 +284,11 @@ class View:
         for told in of_key.values():
             furthest: Result | None = None
             for one in told:
+                if one.what in ENDED:
+                    furthest = None
+                    break
                 if furthest is None or STEPS[one.what] > STEPS[furthest.what]:
                     furthest = one
-                if one.what in ENDED and furthest is one:
-                    break
             seen = (received := self.received(told[0].key)) is not None and received.at <= self.now
             seen = seen or any(one.received_by for one in told)
             if seen and furthest and furthest.what in WORK:

@@ -596,8 +596,8 @@ def _amount(facts: Iterable[Fact]) -> int:
 
 
 def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
-    """Return the fact that moved a key to its current step: the furthest step, unless a final step came before it. None
-    if no fact moved it.
+    """Return the fact that moved a key to its current step: the first final one, whatever came before it, else that of the
+    furthest step. None if no fact moved it.
     """
     rank = _ranks(form.steps)
     moving = [fact for fact in history if fact.milestone in rank]
@@ -605,11 +605,10 @@ def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
         moving.sort(key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)))
     standing: Fact | None = None
     for fact in moving:
-        if standing and rank[fact.milestone] <= rank[standing.milestone]:
-            continue
-        standing = fact
         if fact.milestone in form.final:
-            break
+            return fact
+        if standing is None or rank[fact.milestone] > rank[standing.milestone]:
+            standing = fact
     return standing
 
 
