@@ -12,7 +12,7 @@ from hub.language.phrases import phrase
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
-from hub.report.output.words import make_json_number, quote_formula
+from hub.report.output.words import make_json_number, quote_formula, write_day
 
 #: The headings of a table of units.
 HEADINGS = (
@@ -62,6 +62,8 @@ def write_csv_glance(view: GlanceView, language: Language) -> bytes:
 def write_notices(view: GlanceView, row: RankedUnit, language: Language) -> str:
     """Return what is to be noticed of a unit: the target, what is far from the others or unusual."""
     said = [] if row.met is None else [phrase("target met") if row.met else phrase("target missed")]
+    if row.ended and row.unit.until is not None:
+        said.append(phrase("ended on {day}, without a place", day=write_day(row.unit.until)))
     said += [phrase("far from the others")] if row.far else []
     said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
     return ", ".join(translate(each, language) for each in said)
@@ -125,6 +127,7 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
         "place_before": row.place_before,
         "met": row.met,
         "far": row.far,
+        "ended": row.ended,
         "trend": [make_json_number(each) for each in row.trend],
         "unusual": [
             {
