@@ -158,7 +158,8 @@ SET_ASIDE = 5
 #: beside it go first.
 _AFTER_A_CRASH = timedelta(seconds=10)
 
-#: The order of status codes (QCVN 102 code list, standards 1.9.5). A delivery's status only moves to a higher rank.
+#: The order of status codes (QCVN 102 code list, standards 1.9.5). A delivery's status only moves to a higher rank, or to a
+#: final one.
 STATUS_RANK = MappingProxyType({"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5})
 FINAL_STATUSES = frozenset({"02", "06"})
 
@@ -326,10 +327,11 @@ def judge_interruption(now: datetime, crashes: int) -> AttemptVerdict:
 def advance_status(status: str | None, code: str) -> str | None:
     """Return the new status of a delivery that had *status* when *code* arrived.
 
-    It only moves forward; 02 and 06 are final.
+    It only moves forward. 02 and 06 are final, and end it whatever came before: who refuses a document after it was received
+    or in work (02 after 03, 04 or 05) has no longer to do with it.
     """
     if status in FINAL_STATUSES or code not in STATUS_RANK:
         return status
-    if status is not None and STATUS_RANK[code] <= STATUS_RANK[status]:
+    if status is not None and code not in FINAL_STATUSES and STATUS_RANK[code] <= STATUS_RANK[status]:
         return status
     return code

@@ -172,13 +172,15 @@ def insert_facts(tx: Transaction, facts: Sequence[Fact], owners: KnownOwners | N
     differences, of what is told of waits only the changes, and facts about dossiers for the unit that the dossier belongs
     to (`hub.journal.sequels`).
     """
-    resolved, findings = dossier_owners.resolve_owners(tx, facts, owners)
-    new, told = insert_resolved_facts(tx, resolved)
+    resolved, restated, findings = dossier_owners.resolve_owners(tx, facts, owners)
+    new, told = insert_resolved_facts(tx, resolved, restated)
     return new, [*told, *findings]
 
 
-def insert_resolved_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Event]]:
-    """Do the same with facts whose units are settled."""
+def insert_resolved_facts(
+    tx: Transaction, facts: Iterable[Fact], restated: Sequence[Fact] = ()
+) -> tuple[int, list[Event]]:
+    """Do the same with facts whose units are settled. *restated*: facts that may only correct recorded ones."""
     facts, corrected = corrected_figures.place_corrections(tx, list(facts))
     facts = dossier_waits.place_waits(tx, facts)
     first: dict[Key, Fact] = {}
@@ -189,19 +191,10 @@ def insert_resolved_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, 
     new = {key: fact for key, fact in first.items() if key in fresh}
     known = [(key, fact) for key, fact in told if new.get(key) is not fact]
     again = [(key, fact) for key, fact in known if fact.service != DOCUMENTS]
-    corrections = {
-        key: [(*key[:3], name) for name in dossier_days.list_correction_milestones(fact)] for key, fact in again
-    }
-    asked = [key for key, _ in again if key not in new]
-    held = {**read_facts_by_key(tx, [*asked, *(other for key in asked for other in corrections[key])]), **new}
-    days, told_of = dossier_days.correct_days(
-        tx,
-        [
-            (fact, [held[key], *(held[other] for other in corrections[key] if other in held)])
-            for key, fact in again
-            if dossier_days.may_correct(fact)
-        ],
-    )
+    correcting = [(key, fact) for key, fact in again if dossier_days.may_correct(fact)]
+    correcting += [(make_fact_key(fact), fact) for fact in restated]
+    held = {**read_facts_by_key(tx, [key for key, _ in (*again, *correcting) if key not in new]), **new}
+    days, told_of = dossier_days.correct_days(tx, [(fact, held[key]) for key, fact in correcting if key in held])
     transactions.insert_missing_rows(tx, table, [make_row(fact) for fact in days])
     found = [*new.values(), *days]
     return len(found), [*map(make_fact_event, found), *corrected, *_differences(again, held), *told_of]

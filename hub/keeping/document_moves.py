@@ -36,7 +36,10 @@ def list_documents_to_move(tx: Transaction, code: str, most: int = SOME) -> list
     other = fact.alias("other")
     same = sa.and_(other.c.unit == fact.c.unit, other.c.service == fact.c.service, other.c.key == fact.c.key)
     begun = sa.and_(fact.c.unit == code, fact.c.service == DOCUMENTS, fact.c.milestone.in_(BEGINS))
-    matters = sa.or_(fact.c.due.is_not(None), sa.exists().where(same, other.c.milestone.in_(WORK)))
+    matters = sa.or_(  # a correction states a due day
+        fact.c.due.is_not(None),
+        sa.exists().where(same, sa.or_(other.c.milestone.in_(WORK), other.c.milestone.like("%-corrected-%"))),
+    )
     is_open = ~sa.exists().where(same, other.c.milestone.in_(ENDS))
     return list(
         tx.scalars(sa.select(fact.c.key).where(begun, matters, is_open).distinct().order_by(fact.c.key).limit(most))

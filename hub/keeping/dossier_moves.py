@@ -4,7 +4,6 @@ Knows which dossiers are open in a unit, and how a moved dossier is recorded. Do
 (`hub.workload.month_end`), nor how facts count.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -16,7 +15,17 @@ from hub.journal import events, facts
 from hub.journal.sequels import dossier_owners
 from hub.journal.sequels.dossier_owners import Move
 from hub.keeping.ended_units import Ended
-from hub.services.dossiers.identity import BEGINS, ENDS, HANDED_OVER, PASSED_ON, REGISTERED, TAKEN_OVER, read_agency
+from hub.services.dossiers.identity import (
+    BEGINS,
+    ENDS,
+    HANDED_OVER,
+    PASSED_ON,
+    REGISTERED,
+    TAKEN_OVER,
+    number_key,
+    read_agency,
+    split_key,
+)
 from hub.services.dossiers.results import NAME
 from hub.store import transactions
 from hub.store.tables import dossier as table
@@ -32,8 +41,6 @@ SOME = 50
 _OPENS, _CLOSES = BEGINS | {REGISTERED}, ENDS | {PASSED_ON}
 #: By which a unit gives a dossier to another, and which the other has of it.
 _GIVES, _FROM_OTHERS = (HANDED_OVER, PASSED_ON), (TAKEN_OVER, REGISTERED)
-#: The key of a dossier that a unit has again, with the number of times.
-_NUMBERED = re.compile(r"(.+)@([2-9]|[1-9][0-9]+)", re.DOTALL)
 
 
 def list_open_dossiers(tx: Transaction, code: str, most: int = SOME) -> list[str]:
@@ -102,8 +109,8 @@ def _follow(tx: Transaction, unit: str, key: str) -> tuple[str, str]:
     """Return the unit to which the dossier *key* came at last from *unit*, with its key there; *unit* if it came back."""
     at = unit
     while (to := _read_counterpart(tx, at, key, _GIVES)) is not None:
-        code, number = _split(key)
-        names = (key, f"{key}@{at}", _number(code.removesuffix(f"@{to}"), number + 1))
+        code, number = split_key(key)
+        names = (key, f"{key}@{at}", number_key(code.removesuffix(f"@{to}"), number + 1))
         found = next((name for name in names if _read_counterpart(tx, to, name, _FROM_OTHERS) == at), None)
         if to == unit or found is None:  # it came back, or the other has a dossier of its own with this code
             return unit, key
@@ -123,25 +130,15 @@ def _name_in(tx: Transaction, heir: str, key: str, unit: str) -> tuple[str, str]
     What comes back has the number of the return in its key. A code within its unit that another dossier of *heir* has
     is called `CODE@UNIT`.
     """
-    code, number = _split(key)
+    code, number = split_key(key)
     national = read_agency(code) is not None
     home = code.removesuffix(f"@{heir}")
-    to = _read_counterpart(tx, heir, _number(home, number), _GIVES)
+    to = _read_counterpart(tx, heir, number_key(home, number), _GIVES)
     if to is not None and (national or to == unit):
-        return home, _number(home, number + 1)
+        return home, number_key(home, number + 1)
     if national or not _is_known(tx, heir, code) or _read_counterpart(tx, heir, code, _GIVES) == unit:
         return code, key
     return f"{key}@{unit}", f"{key}@{unit}"
-
-
-def _split(key: str) -> tuple[str, int]:
-    """Return the code of the dossier *key*, and how many times its unit has had it."""
-    found = _NUMBERED.fullmatch(key)
-    return (found[1], int(found[2])) if found else (key, 1)
-
-
-def _number(code: str, number: int) -> str:
-    return code if number == 1 else f"{code}@{number}"
 
 
 def _is_known(tx: Transaction, code: str, key: str) -> bool:

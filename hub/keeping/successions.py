@@ -14,8 +14,6 @@ from hub.domain.ids import make_first_id, make_id
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.edxml import changes
-from hub.journal import events, unit_registry
-from hub.keeping import document_moves, dossier_moves
 from hub.journal import events, facts, unit_registry
 from hub.keeping import document_moves, dossier_moves, mail_moves
 from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession

@@ -3,7 +3,7 @@
 The same seed draws the same.  A deed is a step of `tests.histories.playing.Player` with its arguments.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from random import Random
@@ -331,6 +331,10 @@ class Drawing:
     def _work(self, at: datetime, name: str, unit: str) -> None:
         """A recipient tells what becomes of a document: in order or not, once or twice, or nothing."""
         codes = self.random.choice(["", "3", "34", "346", "36", "346", "2", "1346", "6", "43", "36", "346", "3456"])
+        if len(self.deeds) % 8 == 3:
+            codes = ("32", "342", "452", "12", "326")[
+                len(self.deeds) % 5
+            ]  # it is refused after it was received or in work
         if self._is(0.1):
             at -= HOUR * 5  # before the hub knows that it was received
         for code in codes:
@@ -373,6 +377,7 @@ class Drawing:
             asked = received + timedelta(days=1)
             later = (due or received) + timedelta(days=random.randint(3, 9))
             tell(told + HOUR * 30, random.choice("4445"), due, requests=[(asked, asked + timedelta(days=1), later)])
+        self._put_off(told, number, due, tell)
         if self._is(0.05):
             tell(told + HOUR * 31, random.choice("68"), due)
         ended = received + timedelta(days=random.randint(0, 25))
@@ -392,6 +397,12 @@ class Drawing:
         if self._is(0.02):
             said = {"month": -1, "new": random.randint(0, 9), "late": random.randint(0, 9)}
             self._does(when, "declare", unit=self._called(unit), monthly=self._is(0.8), own=self._is(0.5), **said)
+
+    def _put_off(self, told: datetime, number: int, due: date | None, tell: Callable[..., None]) -> None:
+        """Tell another due day of some dossiers, some days or weeks later, by then perhaps under a successor; of few often."""
+        times = {0: 5, 1: 1, 2: 2}.get(number % 9, 0) if due else 0
+        for each in range(times):
+            tell(told + HOUR * (40 + each * (number % 200)), "4", due and due + timedelta(days=each * 3 - 2))
 
     def _hand_in(self, told: datetime, said: dict[str, object]) -> None:
         """Tell of some dossiers that they are handed in, some hours before more is told of them."""

@@ -212,6 +212,36 @@ class TestAnUndoneDeed:
         assert "received_online" not in undone.cells(MAIN, "2027-02")
         assert undone.cells("", "2027-02")["received_online"] == 5
 
+    def test_the_due_day_that_the_successor_states_comes_back_and_the_old_unit_can_state_another(self, dossiers):
+        key, deed = f"{OLD}-270120-0001", dossiers.split()
+        dossiers.move()
+        dossiers.now = day("2027-02-02")
+        dossiers.bring("main", sync(received(key, due="2027-03-20"), organ=MAIN))
+        dossiers.undo(deed)
+        stocks = ("pending_in_time", "pending_overdue")
+        assert [dossiers.cells(OLD, "2027-02")[each] for each in stocks] == [1, 2]
+        dossiers.bring("old", sync(received(key, due="2027-02-09"), organ=OLD))
+        assert dossiers.cells(OLD, "2027-02")["pending_overdue"] == 3
+        assert [(each["due"], each["held_due"]) for each in dossiers.told("dossier-corrected")] == [
+            ("2027-03-20", "2027-02-10"),
+            ("2027-02-09", "2027-03-20"),
+        ]
+
+    @pytest.mark.parametrize("code", [f"{OLD}-270120-0006", "HS-7"])
+    def test_what_the_old_unit_tells_as_it_told_it_before_corrects_nothing_where_a_dossier_comes_back(
+        self, dossiers, code
+    ):
+        papers = {"NgayBoSung": "20270121090000", "NgayTiepNhanBoSung": "20270122090000"}
+        told = received(code) | {"DanhSachHoSoBoSung": [papers | {"NgayHenTraMoi": "20270320170000"}]}
+        dossiers.bring("old", sync(told, organ=OLD))
+        deed = dossiers.split()
+        dossiers.move()
+        dossiers.undo(deed)
+        dossiers.now = day("2027-02-03")
+        dossiers.bring("old", sync(told | {"TrangThaiHoSo": "8"}, organ=OLD))
+        assert dossiers.told("dossier-corrected") == []
+        assert dossiers.cells(OLD, "2027-02")["pending_in_time"] == 1, "the due day of the supplement holds"
+
     def test_undoing_it_again_or_moving_again_changes_nothing(self, undone):
         before = undone.cells(OLD, "2027-02")
         undone.move()
@@ -330,6 +360,19 @@ class TestDocumentsOfAnUndoneDeed:
             both.deliver(sent, partner, BEFORE)
         order = DeedOrder(units=("H55.41", "H55.42"), successors=("H55.43",), on=MERGER)
         deed = successions.record_deed(tx, order, by="an", now=datetime(2026, 11, 1, tzinfo=UTC))
+        move(both, MERGER)
+        assert numbers(both, *STOCK) == {"H55.43": (0, 1)}
+        successions.undo_deed(tx, deed, by="an", now=datetime(2026, 12, 2, tzinfo=UTC))
+        assert numbers(both, *STOCK) == {"H55.41": (0, 1), "H55.42": (0, 1)}
+
+    def test_what_comes_back_has_the_earliest_due_day_that_held_in_the_successor(self, tx):
+        both = MergedProvince(tx, UNITS)
+        for partner, unit, due in (("xa-a", "H55.41", 25), ("xa-b", "H55.42", 5)):
+            packet = document("H55.13", unit, document_id="a", due=date(2026, 12, due))
+            both.deliver(both.take(packet, "so", BEFORE).id, partner, BEFORE)
+        order = DeedOrder(units=("H55.41", "H55.42"), successors=("H55.43",), on=MERGER)
+        deed = successions.record_deed(tx, order, by="an", now=datetime(2026, 11, 1, tzinfo=UTC))
+        assert numbers(both, *STOCK) == {"H55.42": (0, 1)}
         move(both, MERGER)
         assert numbers(both, *STOCK) == {"H55.43": (0, 1)}
         successions.undo_deed(tx, deed, by="an", now=datetime(2026, 12, 2, tzinfo=UTC))

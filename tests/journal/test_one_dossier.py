@@ -16,7 +16,10 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
 from hub.journal import events, facts, messages, unit_registry
+from hub.journal.sequels.open_work import following, listing
+from hub.journal.sequels.open_work.listing import make_filter
 from hub.keeping import dossier_moves, ended_units
+from hub.report.counting.corrections import CORRECTIONS
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
@@ -329,6 +332,57 @@ class TestAMerger:
         assert taken["received"] == taken["received_online_other"] == taken["pending"] == len(codes)
         assert not {"awaiting", "taken_over"} & taken.keys()
 
+    CODE = "H55.81-270120-0001"
+
+    def listed(self, books: Books) -> dict[tuple[str, str], date]:
+        """Return the due days of open work, by unit and key."""
+        events.chain_events(books.tx)
+        while (step := following.read_step(books.tx)) is not None:
+            following.write_step(books.tx, step)
+        works = listing.list_open_work(books.tx, make_filter(date(2027, 2, 20), 99), 100)
+        return {(each.work.unit, each.work.key): each.work.due for each in works}
+
+    @pytest.mark.parametrize("moved", ["before", "with"])
+    def test_the_due_day_that_the_successor_states_holds_and_is_told_with_both_messages(self, merger, moved):
+        if moved == "before":
+            self.move(merger)
+            assert merger.cells("H55.80", "2027-02")["pending_overdue"] == 5
+        merger.now = day("2027-02-03")
+        second = merger.bring("communes", sync(received(self.CODE, due="2027-03-20"), organ="H55.80"))
+        self.move(merger)
+        month = merger.cells("H55.80", "2027-02")
+        assert (month["pending_overdue"], month["pending_in_time"], month["taken_over"]) == (4, 1, 5)
+        assert [(each["message"], each["due"], each["held_due"]) for each in merger.told("dossier-corrected")] == [
+            (second, "2027-03-20", "2027-02-10")
+        ]
+        assert self.listed(merger)["H55.80", self.CODE] == date(2027, 3, 20)
+        merger.bring("communes", sync(received(self.CODE, due="2027-02-09"), organ="H55.80"))
+        assert merger.cells("H55.80", "2027-02")["pending_overdue"] == 5
+        assert self.listed(merger)["H55.80", self.CODE] == date(2027, 2, 9)
+
+    def tell_before_the_merger(self, books: Books, told: Mapping[str, object]) -> None:
+        books.now = day("2027-01-30")
+        books.meet(BEFORE, province(BEFORE, COMMUNES))
+        books.bring("communes", sync(told, organ="H55.81"))
+        books.now = day("2027-02-01", 0)
+        books.meet(AFTER, province(AFTER, COMMUNES))
+        self.move(books)
+
+    def test_a_corrected_due_day_passes_to_the_successor(self, merger):
+        self.tell_before_the_merger(merger, received(self.CODE, due="2027-03-20"))
+        assert merger.cells("H55.80", "2027-02")["pending_in_time"] == 1
+        assert self.listed(merger)["H55.80", self.CODE] == date(2027, 3, 20)
+
+    def test_a_successor_that_tells_on_what_its_former_unit_told_corrects_nothing(self, merger):
+        papers = {"NgayBoSung": "20270121090000", "NgayTiepNhanBoSung": "20270122090000"}
+        papers["NgayHenTraMoi"] = "20270320170000"
+        told = received(self.CODE) | {"DanhSachHoSoBoSung": [papers]}
+        self.tell_before_the_merger(merger, told)
+        merger.now = day("2027-02-02")
+        merger.bring("communes", sync(told, organ="H55.80"))
+        assert merger.cells("H55.80", "2027-02")["pending_in_time"] == 1, "the due day of the supplement holds"
+        assert merger.told("dossier-corrected") == []
+
     def test_moving_again_moves_nothing(self, merger):
         self.move(merger)
         before = merger.cells("H55.80", "2027-02")
@@ -446,12 +500,56 @@ class TestCorrectedDays:
             "2026-11", 2, "ngày sửa", {"settled_early": [0, 1], "settled_late": [1, 0]}
         )  # fmt: skip
 
-    def test_the_hub_keeps_three_corrections_of_a_day_and_says_that_a_fourth_has_no_effect(self, november):
+    def test_every_correction_of_a_due_day_counts_the_fourth_too_until_one_says_that_it_has_no_effect(
+        self, november, monkeypatch
+    ):
         for number in range(6):
-            self.tell(november, due=f"2026-12-{10 + number}")
-        assert [each["due"] for each in november.told("dossier-corrected")] == [f"2026-12-{10 + n}" for n in (1, 2, 3)]
-        assert [each["due"] for each in november.told("dossier-differs")] == ["2026-12-14", "2026-12-15"]
-        assert len(list(facts.read_facts(november.tx))) == 4
+            self.tell(november, due=f"2026-11-{9 + number:02}")
+            assert november.cells(CENTRE, "2026-11").get("pending_overdue", 0) == (number < 5), number
+        assert [each["due"] for each in november.told("dossier-corrected")] == [f"2026-11-{10 + n}" for n in range(5)]
+        monkeypatch.setitem(CORRECTIONS, "received", CORRECTIONS["received"][:5])
+        self.tell(november, due="2026-11-02")
+        assert [each["due"] for each in november.told("dossier-differs")] == ["2026-11-02"]
+        assert november.cells(CENTRE, "2026-11")["pending_in_time"] == 1
+
+    def ask_for_papers(self, books: Books, due: str = "2026-11-10", until: str = "2026-11-12", **fields: object) -> str:
+        """Form 02: papers were asked for on 3 November, came on the 5th, and it is due on the day *until* instead."""
+        request = {"NgayBoSung": "20261103090000", "NgayTiepNhanBoSung": "20261105090000"}
+        request["NgayHenTraMoi"] = f"{until.replace('-', '')}170000"
+        asked = {"TrangThaiHoSo": "4", "DanhSachHoSoBoSung": [request], **fields}
+        return books.bring("centre", sync(received(CODE, "2026-11-02", due) | asked, organ=CENTRE))
+
+    @pytest.mark.parametrize("closed", [False, True])
+    def test_a_due_day_that_a_letter_of_apology_states_after_a_supplement_holds(self, november, closed):
+        self.tell(november, due="2026-11-10")
+        november.now = day("2026-11-05")
+        self.ask_for_papers(november)
+        month = "2026-12" if closed else "2026-11"
+        if closed:
+            self.close(november)
+        assert november.cells(CENTRE, month)["pending_overdue"] == 1
+        self.ask_for_papers(november, due="2026-12-20")
+        assert november.cells(CENTRE, month)["pending_in_time"] == 1
+        assert [each["due"] for each in november.told("dossier-corrected")] == ["2026-12-20"]
+        self.ask_for_papers(november, due="2026-12-20")
+        assert len(november.told("dossier-corrected")) == 1, "told again, it is nothing new"
+
+    def test_another_due_day_of_a_supplement_holds(self, november):
+        self.tell(november, due="2026-11-10")
+        november.now = day("2026-11-05")
+        for until in ("2026-11-12", "2026-12-20"):
+            self.ask_for_papers(november, until=until)
+        assert november.cells(CENTRE, "2026-11")["pending_in_time"] == 1
+        assert [(each["milestone"], each["due"]) for each in november.told("dossier-corrected")] == [
+            ("supplemented", "2026-12-20")
+        ]
+
+    def test_a_supplement_that_is_told_after_a_correction_holds(self, november):
+        for due in ("2026-11-10", "2026-11-11"):
+            self.tell(november, due=due)
+        november.now = day("2026-11-06")
+        self.ask_for_papers(november, due="2026-11-11", until="2026-12-20")
+        assert november.cells(CENTRE, "2026-11")["pending_in_time"] == 1
 
     @pytest.mark.parametrize("first", ["centre", "department"])
     def test_another_reporter_corrects_nothing_and_the_word_of_the_unit_holds(self, tx, first):

@@ -17,6 +17,7 @@ from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.sequels.open_work import following, listing
 from hub.keeping import document_moves, ended_units
 from hub.report.counting import counting
 from hub.report.form.folder import read_form_folder
@@ -454,6 +455,60 @@ def test_what_the_old_units_leave_in_work_or_due_stands_in_the_successor_and_onc
     assert numbers(worked, *stock) == {"H55.43": (2, 1)}
     assert move(worked, AFTER) == 0
     assert numbers(worked, "received") == {"H55.41": (3,), "H55.42": (2,)}, "nothing is received twice"
+
+
+@pytest.mark.parametrize("code", ["03", "04", "05"])
+def test_a_refusal_ends_a_document_whatever_was_told_of_it_before(merged: MergedProvince, code: str) -> None:
+    sent = merged.take(document("H55.13", "H55.41", document_id="a", due=date(2026, 12, 5)), "so", BEFORE).id
+    merged.deliver(sent, "xa-a", BEFORE)
+    for each in (code, "02"):
+        merged.take(status(each, "H55.41", "H55.13", document_id="a"), "xa-a", BEFORE)
+    month = counting.count_report(EDOC, facts.read_facts(merged.tx), PERIOD, PERIOD.end, PLACES)
+    assert {key: month.total.numbers[key] for key in ("refused", "processing", "overdue")} == {
+        "refused": 1, "processing": 0, "overdue": 0
+    }  # fmt: skip
+    assert merged.status_of(sent) == ["02"]
+    assert move(merged, MERGER) == 0, "nothing is handed over"
+    events.chain_events(merged.tx)
+    while (step := following.read_step(merged.tx)) is not None:
+        following.write_step(merged.tx, step)
+    assert listing.list_open_work(merged.tx, listing.make_filter(date(2026, 12, 10), 9), 10) == []
+
+
+@pytest.mark.parametrize("earlier", ["H55.41", "H55.42"])
+def test_of_several_due_days_of_one_document_that_units_hand_over_the_earliest_holds(
+    merged: MergedProvince, earlier: str
+) -> None:
+    for unit, partner in (("H55.41", "xa-a"), ("H55.42", "xa-b")):
+        due = date(2026, 12, 5 if unit == earlier else 20)
+        sent = merged.take(document("H55.13", unit, document_id="a", due=due), "so", BEFORE).id
+        merged.deliver(sent, partner, BEFORE)
+    columns = ("overdue", "completed", "completed_on_time")
+    assert numbers(merged, *columns) == {earlier: (1, 0, 0)}
+    assert move(merged, MERGER) == 2
+    assert numbers(merged, *columns) == {"H55.43": (1, 0, 0)}
+    month = parse_period("2026-11")
+    before = counting.count_report(EDOC, facts.read_facts(merged.tx), month, month.end, PLACES)
+    assert {row.unit for row in before.rows if row.numbers["overdue"]} == set(), "the month before is as it was"
+    merged.take(status("06", "H55.43", "H55.13", document_id="a"), "phuong", AFTER)
+    assert numbers(merged, *columns) == {"H55.43": (0, 1, 0)}, "it was late"
+
+
+@pytest.mark.parametrize("due", [None, date(2026, 12, 20)])
+def test_a_document_that_the_successor_has_itself_is_due_as_early_as_what_it_takes_over(
+    merged: MergedProvince, due: date | None
+) -> None:
+    for unit, partner, when in (("H55.41", "xa-a", date(2026, 12, 5)), ("H55.43", "phuong", due)):
+        sent = merged.take(document("H55.13", unit, document_id="a", due=when), "so", BEFORE if when != due else MERGER)
+        merged.deliver(sent.id, partner, BEFORE if when != due else MERGER)
+    assert numbers(merged, "overdue") == {"H55.41": (1,)}
+    move(merged, AFTER)
+    assert numbers(merged, "overdue", "received") == {"H55.41": (0, 1), "H55.43": (1, 1)}
+    events.chain_events(merged.tx)
+    while (step := following.read_step(merged.tx)) is not None:
+        following.write_step(merged.tx, step)
+    (late,) = listing.list_open_work(merged.tx, listing.make_filter(date(2026, 12, 10), 0), 10)
+    assert (late.work.unit, late.work.due) == ("H55.43", date(2026, 12, 5))
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["after-the-move", "before-the-move"])

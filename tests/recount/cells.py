@@ -14,7 +14,7 @@ from tests.recount.documents import Message
 from tests.recount.exported import Closed, Journal
 from tests.recount.places import HANOI
 from tests.recount.results import Result
-from tests.recount.told import Told, once
+from tests.recount.told import Told, latest_due, once
 
 GRAVE = ("emergency", "alert", "critical")
 
@@ -217,12 +217,6 @@ def in_hand(told: list[Told]) -> list[Told]:
 def waits(told: list[Told]) -> bool:
     """Tell whether a dossier waits for its applicant, or is paused: it began to more often than it went on."""
     return sum(one.what.startswith("waiting-") - one.what.startswith("resumed-") for one in told) > 0
-
-
-def latest_due(told: list[Told]) -> date | None:
-    """Return the due day of a dossier: what was told with the receipt, or with the latest paper brought after it."""
-    dated = [one for one in told if one.what in (*BEGUN, "supplemented", "supplemented-again") and one.due]
-    return max(dated, key=lambda one: (one.on, one.at, one.message, one.what)).due if dated else None
 
 
 def newest(told: list[Told]) -> list[Told]:
@@ -674,6 +668,8 @@ def _correct(one: Told, piece: Piece, closed: list[Closed]) -> Told:
     for number, other in enumerate(one.corrections, 1):
         if piece.closed and other.at >= piece.closed.at:
             continue
+        if other.due != counts.due:
+            counts = attrs.evolve(counts, stated=other.at)
         when = _posted(counts, closed)
         if any(each.at <= other.at and when < results.bounds(each.period)[1] for each in closed):
             counts = attrs.evolve(counts, due=other.due)

@@ -11,7 +11,7 @@ import attrs
 from tests.recount import places
 from tests.recount.exported import Event, Journal, Message
 from tests.recount.places import canonical, may_send
-from tests.recount.told import Told
+from tests.recount.told import STATING, Told, latest_due
 
 #: The code of a dossier that begins with that of its agency (docs/reference/dossiers.md, “One dossier, once”).
 NATIONAL = re.compile(r"([A-Z][0-9]{2}(?:\.[A-Z0-9]{1,3})*)-(?:[0-9]{6}|[0-9]{8})-[0-9]{1,12}")
@@ -35,7 +35,9 @@ WAITS = {"5": "papers", "6": "payment", "8": "paused"}
 WORKS = ("2", "4")
 BEGUN = ("taken-over", "received")
 GIVEN = {"handed-over", "passed-on"}  #: to another unit
-CORRECTIONS = 3  #: a day is corrected no more often
+CORRECTED = (*STATING, "finished")  #: what has days that its unit corrects
+CORRECTIONS = 99  #: a day is corrected no more often
+AGAIN = "told-again"  #: a receipt that the unit tells which has taken the dossier over
 ROUNDS = 3  #: waits of a dossier beyond these are not seen
 LEVELS = {"4": "full", "3": "partial", "2": "other", "1": "other"}
 CHANNELS = {"1": "direct", "2": "online", "3": "post"}
@@ -49,6 +51,53 @@ DECLARED = {
 }
 
 
+@attrs.define
+class Days:
+    """The first telling of each result, with what its unit told later of its days, as it is heard.
+
+    Only what tells the whole dossier corrects, at most `CORRECTIONS` times.
+    """
+
+    first: dict[tuple[str, tuple[str, ...], str], Told] = attrs.field(factory=dict)
+    receipts: dict[tuple[str, ...], date | None] = attrs.field(
+        factory=dict
+    )  #: dossier -> the due day told last with a receipt
+
+    def hear(self, one: Told) -> None:
+        again = one.what == AGAIN
+        name = (one.unit, one.key, "taken-over" if again else one.what)
+        held = self.first.get(name)
+        if held is None:
+            if not again:
+                self.first[name] = one
+            if one.what == "received":
+                self.receipts[one.key[:1]] = one.due
+            return
+        last = (held, *held.corrections)[-1]
+        if again:
+            before = last.due if held.corrections else self.receipts.get(one.key[:1], held.due)
+            one = attrs.evolve(one, what="taken-over", day=held.day)
+            is_other = one.due is not None and one.due != before
+        else:
+            is_other = one.what in CORRECTED and _other_days(one, last)
+        if is_other and "field" in one.said and not one.by and len(held.corrections) < CORRECTIONS:
+            changed = attrs.evolve(one, due=one.due or last.due)
+            self.first[name] = attrs.evolve(held, corrections=(*held.corrections, changed))
+            if one.what in BEGUN:
+                self.receipts[one.key[:1]] = changed.due
+
+    def due(self, unit: str, key: tuple[str, ...]) -> date | None:
+        """Return the due day of a dossier as it is known now."""
+        found = []
+        for what in STATING:
+            if counts := self.first.get((unit, key, what)):
+                for other in counts.corrections:
+                    stated = other.at if other.due != counts.due else counts.stated
+                    counts = attrs.evolve(counts, day=other.day, due=other.due, at=other.at, stated=stated)
+                found.append(counts)
+        return latest_due(found)
+
+
 def read(journal: Journal) -> list[Told]:
     """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
     told = [(message.partner, one) for message in journal.of("dossiers") for one in _told(message)]
@@ -57,17 +106,18 @@ def read(journal: Journal) -> list[Told]:
         synced = [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
         of = places.actor(_text(call, "OrganId"), places.day(message.at))  # as the unit stood when it told
         told += [(message.partner, attrs.evolve(one, unit=of)) for one in synced]
-    return days(waits(corrected(owned(sorted(told, key=lambda each: each[1].at), journal.events))))
+    heard = Days()
+    return days(waits(corrected(owned(sorted(told, key=lambda each: each[1].at), journal.events, heard))), heard)
 
 
-def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
+def owned(told: list[tuple[str, Told]], events: Sequence[Event], heard: Days) -> list[Told]:
     """Return what partners told for the units that have the dossiers, with what passes to the successors of units that end.
 
     A code of the national form names one dossier, of the unit that it names: who may tell for that unit adds to it, what
     others tell does not count, and what the portal took counts if it was of that unit or one that has added to it.  An open dossier
     passes on the day of the end.  Here every such code names a unit of the province, and nobody below it tells of it.
     """
-    moves, books = places.passings(), _Books()
+    moves, books = places.passings(), _Books(heard)
     for partner, one in told:
         while moves and moves[0][0] <= one.at:
             books.pass_on(*moves.pop(0))
@@ -85,6 +135,7 @@ Key = tuple[str, ...]
 class _Books:
     """What counts so far, and which unit has each dossier."""
 
+    heard: Days
     found: list[Told] = attrs.field(factory=list)
     of_key: dict[Key, list[Told]] = attrs.field(factory=dict)  #: unit and key -> what counts of it
     owner: dict[Key, str] = attrs.field(factory=dict)
@@ -113,7 +164,9 @@ class _Books:
         mine = attrs.evolve(one, unit=unit, key=key, by="" if teller == unit else teller)
         held = self.of_key.setdefault((unit, *key), [])
         if one.what == "received" and any(each.what == "taken-over" for each in held):
+            self.heard.hear(attrs.evolve(mine, what=AGAIN))
             return
+        self.heard.hear(mine)
         self.found.append(mine)
         changes = [each for each in held if each.what in ("waiting", "resumed")]
         if one.what in ("waiting", "resumed"):
@@ -168,16 +221,14 @@ class _Books:
                 there.append(attrs.evolve(waiting, unit=heir, key=new, at=at, by=unit))
                 self.found.append(there[-1])
             return
-        papers = [one for one in told if one.what in ("supplemented", "supplemented-again") and one.due]
-        latest = max([begun, *papers], key=lambda one: (one is not begun, one.on, one.at))
-        taken = attrs.evolve(
-            begun, at=at, day=places.day(at), due=latest.due, what="taken-over", unit=heir, key=new, by=unit
-        )
+        due = self.heard.due(unit, key)
+        taken = attrs.evolve(begun, at=at, day=places.day(at), due=due, what="taken-over", unit=heir, key=new, by=unit)
         changes = waits([one for one in told if one.what in ("waiting", "resumed")])
         going_on = [attrs.evolve(changes[-1], what="waiting", unit=heir, key=new, at=at)] if len(changes) % 2 else []
         handed = attrs.evolve(taken, what="handed-over", unit=unit, key=key, by=heir, amount=-1)
         told.append(handed)
         self.of_key[heir, *new] = [taken, *going_on]
+        self.heard.hear(taken)
         self.found += [handed, taken, *going_on]
 
 
@@ -213,28 +264,14 @@ def waits(told: list[Told]) -> list[Told]:
     return found
 
 
-def days(told: list[Told]) -> list[Told]:
-    """Return what was told; the first telling of a receipt or an end with what was told later of its days.
-
-    Only what tells the whole dossier corrects, at most three times.
-    """
-    first: dict[tuple[str, tuple[str, ...], str], Told] = {}
-    for one in told:
-        name = (one.unit, one.key, one.what)
-        held = first.setdefault(name, one)
-        if held is one or one.what not in ("received", "finished") or "field" not in one.said or one.by:
-            continue
-        last = (held, *held.corrections)[-1]
-        if _other_days(one, last) and len(held.corrections) < CORRECTIONS:
-            first[name] = attrs.evolve(
-                held, corrections=(*held.corrections, attrs.evolve(one, due=one.due or last.due))
-            )
+def days(told: list[Told], heard: Days) -> list[Told]:
+    """Return what was told, each result once, with the corrections of its days."""
     done, found = set[tuple[str, tuple[str, ...], str]](), []
     for one in told:
         name = (one.unit, one.key, one.what)
         if name not in done:
             done.add(name)
-            found.append(first[name])
+            found.append(heard.first.get(name, one) if one.what in CORRECTED else one)
     return found
 
 

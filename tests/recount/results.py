@@ -34,7 +34,12 @@ class Result:
     paper: bool
     signed: bool
     due: date | None
+    sooner: tuple[datetime, date] | None = None  #: since when it is due on an earlier day, by what its unit took over
     received_by: str = ""  #: the unit that had received the document, if its successor tells what became of it
+
+    def seen(self, now: datetime) -> "Result":
+        """Return it with the due day that was known at *now*."""
+        return attrs.evolve(self, due=self.sooner[1]) if self.sooner and self.sooner[0] <= now else self
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -88,6 +93,10 @@ class _Books:
     def is_open(self, unit: str, key: Key) -> bool:
         return self.has(unit, key, *BEGUN) and not self.has(unit, key, *ENDED)
 
+    def begun(self, unit: str, key: Key) -> Result:
+        """Return by what a unit has a document."""
+        return self.found.get((unit, key, "taken-over")) or self.found[unit, key, "received"]
+
     def holder(self, unit: str, key: Key) -> str:
         """Return who has what a unit had."""
         seen: list[str] = []
@@ -127,8 +136,7 @@ class _Books:
             self.give_back(at, unit.split())
             return
         for key in [key for one, key, what in self.found if one == unit and what in BEGUN]:
-            begun = self.found.get((unit, key, "taken-over")) or self.found[unit, key, "received"]
-            if self.is_open(unit, key) and (begun.due or self.has(unit, key, *WORK)):
+            if self.is_open(unit, key) and (self.begun(unit, key).seen(at).due or self.has(unit, key, *WORK)):
                 self.move(at, unit, heir, key)
 
     def give_back(self, at: datetime, units: list[str]) -> None:
@@ -151,16 +159,23 @@ class _Books:
 
     def move(self, at: datetime, unit: str, heir: str, key: Key, new: Key = (), *, keeps: bool = False) -> None:
         """Let a document pass from a unit to another; *keeps*: the unit has it, too."""
-        begun = self.found.get((unit, key, "taken-over")) or self.found[unit, key, "received"]
         in_work = self.has(unit, key, *WORK)
-        moved = attrs.evolve(begun, at=at, what="handed-over", received_by="")
+        moved = attrs.evolve(self.begun(unit, key).seen(at), at=at, what="handed-over", received_by="", sooner=None)
         if not keeps:
             self.found[unit, key, moved.what] = moved
             self.went[unit, key] = heir
         new = new or key
+        taken = attrs.evolve(moved, unit=heir, key=new, what="taken-over", received_by=unit)
         if not self.has(heir, new, *BEGUN):
             for what in ("taken-over", *(["taken-over-in-work"] if in_work else [])):
-                self.found[heir, new, what] = attrs.evolve(moved, unit=heir, key=new, what=what, received_by=unit)
+                self.found[heir, new, what] = attrs.evolve(taken, what=what)
+        elif taken.due and self.is_open(heir, new):
+            there = self.begun(heir, new)
+            due = there.seen(at).due
+            if due is None and there.what == "received":
+                self.found[heir, new, taken.what] = taken
+            elif due is None or taken.due < due:
+                self.found[heir, new, there.what] = attrs.evolve(there, sooner=(at, taken.due))
 
 
 def _key(message: Message) -> tuple[str, ...]:
@@ -257,7 +272,8 @@ class View:
 
     def on_time(self, one: Result) -> bool:
         received = self.received(one.key)
-        due = (received and received.due) or one.due
+        taken = next((each for each in self.results if each.key == one.key and each.what == "taken-over"), None)
+        due = (received and received.due) or (taken and taken.due) or one.due
         return self.matched(one) and (due is None or places.day(one.at) <= due)
 
     def processing(self) -> list[Result]:
@@ -268,10 +284,11 @@ class View:
         for told in of_key.values():
             furthest: Result | None = None
             for one in told:
+                if one.what in ENDED:
+                    furthest = None
+                    break
                 if furthest is None or STEPS[one.what] > STEPS[furthest.what]:
                     furthest = one
-                if one.what in ENDED and furthest is one:
-                    break
             seen = (received := self.received(told[0].key)) is not None and received.at <= self.now
             seen = seen or any(one.received_by for one in told)
             if seen and furthest and furthest.what in WORK:
@@ -374,5 +391,6 @@ def between(
     found: Iterable[Result], column: str, unit: str, start: datetime, end: datetime, now: datetime, form: str = "edoc"
 ) -> list[Result]:
     """Return the results behind one cell of one unit's row from *start* until before *end*."""
-    own = [one for one in found if one.unit == unit and one.at < end]
+    seen = min(now, end - timedelta(microseconds=1))
+    own = [one.seen(seen) for one in found if one.unit == unit and one.at < end]
     return FORMS[form][column](View(own, start, end, now))

@@ -307,7 +307,7 @@ class Story:
                         self._expect(name, at, one, **said)
             return
         rank = RANK.get(letter.status, 0)
-        moves = sent.status not in ("02", "06") and rank > RANK.get(sent.status or "", 0)
+        moves = sent.status not in ("02", "06") and (letter.status == "02" or rank > RANK.get(sent.status or "", 0))
         if moves:
             sent.status = letter.status
         self._expect("status-moved" if moves else "status-kept", at, answered, **said)

@@ -7,6 +7,9 @@ import attrs
 
 from tests.recount import places
 
+#: What may state a due day of a dossier that is open.
+STATING = ("received", "taken-over", "supplemented", "supplemented-again")
+
 
 @attrs.frozen(kw_only=True)
 class Told:
@@ -26,6 +29,7 @@ class Told:
     by: str = ""  #: the unit that told it of another's dossier
     corrections: tuple["Told", ...] = ()  #: what its unit told later of its days
     corrected: int = 0  #: which of these it is
+    stated: datetime | None = None  #: when its unit told another due day of it than before
 
     @property
     def when(self) -> datetime:
@@ -46,6 +50,22 @@ class Told:
     def name(self) -> tuple[str, str, str, int]:
         """What tells it from others where a number is explained."""
         return self.unit, self.what, self.message, self.amount
+
+
+def latest_due(told: Iterable[Told]) -> date | None:
+    """Return the due day that counts: a corrected one instead of all that was told before it; of the others that of the
+    receipt, or of the latest paper brought after it.
+    """
+    told = list(told)
+    changed = [one for one in told if one.what in STATING and one.stated]
+    last = max(changed, key=lambda one: (one.stated, one.what), default=None)
+    dated = [
+        attrs.evolve(one, due=last.due) if last and last.stated and one.at < last.stated else one
+        for one in told
+        if one.what in STATING
+    ]
+    dated = [one for one in dated if one.due]
+    return max(dated, key=lambda one: (one.on, one.at, one.message, one.what)).due if dated else None
 
 
 def once(told: Iterable[Told]) -> list[Told]:

@@ -57,7 +57,30 @@ def test_the_best_stands_first_equal_ones_share_a_place_and_who_has_no_number_ha
 
 def test_where_nobody_says_what_is_better_the_greatest_stands_first():
     found = rank(SENT, sheet("2026-11", ("sent",), A=(1,), B=(9,)))
-    assert [(row.unit.code, row.place) for row in found] == [("B", 1), ("A", 2), ("C", 3), ("D", 3)]
+    assert [(row.unit.code, row.place) for row in found] == [("B", 1), ("A", 2), ("C", None), ("D", None)]
+
+
+def test_a_unit_that_had_nothing_to_do_has_no_place_and_one_that_has_something_and_none_of_it_late_has():
+    columns = ("late", "all")
+    found = rank(
+        RankIndicator(form="f", key="late", part=("late",), better=Better.LESS),
+        sheet("2026-11", columns, A=(0, 3), B=(2, 4)),
+    )
+    assert [(row.unit.code, row.place, row.value) for row in found] == [
+        ("A", 1, 0), ("B", 2, 2), ("C", None, None), ("D", None, None),
+    ]  # fmt: skip
+
+
+def test_a_unit_that_ended_in_the_period_stands_apart_without_a_place_and_moves_nobody():
+    merged = date(2026, 11, 10)
+    members = [Unit("A", "A", until=merged), Unit("B", "B"), Unit("C", "C", until=date(2026, 11, 15))]
+    month = sheet("2026-11", ("sent",), A=(50,), B=(3,), C=(2,))
+    found = rank_units(GLANCE, SENT, members, {"2026-11": month}, ["2026-11"])
+    assert [(row.unit.code, row.place, row.value, row.ended) for row in found.rows] == [
+        ("B", 1, 3, False), ("C", 2, 2, False), ("A", None, 50, True),
+    ]  # fmt: skip
+    assert found.spread is not None
+    assert (found.spread.count, found.spread.high) == (2, Decimal("2.75")), "it is compared with nobody"
 
 
 def test_the_change_and_the_trend_are_those_of_the_periods_before():

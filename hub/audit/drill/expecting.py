@@ -168,7 +168,7 @@ class _Count:
         furthest = ""
         for step in told:
             code = step.said["code"]
-            if furthest not in _FINAL and (not furthest or _RANK[code] > _RANK[furthest]):
+            if furthest not in _FINAL and (code in _FINAL or not furthest or _RANK[code] > _RANK[furthest]):
                 furthest = code
         if received is not None and furthest in ("04", "05"):
             self.add("edoc", unit, "processing", [step.number for step in told])

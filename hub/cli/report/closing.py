@@ -228,7 +228,6 @@ def _close(
     screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
 ) -> None:
     from hub.domain.ids import make_id
-    from hub.keeping import document_moves, dossier_moves, ended_units
     from hub.journal import facts
     from hub.keeping import document_moves, dossier_moves, ended_units, mail_moves
     from hub.store import transactions

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event, Fact
+from hub.report.counting.corrections import find_beginning, find_due_day, make_due_correction
 from hub.services.dossiers.identity import (
     BEGINS,
     CLAIMED,
@@ -104,19 +105,20 @@ def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | N
 
 def resolve_owners(
     tx: Transaction, facts: Sequence[Fact], known: KnownOwners | None
-) -> tuple[Sequence[Fact], list[Event]]:
-    """Return *facts* with those about dossiers recorded for the unit that the dossier belongs to, and findings as events.
+) -> tuple[Sequence[Fact], Sequence[Fact], list[Event]]:
+    """Return *facts* with those about dossiers recorded for the unit that the dossier belongs to; what units tell again of
+    the receipt of dossiers that they have taken over, as the takeover that it may correct; and findings as events.
 
     *known*: what `read_known_owners` returned for them in *tx*. Adds the facts of a move, and claims that are now
     justified. Writes which unit a dossier belongs to.
     """
     if known is None:
-        return facts, []
+        return facts, (), []
     found = _Resolving(tx, {**known.owners, **_insert_owners(tx, known.new)}, dict(known.claims))
     for each in facts:
         found.take(each)
     found.write()
-    return found.facts, found.events
+    return found.facts, found.restated, found.events
 
 
 @attrs.define
@@ -127,6 +129,7 @@ class _Resolving:
     _owners: dict[str, _Owner]
     _claims: dict[tuple[str, str], list[Fact]]  #: by unit and code
     facts: list[Fact] = attrs.field(factory=list)
+    restated: list[Fact] = attrs.field(factory=list)  #: takeovers of which the unit tells the receipt
     events: list[Event] = attrs.field(factory=list)
     _disputed: set[tuple[str, str]] = attrs.field(factory=set)  #: unit and code of which an event is told
 
@@ -182,10 +185,13 @@ class _Resolving:
     def _add(self, told: Fact, owner: _Owner) -> None:
         """Add *told* for its unit, the dossier's *owner*, and the claims that it justifies.
 
-        A receipt is left out if the unit has taken the dossier over: it was counted where the dossier was received.
+        A receipt is no fact if the unit has taken the dossier over: it was counted where the dossier was received. It may
+        state another due day.
         """
         if told.milestone != "received" or owner.unit == owner.origin:
             self.facts.append(_place(told, owner))
+        elif "procedure" in dict(told.attributes):
+            self.restated.append(_place(attrs.evolve(told, milestone=TAKEN_OVER), owner))
         self._take_up(owner.unit, told, owner)
         named = _read_competent(told)
         if named and named != owner.competent:
@@ -340,7 +346,8 @@ def make_move_facts(tx: Transaction, move: Move) -> list[Fact] | None:
     """Return the facts of *move*; none if the dossier has not begun in its unit. None: it has ended there, or the
     successor has handed it over before.
 
-    If it has begun in the successor too, it counted in both: then it only ends in the unit. What was handed in and not
+    If it has begun in the successor too, it counted in both: then it only ends in the unit, and the earlier of the two due
+    days holds. What was handed in and not
     taken on yet is passed on: it waits in the successor from the same day.
     """
     there = (move.successor, move.new_key or move.key)
@@ -348,15 +355,14 @@ def make_move_facts(tx: Transaction, move: Move) -> list[Fact] | None:
     own, others = ({each.milestone: each for each in found.get(name, ())} for name in ((move.unit, move.key), there))
     if not ENDS.isdisjoint(own) or not {HANDED_OVER, PASSED_ON}.isdisjoint(others):
         return None
-    begun = own.get(TAKEN_OVER) or own.get("received")
+    begun = find_beginning(own.values())
     if begun is None:
         return _pass_on(move, own, others)
-    dated = [each for name in ("supplemented", "supplemented-again") if (each := own.get(name)) and each.due]
-    latest = max([begun, *dated], key=lambda each: (each is not begun, each.day or find_local_day(each.at), each.at))
-    moved = attrs.evolve(begun, at=move.at, day=move.day, due=latest.due, outside=False)
+    moved = attrs.evolve(begun, at=move.at, day=move.day, due=find_due_day([*own.values()]), outside=False)
     handed = attrs.evolve(moved, milestone=HANDED_OVER, counterpart=move.successor, amount=-begun.amount)
     if not BEGINS.isdisjoint(others):
-        return [handed]
+        earlier = make_due_correction([*others.values()], moved, move.at)
+        return [handed, earlier] if earlier and ENDS.isdisjoint(others) else [handed]
     unit, key = there
     waits, resumes = ([own[name] for name in names if name in own] for names in (WAITS, RESUMES))
     going_on = waits[-1:] if len(waits) > len(resumes) else []

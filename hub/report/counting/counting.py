@@ -34,7 +34,7 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.corrections import Corrected, corrects_days, list_corrections, make_corrector
+from hub.report.counting.corrections import Corrected, list_corrections, make_corrector
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks
 from hub.report.counting.deriving import Number
@@ -46,6 +46,7 @@ from hub.report.form.form import (
     ATTRIBUTES,
     RECEIVED,
     RECEIVED_BY,
+    TAKEN_OVER,
     UNIT,
     Clock,
     Column,
@@ -295,7 +296,7 @@ class Placing:
     #: by peak column: the milestones by which a unit hands over what it counts
     _passing: Mapping[str, frozenset[str]]
     _having: frozenset[str]  #: the milestones that flows and ends ask for, or exclude, beside the fact that they count
-    _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
+    _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
     _start: datetime
     _end: datetime
@@ -351,7 +352,7 @@ class Placing:
             undoing=named(ColumnKind.FLOW, "without") | named(ColumnKind.END, "without"),
             passing={column.key: form.column(column.until).milestones for column in form.rules if column.until},
             having=named(ColumnKind.FLOW, "having", "lacking") | named(ColumnKind.END, "having", "lacking"),
-            correct=make_corrector(form, period, books) if corrects_days(form) else None,
+            correct=make_corrector(form, period, books, now),
             known=_make_known(books, period, now),
             start=period.start,
             end=period.end,
@@ -425,6 +426,8 @@ class Placing:
         milestone = fact.milestone
         if milestone == RECEIVED or (kept.received is None and milestone in self.form.begins):
             kept.received = fact
+        if milestone == TAKEN_OVER:
+            kept.taken_due = fact.due
         if milestone in self._undoing:
             kept.undone.add(milestone)
         if milestone in self._extending:
@@ -567,6 +570,7 @@ class _Kept:
     """The facts of one key that are remembered because one fact alone does not decide."""
 
     received: Fact | None = None
+    taken_due: date | None = None  #: the due day with which it was taken over from another unit
     had: set[str] = attrs.field(factory=set)  #: milestones that rules ask for
     undone: set[str] = attrs.field(factory=set)  #: milestones that undo a fact, posted before the period's end
     extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
@@ -605,8 +609,8 @@ def _amount(facts: Iterable[Fact]) -> int:
 
 
 def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
-    """Return the fact that moved a key to its current step: the furthest step, unless a final step came before it. None
-    if no fact moved it.
+    """Return the fact that moved a key to its current step: the first final one, whatever came before it, else that of the
+    furthest step. None if no fact moved it.
     """
     rank = _ranks(form.steps)
     moving = [fact for fact in history if fact.milestone in rank]
@@ -614,11 +618,10 @@ def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
         moving.sort(key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)))
     standing: Fact | None = None
     for fact in moving:
-        if standing and rank[fact.milestone] <= rank[standing.milestone]:
-            continue
-        standing = fact
         if fact.milestone in form.final:
-            break
+            return fact
+        if standing is None or rank[fact.milestone] > rank[standing.milestone]:
+            standing = fact
     return standing
 
 
@@ -711,7 +714,7 @@ def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
     fact or none, as the column requires.
 
     `within_hours`: without a `received` fact the condition is not met. `by_due`: the due date is that of the received
-    document, else the fact's own (a received change states none); without a due date the condition is met; false: after it. `dated`:
+    document, else of what was taken over, else the fact's own (a received change states none); without a due date the condition is met; false: after it. `dated`:
     there is such a due date. `timing`: the due date is the fact's own,
     else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
     early in the quarter and late in its month.
@@ -737,7 +740,7 @@ def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
         if Timing.of(day, due) is not column.timing:
             return False
     if column.by_due is not None or column.dated:
-        due = (received.due if received is not None else None) or fact.due
+        due = (received.due if received is not None else None) or kept.taken_due or fact.due
         if column.dated and due is None:
             return False
         if column.by_due is not None:

@@ -10,10 +10,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from hub.domain.model import Fact
+from hub.report.counting.corrections import list_corrections, put_corrections
 from hub.report.counting.dates import find_fact_day, make_fact_sort_key
 
 FILE = Path(__file__).with_name("open_work.toml")
@@ -27,7 +29,6 @@ class OpenWorkRule:
     begins: frozenset[str]
     ends: frozenset[str]
     extends: frozenset[str] = frozenset()
-    corrects: tuple[str, ...] = ()
     waits: frozenset[str] = frozenset()
     resumes: frozenset[str] = frozenset()
     by_day: bool = False
@@ -38,7 +39,7 @@ class OpenWorkRule:
     @property
     def milestones(self) -> frozenset[str]:
         """All milestones that may change what is open."""
-        return self.begins | self.ends | self.extends | {*self.corrects} | self.waits | self.resumes
+        return list_corrections(self.begins | self.extends) | self.ends | self.waits | self.resumes
 
 
 @attrs.frozen(kw_only=True)
@@ -111,12 +112,12 @@ def read_open_work(rule: OpenWorkRule, history: Sequence[Fact]) -> OpenWork | No
     begun = max((fact for fact in told if fact.milestone in rule.begins), key=make_fact_sort_key, default=None)
     if begun is None:
         return None
-    by_name = {fact.milestone: fact for fact in told}
-    corrected = next((by_name[name] for name in reversed(rule.corrects) if name in by_name), None)
-    start = attrs.evolve(corrected or begun, milestone=begun.milestone)
-    stating = _find_stating(rule, start, told)
+    corrected = put_corrections(told)
+    start = next(fact for fact in corrected.facts if fact.milestone == begun.milestone)
+    stating = _find_stating(rule, start, corrected.facts)
     if stating is None or stating.due is None:
         return None
+    restated = corrected.stated
     waits, resumes = (sum(fact.milestone in names for fact in told) for names in (rule.waits, rule.resumes))
     known = dict(begun.attributes)
     return OpenWork(
@@ -132,7 +133,7 @@ def read_open_work(rule: OpenWorkRule, history: Sequence[Fact]) -> OpenWork | No
         counterpart=begun.counterpart,
         message=begun.message,
         told=max(told, key=make_fact_sort_key).message,
-        due_told_at=stating.at,
+        due_told_at=restated.at if restated and restated.due == stating.due else stating.at,
     )
 
 
@@ -156,9 +157,10 @@ def parse_rules(text: str) -> tuple[OpenWorkRule, ...]:
     """Return the rules of the TOML *text*. Raises TypeError for an unknown word or one that is missing."""
     found = []
     for said in tomllib.loads(text)["work"]:
-        lists = {"begins", "ends", "extends", "waits", "resumes"}
-        values = {name: frozenset(value) if name in lists else value for name, value in said.items()}
-        found.append(OpenWorkRule(**(values | {"corrects": tuple(said.get("corrects", ()))})))
+        values: dict[str, Any] = {
+            name: frozenset(value) if isinstance(value, list) else value for name, value in said.items()
+        }
+        found.append(OpenWorkRule(**values))
     return tuple(found)
 
 

@@ -113,6 +113,7 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
         "place_before": row.place_before,
         "met": row.met,
         "far": row.far,
+        "ended": row.ended,
         "trend": [make_json_number(each) for each in row.trend],
         "unusual": [
             {

@@ -68,6 +68,8 @@ def write_glance_notes(view: GlanceView, language: Language) -> list[str]:
 def write_notices(view: GlanceView, row: RankedUnit, language: Language) -> str:
     """Return what is to be noticed of a unit: the target, what is far from the others or unusual."""
     said = [] if row.met is None else [phrase("target met") if row.met else phrase("target missed")]
+    if row.ended and row.unit.until is not None:
+        said.append(phrase("ended on {day}, without a place", day=write_day(row.unit.until)))
     said += [phrase("far from the others")] if row.far else []
     said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
     return ", ".join(translate(each, language) for each in said)

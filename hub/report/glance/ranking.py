@@ -21,7 +21,7 @@ class RankedUnit:
     """One unit of a ranking."""
 
     unit: Unit
-    place: int | None  #: from 1; units with the same number share it; None: the unit has no number
+    place: int | None  #: from 1; units with the same number share it; None: the unit has no number, or has ended
     value: Number
     part: Number  #: the sum of the columns of `RankIndicator.part`; of a column alone it is the value
     whole: Number  #: that of `RankIndicator.whole`; None: the indicator has none
@@ -30,6 +30,7 @@ class RankedUnit:
     trend: tuple[Number, ...]  #: the values of the periods of the ranking, oldest first; the last is `value`
     met: bool | None  #: whether the target is met; None: there is no target, or no number
     far: bool  #: whether it is far from the others of its class
+    ended: bool = False  #: whether it ended in the period: then it stands apart
 
     @property
     def change(self) -> Decimal | int | None:
@@ -82,7 +83,8 @@ def rank_units(
     periods: Sequence[str],
 ) -> Ranking:
     """Return the ranking of *units* in the last of *periods*, which are in order. *sheets*: the kept numbers by period;
-    of a period without a sheet there are none.
+    of a period without a sheet there are none. A unit of which a sheet has nothing at all has no number: it had nothing to do.
+    A unit that ended in the last period is compared with nobody.
     """
     members = list(units)
     values, parts = list[Mapping[str, Number]](), dict[str, tuple[Number, Number]]()
@@ -95,15 +97,18 @@ def rank_units(
         for unit in members:
             cells = numbers.get(unit.code, nothing)
             both = _add(cells, part), _add(cells, whole)
-            found[unit.code] = compute_share(*both) if whole else both[0]
+            value = compute_share(*both) if whole else both[0]
+            found[unit.code] = value if unit.code in numbers else None
             if text == periods[-1]:
                 parts[unit.code] = both
         values.append(found)
     now, before = values[-1], values[-2] if len(values) > 1 else {}
-    places, places_before = (_find_places(indicator.better, each) for each in (now, before))
     sheet = sheets.get(periods[-1])
+    ended = {unit.code for unit in members if sheet and unit.until is not None and unit.until <= sheet.last}
+    compared = {code: value for code, value in now.items() if code not in ended}
+    places, places_before = (_find_places(indicator.better, each) for each in (compared, before))
     target = None if sheet is None else indicator.find_target(sheet.last)
-    spread = measure_spread([each for each in now.values() if each is not None])
+    spread = measure_spread([each for each in compared.values() if each is not None])
     rows = [
         RankedUnit(
             unit=unit,
@@ -115,7 +120,8 @@ def rank_units(
             place_before=places_before.get(unit.code),
             trend=tuple(each[unit.code] for each in values),
             met=_meets(indicator.better, now[unit.code], target),
-            far=_is_far(glance, spread, now[unit.code]),
+            far=unit.code not in ended and _is_far(glance, spread, now[unit.code]),
+            ended=unit.code in ended,
         )
         for unit in members
     ]
@@ -186,7 +192,7 @@ def list_middles(ranking: Ranking) -> tuple[Number, ...]:
     """Return the median of the units in each period of the trend; None where no unit has a number."""
     found = []
     for place in range(len(ranking.periods)):
-        known = [value for row in ranking.rows if (value := row.trend[place]) is not None]
+        known = [value for row in ranking.rows if not row.ended and (value := row.trend[place]) is not None]
         spread = measure_spread(known)
         found.append(None if spread is None else spread.middle)
     return tuple(found)

@@ -7,6 +7,7 @@ in four digits). It begins with the code of the agency that received the dossier
 Knows neither units nor who may report. The form of codes is data (`codes.toml`).
 """
 
+import re
 from functools import lru_cache
 
 from hub.services.dossiers.codes import load_dossier_codes
@@ -23,6 +24,8 @@ REGISTERED = "registered"
 PASSED_ON = "passed-on"
 #: The milestones with which a dossier begins in a unit, and with which it ends there.
 BEGINS, ENDS = frozenset({"received", TAKEN_OVER}), frozenset({"finished", "refused", HANDED_OVER})
+#: The key of a dossier that a unit has again, with the number of times.
+_NUMBERED = re.compile(r"(.+)@([2-9]|[1-9][0-9]+)", re.DOTALL)
 
 
 @lru_cache(4096)
@@ -30,3 +33,14 @@ def read_agency(code: str) -> str | None:
     """Return the code of the agency that the dossier code *code* names; None if it is not of the national form."""
     found = load_dossier_codes().dossier.fullmatch(code)
     return None if found is None else found["agency"]
+
+
+def split_key(key: str) -> tuple[str, int]:
+    """Return the code of the dossier *key*, and how many times its unit has had it."""
+    found = _NUMBERED.fullmatch(key)
+    return (found[1], int(found[2])) if found else (key, 1)
+
+
+def number_key(code: str, number: int) -> str:
+    """Return the key of the dossier *code* in a unit that has it the time *number*, from 1."""
+    return code if number == 1 else f"{code}@{number}"
