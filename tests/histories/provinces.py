@@ -79,6 +79,7 @@ class Drawing:
         self._draw_mail_of_mergers()
         self._draw_meetings_of_mergers()
         self._draw_links_of_mergers()
+        self._draw_days_of_grace()
         self.deeds = sorted((deed for deed in self.deeds if deed.at < self.end), key=lambda deed: deed.at)
 
     # --- the province -------------------------------------------------------------------------------------------------
@@ -447,7 +448,7 @@ class Drawing:
             for unit in each.old:
                 for days in (-10, -3):
                     self._tell_mail(unit, each.day, days, -1)
-                for days in (1, 8, 30, 60):
+                for days in (1, 8, 30, 60, 95):
                     if self._is(0.6):
                         self._tell_mail(unit, each.day, days, -self.random.choice([1, 1, days + 1, days + 2]))
             for unit in each.new:
@@ -496,9 +497,17 @@ class Drawing:
             answering = {"people": [(unit_, answer)], "sequence": 0, "begins": begins, "place": None}
             self._does(self._later(at, 1, 90), "meet", method="REPLY", **answering, **said)
 
-    def _item(self, at: datetime) -> None:
+    def _draw_days_of_grace(self) -> None:
+        """Let the systems of units that are no more go on under the old codes: in the days of grace, and behind them."""
+        for each in (*self.mergers, *self.ordered):
+            for days in (2, 20, 50, 95):
+                at = self._noon(each.day) + HOUR * (24 * days + self.random.random() * 11)
+                for tell in (self._item, self._incident, self._lookup, self._report):
+                    tell(at, self.random.choice(each.old))
+
+    def _item(self, at: datetime, unit: str = "") -> None:
         """A work item: assigned, at times extended, returned, excused, and mostly done; a system tells all it knows each time."""
-        random, number, unit = self.random, len(self.deeds), self._unit()
+        random, number, unit = self.random, len(self.deeds), unit or self._unit()
         factor, due = random.choice(["1", "0.5", "2.25"]), random.choice([None, 3, 10, 20])
         assigned, officer = places.day(at) - timedelta(days=random.choice([0, 0, 1, 9])), random.choice(["", "CB-1"])
 
@@ -518,8 +527,12 @@ class Drawing:
             said: dict[str, object] = {"unit": self._called(unit), "own": self._is(0.5), "fault": ""}
             self._does(self._later(over, -15, 400), "judge_work", told=[judged], **said)
 
-    def _incident(self, at: datetime) -> None:
-        said = {"unit": self._called(self._unit()), "number": len(self.deeds), "severity": self.random.randint(0, 4)}
+    def _incident(self, at: datetime, unit: str = "") -> None:
+        said = {
+            "unit": self._called(unit or self._unit()),
+            "number": len(self.deeds),
+            "severity": self.random.randint(0, 4),
+        }
         said |= {"stamped": self._is(0.7), "report": False, "fault": ""}
         opened = self.random.randint(0, 3000)
         self._does(at, "incident", closed=False, minutes=opened, **said)
@@ -529,10 +542,13 @@ class Drawing:
             if self._is(0.1):
                 self._does(later + HOUR, "incident", closed=True, minutes=0, **said)
 
-    def _lookup(self, at: datetime) -> None:
+    def _lookup(self, at: datetime, unit: str = "") -> None:
         operations = ["LookupEnterprise", "LookupCategory", "VerifyCitizen", "OrderPostalReturn"]
         operations += ["RegisterCivilStatus", "RequestJudicialRecord"]
-        said: dict[str, object] = {"unit": self._called(self._unit()), "operation": self.random.choice(operations)}
+        said: dict[str, object] = {
+            "unit": self._called(unit or self._unit()),
+            "operation": self.random.choice(operations),
+        }
         said |= {"key": f"K{self.random.randint(0, 5)}", "refused": self._is(0.2), "own": self._is(0.5)}
         self._does(at, "look_up", **said)
         if self._is(0.2):
@@ -559,8 +575,8 @@ class Drawing:
         }
         self._does(at, "see_links", day=self.random.choice([-1, -1, -1, -9]), links=links)
 
-    def _report(self, at: datetime) -> None:
-        said: dict[str, object] = {"form": self.random.choice(["edoc", "ii06a"]), "unit": self._unit()}
+    def _report(self, at: datetime, unit: str = "") -> None:
+        said: dict[str, object] = {"form": self.random.choice(["edoc", "ii06a"]), "unit": unit or self._unit()}
         said |= {"period": self.random.choice(self.months), "revision": self.random.randint(1, 2)}
         self._does(at, "hand_in", **said)
         self._does(at + HOUR, "bring_to", partner="cong", refusing=[])

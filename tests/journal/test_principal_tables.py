@@ -108,6 +108,18 @@ def test_of_a_month_before_districts_ended_a_district_has_a_row_beside_its_commu
     assert total == sum(MANY.values()) == sum(number for path, number in found.items() if len(path) == 1)  # type: ignore[misc]
 
 
+def test_what_is_below_a_unit_that_has_ended_is_in_its_row_also_if_that_counts_nothing(tx: Transaction) -> None:
+    ended = Unit("S", "Sở Y tế", "T", until=MERGED, **DEPARTMENT)
+    unit_registry.write_registry_units(tx, [UNITS[0], ended, Unit("S1", "Chi cục Dân số", "S", kind="division")])
+    fact = received("S1", 0, date(2025, 9, 2))
+    row = {"id": fact.message, "partner": "p", "message_id": fact.message, "service": "dossiers", "kind": "k"}
+    tx.execute(sa.insert(message), [row | {"state": "accepted", "received_at": fact.at, "sha256": "0" * 64, "size": 1}])
+    tx.execute(sa.insert(facts_table), [attrs.asdict(fact)])
+    report = asked(tx, SEPTEMBER).count(NOW)
+    assert [row.unit for row in report.rows] == ["T", "S1"]
+    assert {each.unit: each.row.numbers["received_online"] for each in report.divided if each.unit} == {"T": 0, "S": 1}
+
+
 @pytest.mark.parametrize("close", [False, True])
 @pytest.mark.parametrize("period", [JUNE, SEPTEMBER, "2025"])
 @pytest.mark.parametrize("form", ["ii06a", "tonghop"])

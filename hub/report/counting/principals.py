@@ -61,7 +61,7 @@ def sum_principals(report: Report, units: Mapping[str, Unit], members: Sequence[
     behind: dict[str, list[Row]] = {code: [] for code in members if principals[code] == code}
     for row in report.rows:
         behind[principals[row.unit]].append(row)
-    if all(len(rows) < 2 for rows in behind.values()):
+    if all(principals[row.unit] == row.unit for row in report.rows):
         return report
     rows = {code: attrs.evolve(sum_subtotal(report.form, of), unit=code) for code, of in behind.items() if of}
     sections = sort_sections(attrs.evolve(report, rows=tuple(rows.values())), units)
