@@ -33,14 +33,17 @@ SOME = 50
 
 def list_documents_to_move(tx: Transaction, code: str, most: int = SOME) -> list[str]:
     """Return the keys of documents that are in work or due in the unit *code*, and have not ended there, at most *most*."""
+    return list(tx.scalars(select_documents_to_move(code).order_by(fact.c.key).limit(most)))
+
+
+def select_documents_to_move(code: str) -> sa.Select[str]:
+    """Return the query for the keys of documents that are in work or due in the unit *code*, and have not ended there."""
     other = fact.alias("other")
     same = sa.and_(other.c.unit == fact.c.unit, other.c.service == fact.c.service, other.c.key == fact.c.key)
     begun = sa.and_(fact.c.unit == code, fact.c.service == DOCUMENTS, fact.c.milestone.in_(BEGINS))
     matters = sa.or_(fact.c.due.is_not(None), sa.exists().where(same, other.c.milestone.in_(WORK)))
     is_open = ~sa.exists().where(same, other.c.milestone.in_(ENDS))
-    return list(
-        tx.scalars(sa.select(fact.c.key).where(begun, matters, is_open).distinct().order_by(fact.c.key).limit(most))
-    )
+    return sa.select(fact.c.key).where(begun, matters, is_open).distinct()
 
 
 def move_documents(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime) -> int:

@@ -7,12 +7,16 @@ in four digits). It begins with the code of the agency that received the dossier
 Knows neither units nor who may report. The form of codes is data (`codes.toml`).
 """
 
+import re
 from functools import lru_cache
 
 from hub.services.dossiers.codes import load_dossier_codes
 
 #: The service of facts that somebody reported of another unit's dossier without being entitled to. No form counts them.
 CLAIMED = "dossiers-claimed"
+#: The service, until they are recorded, of facts about dossiers that were told of a unit whose dossiers are shared out by
+#: the rules of a deed. They are recorded for the successor that has the dossier, or that the rules say.
+SHARED = "dossiers-shared"
 #: The unit has taken an open dossier over from another unit, with its due day and attributes.
 TAKEN_OVER = "taken-over"
 #: The unit has handed an open dossier over to another unit. Its amount is -1, so both facts add up to 0.
@@ -23,6 +27,14 @@ REGISTERED = "registered"
 PASSED_ON = "passed-on"
 #: The milestones with which a dossier begins in a unit, and with which it ends there.
 BEGINS, ENDS = frozenset({"received", TAKEN_OVER}), frozenset({"finished", "refused", HANDED_OVER})
+#: The key of a dossier that a unit has again, with the number of times.
+_NUMBERED = re.compile(r"(.+)@([2-9]|[1-9][0-9]+)", re.DOTALL)
+
+
+def split_key(key: str) -> tuple[str, int]:
+    """Return the code of the dossier *key*, and how many times its unit has had it."""
+    found = _NUMBERED.fullmatch(key)
+    return (found[1], int(found[2])) if found else (key, 1)
 
 
 @lru_cache(4096)
