@@ -217,7 +217,7 @@ def put_in_fields(home: Path) -> None:
         (sent,) = tx.scalars(message.select().with_only_columns(message.c.id))
         said = {"unit": "H55.41", "service": "dossiers", "milestone": "received", "at": NOW, "message": sent}
         known = (("field", "DD"),)
-        facts.record_facts(tx, (Fact(key=key, attributes=known, **said) for key in ("L1", "L2", "L3")))  # type: ignore[arg-type]
+        facts.record_facts(tx, (Fact(key=key, attributes=known, **said) for key in ("L1", "L2", "L3")))
     engine.dispose()
 
 
