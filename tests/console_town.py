@@ -41,6 +41,7 @@ from hub.runtime.thread_pool import run_at_once
 from hub.security.encryption import CODES, KEY, Keyring, Safe
 from hub.services import list_services
 from hub.services.defined import DefinedService
+from hub.services.defined.reading import make_defined_service
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
@@ -94,7 +95,10 @@ class Town:
             upstream="vpcp",
             retention=RetentionSettings(budget=1_000_000),
             services=self.services,
-            every_service={**list_services(), **{name: each.make_service() for name, each in self.services.items()}},
+            every_service={
+                **list_services(),
+                **{name: make_defined_service(each) for name, each in self.services.items()},
+            },
             reports=self.reports,
             officials=self.officials,
             alerts=self.alerts,

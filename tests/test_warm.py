@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_it_reads_until_the_end_of_its_input_though_others_were_started_meanwhil
     assert second.poll() is None
     second.stdin.close()
     assert second.wait(PATIENCE) == 0
+
+
+def test_several_threads_may_wait_for_it_and_each_gets_its_exit_code(told):
+    process = told("cat")
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(process.wait, PATIENCE) for _ in range(8)]
+        process.stdin.close()
+        assert {each.result() for each in waiting} == {0}
 
 
 @pytest.mark.parametrize(("words", "code"), [(["exit", "78"], 78), (["raise"], 1), (["say"], 1)])

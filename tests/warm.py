@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -76,14 +77,14 @@ class Started:
         self.returncode: int | None = None
         self.stdin, self.stdout = ours.get("stdin"), ours.get("stdout")
         self._status = status
+        weakref.finalize(self, status.close)
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code as soon as the process has ended; raise `subprocess.TimeoutExpired` after *timeout* seconds."""
         if self.returncode is None:
             if not select.select([self._status], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            told = self._status.recv(100)
-            self._status.close()
+            told = self._status.recv(100, socket.MSG_PEEK)  # it stays there for another thread that waits
             assert told, "the process that forks has ended"
             self.returncode = os.waitstatus_to_exitcode(int(told))
         return self.returncode

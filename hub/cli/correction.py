@@ -12,6 +12,8 @@ import attrs
 import click
 
 from hub.cli import person
+from hub.cli.message.named_message import find_one_message
+from hub.cli.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, exit_command, read_language, say_count, t
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: st
     Exits 1 after it has printed what is wrong with the packet, and 3 if the plan awaits approval.
     """
     from hub.cli.journal import open_journal
-    from hub.cli.messages import find_one_message
     from hub.config import read_config
     from hub.domain.errors import Rejected
     from hub.journal.queue.corrections import CorrectionOrder, find_ordered_plan
@@ -117,7 +118,6 @@ def _run(engine: "sa.Engine", config: "Config", order: "CorrectionOrder", ready:
 
 
 def _print_rows(screen: Screen, ready: _ReadyCorrection, plan: "ReplayPlan | None") -> None:
-    from hub.cli.replay import print_plan_rows
 
     original, entry, recipients = ready.original, ready.entry, ready.recipients
     done = plan is not None and plan.corrected is not None

@@ -14,8 +14,8 @@ import click
 
 from hub.cli import person
 from hub.cli.messages import add_filter_options, build_message_filter
+from hub.cli.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, WholeNumber, command, pass_screen, say, say_count, t
-from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 #: Seconds until the command looks again whether a running hub has taken the step that it was taking.
 _AGAIN = 0.05
 
-#: What a row of a plan says of its delivery.
-_ACTIONS = {
-    "planned": phrase("planned"),
-    "replayed": phrase("queued"),
-    "given up": phrase("given up"),
-    "left": phrase("left alone"),
-    "excluded": phrase("excluded"),
-}
 #: State of an item of a plan -> what its row says.
 _ITEM_ACTIONS = {"planned": "planned", "queued": "replayed", "left": "left", "excluded": "excluded"}
 
@@ -406,28 +398,3 @@ def _make_row(message: "Message", delivery: "Delivery", action: str) -> dict[str
         "action": action,
         "state": str(delivery.state),
     }
-
-
-def print_plan_rows(screen: Screen, rows: Iterator[dict[str, object]]) -> None:
-    """Print the rows of a plan, each with what is done with one delivery."""
-    columns = {
-        "id": t("id"),
-        "recipient": t("recipient"),
-        "partner": t("partner"),
-        "attempts": t("attempts"),
-        "action": t("action"),
-        "reason": t("reason"),
-    }
-    screen.table(columns, rows if screen.json else map(_say_row, rows))
-
-
-def _say_row(row: "Mapping[str, object]") -> dict[str, object]:
-    """Return a row of a plan as a person reads it."""
-    from hub.cli.words import say_value
-    from hub.language.terms import find_term
-
-    why = row["reason"]
-    # the hub's own word for why a delivery is excluded; or its state: one that is being sent cannot be given up
-    term = next((found for scope in ("replay", "delivery") if (found := find_term(scope, str(why)))), None)
-    reason = say_value("reason", why) if term is None else say(term.name)
-    return {**row, "action": say(_ACTIONS[str(row["action"])]), "reason": reason}

@@ -29,6 +29,7 @@ from hub.security.certificates import Anchors, Identity, Signer
 from hub.security.encryption import Keyring
 from hub.services import Service, list_services
 from hub.services.defined import DefinedService
+from hub.services.defined.reading import make_defined_service
 
 ANY = "*"  #: in a partner's units: the partner may send for every unit; it does not receive for any because of it
 
@@ -246,7 +247,7 @@ class Config:
         """Return every service, by name: those of the hub, and those that this configuration defines."""
         if not self.services:
             return list_services()
-        return {**list_services(), **{name: each.make_service() for name, each in self.services.items()}}
+        return {**list_services(), **{name: make_defined_service(each) for name, each in self.services.items()}}
 
     def name_soap_address(self) -> str:
         """Return the https address of the SOAP port, without a path: the public one, or that of the port itself."""

@@ -20,6 +20,7 @@ from lxml import etree
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Detail
 from hub.formats import xsd_schemas
+from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_files import gather_schema_folder
 from hub.formats.models.xsd_model import (
     BASE64,
@@ -30,7 +31,6 @@ from hub.formats.models.xsd_model import (
     ValueVariety,
     count_elements,
     list_wildcards,
-    load_schema_model,
     rank_elements,
 )
 from hub.formats.value_mistakes import explain_value, say_too_many

@@ -94,7 +94,8 @@ def remember_certificate(file: Path, certificate: bytes) -> None:
         return
     owner = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
     with file.open("a") as lines:
-        lines.write(f"\n{digest} {owner}\n")  # on a line of its own, also behind one that a power cut left in its middle
+        # on a line of its own, also behind one that a power cut left in its middle
+        lines.write(f"\n{digest} {owner}\n")
         lines.flush()
         os.fsync(lines.fileno())
 

@@ -18,8 +18,9 @@ from hub.domain.model import ElementPlace, Problem
 from hub.formats import streamed_xml, xsd_types
 from hub.formats import xsd_schemas as xsd
 from hub.formats.element_places import find_element_places
+from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_files import gather_schema_folder
-from hub.formats.models.xsd_model import ModelValue, SchemaModel, find_binary_elements, load_schema_model
+from hub.formats.models.xsd_model import ModelValue, SchemaModel, find_binary_elements
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.formats.xsd_schemas import SchemaSource

@@ -9,6 +9,7 @@ from hub.intake.endpoint import Endpoint, JournalAccess
 from hub.intake.records_endpoint import Query, RecordsEndpoint
 from hub.services import Service, list_services
 from hub.services.defined import DefinedService, load_defined_contract
+from hub.services.defined.reading import make_defined_service
 from hub.soap import wsdl
 from hub.units.province import Province
 from hub.workload import declarations
@@ -36,7 +37,7 @@ def make_defined_endpoint(defined: DefinedService, access: JournalAccess) -> End
     """Return the endpoint of a service that the configuration defines. Raises `etree.LxmlError` if its schema is broken."""
     paths = {rule.element: rule.message_id for rule in defined.messages}
     weight = 1 + max(rule.count_paths() for rule in defined.messages) // _PATHS
-    service = defined.make_service(validated=True)
+    service = make_defined_service(defined, validated=True)
     return RecordsEndpoint(load_defined_contract(defined), service, access, ids=paths, weight=weight)
 
 

@@ -23,8 +23,9 @@ from hub.edxml import normalise, packet
 from hub.edxml import schema as edxml_schema
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
+from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_files import gather_schema_folder
-from hub.formats.models.xsd_model import count_elements, load_schema_model
+from hub.formats.models.xsd_model import count_elements
 from tests import packets as wire
 from tests import samples
 from tests.conftest import ROOT

@@ -84,11 +84,13 @@ class Journal:
 
 @contextmanager
 def connected(url: str) -> Iterator[Any]:
-    """Yield a connection to `sqlite:///PATH` or `postgresql://…` on which statements commit by themselves."""
+    """Yield a connection to `sqlite:///PATH` or `postgresql://…` that only reads.
+
+    Whoever closed SQLite's journal last, after a hub was killed, would else take in its write-ahead log and remove it.
+    """
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20, isolation_level=None)) as connection:
-            # whoever looks last, after a hub was killed, would else take in its write-ahead log and remove it
-            connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        place = f"file:{url.removeprefix('sqlite:///')}?mode=ro"
+        with closing(sqlite3.connect(place, timeout=20, isolation_level=None, uri=True)) as connection:
             yield connection
     else:
         with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:

@@ -21,6 +21,7 @@ from hub.edxml import packet, schema
 from hub.edxml.normalise import is_normal
 from hub.edxml.schema import SchemaPart, Shape, load_packet_schema
 from hub.formats import safe_xml, xsd_mistakes, xsd_schemas
+from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_components import derive_model
 from hub.formats.models.xsd_files import gather_schema_files, gather_schema_folder
 from hub.formats.models.xsd_model import (
@@ -28,7 +29,6 @@ from hub.formats.models.xsd_model import (
     ModelGroup,
     ModelValue,
     SchemaModel,
-    load_schema_model,
 )
 from hub.soap import wsdl
 from hub.soap.sample_calls import SampleWriter

@@ -4,6 +4,7 @@ import pytest
 
 from hub.domain.errors import ConfigurationFault
 from hub.formats.models import xsd_files
+from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_files import gather_schema_files, gather_schema_folder
 from hub.formats.models.xsd_model import (
     GroupKind,
@@ -12,7 +13,6 @@ from hub.formats.models.xsd_model import (
     NamespaceSet,
     count_elements,
     find_binary_elements,
-    load_schema_model,
     rank_elements,
 )
 

@@ -24,6 +24,7 @@ from hub.journal import messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
 from hub.services import list_services
+from hub.services.defined.reading import make_defined_service
 from hub.store import transactions
 from hub.store.group_commit import commit_steps
 from hub.units.province import Province
@@ -40,7 +41,7 @@ from tests.recount.story import GIVE_UP
 
 #: fields of dossiers, two of them the same; what is told of a dossier later may name another
 FIELDS = ("CT", "ct", "HT-01")
-SERVICES = {**list_services(), **{name: each.make_service() for name, each in read_shipped_services().items()}}
+SERVICES = {**list_services(), **{name: make_defined_service(each) for name, each in read_shipped_services().items()}}
 PORTAL = "cong"  #: the partner that takes dossiers and reports
 
 

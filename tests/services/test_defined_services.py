@@ -41,6 +41,7 @@ from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.services.defined import load_defined_contract
+from hub.services.defined.reading import make_defined_service
 from hub.soap import envelope
 from hub.soap.attachments import Manner, read_http_manner
 from hub.store import transactions
@@ -499,7 +500,7 @@ def test_a_path_to_the_items_beside_costs_no_more_for_many_items(tmp_path):
     service = config.read_config(define(homes.begin(tmp_path / "tinh"), settings) / "hub.toml").services["phananh"]
     item = re.findall(r"<PhanAnh>.*?</PhanAnh>", SAMPLE, re.DOTALL)[0]
     items = "".join(item.replace("PA-1", f"P-{number}") for number in range(1000))
-    read, many = service.make_service(validated=True).read, SAMPLE.replace(item, items).encode()
+    read, many = make_defined_service(service, validated=True).read, SAMPLE.replace(item, items).encode()
     record = effort.run_within(0.5, lambda: read(many, NOW, "m"))
     assert {each.attributes for each in record.facts if each.milestone == "nhan"} == {(("linh-vuc", "dat-dai"),)}
 

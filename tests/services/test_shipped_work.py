@@ -19,6 +19,7 @@ from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
 from hub.services.defined import load_defined_contract
+from hub.services.defined.reading import make_defined_service
 from tests import homes
 from tests.conftest import ROOT
 from tests.services.test_defined_services import UNIT, make_town
@@ -28,7 +29,7 @@ TELL, JUDGE = re.findall(r"```xml\n(.*?)```", (ROOT / "docs/reference/work.md").
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 NOVEMBER, DECEMBER, QUARTER = (parse_period(text) for text in ("2026-11", "2026-12", "2026-Q4"))
 FORM = next(form for form in read_form_folder() if form.id == "congviec")
-SERVICE = read_shipped_services()["work"].make_service()
+SERVICE = make_defined_service(read_shipped_services()["work"])
 
 
 def item(code="V1", factor="1", assigned="2026-11-16", due="2026-11-18", more="", officer=""):

@@ -15,6 +15,7 @@ from hub.report.counting.counting import count_report
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.services.defined import Repetition
+from hub.services.defined.reading import make_defined_service
 from tests import homes
 from tests.services.test_defined_services import define
 
@@ -264,9 +265,9 @@ def test_too_many_items_are_refused(read, monkeypatch):
 
 def test_each_telling_counts_where_the_service_says_so(made):
     rule = made.services["work"].messages[0]
-    counting = attrs.evolve(
-        made.services["work"], messages=(attrs.evolve(rule, repetition=Repetition.EACH),)
-    ).make_service()
+    counting = make_defined_service(
+        attrs.evolve(made.services["work"], messages=(attrs.evolve(rule, repetition=Repetition.EACH),))
+    )
     first, second = (counting.read(message(ITEMS, identity=name), AT, name) for name in ("1", "2"))
     assert not {fact.key for fact in first.facts} & {fact.key for fact in second.facts}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from hub.cli.message.named_message import find_one_message
 from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, exit_command, pass_screen, read_language, t
 from hub.cli.words import say_value, say_word
 from hub.domain.errors import write_problem_json
@@ -222,7 +223,6 @@ def _read_lines(
     Raises `CommandStop` 4; 1 if its archive file is not there.
     """
     from hub.cli.audit.archive import open_kept_rows
-    from hub.cli.messages import find_one_message
     from hub.console.messages.visible_messages import OpenedContent
     from hub.edxml import readable
     from hub.journal import blobs

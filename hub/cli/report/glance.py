@@ -108,7 +108,8 @@ def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAs
 
 
 def _print(screen: Screen, view: "GlanceView") -> None:
-    from hub.report.glance.files import describe_glance, write_notices
+    from hub.report.glance.files import describe_glance
+    from hub.report.glance.glance_notes import write_notices
     from hub.report.output.words import write_moment
 
     language, ranking = read_language(), view.ranking

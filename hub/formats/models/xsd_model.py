@@ -16,7 +16,6 @@ from typing import Any
 import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
-from hub.formats.models.kept_values import read_kept
 from hub.formats.xsd_schemas import XSD
 from hub.language.phrases import Phrase, phrase
 
@@ -194,17 +193,6 @@ class SchemaModel:
         for each in self.types.values():
             if each.group is not None:
                 yield from list_elements(each.group)
-
-
-def load_schema_model(files: Mapping[str, bytes], main: str) -> SchemaModel:
-    """Return the model of the schema *main* of *files* (`gather_schema_files`). Raises ConfigurationFault."""
-
-    def derive() -> Any:
-        from hub.formats.models.xsd_components import derive_model  # xmlschema: 0.15 s and 21 MB
-
-        return write_model(derive_model(files, main))
-
-    return read_model(read_kept(f"model {main}", files, derive))
 
 
 def list_elements(group: ModelGroup) -> Iterator[ModelElement]:

@@ -9,16 +9,12 @@ from typing import Any
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
+from hub.report.glance.glance_notes import HEADINGS
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import make_json_number, quote_formula
 
-#: The headings of a table of units.
-HEADINGS = (
-    phrase("Place"), phrase("Agency code"), phrase("Unit"), phrase("Figure"), phrase("Part"), phrase("Whole"),
-    phrase("Change"), phrase("Place before"), phrase("Target met"), phrase("Far from the others"),
-)  # fmt: skip
 _YES, _NO = phrase("yes"), phrase("no")
 
 
@@ -57,14 +53,6 @@ def write_csv_glance(view: GlanceView, language: Language) -> bytes:
         cells = row.place, quote_formula(row.unit.code), quote_formula(row.unit.name), *numbers, *said, *row.trend
         write.writerow(["" if cell is None else cell for cell in cells])
     return b"\xef\xbb\xbf" + text.getvalue().encode()
-
-
-def write_notices(view: GlanceView, row: RankedUnit, language: Language) -> str:
-    """Return what is to be noticed of a unit: the target, what is far from the others or unusual."""
-    said = [] if row.met is None else [phrase("target met") if row.met else phrase("target missed")]
-    said += [phrase("far from the others")] if row.far else []
-    said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
-    return ", ".join(translate(each, language) for each in said)
 
 
 def write_json_glance(view: GlanceView) -> bytes:

@@ -1,14 +1,20 @@
-"""Writes what stands above and below the ranking in files to print. Knows languages and no layout."""
+"""Writes what stands above, beside and below the ranking in files. Knows languages and no layout."""
 
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase, phrases
 from hub.report.glance.drawing import name_shown
+from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.settings import Better
 from hub.report.glance.view import GlanceView
 from hub.report.output.spike_lines import describe_spike
 from hub.report.output.words import write_day, write_moment, write_number
 
+#: The headings of a table of units.
+HEADINGS = (
+    phrase("Place"), phrase("Agency code"), phrase("Unit"), phrase("Figure"), phrase("Part"), phrase("Whole"),
+    phrase("Change"), phrase("Place before"), phrase("Target met"), phrase("Far from the others"),
+)  # fmt: skip
 _BETTER = {
     Better.MORE: phrase("The greatest figure is the best."),
     Better.LESS: phrase("The smallest figure is the best."),
@@ -57,3 +63,11 @@ def write_glance_notes(view: GlanceView, language: Language) -> list[str]:
     named.sort(key=lambda each: (-each.distance, each.unit, each.column))
     found += [describe_spike(each, view.form, view.names.get(each.unit, each.unit), language) for each in named]
     return [translate(each, language) for each in found]
+
+
+def write_notices(view: GlanceView, row: RankedUnit, language: Language) -> str:
+    """Return what is to be noticed of a unit: the target, what is far from the others or unusual."""
+    said = [] if row.met is None else [phrase("target met") if row.met else phrase("target missed")]
+    said += [phrase("far from the others")] if row.far else []
+    said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
+    return ", ".join(translate(each, language) for each in said)

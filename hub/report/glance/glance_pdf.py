@@ -12,8 +12,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.report.glance.drawing import draw_trend
-from hub.report.glance.files import write_notices
-from hub.report.glance.glance_notes import write_glance_head, write_glance_notes
+from hub.report.glance.glance_notes import write_glance_head, write_glance_notes, write_notices
 from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.output.pdf import REGIONS, compile_pages, make_printable

@@ -14,8 +14,7 @@ from xlsxwriter.utility import xl_range, xl_rowcol_to_cell
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.report.counting.deriving import Number
-from hub.report.glance.files import HEADINGS, write_notices
-from hub.report.glance.glance_notes import write_glance_head, write_glance_notes
+from hub.report.glance.glance_notes import HEADINGS, write_glance_head, write_glance_notes, write_notices
 from hub.report.glance.view import GlanceView
 from hub.report.output.sheetwriter import SheetWriter, make_cell_styles, make_text_options
 

@@ -7,7 +7,7 @@ not read messages (`hub.services.defined.reading`).
 import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.formats.xsd_schemas import SchemaFiles
 from hub.language.languages import Language
-from hub.services import CountableFacts, Service
+from hub.services import CountableFacts
 
 if TYPE_CHECKING:
     from hub.formats.models.xsd_model import SchemaModel
@@ -218,27 +218,15 @@ class DefinedService:
         named = dict(self.milestones) | {each.kind: each.name for each in self.messages}
         return named.get(word)
 
-    def make_service(self, *, validated: bool = False) -> Service:
-        """Return it as the hub reads services. *validated*: what is read was validated by the contract already."""
-        from hub.services.defined.reading import read_defined_message  # it imports this module
-
-        return Service(
-            name=self.name,
-            read=partial(read_defined_message, self, validated=validated),
-            milestones=frozenset(dict(self.milestones)),
-            attributes=self.attributes,
-            undelivered_kinds=frozenset(each.kind for each in self.messages if not each.delivered),
-            operations_by_name=frozenset(each.operation for each in self.messages if each.by_name),
-            may_report_any_unit=self.tells,
-        )
-
 
 def load_defined_model(defined: DefinedService) -> "SchemaModel":
     """Return what the schema of a service describes. Takes a third of a second unless it is known.
 
     Raises ConfigurationFault if xmlschema does not accept the schema.
     """
-    from hub.formats.models.xsd_model import load_schema_model  # every command reads this module, few have a service
+    from hub.formats.models.schema_loading import (
+        load_schema_model,  # every command reads this module, few have a service
+    )
 
     files, main = dict(defined.schema.files), defined.schema.main
     return defined.model or load_schema_model({main: files[main], **files}, main)

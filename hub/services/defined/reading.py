@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
+from functools import partial
 
 import attrs
 from lxml import etree
@@ -21,6 +22,7 @@ from hub.domain.local_time import HANOI
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, xsd_types
 from hub.language.phrases import Phrase, phrase
+from hub.services import Service
 from hub.services.defined import (
     AmountValue,
     DayFormat,
@@ -371,3 +373,16 @@ def parse_day(text: str, form: DayFormat) -> date | None:
         return None if found is None else date(*map(int, found.groups()))
     except (ValueError, OverflowError):  # no such calendar day
         return None
+
+
+def make_defined_service(defined: DefinedService, *, validated: bool = False) -> Service:
+    """Return *defined* as the hub reads services. *validated*: what is read was validated by the contract already."""
+    return Service(
+        name=defined.name,
+        read=partial(read_defined_message, defined, validated=validated),
+        milestones=frozenset(dict(defined.milestones)),
+        attributes=defined.attributes,
+        undelivered_kinds=frozenset(each.kind for each in defined.messages if not each.delivered),
+        operations_by_name=frozenset(each.operation for each in defined.messages if each.by_name),
+        may_report_any_unit=defined.tells,
+    )

@@ -1,0 +1,85 @@
+"""Finds the message that a person names, for the commands about one message."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hub.cli.screen import NOT_FOUND, CommandStop, t
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.domain.model import Message
+    from hub.journal.search_request import SearchPlan, SearchRequest
+    from hub.store.transactions import Transaction
+
+#: Messages that are looked at for the one with a number.
+_NUMBERED = 100
+
+
+def plan_message_search(tx: "Transaction", asked: "SearchRequest", config: "Config") -> "SearchPlan":
+    """Return the filters of *asked*. Raises `CommandStop` 4 for an unknown partner or unit."""
+    from hub.domain.local_time import find_local_day
+    from hub.journal.search_request import plan_search
+
+    names = {code: partner.name for code, partner in config.partners.items()}
+    plan = plan_search(tx, asked, names, config.upstream, find_local_day(datetime.now(UTC)))
+    for each in plan.unknown:
+        if each.field == "partner":
+            said = t("there is no partner {value}; `lienthong partners list` shows all", value=each.value)
+        elif each.field == "cause":
+            said = t("{value} is no cause; `lienthong failures` shows all", value=each.value)
+        else:
+            said = t(
+                "there is no unit {value}, or there are several; `lienthong units list` shows all", value=each.value
+            )
+        raise CommandStop(said, NOT_FOUND)
+    return plan
+
+
+def find_one_message(tx: "Transaction", name: str, config: "Config | None" = None) -> "Message":
+    """Return the message with the hub id or message id *name*; of several the newest, accepted ones first.
+
+    With *config* the only one with this number and notation is found, too, and one whose rows are all in an archive file, by
+    the hub id. Raises `CommandStop` 4 if there is none, or several have the number; 1 if the archive file that may have it is not there.
+    """
+    from hub.cli.audit.archive import stop_without_archive
+    from hub.domain.model import MessageState
+    from hub.journal import search
+    from hub.journal.upkeep.archive import opening
+
+    found = search.find_messages_by_name(tx, name)
+    if not found and config is not None:
+        found = _find_by_number(tx, name, config)
+    if not found and config is not None:
+        with stop_without_archive(config):
+            archived = opening.find_archived_message(tx, name, config.archive)
+        found = [] if archived is None else [archived]
+    if not found:
+        raise CommandStop(
+            t(
+                "no message has the id {name}. `lienthong messages` finds by number and by words, too; a call that got "
+                "hub-error or HTTP 503 is only in the log",
+                name=name,
+            ),
+            NOT_FOUND,
+        )
+    accepted = [message for message in found if message.state is MessageState.ACCEPTED]
+    return (accepted or found)[-1]
+
+
+def _find_by_number(tx: "Transaction", name: str, config: "Config") -> "list[Message]":
+    """Return the message with that number and notation or DocumentId, else the only one that `lienthong messages NAME` finds.
+
+    Return none if there is none. Raises `CommandStop` if there are several.
+    """
+    from hub.journal import search
+    from hub.journal.search_request import SearchRequest
+
+    plan = plan_message_search(tx, SearchRequest(text=name), config)
+    found = list(search.find_messages(tx, plan.filters, _NUMBERED, newest_first=True))
+    found = [each for each in found if name in (each.code, each.document_id)] or found
+    if len(found) > 1:
+        raise CommandStop(
+            t("several messages match {name}; `lienthong messages {name}` lists them, each with its id", name=name),
+            NOT_FOUND,
+        )
+    return found
