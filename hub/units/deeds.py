@@ -47,10 +47,10 @@ class Share:
 
     successor: str
     kind: ShareKind
-    values: frozenset[str]
+    values: frozenset[str]  #: as the rows of reports spell them (`division.write_value`); codes of dossiers as they are
 
     def fits(self, code: str, attributes: Mapping[str, str]) -> bool:
-        """Return whether the rule is about the dossier *code* with the *attributes* of its facts."""
+        """Return whether the rule is about the dossier *code* with these *attributes*, spelt as rows spell them."""
         return (code if self.kind is ShareKind.KEYS else attributes.get(self.kind, "")) in self.values
 
     def __str__(self) -> str:

@@ -227,7 +227,7 @@ def test_the_plan_of_a_split_tells_how_much_goes_to_whom_and_the_deed_keeps_its_
     put_in_fields(home)
     listed = tmp_path / "codes.txt"
     listed.write_text("L2\n\nL3\n", "utf-8")
-    rules = ("--share", f"H55.44:keys={listed}", "--share", "H55.42:field=DD")
+    rules = ("--share", f"H55.44:keys={listed}", "--share", "H55.42:field=dd")
     to = {row["touched"]: row["to"] for row in lines(typed(*SPLIT, *rules, "--plan", "--json"))}
     assert to == {
         "documents": {"H55.44": 1}, "documents-in-hand": {}, "dossiers": {"H55.42": 1, "H55.44": 3},

@@ -124,8 +124,8 @@ class TestASplitByRules:
     @pytest.fixture
     def land(self, dossiers):
         """Of five dossiers in hand, two are of the field of land (DD): one of them, and one other, named within the unit."""
-        for code in (f"{OLD}-270120-0004", "HS-7"):
-            dossiers.bring("old", sync(received(code) | {"MaLinhVuc": "DD"}, organ=OLD))
+        for code, field in ((f"{OLD}-270120-0004", "DD"), ("HS-7", "dd")):
+            dossiers.bring("old", sync(received(code) | {"MaLinhVuc": field}, organ=OLD))
         return dossiers
 
     def in_hand(self, dossiers: Dossiers) -> list[int]:

@@ -134,11 +134,12 @@ def merge_units(
 
 def _read_share(text: str) -> "Share":
     """Return the rule that is typed as *text*, NEW:KIND=VALUE."""
+    from hub.report.counting.division import write_value
     from hub.units.deeds import Share, ShareKind
 
     successor, _, rule = text.partition(":")
     kind, _, value = rule.partition("=")
-    values = [value]
+    values = [write_value(value)]
     if kind == ShareKind.KEYS and value:
         try:
             values = Path(value).read_text("utf-8-sig").splitlines()
@@ -153,18 +154,19 @@ def _read_share(text: str) -> "Share":
 def _list_known(tx: "sa.Connection", config: "Config") -> "dict[ShareKind, set[str]]":
     """Return the fields and the procedures of the province's list of public services and of the lists of the portal."""
     from hub.journal import code_lists
+    from hub.report.counting.division import write_value
     from hub.report.form import book
     from hub.services.categories import ATTRIBUTES
     from hub.units.deeds import ShareKind
 
     listed = book.read_book(config.reports).listed
     known = {
-        ShareKind.FIELD: {service.field for service in listed},
-        ShareKind.PROCEDURE: {service.code for service in listed},
+        ShareKind.FIELD: {write_value(service.field) for service in listed},
+        ShareKind.PROCEDURE: {write_value(service.code) for service in listed},
     }
     for kind, codes in known.items():
         published = code_lists.read_code_list(tx, ATTRIBUTES[kind])
-        codes.update(published.names if published is not None else ())
+        codes.update(map(write_value, published.names if published is not None else ()))
     return known
 
 

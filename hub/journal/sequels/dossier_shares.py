@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from hub.domain.errors import Mistake
 from hub.journal.upkeep.ended_units import Ended
 from hub.language.phrases import phrase
+from hub.report.counting.division import write_value
 from hub.services.dossiers.identity import BEGINS, REGISTERED, split_key
 from hub.services.dossiers.results import NAME
-from hub.store.tables import fact, succession, write_pairs
+from hub.store.tables import fact, succession
 from hub.store.tables import succession_share as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import MOST_NAMED, Share, ShareKind, choose_successor
@@ -70,7 +71,8 @@ def choose_heirs(
     for key, said in told.items():
         heir = next((heir for heir in of.heirs if (heir, key) in claimed), None)
         if heir is None:
-            chosen = choose_successor(shares, split_key(key)[0], {**known.get(key, {}), **said}) or of.heirs[0]
+            stated = {name: write_value(text) for name, text in (known.get(key, {}) | dict(said)).items()}
+            chosen = choose_successor(shares, split_key(key)[0], stated) or of.heirs[0]
             heir = of.leads.get(chosen, chosen)
         found[key] = heir if heir in of.heirs else of.heirs[0]
     return found
@@ -90,15 +92,9 @@ def find_unknown_values(
             for first in range(0, len(asked), _ASKED):
                 held = sa.select(fact.c.key).where(mine, fact.c.key.in_(asked[first : first + _ASKED]))
                 unknown -= set(tx.scalars(held.distinct()))
-        else:
-            said = sa.type_coerce(fact.c.attributes, sa.Text)
-            texts = {value: write_pairs([(share.kind, value)])[1:-1] for value in unknown}
-            having = {value: said.contains(text, autoescape=True) for value, text in texts.items()}
-            unknown -= {
-                value
-                for value, has in having.items()
-                if tx.execute(sa.select(fact.c.key).where(mine, has).limit(1)).first()
-            }
+        elif unknown:
+            stated = tx.scalars(sa.select(fact.c.attributes).where(mine).distinct())
+            unknown -= {write_value(dict(said).get(share.kind, "")) for said in stated}
         if unknown:
             names = ", ".join(sorted(unknown)[:MOST_NAMED])
             wrong = phrase("{count} are unknown: {names}", count=len(unknown), names=names)
