@@ -63,7 +63,7 @@ def choose_heirs(
 ) -> dict[str, str]:
     """Return the heir of each dossier of a unit, by key.
 
-    *told*: by the keys of the dossiers, what is told of them now, beside what is recorded. *claimed*: heirs that have
+    *told*: by the keys of the dossiers, what is told of them now; what is recorded of one decides before it. *claimed*: heirs that have
     reported dossiers, each with the key.
     """
     known = _read_attributes(tx, of.unit, told) if shares else {}
@@ -71,7 +71,7 @@ def choose_heirs(
     for key, said in told.items():
         heir = next((heir for heir in of.heirs if (heir, key) in claimed), None)
         if heir is None:
-            stated = {name: write_value(text) for name, text in (known.get(key, {}) | dict(said)).items()}
+            stated = {name: write_value(text) for name, text in (dict(said) | known.get(key, {})).items()}
             chosen = choose_successor(shares, split_key(key)[0], stated) or of.heirs[0]
             heir = of.leads.get(chosen, chosen)
         found[key] = heir if heir in of.heirs else of.heirs[0]
