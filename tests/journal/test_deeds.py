@@ -212,13 +212,14 @@ class TestASplitByRules:
     def test_a_successor_that_has_ended_gives_way_to_its_own_under_the_rules_too(self, land):
         land.split(FIELD)
         land.move()
-        order = DeedOrder(units=(OTHER,), successors=(MAIN,), on=date(2027, 2, 5))
+        order = DeedOrder(units=(OTHER,), successors=("H55",), on=date(2027, 2, 5))
         successions.record_deed(land.tx, order, by="an", now=land.now)
         land.now = day("2027-02-05", 0)
         land.reload()
         land.bring("old", sync(received(f"{OLD}-270205-0001", "2027-02-05") | {"MaLinhVuc": "DD"}, organ=OLD))
         land.move()
-        assert self.in_hand(land) == [0, 6, 0]
+        assert self.in_hand(land) == [0, 3, 0]
+        assert land.cells("H55", "2027-02")["pending"] == 3
 
     def test_an_undone_deed_leaves_no_rule_and_all_is_the_old_units_again(self, land):
         deed = land.split(FIELD)
