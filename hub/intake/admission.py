@@ -40,7 +40,7 @@ from hub.language.phrases import phrase
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing
 from hub.services import Service
-from hub.services.dossiers.identity import CLAIMED, read_agency
+from hub.services.dossiers.identity import CLAIMED, SHARED, read_agency
 from hub.services.dossiers.results import NAME as DOSSIERS
 from hub.services.dossiers.statistic import DECLARED
 from hub.soap import documents_requests, documents_responses
@@ -264,7 +264,7 @@ def list_named_units(record: Record) -> Iterator[str]:
     yield from (record.sender, *record.told, *(record.recipients or ()))
     for fact in record.facts:
         yield fact.unit
-        if fact.service in (DOSSIERS, CLAIMED) and fact.milestone not in DECLARED.values():
+        if fact.service in (DOSSIERS, CLAIMED, SHARED) and fact.milestone not in DECLARED.values():
             yield read_agency(fact.key) or fact.key
             yield from (value for name, value in fact.attributes if name == "competent")
 

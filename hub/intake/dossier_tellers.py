@@ -14,10 +14,10 @@ from datetime import date
 import attrs
 
 from hub.domain.model import Fact, Record
-from hub.services.dossiers.identity import CLAIMED, read_agency
+from hub.services.dossiers.identity import CLAIMED, SHARED, read_agency
 from hub.services.dossiers.results import NAME
 from hub.units.deeds import Estate
-from hub.units.heirs import find_heirs
+from hub.units.heirs import find_heirs, find_sharing_unit
 from hub.units.routing import Routes
 
 
@@ -27,11 +27,14 @@ def assign_dossiers(record: Record, partner: str, routes: Routes, on: date) -> R
     A fact that is reported for another unit than its own has that unit as its counterpart; a claim has the unit that the
     code names. A fact is `outside` if its code names no unit of the province that could own it. The sender is the unit
     that continues the work of the one that is named, so that what the portal takes of the message counts there, too.
+    Where the rules of a deed share the dossiers of the unit out, the journal finds the successor of each: such facts are
+    of the service `SHARED`, and of the unit that has ended.
     """
     if not any(fact.service == NAME for fact in record.facts):
         return record
     teller = _Teller(partner, routes, on)
-    sender = teller.continue_work(record.sender, record.sender)
+    sharing = find_sharing_unit(routes.index, record.sender, on)
+    sender = sharing or teller.continue_work(record.sender, record.sender)
     return attrs.evolve(record, sender=sender, facts=tuple(map(teller.assign, record.facts)))
 
 
@@ -50,15 +53,22 @@ class _Teller:
         fact = attrs.evolve(fact, attributes=self._name_competent(fact))
         told_for, agency = self.continue_work(fact.unit, fact.unit), read_agency(fact.key)
         if agency is None:
-            return attrs.evolve(fact, unit=told_for)
+            return self._give(fact, fact.unit, told_for)
         owner = self._find_owner(agency, told_for)
         if owner is None:
-            return attrs.evolve(fact, unit=told_for, outside=True)
+            return attrs.evolve(self._give(fact, fact.unit, told_for), outside=True)
+        if owner == fact.unit:
+            return fact
         if owner == told_for:
-            return attrs.evolve(fact, unit=owner)
+            return self._give(fact, agency, owner)
         if not self.routes.find_send_problems(self.partner, owner, telling=True):
-            return attrs.evolve(fact, unit=owner, counterpart=told_for)
+            return attrs.evolve(self._give(fact, agency, owner), counterpart=told_for)
         return attrs.evolve(fact, unit=told_for, service=CLAIMED, counterpart=owner)
+
+    def _give(self, fact: Fact, code: str, unit: str) -> Fact:
+        """Return *fact* as one of *unit*, which continues the work of *code*, or as one that the journal shares out."""
+        sharing = find_sharing_unit(self.routes.index, code, self.on)
+        return attrs.evolve(fact, unit=unit) if sharing is None else attrs.evolve(fact, unit=sharing, service=SHARED)
 
     def continue_work(self, code: str, told_for: str) -> str:
         """Return the unit that continues the dossiers of *code*: *told_for* if it is one of several, else the first."""

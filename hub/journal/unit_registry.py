@@ -14,7 +14,7 @@ from hub.domain.model import Event, Unit, UnitChange, UnitMark, find_code_holder
 from hub.journal import events
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import OWN, succession, unit_alias, unit_successor, unit_version
+from hub.store.tables import OWN, succession, succession_share, unit_alias, unit_successor, unit_version
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed, Estate
@@ -78,21 +78,27 @@ def find_registry_heir(tx: Transaction, code: str, on: date) -> str:
     row = _UNTIL.first(tx, {"of": code})
     if row is None or row.until is None or on < row.until:
         return code
+    return find_heir(read_successions(tx, on), code, on) or code
+
+
+def read_successions(tx: Transaction, on: date) -> UnitIndex:
+    """Return the units that have successors or are such, with their days and deeds only, as they are on the day *on*."""
     following = sa.select(unit_successor.c.unit).union(sa.select(unit_successor.c.successor))
     rows = tx.execute(sa.select(table).where(table.c.code.in_(following))).all()
     successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
     units = [Unit(row.code, "", None, row.since, row.until, successors=successors.get(row.code, ())) for row in rows]
-    return find_heir(UnitIndex.of(units, on, list_registry_deeds(tx)), code, on) or code
+    return UnitIndex.of(units, on, list_registry_deeds(tx))
 
 
 def list_registry_deeds(tx: Transaction) -> list[Deed]:
     """Return every deed of succession, by unit and successor."""
     table = succession.c
-    rows = tx.execute(sa.select(table.unit, table.successor, table.estates, table.main))
+    shared = table.deed.in_(sa.select(succession_share.c.deed))
+    rows = tx.execute(sa.select(table.unit, table.successor, table.estates, table.main, shared))
     return sorted(
         (
-            Deed(unit, successor, frozenset(map(Estate, estates.split())), main)
-            for unit, successor, estates, main in rows
+            Deed(unit, successor, frozenset(map(Estate, estates.split())), main, bool(rules))
+            for unit, successor, estates, main, rules in rows
         ),
         key=lambda deed: (deed.unit, deed.successor),
     )

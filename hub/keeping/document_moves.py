@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, Fact
 from hub.journal import facts, unit_registry
+from hub.journal.ended_units import Ended
 from hub.journal.queue import deliveries
 from hub.journal.sequels import document_holders
 from hub.journal.sequels.document_holders import BEGINS, ENDS, WORK, Stay
-from hub.keeping.ended_units import Ended
 from hub.report.form.form import HANDED_OVER, RECEIVED, TAKEN_OVER
 from hub.store import transactions
 from hub.store.tables import TO_UNIT, delivery, fact
@@ -33,6 +33,11 @@ SOME = 50
 
 def list_documents_to_move(tx: Transaction, code: str, most: int = SOME) -> list[str]:
     """Return the keys of documents that are in work or due in the unit *code*, and have not ended there, at most *most*."""
+    return list(tx.scalars(select_documents_to_move(code).order_by(fact.c.key).limit(most)))
+
+
+def select_documents_to_move(code: str) -> sa.Select[str]:
+    """Return the query for the keys of documents that are in work or due in the unit *code*, and have not ended there."""
     other = fact.alias("other")
     same = sa.and_(other.c.unit == fact.c.unit, other.c.service == fact.c.service, other.c.key == fact.c.key)
     begun = sa.and_(fact.c.unit == code, fact.c.service == DOCUMENTS, fact.c.milestone.in_(BEGINS))
@@ -41,9 +46,7 @@ def list_documents_to_move(tx: Transaction, code: str, most: int = SOME) -> list
         sa.exists().where(same, sa.or_(other.c.milestone.in_(WORK), other.c.milestone.like("%-corrected-%"))),
     )
     is_open = ~sa.exists().where(same, other.c.milestone.in_(ENDS))
-    return list(
-        tx.scalars(sa.select(fact.c.key).where(begun, matters, is_open).distinct().order_by(fact.c.key).limit(most))
-    )
+    return sa.select(fact.c.key).where(begun, matters, is_open).distinct()
 
 
 def move_documents(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime) -> int:

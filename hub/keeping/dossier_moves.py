@@ -4,6 +4,7 @@ Knows which dossiers are open in a unit, and how a moved dossier is recorded. Do
 (`hub.workload.month_end`), nor how facts count.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -12,11 +13,11 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.journal import events, facts
-from hub.journal.sequels import dossier_owners
+from hub.journal.ended_units import Ended
+from hub.journal.sequels import dossier_owners, dossier_shares
 from hub.journal.sequels.dossier_owners import Move
-from hub.keeping.ended_units import Ended
+from hub.journal.sequels.dossier_shares import OPENS
 from hub.services.dossiers.identity import (
-    BEGINS,
     ENDS,
     HANDED_OVER,
     PASSED_ON,
@@ -31,38 +32,51 @@ from hub.store import transactions
 from hub.store.tables import dossier as table
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
-from hub.units.deeds import DeedOrder
+from hub.units.deeds import DeedOrder, Share
 
 #: Dossiers that one transaction moves: at most 100 facts and their claims, some ten milliseconds of the only writer.
 SOME = 50
+#: Dossiers that a plan reads at once.
+_TOGETHER = 2000
 
-
-#: What opens a dossier in a unit, taken on or not yet, and what closes it there.
-_OPENS, _CLOSES = BEGINS | {REGISTERED}, ENDS | {PASSED_ON}
+#: What closes a dossier in a unit.
+_CLOSES = ENDS | {PASSED_ON}
 #: By which a unit gives a dossier to another, and which the other has of it.
 _GIVES, _FROM_OTHERS = (HANDED_OVER, PASSED_ON), (TAKEN_OVER, REGISTERED)
 
 
-def list_open_dossiers(tx: Transaction, code: str, most: int = SOME) -> list[str]:
-    """Return the codes of the dossiers that are open in the unit *code*, at most *most*."""
+def list_open_dossiers(tx: Transaction, code: str, most: int = SOME, after: str = "") -> list[str]:
+    """Return the keys of the dossiers that are open in the unit *code*, after the key *after*, at most *most*."""
     ended = fact.alias("ended")
     same = sa.and_(ended.c.unit == fact.c.unit, ended.c.service == fact.c.service, ended.c.key == fact.c.key)
-    begun = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.milestone.in_(sorted(_OPENS)))
+    begun = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.milestone.in_(sorted(OPENS)))
     is_open = ~sa.exists().where(same, ended.c.milestone.in_(sorted(_CLOSES)))
-    return list(tx.scalars(sa.select(fact.c.key).where(begun, is_open).distinct().order_by(fact.c.key).limit(most)))
+    left = sa.select(fact.c.key).where(begun, is_open, fact.c.key > after)
+    return list(tx.scalars(left.distinct().order_by(fact.c.key).limit(most)))
+
+
+def count_heirs(tx: Transaction, of: Ended, shares: Sequence[Share]) -> Counter[str]:
+    """Return how many of the dossiers that are open in a unit each heir would get now, by the rules *shares*."""
+    counted, after = Counter[str](), ""
+    while keys := list_open_dossiers(tx, of.unit, _TOGETHER, after):
+        claims = dossier_owners.read_claims(tx, {(heir, key) for heir in of.heirs for key in keys})
+        counted.update(dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, claims, shares).values())
+        after = keys[-1]
+    return counted
 
 
 def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime) -> int:
     """Record that the open dossiers *keys* of a unit passed to its heir on the day of its end.
 
-    Of several heirs it is the one that has reported the dossier already, else the main one, else the first. What the heir
-    had claimed is then counted. Idempotent. Returns the number of dossiers that moved.
+    Of several heirs it is the one of `dossier_shares.choose_heirs`. What the heir had claimed is then counted. Idempotent.
+    Returns the number of dossiers that moved.
     """
     many = 0
     transactions.lock_names(tx, [f"dossier {key}" for key in sorted(keys)])
-    for key in keys:
-        claims = dossier_owners.read_claims(tx, {(heir, key) for heir in of.heirs})
-        heir = next((heir for heir in of.heirs if (heir, key) in claims), of.heirs[0])
+    claims = dossier_owners.read_claims(tx, {(heir, key) for heir in of.heirs for key in keys})
+    shares = dossier_shares.read_shares(tx, of.unit, [split_key(key)[0] for key in keys])
+    heirs = dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, claims, shares)
+    for key, heir in heirs.items():
         code, new_key = _name_in(tx, heir, key, of.unit)
         move = Move(unit=of.unit, successor=heir, key=key, new_key=new_key, at=now, day=of.day)
         made = dossier_owners.make_move_facts(tx, move)
@@ -147,5 +161,5 @@ def _is_known(tx: Transaction, code: str, key: str) -> bool:
     """
     mine = sa.and_(fact.c.unit == code, fact.c.service == NAME, fact.c.key == key)
     return (
-        tx.execute(sa.select(fact.c.key).where(mine, fact.c.milestone.in_(sorted(_OPENS))).limit(1)).first() is not None
+        tx.execute(sa.select(fact.c.key).where(mine, fact.c.milestone.in_(sorted(OPENS))).limit(1)).first() is not None
     )

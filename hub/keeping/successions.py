@@ -4,7 +4,7 @@ Knows rows of units, deeds, deliveries and facts. Does not know partners, users 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 
 import attrs
@@ -15,8 +15,10 @@ from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import events, facts, unit_registry
+from hub.journal.ended_units import Ended
+from hub.journal.sequels import dossier_shares
 from hub.keeping import document_moves, dossier_moves, mail_moves
-from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession
+from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession, succession_share
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import DeedOrder, Estate
@@ -71,8 +73,21 @@ def record_deed(tx: Transaction, order: DeedOrder, *, by: str, now: datetime) ->
     }
     rows = [{"unit": deed.unit, "successor": deed.successor, "main": deed.main} | common for deed in order.deeds]
     tx.execute(sa.insert(succession), rows)
+    _delete_old_shares(tx)
+    values = [
+        {"deed": identity, "kind": share.kind, "value": value, "number": number, "successor": share.successor}
+        for number, share in enumerate(order.shares)
+        for value in sorted(share.values)
+    ]
+    if values:
+        tx.execute(sa.insert(succession_share), values)
     events.append_events(tx, Event("succession-recorded", now, None, None, _describe(identity, order) | {"by": by}))
     return identity
+
+
+def _delete_old_shares(tx: Transaction) -> None:
+    """Delete the rules of deeds that are no more."""
+    tx.execute(sa.delete(succession_share).where(succession_share.c.deed.not_in(sa.select(succession.c.deed))))
 
 
 def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
@@ -82,6 +97,9 @@ def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
         .join(table, table.c.code == succession.c.unit)
         .order_by(succession.c.deed, succession.c.unit, succession.c.main.desc(), succession.c.successor)
     ).all()
+    shares: dict[str, list[sa.Row[tuple[str, str, str, int, str]]]] = {}
+    for rule in tx.execute(sa.select(succession_share)):
+        shares.setdefault(rule.deed, []).append(rule)
     groups: dict[str, list[sa.Row[tuple[object, ...]]]] = {}
     for row in rows:
         groups.setdefault(row.deed, []).append(row)
@@ -94,6 +112,7 @@ def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
                 on=some[0].until or date.max,
                 estates=frozenset(map(Estate, some[0].estates.split())),
                 reference=some[0].reference,
+                shares=dossier_shares.collect_shares(shares.get(identity, ())),
             ),
             recorded_by=some[0].recorded_by,
             recorded_at=some[0].recorded_at,
@@ -121,6 +140,7 @@ def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> Undo
     tx.execute(sa.delete(succession).where(succession.c.deed == identity))
     accounts = [each for each in mail_moves.list_account_moves(tx, now) if each.unit in order.units]
     facts.record_facts(tx, accounts)
+    _delete_old_shares(tx)
     undone = UndoneDeed(
         order=order,
         dossiers=dossier_moves.give_back_dossiers(tx, order, now),
@@ -142,6 +162,7 @@ def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
         "since": order.on.isoformat(),
         "estates": sorted(order.estates),
         "reference": order.reference,
+        "shares": list(map(str, order.shares)),
     }
 
 
@@ -175,26 +196,22 @@ class TouchedThings:
     sort: str
     count: int
     names: tuple[str, ...] = ()
+    to: Mapping[str, int] = attrs.field(factory=dict)  #: the number that goes to each successor
 
 
-def list_touched_things(tx: Transaction, units: Sequence[str]) -> list[TouchedThings]:
-    """Return what *units* leave open: documents on their way to them, dossiers in hand, and mail accounts.
-
-    A dossier is in hand if the unit received it, and neither finished nor refused it.
+def list_touched_things(tx: Transaction, order: DeedOrder) -> list[TouchedThings]:
+    """Return what the units of *order* leave open, and to whom it goes: documents on their way to them, documents and
+    dossiers in hand, and mail accounts. Documents and mail go to the main successor, dossiers by the rules of *order*.
     """
     found = []
-    for unit in units:
+    for unit in order.units:
         going = sa.select(delivery.c.message).where(
             delivery.c.recipient == unit,
             TO_UNIT,
             delivery.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.DEAD)),
         )
-        received, ended = fact.alias("received"), fact.alias("ended")
-        same = sa.and_(ended.c.unit == received.c.unit, ended.c.service == "dossiers", ended.c.key == received.c.key)
-        over = sa.exists().where(same, ended.c.milestone.in_(("finished", "refused")))
-        dossiers = sa.select(received.c.key).where(
-            received.c.unit == unit, received.c.service == "dossiers", received.c.milestone == "received", ~over
-        )
+        heirs = dossier_moves.count_heirs(tx, Ended(unit, order.on, order.successors), order.shares)
+        names = dossier_moves.list_open_dossiers(tx, unit, MOST_NAMES)
         accounts = (
             sa.select(fact.c.amount)
             .where(fact.c.unit == unit, fact.c.service == "mail", fact.c.milestone == "accounts-issued")
@@ -203,10 +220,12 @@ def list_touched_things(tx: Transaction, units: Sequence[str]) -> list[TouchedTh
         )
         found += [
             _count(tx, unit, "documents", going.distinct()),
-            _count(tx, unit, "dossiers", dossiers),
+            _count(tx, unit, "documents-in-hand", document_moves.select_documents_to_move(unit)),
+            TouchedThings(unit, "dossiers", heirs.total(), tuple(names), heirs),
             TouchedThings(unit, "mail", tx.scalars(accounts).first() or 0),
         ]
-    return found
+    main = order.successors[0]
+    return [each if each.to or not each.count else attrs.evolve(each, to={main: each.count}) for each in found]
 
 
 def _count(tx: Transaction, unit: str, sort: str, names: sa.Select[str]) -> TouchedThings:

@@ -845,6 +845,17 @@ succession = sa.Table(
 )
 sa.Index("ix_succession_deed", succession.c.deed)
 
+#: The rules of deeds of succession, a row for each value (hub/units/deeds.py, `Share`).
+succession_share = sa.Table(
+    "succession_share",
+    metadata,
+    sa.Column("deed", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),  # of the rule: the first one that fits decides
+    sa.Column("successor", sa.Text, sa.ForeignKey("unit.code"), nullable=False),
+)
+
 #: The processes that share the journal. Times are the database's, where it has a clock (hub/journal/nodes.py).
 node = sa.Table(
     "node",

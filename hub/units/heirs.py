@@ -43,6 +43,26 @@ def find_forebears(units: UnitIndex, code: str, on: date, what: Estate = Estate.
     return tuple(found)
 
 
+def find_sharing_unit(units: UnitIndex, code: str, on: date) -> str | None:
+    """Return the ended unit whose deed shares the dossiers of *code* out by rules on the day *on*: the unit itself, or the
+    first one after it that has continued its work and has ended, too. None if there are no rules.
+    """
+    seen: set[str] = set()
+    code = units.canonical(code)
+    while code not in seen:
+        seen.add(code)
+        unit = units.get(code)
+        if unit is None or not unit.until or on < unit.until:  # as nearly always
+            return None
+        deeds = _choose_main(units.deeds(code), Estate.DOSSIERS)
+        if any(deed.shared for deed in deeds):
+            return code
+        if len(deeds) != 1:
+            return None
+        code = deeds[0].successor
+    return None
+
+
 def _follow(
     units: UnitIndex,
     code: str,

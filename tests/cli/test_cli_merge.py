@@ -14,9 +14,9 @@ from hub.config import read_config
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Event, Fact
-from hub.journal import events, facts, unit_registry
+from hub.journal import ended_units, events, facts, unit_registry
 from hub.journal.queue import deliveries
-from hub.keeping import dossier_moves, ended_units
+from hub.keeping import dossier_moves
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
@@ -106,10 +106,11 @@ def test_a_plan_shows_what_is_touched_and_writes_nothing(home: Path, typed: Type
         (row["unit"], row["touched"]): (row["count"], row["names"], row["handed_over"])
         for row in lines(typed(*MERGE, "--plan", "--json"))
     }
-    assert len(touched) == 14
+    assert len(touched) == 16
     assert touched["H55.41", "documents"] == (1, [sent], True)
     assert touched["H55.41", "dossiers"] == (1, ["D1"], True)
     assert touched["H55.41", "mail"] == (5, [], True)
+    assert touched["H55.41", "documents-in-hand"] == (0, [], True)
     assert touched["H55.41", "partners"] == (1, ["sotttt"], False)
     assert touched["H55.41", "users"] == (1, ["lan"], False)
     assert touched["H55.42", "dossiers"] == (0, [], True)
@@ -217,6 +218,75 @@ def test_of_several_successors_the_first_is_the_main_one(home: Path, typed: Type
             ("H55.44", True),
         ]
     engine.dispose()
+
+
+SPLIT = ("units", "merge", "H55.41", "--into", "H55.44", "--into", "H55.42", "--on", SOON)
+
+
+def put_in_fields(home: Path) -> None:
+    """Let Xã A have, beside D1, three dossiers in hand of the field DD."""
+    put_in(home)
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
+    with transactions.write_transaction(engine) as tx:
+        (sent,) = tx.scalars(message.select().with_only_columns(message.c.id))
+        said = {"unit": "H55.41", "service": "dossiers", "milestone": "received", "at": NOW, "message": sent}
+        known = (("field", "DD"),)
+        facts.record_facts(tx, (Fact(key=key, attributes=known, **said) for key in ("L1", "L2", "L3")))
+    engine.dispose()
+
+
+def test_the_plan_of_a_split_tells_how_much_goes_to_whom_and_the_deed_keeps_its_rules(
+    home: Path, typed: Type, tmp_path: Path
+) -> None:
+    put_in_fields(home)
+    listed = tmp_path / "codes.txt"
+    listed.write_text("L2\n\nL3\n", "utf-8")
+    rules = ("--share", f"H55.44:keys={listed}", "--share", "H55.42:field=dd")
+    to = {row["touched"]: row["to"] for row in lines(typed(*SPLIT, *rules, "--plan", "--json"))}
+    assert to == {
+        "documents": {"H55.44": 1}, "documents-in-hand": {}, "dossiers": {"H55.42": 1, "H55.44": 3},
+        "mail": {"H55.44": 5}, "partners": {}, "users": {}, "tokens": {}, "officials": {},
+    }  # fmt: skip
+    shown = typed(*SPLIT, *rules, "--plan").stdout
+    assert ("goes to" in shown, "H55.42: 1" in shown, "H55.44: 3" in shown) == (True, True, True)
+    *_, _ = lines(typed(*SPLIT, *rules, "--yes", "--json"))
+    (deed,) = lines(typed("units", "merge", "--json"))
+    assert deed["shares"] == ["H55.44:keys=2", "H55.42:field=DD"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("H55.43:field=DD", "is no successor"),
+        ("H55.42:field=XX", "1 are unknown: XX"),
+        ("H55.42:procedure=D", "1 are unknown: D"),
+        ("H55.42:competent=H55.99", "no such unit"),
+        ("H55.42:keys=CODES", "1 are unknown: L9"),
+    ],
+    ids=["successor", "field", "procedure", "competent", "keys"],
+)
+def test_a_rule_about_nothing_that_is_known_is_refused_before_anything_is_written(
+    home: Path, typed: Type, tmp_path: Path, rule: str, problem: str
+) -> None:
+    put_in_fields(home)
+    listed = tmp_path / "codes.txt"
+    listed.write_text("L1\nL9\n", "utf-8")
+    refused = typed(*SPLIT, "--share", rule.replace("CODES", str(listed)), "--yes")
+    assert (refused.exit_code, problem in refused.stderr) == (1, True), refused.stderr
+    assert unit(typed, "H55.41")["until"] is None
+
+
+def test_a_value_in_two_rules_and_a_rule_without_dossiers_are_refused(home: Path, typed: Type) -> None:
+    put_in_fields(home)
+    twice = typed(*SPLIT, "--share", "H55.42:field=DD", "--share", "H55.44:field=DD")
+    assert (twice.exit_code, "an earlier rule has DD" in twice.stderr) == (1, True)
+    other = typed(*SPLIT, "--what", "mail", "--share", "H55.42:field=DD")
+    assert (other.exit_code, "hands over no dossiers" in other.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("rule", ["field=DD", "H55.42:place=X", "H55.42:field=", "H55.42:keys=/nowhere/codes.txt"])
+def test_half_a_rule_is_none(typed: Type, rule: str) -> None:
+    assert typed(*SPLIT, "--share", rule).exit_code == 2
 
 
 @pytest.mark.parametrize(

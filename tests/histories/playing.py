@@ -40,7 +40,7 @@ from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units import units_csv
-from hub.units.deeds import DeedOrder, find_order_mistakes
+from hub.units.deeds import DeedOrder, Share, ShareKind, find_order_mistakes
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
@@ -166,9 +166,10 @@ class Player(Duties):
         service = HandOver(self.live, self.access.journal, cast("Any", None), lambda: self.history.now)
         _done(Deferred.fromCoroutine(service.run_once()))
 
-    def order_deed(self, old, new, on):
-        """Record a deed of succession."""
-        order = DeedOrder(units=old, successors=new, on=on)
+    def order_deed(self, old, new, on, fields):
+        """Record a deed of succession, with rules by fields of work."""
+        shares = tuple(Share(unit, ShareKind.FIELD, frozenset({field})) for field, unit in fields.items())
+        order = DeedOrder(units=old, successors=new, on=on, shares=shares)
         with transactions.write_transaction(self.engine) as tx:
             units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, on)}
             assert list(find_order_mistakes(order, units)) == []

@@ -131,7 +131,7 @@ class Drawing:
             self.deeds.append(Deed(self._noon(on) - 12 * HOUR, "begin_day", {}))
 
     def _draw_deeds(self, number: int, communes: list[str]) -> list[str]:
-        """Split a commune by a deed between two new ones, of which the main one gives way to a third; and merge two by a deed
+        """Split a commune by a deed between two new ones, of which one has the dossiers of a field and the main one gives way to a third; and merge two by a deed
         that is undone after some days, and again by the right one.  Return the new units.
         """
         first = communes[2 * self.size.mergers + 3 * number :]
@@ -142,13 +142,14 @@ class Drawing:
         for code, since in ((a, on), (b, on), (c, late), (wrong, on), (right, again)):
             self.units[code] = ("H55", since, None)
         some = [
-            Succession(old=(first[0],), new=(a, b), day=on),
+            Succession(old=(first[0],), new=(a, b), day=on, fields={"CT": b}),
             Succession(old=(a,), new=(c,), day=late),
             Succession(old=(first[1], first[2]), new=(wrong,), day=on, undone=undone),
             Succession(old=(first[1], first[2]), new=(right, wrong)[: 1 + number % 2], day=again),
         ]
         for each in some:
             begins, order = self._noon(each.day) - 12 * HOUR, {"old": each.old, "new": each.new, "on": each.day}
+            order["fields"] = dict(each.fields)
             self.deeds.append(Deed(begins - 4 * HOUR, "order_deed", order))
             self.deeds.append(Deed(begins, "go_by_registry", {}))
             if each.undone:

@@ -6,15 +6,18 @@ from typing import Any, cast
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from hub.delivery.hand_over import HandOver
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Unit
-from hub.journal import unit_registry
-from hub.keeping import dossier_moves, ended_units, successions
+from hub.journal import ended_units, facts, unit_registry
+from hub.journal.ended_units import Ended
+from hub.keeping import dossier_moves, successions
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.units.deeds import Deed, DeedOrder, Estate
+from hub.store.tables import message
+from hub.units.deeds import Deed, DeedOrder, Estate, Share, ShareKind
 from hub.workload import closing
 from tests.dossiers import progress, sync, tiendo
 from tests.journal.test_one_dossier import Books, day, finished, province, received
@@ -38,8 +41,8 @@ class Dossiers(Books):
         today = find_local_day(self.now)
         self.known = province(unit_registry.read_unit_index(self.tx, today), MAY)
 
-    def split(self) -> str:
-        order = DeedOrder(units=(OLD,), successors=(MAIN, OTHER), on=SPLIT_ON)
+    def split(self, *shares: Share) -> str:
+        order = DeedOrder(units=(OLD,), successors=(MAIN, OTHER), on=SPLIT_ON, shares=shares)
         deed = successions.record_deed(self.tx, order, by="an", now=self.now)
         self.now = day("2027-02-01", 0)
         self.reload()
@@ -106,6 +109,137 @@ class TestASplit:
         dossiers.split()
         dossiers.told_as(OLD, f"{OLD}-270120-0001")
         assert dossiers.cells(MAIN, "2027-02")["settled"] == 1
+
+
+def rule(successor: str, kind: str, *values: str) -> Share:
+    return Share(successor, ShareKind(kind), frozenset(values))
+
+
+FIELD = rule(OTHER, "field", "DD")
+
+
+class TestASplitByRules:
+    """The rules of the deed say which dossiers the other successor gets; what none fits is the main one's."""
+
+    @pytest.fixture
+    def land(self, dossiers):
+        """Of five dossiers in hand, two are of the field of land (DD): one of them, and one other, named within the unit."""
+        for code, field in ((f"{OLD}-270120-0004", "DD"), ("HS-7", "dd")):
+            dossiers.bring("old", sync(received(code) | {"MaLinhVuc": field}, organ=OLD))
+        return dossiers
+
+    def in_hand(self, dossiers: Dossiers) -> list[int]:
+        return [dossiers.cells(unit, "2027-02").get("pending", 0) for unit in (OLD, MAIN, OTHER)]
+
+    @pytest.mark.parametrize(
+        ("shares", "goes"),
+        [
+            ([FIELD], [0, 3, 2]),
+            ([rule(OTHER, "procedure", "2.000815.000.00.00.H55")], [0, 0, 5]),
+            ([rule(MAIN, "keys", f"{OLD}-270120-0004"), FIELD], [0, 4, 1]),
+            ([FIELD, rule(MAIN, "keys", f"{OLD}-270120-0004")], [0, 3, 2]),
+            ([rule(OTHER, "keys", "HS-7", f"{OLD}-270120-0001")], [0, 3, 2]),
+            ([rule(OTHER, "field", "D")], [0, 5, 0]),
+        ],
+        ids=["field", "procedure", "keys-first", "field-first", "keys", "nothing-fits"],
+    )
+    def test_the_first_rule_that_fits_decides_and_the_plan_counts_what_the_move_does(self, land, shares, goes):
+        planned = dossier_moves.count_heirs(land.tx, Ended(OLD, SPLIT_ON, (MAIN, OTHER)), shares)
+        land.split(*shares)
+        land.move()
+        assert self.in_hand(land) == goes
+        assert [planned[unit] for unit in (OLD, MAIN, OTHER)] == goes
+
+    def test_the_competent_unit_decides_where_a_rule_names_it(self, dossiers):
+        dossiers.bring("old", sync(received(f"{OLD}-270120-0004") | {"DonViXuLy": OTHER}, organ=OLD))
+        dossiers.split(rule(OTHER, "competent", OTHER))
+        dossiers.move()
+        assert self.in_hand(dossiers) == [0, 3, 1]
+
+    def test_what_another_successor_reports_as_its_own_is_its_own_whatever_the_rules_say(self, land):
+        land.split(FIELD)
+        land.told_as(MAIN, f"{OLD}-270120-0004")
+        land.move()
+        assert self.in_hand(land) == [0, 3, 1]
+        assert land.cells(MAIN, "2027-02")["settled"] == 1
+
+    @pytest.mark.parametrize("moved", [True, False], ids=["after-the-move", "before-the-move"])
+    @pytest.mark.parametrize("code", [f"{OLD}-270120-0004", "HS-7"])
+    def test_what_the_old_unit_tells_of_a_dossier_counts_with_the_successor_that_the_rules_say(self, land, moved, code):
+        land.split(FIELD)
+        if moved:
+            land.move()
+        land.now = day("2027-02-03")
+        land.bring("old", progress(tiendo(code, "9", "20270203100000"), organ=OLD))
+        land.move()
+        assert self.in_hand(land) == [0, 3, 1]
+        assert land.cells(OTHER, "2027-02")["settled"] == 1
+        assert "settled" not in land.cells(MAIN, "2027-02")
+
+    @pytest.mark.parametrize("code", [f"{OLD}-270203-0009", "HS-9"])
+    def test_what_the_old_unit_receives_in_the_days_of_grace_goes_by_the_rules_and_is_corrected_there(self, land, code):
+        land.split(FIELD)
+        land.move()
+        for due in ("2027-02-20", "2027-03-20"):
+            land.now += timedelta(days=3)
+            land.bring("old", sync(received(code, "2027-02-03", due) | {"MaLinhVuc": "DD"}, organ=OLD))
+        cells = land.cells(OTHER, "2027-02")
+        assert (cells["received_online"], cells["pending"], cells["pending_in_time"]) == (1, 3, 1)
+        assert land.told("dossier-claimed") == []
+
+    def test_what_the_portal_takes_of_such_a_message_counts_with_the_dossier(self, land):
+        land.split(FIELD)
+        land.move()
+        land.now = day("2027-02-03")
+        told = sync(received(f"{OLD}-270203-0009", "2027-02-03", "2027-03-20") | {"MaLinhVuc": "DD"}, organ=OLD)
+        name = land.bring("old", told)
+        row = land.tx.execute(sa.select(message).where(message.c.id == name)).mappings().one()
+        facts.record_facts(land.tx, facts.make_synced_facts(row, "synced", "dvcqg", land.now))
+        assert [each.unit for each in facts.read_facts(land.tx) if each.milestone == "synced"] == [OTHER]
+        assert land.told("dossier-claimed") == []
+
+    def test_a_step_that_another_unit_may_tell_of_takes_a_dossier_from_nobody(self, tx):
+        land = Dossiers(tx)
+        land.bring("old", sync(received(f"{OLD}-270120-0004") | {"MaLinhVuc": "DD"}, organ=OLD))
+        land.split(FIELD)
+        land.move()
+        land.known = province(unit_registry.read_unit_index(tx, find_local_day(land.now)), MAY | {"centre": ("*",)})
+        land.now = day("2027-02-03")
+        land.bring("centre", progress(tiendo(f"{OLD}-270120-0004", "9", "20270203100000"), organ="H55"))
+        assert land.cells(OTHER, "2027-02")["settled"] == 1
+        assert land.cells(MAIN, "2027-02") == {}
+
+    def test_a_successor_that_has_ended_gives_way_to_its_own_under_the_rules_too(self, land):
+        land.split(FIELD)
+        land.move()
+        order = DeedOrder(units=(OTHER,), successors=("H55",), on=date(2027, 2, 5))
+        successions.record_deed(land.tx, order, by="an", now=land.now)
+        land.now = day("2027-02-05", 0)
+        land.reload()
+        land.bring("old", sync(received(f"{OLD}-270205-0001", "2027-02-05") | {"MaLinhVuc": "DD"}, organ=OLD))
+        land.move()
+        assert self.in_hand(land) == [0, 3, 0]
+        assert land.cells("H55", "2027-02")["pending"] == 3
+
+    def test_an_undone_deed_leaves_no_rule_and_all_is_the_old_units_again(self, land):
+        deed = land.split(FIELD)
+        assert [each.order.shares for each in successions.list_recorded_deeds(land.tx)] == [(FIELD,)]
+        land.move()
+        land.undo(deed)
+        assert self.in_hand(land) == [5, 0, 0]
+        order = DeedOrder(units=(OLD,), successors=(OTHER, MAIN), on=date(2027, 2, 8))
+        successions.record_deed(land.tx, order, by="an", now=land.now)
+        land.now = day("2027-02-08", 0)
+        land.reload()
+        land.move()
+        assert self.in_hand(land) == [0, 0, 5]
+
+    def test_a_deed_that_replaces_another_replaces_its_rules(self, land):
+        land.split(FIELD)
+        land.now = day("2027-01-21")
+        land.split(rule(OTHER, "keys", "HS-7"))
+        land.move()
+        assert self.in_hand(land) == [0, 4, 1]
 
 
 @pytest.fixture

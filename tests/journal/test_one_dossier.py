@@ -15,10 +15,10 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
-from hub.journal import events, facts, messages, unit_registry
+from hub.journal import ended_units, events, facts, messages, unit_registry
 from hub.journal.sequels.open_work import following, listing
 from hub.journal.sequels.open_work.listing import make_filter
-from hub.keeping import dossier_moves, ended_units
+from hub.keeping import dossier_moves
 from hub.report.counting.corrections import CORRECTIONS
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period

@@ -104,7 +104,10 @@ def read(journal: Journal) -> list[Told]:
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
         synced = [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
-        of = places.actor(_text(call, "OrganId"), places.day(message.at))  # as the unit stood when it told
+        organ, on = _text(call, "OrganId"), places.day(message.at)
+        of = (
+            places.canonical(organ) if places.sharing(organ, on) else places.actor(organ, on)
+        )  # as it stood when it told
         told += [(message.partner, attrs.evolve(one, unit=of)) for one in synced]
     heard = Days()
     return days(waits(corrected(owned(sorted(told, key=lambda each: each[1].at), journal.events, heard))), heard)
@@ -148,10 +151,15 @@ class _Books:
         teller = one.unit if one.what == "synced" else places.actor(one.unit, on)
         heirs = places.heirs(code[1], on) if code else [teller]
         unit, key = teller if teller in heirs else heirs[0], self.again.get(one.key, one.key)
+        shares = None if canonical(one.unit) in heirs else places.sharing(code[1] if code else one.unit, on)
+        if shares and one.what != "synced":
+            unit = self.share(shares, canonical(code[1] if code else one.unit), one, key)
+            teller = unit if canonical(one.unit) in shares.old else teller
         if one.what == "synced" and code:
             unit = self.owner.get(one.key, teller)
             tellers = {each.by for each in self.of_key.get((unit, *key), [])}
-            if teller not in {unit, self.origin.get(one.key, unit), *tellers}:
+            told = {each.message for each in self.of_key.get((unit, *key), [])}
+            if teller not in {unit, self.origin.get(one.key, unit), *tellers} and one.message not in told:
                 return
         elif unit != teller and not may_send(partner, unit):
             return
@@ -176,6 +184,19 @@ class _Books:
         if is_new:
             held.append(mine)
 
+    def share(self, deed: places.Succession, unit: str, one: Told, key: Key) -> str:
+        """Return the successor that has a dossier of *unit*, or gets it by the rules of its deed."""
+        on, has = places.day(one.at), self.owner.get(one.key)
+        if has is not None and (has in places.heirs(unit, on) or self.origin.get(one.key) == unit != has):
+            return has
+        return self.chosen(deed, on, [*self.of_key.get((unit, *key), []), one])
+
+    def chosen(self, deed: places.Succession, on: date, told: Sequence[Told]) -> str:
+        """Return the successor that the rules of a deed say for a dossier of which this is told, oldest first."""
+        begun = sorted(told, key=lambda each: each.what not in BEGUN)
+        field = next((each.said["field"] for each in begun if "field" in each.said), "")
+        return places.actor(deed.fields.get(field, deed.new[0]), on)
+
     def names(self, unit: str, key: Key) -> set[str]:
         return {one.what for one in self.of_key.get((unit, *key), [])}
 
@@ -189,7 +210,9 @@ class _Books:
         if heir:
             for of, key in [(name[0], name[1:]) for name in self.of_key]:
                 if of == unit and self.is_open(unit, key):
-                    self.move(at, unit, heir, key)
+                    deed = places.sharing(unit, places.day(at))
+                    to = self.chosen(deed, places.day(at), self.of_key[unit, *key]) if deed else heir
+                    self.move(at, unit, to, key)
             return
         for back in unit.split():
             for of, key in [(name[0], name[1:]) for name in self.of_key]:

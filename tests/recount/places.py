@@ -48,6 +48,7 @@ class Succession:
     new: tuple[str, ...]
     day: date  #: the first on which the old units are no more
     undone: date | None = None  #: the first on which they go on after all
+    fields: Mapping[str, str] = attrs.field(factory=dict)  #: a field of work -> the new unit that has its dossiers
 
     def is_in_force(self, on: date) -> bool:
         """Tell whether the old units are no more on a day."""
@@ -124,6 +125,12 @@ def heirs(code: str, on: date) -> list[str]:
     if not has_ended(code, on) or not following:
         return [code]
     return list(dict.fromkeys(heir for each in following for heir in heirs(each, on)))
+
+
+def sharing(code: str, on: date) -> Succession | None:
+    """Return the deed by whose rules the dossiers of *code* are shared out on a day."""
+    deed = _deed(canonical(code), on)
+    return deed if deed and deed.fields else None
 
 
 def _deed(code: str, on: date) -> Succession | None:

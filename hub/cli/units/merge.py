@@ -4,6 +4,7 @@ touches before anything is written, and undoes a planned one.
 
 import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.model import Unit
     from hub.keeping.successions import RecordedDeed, TouchedThings
-    from hub.units.deeds import DeedOrder
+    from hub.units.deeds import DeedOrder, Share, ShareKind
 
 #: What a deed touches, by the sort of the things.
 _SORTS = {
     "documents": phrase("documents on their way"),
+    "documents-in-hand": phrase("documents in hand"),
     "dossiers": phrase("dossiers in hand"),
     "mail": phrase("mail accounts"),
     "partners": phrase("partners"),
@@ -46,21 +48,22 @@ _SORTS = {
     "officials": phrase("officials"),
 }
 #: The part of the work that decides about things of a sort, where it has another name.
-_ESTATES = {"users": Estate.OFFICIALS, "tokens": Estate.OFFICIALS}
+_ESTATES = {"documents-in-hand": Estate.DOCUMENTS, "users": Estate.OFFICIALS, "tokens": Estate.OFFICIALS}
 
 
 @command(
     "merge",
     t(
         "Record that the units OLD end on a day and that others continue their work: a merger, or with several "
-        "--into a split, of which the first is the main successor.\n\n--plan shows what is touched and writes nothing: "
-        "documents on their way, dossiers in hand, mail accounts, partners, accounts and officials. Successors are "
+        "--into a split, of which the first is the main successor and --share says which dossiers go to which.\n\n--plan shows what is touched, and what goes to "
+        "whom, and writes nothing: documents on their way and in hand, dossiers in hand, mail accounts, partners, accounts and officials. Successors are "
         "imported before. Rights of systems and people are handed over only with --what partners and --what officials. "
         "Without OLD, the recorded deeds are listed. --undo undoes one, and gives back what is open of the work."
     ),
     "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --plan",
     "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --reference '1683/NQ-UBTVQH15'",
     "lienthong units merge H55.44 --into H55.45 --on 2026-07-01 --what documents --what partners",
+    "lienthong units merge H55.41 --into H55.43 --into H55.45 --on 2026-07-01 --share H55.45:field=TP-HT",
     "lienthong units merge --undo 019f2c1a-7c1e-7000-8000-3f1f0e1d2c3b",
 )
 @click.argument("old", nargs=-1)
@@ -78,6 +81,15 @@ _ESTATES = {"users": Estate.OFFICIALS, "tokens": Estate.OFFICIALS}
     multiple=True,
     help=t("A part of the work that is handed over; repeatable. Default: documents, dossiers, mail."),
 )
+@click.option(
+    "--share",
+    multiple=True,
+    metavar="NEW:KIND=VALUE",
+    help=t(
+        "Dossiers that go to NEW: those with this field, procedure or competent unit, or with a code in a file (keys=FILE, "
+        "one a line). Repeatable: the first rule that fits decides, and what none fits goes to the main successor."
+    ),
+)
 @click.option("--reference", default="", metavar="TEXT", help=t("The number of the decision."))
 @click.option("--yes", is_flag=True, help=t("Record without asking."))
 @click.option("--undo", metavar="ID", help=t("Undo this deed."))
@@ -90,13 +102,14 @@ def merge_units(
     plan: bool,
     what: tuple[str, ...],
     reference: str,
+    share: tuple[str, ...],
     yes: bool,
     undo: str | None,
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.units.deeds import DeedOrder
 
-    if (undo is not None or not old) and (old or new or day or plan or what or reference):
+    if (undo is not None or not old) and (old or new or day or plan or what or reference or share):
         raise CommandStop(t("--undo stands alone; a new deed needs OLD, --into and --on"), USAGE)
     if old and not (new and day):
         raise CommandStop(t("--into and --on are needed"), USAGE)
@@ -108,14 +121,60 @@ def merge_units(
             _list(screen, engine)
         else:
             estates = frozenset(map(Estate, what)) or WORK
-            order = DeedOrder(units=old, successors=new, on=day.date(), estates=estates, reference=reference.strip())
+            order = DeedOrder(
+                units=old,
+                successors=new,
+                on=day.date(),
+                estates=estates,
+                reference=reference.strip(),
+                shares=tuple(map(_read_share, share)),
+            )
             _order(screen, config, engine, order, plan=plan, yes=yes)
+
+
+def _read_share(text: str) -> "Share":
+    """Return the rule that is typed as *text*, NEW:KIND=VALUE."""
+    from hub.report.counting.division import write_value
+    from hub.units.deeds import Share, ShareKind
+
+    successor, _, rule = text.partition(":")
+    kind, _, value = rule.partition("=")
+    values = [write_value(value)]
+    if kind == ShareKind.KEYS and value:
+        try:
+            values = Path(value).read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandStop(t("{file} cannot be read: {error}", file=value, error=error), USAGE) from error
+    named = frozenset(value.strip() for value in values) - {""}
+    if not successor or kind not in list(ShareKind) or not named:
+        raise CommandStop(t("{text} is no rule, such as H55.45:field=TP-HT", text=text), USAGE)
+    return Share(successor, ShareKind(kind), named)
+
+
+def _list_known(tx: "sa.Connection", config: "Config") -> "dict[ShareKind, set[str]]":
+    """Return the fields and the procedures of the province's list of public services and of the lists of the portal."""
+    from hub.journal import code_lists
+    from hub.report.counting.division import write_value
+    from hub.report.form import book
+    from hub.services.categories import ATTRIBUTES
+    from hub.units.deeds import ShareKind
+
+    listed = book.read_book(config.reports).listed
+    known = {
+        ShareKind.FIELD: {write_value(service.field) for service in listed},
+        ShareKind.PROCEDURE: {write_value(service.code) for service in listed},
+    }
+    for kind, codes in known.items():
+        published = code_lists.read_code_list(tx, ATTRIBUTES[kind])
+        codes.update(map(write_value, published.names if published is not None else ()))
+    return known
 
 
 def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOrder", *, plan: bool, yes: bool) -> None:
     """Show what *order* touches and, unless it is only planned, record it once the person agrees."""
     from hub.cli.person import name_person
     from hub.journal import unit_registry
+    from hub.journal.sequels import dossier_shares
     from hub.keeping import successions
     from hub.store import transactions
     from hub.units.deeds import find_order_mistakes
@@ -126,7 +185,11 @@ def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOr
         if mistakes:
             screen.mistakes(mistakes)
             exit_command(FAILED)
-        touched = [*successions.list_touched_things(tx, order.units), *_list_people(tx, config, units, order)]
+        mistakes = list(dossier_shares.find_unknown_values(tx, order.units, order.shares, _list_known(tx, config)))
+        if mistakes:
+            screen.mistakes(mistakes)
+            exit_command(FAILED)
+        touched = [*successions.list_touched_things(tx, order), *_list_people(tx, config, units, order)]
     touched.sort(key=lambda each: (order.units.index(each.unit), list(_SORTS).index(each.sort)))
     _show(screen, order, touched)
     for code in _find_unreceived(config, units, order):
@@ -152,9 +215,11 @@ def _show(screen: Screen, order: "DeedOrder", touched: "list[TouchedThings]") ->
             "touched": each.sort,
             "count": each.count,
             "names": list(each.names),
-            "handed_over": _ESTATES.get(each.sort, each.sort) in order.estates,
+            "handed_over": handed,
+            "to": dict(each.to) if handed else {},
         }
         for each in touched
+        for handed in (_ESTATES.get(each.sort, each.sort) in order.estates,)
     ]
     if screen.json:
         for row in rows:
@@ -167,6 +232,7 @@ def _show(screen: Screen, order: "DeedOrder", touched: "list[TouchedThings]") ->
             "touched": say(_SORTS[str(row["touched"])]),
             "count": say_count(each.count),
             "handed_over": answers[bool(row["handed_over"])],
+            "to": [f"{code}: {say_count(count)}" for code, count in sorted(each.to.items()) if row["to"]],
         }
         for row, each in zip(rows, touched, strict=True)
         if each.count
@@ -176,6 +242,7 @@ def _show(screen: Screen, order: "DeedOrder", touched: "list[TouchedThings]") ->
         "touched": t("touched"),
         "count": t("count"),
         "handed_over": t("handed over"),
+        "to": t("goes to"),
         "names": t("the first of them"),
     }
     if not screen.table(titles, shown):
@@ -234,6 +301,7 @@ def _list(screen: Screen, engine: "sa.Engine") -> None:
         "units": t("units"),
         "successors": t("successors"),
         "estates": t("handed over"),
+        "shares": t("rules"),
         "reference": t("decision"),
         "recorded_by": t("recorded by"),
     }
@@ -247,6 +315,7 @@ def _describe(deed: "RecordedDeed") -> dict[str, object]:
         "units": list(deed.order.units),
         "successors": list(deed.order.successors),
         "estates": sorted(deed.order.estates),
+        "shares": list(map(str, deed.order.shares)),
         "reference": deed.order.reference,
         "recorded_by": deed.recorded_by,
         "recorded_at": deed.recorded_at,

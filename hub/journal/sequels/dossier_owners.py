@@ -2,7 +2,8 @@
 
 Knows which unit each dossier belongs to (the table `dossier`), and moves a dossier that another unit continues. What a
 partner is entitled to report was decided before (`hub.intake.dossier_tellers`); its facts come here as facts of a unit,
-as facts of a unit that another reported (`counterpart`), or as claims. Does not know the registry or forms.
+as facts of a unit that another reported (`counterpart`), as claims, or to be shared out. Does not know the registry or
+forms.
 
 A dossier that moves gets two facts: `handed-over` in the unit that had it, with the amount -1, and `taken-over` in the
 other, with the due day and attributes of its beginning. A fact of the past is never changed, so a closed month stays as
@@ -20,6 +21,8 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event, Fact
+from hub.journal import ended_units
+from hub.journal.sequels import dossier_shares
 from hub.report.counting.corrections import find_beginning, find_due_day, make_due_correction
 from hub.services.dossiers.identity import (
     BEGINS,
@@ -28,8 +31,10 @@ from hub.services.dossiers.identity import (
     HANDED_OVER,
     PASSED_ON,
     REGISTERED,
+    SHARED,
     TAKEN_OVER,
     read_agency,
+    split_key,
 )
 from hub.services.dossiers.results import NAME
 from hub.services.dossiers.waits import RESUMES, WAITING, WAITS
@@ -38,6 +43,7 @@ from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import dossier as table
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
+from hub.units.deeds import Estate
 
 _READ = HotStatement(
     sa.select(table).where(table.c.dossier.in_(sa.bindparam("names", expanding=True))), lists=("names",)
@@ -53,6 +59,8 @@ _HISTORIES = HotStatement(
     lists=("units", "keys"),
 )
 _INSERT = SetInsert(table, skips=True)
+#: The services of facts about dossiers on their way.
+_OURS = (NAME, CLAIMED, SHARED)
 #: Names per query. A message has at most 1,000 dossiers, and its facts are written 200 at a time.
 _ASKED = 400
 
@@ -77,6 +85,7 @@ class KnownOwners:
     owners: Mapping[str, "_Owner"]
     new: Sequence["_Owner"]  #: owners to insert
     claims: Mapping[tuple[str, str], list[Fact]]  #: by unit and code
+    shared: Mapping[tuple[str, str], str]  #: the successors that have what is shared out, by the ended unit and code
 
 
 def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | None:
@@ -85,9 +94,11 @@ def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | N
     Takes one look-up for a slice of facts, and one for the claims on what they begin; facts of other services cost
     nothing. Writes nothing, so a message reads it before it writes.
     """
-    ours = [each for each in facts if each.service in (NAME, CLAIMED)]
+    ours = [each for each in facts if each.service in _OURS]
     if not ours:
         return None
+    shared = _share_out(tx, [each for each in ours if each.service == SHARED])
+    ours = [_settle(each, shared) for each in ours]
     owners = _read_owners(tx, {name for each in ours for name in _names(each)})
     begun: dict[str, Fact] = {}
     for each in ours:
@@ -100,7 +111,47 @@ def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | N
         named, owner = _read_competent(each), known.get(each.key)
         if named and owner is not None and named != owner.competent:
             pairs.add((named, each.key))
-    return KnownOwners(owners, new, read_claims(tx, pairs))
+    return KnownOwners(owners, new, read_claims(tx, pairs), shared)
+
+
+def _share_out(tx: Transaction, told: Sequence[Fact]) -> dict[tuple[str, str], str]:
+    """Return the successor that has each of the dossiers of ended units that *told* is about, by unit and code: the one to
+    which it has passed, else the one to which it is to pass.
+    """
+    said: dict[str, dict[str, dict[str, str]]] = {}
+    for each in told:
+        said.setdefault(each.unit, {}).setdefault(each.key, {}).update(each.attributes)
+    found = {}
+    for unit, codes in said.items():
+        of = ended_units.read_ended_unit(tx, unit, find_local_day(told[0].at), Estate.DOSSIERS)
+        owners = _read_owners(tx, {name for code in codes for name in (code, f"{unit} {code}")})
+        passed = _read_passed(tx, unit, codes)
+        left, called = {}, {}
+        for code, attributes in codes.items():
+            owner = owners.get(f"{unit} {code}") or owners.get(code)
+            if owner is not None and (owner.unit in of.heirs or (owner.unit != unit and owner.origin == unit)):
+                found[unit, code] = owner.unit
+            elif owner is None and code in passed:
+                found[unit, code] = passed[code]
+            else:
+                key = owner.key if owner is not None and owner.key else code
+                left[key], called[key] = attributes, code
+        claims = read_claims(tx, {(heir, key) for heir in of.heirs for key in left})
+        shares = dossier_shares.read_shares(tx, unit, [split_key(key)[0] for key in left])
+        heirs = dossier_shares.choose_heirs(tx, of, left, claims, shares)
+        found |= {(unit, called[key]): heir for key, heir in heirs.items()}
+    return found
+
+
+def _read_passed(tx: Transaction, unit: str, codes: Collection[str]) -> dict[str, str]:
+    """Return the units to which those of the dossiers *codes* passed that *unit* has given to others."""
+    histories = _read_histories(tx, NAME, {(unit, code) for code in codes})
+    gone = (each for history in histories.values() for each in history if each.milestone in (HANDED_OVER, PASSED_ON))
+    return {each.key: each.counterpart for each in gone}
+
+
+def _settle(told: Fact, shared: Mapping[tuple[str, str], str]) -> Fact:
+    return told if told.service != SHARED else attrs.evolve(told, service=NAME, unit=shared[told.unit, told.key])
 
 
 def resolve_owners(
@@ -116,7 +167,7 @@ def resolve_owners(
         return facts, (), []
     found = _Resolving(tx, {**known.owners, **_insert_owners(tx, known.new)}, dict(known.claims))
     for each in facts:
-        found.take(each)
+        found.take(_settle(each, known.shared))
     found.write()
     return found.facts, found.restated, found.events
 
@@ -172,7 +223,7 @@ class _Resolving:
             return False
         name = (owner.unit, owner.key or told.key)
         known = _read_histories(self._tx, NAME, {name})
-        return any(each.counterpart == told.unit for each in known.get(name, ()))
+        return any(told.unit == each.counterpart or told.message == each.message for each in known.get(name, ()))
 
     def _tell(self, told: Fact, owner: str, *, counts: bool = False) -> None:
         """Append the finding that another unit than the *owner* reported a dossier, once for both. *counts*: it counts."""

@@ -14,6 +14,9 @@ from hub.services.dossiers.codes import load_dossier_codes
 
 #: The service of facts that somebody reported of another unit's dossier without being entitled to. No form counts them.
 CLAIMED = "dossiers-claimed"
+#: The service, until they are recorded, of facts about dossiers that were told of a unit whose dossiers are shared out by
+#: the rules of a deed. They are recorded for the successor that has the dossier, or that the rules say.
+SHARED = "dossiers-shared"
 #: The unit has taken an open dossier over from another unit, with its due day and attributes.
 TAKEN_OVER = "taken-over"
 #: The unit has handed an open dossier over to another unit. Its amount is -1, so both facts add up to 0.

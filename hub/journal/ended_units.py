@@ -3,7 +3,7 @@
 Does not know what is moved, nor how a move is recorded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
 import attrs
@@ -26,6 +26,7 @@ class Ended:
     unit: str
     day: date  #: the first day on which it is no more
     heirs: tuple[str, ...]  #: the main one first
+    leads: Mapping[str, str] = attrs.field(factory=dict)  #: the heir to which each successor leads that has ended, too
 
 
 #: Returns the keys of some things that are open in a unit.
@@ -41,8 +42,25 @@ def list_ended_units(tx: Transaction, today: date, what: Estate) -> tuple[Ended,
     if not rows:
         return ()
     index = UnitIndex.of(unit_registry.list_registry_units(tx, today), today, unit_registry.list_registry_deeds(tx))
-    found = [Ended(code, day, find_heirs(index, code, today, what)) for code, day in rows]
+    found = [_find_heirs(index, code, day, today, what) for code, day in rows]
     return tuple(each for each in found if each.heirs)
+
+
+def read_ended_unit(tx: Transaction, code: str, today: date, what: Estate) -> Ended:
+    """Return the unit *code*, which has ended by *today*, with the units that continue its *what*; maybe none."""
+    index = unit_registry.read_successions(tx, today)
+    unit = index.get(code)
+    assert unit is not None
+    return _find_heirs(index, code, unit.until or today, today, what)
+
+
+def _find_heirs(index: UnitIndex, code: str, day: date, today: date, what: Estate) -> Ended:
+    leads = {
+        deed.successor: heirs[0]
+        for deed in index.deeds(code)
+        if (heirs := find_heirs(index, deed.successor, today, what)) and heirs[0] != deed.successor
+    }
+    return Ended(code, day, find_heirs(index, code, today, what), leads)
 
 
 def move_stock(engine: sa.Engine, now: datetime, what: Estate, list_open: ListOpen, move: Move) -> None:
