@@ -102,6 +102,7 @@ def test_every_number_that_test_units_can_have_is_tried() -> None:
     assert {column for _, column in never} == {
         *("sent_outside", "received_outside", "failed"),  # of documents
         *("taken_over", "received_unstated", "synced", "received_synced"),  # of dossiers
+        "handed_over",  # of mail: no test unit ends
         "done_unmatched",  # an item that is told as done is told as assigned
     }
 
@@ -154,7 +155,7 @@ def test_the_reports_say_what_the_inspector_expects(drilled: Drilled) -> None:
     found = drilled.reconcile()
     assert found.differences == ()
     assert found.unknown == ()
-    assert found.cells == 1376
+    assert found.cells == 1384
 
 
 def shifted(days: int) -> Callable[[pytest.MonkeyPatch], None]:

@@ -606,7 +606,7 @@ COUNTED: Mapping[str, Sequence[str]] = {
     ),
     "btp07a": _BTP07A,
     "tthc": (*(*_BTP07A, "settled", "settled_late", "pending", "pending_overdue", "paid"),),
-    "mail": (*_MAIL_PEAKS.values(), *_MAIL_SUMS.values()),
+    "mail": (*_MAIL_PEAKS.values(), "handed_over", *_MAIL_SUMS.values()),
     "congviec": (
         *(f"{name}{suffix}" for name in _WORK for suffix in ("", "_converted")),
         *("excused", "done_unmatched"),
