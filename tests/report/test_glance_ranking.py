@@ -83,6 +83,13 @@ def test_a_unit_that_ended_in_the_period_stands_apart_without_a_place_and_moves_
     assert (found.spread.count, found.spread.high) == (2, Decimal("2.75")), "it is compared with nobody"
 
 
+def test_what_a_unit_took_over_in_the_period_is_named_beside_its_figure():
+    members = [Unit("A", "A"), Unit("B", "B"), Unit("C", "C")]
+    month = sheet("2026-11", ("sent", "taken_over"), A=(5, 3), B=(4, -3), C=(3, 0))
+    found = rank_units(GLANCE, SENT, members, {"2026-11": month}, ["2026-11"])
+    assert [(row.place, row.inherited) for row in found.rows] == [(1, 3), (2, None), (3, None)]
+
+
 def test_the_change_and_the_trend_are_those_of_the_periods_before():
     months = [sheet("2026-10", ("sent",), A=(7,), B=(3,)), sheet("2026-11", ("sent",), A=(2,), B=(3,))]
     first, second, *_ = rank(SENT, *months, units="AB")

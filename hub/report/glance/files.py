@@ -114,6 +114,7 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
         "met": row.met,
         "far": row.far,
         "ended": row.ended,
+        "inherited": make_json_number(row.inherited),
         "trend": [make_json_number(each) for each in row.trend],
         "unusual": [
             {

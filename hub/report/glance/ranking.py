@@ -15,6 +15,9 @@ from hub.report.counting.deriving import Number, round_ratio
 from hub.report.glance.settings import Better, Glance, RankIndicator
 from hub.report.glance.sheet import GlanceSheet
 
+#: The column of a form that counts what a unit took over from former units; not every form has it.
+INHERITED = "taken_over"
+
 
 @attrs.frozen(kw_only=True)
 class RankedUnit:
@@ -31,6 +34,9 @@ class RankedUnit:
     met: bool | None  #: whether the target is met; None: there is no target, or no number
     far: bool  #: whether it is far from the others of its class
     ended: bool = False  #: whether it ended in the period: then it stands apart
+    inherited: Number = (
+        None  #: what it took over from former units in the period, less what it handed over; None: nothing
+    )
 
     @property
     def change(self) -> Decimal | int | None:
@@ -88,11 +94,12 @@ def rank_units(
     """
     members = list(units)
     values, parts = list[Mapping[str, Number]](), dict[str, tuple[Number, Number]]()
+    inherited = dict[str, Number]()
     part, whole = ([indicator.columns.index(key) for key in keys] for keys in (indicator.part, indicator.whole))
     for text in periods:
         sheet = sheets.get(text)
-        numbers = {} if sheet is None else sheet.read_numbers(indicator.columns)
-        nothing = numbers.get("", (None,) * len(indicator.columns))
+        numbers = {} if sheet is None else sheet.read_numbers((*indicator.columns, INHERITED))
+        nothing = numbers.get("", (None,) * (len(indicator.columns) + 1))
         found: dict[str, Number] = {}
         for unit in members:
             cells = numbers.get(unit.code, nothing)
@@ -101,6 +108,7 @@ def rank_units(
             found[unit.code] = value if unit.code in numbers else None
             if text == periods[-1]:
                 parts[unit.code] = both
+                inherited[unit.code] = cells[-1]
         values.append(found)
     now, before = values[-1], values[-2] if len(values) > 1 else {}
     sheet = sheets.get(periods[-1])
@@ -122,6 +130,7 @@ def rank_units(
             met=_meets(indicator.better, now[unit.code], target),
             far=unit.code not in ended and _is_far(glance, spread, now[unit.code]),
             ended=unit.code in ended,
+            inherited=inherited[unit.code] if (inherited[unit.code] or 0) > 0 else None,
         )
         for unit in members
     ]
