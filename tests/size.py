@@ -9,7 +9,7 @@ import json
 import sys
 import tokenize
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -34,73 +34,74 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @attrs.frozen
 class Source:
-    """One file of Python."""
+    """What is counted of one file of Python."""
 
     name: str  #: dotted
-    text: str
-    tree: ast.Module
-
-    @property
-    def functions(self) -> list[_Function]:
-        return [each for each in ast.walk(self.tree) if isinstance(each, _Function)]
+    lines: int  #: of the file
+    code: int  #: lines with code in them
+    functions: tuple[tuple[str, int], ...]  #: name and lines of each
+    inner: int  #: import statements that stand in a function
+    taken: tuple[tuple[str, str], ...]  #: module and name of each import but those for types alone
 
 
 def read_sources(root: Path, packages: Iterable[str] = PACKAGES) -> list[Source]:
     """Return every file of *packages* below *root*."""
-    found = []
-    for path in sorted(each for package in packages for each in (root / package).rglob("*.py")):
-        name, text = ".".join(path.relative_to(root).with_suffix("").parts), path.read_text()
-        found.append(Source(name.removesuffix(".__init__"), text, ast.parse(text)))
-    return found
+    files = sorted(each for package in packages for each in (root / package).rglob("*.py"))
+    names = [".".join(each.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for each in files]
+    return [read_source(name, each.read_text()) for name, each in zip(names, files, strict=True)]
 
 
-def count_code_lines(source: Source) -> int:
-    """Return the number of lines of *source* with code in them."""
+def read_source(name: str, text: str) -> Source:
+    """Return what is counted of the file *text*."""
+    tree = ast.parse(text)
+    nodes = list(ast.walk(tree))
+    functions = [each for each in nodes if isinstance(each, _Function)]
+    imports = [each for each in nodes if isinstance(each, ast.Import | ast.ImportFrom)]
+    typed = [each for each in nodes if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING"]
+    return Source(
+        name,
+        text.count("\n"),
+        _count_code_lines(text, nodes),
+        tuple((each.name, _end(each) - each.lineno + 1) for each in functions),
+        sum(_is_within(each, functions) for each in imports),
+        tuple(_list_names([each for each in imports if not _is_within(each, typed)])),
+    )
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _is_within(node: ast.stmt, others: Sequence[ast.stmt]) -> bool:
+    return any(other.lineno <= node.lineno <= _end(other) for other in others)
+
+
+def _count_code_lines(text: str, nodes: Sequence[ast.AST]) -> int:
     lines = set[int]()
-    for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NO_CODE:
             lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(source.tree):
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | _Function) and ast.get_docstring(node, clean=False) is not None:
-            lines.difference_update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+            lines.difference_update(range(node.body[0].lineno, _end(node.body[0]) + 1))
     return len(lines)
 
 
-def count_inner_imports(source: Source) -> int:
-    """Return how many import statements of *source* stand in a function."""
-    inner = {
-        id(node)
-        for function in source.functions
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    }
-    return len(inner)
-
-
-def list_imports(source: Source, modules: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each module of *modules* that *source* imports, with the name that it takes of it, wherever the import stands.
-
-    Imports for types alone (`TYPE_CHECKING`) are left out.
-    """
-    known = frozenset(modules)
-    typed = {
-        id(each)
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        for each in ast.walk(node)
-    }
-    for node in ast.walk(source.tree):
-        if id(node) in typed:
-            continue
+def _list_names(imports: Iterable[ast.Import | ast.ImportFrom]) -> Iterator[tuple[str, str]]:
+    for node in imports:
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                if inner in known:
-                    yield inner, ""
-                elif node.module in known:
-                    yield node.module, alias.name
+            yield from ((alias.name, "") for alias in node.names)
+        elif node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def list_taken(source: Source, modules: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each of *modules* that *source* imports, with the name that it takes of it; "": the whole module."""
+    for module, name in source.taken:
+        if f"{module}.{name}" in modules:
+            yield f"{module}.{name}", ""
+        elif module in modules:
+            yield module, name
 
 
 def find_circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
@@ -143,29 +144,28 @@ def find_mutual_folders(graph: Mapping[str, set[str]]) -> list[tuple[str, str]]:
 def measure(sources: list[Source]) -> dict[str, object]:
     """Return what is counted of *sources*, by what it is called."""
     names = {each.name for each in sources}
-    taken = {each.name: list(list_imports(each, names)) for each in sources}
+    taken = {each.name: list(list_taken(each, names)) for each in sources}
     graph = {name: {module for module, _ in some} - {name} for name, some in taken.items()}
-    lines = {each.name: count_code_lines(each) for each in sources}
     rooms = Counter[str]()
-    for name, count in lines.items():
-        rooms[".".join(name.split(".")[:2]) if name.startswith("hub.") else name.split(".", 1)[0]] += count
-    functions = [(each.name, function) for each in sources for function in each.functions]
-    lengths = [(function.end_lineno or 0) - function.lineno + 1 for _, function in functions]
-    own = [function.name.strip("_") for _, function in functions if not function.name.startswith("__")]
+    for each in sources:
+        rooms[".".join(each.name.split(".")[: 2 if each.name.startswith("hub.") else 1])] += each.code
+    functions = [function for each in sources for function in each.functions]
+    lengths = [length for _, length in functions]
+    own = [name.strip("_") for name, _ in functions if not name.startswith("__")]
     of_console = defaultdict[str, set[tuple[str, str]]](set)
     for name, some in taken.items():
         face = ".".join(name.split(".")[:2])
         if face in {"hub.cli", "hub.api"}:
             of_console[face] |= {pair for pair in some if pair[0].startswith("hub.console")}
     return {
-        "code lines": sum(lines.values()),
+        "code lines": sum(each.code for each in sources),
         "files": len(sources),
         "functions": len(functions),
         "median lines of a function": median(lengths),
         f"functions over {LONG_FUNCTION} lines": sum(each > LONG_FUNCTION for each in lengths),
         "functions named by one word, %": round(100 * sum("_" not in each for each in own) / len(own)),
-        f"files over {LONG_FILE} lines": sum(each.text.count("\n") > LONG_FILE for each in sources),
-        "imports inside functions": sum(map(count_inner_imports, sources)),
+        f"files over {LONG_FILE} lines": sum(each.lines > LONG_FILE for each in sources),
+        "imports inside functions": sum(each.inner for each in sources),
         "circles of files": len(find_circles(graph)),
         "pairs of names beside each other that import each other": len(find_mutual_folders(graph)),
         **{f"names that {face} takes of hub.console": len(of_console[face]) for face in ("hub.api", "hub.cli")},

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, Fact
 from hub.journal import facts, unit_registry
-from hub.journal.ended_units import Ended
 from hub.journal.queue import deliveries
 from hub.journal.sequels import document_holders
 from hub.journal.sequels.document_holders import BEGINS, ENDS, WORK, Stay
+from hub.journal.sequels.ended_units import Ended
 from hub.report.form.form import HANDED_OVER, RECEIVED, TAKEN_OVER
 from hub.store import transactions
 from hub.store.tables import TO_UNIT, delivery, fact

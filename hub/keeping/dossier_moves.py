@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.journal import events, facts
-from hub.journal.ended_units import Ended
 from hub.journal.sequels import dossier_owners, dossier_shares
 from hub.journal.sequels.dossier_owners import Move
 from hub.journal.sequels.dossier_shares import OPENS
+from hub.journal.sequels.ended_units import Ended
 from hub.services.dossiers.identity import (
     ENDS,
     HANDED_OVER,

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.journal import ended_units, facts
+from hub.journal import facts
+from hub.journal.sequels import ended_units
 from hub.services.mail import FIGURES, HANDED_OVER, NAME
 from hub.store.tables import fact, unit
 from hub.store.transactions import Transaction

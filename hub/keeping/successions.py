@@ -15,8 +15,8 @@ from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import events, facts, unit_registry
-from hub.journal.ended_units import Ended
 from hub.journal.sequels import dossier_shares
+from hub.journal.sequels.ended_units import Ended
 from hub.keeping import document_moves, dossier_moves, mail_moves
 from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession, succession_share
 from hub.store.tables import unit as table

@@ -59,6 +59,8 @@ FIELDS: Mapping[str, Phrase] = {
     "era": phrase("era"),
     "error": phrase("error of the provider"),
     "estates": phrase("handed over"),
+    "shares": phrase("rules of the split"),
+    "accounts": phrase("mail accounts"),
     "events": phrase("events"),
     "facts": phrase("facts"),
     "fields": phrase("number of fields"),

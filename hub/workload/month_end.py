@@ -19,8 +19,9 @@ from hub.config.reports import CLOSE_HOUR
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
-from hub.journal import duties, ended_units, facts
-from hub.journal.ended_units import Ended
+from hub.journal import duties, facts
+from hub.journal.sequels import ended_units
+from hub.journal.sequels.ended_units import Ended
 from hub.keeping import document_moves, dossier_moves, mail_moves
 from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book

@@ -14,8 +14,9 @@ from hub.config import read_config
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Event, Fact
-from hub.journal import ended_units, events, facts, unit_registry
+from hub.journal import events, facts, unit_registry
 from hub.journal.queue import deliveries
+from hub.journal.sequels import ended_units
 from hub.keeping import dossier_moves
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role

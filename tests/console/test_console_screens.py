@@ -21,7 +21,7 @@ from hub.language.languages import Language
 from hub.operations.accounts import passwords
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
-from hub.web import layout
+from hub.web import layout, message_views
 from hub.web.answering import HEADERS
 from tests import databases
 from tests.browsing import REPLACE, Judge, Look, chromium, window
@@ -156,7 +156,7 @@ def open_screen(visitor: ScreenVisitor, screen: Screen, language: str) -> str:
 
 def list_routes() -> Iterator[tuple[str, ...]]:
     """Return each address that the console distinguishes: its pieces, `*` for any; at its end `**` for any more pieces."""
-    for file in sorted(Path(hub.console.__file__).parent.rglob("*.py")):
+    for file in sorted([*Path(hub.console.__file__).parent.rglob("*.py"), Path(message_views.__file__)]):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             found: Iterable[tuple[str, ...]] = ()
             if isinstance(node, ast.Match) and re.search(r"\bpath(\[1:\])?$|^rest$", ast.unparse(node.subject)):

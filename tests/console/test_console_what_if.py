@@ -169,7 +169,7 @@ def test_a_step_that_takes_too_long_ends_the_trial(office: Office, monkeypatch: 
 def test_a_schema_may_take_some_memory_and_no_more() -> None:
     """In a process of its own, because whatever it allocates then fails."""
     code = (
-        "from hub.console.exchange import rule_trials\n"
+        "from hub.operations.partners import rule_trials\n"
         "rule_trials._MEMORY = 64 << 20\n"
         "with rule_trials._limit_memory():\n"
         "    try:\n"

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from hub.delivery.hand_over import HandOver
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Unit
-from hub.journal import ended_units, facts, unit_registry
-from hub.journal.ended_units import Ended
+from hub.journal import facts, unit_registry
+from hub.journal.sequels import ended_units
+from hub.journal.sequels.ended_units import Ended
 from hub.keeping import dossier_moves, successions
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period

@@ -15,7 +15,8 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
-from hub.journal import ended_units, events, facts, messages, unit_registry
+from hub.journal import events, facts, messages, unit_registry
+from hub.journal.sequels import ended_units
 from hub.journal.sequels.open_work import following, listing
 from hub.journal.sequels.open_work.listing import make_filter
 from hub.keeping import dossier_moves

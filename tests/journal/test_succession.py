@@ -13,10 +13,11 @@ from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
 from hub.intake.admission import authorise_call
-from hub.journal import ended_units, events, facts, messages, search, statuses, unit_registry
+from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.sequels import ended_units
 from hub.journal.sequels.open_work import following, listing
 from hub.keeping import document_moves
 from hub.report.counting import counting

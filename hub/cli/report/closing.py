@@ -228,7 +228,8 @@ def _close(
     screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
 ) -> None:
     from hub.domain.ids import make_id
-    from hub.journal import ended_units, facts
+    from hub.journal import facts
+    from hub.journal.sequels import ended_units
     from hub.keeping import document_moves, dossier_moves, mail_moves
     from hub.store import transactions
     from hub.units.deeds import Estate

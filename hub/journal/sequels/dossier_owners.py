@@ -21,8 +21,7 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event, Fact
-from hub.journal import ended_units
-from hub.journal.sequels import dossier_shares
+from hub.journal.sequels import dossier_shares, ended_units
 from hub.report.counting.corrections import find_beginning, find_due_day, make_due_correction
 from hub.services.dossiers.identity import (
     BEGINS,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import sqlalchemy as sa
 
 from hub.domain.errors import Mistake
-from hub.journal.ended_units import Ended
+from hub.journal.sequels.ended_units import Ended
 from hub.language.phrases import phrase
 from hub.report.counting.division import write_value
 from hub.services.dossiers.identity import BEGINS, REGISTERED, split_key
