@@ -48,7 +48,9 @@ def fuzz(target: str, place: Path, *options: str, wait: float | None = None) -> 
     for content in (*load(target).seeds(), *kept(target).values()):
         (folder / keeping.name(content)).write_bytes(content)
     bounds = (f"-timeout={HANG}", f"-rss_limit_mb={MEMORY}", "-print_final_stats=1", f"-artifact_prefix={found}/")
-    command = [sys.executable, "-m", "tests.fuzz.run", target, *bounds, *options, str(folder)]
+    # by a shell: a process that is started begins with the greatest memory of the one that starts it, which is bounded, too
+    shell = ["sh", "-c", '"$@"; exit $?', "sh"]
+    command = [*shell, sys.executable, "-m", "tests.fuzz.run", target, *bounds, *options, str(folder)]
     before = set(found.iterdir())
     began = _spent()
     done = subprocess.run(
