@@ -181,11 +181,9 @@ def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOr
 
     with transactions.read_transaction(engine) as tx:
         units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, order.on, outside=True)}
-        mistakes = list(find_order_mistakes(order, units))
-        if mistakes:
-            screen.mistakes(mistakes)
-            exit_command(FAILED)
-        mistakes = list(dossier_shares.find_unknown_values(tx, order.units, order.shares, _list_known(tx, config)))
+        mistakes = [*find_order_mistakes(order, units)] or [
+            *dossier_shares.find_unknown_values(tx, order.units, order.shares, _list_known(tx, config))
+        ]
         if mistakes:
             screen.mistakes(mistakes)
             exit_command(FAILED)
