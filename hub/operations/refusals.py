@@ -1,28 +1,14 @@
 """Refusals that every face tells a person: what is wrong, and what to do."""
 
-from datetime import datetime
-
-from hub.domain.local_time import parse_local_time
 from hub.language.phrases import Phrase, phrase
 
 
 class RequestRefused(Exception):
-    """The request is refused. The page says in both languages what is *wrong* and what to *do*."""
+    """The request is refused. It says in both languages what is *wrong* and what to *do*."""
 
     def __init__(self, status: int, wrong: Phrase, do: Phrase, retry_after: int | None = None) -> None:
         super().__init__(f"{status} {wrong}")
         self.status, self.wrong, self.do, self.retry_after = status, wrong, do, retry_after
-
-
-def read_time(text: str, wrong: list[Phrase]) -> datetime | None:
-    """Return the time that a person typed; None if there is no text, or if it is no time, which *wrong* then says."""
-    if not text:
-        return None
-    try:
-        return parse_local_time(text)
-    except ValueError:
-        wrong.append(phrase("“{text}” is not a time; write 27/11/2026 or 27/11/2026 08:00", text=text))
-        return None
 
 
 def refuse_as_absent() -> RequestRefused:

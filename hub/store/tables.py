@@ -654,7 +654,7 @@ _partial(
     where=archive.c.first_message.is_not(None),
 )
 
-#: The numbers of every unit, each with all units below it, for a form and a period (hub/workload/glance_sheets.py). What
+#: The numbers of every unit, each with all units below it, for a form and a period (hub/workload/glance_rows.py). What
 #: pages about the whole province read; made again from closed rows and facts at any time.
 glance_sheet = sa.Table(
     "glance_sheet",

@@ -1,8 +1,7 @@
 """Makes the pages of one message: its life, its packet for people, its attachments, and each attempt.
 
 Content is shown only to a user with the permission `see-content` who may see the message, and each time an event
-records who opened what. Contains no HTTP and no
-SQL.
+records who opened what. Pages and the API show the same. Contains no Twisted and no SQL.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping

@@ -397,8 +397,7 @@ def make_move_facts(tx: Transaction, move: Move) -> list[Fact] | None:
     successor has handed it over before.
 
     If it has begun in the successor too, it counted in both: then it only ends in the unit, and the earlier of the two due
-    days holds. What was handed in and not
-    taken on yet is passed on: it waits in the successor from the same day.
+    days holds. What was handed in and not taken on yet is passed on: it waits in the successor from the same day.
     """
     there = (move.successor, move.new_key or move.key)
     found = _read_histories(tx, NAME, {(move.unit, move.key), there})

@@ -63,8 +63,8 @@ def choose_heirs(
 ) -> dict[str, str]:
     """Return the heir of each dossier of a unit, by key.
 
-    *told*: by the keys of the dossiers, what is told of them now; what is recorded of one decides before it. *claimed*: heirs that have
-    reported dossiers, each with the key.
+    *told*: by the keys of the dossiers, what is told of them now; what is recorded of one decides before it. *claimed*:
+    heirs that have reported dossiers, each with the key.
     """
     known = _read_attributes(tx, of.unit, told) if shares else {}
     found = {}

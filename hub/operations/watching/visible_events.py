@@ -10,7 +10,8 @@ from hub.journal.event_index import EventCursor, EventFilter, EventsPage
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.users import User
-from hub.operations.refusals import read_time, refuse_as_absent
+from hub.operations.refusals import refuse_as_absent
+from hub.operations.typed_times import read_time
 from hub.store.transactions import Transaction
 
 #: Events on one page.

@@ -12,7 +12,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.monitoring import failures
 from hub.monitoring.failures import BACK, FailureFilter, FailureKind, FailureList
 from hub.operations.accounts.users import User
-from hub.operations.refusals import read_time
+from hub.operations.typed_times import read_time
 from hub.store.transactions import Transaction
 
 #: Characters read of each field of the search.

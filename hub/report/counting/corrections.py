@@ -94,8 +94,8 @@ def put_corrections(
 def make_due_correction(history: Sequence[Fact], earlier: Fact, at: datetime) -> Fact | None:
     """Return the correction by which what is open in a unit is due as early as what it takes over beside it, recorded *at*.
 
-    *history*: the facts of the key in the unit. *earlier*: what it takes over, with its due day and the unit that had it, which
-    is the counterpart of the correction. None: it is not due earlier, or was corrected too often.
+    *history*: the facts of the key in the unit. *earlier*: what it takes over, with its due day and the unit that had it,
+    which is the counterpart of the correction. None: it is not due earlier, or was corrected too often.
     """
     counts = find_beginning(put_corrections(history).facts)
     due = find_due_day(history)
