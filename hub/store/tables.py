@@ -845,6 +845,19 @@ succession = sa.Table(
 )
 sa.Index("ix_succession_deed", succession.c.deed)
 
+#: Deeds for a part of a unit that goes on: from a day on, others continue those of its dossiers that the rules name.
+succession_part = sa.Table(
+    "succession_part",
+    metadata,
+    sa.Column("deed", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
+    sa.Column("since", DayType, nullable=False),
+    sa.Column("reference", sa.Text, nullable=False),  # the number of the decision
+    sa.Column("recorded_by", sa.Text, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+)
+sa.Index("ix_succession_part_unit", succession_part.c.unit)
+
 #: The rules of deeds of succession, a row for each value (hub/units/deeds.py, `Share`).
 succession_share = sa.Table(
     "succession_share",
