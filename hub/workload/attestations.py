@@ -310,9 +310,9 @@ def _compare(
         yield Tampering(form=form, period=period, part=TamperedPart.ATTESTATION)
     first = next((each.said for each in good if each.said["closing"]), None)
     closing, world = _read_closing(tx, form, period)
-    if first is None or closing is None or _hash_large(closing) != first["closing"]:
+    if first is None or closing is None or _hash_large(*closing) != first["closing"]:
         yield Tampering(form=form, period=period, part=TamperedPart.CLOSING)
-    if first is not None and (world and _hash_large(world)) != first["world"]:
+    if first is not None and (world and _hash_large(*world)) != first["world"]:
         yield Tampering(form=form, period=period, part=TamperedPart.WORLD)
     attested = dict[RowName, str]()
     for each in good:
@@ -322,7 +322,7 @@ def _compare(
     wrong = [
         name
         for name in attested.keys() | there.keys()
-        if name not in there or attested.get(name) != _hash((*name, *there[name]))
+        if name not in there or attested.get(name) != _hash_row(*name, *there[name])
     ]
     (kept_closing, _), copies = _read_copies(tx, good) if wrong else ((None, None), {})
     for name in sorted(wrong, key=repr):
@@ -498,12 +498,21 @@ def _read_copies(
     return (closing, world), rows
 
 
+#: Made once: to make one takes as long as to write a row.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr)
+
+
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+    return _ENCODER.encode(value)
 
 
-@lru_cache(32)  # the text of a form and the world of a month are read again for each report of the month
-def _hash_large(values: Raw) -> str:
+@lru_cache(32, typed=True)  # the text of a form and the world of a month are read again for each report of the month
+def _hash_large(*values: Any) -> str:
+    return _hash(values)
+
+
+@lru_cache(2048, typed=True)  # two pages of a whole province; of values of other types the hash is another
+def _hash_row(*values: Any) -> str:
     return _hash(values)
 
 
