@@ -28,7 +28,7 @@ def assign_dossiers(record: Record, partner: str, routes: Routes, on: date) -> R
     code names. A fact is `outside` if its code names no unit of the province that could own it. The sender is the unit
     that continues the work of the one that is named, so that what the portal takes of the message counts there, too.
     Where the rules of a deed share the dossiers of the unit out, the journal finds the successor of each: such facts are
-    of the service `SHARED`, and of the unit that has ended.
+    of the service `SHARED`, and of the unit that has ended or that hands a part over.
     """
     if not any(fact.service == NAME for fact in record.facts):
         return record
@@ -58,7 +58,7 @@ class _Teller:
         if owner is None:
             return attrs.evolve(self._give(fact, fact.unit, told_for), outside=True)
         if owner == fact.unit:
-            return fact
+            return self._give(fact, owner, owner)
         if owner == told_for:
             return self._give(fact, agency, owner)
         if not self.routes.find_send_problems(self.partner, owner, telling=True):

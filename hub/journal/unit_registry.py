@@ -14,7 +14,15 @@ from hub.domain.model import Event, Unit, UnitChange, UnitMark, find_code_holder
 from hub.journal import events
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import OWN, succession, succession_share, unit_alias, unit_successor, unit_version
+from hub.store.tables import (
+    OWN,
+    succession,
+    succession_part,
+    succession_share,
+    unit_alias,
+    unit_successor,
+    unit_version,
+)
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed, Estate
@@ -91,17 +99,25 @@ def read_successions(tx: Transaction, on: date) -> UnitIndex:
 
 
 def list_registry_deeds(tx: Transaction) -> list[Deed]:
-    """Return every deed of succession, by unit and successor."""
+    """Return every deed of succession, by unit and successor; then those for parts."""
     table = succession.c
     shared = table.deed.in_(sa.select(succession_share.c.deed))
     rows = tx.execute(sa.select(table.unit, table.successor, table.estates, table.main, shared))
-    return sorted(
-        (
-            Deed(unit, successor, frozenset(map(Estate, estates.split())), main, bool(rules))
-            for unit, successor, estates, main, rules in rows
-        ),
-        key=lambda deed: (deed.unit, deed.successor),
+    whole = (
+        Deed(unit, successor, frozenset(map(Estate, estates.split())), main, bool(rules))
+        for unit, successor, estates, main, rules in rows
     )
+    part, rule = succession_part.c, succession_share.c
+    parted = sa.select(part.unit, rule.successor, part.since).where(rule.deed == part.deed).distinct()
+    parts = (
+        Deed(unit, successor, frozenset({Estate.DOSSIERS}), shared=True, since=since)
+        for unit, successor, since in tx.execute(parted)
+    )
+    return [*sorted(whole, key=_sides), *sorted(parts, key=lambda deed: (deed.since, *_sides(deed)))]
+
+
+def _sides(deed: Deed) -> tuple[str, str]:
+    return deed.unit, deed.successor
 
 
 def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:

@@ -16,14 +16,14 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, Fact
 from hub.journal import facts, unit_registry
 from hub.journal.queue import deliveries
-from hub.journal.sequels import document_holders
+from hub.journal.sequels import document_holders, handovers
 from hub.journal.sequels.document_holders import BEGINS, ENDS, WORK, Stay
-from hub.journal.sequels.ended_units import Ended
+from hub.journal.sequels.handovers import Handover
 from hub.report.form.form import HANDED_OVER, RECEIVED, TAKEN_OVER
 from hub.store import transactions
 from hub.store.tables import TO_UNIT, delivery, fact
 from hub.store.transactions import Transaction
-from hub.units.deeds import DeedOrder
+from hub.units.deeds import DeedOrder, Estate
 from hub.units.heirs import find_forebears
 from hub.units.unit_index import UnitIndex
 
@@ -49,7 +49,7 @@ def select_documents_to_move(code: str) -> sa.Select[str]:
     return sa.select(fact.c.key).where(begun, matters, is_open).distinct()
 
 
-def move_documents(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime) -> int:
+def move_documents(tx: Transaction, of: Handover, keys: Sequence[str], now: datetime) -> int:
     """Record that the open documents *keys* of a unit passed to its heir: the single one, the main one, else the first.
 
     Idempotent. Returns the number of documents that moved.
@@ -66,6 +66,19 @@ def move_documents(tx: Transaction, of: Ended, keys: Sequence[str], now: datetim
             made += document_holders.make_move_facts(own, heir, others, now)
     facts.record_facts(tx, made)
     return sum(each.milestone == HANDED_OVER for each in made)
+
+
+def move_all_documents(engine: sa.Engine, now: datetime) -> None:
+    """Move what is open in all units that have ended, for commands without a service that does it
+    (`hub.workload.month_end`).
+    """
+    with transactions.read_transaction(engine) as tx:
+        passing = handovers.list_handovers(tx, find_local_day(now), Estate.DOCUMENTS)[Estate.DOCUMENTS]
+    for of in passing:
+        moved = True
+        while moved:
+            with transactions.write_transaction(engine) as tx:
+                moved = move_documents(tx, of, list_documents_to_move(tx, of.unit), now) > 0
 
 
 def give_back_documents(tx: Transaction, order: DeedOrder, now: datetime) -> int:

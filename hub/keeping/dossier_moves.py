@@ -1,11 +1,11 @@
-"""Moves the open dossiers of units that have ended to the units that continue their work, and back if a deed is undone.
+"""Moves the open dossiers of units that have ended, and of parts of units, to the units that continue their work, and
+back if a deed is undone.
 
 Knows which dossiers are open in a unit, and how a moved dossier is recorded. Does not know when units are looked at
 (`hub.workload.month_end`), nor how facts count.
 """
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import attrs
@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.journal import events, facts
-from hub.journal.sequels import dossier_owners, dossier_shares
+from hub.journal.sequels import dossier_owners, dossier_shares, handovers
 from hub.journal.sequels.dossier_owners import Move
 from hub.journal.sequels.dossier_shares import OPENS
-from hub.journal.sequels.ended_units import Ended
+from hub.journal.sequels.handovers import Handover
 from hub.services.dossiers.identity import (
     ENDS,
     HANDED_OVER,
@@ -32,7 +32,7 @@ from hub.store import transactions
 from hub.store.tables import dossier as table
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
-from hub.units.deeds import DeedOrder, Share
+from hub.units.deeds import DeedOrder, Estate, Share
 
 #: Dossiers that one transaction moves: at most 100 facts and their claims, some ten milliseconds of the only writer.
 SOME = 50
@@ -55,18 +55,31 @@ def list_open_dossiers(tx: Transaction, code: str, most: int = SOME, after: str 
     return list(tx.scalars(left.distinct().order_by(fact.c.key).limit(most)))
 
 
-def count_heirs(tx: Transaction, of: Ended, shares: Sequence[Share]) -> Counter[str]:
-    """Return how many of the dossiers that are open in a unit each heir would get now, by the rules *shares*."""
-    counted, after = Counter[str](), ""
+def list_heirs(tx: Transaction, of: Handover, shares: Sequence[Share]) -> Iterator[tuple[str, str]]:
+    """Yield the dossiers that are open in a unit and would pass to another now by the rules *shares*: the key and the heir."""
+    after = ""
     while keys := list_open_dossiers(tx, of.unit, _TOGETHER, after):
         claims = dossier_owners.read_claims(tx, {(heir, key) for heir in of.heirs for key in keys})
-        counted.update(dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, claims, shares).values())
+        heirs = dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, claims, shares)
+        yield from ((key, heir) for key, heir in heirs.items() if heir != of.unit)
         after = keys[-1]
-    return counted
 
 
-def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime) -> int:
-    """Record that the open dossiers *keys* of a unit passed to its heir on the day of its end.
+def list_dossiers_to_move(tx: Transaction, of: Handover, after: str = "") -> tuple[list[str], str]:
+    """Return the keys of some of the dossiers that pass by *of*, after the key *after*, and the key after which to go on;
+    "": there are no more.
+    """
+    keys = list_open_dossiers(tx, of.unit, _TOGETHER, after)
+    further = keys[-1] if len(keys) == _TOGETHER else ""
+    if of.is_part:
+        shares = dossier_shares.read_shares(tx, of, [split_key(key)[0] for key in keys])
+        heirs = dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, (), shares)
+        keys = [key for key in keys if heirs[key] != of.unit]
+    return keys, further
+
+
+def move_dossiers(tx: Transaction, of: Handover, keys: Sequence[str], now: datetime) -> int:
+    """Record that the open dossiers *keys* of a unit passed to its heir on the day of its end, or of the deed for a part.
 
     Of several heirs it is the one of `dossier_shares.choose_heirs`. What the heir had claimed is then counted. Idempotent.
     Returns the number of dossiers that moved.
@@ -74,9 +87,11 @@ def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime
     many = 0
     transactions.lock_names(tx, [f"dossier {key}" for key in sorted(keys)])
     claims = dossier_owners.read_claims(tx, {(heir, key) for heir in of.heirs for key in keys})
-    shares = dossier_shares.read_shares(tx, of.unit, [split_key(key)[0] for key in keys])
+    shares = dossier_shares.read_shares(tx, of, [split_key(key)[0] for key in keys])
     heirs = dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, claims, shares)
     for key, heir in heirs.items():
+        if heir == of.unit:
+            continue
         code, new_key = _name_in(tx, heir, key, of.unit)
         move = Move(unit=of.unit, successor=heir, key=key, new_key=new_key, at=now, day=of.day)
         made = dossier_owners.make_move_facts(tx, move)
@@ -97,6 +112,21 @@ def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime
     return many
 
 
+def move_all_dossiers(engine: sa.Engine, now: datetime) -> None:
+    """Move what passes of all units, for commands without a service that does it (`hub.workload.month_end`)."""
+    with transactions.read_transaction(engine) as tx:
+        passing = handovers.list_handovers(tx, find_local_day(now), Estate.DOSSIERS)[Estate.DOSSIERS]
+    for of in passing:
+        after, more = "", True
+        while more:
+            with transactions.read_transaction(engine) as tx:
+                keys, after = list_dossiers_to_move(tx, of, after)
+            more = bool(after)
+            for first in range(0, len(keys), SOME):
+                with transactions.write_transaction(engine) as tx:
+                    move_dossiers(tx, of, keys[first : first + SOME], now)
+
+
 def give_back_dossiers(tx: Transaction, order: DeedOrder, now: datetime) -> int:
     """Record that what nobody has ended of the dossiers that *order* took from its units, which go on, is theirs again.
 
@@ -105,18 +135,25 @@ def give_back_dossiers(tx: Transaction, order: DeedOrder, now: datetime) -> int:
     many = 0
     for unit in order.units:
         given: dict[str, list[str]] = {}
-        for key in _list_given(tx, unit):
+        for key in _list_given(tx, unit, order):
             holder, held = _follow(tx, unit, key)
             given.setdefault(holder, []).append(held)
         for holder in given.keys() - {unit}:
-            many += move_dossiers(tx, Ended(holder, find_local_day(now), (unit,)), sorted(given[holder]), now)
+            many += move_dossiers(tx, Handover(holder, find_local_day(now), (unit,)), sorted(given[holder]), now)
     return many
 
 
-def _list_given(tx: Transaction, unit: str) -> list[str]:
-    """Return the keys of the dossiers that *unit* has given to others."""
-    gave = sa.and_(fact.c.unit == unit, fact.c.service == NAME, fact.c.milestone.in_(_GIVES))
-    return list(tx.scalars(sa.select(fact.c.key).where(gave).order_by(fact.c.key)))
+def _list_given(tx: Transaction, unit: str, order: DeedOrder) -> list[str]:
+    """Return the keys of the dossiers that *unit* has given to others since the day of *order*; of a part those that the
+    rules name.
+    """
+    gave = sa.and_(fact.c.unit == unit, fact.c.service == NAME, fact.c.milestone.in_(_GIVES), fact.c.day >= order.on)
+    keys = list(tx.scalars(sa.select(fact.c.key).where(gave).order_by(fact.c.key)))
+    if not order.part:
+        return keys
+    of = Handover(unit, order.on, (unit, *order.successors), deed="undone")
+    heirs = dossier_shares.choose_heirs(tx, of, {key: {} for key in keys}, (), order.shares)
+    return [key for key in keys if heirs[key] != unit]
 
 
 def _follow(tx: Transaction, unit: str, key: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
 from hub.journal import facts
-from hub.journal.sequels import ended_units
+from hub.journal.sequels import handovers
 from hub.services.mail import FIGURES, HANDED_OVER, NAME
 from hub.store.tables import fact, unit
 from hub.store.transactions import Transaction
@@ -31,12 +31,12 @@ def list_account_moves(tx: Transaction, now: datetime) -> list[Fact]:
     back today, with that number below 0. Each fact has the message from which its number comes.
     """
     today = find_local_day(now)
-    ended = {each.unit: each for each in ended_units.list_ended_units(tx, today, Estate.MAIL)}
+    ended = {each.unit: each for each in handovers.list_handovers(tx, today, Estate.MAIL)[Estate.MAIL]}
     moves = _read_moves(tx)
     gone = {code for code, told in moves.items() if sum(each.amount for each in told) > 0}
     found = []
     for code, each in ended.items():
-        last = None if code in gone else _find_last_accounts(tx, code, each.day)
+        last = None if code in gone else find_last_accounts(tx, code, each.day)
         if last is not None:
             found.append(attrs.evolve(last, counterpart=each.heirs[0], day=each.day))
     for code in sorted(gone - ended.keys()):
@@ -67,7 +67,7 @@ def _read_moves(tx: Transaction) -> dict[str, list[Fact]]:
     return found
 
 
-def _find_last_accounts(tx: Transaction, code: str, end: date) -> Fact | None:
+def find_last_accounts(tx: Transaction, code: str, end: date) -> Fact | None:
     """Return the last number of accounts above 0 that the unit *code* has reported for a day of the year in which the day
     before *end* lies, or for a later one, with its corrections; None: it has reported none.
     """

@@ -4,8 +4,10 @@ Knows rows of units, deeds, deliveries and facts. Does not know partners, users 
 """
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -16,12 +18,12 @@ from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import events, facts, unit_registry
 from hub.journal.sequels import dossier_shares
-from hub.journal.sequels.ended_units import Ended
+from hub.journal.sequels.handovers import Handover
 from hub.keeping import document_moves, dossier_moves, mail_moves
-from hub.store.tables import TO_UNIT, delivery, event, fact, message, succession, succession_share
+from hub.store.tables import TO_UNIT, delivery, event, message, succession, succession_part, succession_share
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
-from hub.units.deeds import DeedOrder, Estate
+from hub.units.deeds import PART, DeedOrder, Estate, Share
 
 #: The names that a list of what is touched contains at most.
 MOST_NAMES = 20
@@ -56,23 +58,15 @@ class RecordedDeed:
 def record_deed(tx: Transaction, order: DeedOrder, *, by: str, now: datetime) -> str:
     """Record *order*, which the registry allows (`find_order_mistakes`), and return the id of the deed.
 
-    Its units end on its day and have its successors. A deed about the same units and successors is replaced.
+    Its units end on its day and have its successors; a deed about the same units is replaced. Of a part they go on.
     """
     identity = make_id(now)
-    held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
-    successors = tuple(sorted(order.successors))
-    ending = [attrs.evolve(held[code], until=order.on, successors=successors) for code in order.units]
-    unit_registry.write_registry_units(tx, ending, at=now)
-    tx.execute(sa.delete(succession).where(succession.c.unit.in_(order.units)))
-    common = {
-        "deed": identity,
-        "estates": " ".join(sorted(order.estates)),
-        "reference": order.reference,
-        "recorded_by": by,
-        "recorded_at": now,
-    }
-    rows = [{"unit": deed.unit, "successor": deed.successor, "main": deed.main} | common for deed in order.deeds]
-    tx.execute(sa.insert(succession), rows)
+    common = {"deed": identity, "reference": order.reference, "recorded_by": by, "recorded_at": now}
+    if order.part:
+        rows = [{"unit": unit, "since": order.on} | common for unit in order.units]
+        tx.execute(sa.insert(succession_part), rows)
+    else:
+        _end_units(tx, order, common, now)
     _delete_old_shares(tx)
     values = [
         {"deed": identity, "kind": share.kind, "value": value, "number": number, "successor": share.successor}
@@ -85,9 +79,24 @@ def record_deed(tx: Transaction, order: DeedOrder, *, by: str, now: datetime) ->
     return identity
 
 
+def _end_units(tx: Transaction, order: DeedOrder, common: dict[str, object], now: datetime) -> None:
+    """Write that the units of *order* end, and who continues their work. *common*: columns of each row of the deed."""
+    held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
+    successors = tuple(sorted(order.successors))
+    ending = [attrs.evolve(held[code], until=order.on, successors=successors) for code in order.units]
+    unit_registry.write_registry_units(tx, ending, at=now)
+    tx.execute(sa.delete(succession).where(succession.c.unit.in_(order.units)))
+    rows = [
+        {"unit": deed.unit, "successor": deed.successor, "main": deed.main, "estates": " ".join(sorted(order.estates))}
+        for deed in order.deeds
+    ]
+    tx.execute(sa.insert(succession), [row | common for row in rows])
+
+
 def _delete_old_shares(tx: Transaction) -> None:
     """Delete the rules of deeds that are no more."""
-    tx.execute(sa.delete(succession_share).where(succession_share.c.deed.not_in(sa.select(succession.c.deed))))
+    kept = sa.select(succession.c.deed).union(sa.select(succession_part.c.deed))
+    tx.execute(sa.delete(succession_share).where(succession_share.c.deed.not_in(kept)))
 
 
 def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
@@ -101,28 +110,32 @@ def list_recorded_deeds(tx: Transaction) -> list[RecordedDeed]:
     for rule in tx.execute(sa.select(succession_share)):
         shares.setdefault(rule.deed, []).append(rule)
     groups: dict[str, list[sa.Row[tuple[object, ...]]]] = {}
-    for row in rows:
+    for row in (*rows, *tx.execute(sa.select(succession_part).order_by(succession_part.c.unit))):
         groups.setdefault(row.deed, []).append(row)
     return [
-        RecordedDeed(
-            id=identity,
-            order=DeedOrder(
-                units=tuple(dict.fromkeys(row.unit for row in some)),
-                successors=tuple(dict.fromkeys(row.successor for row in some)),
-                on=some[0].until or date.max,
-                estates=frozenset(map(Estate, some[0].estates.split())),
-                reference=some[0].reference,
-                shares=dossier_shares.collect_shares(shares.get(identity, ())),
-            ),
-            recorded_by=some[0].recorded_by,
-            recorded_at=some[0].recorded_at,
-        )
-        for identity, some in groups.items()
+        _collect_deed(some, dossier_shares.collect_shares(shares.get(identity, ())))
+        for identity, some in sorted(groups.items())
     ]
 
 
+def _collect_deed(rows: Sequence[sa.Row[Any]], shares: tuple[Share, ...]) -> RecordedDeed:
+    """Return the deed of *rows*, which are of units that end or of parts of units."""
+    first = rows[0]
+    part = "since" in first._fields
+    order = DeedOrder(
+        units=tuple(dict.fromkeys(row.unit for row in rows)),
+        successors=tuple(dict.fromkeys(each.successor for each in (shares if part else rows))),
+        on=first.since if part else first.until or date.max,
+        estates=PART if part else frozenset(map(Estate, first.estates.split())),
+        reference=first.reference,
+        shares=shares,
+        part=part,
+    )
+    return RecordedDeed(id=first.deed, order=order, recorded_by=first.recorded_by, recorded_at=first.recorded_at)
+
+
 def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> UndoneDeed:
-    """Undo the deed *identity* and return it: its units have neither an end nor successors.
+    """Undo the deed *identity* and return it: its units have neither an end nor successors, or their part again.
 
     What is open of the work that it handed over comes back, today. What a successor has done stays where it was counted.
     Raises KeyError if there is no such deed, and DeedCrossedError.
@@ -131,27 +144,37 @@ def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> Undo
     if found is None:
         raise KeyError(identity)
     order = found.order
+    if order.part:
+        tx.execute(sa.delete(succession_part).where(succession_part.c.deed == identity))
+        undone = UndoneDeed(order=order, dossiers=dossier_moves.give_back_dossiers(tx, order, now))
+    else:
+        undone = _undo_ends(tx, found, now)
+    _delete_old_shares(tx)
+    back = {"dossiers": undone.dossiers, "documents": undone.documents, "accounts": undone.accounts}
+    events.append_events(
+        tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by} | back)
+    )
+    return undone
+
+
+def _undo_ends(tx: Transaction, deed: RecordedDeed, now: datetime) -> UndoneDeed:
+    """Let the units of *deed*, which end by it, go on. Raises DeedCrossedError."""
+    order = deed.order
     crossed = _list_crossing(tx, order) if order.on <= find_local_day(now) else []
     if crossed:
         raise DeedCrossedError(len(crossed), crossed[:MOST_NAMES])
     held = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
     going_on = [attrs.evolve(held[code], until=None, successors=()) for code in order.units]
     unit_registry.write_registry_units(tx, going_on, at=now)
-    tx.execute(sa.delete(succession).where(succession.c.deed == identity))
+    tx.execute(sa.delete(succession).where(succession.c.deed == deed.id))
     accounts = [each for each in mail_moves.list_account_moves(tx, now) if each.unit in order.units]
     facts.record_facts(tx, accounts)
-    _delete_old_shares(tx)
-    undone = UndoneDeed(
+    return UndoneDeed(
         order=order,
         dossiers=dossier_moves.give_back_dossiers(tx, order, now),
         documents=document_moves.give_back_documents(tx, order, now),
         accounts=-sum(each.amount for each in accounts),
     )
-    back = {"dossiers": undone.dossiers, "documents": undone.documents, "accounts": undone.accounts}
-    events.append_events(
-        tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by} | back)
-    )
-    return undone
 
 
 def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
@@ -163,6 +186,7 @@ def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
         "estates": sorted(order.estates),
         "reference": order.reference,
         "shares": list(map(str, order.shares)),
+        "part": order.part,
     }
 
 
@@ -199,10 +223,13 @@ class TouchedThings:
     to: Mapping[str, int] = attrs.field(factory=dict)  #: the number that goes to each successor
 
 
-def list_touched_things(tx: Transaction, order: DeedOrder) -> list[TouchedThings]:
+def list_touched_things(tx: Transaction, order: DeedOrder, today: date) -> list[TouchedThings]:
     """Return what the units of *order* leave open, and to whom it goes: documents on their way to them, documents and
-    dossiers in hand, and mail accounts. Documents and mail go to the main successor, dossiers by the rules of *order*.
+    dossiers in hand, and mail accounts. Documents and mail go to the main successor, dossiers by the rules of *order*. Of a
+    part, the dossiers that pass. As it is *today*.
     """
+    if order.part:
+        return [_count_dossiers(tx, unit, order) for unit in order.units]
     found = []
     for unit in order.units:
         going = sa.select(delivery.c.message).where(
@@ -210,22 +237,25 @@ def list_touched_things(tx: Transaction, order: DeedOrder) -> list[TouchedThings
             TO_UNIT,
             delivery.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.DEAD)),
         )
-        heirs = dossier_moves.count_heirs(tx, Ended(unit, order.on, order.successors), order.shares)
-        names = dossier_moves.list_open_dossiers(tx, unit, MOST_NAMES)
-        accounts = (
-            sa.select(fact.c.amount)
-            .where(fact.c.unit == unit, fact.c.service == "mail", fact.c.milestone == "accounts-issued")
-            .order_by(fact.c.day.desc())
-            .limit(1)
-        )
+        accounts = mail_moves.find_last_accounts(tx, unit, min(order.on, today + timedelta(days=1)))
         found += [
             _count(tx, unit, "documents", going.distinct()),
             _count(tx, unit, "documents-in-hand", document_moves.select_documents_to_move(unit)),
-            TouchedThings(unit, "dossiers", heirs.total(), tuple(names), heirs),
-            TouchedThings(unit, "mail", tx.scalars(accounts).first() or 0),
+            _count_dossiers(tx, unit, order),
+            TouchedThings(unit, "mail", accounts.amount if accounts is not None else 0),
         ]
     main = order.successors[0]
     return [each if each.to or not each.count else attrs.evolve(each, to={main: each.count}) for each in found]
+
+
+def _count_dossiers(tx: Transaction, unit: str, order: DeedOrder) -> TouchedThings:
+    of = Handover(unit, order.on, (unit, *order.successors), deed="planned")
+    of = of if order.part else attrs.evolve(of, heirs=order.successors, deed="")
+    names, heirs = list[str](), Counter[str]()
+    for key, heir in dossier_moves.list_heirs(tx, of, order.shares):
+        heirs[heir] += 1
+        names += [key] if len(names) < MOST_NAMES else []
+    return TouchedThings(unit, "dossiers", heirs.total(), tuple(names), heirs)
 
 
 def _count(tx: Transaction, unit: str, sort: str, names: sa.Select[str]) -> TouchedThings:

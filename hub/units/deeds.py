@@ -1,4 +1,5 @@
-"""Deeds of succession: which unit continues the work of a unit that has ended, and what of its work.
+"""Deeds of succession: which unit continues the work of a unit that has ended, or a part of the dossiers of one that goes
+on.
 
 Knows the deed as a value, and which deeds the registry allows. Does not know the database.
 """
@@ -28,6 +29,8 @@ class Estate(StrEnum):
 MOST_NAMED = 20
 #: Handed over by the registry's list of successors alone: the unit's work, but no right of a system or a person.
 WORK = frozenset({Estate.DOCUMENTS, Estate.DOSSIERS, Estate.MAIL})
+#: What a part of a unit that goes on is.
+PART = frozenset({Estate.DOSSIERS})
 
 
 class ShareKind(StrEnum):
@@ -66,22 +69,23 @@ def choose_successor(shares: Sequence[Share], code: str, attributes: Mapping[str
 
 @attrs.frozen
 class Deed:
-    """*successor* continues *estates* of *unit* from the end of *unit* on."""
+    """*successor* continues *estates* of *unit* from the end of *unit* on, or a part of its dossiers while it goes on."""
 
     unit: str
     successor: str
     estates: frozenset[Estate] = WORK
     main: bool = False  #: the one of several successors that is meant where only one can be
     shared: bool = False  #: rules (`Share`) say which dossiers are whose
+    since: date | None = None  #: the first day of a deed for a part of a unit that goes on
 
 
 def complete_deeds(successors: Mapping[str, Collection[str]], deeds: Collection[Deed]) -> dict[str, tuple[Deed, ...]]:
     """Return the deeds of each unit, in the order of its *successors* in the registry.
 
     A successor without one of the *deeds* takes over the unit's work (`WORK`). A deed with a unit that is not among the
-    successors has no effect.
+    successors has no effect here, nor has one for a part.
     """
-    written = {(deed.unit, deed.successor): deed for deed in deeds}
+    written = {(deed.unit, deed.successor): deed for deed in deeds if deed.since is None}
     return {
         unit: tuple(written.get((unit, successor), Deed(unit, successor)) for successor in listed)
         for unit, listed in successors.items()
@@ -90,35 +94,45 @@ def complete_deeds(successors: Mapping[str, Collection[str]], deeds: Collection[
 
 @attrs.frozen(kw_only=True)
 class DeedOrder:
-    """What a person orders: *units* end, and *successors* continue their work, of which the first is the main one."""
+    """What a person orders: *units* end, and *successors* continue their work, of which the first is the main one.
+
+    Of a *part*: the units go on, and the successors continue those of their dossiers that the rules name.
+    """
 
     units: tuple[str, ...]
     successors: tuple[str, ...]
-    on: date  #: the first day on which the units no longer are
+    on: date  #: the first day on which the units no longer are, or no longer have the part
     estates: frozenset[Estate] = WORK
     reference: str = ""  #: the number of the decision
-    shares: tuple[Share, ...] = ()  #: in the order in which they are tried; what none fits goes to the main successor
+    #: in the order in which they are tried; what none fits goes to the main successor, of a part it stays
+    shares: tuple[Share, ...] = ()
+    part: bool = False
 
     @property
     def deeds(self) -> tuple[Deed, ...]:
         """The deed of each unit with each successor."""
-        several = len(self.successors) > 1
+        several = len(self.successors) > 1 and not self.part
+        since = self.on if self.part else None
         return tuple(
-            Deed(unit, successor, self.estates, several and successor == self.successors[0], bool(self.shares))
+            Deed(unit, successor, self.estates, several and successor == self.successors[0], bool(self.shares), since)
             for unit in self.units
             for successor in self.successors
         )
 
 
-def find_order_mistakes(order: DeedOrder, units: Mapping[str, Unit]) -> Iterator[Mistake]:
-    """Yield why the registry, *units* by code, does not allow *order*."""
+def find_order_mistakes(
+    order: DeedOrder, units: Mapping[str, Unit], recorded: Collection[DeedOrder] = ()
+) -> Iterator[Mistake]:
+    """Yield why the registry, *units* by code, and the deeds *recorded* before do not allow *order*."""
     ours = phrase("a unit of the province, by its code in the registry")
     for code in (*order.units, *order.successors):
         if code not in units or units[code].mark == UnitMark.NATIONAL:
             yield Mistake(code, phrase("there is no unit {code}", code=code), ours)
         elif (order.units + order.successors).count(code) > 1:
             yield Mistake(code, phrase("is named twice"), phrase("each unit once"))
-    for unit in (units[code] for code in order.units if code in units):
+    if order.part:
+        yield from _find_part_mistakes(order, units, recorded)
+    for unit in (units[code] for code in order.units if code in units and not order.part):
         if unit.until is not None and unit.until != order.on:
             expected = phrase("a unit without an end, or one that ends on {on}", on=order.on)
             yield Mistake(unit.code, phrase("it ends on {until}", until=unit.until), expected)
@@ -148,6 +162,57 @@ def find_order_mistakes(order: DeedOrder, units: Mapping[str, Unit]) -> Iterator
                 phrase("it is followed by a unit that it is to succeed"),
                 phrase("units that are not followed by one another"),
             )
+
+
+def _find_part_mistakes(
+    order: DeedOrder, units: Mapping[str, Unit], recorded: Collection[DeedOrder]
+) -> Iterator[Mistake]:
+    """Yield why *order* can not be for a part of its units: rules, no other work, no way back."""
+    if order.estates != PART:
+        yield Mistake("--what", phrase("a part of a unit is dossiers alone"), verbatim("--what dossiers"))
+    for code in order.successors:
+        if code not in {share.successor for share in order.shares}:
+            yield Mistake(code, phrase("no rule names it"), verbatim(f"--share {code}:field=…"))
+    for unit in (units[code] for code in order.units if code in units):
+        if not unit.active(order.on):
+            yield Mistake(
+                unit.code, phrase("it is not active on {on}", on=order.on), phrase("a unit that goes on on that day")
+            )
+    earlier = [each for each in recorded if each.part]
+    following = {code for code in order.successors for code in _list_part_following(code, earlier)}
+    for code in order.units:
+        if code in following:
+            yield Mistake(
+                code,
+                phrase("a deed before hands a part of a successor over to it"),
+                phrase("undo that deed: what is open comes back"),
+            )
+        taken = {
+            (share.kind, value)
+            for each in earlier
+            if code in each.units
+            for share in each.shares
+            for value in share.values
+        }
+        twice = sorted(value for share in order.shares for value in share.values if (share.kind, value) in taken)
+        if twice:
+            yield Mistake(
+                code,
+                phrase("an earlier rule has {names}", names=", ".join(twice[:MOST_NAMED])),
+                phrase("undo the deed that says so first"),
+            )
+
+
+def _list_part_following(code: str, deeds: Collection[DeedOrder]) -> set[str]:
+    """Return the units to which *deeds* hand over a part of the unit *code*, or of what it has so."""
+    found: set[str] = set()
+    waiting = [code]
+    while waiting:
+        at = waiting.pop()
+        new = {successor for each in deeds if at in each.units for successor in each.successors} - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _find_share_mistakes(order: DeedOrder, units: Mapping[str, Unit]) -> Iterator[Mistake]:

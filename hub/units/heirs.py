@@ -44,8 +44,9 @@ def find_forebears(units: UnitIndex, code: str, on: date, what: Estate = Estate.
 
 
 def find_sharing_unit(units: UnitIndex, code: str, on: date) -> str | None:
-    """Return the ended unit whose deed shares the dossiers of *code* out by rules on the day *on*: the unit itself, or the
-    first one after it that has continued its work and has ended, too. None if there are no rules.
+    """Return the unit whose deed shares the dossiers of *code* out by rules on the day *on*: the unit itself, or the first
+    one after it that continues its work. It has ended, or it goes on and a part of it is handed over. None if there are
+    no rules.
     """
     seen: set[str] = set()
     code = units.canonical(code)
@@ -53,7 +54,7 @@ def find_sharing_unit(units: UnitIndex, code: str, on: date) -> str | None:
         seen.add(code)
         unit = units.get(code)
         if unit is None or not unit.until or on < unit.until:  # as nearly always
-            return None
+            return code if units.hands_part_over(code, on) else None
         deeds = _choose_main(units.deeds(code), Estate.DOSSIERS)
         if any(deed.shared for deed in deeds):
             return code

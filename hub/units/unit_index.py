@@ -74,6 +74,7 @@ class UnitIndex:
     _by_owner: Sequence[int]  #: the indices of the aliases, sorted by unit
     _successors: Mapping[int, tuple[str, ...]]
     _deeds: Mapping[str, tuple[Deed, ...]]  #: by the code of the unit that ends
+    _parts: Mapping[str, tuple[Deed, ...]]  #: the deeds for a part of a unit that goes on, by its code
     _forebears: Mapping[str, tuple[str, ...]]  #: the units that name a unit as successor, by its code
     day: date  #: the day on which codes mean what they mean here
     _sorts: Mapping[int, tuple[str, str]]  #: index of a unit -> its level and kind, for those that say either
@@ -82,7 +83,7 @@ class UnitIndex:
 
     @classmethod
     def of(cls, units: Iterable[Unit], on: date = date.max, deeds: Collection[Deed] = ()) -> Self:
-        """Pack *units* as they are on the day *on*, in any order, each code once, and the *deeds* of those that end.
+        """Pack *units* as they are on the day *on*, in any order, each code once, and the *deeds* about them.
 
         An alias that passed from unit to unit means its holder on that day.
         """
@@ -106,6 +107,10 @@ class UnitIndex:
         for code, successors in following.items():
             for successor in successors:
                 forebears[successor] = (*forebears.get(successor, ()), code)
+        parts: dict[str, tuple[Deed, ...]] = {}
+        for deed in deeds:
+            if deed.since is not None:
+                parts[deed.unit] = (*parts.get(deed.unit, ()), deed)
         owned = array("I", (owner for _, owner in pairs))
         return cls(
             codes,
@@ -121,6 +126,7 @@ class UnitIndex:
             array("I", sorted(range(len(aliases)), key=owned.__getitem__)),
             {index: unit.successors for index, unit in enumerate(given) if unit.successors},
             complete_deeds(following, deeds),
+            parts,
             forebears,
             on,
             {index: (unit.level, unit.kind) for index, unit in enumerate(given) if unit.level or unit.kind},
@@ -164,9 +170,13 @@ class UnitIndex:
         """Return the deeds by which others continue the work of the unit *code* after its end, one for each successor."""
         return self._deeds.get(code, ())
 
+    def hands_part_over(self, code: str, on: date) -> bool:
+        """Return whether a deed gives others a part of the dossiers of the unit *code*, which goes on, on the day *on*."""
+        return any(deed.since is not None and deed.since <= on for deed in self._parts.get(code, ()))
+
     def list_deeds(self) -> tuple[Deed, ...]:
-        """Return all deeds, by the unit that ends."""
-        return tuple(deed for deeds in self._deeds.values() for deed in deeds)
+        """Return all deeds: by the unit that ends, then those for a part."""
+        return tuple(deed for found in (self._deeds, self._parts) for deeds in found.values() for deed in deeds)
 
     def list_followed(self) -> tuple[str, ...]:
         """Return the units that name a successor, whether they have ended or not."""

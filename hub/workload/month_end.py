@@ -6,7 +6,7 @@ by the journal's writer in steps of milliseconds. A stop ends that process, and 
 the beginning.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -20,8 +20,8 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties, facts
-from hub.journal.sequels import ended_units
-from hub.journal.sequels.ended_units import Ended
+from hub.journal.sequels import handovers
+from hub.journal.sequels.handovers import Handover
 from hub.keeping import document_moves, dossier_moves, mail_moves
 from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book
@@ -41,6 +41,8 @@ log = structlog.get_logger()
 
 #: While a month waits for partners, they are looked for again after this time.
 _PATIENCE = timedelta(minutes=10)
+#: What is moved by deeds.
+_MOVED = (Estate.DOSSIERS, Estate.DOCUMENTS, Estate.MAIL)
 
 
 async def _write_nothing() -> bool:
@@ -50,8 +52,8 @@ async def _write_nothing() -> bool:
 @attrs.define(eq=False)
 class MonthEnd(PeriodicService):
     """Closes the months that are to be closed, in order: once a day, two minutes after the hour of `[reports] close` in
-    Hà Nội, and after a start. Before that, and when the registry says that another unit has ended, it moves the open
-    dossiers, the open documents and the mail accounts of units that have ended to those that continue their work.
+    Hà Nội, and after a start. Before that, and when the registry says that another unit has ended or a deed that a part of
+    one passes, it moves the open dossiers, the open documents and the mail accounts to those that continue the work.
     """
 
     every, at_once = 60.0, False
@@ -68,8 +70,8 @@ class MonthEnd(PeriodicService):
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
-    #: the ended units whose open dossiers, open documents and mail accounts were moved
-    _moved: tuple[tuple[Ended, ...], ...] = attrs.field(default=(), init=False)
+    #: what passes of dossiers, documents and mail, whose stock was moved
+    _moved: Mapping[Estate, Sequence[Handover]] = attrs.field(factory=dict, init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
     _awaited: Sequence[Silence] = attrs.field(default=(), init=False)  #: the partners that are waited for
     _patient_until: datetime | None = attrs.field(default=None, init=False)  #: when to look for them again
@@ -107,33 +109,39 @@ class MonthEnd(PeriodicService):
         return bool(awaited)
 
     async def _move_stock(self, *, again: bool) -> None:
-        """Move the open dossiers and documents and the mail accounts of units that have ended; without *again*, only if
-        other units have.
+        """Move the open dossiers and documents and the mail accounts of units that have ended, and the open dossiers of
+        parts; without *again*, only if others pass.
         """
-        today = find_local_day(self._now())
-        dossiers = await self._journal.read(ended_units.list_ended_units, today, Estate.DOSSIERS)
-        documents = await self._journal.read(ended_units.list_ended_units, today, Estate.DOCUMENTS)
-        mail = await self._journal.read(ended_units.list_ended_units, today, Estate.MAIL)
-        if (dossiers, documents, mail) == self._moved and not again:
+        passing = await self._journal.read(handovers.list_handovers, find_local_day(self._now()), *_MOVED)
+        if passing == self._moved and not again:
             return
-        for each in dossiers:
-            many = await self._move_all(each, dossier_moves.list_open_dossiers, dossier_moves.move_dossiers)
-            if many:
+        for each in passing[Estate.DOSSIERS]:
+            if many := await self._move_dossiers(each):
                 log.info("dossiers-moved", unit=each.unit, successors=" ".join(each.heirs), dossiers=many)
-        for each in documents:
-            many = await self._move_all(each, document_moves.list_documents_to_move, document_moves.move_documents)
-            if many:
+        for each in passing[Estate.DOCUMENTS]:
+            if many := await self._move_documents(each):
                 log.info("documents-moved", unit=each.unit, successors=" ".join(each.heirs), documents=many)
         if accounts := await self._journal.read(mail_moves.list_account_moves, self._now()):
             await self._journal.write(facts.record_facts, accounts)
             log.info("accounts-moved", units=" ".join(each.unit for each in accounts))
-        self._moved = dossiers, documents, mail
+        self._moved = passing
 
-    async def _move_all(self, of: Ended, list_open: ended_units.ListOpen, move: ended_units.Move) -> int:
-        """Move what is open in one unit, some at a time. Return the number of things that moved."""
+    async def _move_dossiers(self, of: Handover) -> int:
+        """Move the dossiers that pass from one unit, some at a time. Return their number."""
+        many, after, more = 0, "", True
+        while more:
+            keys, after = await self._read(dossier_moves.list_dossiers_to_move, of, after)
+            more = bool(after)
+            for first in range(0, len(keys), dossier_moves.SOME):
+                some = keys[first : first + dossier_moves.SOME]
+                many += await self._journal.write(dossier_moves.move_dossiers, of, some, self._now())
+        return many
+
+    async def _move_documents(self, of: Handover) -> int:
+        """Move the open documents of one unit, some at a time. Return their number."""
         many = 0
-        while keys := await self._read(list_open, of.unit):
-            moved = await self._journal.write(move, of, keys, self._now())
+        while keys := await self._read(document_moves.list_documents_to_move, of.unit):
+            moved = await self._journal.write(document_moves.move_documents, of, keys, self._now())
             many += moved
             if not moved:
                 break

@@ -16,7 +16,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Event, Fact
 from hub.journal import events, facts, unit_registry
 from hub.journal.queue import deliveries
-from hub.journal.sequels import ended_units
+from hub.journal.sequels import handovers
 from hub.keeping import dossier_moves
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role
@@ -87,9 +87,10 @@ def put_in(home: Path) -> str:
         tx.execute(message.insert(), {**said, "received_at": NOW, "sha256": "0" * 64, "size": 1, "lane": "L"})
         way = Route("H55.41", "sotttt", "H55.41", DeliveryState.HELD)
         deliveries.make_deliveries(tx, sent, [way], NOW, lane="L")
-        told = {"unit": "H55.41", "at": NOW, "message": sent}
+        today = find_local_day(NOW)
+        told = {"unit": "H55.41", "at": NOW, "message": sent, "day": today}
         some = [("dossiers", "D1", "received", 1), ("dossiers", "D2", "received", 1), ("dossiers", "D2", "finished", 1)]
-        some += [("mail", "2026-11-24", "accounts-issued", 5)]
+        some += [("mail", today.isoformat(), "accounts-issued", 5)]
         made = (
             Fact(service=service, key=key, milestone=milestone, amount=amount, **told)  # type: ignore[arg-type]
             for service, key, milestone, amount in some
@@ -166,7 +167,7 @@ def test_a_deed_that_has_begun_is_undone_and_what_is_open_or_on_its_way_is_given
     *_, deed = lines(typed("units", "merge", "H55.41", "--into", "H55.44", "--on", today, "--yes", "--json"))
     engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
     with transactions.write_transaction(engine) as tx:
-        (ended,) = ended_units.list_ended_units(tx, today, Estate.DOSSIERS)
+        (ended,) = handovers.list_handovers(tx, today, Estate.DOSSIERS)[Estate.DOSSIERS]
         assert dossier_moves.move_dossiers(tx, ended, ["D1"], NOW) == 1
         elsewhere = Route("H55.44", "vpub", "H55.44", DeliveryState.WAITING, "H55.41")
         assert deliveries.hand_over_deliveries(tx, {"H55.41": elsewhere}, (), NOW) == 1
@@ -275,6 +276,28 @@ def test_a_rule_about_nothing_that_is_known_is_refused_before_anything_is_writte
     refused = typed(*SPLIT, "--share", rule.replace("CODES", str(listed)), "--yes")
     assert (refused.exit_code, problem in refused.stderr) == (1, True), refused.stderr
     assert unit(typed, "H55.41")["until"] is None
+
+
+def test_a_field_of_a_unit_that_goes_on_is_planned_handed_over_listed_and_given_back(home: Path, typed: Type) -> None:
+    put_in_fields(home)
+    today = find_local_day(NOW)
+    whole = ("units", "merge", "H55.41", "--part", "--into", "H55.42", "--on", today)
+    assert typed(*whole, "--yes").exit_code == 1  # which dossiers?
+    part = (*whole, "--share", "H55.42:field=DD")
+    (row,) = lines(typed(*part, "--plan", "--json"))
+    assert (row["touched"], row["count"], row["to"]) == ("dossiers", 3, {"H55.42": 3})
+    *_, deed = lines(typed(*part, "--yes", "--json"))
+    assert unit(typed, "H55.41")["until"] is None
+    (listed,) = lines(typed("units", "merge", "--json"))
+    assert (listed["part"], listed["units"], listed["shares"]) == (True, ["H55.41"], ["H55.42:field=DD"])
+    assert typed(*part, "--yes").exit_code == 1  # already handed over
+    dossier_moves.move_all_dossiers(
+        engine := transactions.open_journal(read_config(home / "hub.toml", {}).database_url), NOW
+    )
+    engine.dispose()
+    (undone,) = lines(typed("units", "merge", "--undo", deed["deed"], "--json"))
+    assert (undone["dossiers"], undone["documents"]) == (3, 0)
+    assert lines(typed("units", "merge", "--json")) == []
 
 
 def test_a_value_in_two_rules_and_a_rule_without_dossiers_are_refused(home: Path, typed: Type) -> None:

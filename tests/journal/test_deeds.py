@@ -1,8 +1,9 @@
 """Deeds of succession as they are recorded: a unit that is split, and a deed that is undone. What is open is in one unit's hand."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import attrs
 import pytest
@@ -10,15 +11,15 @@ import sqlalchemy as sa
 
 from hub.delivery.hand_over import HandOver
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DeliveryState, Unit
+from hub.domain.model import DeliveryState, Fact, Unit
 from hub.journal import facts, unit_registry
-from hub.journal.sequels import ended_units
-from hub.journal.sequels.ended_units import Ended
+from hub.journal.sequels import handovers
+from hub.journal.sequels.handovers import Handover
 from hub.keeping import dossier_moves, successions
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.store.tables import message
-from hub.units.deeds import Deed, DeedOrder, Estate, Share, ShareKind
+from hub.store.tables import fact, message
+from hub.units.deeds import PART, WORK, Deed, DeedOrder, Estate, Share, ShareKind, find_order_mistakes
 from hub.workload import closing
 from tests.dossiers import progress, sync, tiendo
 from tests.journal.test_one_dossier import Books, day, finished, province, received
@@ -49,10 +50,22 @@ class Dossiers(Books):
         self.reload()
         return deed
 
+    def part(self, *shares: Share, on: date = SPLIT_ON, units: tuple[str, ...] = (OLD,)) -> str:
+        successors = tuple(dict.fromkeys(share.successor for share in shares))
+        order = DeedOrder(units=units, successors=successors, on=on, estates=PART, shares=shares, part=True)
+        deed = successions.record_deed(self.tx, order, by="an", now=self.now)
+        self.now = max(self.now, day(SPLIT_ON.isoformat(), 0), day(on.isoformat(), 0) if on.day < 20 else self.now)
+        self.reload()
+        return deed
+
+    def facts(self) -> list[Fact]:
+        rows = self.tx.execute(facts.RAW_FACT.where(fact.c.service == "dossiers"))
+        return [facts.read_raw_fact(row) for row in rows]
+
     def move(self) -> None:
-        for ended in ended_units.list_ended_units(self.tx, find_local_day(self.now), Estate.DOSSIERS):
-            keys = dossier_moves.list_open_dossiers(self.tx, ended.unit)
-            dossier_moves.move_dossiers(self.tx, ended, keys, self.now)
+        for of in handovers.list_handovers(self.tx, find_local_day(self.now), Estate.DOSSIERS)[Estate.DOSSIERS]:
+            keys, _ = dossier_moves.list_dossiers_to_move(self.tx, of)
+            dossier_moves.move_dossiers(self.tx, of, keys, self.now)
 
     def undo(self, deed: str) -> None:
         successions.undo_deed(self.tx, deed, by="an", now=self.now)
@@ -145,7 +158,8 @@ class TestASplitByRules:
         ids=["field", "procedure", "keys-first", "field-first", "keys", "nothing-fits"],
     )
     def test_the_first_rule_that_fits_decides_and_the_plan_counts_what_the_move_does(self, land, shares, goes):
-        planned = dossier_moves.count_heirs(land.tx, Ended(OLD, SPLIT_ON, (MAIN, OTHER)), shares)
+        passing = dossier_moves.list_heirs(land.tx, Handover(OLD, SPLIT_ON, (MAIN, OTHER)), shares)
+        planned = Counter(heir for _, heir in passing)
         land.split(*shares)
         land.move()
         assert self.in_hand(land) == goes
@@ -241,6 +255,167 @@ class TestASplitByRules:
         land.split(rule(OTHER, "keys", "HS-7"))
         land.move()
         assert self.in_hand(land) == [0, 4, 1]
+
+
+class TestAPart:
+    """A deed hands the dossiers over that its rules name; the unit goes on with the others."""
+
+    @pytest.fixture
+    def land(self, dossiers):
+        """Of five dossiers in hand, two are of the field of land (DD): one of them, and one other, named within the unit."""
+        for code, field in ((f"{OLD}-270120-0004", "DD"), ("HS-7", "dd")):
+            dossiers.bring("old", sync(received(code) | {"MaLinhVuc": field}, organ=OLD))
+        return dossiers
+
+    @pytest.fixture
+    def parted(self, land):
+        self.deed = land.part(FIELD)
+        land.move()
+        return land
+
+    def in_hand(self, dossiers: Dossiers) -> list[int]:
+        return [dossiers.cells(unit, "2027-02").get("pending", 0) for unit in (OLD, MAIN, OTHER)]
+
+    def test_what_is_open_of_it_passes_and_the_unit_keeps_the_rest(self, parted):
+        assert self.in_hand(parted) == [3, 0, 2]
+        assert parted.cells(OTHER, "2027-02") == {
+            "received": 2, "taken_over": 2, "pending": 2, "pending_overdue": 2
+        }  # fmt: skip
+        parted.move()
+        assert self.in_hand(parted) == [3, 0, 2]
+
+    def test_what_the_unit_receives_of_it_from_then_on_counts_with_the_successor(self, parted):
+        parted.now = day("2027-02-03")
+        for number, field in ((5, "DD"), (6, "HT")):
+            told = received(f"{OLD}-270203-000{number}", "2027-02-03") | {"MaLinhVuc": field}
+            parted.bring("old", sync(told, organ=OLD))
+        assert self.in_hand(parted) == [4, 0, 3]
+        assert parted.cells(OTHER, "2027-02")["received_online"] == 1
+
+    def test_what_has_a_code_within_the_unit_passes_by_a_move_whatever_the_successor_calls_its_own(self, parted):
+        parted.now = day("2027-02-03")
+        for partner, unit in (("other", OTHER), ("old", OLD)):
+            parted.bring(partner, sync(received("HS-8", "2027-02-03") | {"MaLinhVuc": "DD"}, organ=unit))
+        parted.move()
+        assert self.in_hand(parted) == [3, 0, 4]
+        parted.told_as(OLD, "HS-8", "HS-7", on="2027-02-04")
+        assert parted.cells(OTHER, "2027-02")["settled"] == 2
+        parted.told_as(OTHER, "HS-8", on="2027-02-05")
+        assert (self.in_hand(parted), parted.cells(OTHER, "2027-02")["settled"]) == ([3, 0, 1], 3)
+
+    def test_before_its_day_nothing_passes(self, land):
+        land.part(FIELD, on=date(2027, 2, 20))
+        land.bring("old", sync(received(f"{OLD}-270201-0005", "2027-02-01") | {"MaLinhVuc": "DD"}, organ=OLD))
+        land.move()
+        assert self.in_hand(land) == [6, 0, 0]
+
+    def test_what_the_unit_goes_on_telling_of_such_a_dossier_counts_with_the_successor(self, parted):
+        parted.told_as(OLD, f"{OLD}-270120-0004", "HS-7", f"{OLD}-270120-0001")
+        assert self.in_hand(parted) == [2, 0, 0]
+        assert parted.cells(OTHER, "2027-02")["settled"] == 2
+        assert parted.cells(OLD, "2027-02")["settled"] == 1
+
+    @pytest.mark.parametrize("moved", [True, False], ids=["after-the-move", "before-the-move"])
+    def test_what_the_successor_tells_of_it_counts_and_of_what_stays_nothing(self, land, moved):
+        land.part(FIELD)
+        if moved:
+            land.move()
+        land.told_as(OTHER, f"{OLD}-270120-0004", f"{OLD}-270120-0001")
+        land.move()
+        assert land.cells(OTHER, "2027-02")["settled"] == 1
+        assert self.in_hand(land) == [3, 0, 1]
+        assert "settled" not in land.cells(OLD, "2027-02")
+
+    def test_a_part_of_several_units_passes_to_one(self, land):
+        land.bring("main", sync(received(f"{MAIN}-270120-0001") | {"MaLinhVuc": "DD"}, organ=MAIN))
+        land.part(FIELD, units=(OLD, MAIN))
+        land.move()
+        assert self.in_hand(land) == [3, 0, 3]
+
+    def test_two_parts_of_a_unit_each_pass_on_their_day(self, parted):
+        parted.part(rule(MAIN, "keys", f"{OLD}-270120-0002"), on=date(2027, 2, 9))
+        parted.move()
+        assert self.in_hand(parted) == [2, 1, 2]
+        days = {fact.day for fact in parted.facts() if fact.milestone == "handed-over"}
+        assert days == {SPLIT_ON, date(2027, 2, 9)}
+
+    def test_what_a_unit_received_after_that_day_passes_on_the_day_of_its_receipt(self, land):
+        land.bring("old", sync(received(f"{OLD}-270120-0005", "2027-02-03") | {"MaLinhVuc": "DD"}, organ=OLD))
+        land.part(FIELD)
+        land.move()
+        passed = {fact.key: fact.day for fact in land.facts() if fact.milestone == "handed-over"}
+        assert passed[f"{OLD}-270120-0005"] == date(2027, 2, 3)
+
+    def test_undoing_it_gives_back_what_is_open_of_it_and_nothing_else(self, parted):
+        other = parted.part(rule(MAIN, "keys", f"{OLD}-270120-0002"), on=date(2027, 2, 9))
+        parted.move()
+        parted.told_as(OTHER, "HS-7", on="2027-02-10")
+        parted.undo(self.deed)
+        assert self.in_hand(parted) == [3, 1, 0]
+        parted.bring("old", sync(received(f"{OLD}-270211-0009", "2027-02-11") | {"MaLinhVuc": "DD"}, organ=OLD))
+        assert self.in_hand(parted) == [4, 1, 0]
+        parted.undo(other)
+        assert self.in_hand(parted) == [5, 0, 0]
+        assert successions.list_recorded_deeds(parted.tx) == []
+
+    def test_a_successor_that_has_ended_gives_way_to_its_own(self, parted):
+        order = DeedOrder(units=(OTHER,), successors=(MAIN,), on=date(2027, 2, 5))
+        successions.record_deed(parted.tx, order, by="an", now=parted.now)
+        parted.now = day("2027-02-05", 0)
+        parted.reload()
+        parted.bring("old", sync(received(f"{OLD}-270205-0009", "2027-02-05") | {"MaLinhVuc": "DD"}, organ=OLD))
+        parted.move()
+        assert self.in_hand(parted) == [3, 3, 0]
+
+    def test_when_the_unit_ends_later_its_rest_passes_and_what_it_has_given_stays(self, parted):
+        order = DeedOrder(units=(OLD,), successors=(MAIN,), on=date(2027, 2, 5))
+        successions.record_deed(parted.tx, order, by="an", now=parted.now)
+        parted.now = day("2027-02-05", 0)
+        parted.reload()
+        parted.move()
+        assert self.in_hand(parted) == [0, 3, 2]
+        parted.told_as(OLD, f"{OLD}-270120-0004", f"{OLD}-270120-0001", on="2027-02-06")
+        assert self.in_hand(parted) == [0, 2, 1]
+
+    def test_the_plan_counts_what_the_move_does(self, land):
+        order = DeedOrder(units=(OLD,), successors=(OTHER,), on=SPLIT_ON, estates=PART, shares=(FIELD,), part=True)
+        (touched,) = successions.list_touched_things(land.tx, order, SPLIT_ON)
+        assert (touched.sort, touched.count, dict(touched.to)) == ("dossiers", 2, {OTHER: 2})
+        assert touched.names == (f"{OLD}-270120-0004", "HS-7")
+
+
+class TestAnOrderForAPart:
+    """What the registry, and the deeds before it, do not allow."""
+
+    UNITS: ClassVar = {unit.code: unit for unit in COMMUNES}
+
+    def wrong(self, *before: DeedOrder, **changes: Any) -> list[str]:
+        order = DeedOrder(units=(OLD,), successors=(OTHER,), on=SPLIT_ON, estates=PART, shares=(FIELD,), part=True)
+        return [each.path for each in find_order_mistakes(attrs.evolve(order, **changes), self.UNITS, before)]
+
+    def test_it_is_allowed_with_a_rule_for_each_successor(self):
+        assert self.wrong() == []
+        assert self.wrong(successors=(OTHER, MAIN)) == [MAIN]
+        assert self.wrong(shares=()) == [OTHER]
+
+    def test_it_hands_over_dossiers_alone(self):
+        assert "--what" in self.wrong(estates=WORK)
+
+    def test_its_units_go_on(self):
+        ended = attrs.evolve(self.UNITS[OLD], until=date(2027, 1, 1))
+        order = DeedOrder(units=(OLD,), successors=(OTHER,), on=SPLIT_ON, estates=PART, shares=(FIELD,), part=True)
+        assert [each.path for each in find_order_mistakes(order, self.UNITS | {OLD: ended})] == [OLD]
+
+    def test_what_a_deed_before_has_handed_over_is_not_handed_over_again_nor_back(self):
+        before = DeedOrder(units=(OLD,), successors=(OTHER,), on=SPLIT_ON, estates=PART, shares=(FIELD,), part=True)
+        assert self.wrong(before, shares=(rule(OTHER, "field", "DD"),)) == [OLD]
+        assert self.wrong(before, shares=(rule(OTHER, "field", "HT"),)) == []
+        back = {"units": (OTHER,), "successors": (OLD,)}
+        assert self.wrong(before, shares=(rule(OLD, "field", "HT"),), **back) == [OTHER]
+        further = attrs.evolve(before, units=(OTHER,), successors=(MAIN,), shares=(rule(MAIN, "field", "DD"),))
+        assert self.wrong(before, further, units=(MAIN,), successors=(OLD,), shares=(rule(OLD, "field", "X"),)) == [
+            MAIN
+        ]
 
 
 @pytest.fixture

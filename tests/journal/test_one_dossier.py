@@ -16,7 +16,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
 from hub.journal import events, facts, messages, unit_registry
-from hub.journal.sequels import ended_units
+from hub.journal.sequels import handovers
 from hub.journal.sequels.open_work import following, listing
 from hub.journal.sequels.open_work.listing import make_filter
 from hub.keeping import dossier_moves
@@ -234,10 +234,9 @@ class TestAMerger:
         return books
 
     def move(self, books: Books) -> None:
-        for ended in ended_units.list_ended_units(books.tx, find_local_day(books.now), Estate.DOSSIERS):
-            dossier_moves.move_dossiers(
-                books.tx, ended, dossier_moves.list_open_dossiers(books.tx, ended.unit), books.now
-            )
+        for of in handovers.list_handovers(books.tx, find_local_day(books.now), Estate.DOSSIERS)[Estate.DOSSIERS]:
+            keys, _ = dossier_moves.list_dossiers_to_move(books.tx, of)
+            dossier_moves.move_dossiers(books.tx, of, keys, books.now)
 
     @pytest.mark.parametrize(
         ("told", "moved"),

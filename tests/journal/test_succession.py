@@ -17,7 +17,7 @@ from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.sequels import ended_units
+from hub.journal.sequels import handovers
 from hub.journal.sequels.open_work import following, listing
 from hub.keeping import document_moves
 from hub.report.counting import counting
@@ -428,7 +428,7 @@ def numbers(merged: MergedProvince, *columns: str) -> dict[str, tuple[int, ...]]
 def move(merged: MergedProvince, on: date) -> int:
     at = datetime(on.year, on.month, on.day, 1, tzinfo=UTC)
     many = 0
-    for ended in ended_units.list_ended_units(merged.tx, on, Estate.DOCUMENTS):
+    for ended in handovers.list_handovers(merged.tx, on, Estate.DOCUMENTS)[Estate.DOCUMENTS]:
         keys = document_moves.list_documents_to_move(merged.tx, ended.unit)
         many += document_moves.move_documents(merged.tx, ended, keys, at)
     return many

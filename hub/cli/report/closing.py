@@ -229,21 +229,17 @@ def _close(
 ) -> None:
     from hub.domain.ids import make_id
     from hub.journal import facts
-    from hub.journal.sequels import ended_units
     from hub.keeping import document_moves, dossier_moves, mail_moves
     from hub.store import transactions
-    from hub.units.deeds import Estate
     from hub.workload import closing
 
     by, now = getpass.getuser(), datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
-        dossiers = dossier_moves.list_open_dossiers, dossier_moves.move_dossiers
-        ended_units.move_stock(engine, now, Estate.DOSSIERS, *dossiers)
+        dossier_moves.move_all_dossiers(engine, now)
         now = datetime.now(UTC)  # what is recorded at the time of the closing is late
-        documents = document_moves.list_documents_to_move, document_moves.move_documents
-        ended_units.move_stock(engine, now, Estate.DOCUMENTS, *documents)
+        document_moves.move_all_documents(engine, now)
         with transactions.write_transaction(engine) as tx:
             facts.record_facts(tx, mail_moves.list_account_moves(tx, now))
         _write_link_days(engine, config, month)

@@ -24,7 +24,7 @@ from hub.cli.screen import (
     t,
 )
 from hub.language.phrases import phrase
-from hub.units.deeds import WORK, Estate
+from hub.units.deeds import PART, WORK, Estate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,8 @@ _ESTATES = {"documents-in-hand": Estate.DOCUMENTS, "users": Estate.OFFICIALS, "t
     "merge",
     t(
         "Record that the units OLD end on a day and that others continue their work: a merger, or with several "
-        "--into a split, of which the first is the main successor and --share says which dossiers go to which.\n\n--plan shows what is touched, and what goes to "
+        "--into a split, of which the first is the main successor and --share says which dossiers go to which. With --part "
+        "the units go on, and only the dossiers pass that --share names, from that day on.\n\n--plan shows what is touched, and what goes to "
         "whom, and writes nothing: documents on their way and in hand, dossiers in hand, mail accounts, partners, accounts and officials. Successors are "
         "imported before. Rights of systems and people are handed over only with --what partners and --what officials. "
         "Without OLD, the recorded deeds are listed. --undo undoes one, and gives back what is open of the work."
@@ -64,6 +65,7 @@ _ESTATES = {"documents-in-hand": Estate.DOCUMENTS, "users": Estate.OFFICIALS, "t
     "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --reference '1683/NQ-UBTVQH15'",
     "lienthong units merge H55.44 --into H55.45 --on 2026-07-01 --what documents --what partners",
     "lienthong units merge H55.41 --into H55.43 --into H55.45 --on 2026-07-01 --share H55.45:field=TP-HT",
+    "lienthong units merge H55.41 H55.42 --part --into H55.47 --on 2026-07-01 --share H55.47:field=TP-HT",
     "lienthong units merge --undo 019f2c1a-7c1e-7000-8000-3f1f0e1d2c3b",
 )
 @click.argument("old", nargs=-1)
@@ -72,8 +74,9 @@ _ESTATES = {"documents-in-hand": Estate.DOCUMENTS, "users": Estate.OFFICIALS, "t
     "--on",
     "day",
     type=click.DateTime(["%Y-%m-%d", "%d/%m/%Y"]),
-    help=t("The first day on which the units OLD no longer are."),
+    help=t("The first day on which the units OLD no longer are, or no longer have the part."),
 )
+@click.option("--part", is_flag=True, help=t("The units OLD go on; NEW continue the dossiers that --share names."))
 @click.option("--plan", is_flag=True, help=t("Only show what is touched."))
 @click.option(
     "--what",
@@ -87,7 +90,8 @@ _ESTATES = {"documents-in-hand": Estate.DOCUMENTS, "users": Estate.OFFICIALS, "t
     metavar="NEW:KIND=VALUE",
     help=t(
         "Dossiers that go to NEW: those with this field, procedure or competent unit, or with a code in a file (keys=FILE, "
-        "one a line). Repeatable: the first rule that fits decides, and what none fits goes to the main successor."
+        "one a line). Repeatable: the first rule that fits decides, and what none fits goes to the main successor, or with "
+        "--part stays."
     ),
 )
 @click.option("--reference", default="", metavar="TEXT", help=t("The number of the decision."))
@@ -99,6 +103,7 @@ def merge_units(
     old: tuple[str, ...],
     new: tuple[str, ...],
     day: datetime | None,
+    part: bool,
     plan: bool,
     what: tuple[str, ...],
     reference: str,
@@ -109,7 +114,7 @@ def merge_units(
     from hub.cli.journal import open_journal, read_journal_config
     from hub.units.deeds import DeedOrder
 
-    if (undo is not None or not old) and (old or new or day or plan or what or reference or share):
+    if (undo is not None or not old) and (old or new or day or part or plan or what or reference or share):
         raise CommandStop(t("--undo stands alone; a new deed needs OLD, --into and --on"), USAGE)
     if old and not (new and day):
         raise CommandStop(t("--into and --on are needed"), USAGE)
@@ -120,7 +125,7 @@ def merge_units(
         elif day is None:
             _list(screen, engine)
         else:
-            estates = frozenset(map(Estate, what)) or WORK
+            estates = frozenset(map(Estate, what)) or (PART if part else WORK)
             order = DeedOrder(
                 units=old,
                 successors=new,
@@ -128,6 +133,7 @@ def merge_units(
                 estates=estates,
                 reference=reference.strip(),
                 shares=tuple(map(_read_share, share)),
+                part=part,
             )
             _order(screen, config, engine, order, plan=plan, yes=yes)
 
@@ -173,6 +179,7 @@ def _list_known(tx: "sa.Connection", config: "Config") -> "dict[ShareKind, set[s
 def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOrder", *, plan: bool, yes: bool) -> None:
     """Show what *order* touches and, unless it is only planned, record it once the person agrees."""
     from hub.cli.person import name_person
+    from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
     from hub.journal.sequels import dossier_shares
     from hub.keeping import successions
@@ -181,16 +188,19 @@ def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOr
 
     with transactions.read_transaction(engine) as tx:
         units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, order.on, outside=True)}
-        mistakes = [*find_order_mistakes(order, units)] or [
+        recorded = [each.order for each in successions.list_recorded_deeds(tx)]
+        mistakes = [*find_order_mistakes(order, units, recorded)] or [
             *dossier_shares.find_unknown_values(tx, order.units, order.shares, _list_known(tx, config))
         ]
         if mistakes:
             screen.mistakes(mistakes)
             exit_command(FAILED)
-        touched = [*successions.list_touched_things(tx, order), *_list_people(tx, config, units, order)]
+        touched = successions.list_touched_things(tx, order, find_local_day(datetime.now(UTC)))
+        if not order.part:
+            touched += _list_people(tx, config, units, order)
     touched.sort(key=lambda each: (order.units.index(each.unit), list(_SORTS).index(each.sort)))
     _show(screen, order, touched)
-    for code in _find_unreceived(config, units, order):
+    for code in () if order.part else _find_unreceived(config, units, order):
         screen.note(t("No system receives for {code} on that day.", code=code))
     if plan:
         screen.note(t("Nothing was written."))
@@ -299,6 +309,7 @@ def _list(screen: Screen, engine: "sa.Engine") -> None:
         "units": t("units"),
         "successors": t("successors"),
         "estates": t("handed over"),
+        "part": t("a part"),
         "shares": t("rules"),
         "reference": t("decision"),
         "recorded_by": t("recorded by"),
@@ -310,6 +321,7 @@ def _describe(deed: "RecordedDeed") -> dict[str, object]:
     return {
         "deed": deed.id,
         "on": None if deed.order.on == date.max else deed.order.on,
+        "part": deed.order.part,
         "units": list(deed.order.units),
         "successors": list(deed.order.successors),
         "estates": sorted(deed.order.estates),
@@ -354,7 +366,7 @@ def _undo(screen: Screen, config: "Config", engine: "sa.Engine", identity: str) 
             "deliveries": deliveries,
         },
         t(
-            "Undone: {units} go on. Given back: dossiers {dossiers}, documents {documents}, mail accounts {accounts}, on "
+            "Undone: {units} go on as before. Given back: dossiers {dossiers}, documents {documents}, mail accounts {accounts}, on "
             "their way {deliveries}. A running hub uses it after `lienthong reload`.",
             units=", ".join(undone.order.units),
             dossiers=say_count(undone.dossiers),

@@ -21,7 +21,8 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Event, Fact
-from hub.journal.sequels import dossier_shares, ended_units
+from hub.journal.sequels import dossier_shares, handovers
+from hub.journal.sequels.handovers import Handover
 from hub.report.counting.corrections import find_beginning, find_due_day, make_due_correction
 from hub.services.dossiers.identity import (
     BEGINS,
@@ -42,7 +43,6 @@ from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import dossier as table
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
-from hub.units.deeds import Estate
 
 _READ = HotStatement(
     sa.select(table).where(table.c.dossier.in_(sa.bindparam("names", expanding=True))), lists=("names",)
@@ -84,7 +84,8 @@ class KnownOwners:
     owners: Mapping[str, "_Owner"]
     new: Sequence["_Owner"]  #: owners to insert
     claims: Mapping[tuple[str, str], list[Fact]]  #: by unit and code
-    shared: Mapping[tuple[str, str], str]  #: the successors that have what is shared out, by the ended unit and code
+    #: the units that have what is shared out, with its key there, by the ended or divided unit and code
+    shared: Mapping[tuple[str, str], tuple[str, str]]
 
 
 def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | None:
@@ -113,44 +114,70 @@ def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | N
     return KnownOwners(owners, new, read_claims(tx, pairs), shared)
 
 
-def _share_out(tx: Transaction, told: Sequence[Fact]) -> dict[tuple[str, str], str]:
-    """Return the successor that has each of the dossiers of ended units that *told* is about, by unit and code: the one to
-    which it has passed, else the one to which it is to pass.
+def _share_out(tx: Transaction, told: Sequence[Fact]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return the unit that has each of the dossiers of ended and divided units that *told* is about, with its key there, by
+    unit and code: the one to which it has passed, else the one to which it is to pass.
     """
     said: dict[str, dict[str, dict[str, str]]] = {}
     for each in told:
         said.setdefault(each.unit, {}).setdefault(each.key, {}).update(each.attributes)
     found = {}
     for unit, codes in said.items():
-        of = ended_units.read_ended_unit(tx, unit, find_local_day(told[0].at), Estate.DOSSIERS)
+        passing = handovers.read_dossier_handovers(tx, unit, find_local_day(told[0].at))
+        having = {heir for of in passing for heir in of.heirs}
         owners = _read_owners(tx, {name for code in codes for name in (code, f"{unit} {code}")})
         passed = _read_passed(tx, unit, codes)
         left, called = {}, {}
         for code, attributes in codes.items():
             owner = owners.get(f"{unit} {code}") or owners.get(code)
-            if owner is not None and (owner.unit in of.heirs or (owner.unit != unit and owner.origin == unit)):
-                found[unit, code] = owner.unit
+            if owner is not None and (owner.unit in having or (owner.unit != unit and owner.origin == unit)):
+                found[unit, code] = owner.unit, code
             elif owner is None and code in passed:
                 found[unit, code] = passed[code]
             else:
                 key = owner.key if owner is not None and owner.key else code
                 left[key], called[key] = attributes, code
-        claims = read_claims(tx, {(heir, key) for heir in of.heirs for key in left})
-        shares = dossier_shares.read_shares(tx, unit, [split_key(key)[0] for key in left])
-        heirs = dossier_shares.choose_heirs(tx, of, left, claims, shares)
-        found |= {(unit, called[key]): heir for key, heir in heirs.items()}
+        for key, heir in _choose_heirs(tx, unit, passing, left).items():
+            found[unit, called[key]] = heir, called[key]
     return found
 
 
-def _read_passed(tx: Transaction, unit: str, codes: Collection[str]) -> dict[str, str]:
-    """Return the units to which those of the dossiers *codes* passed that *unit* has given to others."""
+def _choose_heirs(
+    tx: Transaction, unit: str, passing: Sequence[Handover], told: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """Return the unit to which each of the dossiers *told* of is to pass, by key: of parts the first that has it, else the
+    unit keeps it. So it does with what has a code within the unit, until that passes by a move, which names it.
+    """
+    found = dict.fromkeys(told, unit)
+    for of in passing:
+        left = {key: said for key, said in told.items() if found[key] == unit}
+        if of.is_part:
+            left = {key: said for key, said in left.items() if read_agency(split_key(key)[0]) is not None}
+        claims = {} if of.is_part else read_claims(tx, {(heir, key) for heir in of.heirs for key in left})
+        shares = dossier_shares.read_shares(tx, of, [split_key(key)[0] for key in left])
+        found |= dossier_shares.choose_heirs(tx, of, left, claims, shares)
+    return found
+
+
+def _read_passed(tx: Transaction, unit: str, codes: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return the units to which those of the dossiers *codes* passed that *unit* has given to others, with the key there."""
     histories = _read_histories(tx, NAME, {(unit, code) for code in codes})
-    gone = (each for history in histories.values() for each in history if each.milestone in (HANDED_OVER, PASSED_ON))
-    return {each.key: each.counterpart for each in gone}
+    gone = [each for history in histories.values() for each in history if each.milestone in (HANDED_OVER, PASSED_ON)]
+    others = {(each.counterpart, f"{each.key}@{unit}") for each in gone}  # where the unit has another of the same code
+    renamed = _read_histories(tx, NAME, others)
+    return {
+        each.key: pair
+        if (pair := (each.counterpart, f"{each.key}@{unit}")) in renamed
+        else (each.counterpart, each.key)
+        for each in gone
+    }
 
 
-def _settle(told: Fact, shared: Mapping[tuple[str, str], str]) -> Fact:
-    return told if told.service != SHARED else attrs.evolve(told, service=NAME, unit=shared[told.unit, told.key])
+def _settle(told: Fact, shared: Mapping[tuple[str, str], tuple[str, str]]) -> Fact:
+    if told.service != SHARED:
+        return told
+    unit, key = shared[told.unit, told.key]
+    return attrs.evolve(told, service=NAME, unit=unit, key=key)
 
 
 def resolve_owners(
@@ -368,8 +395,9 @@ def _pass_on(move: "Move", own: Mapping[str, Fact], others: Mapping[str, Fact]) 
     registered = own.get(REGISTERED)
     if registered is None or PASSED_ON in own:
         return []
+    on = max(move.day, registered.day or move.day)
     passed = attrs.evolve(
-        registered, milestone=PASSED_ON, at=move.at, day=move.day, counterpart=move.successor, outside=False
+        registered, milestone=PASSED_ON, at=move.at, day=on, counterpart=move.successor, outside=False
     )
     if REGISTERED in others or not BEGINS.isdisjoint(others):
         return [passed]
@@ -407,7 +435,8 @@ def make_move_facts(tx: Transaction, move: Move) -> list[Fact] | None:
     begun = find_beginning(own.values())
     if begun is None:
         return _pass_on(move, own, others)
-    moved = attrs.evolve(begun, at=move.at, day=move.day, due=find_due_day([*own.values()]), outside=False)
+    on = max(move.day, begun.day or move.day)  # what a unit receives after the day of a deed has passed no earlier
+    moved = attrs.evolve(begun, at=move.at, day=on, due=find_due_day([*own.values()]), outside=False)
     handed = attrs.evolve(moved, milestone=HANDED_OVER, counterpart=move.successor, amount=-begun.amount)
     if not BEGINS.isdisjoint(others):
         earlier = make_due_correction([*others.values()], moved, move.at)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import sqlalchemy as sa
 
 from hub.domain.errors import Mistake
-from hub.journal.sequels.ended_units import Ended
+from hub.journal.sequels.handovers import Handover
 from hub.language.phrases import phrase
 from hub.report.counting.division import write_value
 from hub.services.dossiers.identity import BEGINS, REGISTERED, split_key
@@ -24,18 +24,18 @@ OPENS = BEGINS | {REGISTERED}
 _EXPECTED = {
     ShareKind.FIELD: phrase("a field of the province's lists, or of a dossier of the unit"),
     ShareKind.PROCEDURE: phrase("a procedure of the province's lists, or of a dossier of the unit"),
-    ShareKind.KEYS: phrase("codes of dossiers of the units that end"),
+    ShareKind.KEYS: phrase("codes of dossiers of these units"),
 }
 #: Codes per query.
 _ASKED = 400
 
 
-def read_shares(tx: Transaction, unit: str, codes: Collection[str]) -> tuple[Share, ...]:
-    """Return the rules of the deed by which *unit* ends, in the order in which they are tried; of its lists of codes only
-    *codes*.
+def read_shares(tx: Transaction, of: Handover, codes: Collection[str]) -> tuple[Share, ...]:
+    """Return the rules of the deed for a part, or of the one by which a unit ends, in the order in which they are tried; of
+    its lists of codes only *codes*.
     """
-    deed = sa.select(succession.c.deed).where(succession.c.unit == unit).limit(1).scalar_subquery()
-    rules = sa.select(table).where(table.c.deed == deed)
+    deed = sa.select(succession.c.deed).where(succession.c.unit == of.unit).limit(1).scalar_subquery()
+    rules = sa.select(table).where(table.c.deed == (of.deed or deed))
     rows = list(tx.execute(rules.where(table.c.kind != ShareKind.KEYS)))
     asked = sorted(codes)
     for first in range(0, len(asked), _ASKED):
@@ -56,20 +56,20 @@ def collect_shares(rows: Collection[sa.Row[tuple[str, str, str, int, str]]]) -> 
 
 def choose_heirs(
     tx: Transaction,
-    of: Ended,
+    of: Handover,
     told: Mapping[str, Mapping[str, str]],
     claimed: Collection[tuple[str, str]],
     shares: Sequence[Share],
 ) -> dict[str, str]:
-    """Return the heir of each dossier of a unit, by key.
+    """Return the heir of each dossier of a unit, by key; of a part the unit itself, where no rule is about the dossier.
 
     *told*: by the keys of the dossiers, what is told of them now; what is recorded of one decides before it. *claimed*:
-    heirs that have reported dossiers, each with the key.
+    heirs that have reported dossiers, each with the key. Nobody claims what a unit has that goes on.
     """
     known = _read_attributes(tx, of.unit, told) if shares else {}
     found = {}
     for key, said in told.items():
-        heir = next((heir for heir in of.heirs if (heir, key) in claimed), None)
+        heir = None if of.is_part else next((heir for heir in of.heirs if (heir, key) in claimed), None)
         if heir is None:
             stated = {name: write_value(text) for name, text in (dict(said) | known.get(key, {})).items()}
             chosen = choose_successor(shares, split_key(key)[0], stated) or of.heirs[0]
