@@ -1,8 +1,8 @@
 """Keeps the catalogues of the hub's words: `./dev words` takes new texts in, drops old ones, and says what has no translation; it also
 writes the pages of words, docs/reference/words.md in both languages.
 
-Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, and click for its own
-words.  English is the id itself, so its catalogue is filled here.
+Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, the tables of terms and
+of fields, and click for its own words.  English is the id itself, so its catalogue is filled here.
 """
 
 import sys
@@ -17,9 +17,10 @@ from babel.messages.extract import extract, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from hub.language.catalogues import DOMAIN, FOLDER, translate
+from hub.language.fields import read_field_names
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, verbatim
-from hub.language.terms import TERMS
+from hub.language.terms import read_terms
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYWORDS = {"phrase": None, "phrases": (1, 2), "t": None}
@@ -28,7 +29,7 @@ KEYWORDS = {"phrase": None, "phrases": (1, 2), "t": None}
 def extracted() -> Catalog:
     """Return every text of the hub and of click, without translations."""
     found = Catalog(domain=DOMAIN, project="Liên Thông", charset="utf-8")
-    for text in (*_of_sources(), *_of_pages(), *_of_click()):
+    for text in (*_of_sources(), *_of_pages(), *_of_tables(), *_of_click()):
         found.add(text)
     return found
 
@@ -48,6 +49,12 @@ def _of_pages() -> Iterator[str | tuple[str, ...]]:
         ROOT / "hub", [("**.jinja", "jinja2")], keywords={"_": None, "ngettext": (1, 2)}
     ):
         yield text
+
+
+def _of_tables() -> Iterator[str]:
+    for term in read_terms().values():
+        yield from (term.name.id, term.meaning.id)
+    yield from (name.id for name in read_field_names().values())
 
 
 def _of_click() -> Iterator[str | tuple[str, ...]]:
@@ -164,7 +171,7 @@ _HEADS = {
         (
             "# Words of the trade\n\n[Tiếng Việt](../vi/reference/words.md)\n\n"
             "The words that the hub keeps, in the journal, in JSON and in logs, with the names under which people read them.\n"
-            "This page is made from `hub/language/terms.py` (`./dev words`).\n"
+            "This page is made from `hub/language/terms.json` (`./dev words`).\n"
         ),
         "| word | name | meaning |",
     ),
@@ -172,7 +179,7 @@ _HEADS = {
         (
             "# Từ nghiệp vụ\n\n[English](../../reference/words.md)\n\n"
             "Những từ mà trục giữ trong nhật ký, trong JSON và trong nhật ký chạy, cùng tên gọi mà người đọc thấy.\n"
-            "Trang này được lập từ `hub/language/terms.py` (`./dev words`).\n"
+            "Trang này được lập từ `hub/language/terms.json` (`./dev words`).\n"
         ),
         "| từ | tên | nghĩa |",
     ),
@@ -185,7 +192,7 @@ def page_of_words(language: Language) -> str:
     lines = [head]
     for scope, named in SCOPES.items():
         lines += [f"## {named[language is Language.EN]}\n", titles, "|---|---|---|"]
-        for key, term in TERMS.items():
+        for key, term in read_terms().items():
             if key.startswith(f"{scope}/"):
                 name, meaning = translate(term.name, language), translate(term.meaning, language)
                 lines.append(f"| `{key.partition('/')[2] or '–'}` | {name} | {meaning} |")
