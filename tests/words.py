@@ -1,8 +1,8 @@
 """Keeps the catalogues of the hub's words: `./dev words` takes new texts in, drops old ones, and says what has no translation; it also
 writes the pages of words, docs/reference/words.md in both languages.
 
-Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, the tables of terms and
-of fields, and click for its own words.  English is the id itself, so its catalogue is filled here.
+Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, the tables
+`hub/language/*.json`, and click for its own words.  English is the id itself, so its catalogue is filled here.
 """
 
 import sys
@@ -17,9 +17,9 @@ from babel.messages.extract import extract, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from hub.language.catalogues import DOMAIN, FOLDER, translate
-from hub.language.fields import read_field_names
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, verbatim
+from hub.language.tables import read_table
 from hub.language.terms import read_terms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,9 +52,16 @@ def _of_pages() -> Iterator[str | tuple[str, ...]]:
 
 
 def _of_tables() -> Iterator[str]:
-    for term in read_terms().values():
-        yield from (term.name.id, term.meaning.id)
-    yield from (name.id for name in read_field_names().values())
+    for file in sorted((ROOT / "hub/language").glob("*.json")):
+        yield from _texts(read_table(file.stem))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _of_click() -> Iterator[str | tuple[str, ...]]:

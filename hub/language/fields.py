@@ -3,15 +3,14 @@
 Does not know other values, nor how a reader sees them.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hub.language.catalogues import open_catalogue
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
+from hub.language.tables import read_table
 from hub.language.terms import Term, find_term, read_terms
 
 #: The scope of the words (`hub.language.terms`) that a field contains.
@@ -38,8 +37,7 @@ _OF_SERVICE = {"kind", "milestone", "outcome"}  #: fields whose words are first 
 @cache
 def read_field_names() -> Mapping[str, Phrase]:
     """Return what each field is called. Raises OSError if the table cannot be opened, which is read once."""
-    names = json.loads(Path(__file__).with_name("fields.json").read_text("utf-8"))
-    return {field: Phrase(name) for field, name in names.items()}
+    return {field: Phrase(name) for field, name in read_table("fields").items()}
 
 
 def open_words() -> None:

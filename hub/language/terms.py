@@ -26,16 +26,15 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
 The reason that a delivery has is a text of the journal which begins with such a word (`describe_reason`).
 """
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
 import attrs
 
 from hub.language.phrases import Phrase, phrase
 from hub.language.system_errors import KNOWN_ERRORS
+from hub.language.tables import read_table
 
 
 @attrs.frozen
@@ -49,7 +48,7 @@ class Term:
 @cache
 def read_terms() -> Mapping[str, Term]:
     """Return every term by its key. Raises OSError if the table cannot be opened, which is read once."""
-    scopes = json.loads(Path(__file__).with_name("terms.json").read_text("utf-8"))
+    scopes = read_table("terms")
     terms = {
         f"{scope}/{word}": Term(Phrase(name), Phrase(meaning))
         for scope, words in scopes.items()

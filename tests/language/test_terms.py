@@ -188,7 +188,7 @@ def test_a_term_is_of_a_word_that_there_is():
     assert set(read_terms()) == {f"{scope}/{word}" for scope, word in WORDS}
 
 
-@pytest.mark.parametrize("table", ["terms.json", "fields.json"])
+@pytest.mark.parametrize("table", ["terms.json", "fields.json", "errors.json", "problems.json"])
 def test_no_word_stands_twice_in_a_table(table):
     """JSON would take the second for both."""
 
