@@ -1,5 +1,5 @@
 """Keeps the catalogues of the hub's words: `./dev words` takes new texts in, drops old ones, and says what has no translation; it also
-writes the pages of words, docs/reference/words.md in both languages.
+writes the pages of words, docs/reference/words.md in both languages, and the alert rules that say words of the hub.
 
 Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, the tables
 `hub/language/*.json`, and click for its own words.  English is the id itself, so its catalogue is filled here.
@@ -217,8 +217,9 @@ def _strings(message: Message) -> tuple[str | None, ...]:
 
 
 def main() -> int:
-    """Write the catalogues anew, compile them, and write the pages of words.  1 where a text has no translation."""
+    """Write the catalogues anew, compile them, and write what says the words.  1 where a text has no translation."""
     from hatch_build import compile_catalogues  # it needs hatchling, and reading a catalogue does not
+    from tests import alert_rules
 
     kept = {language: brought_up_to_date(language) for language in Language}
     for language, catalogue in kept.items():
@@ -226,6 +227,7 @@ def main() -> int:
     compile_catalogues(ROOT)
     for language in Language:
         PAGES[language].write_text(page_of_words(language), "utf-8")
+    alert_rules.RULES.write_text(alert_rules.write_rules(alert_rules.RULES.read_text("utf-8")), "utf-8")
     left = [f"{language}: {text}\n" for language, catalogue in kept.items() for text in untranslated(catalogue)]
     sys.stderr.write("".join(left) + f"{len(left)} texts without a translation\n")
     return 1 if left else 0
