@@ -34,7 +34,7 @@ from twisted.plugin import getPlugins
 
 from hub.config.service_files import read_services
 from hub.config.table import ConfigTable
-from hub.language.catalogues import open_catalogue
+from hub.language.fields import open_words
 from hub.node.contract_check import find_contract_mistakes
 from hub.report.form.folder import read_form_folder
 from hub.soap import wsdl
@@ -335,8 +335,7 @@ def _read_package() -> None:
     read_form_folder(countable=countable)
     wsdl.load_published_contract = cache(wsdl.load_published_contract)
     list(find_contract_mistakes())
-    for language in ("en", "vi"):
-        open_catalogue(language)
+    open_words()
     list(getPlugins(IServiceMaker))
 
 

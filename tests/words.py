@@ -1,8 +1,8 @@
 """Keeps the catalogues of the hub's words: `./dev words` takes new texts in, drops old ones, and says what has no translation; it also
-writes the pages of words, docs/reference/words.md in both languages.
+writes the pages of words, docs/reference/words.md in both languages, and the alert rules that say words of the hub.
 
-Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, and click for its own
-words.  English is the id itself, so its catalogue is filled here.
+Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, the tables
+`hub/language/*.json`, and click for its own words.  English is the id itself, so its catalogue is filled here.
 """
 
 import sys
@@ -19,7 +19,8 @@ from babel.messages.pofile import read_po, write_po
 from hub.language.catalogues import DOMAIN, FOLDER, translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, verbatim
-from hub.language.terms import TERMS
+from hub.language.tables import read_table
+from hub.language.terms import read_terms
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYWORDS = {"phrase": None, "phrases": (1, 2), "t": None}
@@ -28,7 +29,7 @@ KEYWORDS = {"phrase": None, "phrases": (1, 2), "t": None}
 def extracted() -> Catalog:
     """Return every text of the hub and of click, without translations."""
     found = Catalog(domain=DOMAIN, project="Liên Thông", charset="utf-8")
-    for text in (*_of_sources(), *_of_pages(), *_of_click()):
+    for text in (*_of_sources(), *_of_pages(), *_of_tables(), *_of_click()):
         found.add(text)
     return found
 
@@ -48,6 +49,19 @@ def _of_pages() -> Iterator[str | tuple[str, ...]]:
         ROOT / "hub", [("**.jinja", "jinja2")], keywords={"_": None, "ngettext": (1, 2)}
     ):
         yield text
+
+
+def _of_tables() -> Iterator[str]:
+    for file in sorted((ROOT / "hub/language").glob("*.json")):
+        yield from _texts(read_table(file.stem))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _of_click() -> Iterator[str | tuple[str, ...]]:
@@ -164,7 +178,7 @@ _HEADS = {
         (
             "# Words of the trade\n\n[Tiếng Việt](../vi/reference/words.md)\n\n"
             "The words that the hub keeps, in the journal, in JSON and in logs, with the names under which people read them.\n"
-            "This page is made from `hub/language/terms.py` (`./dev words`).\n"
+            "This page is made from `hub/language/terms.json` (`./dev words`).\n"
         ),
         "| word | name | meaning |",
     ),
@@ -172,7 +186,7 @@ _HEADS = {
         (
             "# Từ nghiệp vụ\n\n[English](../../reference/words.md)\n\n"
             "Những từ mà trục giữ trong nhật ký, trong JSON và trong nhật ký chạy, cùng tên gọi mà người đọc thấy.\n"
-            "Trang này được lập từ `hub/language/terms.py` (`./dev words`).\n"
+            "Trang này được lập từ `hub/language/terms.json` (`./dev words`).\n"
         ),
         "| từ | tên | nghĩa |",
     ),
@@ -185,7 +199,7 @@ def page_of_words(language: Language) -> str:
     lines = [head]
     for scope, named in SCOPES.items():
         lines += [f"## {named[language is Language.EN]}\n", titles, "|---|---|---|"]
-        for key, term in TERMS.items():
+        for key, term in read_terms().items():
             if key.startswith(f"{scope}/"):
                 name, meaning = translate(term.name, language), translate(term.meaning, language)
                 lines.append(f"| `{key.partition('/')[2] or '–'}` | {name} | {meaning} |")
@@ -203,8 +217,9 @@ def _strings(message: Message) -> tuple[str | None, ...]:
 
 
 def main() -> int:
-    """Write the catalogues anew, compile them, and write the pages of words.  1 where a text has no translation."""
+    """Write the catalogues anew, compile them, and write what says the words.  1 where a text has no translation."""
     from hatch_build import compile_catalogues  # it needs hatchling, and reading a catalogue does not
+    from tests import alert_rules
 
     kept = {language: brought_up_to_date(language) for language in Language}
     for language, catalogue in kept.items():
@@ -212,6 +227,7 @@ def main() -> int:
     compile_catalogues(ROOT)
     for language in Language:
         PAGES[language].write_text(page_of_words(language), "utf-8")
+    alert_rules.RULES.write_text(alert_rules.write_rules(alert_rules.RULES.read_text("utf-8")), "utf-8")
     left = [f"{language}: {text}\n" for language, catalogue in kept.items() for text in untranslated(catalogue)]
     sys.stderr.write("".join(left) + f"{len(left)} texts without a translation\n")
     return 1 if left else 0

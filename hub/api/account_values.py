@@ -6,7 +6,7 @@ from typing import Annotated
 
 import attrs
 
-from hub.api.schemas import LONG
+from hub.api.schemas import LONG, Projected
 from hub.api.values import Cursor
 from hub.language.phrases import phrase
 from hub.operations.accounts.accounts import AccountView
@@ -14,6 +14,7 @@ from hub.operations.accounts.desk import DAYS
 from hub.operations.accounts.permissions import Permission, Role
 from hub.operations.accounts.sessions import ConsoleSession
 from hub.operations.accounts.tokens import ApiToken
+from hub.operations.accounts.users import User
 
 _ONCE = phrase("shown in this answer only; null where the same Idempotency-Key was sent before")
 
@@ -56,7 +57,7 @@ class ApiCertificateNamed:
 
 
 @attrs.frozen(kw_only=True)
-class ApiAccount:
+class ApiAccount(Projected[User]):
     """An account."""
 
     name: str
@@ -74,9 +75,7 @@ class ApiAccount:
     @classmethod
     def of(cls, view: AccountView) -> "ApiAccount":
         """Return the account as its page shows it."""
-        names = {each.name for each in attrs.fields(cls)} - {"codes", "certificates"}
-        said = {name: getattr(view.user, name) for name in names}
-        return cls(**said, codes=view.coded, certificates=view.certificates)
+        return cls.project(view.user, codes=view.coded, certificates=view.certificates)
 
 
 @attrs.frozen(kw_only=True)
@@ -88,18 +87,13 @@ class ApiAccountList:
 
 
 @attrs.frozen(kw_only=True)
-class ApiAccountSession:
+class ApiAccountSession(Projected[ConsoleSession]):
     """An open session."""
 
     address: str
     begun_at: datetime
     seen_at: Annotated[datetime, phrase("when it was used last, to the minute")]
     until: Annotated[datetime, phrase("when it ends at the latest")]
-
-    @classmethod
-    def of(cls, session: ConsoleSession) -> "ApiAccountSession":
-        """Return the session without its secret."""
-        return cls(**{each.name: getattr(session, each.name) for each in attrs.fields(cls)})
 
 
 @attrs.frozen(kw_only=True)

@@ -129,7 +129,7 @@ async def read_account(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         view, sessions = await parts.turns.look(accounts.read_account, call.text("user"), call.now)
     except AccountRefused as refused:
         raise make_problem(refused) from None
-    said = ApiAccountDetails(account=ApiAccount.of(view), sessions=list(map(ApiAccountSession.of, sessions)))
+    said = ApiAccountDetails(account=ApiAccount.of(view), sessions=list(map(ApiAccountSession.project, sessions)))
     return answer_value(said, call)
 
 

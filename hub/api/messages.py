@@ -239,7 +239,7 @@ async def open_packet(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     packet = said["packet"] if isinstance(said, dict) else None
     if not isinstance(packet, readable.ReadablePacket):
         raise ApiProblem("not-found", phrase("The packet is too large to be shown; open its content"))
-    return answer_value(ApiPacket.of(packet), call)
+    return answer_value(ApiPacket.project(packet), call)
 
 
 async def open_attempt(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -262,7 +262,7 @@ async def compare_attempts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 def _answer_comparison(said: object, call: ApiCall) -> ConsoleResponse:
     assert isinstance(said, dict)
-    found = [ApiDifference.of(part, each) for part, each in said["parts"] if each is not None]
+    found = [ApiDifference.project(each, part=part) for part, each in said["parts"] if each is not None]
     if not found:
         raise ApiProblem("not-found", phrase("The packets are too large to be compared"))
     return answer_value(ApiComparison(parts=found), call)

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import attrs
 
+from hub.api.schemas import At, Projected
 from hub.config.partner_edit import PartnerLook
 from hub.config.partner_settings import PartnerSetting
 from hub.domain.errors import Mistake
 from hub.language.phrases import Phrase, phrase
-from hub.monitoring.integration.facts import IntegrationFacts
+from hub.monitoring.integration.facts import IntegrationFacts, IntegrationService
 from hub.monitoring.integration.first_messages import FirstStep, StepState
 from hub.monitoring.integration.page import STEPS
-from hub.monitoring.partner_view import PartnerFile, PartnerView
+from hub.monitoring.partner_view import PartnerCertificate, PartnerFile, PartnerView
 from hub.operations.partners.partner_orders import JudgedOrder
 
 #: Octets of each list of lines that an answer holds: an answer to an order is kept, and is short.
@@ -22,38 +23,33 @@ _LINES = 8 * 1024
 
 
 @attrs.frozen(kw_only=True)
-class ApiMistake:
+class ApiMistake(Projected[Mistake]):
     """What is wrong in a file, or a warning."""
 
     path: str
     wrong: Phrase
     expected: Phrase
 
-    @classmethod
-    def of(cls, mistake: Mistake) -> "ApiMistake":
-        """Return the mistake."""
-        return cls(path=mistake.path, wrong=mistake.wrong, expected=mistake.expected)
-
 
 @attrs.frozen(kw_only=True)
-class ApiHeldCertificate:
+class ApiHeldCertificate(Projected[PartnerCertificate]):
     """A certificate that the partner's file names."""
 
     sha256: str
     subject: str
     issuer: str
-    since: datetime
-    until: datetime
+    since: Annotated[datetime, At("not_before")]
+    until: Annotated[datetime, At("not_after")]
     days_left: Annotated[int, phrase("negative after its end")]
     file: str
-    problem: Annotated[str | None, phrase("code of why it proves nothing now")]
+    problem: Annotated[str | None, At("problem.code"), phrase("code of why it proves nothing now")]
 
 
 @attrs.frozen(kw_only=True)
-class ApiPartnerSettings:
+class ApiPartnerSettings(Projected[PartnerView]):
     """A partner as its file says, which may be ahead of what the hub uses."""
 
-    code: str
+    code: Annotated[str, At("partner.code")]
     sha256: Annotated[str, phrase("of the partner's file; the seen of an order")]
     settings: Sequence[PartnerSetting]
     certificates: Sequence[ApiHeldCertificate]
@@ -66,26 +62,8 @@ class ApiPartnerSettings:
     @classmethod
     def of(cls, look: PartnerLook, view: PartnerView) -> "ApiPartnerSettings":
         """Return what the page of the partner shows."""
-        names = {each.name for each in attrs.fields(ApiHeldCertificate)} - {"since", "until", "problem"}
-        return cls(
-            code=view.partner.code,
-            sha256=look.sha256,
-            settings=view.settings,
-            certificates=[
-                ApiHeldCertificate(
-                    **{name: getattr(each, name) for name in names},
-                    since=each.not_before,
-                    until=each.not_after,
-                    problem=None if each.problem is None else each.problem.code,
-                )
-                for each in view.certificates
-            ],
-            granted=view.granted,
-            files=view.files,
-            secrets=look.secrets,
-            pending=look.pending,
-            mistakes=list(map(ApiMistake.of, look.mistakes)),
-        )
+        mistakes = list(map(ApiMistake.project, look.mistakes))
+        return cls.project(view, sha256=look.sha256, secrets=look.secrets, pending=look.pending, mistakes=mistakes)
 
 
 @attrs.frozen(kw_only=True)
@@ -109,7 +87,7 @@ class ApiPartnerEdit:
             applied=applied,
             changes=_cut(edit.changes),
             diff=_cut(edit.diff),
-            warnings=list(map(ApiMistake.of, edit.warnings)),
+            warnings=list(map(ApiMistake.project, edit.warnings)),
             units_added=_cut(edit.units),
             deliveries_left=sum(judged.left.values()),
         )
@@ -121,7 +99,7 @@ def _cut(lines: Sequence[str]) -> list[str]:
 
 
 @attrs.frozen(kw_only=True)
-class ApiIntegrationStep:
+class ApiIntegrationStep(Projected[StepState]):
     """A first message of a partner."""
 
     step: FirstStep
@@ -133,39 +111,30 @@ class ApiIntegrationStep:
 
 
 @attrs.frozen(kw_only=True)
-class ApiIntegrationService:
+class ApiIntegrationService(Projected[IntegrationService]):
     """A service that the partner may call."""
 
-    name: str
+    name: Annotated[str, At("contract.name")]
     address: str
     operations: Sequence[str]
 
 
 @attrs.frozen(kw_only=True)
-class ApiIntegration:
+class ApiIntegration(Projected[IntegrationFacts]):
     """What a partner's developers need, and how far they are."""
 
-    code: str
+    code: Annotated[str, At("partner.code")]
     services: Sequence[ApiIntegrationService]
     steps: Sequence[ApiIntegrationStep]
 
     @classmethod
     def of(cls, facts: IntegrationFacts, steps: Sequence[StepState]) -> "ApiIntegration":
         """Return what the integration page says."""
-        return cls(
-            code=facts.partner.code,
-            services=[
-                ApiIntegrationService(name=each.contract.name, address=each.address, operations=each.operations)
-                for each in facts.services
-            ],
+        return cls.project(
+            facts,
             steps=[
-                ApiIntegrationStep(
-                    step=each.step,
-                    name=STEPS[each.step][0],
-                    do=STEPS[each.step][1],
-                    at=each.at,
-                    message=each.message,
-                    code=each.code or None,
+                ApiIntegrationStep.project(
+                    each, name=STEPS[each.step][0], do=STEPS[each.step][1], code=each.code or None
                 )
                 for each in steps
             ],

@@ -174,7 +174,7 @@ async def list_plan_items(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     now = DeliveryState(call.text("now")) if call.text("now") else None
     found = (await _read_shown(parts, call, int(after), ITEMS + 1, now)).items
     following = str(found[ITEMS - 1].number) if len(found) > ITEMS else None
-    said = ApiPlanItems(items=list(map(ApiPlanItem.of, found[:ITEMS])), next=following)
+    said = ApiPlanItems(items=list(map(ApiPlanItem.project, found[:ITEMS])), next=following)
     return answer_value(said, call)
 
 

@@ -106,7 +106,7 @@ async def hand_in_document(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         found = revisions.list_revisions(tx, code, form, period)
         signatures = (signature for each in found for signature in (each.drafting, each.signing))
         signature = next(each for each in signatures if each is not None and each.message == taken.message.id)
-        return OrderedAnswer(status=200, content=write_json(ApiReportSignature.of(signature), call.language))
+        return OrderedAnswer(status=200, content=write_json(ApiReportSignature.project(signature), call.language))
 
     try:
         await SignedUploads(parts.journal, parts.live, parts.turns).take(upload, accept)

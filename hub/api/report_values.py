@@ -2,28 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 import attrs
 
-from hub.api.schemas import LONG
+from hub.api.schemas import LONG, At, Projected
 from hub.domain.model import ReportState
 from hub.language.phrases import phrase
 from hub.operations.reports.standing import ReportStanding
 from hub.report.counting.declaring import DeclaredCell
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell
-from hub.report.signed.minutes import CorrectionMinutes
-from hub.report.words import make_json_number
+from hub.report.signed.minutes import CorrectedCell, CorrectionMinutes
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.many.report_round import ReportRound, UnitStanding
-from hub.workload.revisions import Revision, RevisionSignature, SignatureStamp
+from hub.workload.revisions import ReportSubmission, Revision, RevisionSignature, RevisionVerdict, SignatureStamp
 
 _UNIT = phrase("unit of the row; empty: the total of the unit")
 _FIGURE = phrase("a whole number; of a ratio or a score with up to two decimals, or null without a denominator")
 
 
 @attrs.frozen(kw_only=True)
-class ApiStamp:
+class ApiStamp(Projected[SignatureStamp]):
     """The time stamp that proves when a signature was made."""
 
     at: datetime
@@ -31,14 +30,9 @@ class ApiStamp:
     certificate: Annotated[str, phrase("SHA-256 of that certificate")]
     serial: Annotated[str, phrase("number of the time stamp, hexadecimal")]
 
-    @classmethod
-    def of(cls, found: SignatureStamp | None) -> "ApiStamp | None":
-        """Return a time stamp."""
-        return None if found is None else cls(**attrs.asdict(found))
-
 
 @attrs.frozen(kw_only=True)
-class ApiReportSignature:
+class ApiReportSignature(Projected[RevisionSignature]):
     """A signature of an official on a revision."""
 
     message: Annotated[str, phrase("the hub's id of the signed document")]
@@ -53,17 +47,13 @@ class ApiReportSignature:
     stamp: ApiStamp | None
 
     @classmethod
-    def of(cls, found: RevisionSignature | None) -> "ApiReportSignature | None":
+    def project(cls, value: RevisionSignature, /, **said: object) -> Self:
         """Return a signature."""
-        if found is None:
-            return None
-        said = {name: getattr(found, name) for name in ("message", "sha256", "format", "official", "name", "subject")}
-        signed_at, stamp = datetime.fromisoformat(found.signed_at), ApiStamp.of(found.stamp)
-        return cls(**said, serial=found.serial, signed_at=signed_at, at=found.at, stamp=stamp)
+        return super().project(value, signed_at=datetime.fromisoformat(value.signed_at), **said)
 
 
 @attrs.frozen(kw_only=True)
-class ApiReportSubmission:
+class ApiReportSubmission(Projected[ReportSubmission]):
     """A submission of a revision."""
 
     partner: str
@@ -72,7 +62,7 @@ class ApiReportSubmission:
 
 
 @attrs.frozen(kw_only=True)
-class ApiReportVerdict:
+class ApiReportVerdict(Projected[RevisionVerdict]):
     """What a partner answered to a revision."""
 
     result: Annotated[str, phrase("accepted or returned")]
@@ -82,7 +72,7 @@ class ApiReportVerdict:
 
 
 @attrs.frozen(kw_only=True)
-class ApiRevision:
+class ApiRevision(Projected[Revision]):
     """A revision of a report, and what became of it."""
 
     revision: int
@@ -94,29 +84,12 @@ class ApiRevision:
     by: Annotated[str, phrase("who made this revision; empty for the first")]
     drafting: Annotated[ApiReportSignature | None, phrase("the signature of the drafter, where two sign")]
     signing: Annotated[ApiReportSignature | None, phrase("the only signature, or that of the head of the unit")]
-    submissions: Sequence[ApiReportSubmission]
+    submissions: Annotated[Sequence[ApiReportSubmission], At("handed_in")]
     verdicts: Sequence[ApiReportVerdict]
-
-    @classmethod
-    def of(cls, found: Revision) -> "ApiRevision":
-        """Return a revision."""
-        return cls(
-            revision=found.revision,
-            state=found.state,
-            message=found.message,
-            sha256=found.sha256,
-            closed_at=found.closed_at,
-            reason=found.reason,
-            by=found.by,
-            drafting=ApiReportSignature.of(found.drafting),
-            signing=ApiReportSignature.of(found.signing),
-            submissions=[ApiReportSubmission(**attrs.asdict(each)) for each in found.handed_in],
-            verdicts=[ApiReportVerdict(**attrs.asdict(each)) for each in found.verdicts],
-        )
 
 
 @attrs.frozen(kw_only=True)
-class ApiCorrectedCell:
+class ApiCorrectedCell(Projected[CorrectedCell]):
     """A cell that another revision has with another number."""
 
     unit: Annotated[str, phrase("unit of the row; empty: the total of the unit")]
@@ -126,7 +99,7 @@ class ApiCorrectedCell:
 
 
 @attrs.frozen(kw_only=True)
-class ApiReportCorrection:
+class ApiReportCorrection(Projected[CorrectionMinutes]):
     """What a revision corrected."""
 
     revision: int
@@ -136,31 +109,14 @@ class ApiReportCorrection:
     cells: Annotated[Sequence[ApiCorrectedCell], phrase("at most 50")]
     more: Annotated[int, phrase("further cells that differ")]
 
-    @classmethod
-    def of(cls, found: CorrectionMinutes) -> "ApiReportCorrection":
-        """Return a correction."""
-        return cls(
-            revision=found.revision,
-            at=found.at,
-            by=found.by,
-            reason=found.reason,
-            cells=[
-                ApiCorrectedCell(
-                    unit=each.unit, column=each.column, was=make_json_number(each.was), now=make_json_number(each.now)
-                )
-                for each in found.cells
-            ],
-            more=found.more,
-        )
-
 
 @attrs.frozen(kw_only=True)
-class ApiReportLife:
+class ApiReportLife(Projected[ReportStanding]):
     """Where a report stands, and its revisions."""
 
-    form: str
+    form: Annotated[str, At("asked.form.id")]
     unit: str
-    period: str
+    period: Annotated[str, At("asked.period.text")]
     step: Annotated[str, phrase("the state of the newest revision, or what comes before there is one")]
     month: Annotated[str, phrase("the first month that is not closed yet")]
     behind: Annotated[bool, phrase("whether a count made now differs from the newest revision")]
@@ -170,26 +126,16 @@ class ApiReportLife:
     stamped: Annotated[bool, phrase("whether a signature needs a time stamp")]
     revisions: Annotated[Sequence[ApiRevision], phrase("newest first")]
     corrections: Annotated[
-        Sequence[ApiReportCorrection], phrase("what each revision after the first corrected, oldest first")
+        Sequence[ApiReportCorrection],
+        At("minutes"),
+        phrase("what each revision after the first corrected, oldest first"),
     ]
 
     @classmethod
     def of(cls, found: ReportStanding, problem: str, *, drafted: bool, pdf: bool, stamped: bool) -> "ApiReportLife":
         """Return the life of a report."""
-        return cls(
-            form=found.asked.form.id,
-            unit=found.asked.members[0],
-            period=found.asked.period.text,
-            step=str(found.step),
-            month=found.month,
-            behind=found.behind,
-            problem=problem,
-            drafted=drafted,
-            pdf=pdf,
-            stamped=stamped,
-            revisions=list(map(ApiRevision.of, found.revisions)),
-            corrections=list(map(ApiReportCorrection.of, found.minutes)),
-        )
+        unit = found.asked.members[0]
+        return cls.project(found, unit=unit, problem=problem, drafted=drafted, pdf=pdf, stamped=stamped)
 
 
 @attrs.frozen(kw_only=True)
@@ -240,7 +186,7 @@ class ApiRecordedDeclaration:
 
 
 @attrs.frozen(kw_only=True)
-class ApiComparedCell:
+class ApiComparedCell(Projected[ReconciledCell]):
     """A declared figure beside the counted one."""
 
     unit: Annotated[str, _UNIT]
@@ -251,16 +197,9 @@ class ApiComparedCell:
     verdict: CellVerdict
     note: str
 
-    @classmethod
-    def of(cls, found: ReconciledCell) -> "ApiComparedCell":
-        """Return a cell."""
-        declared, counted, difference = map(make_json_number, (found.declared, found.counted, found.difference))
-        named = {"unit": found.unit, "column": found.column, "verdict": found.verdict, "note": found.note}
-        return cls(**named, declared=declared, counted=counted, difference=difference)  # type: ignore[arg-type]
-
 
 @attrs.frozen(kw_only=True)
-class ApiManualLine:
+class ApiManualLine(Projected[DeclaredCell]):
     """A declared figure that the hub cannot count."""
 
     unit: Annotated[str, _UNIT]
@@ -268,41 +207,26 @@ class ApiManualLine:
     figure: float | None
     note: str
 
-    @classmethod
-    def of(cls, found: DeclaredCell) -> "ApiManualLine":
-        """Return a line."""
-        return cls(unit=found.unit, column=found.column, figure=make_json_number(found.figure), note=found.note)
-
 
 @attrs.frozen(kw_only=True)
-class ApiDeclaration:
+class ApiDeclaration(Projected[ComparedDeclaration]):
     """The newest declaration of a unit, compared with the count."""
 
-    message: Annotated[str, phrase("the hub's id of the declaration")]
-    at: datetime
+    message: Annotated[str, At("kept.message.id"), phrase("the hub's id of the declaration")]
+    at: Annotated[datetime, At("kept.message.received_at")]
     by: str
-    note: str
-    earlier: Annotated[int, phrase("declarations before it, at most 1,000")]
+    note: Annotated[str, At("kept.said.note")]
+    earlier: Annotated[int, At("kept.earlier"), phrase("declarations before it, at most 1,000")]
     differing: Annotated[int, phrase("cells that differ")]
-    undeclared: Annotated[int, phrase("cells that are counted and not declared")]
-    cells: Annotated[Sequence[ApiComparedCell], phrase("those that differ first")]
-    manual: Sequence[ApiManualLine]
+    undeclared: Annotated[int, At("found.undeclared"), phrase("cells that are counted and not declared")]
+    cells: Annotated[Sequence[ApiComparedCell], At("found.cells"), phrase("those that differ first")]
+    manual: Annotated[Sequence[ApiManualLine], At("found.manual")]
 
     @classmethod
     def of(cls, found: ComparedDeclaration) -> "ApiDeclaration":
         """Return a declaration."""
-        kept, compared = found.kept, found.found
-        return cls(
-            message=kept.message.id,
-            at=kept.message.received_at,
-            by=kept.said.by or kept.message.partner,
-            note=kept.said.note,
-            earlier=kept.earlier,
-            differing=len(compared.differing),
-            undeclared=compared.undeclared,
-            cells=list(map(ApiComparedCell.of, compared.cells)),
-            manual=list(map(ApiManualLine.of, compared.manual)),
-        )
+        by = found.kept.said.by or found.kept.message.partner
+        return cls.project(found, by=by, differing=len(found.found.differing))
 
 
 @attrs.frozen(kw_only=True)
@@ -318,69 +242,54 @@ class ApiDeclarable:
 
 
 @attrs.frozen(kw_only=True)
-class ApiUnitStanding:
+class ApiUnitStanding(Projected[UnitStanding]):
     """How the report of one unit stands."""
 
-    unit: str
-    name: str
-    parent: str | None
+    unit: Annotated[str, At("unit.code")]
+    name: Annotated[str, At("unit.name")]
+    parent: Annotated[str | None, At("unit.parent")]
     level: Annotated[str | None, phrase("level of the unit, if the registry has it")]
     kind: Annotated[str | None, phrase("kind of the unit, if the registry has it")]
     state: Annotated[
-        str, phrase("running, month-open, ready, closed, drafted, signed, submitted, accepted or returned")
+        str,
+        At("step"),
+        phrase("running, month-open, ready, closed, drafted, signed, submitted, accepted or returned"),
     ]
     since: Annotated[datetime | None, phrase("when it reached the state; null before the first revision")]
-    revision: Annotated[int | None, phrase("number of the newest revision")]
-    signed_by: Annotated[str | None, phrase("the file that gives the right to sign")]
+    revision: Annotated[int | None, At("revision.revision"), phrase("number of the newest revision")]
+    signed_by: Annotated[str | None, At("revision.signing.official"), phrase("the file that gives the right to sign")]
     partners: Annotated[Sequence[str], phrase("to whom it was submitted")]
     reasons: Annotated[Sequence[str], phrase("why it was returned")]
-    declaration: Annotated[str, phrase("undeclared, declared, declared-equal or declared-differing")]
+    declaration: Annotated[str, At("declared"), phrase("undeclared, declared, declared-equal or declared-differing")]
     declared_at: datetime | None
     differing: Annotated[int, phrase("declared cells that are not as counted")]
 
     @classmethod
     def of(cls, found: UnitStanding) -> "ApiUnitStanding":
         """Return how a report stands."""
-        unit, newest = found.unit, found.revision
-        return cls(
-            unit=unit.code,
-            name=unit.name,
-            parent=unit.parent,
-            level=unit.level or None,
-            kind=unit.kind or None,
-            state=str(found.step),
-            since=found.since,
-            revision=None if newest is None else newest.revision,
-            signed_by=None if newest is None or newest.signing is None else newest.signing.official,
+        newest = found.revision
+        return cls.project(
+            found,
+            level=found.unit.level or None,
+            kind=found.unit.kind or None,
             partners=[] if newest is None else [each.partner for each in newest.handed_in],
             reasons=[] if newest is None else [reason for each in newest.verdicts for reason in each.reasons],
-            declaration=str(found.declared),
-            declared_at=found.declared_at,
-            differing=found.differing,
         )
 
 
 @attrs.frozen(kw_only=True)
-class ApiReportRound:
+class ApiReportRound(Projected[ReportRound]):
     """How the reports of all units stand, for one form and period."""
 
-    form: str
-    period: str
+    form: Annotated[str, At("form.id")]
+    period: Annotated[str, At("period.text")]
     ended: bool
     open_month: Annotated[str | None, phrase("the first month that is not closed")]
-    due: Annotated[date | None, phrase("the last day on which a report is in time")]
+    due: Annotated[date | None, At("due.day"), phrase("the last day on which a report is in time")]
     days_left: Annotated[int | None, phrase("days from today to that day, below 0 when it is over")]
     units: Annotated[Sequence[ApiUnitStanding], phrase("parents before the units below them"), LONG]
 
     @classmethod
     def of(cls, found: ReportRound) -> "ApiReportRound":
         """Return a round."""
-        return cls(
-            form=found.form.id,
-            period=found.period.text,
-            ended=found.ended,
-            open_month=found.open_month or None,
-            due=None if found.due is None else found.due.day,
-            days_left=found.days_left,
-            units=[ApiUnitStanding.of(each) for each in found.units],
-        )
+        return cls.project(found, open_month=found.open_month or None, units=list(map(ApiUnitStanding.of, found.units)))

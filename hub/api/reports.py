@@ -122,7 +122,7 @@ async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         period=asked.period.text,
         complete=asked.complete,
         revision=asked.revision,
-        standing=ApiReportStanding.of(stands),
+        standing=ApiReportStanding.project(stands),
         report=json.loads(outputs.write_json_report(counted.report, asked.names)),
     )
     return answer_value(said, call)

@@ -1,7 +1,8 @@
 """Describes the values of the API as JSON Schema (draft 2020-12, as OpenAPI 3.1 takes it), and writes and reads them.
 
 A value is an attrs class. Its schema, its JSON and the check of what a caller sends follow from the types of its
-fields. A field that a name does not explain has its explanation beside the type: `Annotated[str, phrase("…")]`.
+fields. A field that a name does not explain has its explanation beside the type: `Annotated[str, phrase("…")]`. An answer
+is projected from a value of the hub, and not copied field by field.
 Contains no operation and no HTTP.
 """
 
@@ -12,7 +13,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -68,7 +69,9 @@ class SchemaCollection:
         """Return the schema of a type. Those of classes and enumerations are collected, and referred to."""
         origin, inner = get_origin(kind), get_args(kind)
         if origin is Annotated:
-            return self.describe_type(inner[0]) | {"description": translate(inner[1], self.language)}
+            said = next((each for each in inner[1:] if isinstance(each, Phrase)), None)
+            description = {} if said is None else {"description": translate(said, self.language)}
+            return self.describe_type(inner[0]) | description
         if origin in {Union, UnionType}:
             return self._describe_union(inner)
         if origin is not None and issubclass(origin, Mapping):
@@ -109,6 +112,58 @@ class SchemaCollection:
             **({"required": required} if required else {}),
             "additionalProperties": False,
         }
+
+
+# --- projecting -------------------------------------------------------------------------------------------------------
+
+V = TypeVar("V")
+
+
+@attrs.frozen
+class At:
+    """Stands beside the type of a field that the value of the hub has by another name."""
+
+    path: str  #: attributes with dots between; "": the value itself. An attribute of None is None
+
+
+@attrs.frozen
+class Projected(Generic[V]):
+    """An answer whose fields are those of a value of the hub: by the same name, or where `At` says."""
+
+    @classmethod
+    def project(cls, value: V, /, **said: Any) -> Self:
+        """Return the answer about *value*. *said*: the fields that it has not as they are answered."""
+        kinds = list_field_types(cls)  # type: ignore[arg-type]
+        found = {
+            name: _project(kind, _find_attribute(value, find_path(name, kind)))
+            for name, kind in kinds.items()
+            if name not in said
+        }
+        return cls(**found, **said)
+
+
+def find_path(name: str, kind: Any) -> Sequence[str]:
+    """Return the attributes that lead from a value to what the field *name* of the type *kind* is projected from."""
+    path = next((each.path for each in getattr(kind, "__metadata__", ()) if isinstance(each, At)), name)
+    return path.split(".") if path else ()
+
+
+def _find_attribute(value: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def _project(kind: Any, found: Any) -> Any:
+    """Return *found* as a field of the type *kind* has it: what is answered by a projection is projected."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if found is None:
+        return None
+    if origin in {Annotated, Union, UnionType}:  # X | None
+        return _project(inner[0], found)
+    if origin is not None and issubclass(origin, Sequence):
+        return [_project(inner[0], each) for each in found]
+    return kind.project(found) if isinstance(kind, type) and issubclass(kind, Projected) else found
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

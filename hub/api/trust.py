@@ -14,8 +14,9 @@ from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, ans
 from hub.api.partner_changes import name_problem
 from hub.api.partners import clean_reason
 from hub.api.problems import ApiProblem
-from hub.api.schemas import LONG, write_json
+from hub.api.schemas import LONG, At, Projected, write_json
 from hub.config.trust_edit import TrustEdit, TrustOrder
+from hub.domain.errors import Mistake
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import TrustedAuthority, describe_authority
@@ -60,15 +61,15 @@ class ApiTrustRemoval:
 
 
 @attrs.frozen(kw_only=True)
-class ApiLostCertificate:
+class ApiLostCertificate(Projected[Mistake]):
     """A certificate of a partner that would prove nothing any more."""
 
-    place: str
-    detail: Phrase
+    place: Annotated[str, At("path")]
+    detail: Annotated[Phrase, At("wrong")]
 
 
 @attrs.frozen(kw_only=True)
-class ApiTrustEdit:
+class ApiTrustEdit(Projected[TrustEdit]):
     """A change of the trusted CAs."""
 
     applied: Annotated[bool, phrase("whether it is made; else it is only judged")]
@@ -81,13 +82,11 @@ class ApiTrustEdit:
     @classmethod
     def of(cls, edit: TrustEdit, now: datetime, *, applied: bool) -> "ApiTrustEdit":
         """Return the change as its page shows it."""
-        return cls(
+        return cls.project(
+            edit,
             applied=applied,
             authorities=[describe_authority(each, now) for each in edit.authorities],
             files=[each.path.name for each in edit.files],
-            diff=edit.diff,
-            partners=edit.partners,
-            lost=[ApiLostCertificate(place=each.path, detail=each.wrong) for each in edit.lost],
         )
 
 

@@ -1,6 +1,7 @@
 """The answers of the API as values: messages, deliveries, attempts, events, plans, partners, reports.
 
-Where the hub has a value of its own that says the same (`Delivery`, `MessageLink`, `DeliveryStage`), that is used.
+Where the hub has a value of its own that says the same (`Delivery`, `MessageLink`, `DeliveryStage`), that is used; where
+it has one that says more, or says it by another name, the answer is projected from it (`Projected`).
 Contains no HTTP and no journal.
 """
 
@@ -12,15 +13,16 @@ from typing import Annotated, Any
 import attrs
 from cryptography import x509
 
+from hub.api.schemas import At, Projected
 from hub.config import Partner
 from hub.domain.alert_severity import AlertSeverity
-from hub.domain.model import Delivery, DeliveryState, Detail, ElementPlace, Message, Receive, Unit
+from hub.domain.model import Delivery, DeliveryState, Detail, ElementPlace, Fact, Message, Receive, Unit
 from hub.edxml.readable import ListedAttachment, PacketFinding, PacketLine, ReadablePacket
 from hub.formats.line_difference import DifferentLine, LineDifference
 from hub.journal.event_index import ListedEvent
 from hub.journal.lineage import MessageLink
 from hub.journal.queue.exchanges import AttemptRecord
-from hub.journal.queue.partner_state import PartnerStanding
+from hub.journal.queue.partner_state import PartnerStanding, Pause
 from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
 from hub.journal.queue.replay_rules import ItemState, PlanState
 from hub.journal.queue.timeline import DeliveryStage
@@ -35,8 +37,8 @@ from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.reports.reading import FactsPage
 from hub.operations.reports.standing import ReportStanding
 from hub.operations.watching.visible_alerts import ShownAlert
-from hub.partner.circuit_breaker import BreakerPosition
-from hub.report.counting.open_work import ListedWork, WorkCount, WorkState
+from hub.partner.circuit_breaker import Breaker, BreakerPosition
+from hub.report.counting.open_work import ListedWork, OpenWork, WorkCount, WorkState
 from hub.security.certificates import hash_certificate
 
 #: What is shown of a fact whose message is private.
@@ -73,7 +75,7 @@ class ApiMessageList:
 
 
 @attrs.frozen(kw_only=True)
-class ApiReason:
+class ApiReason(Projected[ShownReason]):
     """One reason of a refusal."""
 
     code: str
@@ -81,14 +83,9 @@ class ApiReason:
     detail: Annotated[Detail, phrase("what was found, what is allowed, and what to do")]
     place: Annotated[ElementPlace | None, phrase("the element with the mistake, if the schema found it")]
 
-    @classmethod
-    def of(cls, reason: ShownReason) -> "ApiReason":
-        """Return the reason as the page shows it."""
-        return cls(code=reason.code, sentence=reason.sentence, detail=reason.detail, place=reason.place)
-
 
 @attrs.frozen(kw_only=True)
-class ApiAttempt:
+class ApiAttempt(Projected[AttemptRecord]):
     """One attempt to deliver a message."""
 
     id: str
@@ -105,13 +102,6 @@ class ApiAttempt:
     call_ms: Annotated[int | None, phrase("from the request to the reply, in milliseconds")]
     kept: Annotated[bool, phrase("whether its request and reply are kept")]
 
-    @classmethod
-    def of(cls, found: AttemptRecord) -> "ApiAttempt":
-        """Return the attempt without its exchange."""
-        names = {each.name for each in attrs.fields(cls)} - {"kept"}
-        said: dict[str, Any] = {name: getattr(found, name) for name in names}
-        return cls(**said, kept=found.head is not None)
-
 
 @attrs.frozen(kw_only=True)
 class ApiHeader:
@@ -122,16 +112,16 @@ class ApiHeader:
 
 
 @attrs.frozen(kw_only=True)
-class ApiExchange:
+class ApiExchange(Projected[AttemptRecord]):
     """One attempt with its request and reply, without secrets."""
 
-    attempt: ApiAttempt
-    method: str | None
-    url: str | None
+    attempt: Annotated[ApiAttempt, At("")]
+    method: Annotated[str | None, At("head.method")]
+    url: Annotated[str | None, At("head.url")]
     sent: Annotated[Sequence[ApiHeader], phrase("header fields of the request")]
-    status: int | None
+    status: Annotated[int | None, At("head.status")]
     heard: Annotated[Sequence[ApiHeader], phrase("header fields of the reply")]
-    size: Annotated[int | None, phrase("octets of the reply's body")]
+    size: Annotated[int | None, At("head.size"), phrase("octets of the reply's body")]
     body: Annotated[str | None, phrase("the beginning of the reply's body, at most 64 KiB; null: it is not kept")]
 
     @classmethod
@@ -139,15 +129,8 @@ class ApiExchange:
         """Return the attempt *found* with the *body* of its reply."""
         head = found.head
         heard = () if head is None else (*head.heard, *found.varying.items())
-        return cls(
-            attempt=ApiAttempt.of(found),
-            method=None if head is None else head.method,
-            url=None if head is None else head.url,
-            sent=[] if head is None else list_headers(head.sent),
-            status=None if head is None else head.status,
-            heard=list_headers(heard),
-            size=None if head is None else head.size,
-            body=body,
+        return cls.project(
+            found, sent=[] if head is None else list_headers(head.sent), heard=list_headers(heard), body=body
         )
 
 
@@ -209,18 +192,13 @@ class ApiMessageEvents:
 
 
 @attrs.frozen(kw_only=True)
-class ApiCell:
+class ApiCell(Projected[ReportCell]):
     """A cell of a monthly report in which a fact is counted."""
 
-    form: str
+    form: Annotated[str, At("form.id")]
     unit: str
     period: str
-    column: str
-
-    @classmethod
-    def of(cls, cell: ReportCell) -> "ApiCell":
-        """Return the cell by its keys."""
-        return cls(form=cell.form.id, unit=cell.unit, period=cell.period, column=cell.column.key)
+    column: Annotated[str, At("column.key")]
 
 
 @attrs.frozen(kw_only=True)
@@ -232,7 +210,7 @@ class ApiFact:
 
 
 @attrs.frozen(kw_only=True)
-class ApiFinding:
+class ApiFinding(Projected[PacketFinding]):
     """What was found in a packet."""
 
     code: str
@@ -240,18 +218,13 @@ class ApiFinding:
     refuses: Annotated[bool, phrase("whether it is a reason of the refusal")]
     line: Annotated[int | None, phrase("of the packet")]
 
-    @classmethod
-    def of(cls, found: PacketFinding) -> "ApiFinding":
-        """Return the finding with its line."""
-        return cls(code=found.code, detail=found.detail, refuses=found.refuses, line=found.line)
-
 
 @attrs.frozen(kw_only=True)
-class ApiMessageDetails:
+class ApiMessageDetails(Projected[ShownMessage]):
     """One message, with all that happened to it but its events."""
 
     message: Message
-    content: Annotated[bool, phrase("whether its bytes are kept and may be opened")]
+    content: Annotated[bool, At("kept"), phrase("whether its bytes are kept and may be opened")]
     receipt: Annotated[bool, phrase("whether the hub gave a signed receipt")]
     reasons: Annotated[Sequence[ApiReason], phrase("why it was refused")]
     findings: Sequence[ApiFinding]
@@ -271,33 +244,26 @@ class ApiMessageDetails:
         cls, opened: ShownMessage, reasons: Sequence[ShownReason], cells: Sequence[Sequence[ReportCell]]
     ) -> "ApiMessageDetails":
         """Return the message as its page shows it. *cells*: of each of its facts."""
-        return cls(
+        return cls.project(
+            opened,
             message=attrs.evolve(opened.message, code=opened.code),
-            content=opened.kept,
-            receipt=opened.receipt,
-            reasons=list(map(ApiReason.of, reasons)),
-            findings=list(map(ApiFinding.of, opened.findings)),
-            signature=opened.signature,
+            reasons=list(map(ApiReason.project, reasons)),
             deliveries=[
                 ApiStagedDelivery.with_stages(each, opened.stages.get(each.id, ())) for each in opened.deliveries
             ],
-            attempts=list(map(ApiAttempt.of, opened.attempts)),
-            links=opened.links,
             facts=[
                 ApiFact(
                     fact={key: value for key, value in fact.items() if not opened.private or key in _BARE_FACT},
-                    cells=list(map(ApiCell.of, found)),
+                    cells=list(map(ApiCell.project, found)),
                 )
                 for fact, found in zip(opened.facts, cells, strict=True)
             ],
-            more_facts=opened.more_facts,
             archives=[each.name for each in opened.archives],
-            absent=opened.absent,
         )
 
 
 @attrs.frozen(kw_only=True)
-class ApiPacketLine:
+class ApiPacketLine(Projected[PacketLine]):
     """One line of a packet as people read it."""
 
     number: int | None
@@ -307,21 +273,9 @@ class ApiPacketLine:
     attachment: Annotated[int | None, phrase("number of the attachment whose content stands here")]
     findings: Sequence[ApiFinding]
 
-    @classmethod
-    def of(cls, line: PacketLine) -> "ApiPacketLine":
-        """Return the line."""
-        return cls(
-            number=line.number,
-            depth=line.depth,
-            text=line.text,
-            hidden=line.hidden,
-            attachment=line.attachment,
-            findings=list(map(ApiFinding.of, line.findings)),
-        )
-
 
 @attrs.frozen(kw_only=True)
-class ApiPacket:
+class ApiPacket(Projected[ReadablePacket]):
     """A packet as people read it."""
 
     lines: Sequence[ApiPacketLine]
@@ -330,31 +284,15 @@ class ApiPacket:
     elsewhere: Annotated[Sequence[ApiFinding], phrase("findings at none of these lines")]
     is_xml: bool
 
-    @classmethod
-    def of(cls, packet: ReadablePacket) -> "ApiPacket":
-        """Return the packet."""
-        return cls(
-            lines=list(map(ApiPacketLine.of, packet.lines)),
-            more=packet.more,
-            attachments=packet.attachments,
-            elsewhere=list(map(ApiFinding.of, packet.elsewhere)),
-            is_xml=packet.is_xml,
-        )
-
 
 @attrs.frozen(kw_only=True)
-class ApiDifference:
+class ApiDifference(Projected[LineDifference]):
     """What differs between two texts."""
 
     part: Annotated[str | None, phrase("request or reply; null: the packets")]
-    equal: bool
+    equal: Annotated[bool, At("is_equal")]
     lines: Sequence[DifferentLine]
     cut: Annotated[bool, phrase("whether so much differs that the rest was not compared")]
-
-    @classmethod
-    def of(cls, part: str | None, found: LineDifference) -> "ApiDifference":
-        """Return a difference."""
-        return cls(part=part, equal=found.is_equal, lines=found.lines, cut=found.cut)
 
 
 @attrs.frozen(kw_only=True)
@@ -390,7 +328,7 @@ class ApiCallDetails:
 
 
 @attrs.frozen(kw_only=True)
-class ApiPlan:
+class ApiPlan(Projected[ReplayPlan]):
     """A plan to replay deliveries."""
 
     id: str
@@ -405,13 +343,13 @@ class ApiPlan:
     stop_after: int | None
     chooses: Annotated[Mapping[str, Any], phrase("the conditions that choose the deliveries")]
     chosen: int
-    delivered_before: Annotated[int, phrase("chosen ones that were delivered before")]
-    in_closed_report: Annotated[int, phrase("chosen ones whose message was received in a closed month")]
+    delivered_before: Annotated[int, At("delivered"), phrase("chosen ones that were delivered before")]
+    in_closed_report: Annotated[int, At("closed"), phrase("chosen ones whose message was received in a closed month")]
     octets: int
     partners: Annotated[Mapping[str, int], phrase("chosen ones by partner")]
     left_out: Annotated[Mapping[str, int], phrase("excluded ones by reason")]
     queued: int
-    left: Annotated[int, phrase("chosen ones that were left alone, because they had changed")]
+    left: Annotated[int, At("skipped"), phrase("chosen ones that were left alone, because they had changed")]
     waits: Annotated[int, phrase("chosen ones that are not queued yet")]
     results: Annotated[Mapping[str, int] | None, phrase("queued ones by their state now; null in a list")]
     corrects: Annotated[str | None, phrase("of a correction: the hub's id of the message that is corrected")]
@@ -420,31 +358,8 @@ class ApiPlan:
     @classmethod
     def of(cls, plan: ReplayPlan, results: Mapping[str, int] | None = None) -> "ApiPlan":
         """Return the plan. *results*: the queued deliveries by their state now."""
-        return cls(
-            id=plan.id,
-            state=plan.state,
-            made_at=plan.made_at,
-            made_by=plan.made_by,
-            reason=plan.reason,
-            changed_at=plan.changed_at,
-            changed_by=plan.changed_by,
-            approved_by=plan.approved_by,
-            rate=None if plan.rate is None else str(plan.rate),
-            stop_after=plan.stop_after,
-            chooses=json.loads(plan.choice.write()),
-            chosen=plan.chosen,
-            delivered_before=plan.delivered,
-            in_closed_report=plan.closed,
-            octets=plan.octets,
-            partners=plan.partners,
-            left_out=plan.left_out,
-            queued=plan.queued,
-            left=plan.skipped,
-            waits=plan.waits,
-            results=results,
-            corrects=plan.corrects,
-            corrected=plan.corrected,
-        )
+        rate = None if plan.rate is None else str(plan.rate)
+        return cls.project(plan, rate=rate, chooses=json.loads(plan.choice.write()), results=results)
 
 
 @attrs.frozen(kw_only=True)
@@ -456,43 +371,23 @@ class ApiPlanList:
 
 
 @attrs.frozen(kw_only=True)
-class ApiPlanItem:
+class ApiPlanItem(Projected[PlannedItem]):
     """One delivery of a plan, with its state before and now."""
 
     number: int
-    message: str
-    code: Annotated[str | None, phrase("number and notation of the document")]
-    delivery: str
-    recipient: str
-    partner: str
-    item: Annotated[ItemState, phrase("what became of it in the plan")]
+    message: Annotated[str, At("message.id")]
+    code: Annotated[str | None, At("message.code"), phrase("number and notation of the document")]
+    delivery: Annotated[str, At("delivery.id")]
+    recipient: Annotated[str, At("delivery.recipient")]
+    partner: Annotated[str, At("delivery.partner")]
+    item: Annotated[ItemState, At("state"), phrase("what became of it in the plan")]
     why: Annotated[str | None, phrase("why it was excluded or left alone")]
     was: Annotated[DeliveryState, phrase("its state when it was chosen")]
     was_reason: str | None
     queued_at: datetime | None
-    state: Annotated[DeliveryState, phrase("its state now")]
-    reason: str | None
-    attempts: int
-
-    @classmethod
-    def of(cls, item: PlannedItem) -> "ApiPlanItem":
-        """Return the delivery."""
-        return cls(
-            number=item.number,
-            message=item.message.id,
-            code=item.message.code,
-            delivery=item.delivery.id,
-            recipient=item.delivery.recipient,
-            partner=item.delivery.partner,
-            item=item.state,
-            why=item.why,
-            was=item.was,
-            was_reason=item.was_reason,
-            queued_at=item.queued_at,
-            state=item.delivery.state,
-            reason=item.delivery.reason,
-            attempts=item.delivery.attempts,
-        )
+    state: Annotated[DeliveryState, At("delivery.state"), phrase("its state now")]
+    reason: Annotated[str | None, At("delivery.reason")]
+    attempts: Annotated[int, At("delivery.attempts")]
 
 
 @attrs.frozen(kw_only=True)
@@ -529,7 +424,7 @@ class ApiCertificate:
 
 
 @attrs.frozen(kw_only=True)
-class ApiPause:
+class ApiPause(Projected[Pause]):
     """A pause of the sending to a partner."""
 
     at: datetime
@@ -538,7 +433,7 @@ class ApiPause:
 
 
 @attrs.frozen(kw_only=True)
-class ApiBreaker:
+class ApiBreaker(Projected[Breaker]):
     """The circuit breaker of a partner."""
 
     position: BreakerPosition
@@ -547,7 +442,7 @@ class ApiBreaker:
 
 
 @attrs.frozen(kw_only=True)
-class ApiPartner:
+class ApiPartner(Projected[Partner]):
     """A partner of the configuration."""
 
     code: str
@@ -564,30 +459,13 @@ class ApiPartner:
     @classmethod
     def of(cls, partner: Partner, standing: PartnerStanding, upstream: str) -> "ApiPartner":
         """Return the partner as it is configured and stands."""
-        return cls(
-            code=partner.code,
-            name=partner.name,
-            receive=partner.receive,
-            adapter=partner.adapter,
+        return cls.project(
+            partner,
             upstream=partner.code == upstream,
-            units=partner.units,
-            services=partner.services,
             certificates=list(map(ApiCertificate.of, partner.certificates)),
-            pause=make_pause(standing),
-            breaker=make_breaker(standing),
+            pause=None if standing.pause is None else ApiPause.project(standing.pause),
+            breaker=ApiBreaker.project(standing.breaker),
         )
-
-
-def make_pause(standing: PartnerStanding) -> ApiPause | None:
-    """Return the pause of a partner."""
-    pause = standing.pause
-    return None if pause is None else ApiPause(at=pause.at, by=pause.by, reason=pause.reason)
-
-
-def make_breaker(standing: PartnerStanding) -> ApiBreaker:
-    """Return the breaker of a partner."""
-    found = standing.breaker
-    return ApiBreaker(position=found.position, until=found.until, reason=found.reason)
 
 
 @attrs.frozen(kw_only=True)
@@ -627,54 +505,36 @@ class ApiUnitList:
 
 
 @attrs.frozen(kw_only=True)
-class ApiCount:
+class ApiCount(Projected[BoundedCount]):
     """A number that is exact up to 10,000."""
 
     number: int
     more: Annotated[bool, phrase("whether there are more than number")]
 
-    @classmethod
-    def of(cls, count: BoundedCount) -> "ApiCount":
-        """Return the number."""
-        return cls(number=count.number, more=count.more)
-
 
 @attrs.frozen(kw_only=True)
-class ApiPartnerStatus:
+class ApiPartnerStatus(Projected[PartnerOverview]):
     """How the exchange with one partner stands."""
 
     code: str
     name: str
     receive: Receive
     deliveries: Annotated[Mapping[str, ApiCount], phrase("those that are not delivered, by state")]
-    refused_today: ApiCount
-    calls_refused_today: ApiCount
-    oldest_since: datetime | None
+    refused_today: Annotated[ApiCount, At("refused_messages")]
+    calls_refused_today: Annotated[ApiCount, At("refused_calls")]
+    oldest_since: Annotated[datetime | None, At("oldest")]
     pause: ApiPause | None
-    breaker: ApiBreaker
-    link: str | None
-    link_reason: str | None
-    certificate_days_left: int | None
+    breaker: Annotated[ApiBreaker, At("standing.breaker")]
+    link: Annotated[str | None, At("link.state")]
+    link_reason: Annotated[str | None, At("link.reason")]
+    certificate_days_left: Annotated[int | None, At("days_left")]
     concerns: Annotated[Sequence[Concern], phrase("what needs attention")]
 
     @classmethod
     def of(cls, found: PartnerOverview) -> "ApiPartnerStatus":
         """Return what the overview says of a partner."""
-        return cls(
-            code=found.code,
-            name=found.name,
-            receive=found.receive,
-            deliveries={str(state): ApiCount.of(each.count) for state, each in found.deliveries.items()},
-            refused_today=ApiCount.of(found.refused_messages),
-            calls_refused_today=ApiCount.of(found.refused_calls),
-            oldest_since=found.oldest,
-            pause=make_pause(found.standing),
-            breaker=make_breaker(found.standing),
-            link=None if found.link is None else str(found.link.state),
-            link_reason=None if found.link is None else found.link.reason,
-            certificate_days_left=found.days_left,
-            concerns=found.concerns,
-        )
+        counts = {str(state): ApiCount.project(each.count) for state, each in found.deliveries.items()}
+        return cls.project(found, deliveries=counts)
 
 
 @attrs.frozen(kw_only=True)
@@ -687,42 +547,34 @@ class ApiPendingRestart:
 
 
 @attrs.frozen(kw_only=True)
-class ApiStatus:
+class ApiStatus(Projected[Overview]):
     """How the whole exchange stands."""
 
     name: str
     at: datetime
     nodes: Annotated[int, phrase("nodes of the hub that run")]
-    accepted_per_minute: int
-    refused_per_minute: int
-    delivered_per_minute: int
-    estimated: Annotated[bool, phrase("whether these three are projected")]
-    strangers_refused_today: ApiCount
+    accepted_per_minute: Annotated[int, At("accepted.number")]
+    refused_per_minute: Annotated[int, At("refused.number")]
+    delivered_per_minute: Annotated[int, At("delivered.number")]
+    estimated: Annotated[bool, At("accepted.estimated"), phrase("whether these three are projected")]
+    strangers_refused_today: Annotated[ApiCount, At("strangers")]
     concerns: Sequence[Concern]
     restarts: Annotated[Sequence[ApiPendingRestart], phrase("nodes that must be restarted for a changed setting")]
     awaited_receipts: Annotated[
-        ApiCount, phrase("messages with a receipt that are missing since the journal was put back")
+        ApiCount, At("awaited"), phrase("messages with a receipt that are missing since the journal was put back")
     ]
     partners: Sequence[ApiPartnerStatus]
 
     @classmethod
     def of(cls, name: str, found: Overview) -> "ApiStatus":
         """Return the overview of the hub *name*."""
-        return cls(
+        return cls.project(
+            found,
             name=name,
-            at=found.at,
-            nodes=found.nodes,
-            accepted_per_minute=found.accepted.number,
-            refused_per_minute=found.refused.number,
-            delivered_per_minute=found.delivered.number,
-            estimated=found.accepted.estimated,
-            strangers_refused_today=ApiCount.of(found.strangers),
-            concerns=found.concerns,
             restarts=[
                 ApiPendingRestart(node=name, settings=pending.settings, since=pending.since)
                 for name, pending in found.restarts.items()
             ],
-            awaited_receipts=ApiCount.of(found.awaited),
             partners=list(map(ApiPartnerStatus.of, found.partners)),
         )
 
@@ -757,7 +609,7 @@ class ApiWorkCount:
 
 
 @attrs.frozen(kw_only=True)
-class ApiWork:
+class ApiWork(Projected[OpenWork]):
     """Something open with a due day."""
 
     due: date
@@ -778,19 +630,14 @@ class ApiWork:
     @classmethod
     def of(cls, item: ListedWork, view: LateView) -> "ApiWork":
         """Return the value of *item* of *view*."""
-        work = item.work
-        same = ("due", "unit", "service", "field", "field_name", "officer", "counterpart", "since", "message", "told")
-        return cls(
-            days=view.count_days(work.due),
-            state=work.find_state(view.today),
-            name=view.names.get(work.unit, ""),
-            number=item.number,
-            **{name: getattr(work, name) for name in same},
+        days, state = view.count_days(item.work.due), item.work.find_state(view.today)
+        return cls.project(
+            item.work, days=days, state=state, name=view.names.get(item.work.unit, ""), number=item.number
         )
 
 
 @attrs.frozen(kw_only=True)
-class ApiLate:
+class ApiLate(Projected[LateView]):
     """Who is late on a day, and one page of the things."""
 
     today: date
@@ -806,10 +653,8 @@ class ApiLate:
     @classmethod
     def of(cls, view: LateView, following: str | None) -> "ApiLate":
         """Return the value of *view*. *following*: the cursor of the next page."""
-        return cls(
-            today=view.today,
-            until=view.until,
-            unread=view.unread,
+        return cls.project(
+            view,
             units=[ApiWorkCount.of(one, view.names) for each in view.units for one in each.counts],
             fields=[ApiWorkCount.of(each, view.names) for each in view.fields],
             items=[ApiWork.of(each, view) for each in view.items],
@@ -834,36 +679,19 @@ class ApiReadiness:
 
 
 @attrs.frozen(kw_only=True)
-class ApiAlert:
+class ApiAlert(Projected[ShownAlert]):
     """An alert to operators."""
 
-    condition: str
-    about: Annotated[str, phrase("a partner, a certificate, a form …; empty: the hub")]
-    node: Annotated[str, phrase("the node that has the condition; empty: all")]
-    severity: Annotated[AlertSeverity, phrase("the gravest since it began")]
+    condition: Annotated[str, At("alert.key.kind")]
+    about: Annotated[str, At("alert.key.about"), phrase("a partner, a certificate, a form …; empty: the hub")]
+    node: Annotated[str, At("alert.key.node"), phrase("the node that has the condition; empty: all")]
+    severity: Annotated[AlertSeverity, At("alert.severity"), phrase("the gravest since it began")]
     text: Detail
-    since: datetime
-    ended_at: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_by: str
-    note: str
-
-    @classmethod
-    def of(cls, shown: ShownAlert) -> "ApiAlert":
-        """Return the alert as the page shows it."""
-        alert = shown.alert
-        return cls(
-            condition=alert.key.kind,
-            about=alert.key.about,
-            node=alert.key.node,
-            severity=alert.severity,
-            text=shown.text,
-            since=alert.since,
-            ended_at=alert.ended_at,
-            acknowledged_at=alert.acknowledged_at,
-            acknowledged_by=alert.acknowledged_by,
-            note=alert.acknowledged_note,
-        )
+    since: Annotated[datetime, At("alert.since")]
+    ended_at: Annotated[datetime | None, At("alert.ended_at")]
+    acknowledged_at: Annotated[datetime | None, At("alert.acknowledged_at")]
+    acknowledged_by: Annotated[str, At("alert.acknowledged_by")]
+    note: Annotated[str, At("alert.acknowledged_note")]
 
 
 @attrs.frozen(kw_only=True)
@@ -932,28 +760,15 @@ class ApiReportList:
 
 
 @attrs.frozen(kw_only=True)
-class ApiReportStanding:
+class ApiReportStanding(Projected[ReportStanding]):
     """The state of a report."""
 
     step: Annotated[str, phrase("the state of the newest revision, or what comes before there is one")]
-    revision: int | None
-    message: Annotated[str | None, phrase("the hub's id of the sealed report")]
-    sha256: str | None
-    closed_at: datetime | None
+    revision: Annotated[int | None, At("newest.revision")]
+    message: Annotated[str | None, At("newest.message"), phrase("the hub's id of the sealed report")]
+    sha256: Annotated[str | None, At("newest.sha256")]
+    closed_at: Annotated[datetime | None, At("newest.closed_at")]
     month: Annotated[str, phrase("the first month that is not closed yet")]
-
-    @classmethod
-    def of(cls, found: ReportStanding) -> "ApiReportStanding":
-        """Return the state by its newest revision."""
-        newest = found.newest
-        return cls(
-            step=str(found.step),
-            revision=None if newest is None else newest.revision,
-            message=None if newest is None else newest.message,
-            sha256=None if newest is None else newest.sha256,
-            closed_at=None if newest is None else newest.closed_at,
-            month=found.month,
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -979,7 +794,7 @@ class ApiGlance:
 
 
 @attrs.frozen(kw_only=True)
-class ApiCountedFact:
+class ApiCountedFact(Projected[Fact]):
     """A fact behind a number of a report."""
 
     unit: str
@@ -1013,19 +828,12 @@ class ApiFactList:
             value=None if value is None else value if isinstance(value, str) else float(value),
             count=page.count,
             items=[
-                ApiCountedFact(
-                    unit=fact.unit,
-                    service=fact.service,
+                ApiCountedFact.project(
+                    fact,
                     key=None if fact.service in hidden else fact.key,
-                    milestone=fact.milestone,
-                    at=fact.at,
-                    message=fact.message,
                     message_id=named.message_id if (named := page.messages.get(fact.message)) else None,
                     code=named.code if named else None,
                     subject=named.subject if named else None,
-                    counterpart=fact.counterpart,
-                    amount=fact.amount,
-                    signature=fact.signature,
                 )
                 for fact in page.facts
             ],

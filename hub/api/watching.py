@@ -122,7 +122,7 @@ async def list_raised_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the alerts to operators."""
     found = await parts.turns.look(visible_alerts.read_visible_alerts, call.user)
     said = ApiAlertList(
-        raised=[ApiAlert.of(each) for each in found.raised], ended=[ApiAlert.of(each) for each in found.ended]
+        raised=[ApiAlert.project(each) for each in found.raised], ended=[ApiAlert.project(each) for each in found.ended]
     )
     return answer_value(said, call)
 
@@ -138,7 +138,7 @@ async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     )
 
     def step(tx: Transaction) -> OrderedAnswer:
-        done = [ApiAlert.of(visible_alerts.show_alert(each)) for each in acknowledge(tx, call.user, keys)]
+        done = [ApiAlert.project(visible_alerts.show_alert(each)) for each in acknowledge(tx, call.user, keys)]
         return OrderedAnswer(status=200, content=write_json(ApiAcknowledged(items=done), call.language))
 
     try:

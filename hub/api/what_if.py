@@ -12,7 +12,7 @@ import attrs
 from hub.api.messages import ApiSearchConditions
 from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_value, in_path
 from hub.api.problems import ApiProblem
-from hub.api.schemas import LONG
+from hub.api.schemas import LONG, At, Projected
 from hub.domain.model import Detail, MessageState
 from hub.edxml.schema_upload import SchemasUnfit, replace_schemas
 from hub.intake.what_if import RejudgedMessage, RulesEffect
@@ -66,14 +66,14 @@ class ApiRuleProblem:
 
 
 @attrs.frozen(kw_only=True)
-class ApiRuleChange:
+class ApiRuleChange(Projected[RejudgedMessage]):
     """A message for which something would change."""
 
-    message: str
-    received_at: datetime
-    partner: str
-    code: str | None
-    state: MessageState
+    message: Annotated[str, At("message.id")]
+    received_at: Annotated[datetime, At("message.received_at")]
+    partner: Annotated[str, At("message.partner")]
+    code: Annotated[str | None, At("message.code")]
+    state: Annotated[MessageState, At("message.state")]
     effect: RulesEffect
     problems: Annotated[
         Sequence[ApiRuleProblem], phrase("by the tried rules; of would-accept by the rules in force; at most 20")
@@ -82,14 +82,8 @@ class ApiRuleChange:
     @classmethod
     def of(cls, found: RejudgedMessage, *, details: bool) -> "ApiRuleChange":
         """Return what would change."""
-        message = found.message
-        return cls(
-            message=message.id,
-            received_at=message.received_at,
-            partner=message.partner,
-            code=message.code,
-            state=message.state,
-            effect=found.effect,
+        return cls.project(
+            found,
             problems=[
                 ApiRuleProblem(code=each.code, detail=each.detail if details else None) for each in found.problems
             ],
@@ -97,7 +91,7 @@ class ApiRuleChange:
 
 
 @attrs.frozen(kw_only=True)
-class ApiRuleTrial:
+class ApiRuleTrial(Projected[RuleTrial]):
     """A trial, and what it has found so far."""
 
     id: str
@@ -114,17 +108,7 @@ class ApiRuleTrial:
     def of(cls, trial: RuleTrial, user: User) -> "ApiRuleTrial":
         """Return the trial, and what *user* may see of it."""
         shown = trial.changes if user.may(Permission.FIND_MESSAGES) else ()
-        return cls(
-            id=trial.id,
-            made_at=trial.made_at,
-            state=trial.state,
-            why=trial.why,
-            total=trial.total,
-            judged=trial.judged,
-            left=trial.left,
-            effects={str(effect): count for effect, count in trial.effects.items()},
-            changes=[ApiRuleChange.of(each, details=may_see_details(user)) for each in shown],
-        )
+        return cls.project(trial, changes=[ApiRuleChange.of(each, details=may_see_details(user)) for each in shown])
 
 
 @attrs.frozen(kw_only=True)

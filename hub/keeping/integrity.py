@@ -61,6 +61,29 @@ def find_damage_until(tx: Transaction, whole: bool, enough: Callable[[], bool]) 
     return [verbatim(line) for line in found if line != "ok"]
 
 
+def find_journal_damage(
+    tx: Transaction, tell: Callable[[int, int], None] = lambda _done, _all: None
+) -> Iterator[Phrase]:
+    """Yield each damage of a whole journal: of SQLite's file, or, if that has none, of what is recorded in it.
+
+    *tell* is called with the numbers of octets of messages that were read so far, and of all.
+    """
+    damaged = find_file_damage(tx)
+    yield from damaged or find_record_damage(tx, tell)  # which would read the damaged pages
+
+
+def find_record_damage(tx: Transaction, tell: Callable[[int, int], None]) -> Iterator[Phrase]:
+    """Yield each damage of what is recorded: in the hash chain, in the octets of the messages, in a page that is read."""
+    try:
+        yield from find_chain_damage(tx)
+        total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
+        yield from find_content_damage(tx, lambda done: tell(done, total))
+    except sa.exc.DBAPIError as error:
+        if not transactions.is_damage_error(error):
+            raise
+        yield verbatim(error.orig)
+
+
 def find_chain_damage(tx: Transaction) -> Iterator[Phrase]:
     """Yield each error in the hash chain of the events, and each event that is stored as of another message.
 

@@ -18,12 +18,6 @@ def open_catalogue(language: Language) -> gettext.NullTranslations:
     return gettext.translation(DOMAIN, FOLDER, [language])
 
 
-def open_catalogues() -> None:
-    """Open the catalogue of each language: what says that no file can be opened must be open."""
-    for language in Language:
-        open_catalogue(language)
-
-
 def translate(text: object, language: Language) -> str:
     """Return *text* in a language. For an error it is said what happened; of one among the arguments not in which file.
 

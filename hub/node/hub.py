@@ -27,7 +27,7 @@ from hub.domain.model import Event
 from hub.domain.node_counts import LocalCounts
 from hub.journal import events, unit_registry
 from hub.journal.nodes import PendingRestart
-from hub.language.catalogues import open_catalogues
+from hub.language.fields import open_words
 from hub.language.languages import Language
 from hub.language.phrases import phrase, verbatim
 from hub.language.system_errors import name_system_error
@@ -261,7 +261,7 @@ def make_hub(
     found = check.check_config(path, datetime.fromtimestamp(wall(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
-    open_catalogues()
+    open_words()
     VAULT.close()  # twistd forks after this, and a token session belongs to the process that opened it
     config = found.province.config
     ports: dict[str, socket.socket] = {}

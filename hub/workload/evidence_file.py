@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events, search
-from hub.keeping.archive.opening import ArchiveShelf
+from hub.keeping.archive.opening import ArchiveShelf, list_archives_of
 from hub.language.phrases import phrase
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report
@@ -358,7 +358,7 @@ def _write_messages(
     here: dict[str, str] = {}
     with packing.writing(MESSAGES) as put:
         for some in _some(ids):
-            archives = shelf.find_archives(some)
+            archives = list_archives_of(tx, some)
             rows = tx.execute(sa.select(message_table).where(message_table.c.id.in_(some))).mappings()
             for row in sorted(rows, key=lambda row: str(row["id"])):
                 where = _where(tx, row) if octets else OctetsPlace.NOT_ASKED
@@ -406,7 +406,7 @@ def _write_events(
                 (row.message, row.number, before.get(row.number - 1) if row.number else None, row.hash, row.text)
                 for row in rows
             ]
-            told = [*_read_archived_events(shelf, some), *told]  # of one message those in archives come first
+            told = [*_read_archived_events(tx, shelf, some), *told]  # of one message those in archives come first
             for _, number, previous, hashed, text in sorted(told, key=itemgetter(0)):
                 put(lines.write_compact_json({"number": number, "previous": previous, "hash": hashed, "text": text}))
             many += len(told)
@@ -417,9 +417,9 @@ def _write_events(
     return many
 
 
-def _read_archived_events(shelf: ArchiveShelf, ids: Sequence[str]) -> Iterator[_EventLine]:
+def _read_archived_events(tx: Transaction, shelf: ArchiveShelf, ids: Sequence[str]) -> Iterator[_EventLine]:
     """Yield the events of those of the messages *ids* that have some in archive files."""
-    for name, archives in sorted(shelf.find_archives(ids).items()):
+    for name, archives in sorted(list_archives_of(tx, ids).items()):
         for each in shelf.read_events(name, archives):
             yield name, each.number, each.previous, each.hash, each.text
 

@@ -18,8 +18,8 @@ from hub.intake import grants
 from hub.journal import events, messages, search
 from hub.journal.queue import replay
 from hub.language.catalogues import say_both
-from hub.language.fields import FIELDS
-from hub.language.terms import TERMS
+from hub.language.fields import read_field_names
+from hub.language.terms import read_terms
 from hub.monitoring import link_rows
 from hub.operations.accounts import permissions
 from hub.services.links.probes import Link, LinkStanding, LinkState
@@ -31,7 +31,10 @@ from tests.province import GRANTING, NOW, ROUTES, document, entry
 Type = Callable[..., Result]
 #: Words that each have a name: none of them may be left in what a Vietnamese reads.
 RAW = {
-    word for key in TERMS for scope, word in [key.split("/")] if scope in {"event", "attempt", "documents", "status"}
+    word
+    for key in read_terms()
+    for scope, word in [key.split("/")]
+    if scope in {"event", "attempt", "documents", "status"}
 }
 FILTERS = {*MessageState, *DeliveryState, *permissions.Role, *Receive}
 
@@ -179,10 +182,10 @@ def test_every_field_of_an_event_has_a_name_in_both_languages():
     reference = sections(DOCS / "reference/events.md")["Events"]
     fields = {field for row in rows(reference) for field in quoted(row[2]) if re.fullmatch(r"[a-z0-9_-]+", field)}
     # in the column stand also the words of some fields
-    words_of_fields = {"message", "delivery"} | {key.split("/")[1] for key in TERMS}
+    words_of_fields = {"message", "delivery"} | {key.split("/")[1] for key in read_terms()}
     for field in fields - words_of_fields | {"state", "status", "unit"}:
-        assert field in FIELDS, field
-    for name in FIELDS.values():
+        assert field in read_field_names(), field
+    for name in read_field_names().values():
         vietnamese, english = say_both(name)
         assert vietnamese == english == "SHA-256" or vietnamese != english, english
 
@@ -192,7 +195,7 @@ def test_what_may_be_called_has_a_name(monkeypatch):
     from hub.cli.partner.partners import name_grant
 
     assert all(name_grant(each) for each in grants.list_grant_names(GRANTING))
-    assert name_grant("lookups.VerifyCitizen") == say_both(TERMS["lookups/verify-citizen"].name)[0]
+    assert name_grant("lookups.VerifyCitizen") == say_both(read_terms()["lookups/verify-citizen"].name)[0]
     assert name_grant("unheard") == ""
 
 

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from hub.journal import blobs, events, messages
 from hub.keeping import integrity
 from hub.keeping.backups import sqlite_copy
+from hub.keeping.backups.journal_copy import read_journal_state, write_checked_copy
+from hub.keeping.backups.package import BackupUnfit
 from hub.store import transactions
 from hub.store.tables import content, event
 from tests import databases
@@ -34,11 +36,7 @@ def whole(engine):
 def found(engine):
     """Return all that is wrong."""
     with transactions.read_transaction(engine) as tx:
-        return [
-            *map(str, integrity.find_file_damage(tx)),
-            *map(str, integrity.find_chain_damage(tx)),
-            *map(str, integrity.find_content_damage(tx)),
-        ]
+        return list(map(str, integrity.find_journal_damage(tx)))
 
 
 def change(engine, statement):
@@ -96,6 +94,26 @@ def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never
         assert copied.execute("SELECT count(*) FROM content").fetchone() == (7,)
     with pytest.raises(FileExistsError), sqlite_copy.copy_journal(source, to):
         pass
+
+
+def test_a_copy_of_a_damaged_journal_is_not_kept(whole, tmp_path):
+    if whole.dialect.name != "sqlite":
+        not_applicable("PostgreSQL has pg_dump")
+    to = tmp_path / "copy.db"
+
+    def copy():
+        return write_checked_copy(
+            tmp_path / "hub.db", to, lambda tx: read_journal_state(tx).messages, lambda *of: told.append(of)
+        )
+
+    told: list[tuple[int, int]] = []
+    assert copy() == 3
+    assert told[-1][0] == told[-1][1] > len(LARGE), "the octets of the messages, after the pages of the file"
+    to.unlink()
+    change(whole, sa.update(event).where(event.c.number == 2).values(text="{}"))
+    with pytest.raises(BackupUnfit, match="the hash of event 2 does not match"):
+        copy()
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
 
 
 @pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])

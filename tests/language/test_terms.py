@@ -1,6 +1,8 @@
 """Every word that the hub keeps has a name and an explanation, in both languages, so that no reader is shown the word itself."""
 
 import ast
+import errno
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -39,9 +41,10 @@ from hub.keeping.backup_runs import BackupOutcome
 from hub.keeping.eras import EraBeginning
 from hub.keeping.hub_alerts import AlertTransition
 from hub.keeping.retention.parts import PartState
-from hub.language.catalogues import say_both
+from hub.language.catalogues import open_catalogue, say_both
+from hub.language.fields import name_field, open_words, read_field_names
 from hub.language.phrases import Phrase
-from hub.language.terms import TERMS, describe_reason, find_term, name_word
+from hub.language.terms import describe_reason, find_term, name_word, read_terms
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.monitoring.overview import Concern
 from hub.node import admin
@@ -182,7 +185,31 @@ def test_a_word_has_a_name_and_an_explanation_in_both_languages(scope, word):
 
 
 def test_a_term_is_of_a_word_that_there_is():
-    assert set(TERMS) == {f"{scope}/{word}" for scope, word in WORDS}
+    assert set(read_terms()) == {f"{scope}/{word}" for scope, word in WORDS}
+
+
+@pytest.mark.parametrize("table", ["terms.json", "fields.json", "errors.json", "problems.json"])
+def test_no_word_stands_twice_in_a_table(table):
+    """JSON would take the second for both."""
+
+    def once(pairs):
+        assert len({key for key, _ in pairs}) == len(pairs)
+        return dict(pairs)
+
+    json.loads((ROOT / "hub/language" / table).read_text("utf-8"), object_pairs_hook=once)
+
+
+def test_a_running_hub_names_its_words_where_no_more_file_can_be_opened(monkeypatch):
+    def refuse(*_arguments):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    for each in (read_terms, read_field_names, open_catalogue):
+        each.cache_clear()
+    open_words()
+    monkeypatch.setattr("io.open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    assert say_both(name_word("message", "accepted"))[0] == "được nhận"
+    assert say_both(name_field("partner")) == ("hệ thống", "partner")
 
 
 def test_a_service_that_a_schema_defines_calls_its_words_as_the_hub_does():
@@ -198,7 +225,7 @@ def test_a_service_that_a_schema_defines_calls_its_words_as_the_hub_does():
 
 def test_two_words_of_one_scope_are_told_apart():
     for scope in {scope for scope, _ in WORDS}:
-        names = [say_both(TERMS[f"{each}/{word}"].name) for each, word in WORDS if each == scope]
+        names = [say_both(read_terms()[f"{each}/{word}"].name) for each, word in WORDS if each == scope]
         assert len(set(names)) == len(names), scope
 
 

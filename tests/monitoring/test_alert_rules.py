@@ -4,18 +4,24 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hub.config.alerting.operator_alerts import AlertLimits
 from hub.domain.measures import DEFINED
+from hub.monitoring.hub_alerts.conditions import CERTIFICATE_DAYS, RETENTION_LATE, ConditionKind
+from tests.alert_rules import WRITTEN, name_rule, write_rules
 from tests.conftest import cannot_be_had
 from tests.pages import DOCS, quoted, rows, sections
 from tests.waiting import PROGRAM
 
 PLACE = Path(__file__).resolve().parent.parent.parent / "packaging/monitoring"
-RULES = yaml.safe_load((PLACE / "rules.yml").read_text("utf-8"))["groups"][0]["rules"]
+RULES = [
+    rule for group in yaml.safe_load((PLACE / "rules.yml").read_text("utf-8"))["groups"] for rule in group["rules"]
+]
 LABELS = re.compile(r"{{ \$labels\.(\w+) }}")
 
 #: alert -> the series by which it fires, with one value a minute; the minute; the labels that it then has
@@ -224,6 +230,10 @@ FIRES = {
         5,
         {"instance": "h1"},
     ),
+} | {
+    name: ({f'lienthong_alerts{{instance="h1",kind="{kind}",severity="error"}}': "_x2 1x5"}, 4, {"severity": "error"})
+    for kind in ConditionKind
+    if (name := name_rule(kind)) and kind not in WRITTEN
 }
 #: A province that is well, for 26 hours, with a value every minute. Its partner was down for a while, as partners are.
 WELL = {
@@ -273,6 +283,7 @@ WELL = {
     'lienthong_syslog_total{instance="h1",became="failed"}': "1x1600",
     'lienthong_backup_last_good_timestamp_seconds{instance="h1"}': "0x1600",
     'lienthong_backup_failed{instance="h1"}': "1x30 0x1570",
+    'lienthong_alerts{instance="h1",kind="partner-down",severity="error"}': "1x1600",
     'lienthong_retention_overdue_seconds{instance="h1"}': "0x60 0+60x1540",
 }
 
@@ -280,7 +291,7 @@ WELL = {
 def expected(rule, labels):
     """Return the alert of *rule* with *labels*, as promtool writes it."""
     words = {name: LABELS.sub(lambda found: labels[found[1]], text) for name, text in rule["annotations"].items()}
-    return {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": words}
+    return {"exp_labels": {**labels, **rule.get("labels", {})}, "exp_annotations": words}
 
 
 def one_test(series, minute, alerts):
@@ -361,6 +372,36 @@ def test_the_first_error_of_the_hub_fires_though_its_counter_begins_with_it(judg
 def test_the_rules_are_what_promtool_takes():
     ran = promtool("check", "rules", PLACE / "rules.yml")
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_rules_of_conditions_are_those_of_today():
+    written = (PLACE / "rules.yml").read_text("utf-8")
+    assert written == write_rules(written), "run ./dev words"
+
+
+def test_each_condition_of_the_hub_has_a_rule():
+    names = {rule["alert"] for rule in RULES}
+    assert {name for each in WRITTEN.values() for name in each} <= names
+    assert {name_rule(kind) for kind in ConditionKind if kind not in WRITTEN} <= names
+
+
+@pytest.mark.parametrize(
+    ("alert", "limit"),
+    [
+        ("LienThongWaitingLong", AlertLimits().waiting),
+        ("LienThongChainBehind", AlertLimits().chain),
+        ("LienThongRetentionLate", RETENTION_LATE),
+        *(
+            (f"LienThongCertificateEnds{days}Day{'s' * (days > 1)}", timedelta(days=days))
+            for days, _ in CERTIFICATE_DAYS
+        ),
+    ],
+)
+def test_a_rule_has_the_limit_of_its_condition(alert, limit):
+    (rule,) = [each for each in RULES if each["alert"] == alert]
+    first = rule["expr"].partition(" and ")[0]
+    number, _, unit = re.split(r" [<>] ", first)[1].partition(" * ")
+    assert int(number) * int(unit or 1) == limit.total_seconds()
 
 
 def names_used():

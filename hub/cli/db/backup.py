@@ -1,7 +1,7 @@
 """`lienthong db backup`, `verify` and `recount`: copies the whole journal, checks it, and mends numbers that are wrong."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hub.cli.screen import (
     say_instant,
     t,
 )
-from hub.language.phrases import Phrase, verbatim
+from hub.language.phrases import Phrase
 
 #: By partner and state: how many deliveries are kept as waiting, and how many there are.
 WrongCounts = dict[tuple[str, str], tuple[int, int]]
@@ -41,30 +41,18 @@ WrongCounts = dict[tuple[str, str], tuple[int, int]]
 def backup(screen: Screen, file: Path) -> None:
     from hub.cli.journal import read_journal_config
     from hub.config.database import find_sqlite_file
-    from hub.keeping.backups import sqlite_copy
+    from hub.keeping.backups.journal_copy import write_checked_copy
+    from hub.keeping.backups.package import BackupUnfit
 
     config = read_journal_config(screen)
     journal = find_sqlite_file(config.database_url)
     if journal is None:
         raise CommandStop(t("only SQLite; for PostgreSQL use pg_dump"))
     try:
-        with progress_bar(t("Copying")) as tell, sqlite_copy.copy_journal(journal, file, tell) as new:
-            # the store's engine would switch the copy to WAL, which makes two files
-            engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)
-            try:
-                with engine.connect() as tx:
-                    problems = list(_problems(tx))
-                    fields = _state(tx)
-            finally:
-                engine.dispose()
-            if problems:
-                raise CommandStop(
-                    t(
-                        "the journal is damaged, no copy kept: {problems}",
-                        problems=problems[0],
-                    ),
-                )
-            sqlite_copy.name_backup(new, file)
+        with progress_bar(t("Backup")) as tell:
+            fields = write_checked_copy(journal, file, _state, tell)
+    except BackupUnfit as unfit:
+        raise CommandStop(t("the journal is damaged, no copy kept: {problems}", problems=unfit.why)) from unfit
     except FileExistsError:
         raise CommandStop(t("{file} already exists", file=file)) from None
     except OSError as error:
@@ -177,28 +165,11 @@ def _print_counts(screen: Screen, wrong: WrongCounts) -> None:
 
 
 def _problems(tx: sa.Connection) -> Iterator[Phrase]:
-    """Yield each kind of damage found. Show a progress bar over the octets of the messages."""
-    from hub.keeping import integrity
-    from hub.store import transactions
-    from hub.store.tables import content
+    """Yield each damage of the journal. Show a progress bar over the octets of the messages."""
+    from hub.keeping.integrity import find_journal_damage
 
-    found = integrity.find_file_damage(tx)
-    yield from found
-    if found:
-        return  # the later checks would read damaged pages
-    try:
-        yield from integrity.find_chain_damage(tx)
-        total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
-        with progress_bar(t("Verifying")) as tell:
-            yield from integrity.find_content_damage(tx, _of(tell, total))
-    except sa.exc.DBAPIError as error:
-        if not transactions.is_damage_error(error):
-            raise
-        yield verbatim(error.orig)
-
-
-def _of(tell: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    return lambda done: tell(done, total)
+    with progress_bar(t("Verifying")) as tell:
+        yield from find_journal_damage(tx, tell)
 
 
 def _state(tx: sa.Connection) -> dict[str, Any]:

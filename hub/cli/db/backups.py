@@ -486,7 +486,7 @@ def _telling() -> "Generator[Tell]":
 
         def tell(now: str, count: int) -> None:
             nonlocal total, step
-            total = count if now != step or now == "copying" else total + count
+            total = count if now != step or now in {"copying", "verifying"} else total + count
             step = now
             bar(total, max(total, 1))
 

@@ -137,6 +137,11 @@ class AttemptRecord:
     call_ms: int | None  #: from the last request to its reply, in milliseconds
 
     @property
+    def kept(self) -> bool:
+        """Tell whether its request and reply are kept."""
+        return self.head is not None
+
+    @property
     def duration(self) -> timedelta | None:
         """Return the time from the claim to the result; None while it is under way."""
         return None if self.ended_at is None else self.ended_at - self.started_at

@@ -61,15 +61,23 @@ def find_archives_of(tx: Transaction, message_id: str, folder: Path) -> list[Arc
     Opens files only if the journal does not know the message any more, as it may be with a refused one. Raises
     ArchiveAbsent.
     """
-    row = tx.execute(sa.select(message.c.archive).where(message.c.id == message_id)).first()
-    names = list(_list_restored(tx, message_id))
-    if row is not None and row.archive is not None:
-        part = tx.scalars(sa.select(retention_part.c.archive).where(retention_part.c.number == row.archive)).first()
-        names.append(part or "")
-    if row is None and not names:
+    names = list_archives_of(tx, [message_id]).get(message_id, [])
+    if not names and tx.execute(sa.select(message.c.id).where(message.c.id == message_id)).first() is None:
         found = catalogue.find_archive_of(tx, message_id, folder)
         return [] if found is None else [found]
     return [catalogue.read_archive_entry(tx, each) for each in sorted(set(names), reverse=True)]
+
+
+def list_archives_of(tx: Transaction, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the ids of the archive files that have rows of each of the messages *ids* that the journal knows, if any."""
+    found: dict[str, list[str]] = {}
+    of_part = sa.select(message.c.id, retention_part.c.archive).where(message.c.archive == retention_part.c.number)
+    for row in tx.execute(of_part.where(message.c.id.in_(ids))):
+        found.setdefault(row.id, []).append(row.archive or "")
+    back = sa.select(event.c.message, event.c.text).where(event.c.message.in_(ids), event.c.text.like(_RESTORED_TEXT))
+    for row in tx.execute(back.order_by(event.c.serial)):
+        found.setdefault(row.message, []).extend(_read_restored(row.text))
+    return found
 
 
 def _list_restored(tx: Transaction, message_id: str) -> Iterator[str]:
@@ -85,7 +93,6 @@ class ArchiveShelf:
 
     _tx: Transaction
     _folder: Path
-    _parts: dict[int, str] = attrs.field(factory=dict)  #: number of a part -> id of its archive file
     _open: dict[str, tuple[Archive, ExitStack]] = attrs.field(factory=dict)
 
     def __enter__(self) -> Self:
@@ -95,23 +102,6 @@ class ArchiveShelf:
         for _, opened in self._open.values():
             opened.close()
         self._open.clear()
-
-    def find_archives(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        """Return the ids of the archive files that have rows of each of the messages *ids*, if any."""
-        found: dict[str, list[str]] = {}
-        went = sa.select(message.c.id, message.c.archive).where(message.c.id.in_(ids), message.c.archive.is_not(None))
-        for row in self._tx.execute(went):
-            found.setdefault(row.id, []).append(self._find_part(row.archive))
-        back = sa.select(event.c.message, event.c.text).where(event.c.message.in_(ids))
-        for row in self._tx.execute(back.where(event.c.text.like(_RESTORED_TEXT)).order_by(event.c.serial)):
-            found.setdefault(row.message, []).extend(_read_restored(row.text))
-        return found
-
-    def _find_part(self, number: int) -> str:
-        if number not in self._parts:
-            query = sa.select(retention_part.c.archive).where(retention_part.c.number == number)
-            self._parts[number] = self._tx.scalars(query).one() or ""
-        return self._parts[number]
 
     def read_events(self, message_id: str, archives: Iterable[str]) -> list[ArchivedEvent]:
         """Return the events of a message in *archives*, and in those from which it was brought back before, in order.

@@ -1,10 +1,10 @@
 """Copies the journal of a hub as of one moment, from either database, and tries a copy. Knows nothing of encryption."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import attrs
 import sqlalchemy as sa
@@ -16,11 +16,15 @@ from hub.journal import events
 from hub.keeping import integrity
 from hub.keeping.backups import postgresql, sqlite_copy
 from hub.keeping.backups.manifest import POSTGRESQL, SQLITE, BackupManifest
+from hub.keeping.backups.package import BackupUnfit
 from hub.keeping.backups.postgresql import PostgresqlPlace
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.store import schema_version, transactions
 from hub.store.tables import message
+from hub.store.transactions import Transaction
 
+T = TypeVar("T")
+#: Is told a step, and octets: those done so far when copying or verifying, else those since it was told last.
 Tell = Callable[[str, int], None]
 #: No database to try a dump in.
 NOWHERE = PostgresqlPlace("")
@@ -46,7 +50,7 @@ class CopiedJournal:
     state: JournalState
 
 
-def read_journal_state(tx: transactions.Transaction) -> JournalState:
+def read_journal_state(tx: Transaction) -> JournalState:
     """Return the state of a journal."""
     number, head = events.read_chain_head(tx)
     messages = tx.scalar(sa.select(sa.func.count()).select_from(message)) or 0
@@ -78,17 +82,30 @@ def copy_for_backup(config: Config, settings: BackupSettings, work: Path, tell: 
     if file := find_sqlite_file(config.database_url):
         with sqlite_copy.copy_journal(file, work / SQLITE, lambda done, _all: tell("copying", done)) as new:
             copied = new.rename(work / SQLITE)
-        engine = _open_copy(copied)
-        try:
-            with engine.connect() as tx:
-                return CopiedJournal(SQLITE, copied, read_journal_state(tx))
-        finally:
-            engine.dispose()
+        with _read_copy(copied) as tx:
+            return CopiedJournal(SQLITE, copied, read_journal_state(tx))
     place, copied = place_postgresql(config, settings), work / POSTGRESQL
     with place.open_snapshot() as (tx, snapshot):
         state = read_journal_state(tx)
         place.dump(snapshot, copied, lambda done: tell("copying", done))
     return CopiedJournal(POSTGRESQL, copied, state)
+
+
+def write_checked_copy(
+    journal: Path, to: Path, read: Callable[[Transaction], T], tell: Callable[[int, int], None]
+) -> T:
+    """Copy the SQLite *journal* to the new file *to* and check the copy whole; return what *read* finds in it.
+
+    *tell* is called with what was done and all: pages copied, then octets of messages checked. Raises BackupUnfit if the
+    journal is damaged, FileExistsError, OSError, sqlite3.Error and SQLAlchemy's errors: then there is no file *to*.
+    """
+    with sqlite_copy.copy_journal(journal, to, tell) as new:
+        with _read_copy(new) as tx:
+            for problem in integrity.find_journal_damage(tx, tell):
+                raise BackupUnfit(problem)
+            found = read(tx)
+        sqlite_copy.name_backup(new, to)
+        return found
 
 
 def find_problems(manifest: BackupManifest, copied: Path, trial: PostgresqlPlace, tell: Tell) -> Iterator[Phrase]:
@@ -112,20 +129,17 @@ def find_problems(manifest: BackupManifest, copied: Path, trial: PostgresqlPlace
 
 
 def _find_sqlite_problems(manifest: BackupManifest, copied: Path, tell: Tell) -> Iterator[Phrase]:
-    engine = _open_copy(copied)
     try:
-        with engine.connect() as tx:
+        with _read_copy(copied) as tx:
             found = integrity.find_file_damage(tx) or list(_find_difference(manifest, tx))
-            yield from found
-            if found:
-                return  # the later checks would read damaged pages, or another journal
+        yield from found
+        if found:
+            return  # the later checks would read damaged pages, or another journal
         _upgrade_copy(manifest, copied)
-        with engine.connect() as tx:
+        with _read_copy(copied) as tx:
             yield from _find_damage(tx, tell)
     except sa.exc.DBAPIError as error:
         yield verbatim(error.orig)
-    finally:
-        engine.dispose()
 
 
 def _upgrade_copy(manifest: BackupManifest, copied: Path) -> None:
@@ -151,20 +165,11 @@ def find_postgresql_problems(manifest: BackupManifest, place: PostgresqlPlace, t
         yield from _find_damage(tx, tell)
 
 
-def _find_damage(tx: Any, tell: Tell) -> Iterator[Phrase]:
-    """Yield each damage of a journal: of the hash chain, of the octets of messages."""
-    yield from integrity.find_chain_damage(tx)
-    done = 0
-
-    def step(read: int) -> None:
-        nonlocal done
-        tell("verifying", read - done)
-        done = read
-
-    yield from integrity.find_content_damage(tx, step)
+def _find_damage(tx: Transaction, tell: Tell) -> Iterator[Phrase]:
+    return integrity.find_record_damage(tx, lambda done, _all: tell("verifying", done))
 
 
-def _find_difference(manifest: BackupManifest, tx: Any) -> Iterator[Phrase]:
+def _find_difference(manifest: BackupManifest, tx: Transaction) -> Iterator[Phrase]:
     """Yield that a journal is not the one of *manifest*, or that it is of a later version than this program."""
     if manifest.schema not in {step.version for step in schema_version.list_migration_steps()}:
         yield phrase("it is of version {schema}, which this program does not know", schema=manifest.schema)
@@ -175,6 +180,12 @@ def _find_difference(manifest: BackupManifest, tx: Any) -> Iterator[Phrase]:
         yield phrase("the restored journal is another one: {state}, not {said}", state=str(state), said=str(said))
 
 
-def _open_copy(file: Path) -> sa.Engine:
-    """Return an engine for a SQLite file that is a copy. The store's own engine would make it two files, by WAL."""
-    return sa.create_engine(f"sqlite:///{file}", poolclass=sa.NullPool)
+@contextmanager
+def _read_copy(file: Path) -> Generator[Transaction]:
+    """Yield a transaction on a SQLite file that is a copy. The store's own engine would make it two files, by WAL."""
+    engine = sa.create_engine(f"sqlite:///{file}", poolclass=sa.NullPool)
+    try:
+        with engine.connect() as tx:
+            yield tx
+    finally:
+        engine.dispose()

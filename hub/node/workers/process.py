@@ -37,7 +37,7 @@ from hub.intake.endpoint import Counted as CountedServices
 from hub.intake.endpoint import JournalAccess
 from hub.intake.signed_response import SignedResponse
 from hub.keeping import integrity
-from hub.language.catalogues import open_catalogues
+from hub.language.fields import open_words
 from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.soap_port import IntakeParts, build_intake, check_client, list_soap_peers, make_soap_site, watch_disks
 from hub.node.workers.channel import (
@@ -356,7 +356,7 @@ def run_worker(reactor: Any, wall: Callable[[], float], columns: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the node's process decides, also when the signal is sent to all
     globalLogBeginner.beginLoggingTo([logs.observer(sys.stdout)], redirectStandardIO=False)
-    open_catalogues()
+    open_words()
     counts, inlet = partial(SharedCounts, COUNTS, columns=columns), socket.socket(fileno=CONNECTIONS)
     worker = Worker(reactor, wall, counts, inlet, os._exit)
     reactor.adoptStreamConnection(CHANNEL, socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel))
