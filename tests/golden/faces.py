@@ -140,12 +140,13 @@ def _shape_lines(text: str) -> object:
 
 
 def describe_openapi(language: Language) -> Iterator[str]:
-    """Yield the OpenAPI document: a line for each operation and each schema."""
+    """Yield the OpenAPI document: a line for each operation and each schema, in the order of their names."""
     document = make_openapi(language)
     paths, schemas = document.pop("paths"), document["components"].pop("schemas")
-    for path, methods in paths.items():
-        yield from (write_line({f"{method.upper()} {path}": each}) for method, each in methods.items())
-    yield from (write_line({name: each}) for name, each in schemas.items())
+    operations = {f"{path} {method}": each for path, methods in paths.items() for method, each in methods.items()}
+    yield from (write_line({name: each}) for name, each in sorted(operations.items()))
+    yield from (write_line({name: each}) for name, each in sorted(schemas.items()))
+    document["tags"].sort(key=lambda each: each["name"])
     yield write_line(document)
 
 
@@ -168,7 +169,7 @@ def describe_call(program: Program, method: str, place: str, body: str) -> Itera
 
 def describe_rights(programs: Mapping[str, Program]) -> Iterator[str]:
     """Yield a line for each operation: what each of *programs*, none of which may do everything, is told."""
-    for each in OPERATIONS:
+    for each in _sort_operations():
         place = re.sub(r"{(\w+)}", "x", each.path)
         told = {}
         for name, program in programs.items():
@@ -179,7 +180,11 @@ def describe_rights(programs: Mapping[str, Program]) -> Iterator[str]:
 
 def describe_operations() -> Iterator[str]:
     """Yield a line for each operation of the API: what the OpenAPI document does not say of it is there, too."""
-    return map(write_line, map(_describe_operation, OPERATIONS))
+    return map(write_line, map(_describe_operation, _sort_operations()))
+
+
+def _sort_operations() -> list[ApiOperation]:
+    return sorted(OPERATIONS, key=lambda each: each.name)
 
 
 def _describe_operation(each: ApiOperation) -> dict[str, object]:
@@ -192,8 +197,8 @@ def _describe_operation(each: ApiOperation) -> dict[str, object]:
         "no limits": each.unlimited,
         "keyed": each.keyed,
         "status": each.status,
-        "takes": each.takes.__name__ if each.takes else "file" if each.takes_file else None,
-        "answers": each.answers.__name__ if each.answers else list(each.media),
+        "takes": each.takes.__name__.removeprefix("Api") if each.takes else "file" if each.takes_file else None,
+        "answers": each.answers.__name__.removeprefix("Api") if each.answers else list(each.media),
     }
 
 

@@ -103,5 +103,12 @@ def _tell_of_work(tx: Transaction, now: datetime) -> None:
     days = {"day": today - timedelta(days=30), "due": today - timedelta(days=9)}
     tell(tx, "H55.13", "dossiers", "D0", "received", now + timedelta(minutes=5), attributes=field, **days)
     tell(
-        tx, "H55.01", "documents", '["H55","=1"]', "received", now + timedelta(minutes=6), due=today + timedelta(days=1), code="=15/UBND-VP"
+        tx,
+        "H55.01",
+        "documents",
+        '["H55","=1"]',
+        "received",
+        now + timedelta(minutes=6),
+        due=today + timedelta(days=1),
+        code="=15/UBND-VP",
     )
