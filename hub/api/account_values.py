@@ -1,4 +1,4 @@
-"""The bodies and the answers of the operations on accounts and tokens. Contains no HTTP and no journal."""
+"""The bodies and the answers of the operations on accounts. Contains no HTTP and no journal."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,10 +10,8 @@ from hub.api.schemas import LONG
 from hub.api.values import Cursor
 from hub.language.phrases import phrase
 from hub.operations.accounts.accounts import AccountView
-from hub.operations.accounts.desk import DAYS
-from hub.operations.accounts.permissions import Permission, Role
+from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.sessions import ConsoleSession
-from hub.operations.accounts.tokens import ApiToken
 
 _ONCE = phrase("shown in this answer only; null where the same Idempotency-Key was sent before")
 
@@ -134,42 +132,3 @@ class ApiCertificateBound:
     account: ApiAccount
     sha256: str
     warnings: Annotated[Sequence[str], phrase("why the hub would not accept the certificate now")]
-
-
-@attrs.frozen(kw_only=True)
-class ApiNewToken:
-    """A token to make."""
-
-    asked = True
-    name: str
-    scopes: Sequence[Permission] = ()
-    role: Annotated[Role | None, phrase("also all scopes of this role")] = None
-    units: Annotated[Sequence[str], phrase("unit codes, each with the units below it; none: every unit")] = ()
-    partners: Annotated[Sequence[str], phrase("partner codes; none: every partner")] = ()
-    days: Annotated[int, phrase("it expires after so many days")] = DAYS
-    owner: Annotated[str, phrase("the person who answers for it; empty: the owner of the calling token")] = ""
-
-
-@attrs.frozen(kw_only=True)
-class ApiListedToken(ApiToken):
-    """A token without its secret."""
-
-    @classmethod
-    def of(cls, token: ApiToken) -> "ApiListedToken":
-        """Return *token* as it is listed."""
-        return cls(**attrs.asdict(token))
-
-
-@attrs.frozen(kw_only=True)
-class ApiTokenList:
-    """All tokens, by name."""
-
-    items: Sequence[ApiListedToken]
-
-
-@attrs.frozen(kw_only=True)
-class ApiTokenMade:
-    """A new token."""
-
-    token: ApiListedToken
-    secret: Annotated[str | None, _ONCE] = None

@@ -1,4 +1,4 @@
-"""The operations on accounts and on the tokens of programs: list, read, make, change, remove.
+"""The operations on accounts: list, read, make, change, remove.
 
 A secret is not kept with the answer to an order: an order repeated with its key gets null in its place.
 """
@@ -22,11 +22,7 @@ from hub.api.account_values import (
     ApiCertificateBound,
     ApiCertificateGiven,
     ApiCertificateNamed,
-    ApiListedToken,
     ApiNewAccount,
-    ApiNewToken,
-    ApiTokenList,
-    ApiTokenMade,
 )
 from hub.api.idempotency import OrderedAnswer, run_once
 from hub.api.messages import CURSOR
@@ -45,19 +41,17 @@ from hub.api.schemas import write_json
 from hub.domain.fair_queue import CONSOLE
 from hub.language.catalogues import translate
 from hub.language.phrases import Phrase, phrase
-from hub.operations.accounts import accounts, desk, tokens
+from hub.operations.accounts import accounts, desk
 from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
-from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
-from hub.operations.accounts.tokens import ApiToken
+from hub.operations.accounts.permissions import Permission, Role
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 
 T = TypeVar("T")
 
 _USER = in_path("user", phrase("name of the account"))
-_TOKEN = in_path("name", phrase("name of the token"))
 _MANAGING = (Permission.MANAGE_USERS,)
-_ABSENT = frozenset({"account-unknown", "token-unknown"})
+_ABSENT = frozenset({"account-unknown"})
 #: The field that a refusal is about, by its code.
 _FIELDS: Mapping[str, str] = {
     "name-unfit": "name",
@@ -66,9 +60,6 @@ _FIELDS: Mapping[str, str] = {
     "limits-many": "units",
     "partner-unknown": "partners",
     "certificate-unfit": "pem",
-    "scopes-missing": "scopes",
-    "days-unfit": "days",
-    "token-exceeds": "scopes",
     "codes-keyless": "console.key-file",
 }
 
@@ -213,46 +204,6 @@ async def remove_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await _order(parts, call, parts.desk.carry_out(order, call.token.by, call.now), ApiAccount.of)
 
 
-# --- tokens -----------------------------------------------------------------------------------------------------------
-
-
-async def list_tokens(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Answer with all tokens."""
-    found = await parts.turns.look(tokens.list_tokens)
-    return answer_value(ApiTokenList(items=list(map(ApiListedToken.of, found))), call)
-
-
-async def make_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Make a token."""
-    body: ApiNewToken = call.body
-    try:
-        text, deed = parts.desk.make_token(
-            name=body.name,
-            scopes=[*body.scopes, *(PERMISSIONS[body.role] if body.role is not None else ())],
-            units=body.units,
-            partners=body.partners,
-            days=body.days,
-            owner=body.owner,
-            by=call.token.by,
-            now=call.now,
-            maker=call.user,
-        )
-    except AccountRefused as refused:
-        raise make_problem(refused) from None
-
-    def write(token: ApiToken) -> ApiTokenMade:
-        return ApiTokenMade(token=ApiListedToken.of(token))
-
-    return await _order(parts, call, deed, write, status=201, shown={"secret": text})
-
-
-async def remove_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Remove a token."""
-    name = call.text("name")
-    remove = partial(desk.remove_token, name=name, by=call.token.by, now=call.now)
-    return await _order(parts, call, remove, ApiListedToken.of)
-
-
 def _managing(
     name: str,
     path: str,
@@ -265,8 +216,7 @@ def _managing(
     status: int = 200,
     more: tuple[ApiParameter, ...] = (),
 ) -> ApiOperation:
-    """Return an operation on accounts or tokens: it gives rights, so a limited token may not."""
-    known: Mapping[str, ApiParameter] = {"{user}": _USER, "{name}": _TOKEN}
+    """Return an operation on accounts: it gives rights, so a limited token may not."""
     return ApiOperation(
         name=name,
         method=method,
@@ -276,7 +226,7 @@ def _managing(
         scopes=_MANAGING,
         whole=True,
         unlimited=True,
-        parameters=(*(each for piece, each in known.items() if piece in path), *more),
+        parameters=(*((_USER,) if "{user}" in path else ()), *more),
         takes=takes,
         answers=answers,
         status=status,
@@ -389,29 +339,5 @@ OPERATIONS = (
         "/users/{user}/remove",
         phrase("Remove an account with its sessions, codes, certificates and saved searches."),
         AccountAct.REMOVE,
-    ),
-    _managing(
-        "listTokens",
-        "/tokens",
-        phrase("List the tokens of programs, by name."),
-        list_tokens,
-        method="GET",
-        answers=ApiTokenList,
-    ),
-    _managing(
-        "makeToken",
-        "/tokens",
-        phrase("Make a token. It stands in the answer once."),
-        make_token,
-        takes=ApiNewToken,
-        answers=ApiTokenMade,
-        status=201,
-    ),
-    _managing(
-        "removeToken",
-        "/tokens/{name}/remove",
-        phrase("Remove a token. The API refuses it from now on."),
-        remove_token,
-        answers=ApiListedToken,
     ),
 )

@@ -68,7 +68,9 @@ class SchemaCollection:
         """Return the schema of a type. Those of classes and enumerations are collected, and referred to."""
         origin, inner = get_origin(kind), get_args(kind)
         if origin is Annotated:
-            return self.describe_type(inner[0]) | {"description": translate(inner[1], self.language)}
+            about = next((each for each in inner[1:] if isinstance(each, Phrase)), None)
+            said = {} if about is None else {"description": translate(about, self.language)}
+            return self.describe_type(inner[0]) | said
         if origin in {Union, UnionType}:
             return self._describe_union(inner)
         if origin is not None and issubclass(origin, Mapping):

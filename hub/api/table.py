@@ -20,22 +20,31 @@ from hub.api import (
     what_if,
 )
 from hub.api.operation import ApiOperation
+from hub.api.projection import project_topic
+from hub.operations.accounts import token_operations
 
-OPERATIONS: Sequence[ApiOperation] = (
-    *watching.OPERATIONS,
-    *messages.OPERATIONS,
-    *replays.OPERATIONS,
-    *corrections.OPERATIONS,
-    *what_if.OPERATIONS,
-    *partners.OPERATIONS,
-    *partner_changes.OPERATIONS,
-    *partners.UNIT_OPERATIONS,
-    *reports.OPERATIONS,
-    *declarations.OPERATIONS,
-    *report_signing.OPERATIONS,
-    *accounts.OPERATIONS,
-    *trust.OPERATIONS,
-)
+
+def list_operations() -> Sequence[ApiOperation]:
+    """Return every operation."""
+    return (
+        *watching.OPERATIONS,
+        *messages.OPERATIONS,
+        *replays.OPERATIONS,
+        *corrections.OPERATIONS,
+        *what_if.OPERATIONS,
+        *partners.OPERATIONS,
+        *partner_changes.OPERATIONS,
+        *partners.UNIT_OPERATIONS,
+        *reports.OPERATIONS,
+        *declarations.OPERATIONS,
+        *report_signing.OPERATIONS,
+        *accounts.OPERATIONS,
+        *project_topic(token_operations.TOPIC),
+        *trust.OPERATIONS,
+    )
+
+
+OPERATIONS = list_operations()
 
 
 def find_operations(pieces: tuple[str, ...]) -> dict[str, tuple[ApiOperation, Mapping[str, str]]]:

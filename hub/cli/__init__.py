@@ -67,7 +67,7 @@ COMMANDS = {
     "keys": ("hub.cli.setup.keys:keys", phrase("The hub's own keys and certificates")),
     "units": ("hub.cli.units.units:manage_units", phrase("Units and their codes")),
     "users": ("hub.cli.accounts.users:users", phrase("The users of the console")),
-    "tokens": ("hub.cli.accounts.tokens:tokens", phrase("The tokens of programs that use the API")),
+    "tokens": ("hub.operations.accounts.token_operations:TOPIC", phrase("The tokens of programs that use the API")),
     "what-if": ("hub.cli.message.what_if:show_what_if", phrase("What other rules would change")),
     "mail": ("hub.cli.mail:mail", phrase("Usage figures of the shared mail")),
     "categories": ("hub.cli.categories:categories", phrase("Code lists from other systems")),

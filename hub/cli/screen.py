@@ -317,7 +317,10 @@ class Command(click.Command):
 
 
 class CommandGroup(click.Group):
-    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, description)."""
+    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, description).
+
+    The attribute is a command, or a topic of `hub.operations`, of which the group is made.
+    """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, Phrase]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -333,8 +336,12 @@ class CommandGroup(click.Group):
         from importlib import import_module
 
         module, attribute = self._table[cmd_name][0].split(":")
-        found: click.Command = getattr(import_module(module), attribute)
-        return found
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, click.Command):
+            return found
+        from hub.cli.projection import project_topic
+
+        return project_topic(found)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

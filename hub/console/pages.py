@@ -192,7 +192,7 @@ class ConsolePages:
         init=False,
     )
     desk: AccountDesk = attrs.field(
-        default=attrs.Factory(lambda self: AccountDesk(self._work, self.live, self._word, self._salt), takes_self=True),
+        default=attrs.Factory(lambda self: AccountDesk(self._work, self.live, self._salt), takes_self=True),
         init=False,
     )
     _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
@@ -379,7 +379,7 @@ class ConsolePages:
                 return await self._serve(visit, WhatIfPages(self._journal, self.live, self.trials))
             case "users":
                 return await self._serve(visit, AccountPages(self._journal, self.turns, self.desk))
-        return await self._serve(visit, TokenPages(self._journal, self.turns, self.desk))
+        return await self._serve(visit, TokenPages(self._journal, self.turns, self.live))
 
     async def _show_kept(self, visit: Visit, name: str) -> ConsoleResponse:
         """Show one of the pages of what the hub keeps."""

@@ -12,11 +12,12 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY, Config
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import phrase
 from hub.operations.accounts import client_certificates, second_factor, sessions, tokens, users
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.operations.accounts.sessions import ConsoleSession
 from hub.operations.accounts.users import User
+from hub.operations.operation import OrderRefused
 from hub.store import transactions
 from hub.store.tables import console_certificate, console_totp, console_user
 from hub.store.transactions import Transaction
@@ -35,12 +36,8 @@ class AccountState(StrEnum):
     LOCKED = "locked"
 
 
-class AccountRefused(Exception):
-    """The order is refused, and nothing was changed. `code` is stable; `why` says it to a person."""
-
-    def __init__(self, code: str, why: Phrase) -> None:
-        super().__init__(f"{code}: {why}")
-        self.code, self.why = code, why
+class AccountRefused(OrderRefused):
+    """The order on an account or a token is refused."""
 
 
 class AccountAct(StrEnum):

@@ -1,10 +1,10 @@
-"""Makes the secrets of accounts and tokens, and the steps of a transaction that keep what is kept of them.
+"""Makes the secrets of accounts, and the steps of a transaction that keep what is kept of them.
 
 The pages and the API use it. A secret is returned once, to the page or the answer that shows it. Contains no page.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 
 import attrs
@@ -14,12 +14,10 @@ from hub.config import ANY, Config
 from hub.config.files import parse_certificates
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.sanitize import replace_controls
 from hub.language.phrases import Phrase, phrase
-from hub.operations.accounts import accounts, passwords, second_factor, tokens
+from hub.operations.accounts import accounts, passwords, second_factor
 from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountView
-from hub.operations.accounts.permissions import Permission, Role
-from hub.operations.accounts.tokens import ApiToken
+from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import NameUnfit, User, normalise_user_name
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
@@ -28,10 +26,6 @@ from hub.units.live import Live
 
 #: Maximum octets of a certificate file.
 CERTIFICATE = 64 * 1024
-#: Days that a token lasts if nothing else is asked.
-DAYS = 90
-#: Characters of the person who answers for a token.
-_OWNER = 64
 
 
 @attrs.frozen
@@ -45,11 +39,10 @@ class CodeSecret:
 
 @attrs.frozen
 class AccountDesk:
-    """Prepares orders on accounts and tokens. Each step that it returns raises `AccountRefused`."""
+    """Prepares orders on accounts. Each step that it returns raises `AccountRefused`."""
 
     _work: Work  #: runs heavy computations in worker threads
     _live: Live  #: the configuration in force
-    _word: Callable[[], str]  #: returns a new random word of 43 letters
     _salt: Callable[[], bytes]  #: returns 16 new random octets
 
     async def make_password(self) -> tuple[str, str]:
@@ -110,41 +103,6 @@ class AccountDesk:
             found.append(phrase("The hub does not accept this certificate now: {why}", why=str(rejected)))
         return found
 
-    # --- tokens -------------------------------------------------------------------------------------------------------
-
-    def make_token(
-        self,
-        *,
-        name: str,
-        scopes: Sequence[Permission],
-        units: Sequence[str],
-        partners: Sequence[str],
-        days: int,
-        owner: str,
-        by: str,
-        now: datetime,
-        maker: User,
-    ) -> tuple[str, Callable[[Transaction], ApiToken]]:
-        """Return a new token and the step that keeps its hash. *maker*: whose rights bound it. Raises `AccountRefused`."""
-        text = tokens.write_token(self._salt()[:4].hex(), self._word())
-        token = draw_up_token(
-            text,
-            name=name,
-            scopes=scopes,
-            units=units,
-            partners=partners,
-            days=days,
-            owner=owner,
-            by=by,
-            now=now,
-        )
-
-        def step(tx: Transaction) -> ApiToken:
-            keep_token(tx, token, text, self._live.config.partners, maker)
-            return token
-
-        return text, step
-
 
 def draw_up_secret(config: Config, name: str, octets: bytes, salt: bytes) -> CodeSecret:
     """Return a secret of one-time codes of the account *name*, of random *octets*. Raises `AccountRefused`."""
@@ -157,73 +115,6 @@ def draw_up_secret(config: Config, name: str, octets: bytes, salt: bytes) -> Cod
     secret = second_factor.write_secret(octets[: second_factor.SECRET])
     sealed = second_factor.seal_secret(config.console.keys, name, secret, salt)
     return CodeSecret(secret, second_factor.write_enrolment_address(secret, name, config.name), sealed)
-
-
-def draw_up_token(
-    text: str,
-    *,
-    name: str,
-    scopes: Iterable[str],
-    units: Sequence[str],
-    partners: Sequence[str],
-    days: int,
-    owner: str,
-    by: str,
-    now: datetime,
-) -> ApiToken:
-    """Return the token of the secret *text* that a person asks to make. Raises `AccountRefused`."""
-    try:
-        name = tokens.normalise_token_name(name)
-    except tokens.TokenUnfit:
-        unfit = phrase("{name} is not a valid name: letters a to z, digits, . _ -", name=repr(name[:64]))
-        raise AccountRefused("name-unfit", unfit) from None
-    granted = tuple(sorted({str(each) for each in scopes}))
-    if not granted:
-        raise AccountRefused("scopes-missing", phrase("give the token at least one scope"))
-    if not 1 <= days <= tokens.LONGEST:
-        bound = phrase("a token lasts at least 1 and at most {days} days", days=tokens.LONGEST)
-        raise AccountRefused("days-unfit", bound)
-    return ApiToken(
-        name=name,
-        prefix=tokens.find_prefix(text) or "",
-        owner=replace_controls(" ".join(owner.split()))[:_OWNER] or accounts.name_person(by),
-        scopes=granted,
-        units=tuple(dict.fromkeys(units or [ANY])),
-        partners=tuple(dict.fromkeys(partners or [ANY])),
-        made_at=now,
-        made_by=by,
-        until=now + timedelta(days=days),
-    )
-
-
-def keep_token(
-    tx: Transaction, token: ApiToken, text: str, configured: Collection[str], maker: User | None = None
-) -> None:
-    """Keep *token* with the hash of its secret *text*. Raises `AccountRefused`, also if *maker* has less than it.
-
-    Without *maker* that is the account of its name, if there is one.
-    """
-    accounts.require_known_limits(tx, token.units, token.partners, configured)
-    maker = maker or tokens.find_maker(tx, token.made_by)
-    if maker is not None and (more := _find_excess(token, tokens.bound_token(tx, token, maker))):
-        why = phrase("a token has no more than {name}, who makes it: not {more}", name=maker.name, more=", ".join(more))
-        raise AccountRefused("token-exceeds", why)
-    if not tokens.add_token(tx, token, tokens.hash_token(text)):
-        raise AccountRefused("name-taken", phrase("the token {name} exists already", name=token.name))
-
-
-def _find_excess(token: ApiToken, bounded: ApiToken) -> list[str]:
-    """Return the scopes, units and partners of *token* that it would not have."""
-    kinds = ((token.scopes, bounded.scopes), (token.units, bounded.units), (token.partners, bounded.partners))
-    return [each for asked, left in kinds for each in asked if each not in left]
-
-
-def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> ApiToken:
-    """Remove the token *name*; return it as it was. Raises `AccountRefused`."""
-    removed = tokens.remove_token(tx, name, by=by, now=now)
-    if removed is None:
-        raise AccountRefused("token-unknown", phrase("there is no token {name}", name=name))
-    return removed
 
 
 def make_user(name: str, role: Role, units: Sequence[str], partners: Sequence[str], now: datetime) -> User:

@@ -1,0 +1,127 @@
+"""Makes commands of the operations of `hub.operations`: arguments, options, help, table, `--json`, exit code. Knows none of them."""
+
+import getpass
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any, NoReturn
+
+import attrs
+import click
+
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    CommandGroup,
+    CommandStop,
+    Screen,
+    WholeNumber,
+    command,
+    command_group,
+    say,
+)
+from hub.language.phrases import Phrase
+from hub.operations.operation import (
+    CommandWords,
+    Operation,
+    OperationCall,
+    OperationField,
+    OrderRefused,
+    RefusalKind,
+    Topic,
+    list_fields,
+)
+from hub.store import transactions
+
+#: Exit codes of refusals; that of what cannot be so is that of a wrong use.
+_CODES = {RefusalKind.ABSENT: NOT_FOUND, RefusalKind.UNKNOWN: NOT_FOUND, RefusalKind.CONFLICT: FAILED}
+
+
+def project_topic(topic: Topic) -> CommandGroup:
+    """Return the group of the commands of *topic*, in the language of the environment."""
+    group = command_group(topic.name, say(topic.about))(lambda: None)
+    for each in topic.operations:
+        group.add_command(_project_operation(topic, each))
+    return group
+
+
+def _project_operation(topic: Topic, operation: Operation) -> click.Command:
+    words = operation.command
+    made = command(words.name, say(words.about), *words.examples)(partial(_run, topic, operation))
+    fields = list_fields(operation.takes) if operation.takes else ()
+    subject = [click.Argument([operation.subject.name])] if operation.subject else []
+    made.params[:0] = [*subject, *map(_project_field, fields)]
+    return made
+
+
+def _project_field(field: OperationField) -> click.Parameter:
+    """Return the option of *field*; an argument, if it has no words of its own."""
+    if field.option is None:
+        return click.Argument([field.name])
+    kind = click.Choice([str(each) for each in field.kind]) if issubclass(field.kind, StrEnum) else None
+    number: dict[str, Any] = {"default": field.default, "show_default": True} if field.kind is int else {}
+    return click.Option(
+        [f"--{field.name.removesuffix('s') if field.many else field.name}", field.name],
+        type=WholeNumber(field.option.least) if number else kind,
+        multiple=field.many,
+        required=field.default is attrs.NOTHING,
+        **number,
+        metavar=field.option.metavar,
+        help=say(field.option.about),
+    )
+
+
+def _read_field(field: OperationField, typed: Any) -> Any:
+    if not issubclass(field.kind, StrEnum):
+        return typed
+    return tuple(map(field.kind, typed)) if field.many else field.kind(typed)
+
+
+def _run(topic: Topic, operation: Operation, /, **typed: Any) -> None:
+    screen = click.get_current_context().ensure_object(Screen)
+    subject = typed.pop(operation.subject.name) if operation.subject else ""
+    fields = {each.name: each for each in list_fields(operation.takes)} if operation.takes else {}
+    given = {name: _read_field(fields[name], value) for name, value in typed.items() if value is not None}
+    config = read_journal_config(screen) if operation.event else read_view_config(screen)
+    call = OperationCall(
+        subject=subject,
+        asked=operation.takes(**given) if operation.takes else None,
+        by=getpass.getuser(),
+        now=datetime.now(UTC),
+        config=config,
+    )
+    begin = transactions.write_transaction if operation.event else transactions.read_transaction
+    try:
+        step = operation.prepare(call)
+        with open_journal(config) as engine, begin(engine) as tx:
+            answer = step(tx)
+    except OrderRefused as refused:
+        _stop(topic, operation, refused)
+    _show(screen, operation.command, answer)
+
+
+def _stop(topic: Topic, operation: Operation, refused: OrderRefused) -> NoReturn:
+    """End the command because its order is refused."""
+    said, kind = say(operation.command.refusals.get(refused.code, refused.why)), topic.refusals[refused.code].kind
+    if kind in _CODES:
+        raise CommandStop(said, _CODES[kind]) from None
+    raise click.UsageError(said) from None
+
+
+def _show(screen: Screen, words: CommandWords, answer: Any) -> None:
+    if words.columns:
+        titles = {key: say(title) for key, title in words.columns.items()}
+        if not screen.table(titles, map(words.write_row, answer.items)) and words.empty and not screen.json:
+            screen.note(say(words.empty))
+        return
+    row = words.write_row(answer)
+    said = _fill(words.said, row) if words.said else ""
+    screen.row(row, str(row[words.prints]) if words.prints else said)
+    if words.prints:
+        screen.note(said)
+
+
+def _fill(said: Phrase, row: Mapping[str, object]) -> str:
+    return say(Phrase(said.id, row))
