@@ -1,24 +1,28 @@
 """Makes the API's operations of those of `hub.operations`: address, scopes, body, answer, problems. Knows none of them."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import attrs
 
 from hub.api.idempotency import OrderedAnswer, run_once
-from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, answer_value, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
 from hub.api.problems import PROBLEMS, ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
 from hub.domain.fair_queue import CONSOLE
 from hub.operations.operation import (
-    Operation,
+    AskedField,
+    HubOperation,
     OperationCall,
-    OrderRefused,
+    OperationRefused,
     RefusalKind,
     Step,
     Topic,
     hide_secrets,
+    list_fields,
 )
+from hub.runtime.thread_pool import THRESHOLD
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 
@@ -28,8 +32,8 @@ def project_topic(topic: Topic) -> tuple[ApiOperation, ...]:
     return tuple(_project_operation(topic, each) for each in topic.operations)
 
 
-def _project_operation(topic: Topic, operation: Operation) -> ApiOperation:
-    subject = operation.subject
+def _project_operation(topic: Topic, operation: HubOperation) -> ApiOperation:
+    subject, fields = operation.subject, () if operation.event else _list_fields(operation)
     return ApiOperation(
         name=operation.name,
         method="POST" if operation.event else "GET",
@@ -39,29 +43,43 @@ def _project_operation(topic: Topic, operation: Operation) -> ApiOperation:
         scopes=operation.rights,
         whole=operation.whole,
         unlimited=operation.unlimited,
-        parameters=(in_path(subject.name, subject.about),) if subject else (),
-        takes=operation.takes,
+        parameters=(
+            *((in_path(subject.name, subject.about),) if subject else ()),
+            *(ApiParameter(each.name, each.about, kind=each.kind) for each in fields),
+        ),
+        takes=operation.takes if operation.event else None,
         answers=operation.answers,
         status=201 if operation.makes else 200,
         run=partial(_run, topic=topic, operation=operation),
     )
 
 
-async def _run(parts: ApiParts, call: ApiCall, *, topic: Topic, operation: Operation) -> ConsoleResponse:
+def _list_fields(operation: HubOperation) -> Sequence[AskedField]:
+    return list_fields(operation.takes) if operation.takes else ()
+
+
+def _read_query(operation: HubOperation, call: ApiCall) -> Any:
+    """Return what the address of an operation that reads asks for."""
+    said = {each.name: each.kind(call.text(each.name)) for each in _list_fields(operation) if call.text(each.name)}
+    return operation.takes(**said) if operation.takes else None
+
+
+async def _run(parts: ApiParts, call: ApiCall, *, topic: Topic, operation: HubOperation) -> ConsoleResponse:
     asked = OperationCall(
         subject=call.text(operation.subject.name) if operation.subject else "",
-        asked=call.body,
+        asked=call.body if operation.event else _read_query(operation, call),
         by=call.token.by,
         maker=call.user,
         now=call.now,
         config=parts.live.config,
     )
     try:
-        step = operation.prepare(asked)
+        heavy = operation.heavy
+        step = await parts.work(CONSOLE, THRESHOLD, operation.prepare, asked) if heavy else operation.prepare(asked)
         if operation.event:
             return await _order(parts, call, step, status=201 if operation.makes else 200)
         return answer_value(await parts.turns.look(step), call)
-    except OrderRefused as refused:
+    except OperationRefused as refused:
         raise make_problem(topic, operation, refused) from None
 
 
@@ -78,7 +96,7 @@ async def _order(parts: ApiParts, call: ApiCall, step: Step, *, status: int) -> 
     return answer_order(made if made.again else attrs.evolve(made, content=write_json(answer, call.language)))
 
 
-def make_problem(topic: Topic, operation: Operation, refused: OrderRefused) -> ApiProblem:
+def make_problem(topic: Topic, operation: HubOperation, refused: OperationRefused) -> ApiProblem:
     """Return the problem that a refused order is. A name in the address that cannot be is that of nothing."""
     refusal = topic.refusals[refused.code]
     if refusal.kind is RefusalKind.ABSENT or (operation.subject and operation.subject.name == refusal.field):

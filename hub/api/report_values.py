@@ -6,9 +6,9 @@ from typing import Annotated
 
 import attrs
 
-from hub.api.schemas import LONG
 from hub.domain.model import ReportState
 from hub.language.phrases import phrase
+from hub.operations.operation import LONG
 from hub.operations.reports.standing import ReportStanding
 from hub.report.counting.declaring import DeclaredCell
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell

@@ -6,7 +6,6 @@ An operation with a fixed piece stands before one that has a parameter in its pl
 from collections.abc import Mapping, Sequence
 
 from hub.api import (
-    accounts,
     corrections,
     declarations,
     messages,
@@ -21,7 +20,7 @@ from hub.api import (
 )
 from hub.api.operation import ApiOperation
 from hub.api.projection import project_topic
-from hub.operations.accounts import token_operations
+from hub.operations.accounts import account_operations, token_operations
 
 
 def list_operations() -> Sequence[ApiOperation]:
@@ -38,7 +37,7 @@ def list_operations() -> Sequence[ApiOperation]:
         *reports.OPERATIONS,
         *declarations.OPERATIONS,
         *report_signing.OPERATIONS,
-        *accounts.OPERATIONS,
+        *project_topic(account_operations.TOPIC),
         *project_topic(token_operations.TOPIC),
         *trust.OPERATIONS,
     )

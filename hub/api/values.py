@@ -32,6 +32,7 @@ from hub.monitoring.late_work import LateView
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
 from hub.operations.messages.shown_reasons import ReportCell, ShownReason
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
+from hub.operations.operation import Cursor
 from hub.operations.reports.reading import FactsPage
 from hub.operations.reports.standing import ReportStanding
 from hub.operations.watching.visible_alerts import ShownAlert
@@ -41,8 +42,6 @@ from hub.security.certificates import hash_certificate
 
 #: What is shown of a fact whose message is private.
 _BARE_FACT = frozenset({"at", "event", "message", "unit", "service", "milestone"})
-_NEXT = phrase("the value of cursor for the next page; null: there is none")
-Cursor = Annotated[str | None, _NEXT]
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from hub.cli.screen import (
 from hub.domain.errors import ConfigurationFault, Rejected
 from hub.language.phrases import phrase
 
-#: name -> (`module:attribute`, description), in the order in which a new operator needs them.
+#: name -> (`module:attribute` of a command or of a topic of operations, description), in the order in which a new operator needs them.
 COMMANDS = {
     "init": ("hub.cli.setup.init:init", phrase("Write a directory that runs as it is")),
     "enroll": ("hub.cli.setup.production:enroll", phrase("Take in the hub's first certificate")),
@@ -97,6 +97,14 @@ class Root(CommandGroup):
         except click.Abort:
             code = 1
         sys.exit(code)
+
+    def make_command(self, found: Any) -> click.Command:
+        """Return the command *found*, or the group that is made of the topic *found* of `hub.operations`."""
+        if isinstance(found, click.Command):
+            return found
+        from hub.cli.projection import project_topic
+
+        return project_topic(found)
 
     def invoke(self, ctx: click.Context) -> None:
         if os.environ.get("NO_COLOR"):

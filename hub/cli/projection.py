@@ -1,6 +1,5 @@
 """Makes commands of the operations of `hub.operations`: arguments, options, help, table, `--json`, exit code. Knows none of them."""
 
-import getpass
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Any, NoReturn
 import attrs
 import click
 
+from hub.cli import person
 from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.screen import (
     FAILED,
@@ -24,11 +24,11 @@ from hub.cli.screen import (
 )
 from hub.language.phrases import Phrase
 from hub.operations.operation import (
+    AskedField,
     CommandWords,
-    Operation,
+    HubOperation,
     OperationCall,
-    OperationField,
-    OrderRefused,
+    OperationRefused,
     RefusalKind,
     Topic,
     list_fields,
@@ -42,21 +42,25 @@ _CODES = {RefusalKind.ABSENT: NOT_FOUND, RefusalKind.UNKNOWN: NOT_FOUND, Refusal
 def project_topic(topic: Topic) -> CommandGroup:
     """Return the group of the commands of *topic*, in the language of the environment."""
     group = command_group(topic.name, say(topic.about))(lambda: None)
-    for each in topic.operations:
-        group.add_command(_project_operation(topic, each))
+    for each in project_commands(topic):
+        group.add_command(each)
     return group
 
 
-def _project_operation(topic: Topic, operation: Operation) -> click.Command:
-    words = operation.command
-    made = command(words.name, say(words.about), *words.examples)(partial(_run, topic, operation))
+def project_commands(topic: Topic) -> list[click.Command]:
+    """Return the commands of those operations of *topic* that have words for one, in their order."""
+    return [_project_operation(topic, each, each.command) for each in topic.operations if each.command]
+
+
+def _project_operation(topic: Topic, operation: HubOperation, words: CommandWords) -> click.Command:
+    made = command(words.name, say(words.about), *words.examples)(partial(_run, topic, operation, words))
     fields = list_fields(operation.takes) if operation.takes else ()
-    subject = [click.Argument([operation.subject.name])] if operation.subject else []
+    subject = [click.Argument([operation.subject.typed])] if operation.subject else []
     made.params[:0] = [*subject, *map(_project_field, fields)]
     return made
 
 
-def _project_field(field: OperationField) -> click.Parameter:
+def _project_field(field: AskedField) -> click.Parameter:
     """Return the option of *field*; an argument, if it has no words of its own."""
     if field.option is None:
         return click.Argument([field.name])
@@ -73,38 +77,48 @@ def _project_field(field: OperationField) -> click.Parameter:
     )
 
 
-def _read_field(field: OperationField, typed: Any) -> Any:
+def _read_field(field: AskedField, typed: Any) -> Any:
     if not issubclass(field.kind, StrEnum):
         return typed
     return tuple(map(field.kind, typed)) if field.many else field.kind(typed)
 
 
-def _run(topic: Topic, operation: Operation, /, **typed: Any) -> None:
+def _run(topic: Topic, operation: HubOperation, words: CommandWords, /, **typed: Any) -> None:
     screen = click.get_current_context().ensure_object(Screen)
-    subject = typed.pop(operation.subject.name) if operation.subject else ""
-    fields = {each.name: each for each in list_fields(operation.takes)} if operation.takes else {}
-    given = {name: _read_field(fields[name], value) for name, value in typed.items() if value is not None}
+    subject = typed.pop(operation.subject.typed) if operation.subject else ""
+    asked = None
+    if operation.takes:
+        fields = {each.name: each for each in list_fields(operation.takes)}
+        asked = operation.takes(**{n: _read_field(fields[n], value) for n, value in typed.items() if value is not None})
+    _show(screen, words, carry_out(screen, topic, operation, subject, asked, words.refusals))
+
+
+def carry_out(
+    screen: Screen,
+    topic: Topic,
+    operation: HubOperation,
+    subject: str = "",
+    asked: object = None,
+    refusals: Mapping[str, Phrase] | None = None,
+) -> Any:
+    """Carry out *operation* for the person who types; return its answer. What is refused ends the command.
+
+    *refusals*: by code, what is said instead of the reason.
+    """
     config = read_journal_config(screen) if operation.event else read_view_config(screen)
-    call = OperationCall(
-        subject=subject,
-        asked=operation.takes(**given) if operation.takes else None,
-        by=getpass.getuser(),
-        now=datetime.now(UTC),
-        config=config,
-    )
+    call = OperationCall(subject=subject, asked=asked, by=person.name_person(), now=datetime.now(UTC), config=config)
     begin = transactions.write_transaction if operation.event else transactions.read_transaction
     try:
         step = operation.prepare(call)
         with open_journal(config) as engine, begin(engine) as tx:
-            answer = step(tx)
-    except OrderRefused as refused:
-        _stop(topic, operation, refused)
-    _show(screen, operation.command, answer)
+            return step(tx)
+    except OperationRefused as refused:
+        stop_refused(topic, refused, refusals)
 
 
-def _stop(topic: Topic, operation: Operation, refused: OrderRefused) -> NoReturn:
+def stop_refused(topic: Topic, refused: OperationRefused, refusals: Mapping[str, Phrase] | None = None) -> NoReturn:
     """End the command because its order is refused."""
-    said, kind = say(operation.command.refusals.get(refused.code, refused.why)), topic.refusals[refused.code].kind
+    said, kind = say((refusals or {}).get(refused.code, refused.why)), topic.refusals[refused.code].kind
     if kind in _CODES:
         raise CommandStop(said, _CODES[kind]) from None
     raise click.UsageError(said) from None

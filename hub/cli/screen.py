@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from importlib import import_module
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -317,10 +318,7 @@ class Command(click.Command):
 
 
 class CommandGroup(click.Group):
-    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, description).
-
-    The attribute is a command, or a topic of `hub.operations`, of which the group is made.
-    """
+    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, description)."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, Phrase]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -333,15 +331,13 @@ class CommandGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._table:
             return super().get_command(ctx, cmd_name)
-        from importlib import import_module
-
         module, attribute = self._table[cmd_name][0].split(":")
-        found = getattr(import_module(module), attribute)
-        if isinstance(found, click.Command):
-            return found
-        from hub.cli.projection import project_topic
+        return self.make_command(getattr(import_module(module), attribute))
 
-        return project_topic(found)
+    def make_command(self, found: Any) -> click.Command:
+        """Return the command that the value *found*, of the table, is."""
+        assert isinstance(found, click.Command)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -8,16 +8,23 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import attrs
 
 from hub.config import Config
-from hub.language.phrases import Phrase
-from hub.operations.accounts.permissions import Permission
-from hub.operations.accounts.users import User
+from hub.language.phrases import Phrase, phrase
 from hub.store.transactions import Transaction
 
+if TYPE_CHECKING:
+    from hub.operations.accounts.permissions import Permission
+    from hub.operations.accounts.users import User
+
+#: Marks a text or a list that only the limit of the body bounds.
+LONG = "long"
+#: Explains the field of a search that takes the `Cursor` of the page before.
+CURSOR = phrase("next of the page before")
+Cursor = Annotated[str | None, phrase("the value of cursor for the next page; null: there is none")]
 #: Marks a field of an answer that is shown once: an order that is repeated under its key gets null in its place.
 ONCE = "once"
 
@@ -32,14 +39,14 @@ class RefusalKind(Enum):
 
 
 @attrs.frozen
-class Refusal:
+class RefusalMeaning:
     """What a code of refusal is about."""
 
     kind: RefusalKind
     field: str = ""
 
 
-class OrderRefused(Exception):
+class OperationRefused(Exception):
     """The order is refused, and nothing was changed. `code` is stable; `why` says it to a person."""
 
     def __init__(self, code: str, why: Phrase) -> None:
@@ -65,10 +72,13 @@ class Subject:
 
     name: str
     about: Phrase
+    typed: str = attrs.field(
+        default=attrs.Factory(lambda self: self.name, takes_self=True)
+    )  #: the name of the argument
 
 
 @attrs.frozen(kw_only=True)
-class OperationField:
+class AskedField:
     """A field of the class that an operation takes."""
 
     name: str
@@ -82,21 +92,26 @@ class OperationField:
         """How the command line says it."""
         return next((each for each in self.marks if isinstance(each, Option)), None)
 
+    @property
+    def about(self) -> Phrase:
+        """What explains it."""
+        return next(each for each in self.marks if isinstance(each, Phrase))
 
-def list_fields(kind: type) -> Sequence[OperationField]:
+
+def list_fields(kind: type) -> Sequence[AskedField]:
     """Return the fields of an attrs class in their order."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(_read_field(each.name, hints[each.name], each.default) for each in attrs.fields(kind))
 
 
-def _read_field(name: str, hint: Any, default: Any) -> OperationField:
+def _read_field(name: str, hint: Any, default: Any) -> AskedField:
     marks: tuple[Any, ...] = ()
     if get_origin(hint) is Annotated:
         hint, *rest = get_args(hint)
         marks = tuple(rest)
     inner = [each for each in get_args(hint) if each not in {type(None), Ellipsis}]
     many = isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Sequence)
-    return OperationField(name=name, kind=inner[0] if inner else hint, many=many, default=default, marks=marks)
+    return AskedField(name=name, kind=inner[0] if inner else hint, many=many, default=default, marks=marks)
 
 
 def hide_secrets(answer: Any) -> Any:
@@ -114,13 +129,15 @@ class OperationCall:
     subject: str = ""
     asked: Any = None  #: of the class that the operation takes
     by: str  #: as events name who acts: an account, or `OWNER/TOKEN`
-    maker: User | None = None  #: whose rights bound what is given away; None: the account of the name, if there is one
+    maker: "User | None" = (
+        None  #: whose rights bound what is given away; None: the account of the name, if there is one
+    )
     now: datetime
     config: Config
     random: Callable[[int], bytes] = secrets.token_bytes  #: returns so many random octets
 
 
-#: One step of a transaction; it returns the answer, or raises `OrderRefused`.
+#: One step of a transaction; it returns the answer, or raises `OperationRefused`.
 Step = Callable[[Transaction], Any]
 
 
@@ -142,22 +159,23 @@ class CommandWords:
 
 
 @attrs.frozen(kw_only=True)
-class Operation:
+class HubOperation:
     """One operation. It either reads, or changes something and writes an event."""
 
     name: str
     about: Phrase
-    rights: tuple[Permission, ...]  #: of which one is needed
+    rights: "tuple[Permission, ...]"  #: of which one is needed
     whole: bool = False  #: it is about what belongs to no unit, so who is limited to some units may not
     unlimited: bool = False  #: it gives rights, so who is limited to some units or partners may not
     subject: Subject | None = None
     takes: type | None = None  #: an attrs class
     answers: type  #: an attrs class; that of a list has the field `items`
-    prepare: Callable[[OperationCall], Step]  #: returns the step that does it; raises `OrderRefused`
+    prepare: Callable[[OperationCall], Step]  #: returns the step that does it; raises `OperationRefused`
+    heavy: bool = False  #: to prepare it takes long, so that it is for a worker thread
     event: str = ""  #: the event that it writes; none: it only reads
     makes: bool = False  #: it makes what was not there
     address: str  #: of the API, behind `/api/v1`
-    command: CommandWords
+    command: CommandWords | None = None  #: None: no command is made of it
 
 
 @attrs.frozen(kw_only=True)
@@ -166,5 +184,5 @@ class Topic:
 
     name: str
     about: Phrase
-    operations: tuple[Operation, ...]
-    refusals: Mapping[str, Refusal]  #: by code
+    operations: tuple[HubOperation, ...]
+    refusals: Mapping[str, RefusalMeaning]  #: by code

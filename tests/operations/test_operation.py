@@ -18,7 +18,7 @@ from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.permissions import Permission, Role
 from hub.operations.operation import (
     CommandWords,
-    Operation,
+    HubOperation,
     OperationCall,
     Option,
     Step,
@@ -64,7 +64,7 @@ def judge(call: OperationCall) -> Step:
     return step
 
 
-JUDGE = Operation(
+JUDGE = HubOperation(
     name="judgeToken",
     about=verbatim("Tell whether a token fits a role."),
     rights=(Permission.MANAGE_USERS,),

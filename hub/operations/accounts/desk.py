@@ -3,9 +3,8 @@
 The pages and the API use it. A secret is returned once, to the page or the answer that shows it. Contains no page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
 import attrs
 from cryptography import x509
@@ -13,16 +12,12 @@ from cryptography import x509
 from hub.config import ANY, Config
 from hub.config.files import parse_certificates
 from hub.domain.errors import Rejected
-from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
-from hub.operations.accounts import accounts, passwords, second_factor
-from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountView
+from hub.operations.accounts import second_factor
+from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import NameUnfit, User, normalise_user_name
-from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
-from hub.store.transactions import Transaction
-from hub.units.live import Live
 
 #: Maximum octets of a certificate file.
 CERTIFICATE = 64 * 1024
@@ -37,71 +32,32 @@ class CodeSecret:
     sealed: str  #: as the journal keeps it
 
 
-@attrs.frozen
-class AccountDesk:
-    """Prepares orders on accounts. Each step that it returns raises `AccountRefused`."""
+def read_certificate(config: Config, content: bytes, now: datetime) -> tuple[str, list[Phrase]]:
+    """Return the SHA-256 of a certificate, PEM or DER, and why the hub would not accept it now.
 
-    _work: Work  #: runs heavy computations in worker threads
-    _live: Live  #: the configuration in force
-    _salt: Callable[[], bytes]  #: returns 16 new random octets
+    Raises `AccountRefused` if it is none.
+    """
+    if len(content) > CERTIFICATE:
+        large = phrase("the file is larger than {count} octets", count=CERTIFICATE)
+        raise AccountRefused("certificate-unfit", large)
+    try:
+        shown = parse_certificates(content)
+    except (ValueError, TypeError):
+        shown = []
+    if not shown:
+        raise AccountRefused("certificate-unfit", phrase("it is no X.509 certificate, PEM or DER"))
+    return hash_certificate(shown[0]), _find_warnings(config, shown, now)
 
-    async def make_password(self) -> tuple[str, str]:
-        """Return a new one-time password and its hash."""
-        password = passwords.write_one_time_password(self._salt())
-        return password, await self._work(CONSOLE, THRESHOLD, passwords.hash_password, password, self._salt())
 
-    def make_secret(self, name: str) -> CodeSecret:
-        """Return a new secret of one-time codes of the account *name*. Raises `AccountRefused`."""
-        return draw_up_secret(self._live.config, name, self._salt() + self._salt(), self._salt())
-
-    def make(self, user: User, hashed: str, by: str) -> Callable[[Transaction], AccountView]:
-        """Return the step that adds *user*, who must change the password with the hash *hashed*."""
-
-        def step(tx: Transaction) -> AccountView:
-            configured = self._live.config.partners
-            made = attrs.evolve(user, must_change=True)
-            accounts.make_account(tx, made, hashed, configured=configured, by=by, now=user.added_at)
-            return accounts.view_account(tx, user.name)
-
-        return step
-
-    def carry_out(self, order: AccountOrder, by: str, now: datetime) -> Callable[[Transaction], AccountView]:
-        """Return the step that carries out *order*."""
-        config = self._live.config
-        return partial(
-            accounts.carry_out,
-            order=order,
-            configured=config.partners,
-            code_roles=accounts.list_code_roles(config),
-            by=by,
-            now=now,
-        )
-
-    async def read_certificate(self, content: bytes, now: datetime) -> tuple[str, list[Phrase]]:
-        """Return the SHA-256 of a certificate, PEM or DER, and why the hub would not accept it now.
-
-        Raises `AccountRefused` if it is none.
-        """
-        if len(content) > CERTIFICATE:
-            large = phrase("the file is larger than {count} octets", count=CERTIFICATE)
-            raise AccountRefused("certificate-unfit", large)
-        try:
-            shown = parse_certificates(content)
-        except (ValueError, TypeError):
-            shown = []
-        if not shown:
-            raise AccountRefused("certificate-unfit", phrase("it is no X.509 certificate, PEM or DER"))
-        return hash_certificate(shown[0]), await self._work(CONSOLE, THRESHOLD, self._find_warnings, shown, now)
-
-    def _find_warnings(self, shown: Sequence[x509.Certificate], now: datetime) -> list[Phrase]:
-        config, found = self._live.config, []
-        if not config.console.client_certificates:
-            found.append(phrase("`[console] client-certificates` is off: no browser is asked for a certificate."))
-        try:
-            config.anchors.check(shown[0], now, shown[1:], purpose=Purpose.CLIENT)
-        except Rejected as rejected:
-            found.append(phrase("The hub does not accept this certificate now: {why}", why=str(rejected)))
-        return found
+def _find_warnings(config: Config, shown: Sequence[x509.Certificate], now: datetime) -> list[Phrase]:
+    found = []
+    if not config.console.client_certificates:
+        found.append(phrase("`[console] client-certificates` is off: no browser is asked for a certificate."))
+    try:
+        config.anchors.check(shown[0], now, shown[1:], purpose=Purpose.CLIENT)
+    except Rejected as rejected:
+        found.append(phrase("The hub does not accept this certificate now: {why}", why=str(rejected)))
+    return found
 
 
 def draw_up_secret(config: Config, name: str, octets: bytes, salt: bytes) -> CodeSecret:
@@ -122,10 +78,15 @@ def make_user(name: str, role: Role, units: Sequence[str], partners: Sequence[st
     try:
         name = normalise_user_name(name)
     except NameUnfit:
-        unfit = phrase("{name} is not a valid name: letters a to z, digits, . _ @ -", name=repr(name[:64]))
-        raise AccountRefused("name-unfit", unfit) from None
+        raise refuse_name(name) from None
     units, partners = complete_limits(role, units, partners)
     return User(name=name, role=role, units=units, partners=partners, added_at=now, changed_at=now)
+
+
+def refuse_name(text: str, code: str = "name-unfit") -> AccountRefused:
+    """Return the refusal of *text*, which is no name of an account."""
+    unfit = phrase("{name} is not a valid name: letters a to z, digits, . _ @ -", name=repr(text[:64]))
+    return AccountRefused(code, unfit)
 
 
 def complete_limits(
@@ -138,12 +99,6 @@ def complete_limits(
     if not units and role.is_official:
         raise AccountRefused("units-missing", phrase("name the units of an official, or * for every unit"))
     return tuple(dict.fromkeys(units or [ANY])), tuple(dict.fromkeys(partners or [ANY]))
-
-
-def change_limits(name: str, role: Role, units: Sequence[str], partners: Sequence[str]) -> AccountOrder:
-    """Return the order to give an account this role and these limits. Raises `AccountRefused`."""
-    units, partners = complete_limits(role, units, partners)
-    return AccountOrder(act=AccountAct.CHANGE, name=name, role=role, units=units, partners=partners)
 
 
 def split_codes(text: str) -> tuple[str, ...]:

@@ -21,11 +21,11 @@ from hub.operations.accounts.users import User
 from hub.operations.operation import (
     ONCE,
     CommandWords,
-    Operation,
+    HubOperation,
     OperationCall,
     Option,
-    Refusal,
     RefusalKind,
+    RefusalMeaning,
     Subject,
     Topic,
 )
@@ -190,7 +190,7 @@ def _write_name(token: ListedToken) -> Mapping[str, object]:
     return {"name": token.name}
 
 
-ADD = Operation(
+ADD = HubOperation(
     name="makeToken",
     about=phrase("Make a token. It stands in the answer once."),
     rights=(Permission.MANAGE_USERS,),
@@ -220,7 +220,7 @@ ADD = Operation(
         refusals={"scopes-missing": phrase("--scope or --role is needed")},
     ),
 )
-LIST = Operation(
+LIST = HubOperation(
     name="listTokens",
     about=phrase("List the tokens of programs, by name."),
     rights=(Permission.MANAGE_USERS,),
@@ -250,7 +250,7 @@ LIST = Operation(
         empty=phrase("There is no token yet: lienthong tokens add"),
     ),
 )
-REMOVE = Operation(
+REMOVE = HubOperation(
     name="removeToken",
     about=phrase("Remove a token. The API refuses it from now on."),
     rights=(Permission.MANAGE_USERS,),
@@ -275,14 +275,14 @@ TOPIC = Topic(
     about=phrase("The tokens of programs that use the API: add, list, remove."),
     operations=(ADD, LIST, REMOVE),
     refusals={
-        "token-unknown": Refusal(RefusalKind.ABSENT, "name"),
-        "name-unfit": Refusal(RefusalKind.UNFIT, "name"),
-        "name-taken": Refusal(RefusalKind.CONFLICT, "name"),
-        "scopes-missing": Refusal(RefusalKind.UNFIT, "scopes"),
-        "days-unfit": Refusal(RefusalKind.UNFIT, "days"),
-        "token-exceeds": Refusal(RefusalKind.UNFIT, "scopes"),
-        "limits-many": Refusal(RefusalKind.UNFIT, "units"),
-        "unit-unknown": Refusal(RefusalKind.UNKNOWN, "units"),
-        "partner-unknown": Refusal(RefusalKind.UNKNOWN, "partners"),
+        "token-unknown": RefusalMeaning(RefusalKind.ABSENT, "name"),
+        "name-unfit": RefusalMeaning(RefusalKind.UNFIT, "name"),
+        "name-taken": RefusalMeaning(RefusalKind.CONFLICT, "name"),
+        "scopes-missing": RefusalMeaning(RefusalKind.UNFIT, "scopes"),
+        "days-unfit": RefusalMeaning(RefusalKind.UNFIT, "days"),
+        "token-exceeds": RefusalMeaning(RefusalKind.UNFIT, "scopes"),
+        "limits-many": RefusalMeaning(RefusalKind.UNFIT, "units"),
+        "unit-unknown": RefusalMeaning(RefusalKind.UNKNOWN, "units"),
+        "partner-unknown": RefusalMeaning(RefusalKind.UNKNOWN, "partners"),
     },
 )
