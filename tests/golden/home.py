@@ -27,6 +27,7 @@ from hub.store import transactions
 from hub.store.transactions import Transaction
 from tests import homes
 from tests.journal.test_open_work import settle, tell
+from tests.journal.test_replay_plans import ALL, order, run
 from tests.monitoring.test_failures import die, refuse, refuse_call
 from tests.province import ROUTES, document, entry, status
 
@@ -47,8 +48,20 @@ def make_home(home: Path) -> dict[str, str]:
         _tell_of_work(tx, now)
         settle(tx)
         attempt = tx.scalars(sa.text("SELECT min(id) FROM attempt")).one()
+    plans = [_plan_replay(engine, now + timedelta(hours=1, minutes=minutes)) for minutes in (1, 2)]
     engine.dispose()
-    return named | {"attempt": str(attempt), "period": find_month_containing(now).text, "home": str(home)}
+    return named | {
+        "plan": plans[0],
+        "other": plans[1],
+        "attempt": str(attempt),
+        "period": find_month_containing(now).text,
+        "home": str(home),
+    }
+
+
+def _plan_replay(engine: sa.Engine, at: datetime) -> str:
+    made: str = run(engine, order(engine, ALL, again=True, key=str(at), now=at, goes=False), now=at).id
+    return made
 
 
 def _tell_of_messages(tx: Transaction, now: datetime) -> dict[str, str]:
