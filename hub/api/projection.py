@@ -45,7 +45,7 @@ def _project_operation(topic: Topic, operation: HubOperation) -> ApiOperation:
         unlimited=operation.unlimited,
         parameters=(
             *((in_path(subject.name, subject.about),) if subject else ()),
-            *(ApiParameter(each.name, each.about, kind=each.kind) for each in fields),
+            *(ApiParameter(each.name, each.about, kind=each.kind) for each in fields if each.about),
         ),
         takes=operation.takes if operation.event else None,
         answers=operation.answers,
@@ -77,19 +77,20 @@ async def _run(parts: ApiParts, call: ApiCall, *, topic: Topic, operation: HubOp
         heavy = operation.heavy
         step = await parts.work(CONSOLE, THRESHOLD, operation.prepare, asked) if heavy else operation.prepare(asked)
         if operation.event:
-            return await _order(parts, call, step, status=201 if operation.makes else 200)
-        return answer_value(await parts.turns.look(step), call)
+            return await _order(parts, call, step, operation)
+        return answer_value(operation.write(await parts.turns.look(step)), call)
     except OperationRefused as refused:
         raise make_problem(topic, operation, refused) from None
 
 
-async def _order(parts: ApiParts, call: ApiCall, step: Step, *, status: int) -> ConsoleResponse:
-    """Do *step* once under its key. What is shown once is not kept with the answer."""
+async def _order(parts: ApiParts, call: ApiCall, step: Step, operation: HubOperation) -> ConsoleResponse:
+    """Do *step* of *operation* once under its key. What is shown once is not kept with the answer."""
+    status, write = 201 if operation.makes else 200, operation.write
     answer: Any = None
 
     def do(tx: Transaction) -> OrderedAnswer:
         nonlocal answer
-        answer = step(tx)
+        answer = write(step(tx))
         return OrderedAnswer(status=status, content=write_json(hide_secrets(answer), call.language))
 
     made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, do)

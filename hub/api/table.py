@@ -21,6 +21,7 @@ from hub.api import (
 from hub.api.operation import ApiOperation
 from hub.api.projection import project_topic
 from hub.operations.accounts import account_operations, token_operations
+from hub.operations.replays import plan_operations
 
 
 def list_operations() -> Sequence[ApiOperation]:
@@ -28,6 +29,7 @@ def list_operations() -> Sequence[ApiOperation]:
     return (
         *watching.OPERATIONS,
         *messages.OPERATIONS,
+        *project_topic(plan_operations.TOPIC),
         *replays.OPERATIONS,
         *corrections.OPERATIONS,
         *what_if.OPERATIONS,

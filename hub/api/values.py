@@ -4,7 +4,6 @@ Where the hub has a value of its own that says the same (`Delivery`, `MessageLin
 Contains no HTTP and no journal.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -21,8 +20,8 @@ from hub.journal.event_index import ListedEvent
 from hub.journal.lineage import MessageLink
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.partner_state import PartnerStanding
-from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
-from hub.journal.queue.replay_rules import ItemState, PlanState
+from hub.journal.queue.replay_plans import PlannedItem
+from hub.journal.queue.replay_rules import ItemState
 from hub.journal.queue.timeline import DeliveryStage
 from hub.journal.search import DeliverySummary, RefusedCall
 from hub.language.phrases import Phrase, phrase
@@ -386,72 +385,6 @@ class ApiCallDetails:
 
 
 # --- replay plans -----------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class ApiPlan:
-    """A plan to replay deliveries."""
-
-    id: str
-    state: PlanState
-    made_at: datetime
-    made_by: str
-    reason: str
-    changed_at: datetime
-    changed_by: str
-    approved_by: str | None
-    rate: str | None
-    stop_after: int | None
-    chooses: Annotated[Mapping[str, Any], phrase("the conditions that choose the deliveries")]
-    chosen: int
-    delivered_before: Annotated[int, phrase("chosen ones that were delivered before")]
-    in_closed_report: Annotated[int, phrase("chosen ones whose message was received in a closed month")]
-    octets: int
-    partners: Annotated[Mapping[str, int], phrase("chosen ones by partner")]
-    left_out: Annotated[Mapping[str, int], phrase("excluded ones by reason")]
-    queued: int
-    left: Annotated[int, phrase("chosen ones that were left alone, because they had changed")]
-    waits: Annotated[int, phrase("chosen ones that are not queued yet")]
-    results: Annotated[Mapping[str, int] | None, phrase("queued ones by their state now; null in a list")]
-    corrects: Annotated[str | None, phrase("of a correction: the hub's id of the message that is corrected")]
-    corrected: Annotated[str | None, phrase("of a correction: the hub's id of the message that went in its place")]
-
-    @classmethod
-    def of(cls, plan: ReplayPlan, results: Mapping[str, int] | None = None) -> "ApiPlan":
-        """Return the plan. *results*: the queued deliveries by their state now."""
-        return cls(
-            id=plan.id,
-            state=plan.state,
-            made_at=plan.made_at,
-            made_by=plan.made_by,
-            reason=plan.reason,
-            changed_at=plan.changed_at,
-            changed_by=plan.changed_by,
-            approved_by=plan.approved_by,
-            rate=None if plan.rate is None else str(plan.rate),
-            stop_after=plan.stop_after,
-            chooses=json.loads(plan.choice.write()),
-            chosen=plan.chosen,
-            delivered_before=plan.delivered,
-            in_closed_report=plan.closed,
-            octets=plan.octets,
-            partners=plan.partners,
-            left_out=plan.left_out,
-            queued=plan.queued,
-            left=plan.skipped,
-            waits=plan.waits,
-            results=results,
-            corrects=plan.corrects,
-            corrected=plan.corrected,
-        )
-
-
-@attrs.frozen(kw_only=True)
-class ApiPlanList:
-    """A page of plans, newest first."""
-
-    items: Sequence[ApiPlan]
-    next: Cursor
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """Makes commands of the operations of `hub.operations`: arguments, options, help, table, `--json`, exit code. Knows none of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -22,7 +22,9 @@ from hub.cli.screen import (
     command_group,
     say,
 )
+from hub.cli.words import say_filter_word
 from hub.language.phrases import Phrase
+from hub.language.terms import name_word
 from hub.operations.operation import (
     AskedField,
     CommandWords,
@@ -65,15 +67,17 @@ def _project_field(field: AskedField) -> click.Parameter:
     if field.option is None:
         return click.Argument([field.name])
     kind = click.Choice([str(each) for each in field.kind]) if issubclass(field.kind, StrEnum) else None
-    number: dict[str, Any] = {"default": field.default, "show_default": True} if field.kind is int else {}
+    option, number = field.option, dict[str, Any]()
+    if field.kind is int:
+        number = {"default": option.default or field.default, "show_default": True}
     return click.Option(
-        [f"--{field.name.removesuffix('s') if field.many else field.name}", field.name],
-        type=WholeNumber(field.option.least) if number else kind,
+        [f"--{option.typed or (field.name.removesuffix('s') if field.many else field.name)}", field.name],
+        type=WholeNumber(option.least) if number else kind,
         multiple=field.many,
         required=field.default is attrs.NOTHING,
         **number,
-        metavar=field.option.metavar,
-        help=say(field.option.about),
+        metavar=option.metavar,
+        help=say(option.about),
     )
 
 
@@ -118,7 +122,8 @@ def carry_out(
 
 def stop_refused(topic: Topic, refused: OperationRefused, refusals: Mapping[str, Phrase] | None = None) -> NoReturn:
     """End the command because its order is refused."""
-    said, kind = say((refusals or {}).get(refused.code, refused.why)), topic.refusals[refused.code].kind
+    kind, why = topic.refusals[refused.code].kind, refused.why
+    said = _fill((refusals or {}).get(refused.code, why), why.arguments)
     if kind in _CODES:
         raise CommandStop(said, _CODES[kind]) from None
     raise click.UsageError(said) from None
@@ -127,15 +132,21 @@ def stop_refused(topic: Topic, refused: OperationRefused, refusals: Mapping[str,
 def _show(screen: Screen, words: CommandWords, answer: Any) -> None:
     if words.columns:
         titles = {key: say(title) for key, title in words.columns.items()}
-        if not screen.table(titles, map(words.write_row, answer.items)) and words.empty and not screen.json:
+        rows: Iterable[Mapping[str, object]] = map(words.write_row, answer.items)
+        if not screen.json:
+            rows = (
+                {**row, **{key: say_filter_word(words.scopes[key], row[key]) for key in words.scopes}} for row in rows
+            )
+        if not screen.table(titles, rows) and words.empty and not screen.json:
             screen.note(say(words.empty))
         return
     row = words.write_row(answer)
-    said = _fill(words.said, row) if words.said else ""
+    named = {key: name_word(scope, str(row[key])) for key, scope in words.scopes.items()}
+    said = _fill(words.said, {**row, **named}) if words.said else ""
     screen.row(row, str(row[words.prints]) if words.prints else said)
     if words.prints:
         screen.note(said)
 
 
-def _fill(said: Phrase, row: Mapping[str, object]) -> str:
-    return say(Phrase(said.id, row))
+def _fill(said: Phrase, arguments: Mapping[str, object]) -> str:
+    return say(Phrase(said.id, arguments))

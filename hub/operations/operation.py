@@ -63,7 +63,9 @@ class Option:
 
     about: Phrase
     metavar: str | None = None
+    typed: str = ""  #: the name of the option, if it is another one
     least: int | None = None  #: the least number
+    default: int | None = None  #: the number that is meant without the option, if it is another one here
 
 
 @attrs.frozen
@@ -93,9 +95,9 @@ class AskedField:
         return next((each for each in self.marks if isinstance(each, Option)), None)
 
     @property
-    def about(self) -> Phrase:
-        """What explains it."""
-        return next(each for each in self.marks if isinstance(each, Phrase))
+    def about(self) -> Phrase | None:
+        """What explains it; None: only the command line has it."""
+        return next((each for each in self.marks if isinstance(each, Phrase)), None)
 
 
 def list_fields(kind: type) -> Sequence[AskedField]:
@@ -152,6 +154,9 @@ class CommandWords:
         [Any], Mapping[str, object]
     ]  #: returns what `--json` says of an answer, or of each item of a list
     columns: Mapping[str, Phrase] = attrs.field(factory=dict)  #: the titles of a table, by key of a row
+    scopes: Mapping[str, str] = attrs.field(
+        factory=dict
+    )  #: the scope of the word that a key has: a person reads its name
     empty: Phrase | None = None  #: said where a table has no row
     said: Phrase | None = None  #: what was done; its arguments are the keys of the row
     prints: str = ""  #: the key whose value is the whole output; what was done is a remark then
@@ -170,6 +175,7 @@ class HubOperation:
     subject: Subject | None = None
     takes: type | None = None  #: an attrs class
     answers: type  #: an attrs class; that of a list has the field `items`
+    write: Callable[[Any], Any] = lambda answer: answer  #: makes one of it of what the step returns
     prepare: Callable[[OperationCall], Step]  #: returns the step that does it; raises `OperationRefused`
     heavy: bool = False  #: to prepare it takes long, so that it is for a worker thread
     event: str = ""  #: the event that it writes; none: it only reads
