@@ -67,7 +67,7 @@ class Program:
                 turns=self.pages.turns,
                 now=lambda: town.now,
                 trust=self.pages.trust,
-                desk=self.pages.desk,
+                work=self.pages._work,
                 test_partner=self.pages.partners.run_test,
                 partners=self.pages.partners.orders,
                 trials=self.pages.trials,

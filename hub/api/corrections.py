@@ -13,8 +13,6 @@ from hub.api.idempotency import OrderedAnswer
 from hub.api.operation import ApiCall, ApiOperation, ApiParts, in_path
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.replays import answer_plan, order_once
-from hub.api.schemas import LONG
-from hub.api.values import ApiPlan
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
@@ -25,7 +23,9 @@ from hub.journal.queue.corrections import CorrectionOrder
 from hub.journal.queue.replay_plans import KeyReused
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.operation import LONG
 from hub.operations.replays.order_fields import FieldUnfit, read_reason, sees_original
+from hub.operations.replays.plan_operations import Plan
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 
@@ -94,7 +94,7 @@ OPERATIONS = (
         scopes=(Permission.CORRECT,),
         parameters=(in_path("message", phrase("the hub's id of the message")),),
         takes=ApiCorrection,
-        answers=ApiPlan,
+        answers=Plan,
         status=202,
         keyed=True,
         run=correct_message,

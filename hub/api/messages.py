@@ -34,6 +34,7 @@ from hub.operations.messages import message_list
 from hub.operations.messages.message_list import ListQuery
 from hub.operations.messages.shown_reasons import list_reasons
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
+from hub.operations.operation import CURSOR as _CURSOR
 from hub.operations.reports import reading
 from hub.web.answers import ConsoleResponse
 from hub.web.message_views import MessageViews
@@ -57,7 +58,7 @@ CHOOSING = (
     ApiParameter("answer", phrase("code of a partner's answer")),
     ApiParameter("cause", phrase("cause of a failure, as the list of failures names it")),
 )
-CURSOR = ApiParameter("cursor", phrase("next of the page before"))
+CURSOR = ApiParameter("cursor", _CURSOR)
 _MESSAGE = in_path("message", phrase("the hub's id of the message"))
 _OTHER = in_path("other", phrase("the hub's id of the other message"))
 _ATTEMPT = in_path("attempt", phrase("id of the attempt"))

@@ -17,13 +17,13 @@ from hub.domain.model import Detail
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.monitoring.connection_steps import ConnectionStep
-from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.tokens import ApiToken, TokenUser
 from hub.operations.partners.partner_orders import PartnerOrders
 from hub.operations.partners.rule_trials import RuleTrials
 from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.turns import ReadingTurns
+from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
@@ -74,7 +74,7 @@ class ApiParts:
     now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     #: tests the connection with a partner in both directions; raises `RequestRefused`
     trust: TrustOrders  #: carries out changes of the trusted CAs; the same as that of the pages
-    desk: AccountDesk  #: prepares orders on accounts and tokens
+    work: Work  #: runs heavy computations in worker threads
     test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
     partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages
     trials: RuleTrials  #: trials of other rules; the same as those of the pages

@@ -14,7 +14,7 @@ from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, ans
 from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSettings
 from hub.api.partners import CODE, clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.schemas import LONG, write_json
+from hub.api.schemas import write_json
 from hub.config.partner_edit import PartnerOrder
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
@@ -25,6 +25,7 @@ from hub.monitoring.integration.kit import KIT, make_kit, name_kit
 from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.reading import read_integration
 from hub.operations.accounts.permissions import Permission
+from hub.operations.operation import LONG
 from hub.operations.partners.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
 from hub.web.answers import ConsoleResponse
 from hub.web.layout import render_kit_page

@@ -23,18 +23,18 @@ from hub.api.operation import (
 )
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
-from hub.api.values import ApiPlan, ApiPlanItem, ApiPlanItems, ApiPlanList
+from hub.api.values import ApiPlanItem, ApiPlanItems
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
-from hub.journal.queue.replay_rules import PlanUnmovable
+from hub.journal.queue.replay_plans import KeyReused, ReplayPlan
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import FieldUnfit
-from hub.operations.replays.replay_orders import ITEMS, PLANS, ShownPlan
+from hub.operations.replays.plan_operations import Plan
+from hub.operations.replays.replay_orders import ITEMS, ShownPlan
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 
@@ -88,72 +88,22 @@ async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 def answer_plan(call: ApiCall, plan: ReplayPlan, status: int = 200) -> OrderedAnswer:
     """Return *plan* as the answer to an order; of a new one also its address."""
     location = build_page_path(*ROOT, "replays", plan.id) if status == 202 else None
-    return OrderedAnswer(status=status, content=write_json(ApiPlan.of(plan), call.language), location=location)
+    return OrderedAnswer(status=status, content=write_json(Plan.of(plan), call.language), location=location)
 
 
 async def order_once(parts: ApiParts, call: ApiCall, step: Callable[[Transaction], OrderedAnswer]) -> ConsoleResponse:
     """Take the *step* of an order unless its key was sent before, and return its answer. Raises `ApiProblem`."""
     try:
         made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
-    except KeyError:
-        raise ApiProblem("not-found") from None
     except KeyReused:
         raise ApiProblem("key-reused") from None
-    except SamePerson:
-        raise ApiProblem("same-person") from None
-    except PlanUnmovable as unmovable:
-        raise ApiProblem("state-unfit", str(unmovable.state)) from None
     return answer_order(made)
-
-
-async def start_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Start a plan."""
-    return await _steer(parts, call, "start")
-
-
-async def pause_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Pause a plan."""
-    return await _steer(parts, call, "pause")
-
-
-async def resume_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Resume a plan."""
-    return await _steer(parts, call, "resume")
-
-
-async def cancel_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Cancel a plan."""
-    return await _steer(parts, call, "cancel")
-
-
-async def approve_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Approve a plan."""
-    return await _steer(parts, call, "approve")
-
-
-async def _steer(parts: ApiParts, call: ApiCall, what: str) -> ConsoleResponse:
-    over = parts.live.config.replay.approve_over
-
-    def step(tx: Transaction) -> OrderedAnswer:
-        plan = replay_orders.steer_plan(tx, call.user, call.text("plan"), what, now=call.now, approve_over=over)
-        return answer_plan(call, plan)
-
-    return await order_once(parts, call, step)
-
-
-async def list_plans(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Answer with one page of the plans."""
-    before = call.text("cursor") or None
-    plans = await parts.turns.look(replay_orders.list_visible_plans, call.user, PLANS + 1, before)
-    shown = plans[:PLANS]
-    said = ApiPlanList(items=list(map(ApiPlan.of, shown)), next=shown[-1].id if len(plans) > PLANS else None)
-    return answer_value(said, call)
 
 
 async def read_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one plan and what has become of its deliveries."""
     seen = await _read_shown(parts, call, 0, 0)
-    return answer_value(ApiPlan.of(seen.plan, seen.results), call)
+    return answer_value(Plan.of(seen.plan, seen.results), call)
 
 
 async def _read_shown(
@@ -184,27 +134,7 @@ def _plan_operation(
     return ApiOperation(name=name, path=path, tag="replays", scopes=scopes, **said)
 
 
-def _steering(name: str, what: str, **said: Any) -> ApiOperation:
-    return _plan_operation(
-        name,
-        f"/replays/{{plan}}/{what}",
-        method="POST",
-        scopes=tuple(replay_orders.NEEDED[what]),
-        parameters=(_PLAN,),
-        answers=ApiPlan,
-        **said,
-    )
-
-
 OPERATIONS = (
-    _plan_operation(
-        "listPlans",
-        "/replays",
-        about=phrase("List the plans, newest first, 50 on a page."),
-        parameters=(CURSOR,),
-        answers=ApiPlanList,
-        run=list_plans,
-    ),
     _plan_operation(
         "makePlan",
         "/replays",
@@ -214,7 +144,7 @@ OPERATIONS = (
         ),
         scopes=(Permission.REPLAY,),
         takes=ApiReplayOrder,
-        answers=ApiPlan,
+        answers=Plan,
         status=202,
         keyed=True,
         run=make_plan,
@@ -224,7 +154,7 @@ OPERATIONS = (
         "/replays/{plan}",
         about=phrase("Read one plan, and what has become of its deliveries."),
         parameters=(_PLAN,),
-        answers=ApiPlan,
+        answers=Plan,
         run=read_plan,
     ),
     _plan_operation(
@@ -234,17 +164,5 @@ OPERATIONS = (
         parameters=(_PLAN, CURSOR, ApiParameter("now", phrase("only those now in this state"), kind=DeliveryState)),
         answers=ApiPlanItems,
         run=list_plan_items,
-    ),
-    _steering("startPlan", "start", about=phrase("Start a plan whose deliveries are chosen."), run=start_plan),
-    _steering("pausePlan", "pause", about=phrase("Pause a plan. What it has queued stays queued."), run=pause_plan),
-    _steering(
-        "resumePlan", "resume", about=phrase("Resume a plan that was paused or that errors stopped."), run=resume_plan
-    ),
-    _steering("cancelPlan", "cancel", about=phrase("Cancel a plan. What it has queued stays queued."), run=cancel_plan),
-    _steering(
-        "approvePlan",
-        "approve",
-        about=phrase("Approve a plan that another person has made."),
-        run=approve_plan,
     ),
 )

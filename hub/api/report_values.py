@@ -6,9 +6,10 @@ from typing import Annotated, Self
 
 import attrs
 
-from hub.api.schemas import LONG, At, Projected
+from hub.api.schemas import At, Projected
 from hub.domain.model import ReportState
 from hub.language.phrases import phrase
+from hub.operations.operation import LONG
 from hub.operations.reports.standing import ReportStanding
 from hub.report.counting.declaring import DeclaredCell
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell

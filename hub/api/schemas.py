@@ -20,6 +20,7 @@ import attrs
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, SaidText, phrase
+from hub.operations.operation import LONG
 
 #: Where an OpenAPI document keeps the schemas.
 _PLACE = "#/components/schemas/"
@@ -240,8 +241,6 @@ def _read_value(name: str, kind: Any, said: object, *, long: bool = False) -> ob
 LISTED, LETTERS = 200, 2000
 #: The largest number that is no whole one; its doubles still tell two decimals apart.
 LARGEST = 10**13
-#: Marks a text or a list that only the limit of the body bounds.
-LONG = "long"
 
 
 def _read_plain(name: str, kind: type, said: object) -> object:

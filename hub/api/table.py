@@ -6,7 +6,6 @@ An operation with a fixed piece stands before one that has a parameter in its pl
 from collections.abc import Mapping, Sequence
 
 from hub.api import (
-    accounts,
     corrections,
     declarations,
     messages,
@@ -20,22 +19,33 @@ from hub.api import (
     what_if,
 )
 from hub.api.operation import ApiOperation
+from hub.api.projection import project_topic
+from hub.operations.accounts import account_operations, token_operations
+from hub.operations.replays import plan_operations
 
-OPERATIONS: Sequence[ApiOperation] = (
-    *watching.OPERATIONS,
-    *messages.OPERATIONS,
-    *replays.OPERATIONS,
-    *corrections.OPERATIONS,
-    *what_if.OPERATIONS,
-    *partners.OPERATIONS,
-    *partner_changes.OPERATIONS,
-    *partners.UNIT_OPERATIONS,
-    *reports.OPERATIONS,
-    *declarations.OPERATIONS,
-    *report_signing.OPERATIONS,
-    *accounts.OPERATIONS,
-    *trust.OPERATIONS,
-)
+
+def list_operations() -> Sequence[ApiOperation]:
+    """Return every operation."""
+    return (
+        *watching.OPERATIONS,
+        *messages.OPERATIONS,
+        *project_topic(plan_operations.TOPIC),
+        *replays.OPERATIONS,
+        *corrections.OPERATIONS,
+        *what_if.OPERATIONS,
+        *partners.OPERATIONS,
+        *partner_changes.OPERATIONS,
+        *partners.UNIT_OPERATIONS,
+        *reports.OPERATIONS,
+        *declarations.OPERATIONS,
+        *report_signing.OPERATIONS,
+        *project_topic(account_operations.TOPIC),
+        *project_topic(token_operations.TOPIC),
+        *trust.OPERATIONS,
+    )
+
+
+OPERATIONS = list_operations()
 
 
 def find_operations(pieces: tuple[str, ...]) -> dict[str, tuple[ApiOperation, Mapping[str, str]]]:

@@ -14,13 +14,14 @@ from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, ans
 from hub.api.partner_changes import name_problem
 from hub.api.partners import clean_reason
 from hub.api.problems import ApiProblem
-from hub.api.schemas import LONG, At, Projected, write_json
+from hub.api.schemas import At, Projected, write_json
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import Mistake
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import TrustedAuthority, describe_authority
 from hub.operations.accounts.permissions import Permission
+from hub.operations.operation import LONG
 from hub.operations.partners.partner_orders import CERTIFICATE, OrderRefused
 from hub.web.answers import ConsoleResponse
 

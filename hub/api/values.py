@@ -5,7 +5,6 @@ it has one that says more, or says it by another name, the answer is projected f
 Contains no HTTP and no journal.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -23,8 +22,8 @@ from hub.journal.event_index import ListedEvent
 from hub.journal.lineage import MessageLink
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.partner_state import PartnerStanding, Pause
-from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
-from hub.journal.queue.replay_rules import ItemState, PlanState
+from hub.journal.queue.replay_plans import PlannedItem
+from hub.journal.queue.replay_rules import ItemState
 from hub.journal.queue.timeline import DeliveryStage
 from hub.journal.search import DeliverySummary, RefusedCall
 from hub.language.phrases import Phrase, phrase
@@ -34,6 +33,7 @@ from hub.monitoring.late_work import LateView
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
 from hub.operations.messages.shown_reasons import ReportCell, ShownReason
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
+from hub.operations.operation import Cursor
 from hub.operations.reports.reading import FactsPage
 from hub.operations.reports.standing import ReportStanding
 from hub.operations.watching.visible_alerts import ShownAlert
@@ -43,8 +43,6 @@ from hub.security.certificates import hash_certificate
 
 #: What is shown of a fact whose message is private.
 _BARE_FACT = frozenset({"at", "event", "message", "unit", "service", "milestone"})
-_NEXT = phrase("the value of cursor for the next page; null: there is none")
-Cursor = Annotated[str | None, _NEXT]
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -325,49 +323,6 @@ class ApiCallDetails:
 
 
 # --- replay plans -----------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class ApiPlan(Projected[ReplayPlan]):
-    """A plan to replay deliveries."""
-
-    id: str
-    state: PlanState
-    made_at: datetime
-    made_by: str
-    reason: str
-    changed_at: datetime
-    changed_by: str
-    approved_by: str | None
-    rate: str | None
-    stop_after: int | None
-    chooses: Annotated[Mapping[str, Any], phrase("the conditions that choose the deliveries")]
-    chosen: int
-    delivered_before: Annotated[int, At("delivered"), phrase("chosen ones that were delivered before")]
-    in_closed_report: Annotated[int, At("closed"), phrase("chosen ones whose message was received in a closed month")]
-    octets: int
-    partners: Annotated[Mapping[str, int], phrase("chosen ones by partner")]
-    left_out: Annotated[Mapping[str, int], phrase("excluded ones by reason")]
-    queued: int
-    left: Annotated[int, At("skipped"), phrase("chosen ones that were left alone, because they had changed")]
-    waits: Annotated[int, phrase("chosen ones that are not queued yet")]
-    results: Annotated[Mapping[str, int] | None, phrase("queued ones by their state now; null in a list")]
-    corrects: Annotated[str | None, phrase("of a correction: the hub's id of the message that is corrected")]
-    corrected: Annotated[str | None, phrase("of a correction: the hub's id of the message that went in its place")]
-
-    @classmethod
-    def of(cls, plan: ReplayPlan, results: Mapping[str, int] | None = None) -> "ApiPlan":
-        """Return the plan. *results*: the queued deliveries by their state now."""
-        rate = None if plan.rate is None else str(plan.rate)
-        return cls.project(plan, rate=rate, chooses=json.loads(plan.choice.write()), results=results)
-
-
-@attrs.frozen(kw_only=True)
-class ApiPlanList:
-    """A page of plans, newest first."""
-
-    items: Sequence[ApiPlan]
-    next: Cursor
 
 
 @attrs.frozen(kw_only=True)

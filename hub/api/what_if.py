@@ -12,13 +12,14 @@ import attrs
 from hub.api.messages import ApiSearchConditions
 from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_value, in_path
 from hub.api.problems import ApiProblem
-from hub.api.schemas import LONG, At, Projected
+from hub.api.schemas import At, Projected
 from hub.domain.model import Detail, MessageState
 from hub.edxml.schema_upload import SchemasUnfit, replace_schemas
 from hub.intake.what_if import RejudgedMessage, RulesEffect
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.operation import LONG
 from hub.operations.page_paths import build_page_path
 from hub.operations.partners.rule_trials import MOST, RuleTrial, TrialOrder, TrialState, may_see_details, read_most
 from hub.operations.replays import replay_orders

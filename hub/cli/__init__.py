@@ -22,7 +22,7 @@ from hub.cli.screen import (
 from hub.domain.errors import ConfigurationFault, Rejected
 from hub.language.phrases import phrase
 
-#: name -> (`module:attribute`, description), in the order in which a new operator needs them.
+#: name -> (`module:attribute` of a command or of a topic of operations, description), in the order in which a new operator needs them.
 COMMANDS = {
     "init": ("hub.cli.setup.init:init", phrase("Write a directory that runs as it is")),
     "enroll": ("hub.cli.setup.production:enroll", phrase("Take in the hub's first certificate")),
@@ -67,7 +67,7 @@ COMMANDS = {
     "keys": ("hub.cli.setup.keys:keys", phrase("The hub's own keys and certificates")),
     "units": ("hub.cli.units.units:manage_units", phrase("Units and their codes")),
     "users": ("hub.cli.accounts.users:users", phrase("The users of the console")),
-    "tokens": ("hub.cli.accounts.tokens:tokens", phrase("The tokens of programs that use the API")),
+    "tokens": ("hub.operations.accounts.token_operations:TOPIC", phrase("The tokens of programs that use the API")),
     "what-if": ("hub.cli.message.what_if:show_what_if", phrase("What other rules would change")),
     "mail": ("hub.cli.mail:mail", phrase("Usage figures of the shared mail")),
     "categories": ("hub.cli.categories:categories", phrase("Code lists from other systems")),
@@ -97,6 +97,14 @@ class Root(CommandGroup):
         except click.Abort:
             code = 1
         sys.exit(code)
+
+    def make_command(self, found: Any) -> click.Command:
+        """Return the command *found*, or the group that is made of the topic *found* of `hub.operations`."""
+        if isinstance(found, click.Command):
+            return found
+        from hub.cli.projection import project_topic
+
+        return project_topic(found)
 
     def invoke(self, ctx: click.Context) -> None:
         if os.environ.get("NO_COLOR"):

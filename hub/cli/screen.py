@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from importlib import import_module
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -330,10 +331,12 @@ class CommandGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._table:
             return super().get_command(ctx, cmd_name)
-        from importlib import import_module
-
         module, attribute = self._table[cmd_name][0].split(":")
-        found: click.Command = getattr(import_module(module), attribute)
+        return self.make_command(getattr(import_module(module), attribute))
+
+    def make_command(self, found: Any) -> click.Command:
+        """Return the command that the value *found*, of the table, is."""
+        assert isinstance(found, click.Command)
         return found
 
     def resolve_command(

@@ -74,7 +74,6 @@ from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, nam
 from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
 from hub.operations import refusals
-from hub.operations.accounts.desk import AccountDesk
 from hub.operations.page_paths import build_page_path
 from hub.operations.partners.partner_orders import PartnerManaging
 from hub.operations.partners.rule_trials import RuleTrials
@@ -189,10 +188,6 @@ class ConsolePages:
         default=attrs.Factory(
             lambda self: TrustOrders(self._journal, self._work, self.live, self._manager), takes_self=True
         ),
-        init=False,
-    )
-    desk: AccountDesk = attrs.field(
-        default=attrs.Factory(lambda self: AccountDesk(self._work, self.live, self._word, self._salt), takes_self=True),
         init=False,
     )
     _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
@@ -378,8 +373,8 @@ class ConsolePages:
             case "what-if":
                 return await self._serve(visit, WhatIfPages(self._journal, self.live, self.trials))
             case "users":
-                return await self._serve(visit, AccountPages(self._journal, self.turns, self.desk))
-        return await self._serve(visit, TokenPages(self._journal, self.turns, self.desk))
+                return await self._serve(visit, AccountPages(self._journal, self.turns, self._work, self.live))
+        return await self._serve(visit, TokenPages(self._journal, self.turns, self.live))
 
     async def _show_kept(self, visit: Visit, name: str) -> ConsoleResponse:
         """Show one of the pages of what the hub keeps."""

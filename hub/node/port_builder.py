@@ -315,7 +315,7 @@ def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiR
         turns=pages.turns,
         now=frame.now,
         trust=pages.trust,
-        desk=pages.desk,
+        work=database.scheduler.work,
         test_partner=pages.partners.run_test,
         partners=pages.partners.orders,
         trials=pages.trials,

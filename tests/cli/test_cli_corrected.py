@@ -143,6 +143,8 @@ def test_a_second_person_approves_a_correction(home, send, type_, monkeypatch):
     assert (plan["state"], plan["corrects"], plan["corrected"]) == ("awaiting", ORIGINAL, None)
     assert type_("replays", "approve", plan["id"]).exit_code == 1
     be(monkeypatch, "binh")
+    account(home, "binh", Role.APPROVER, ("sotttt", "vpub", "vpcp"))
+    assert type_("replays", "approve", plan["id"]).exit_code == 4, "who is limited sees no original, as in the console"
     account(home, "binh", Role.APPROVER, ("*",))
     assert rows(type_("replays", "approve", plan["id"], "--json"))[0]["state"] == "running", "the running hub sends it"
     assert ORIGINAL in type_("replays", "show", plan["id"]).stdout

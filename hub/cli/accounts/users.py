@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from hub.cli.accounts.limits import stop_refused
+from hub.cli import person
+from hub.cli.projection import carry_out, project_commands, stop_refused
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
+from hub.operations.accounts.account_operations import (
+    CHANGE,
+    SET_CODES,
+    TOPIC,
+    Account,
+    AccountChange,
+    AccountCodes,
+)
 from hub.operations.accounts.permissions import Role
 
 if TYPE_CHECKING:
@@ -68,7 +77,7 @@ def _choose_role(*, required: bool) -> "Callable[[Any], Any]":
 
 @command_group(
     "users",
-    t("The users of the console: add, set, change password, remove, sessions."),
+    say(TOPIC.about),
 )
 def users() -> None:
     pass
@@ -103,7 +112,7 @@ def add_console_user(
     from hub.operations.accounts import users as people
     from hub.store import transactions
 
-    now, config, by = datetime.now(UTC), read_journal_config(screen), getpass.getuser()
+    now, config, by = datetime.now(UTC), read_journal_config(screen), person.name_person()
     try:
         user = desk.make_user(name, Role(role), units, partners, now)
         with open_journal(config) as engine:
@@ -115,7 +124,7 @@ def add_console_user(
             with transactions.write_transaction(engine) as tx:
                 accounts.make_account(tx, user, hashed, configured=config.partners, by=by, now=now)
     except accounts.AccountRefused as refused:
-        stop_refused(refused)
+        stop_refused(TOPIC, refused)
     show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
 
 
@@ -134,33 +143,17 @@ def set_console_user(
     screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import accounts, client_certificates, provider_accounts, second_factor
-    from hub.operations.accounts import users as people
+    from hub.operations.accounts import provider_accounts
     from hub.store import transactions
 
     if role is None and not units and not partners:
         raise click.UsageError(t("give --role, --unit or --partner"))
-    name, config = _named(name), read_journal_config(screen)
-    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
-        user = people.find_user(tx, name)
-        if user is None:
-            raise _make_absent(name)
-        user = attrs.evolve(
-            user,
-            role=Role(role) if role else user.role,
-            units=tuple(dict.fromkeys(units)) or user.units,
-            partners=tuple(dict.fromkeys(partners)) or user.partners,
-        )
-        try:
-            accounts.require_known_limits(tx, user.units, user.partners, config.partners)
-        except accounts.AccountRefused as refused:
-            stop_refused(refused)
-        coded = second_factor.has_codes(tx, name)
-        certified = client_certificates.list_certificates(tx).get(name, ())
-        persons = provider_accounts.list_persons(tx, name).get(name, ())
-        people.change_user(tx, user, by=getpass.getuser(), now=datetime.now(UTC))
-    row = _row(user, totp=coded, certificates=certified, persons=persons)
-    screen.row(row, t("Changed {name}.", name=user.name))
+    asked = AccountChange(role=Role(role) if role else None, units=units, partners=partners)
+    changed: Account = carry_out(screen, TOPIC, CHANGE, name, asked)
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        persons = provider_accounts.list_persons(tx, changed.name).get(changed.name, ())
+    row = _row(changed, totp=changed.codes, certificates=changed.certificates, persons=persons)
+    screen.row(row, t("Changed {name}.", name=changed.name))
 
 
 @command(
@@ -228,7 +221,7 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None, onc
             _must_be(people.find_user(tx, name) is not None, name)
         password, hashed = choose_password(name, password_file, once=once)
         with transactions.write_transaction(engine) as tx:
-            by, now = getpass.getuser(), datetime.now(UTC)
+            by, now = person.name_person(), datetime.now(UTC)
             _must_be(people.change_password(tx, name, hashed, by=by, now=now, must_change=once), name)
     show_password(screen, {"name": name}, t("Changed the password of {name}.", name=name), password)
 
@@ -268,34 +261,22 @@ def show_password(screen: Screen, row: "Mapping[str, object]", said: str, passwo
 @click.option("--remove", is_flag=True, help=t("Sign in without codes again."))
 @pass_screen
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
-    from hub.cli.accounts.limits import stop_refused
     from hub.cli.journal import open_journal, read_journal_config
     from hub.operations.accounts import second_factor
-    from hub.operations.accounts.accounts import AccountRefused
-    from hub.operations.accounts.desk import draw_up_secret
     from hub.store import transactions
 
-    name, config, by, now = _named(name), read_journal_config(screen), getpass.getuser(), datetime.now(UTC)
-    try:
-        octets, salt = secrets.token_bytes(second_factor.SECRET), secrets.token_bytes(16)
-        secret = None if remove else draw_up_secret(config, name, octets, salt)
-    except AccountRefused as refused:
-        stop_refused(refused)
-    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
-        if secret is None:
-            done = second_factor.remove_codes(tx, name, by=by, now=now)
-        else:
-            done = second_factor.enrol_user(tx, name, secret.sealed, by=by, now=now)
-    if not done and remove:
-        raise CommandStop(t("there is no user {name} with one-time codes", name=name), NOT_FOUND)
-    _must_be(done, name)
-    if secret is None:
+    name = _named(name)
+    if remove:
+        with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
+            if not second_factor.remove_codes(tx, name, by=person.name_person(), now=datetime.now(UTC)):
+                raise CommandStop(t("there is no user {name} with one-time codes", name=name), NOT_FOUND)
         screen.row({"name": name}, t("{name} signs in without codes.", name=name))
         return
+    made: AccountCodes = carry_out(screen, TOPIC, SET_CODES, name)
     said = t(
         "Type this secret into the app of {name}, or show the address as a QR code. It is not shown again.", name=name
     )
-    screen.row({"name": name, "secret": secret.text, "uri": secret.address}, f"{said}\n{secret.text}\n{secret.address}")
+    screen.row({"name": name, "secret": made.secret, "uri": made.uri}, f"{said}\n{made.secret}\n{made.uri}")
 
 
 @command(
@@ -323,7 +304,7 @@ def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) 
 
     name, config, now = _named(name), read_journal_config(screen), datetime.now(UTC)
     shown = files.read_certificate_file(file, wrong)
-    sha256, by = hash_certificate(shown[0]), getpass.getuser()
+    sha256, by = hash_certificate(shown[0]), person.name_person()
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
         step = client_certificates.remove_certificate if remove else client_certificates.add_certificate
         done = step(tx, name, sha256, by=by, now=now)
@@ -376,7 +357,7 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
     from hub.security.id_token import LONGEST_SUBJECT
     from hub.store import transactions
 
-    name, config, now, by = _named(name), read_journal_config(screen), datetime.now(UTC), getpass.getuser()
+    name, config, now, by = _named(name), read_journal_config(screen), datetime.now(UTC), person.name_person()
     known = config.console.providers.get(provider)
     if known is None and not remove:
         names = ", ".join(config.console.providers) or "–"
@@ -389,8 +370,8 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
         if remove:
             done = provider_accounts.unbind_person(tx, name, issuer, subject, by=by, now=now)
         else:
-            person = ProviderPerson(issuer, known.claim if known else "", subject)
-            done = provider_accounts.bind_person(tx, name, person, by=by, now=now)
+            bound = ProviderPerson(issuer, known.claim if known else "", subject)
+            done = provider_accounts.bind_person(tx, name, bound, by=by, now=now)
     if not done and remove:
         wrong = t("{name} does not sign in as {subject} at {issuer}", name=name, subject=subject, issuer=issuer)
         raise CommandStop(wrong, NOT_FOUND)
@@ -402,67 +383,6 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
         screen.row(row, t("{name} signs in as {subject} at {issuer} no longer.", **row))
         return
     screen.row(row, t("{name} signs in as {subject} at {issuer}.", **row))
-
-
-@command(
-    "lock",
-    t("Lock a user: this ends all sessions of the user, who may not sign in until `users unlock`."),
-    "lienthong users lock nguyenvana",
-)
-@_name
-@pass_screen
-def lock_console_user(screen: Screen, name: str) -> None:
-    from hub.operations.accounts import users as people
-
-    name = _switch(screen, name, people.lock_user)
-    screen.row({"name": name}, t("Locked {name}.", name=name))
-
-
-@command(
-    "unlock",
-    t("Unlock a user, who may sign in again."),
-    "lienthong users unlock nguyenvana",
-)
-@_name
-@pass_screen
-def unlock_console_user(screen: Screen, name: str) -> None:
-    from hub.operations.accounts import users as people
-
-    name = _switch(screen, name, people.unlock_user)
-    screen.row({"name": name}, t("Unlocked {name}.", name=name))
-
-
-def _switch(screen: Screen, name: str, step: "Callable[..., bool]") -> str:
-    """Lock or unlock a user; return the name. One that is so already stays so."""
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import users as people
-    from hub.store import transactions
-
-    name = _named(name)
-    with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
-        _must_be(people.find_user(tx, name) is not None, name)
-        _ = step(tx, name, by=getpass.getuser(), now=datetime.now(UTC))
-    return name
-
-
-@command(
-    "remove",
-    t("Remove a user; this ends all sessions of the user."),
-    "lienthong users remove nguyenvana",
-)
-@_name
-@pass_screen
-def remove_console_user(screen: Screen, name: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import tokens
-    from hub.operations.accounts import users as people
-    from hub.store import transactions
-
-    name, by, now = _named(name), getpass.getuser(), datetime.now(UTC)
-    with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
-        _must_be(people.remove_user(tx, name, by=by, now=now), name)
-        tokens.remove_made_tokens(tx, name, by=by, now=now)
-    screen.row({"name": name}, t("Removed {name}.", name=name))
 
 
 @command(
@@ -490,7 +410,7 @@ def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
             found = sessions.list_sessions(tx, now, name)
         if end and name is not None:
             with transactions.write_transaction(engine) as tx:
-                ended = sessions.end_user_sessions(tx, name, by=getpass.getuser(), now=now)
+                ended = sessions.end_user_sessions(tx, name, by=person.name_person(), now=now)
             said = {"name": name, "ended": ended}
             screen.row(said, t("Ended {ended} sessions of {name}.", ended=say_count(ended), name=name))
             return
@@ -553,7 +473,7 @@ def _hashed(name: str, file: Path | None) -> str:
 
 
 def _row(
-    user: "User",
+    user: "User | Account",
     *,
     totp: bool = False,
     certificates: "Sequence[str]" = (),
@@ -572,9 +492,7 @@ for each in (
     set_one_time_codes,
     set_client_certificate,
     set_openid_person,
-    lock_console_user,
-    unlock_console_user,
-    remove_console_user,
+    *project_commands(TOPIC),
     list_sessions,
 ):
     users.add_command(each)

@@ -9,6 +9,7 @@ A one-time password and the secret of one-time codes stand once, on the page tha
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -16,15 +17,28 @@ from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts import accounts, desk, tokens
-from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
-from hub.operations.accounts.desk import AccountDesk
+from hub.operations.accounts.account_operations import (
+    BY_ACT,
+    MAKE,
+    AccountChange,
+    AccountCodes,
+    AccountPassword,
+    CertificateBound,
+    CertificateGiven,
+    CertificateNamed,
+    NewAccount,
+)
+from hub.operations.accounts.accounts import AccountAct, AccountRefused, AccountState, AccountView
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
+from hub.operations.operation import HubOperation, OperationCall
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
+from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
+from hub.units.live import Live
 
 #: The piece of the address of the form for a new account. No account has this name.
 NEW = "_new"
@@ -58,7 +72,8 @@ class AccountPages:
 
     _journal: Journal  #: the journal to read and write
     _turns: ReadingTurns  #: limits what is read
-    _desk: AccountDesk
+    _work: Work  #: runs heavy computations in worker threads
+    _live: Live  #: the configuration in force
 
     async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage:
         """Return the page for a GET request."""
@@ -110,12 +125,20 @@ class AccountPages:
 
     async def _make(self, form: Mapping[str, str], by: User, now: datetime) -> PeoplePage:
         try:
-            user = desk.make_user(form.get("name", ""), _read_role(form), *_read_limits(form), now)
-            password, hashed = await self._desk.make_password()
-            await self._journal.admit(CONSOLE, self._desk.make(user, hashed, by.name))
+            units, partners = _read_limits(form)
+            asked = NewAccount(name=form.get("name", ""), role=_read_role(form), units=units, partners=partners)
+            made: AccountPassword = await self._order(MAKE, by, now, asked=asked)
         except AccountRefused as refused:
             return self._ask_new(form, refused)
-        return _show_password(user.name, password, phrase("The account is made"))
+        return _show_password(made, phrase("The account is made"))
+
+    async def _order(
+        self, operation: HubOperation, user: User, now: datetime, *, name: str = "", asked: object = None
+    ) -> Any:
+        """Carry out *operation* for *user*; return its answer. Raises `AccountRefused`."""
+        call = OperationCall(subject=name, asked=asked, by=user.name, maker=user, now=now, config=self._live.config)
+        step = await self._work(CONSOLE, THRESHOLD, operation.prepare, call)
+        return await self._journal.admit(CONSOLE, step)
 
     async def _show(
         self,
@@ -148,47 +171,38 @@ class AccountPages:
         form = asked.form
         if form.get("do") not in {*AccountAct}:
             raise refuse_as_absent()
-        act, noted = AccountAct(form["do"]), list[Phrase]()
-        order = AccountOrder(act=act, name=name, certificate=form.get("certificate", "")[:64])
-        shown = None
+        act = AccountAct(form["do"])
         if act is AccountAct.REMOVE and form.get("sure") != "1":
             unsure = AccountRefused("not-sure", phrase("Tick that the account is to be removed."))
             return await self._show(name, user, now, wrong=unsure)
         try:
-            if act is AccountAct.CHANGE:
-                order = desk.change_limits(name, _read_role(form), *_read_limits(form))
-            elif act is AccountAct.SET_PASSWORD:
-                password, hashed = await self._desk.make_password()
-                order = attrs.evolve(order, password=hashed)
-                shown = _show_password(name, password, phrase("The account has a new password; its sessions ended"))
-            elif act is AccountAct.SET_CODES:
-                secret = self._desk.make_secret(name)
-                order = attrs.evolve(order, secret=secret.sealed)
-                shown = show_once(
-                    name,
-                    secret.text,
-                    title=phrase("One-time codes"),
-                    secret_of=phrase("Secret, to be typed into the person's app"),
-                    note=phrase(
-                        "It is not shown again. From now on the account needs a code of the app at each sign-in; its "
-                        "sessions ended."
-                    ),
-                    address=secret.address,
-                )
-            elif act is AccountAct.ADD_CERTIFICATE:
-                content = asked.file.read() if asked.file else b""
-                certificate, noted = await self._desk.read_certificate(content or form.get("pem", "").encode(), now)
-                order = attrs.evolve(order, certificate=certificate)
-            await self._journal.admit(CONSOLE, self._desk.carry_out(order, user.name, now))
+            answer = await self._order(BY_ACT[act], user, now, name=name, asked=_read_asked(act, asked))
         except AccountRefused as refused:
             return await self._show(name, user, now, wrong=refused)
-        if shown is not None:
-            return shown
-        if act is AccountAct.REMOVE:
-            return build_page_path("users")
-        if noted:
-            return await self._show(name, user, now, done=_DONE[act], noted=noted)
-        return build_page_path("users", name, done=str(act))
+        match answer:
+            case AccountPassword():
+                return _show_password(answer, phrase("The account has a new password; its sessions ended"))
+            case AccountCodes():
+                return _show_codes(answer)
+            case CertificateBound() if answer.warnings:
+                return await self._show(name, user, now, done=_DONE[act], noted=answer.warnings)
+        return build_page_path("users") if act is AccountAct.REMOVE else build_page_path("users", name, done=str(act))
+
+
+def _read_asked(act: AccountAct, asked: ConsoleRequest) -> object:
+    """Return what the form asks of the operation of *act*. Raises `AccountRefused`."""
+    form = asked.form
+    match act:
+        case AccountAct.CHANGE:
+            role = _read_role(form)
+            units, partners = desk.complete_limits(role, *_read_limits(form))
+            return AccountChange(role=role, units=units, partners=partners)
+        case AccountAct.ADD_CERTIFICATE:
+            content = asked.file.read() if asked.file else b""
+            return CertificateGiven(pem=content.decode("latin-1") or form.get("pem", ""))
+        case AccountAct.REMOVE_CERTIFICATE:
+            return CertificateNamed(sha256=form.get("certificate", "")[:64])
+    return None
 
 
 def status_of(wrong: AccountRefused | None) -> int:
@@ -196,12 +210,27 @@ def status_of(wrong: AccountRefused | None) -> int:
     return 200 if wrong is None else 409 if wrong.code in CONFLICTS else 422
 
 
-def _show_password(name: str, password: str, title: Phrase) -> PeoplePage:
+def _show_password(made: AccountPassword, title: Phrase) -> PeoplePage:
     note = phrase(
         "It is not shown again. Give it to the person by a safe way; whoever signs in with it must choose another one "
         "first."
     )
-    return show_once(name, password, title=title, secret_of=phrase("One-time password"), note=note)
+    return show_once(
+        made.account.name, made.password or "", title=title, secret_of=phrase("One-time password"), note=note
+    )
+
+
+def _show_codes(made: AccountCodes) -> PeoplePage:
+    return show_once(
+        made.account.name,
+        made.secret or "",
+        title=phrase("One-time codes"),
+        secret_of=phrase("Secret, to be typed into the person's app"),
+        note=phrase(
+            "It is not shown again. From now on the account needs a code of the app at each sign-in; its sessions ended."
+        ),
+        address=made.uri or "",
+    )
 
 
 def show_once(

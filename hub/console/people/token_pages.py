@@ -6,7 +6,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import partial
 
 import attrs
 
@@ -16,13 +15,15 @@ from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts import desk, tokens
 from hub.operations.accounts.accounts import AccountRefused
-from hub.operations.accounts.desk import AccountDesk
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
+from hub.operations.accounts.token_operations import DAYS, NewToken, make_token, remove_token
 from hub.operations.accounts.users import User
+from hub.operations.operation import OperationCall
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
+from hub.units.live import Live
 
 #: A token that ends within this time is marked.
 _SOON = timedelta(days=14)
@@ -36,7 +37,7 @@ class TokenPages:
 
     _journal: Journal  #: the journal to read and write
     _turns: ReadingTurns  #: limits what is read
-    _desk: AccountDesk
+    _live: Live  #: the configuration in force
 
     async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage:
         """Return the page for a GET request."""
@@ -51,12 +52,14 @@ class TokenPages:
                 return await self._make(asked.form, user, now)
             case (name,):
                 try:
-                    step = partial(desk.remove_token, by=user.name, now=now)
-                    await self._journal.admit(CONSOLE, step, name)
+                    await self._journal.admit(CONSOLE, remove_token(self._call(user, now, subject=name)))
                 except AccountRefused:
                     raise refuse_as_absent() from None
                 return build_page_path("tokens", removed=name)
         raise refuse_as_absent()
+
+    def _call(self, user: User, now: datetime, *, subject: str = "", asked: NewToken | None = None) -> OperationCall:
+        return OperationCall(subject=subject, asked=asked, by=user.name, maker=user, now=now, config=self._live.config)
 
     async def _list(
         self,
@@ -76,7 +79,7 @@ class TokenPages:
             "ticked": _read_scopes(form),
             "roles": list(Role),
             "typed": dict.fromkeys(names, "")
-            | {"days": str(desk.DAYS), "owner": user.name}
+            | {"days": str(DAYS), "owner": user.name}
             | {name: form[name][:LONGEST] for name in names if name in form},
             "longest": tokens.LONGEST,
             "done": done,
@@ -88,24 +91,21 @@ class TokenPages:
         role = form.get("role", "")
         scopes = {*_read_scopes(form), *(PERMISSIONS[Role(role)] if role in {*Role} else ())}
         days = form.get("days", "").strip()
+        asked = NewToken(
+            name=form.get("name", ""),
+            scopes=sorted(scopes),
+            units=desk.split_codes(form.get("units", "")[:LONGEST]),
+            partners=desk.split_codes(form.get("partners", "")[:LONGEST]),
+            days=int(days) if days.isascii() and days.isdecimal() and len(days) < 5 else 0,
+            owner=form.get("owner", ""),
+        )
         try:
-            text, step = self._desk.make_token(
-                name=form.get("name", ""),
-                scopes=sorted(scopes),
-                units=desk.split_codes(form.get("units", "")[:LONGEST]),
-                partners=desk.split_codes(form.get("partners", "")[:LONGEST]),
-                days=int(days) if days.isascii() and days.isdecimal() and len(days) < 5 else 0,
-                owner=form.get("owner", ""),
-                by=user.name,
-                now=now,
-                maker=user,
-            )
-            made = await self._journal.admit(CONSOLE, step)
+            made = await self._journal.admit(CONSOLE, make_token(self._call(user, now, asked=asked)))
         except AccountRefused as refused:
             return await self._list(user, now, form, wrong=refused)
         return show_once(
-            made.name,
-            text,
+            made.token.name,
+            made.secret or "",
             title=phrase("The token is made"),
             secret_of=phrase("Token"),
             note=phrase(

@@ -172,7 +172,14 @@ class ReplayPages:
         try:
             over = self._live.config.replay.approve_over
             plan = await self._journal.admit(
-                CONSOLE, replay_orders.steer_plan, user, plan_id, what, now=now, approve_over=over
+                CONSOLE,
+                replay_orders.steer_plan,
+                user,
+                plan_id,
+                what,
+                by=user.name,
+                now=now,
+                approve_over=over,
             )
             if plan.corrects is not None and plan.state is PlanState.RUNNING:
                 _ = await self._runner.run(plan)

@@ -12,11 +12,12 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY, Config
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import phrase
 from hub.operations.accounts import client_certificates, second_factor, sessions, tokens, users
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.operations.accounts.sessions import ConsoleSession
 from hub.operations.accounts.users import User
+from hub.operations.operation import OperationRefused
 from hub.store import transactions
 from hub.store.tables import console_certificate, console_totp, console_user
 from hub.store.transactions import Transaction
@@ -35,12 +36,8 @@ class AccountState(StrEnum):
     LOCKED = "locked"
 
 
-class AccountRefused(Exception):
-    """The order is refused, and nothing was changed. `code` is stable; `why` says it to a person."""
-
-    def __init__(self, code: str, why: Phrase) -> None:
-        super().__init__(f"{code}: {why}")
-        self.code, self.why = code, why
+class AccountRefused(OperationRefused):
+    """The order on an account or a token is refused."""
 
 
 class AccountAct(StrEnum):
@@ -82,7 +79,7 @@ class AccountView:
 
 
 @attrs.frozen(kw_only=True)
-class AccountList:
+class FoundAccounts:
     """A page of accounts, by name."""
 
     found: Sequence[AccountView]
@@ -123,7 +120,7 @@ def find_accounts(
     state: AccountState | None = None,
     after: str = "",
     most: int = PAGE,
-) -> AccountList:
+) -> FoundAccounts:
     """Return the accounts whose name contains *text*, behind the name *after*, at most *most*."""
     table = console_user.c
     query = sa.select(table.name).where(table.name > after)
@@ -135,7 +132,7 @@ def find_accounts(
         query = query.where(table.locked_at.is_not(None) if state is AccountState.LOCKED else table.locked_at.is_(None))
     names = list(tx.scalars(query.order_by(table.name).limit(most + 1)))
     shown = names[:most]
-    return AccountList(found=_view(tx, shown), more=shown[-1] if len(names) > most else None)
+    return FoundAccounts(found=_view(tx, shown), more=shown[-1] if len(names) > most else None)
 
 
 def view_account(tx: Transaction, name: str) -> AccountView:
@@ -180,17 +177,19 @@ def carry_out(
     code_roles: Collection[Role] = (),
     by: str,
     now: datetime,
+    signed_in: bool = True,
 ) -> AccountView:
     """Carry out an order; return the account as it is then, or as it was if it is removed. Raises `AccountRefused`.
 
-    *configured*: the codes of the partners. *code_roles*: the roles whose users need one-time codes.
+    *configured*: the codes of the partners. *code_roles*: the roles whose users need one-time codes. Who is not
+    *signed_in*, but has a shell, can make an administrator at any time: the own and the last account are not protected.
     """
     transactions.lock_names(tx, {_LOCK})  # of two administrators, both do not remove the other
     before = view_account(tx, order.name)
-    if order.act in _NEVER_OWN and order.name == name_person(by):
+    if signed_in and order.act in _NEVER_OWN and order.name == name_person(by):
         own = phrase("This is your own account. Another administrator must do that.")
         raise AccountRefused("own-account", own)
-    had = _has_administrator(tx, code_roles)
+    had = signed_in and _has_administrator(tx, code_roles)
     _do(tx, order, before.user, configured, by, now)
     if had and not _has_administrator(tx, code_roles):
         last = phrase("{name} is the last administrator who can sign in. Make another one first.", name=order.name)

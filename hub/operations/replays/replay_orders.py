@@ -119,8 +119,10 @@ def _limit_filters(tx: Transaction, user: User, filters: Sequence[MessageFilter]
     return message_list.limit_filters(user, users.read_visible_units(tx, user), filters)
 
 
-def list_visible_plans(tx: Transaction, user: User, limit: int, before: str | None) -> list[ReplayPlan]:
-    """Return at most *limit* plans that *user* sees, newest first: those ahead of the plan *before*."""
+def list_visible_plans(tx: Transaction, user: User | None, limit: int, before: str | None) -> list[ReplayPlan]:
+    """Return at most *limit* plans that *user* (None: who sees all) sees, newest first: those ahead of the plan *before*."""
+    if user is None:
+        return replay_plans.list_plans(tx, limit, before)
     seen = users.read_visible_units(tx, user)
     return replay_plans.list_plans_within(tx, limit, before, seen, user.visible_partners)
 
@@ -155,22 +157,24 @@ def read_shown_plan(
 
 
 def steer_plan(
-    tx: Transaction, user: User, plan_id: str, what: str, *, now: datetime, approve_over: int | None
+    tx: Transaction, user: User | None, plan_id: str, what: str, *, by: str, now: datetime, approve_over: int | None
 ) -> ReplayPlan:
-    """Take the step *what*, one of `STEPS`, of a plan for *user*.
+    """Take the step *what*, one of `STEPS`, of a plan for *user*; None: for who has a shell, and sees all.
 
     A running correction is carried out by the service of a node, or by who started it. Raises `SamePerson`,
     `PlanUnmovable`, and KeyError as `read_visible_plan`, or if *user* may not take the step of this correction.
     """
-    corrects = read_visible_plan(tx, user, plan_id).corrects
-    if corrects is not None and not (may_press(user, what, corrects=True) and sees_original(tx, user, corrects)):
+    if user is not None and not _may_steer(tx, user, read_visible_plan(tx, user, plan_id).corrects, what):
         raise KeyError(plan_id)
-    by = user.name
     if what == "start":
         return replay_plans.start_plan(tx, plan_id, by=by, now=now, approve_over=approve_over)
     if what == "approve":
         return replay_plans.approve_plan(tx, plan_id, by=by, now=now)
     return replay_plans.change_plan(tx, plan_id, STEPS[what], by=by, now=now)
+
+
+def _may_steer(tx: Transaction, user: User, corrects: str | None, what: str) -> bool:
+    return corrects is None or (may_press(user, what, corrects=True) and sees_original(tx, user, corrects))
 
 
 def _read_request(said: Mapping[str, str]) -> SearchRequest:
