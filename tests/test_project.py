@@ -127,7 +127,6 @@ SHARED_NAMES = {
     "adapter": "the protocol of adapters: every folder in adapters/ has this function",
     "carrier": "the protocol of transports: every transport in hub/delivery/ has this function",
     "main": "the entry point of a process, by `python -m` or as a console script",
-    "upgrade": "Alembic calls this function of every migration",
 }
 
 

@@ -1,18 +1,11 @@
-"""How many deliveries wait, by partner and state: counted by the database itself, so that no look counts them one by one.
+"""Lets the database itself count the deliveries that wait, by partner and state, in the table `waiting_count`.
 
-On PostgreSQL every change adds rows of its own, so no transaction waits for another's. The hub
-sums them up from time to time (`hub.journal.waiting_counts`). On SQLite, which has one writer, each pair has one row.
+On PostgreSQL every change adds rows of its own, so no transaction waits for another's. The hub sums them up from time to
+time (`hub.journal.waiting_counts`). On SQLite, which has one writer, each pair has one row. The triggers count what earlier
+programs do, too.
 """
 
 import sqlalchemy as sa
-from alembic import op
-
-revision = "0055"
-down_revision = "0054"
-branch_labels = None
-depends_on = None
-#: Triggers count what earlier programs do, too.
-part = "before"
 
 _SQLITE = (
     """
@@ -38,10 +31,6 @@ CREATE TRIGGER delivery_counted_delete AFTER DELETE ON delivery WHEN OLD.state <
   ON CONFLICT (partner, state, serial) DO UPDATE SET count = count - 1;
 END
 """,
-    """
-INSERT INTO waiting_count (partner, state, serial, count)
-SELECT partner, state, 0, count(*) FROM delivery WHERE state <> 'delivered' GROUP BY partner, state
-""",
 )
 #: Of each kind of change: what is counted, and when the trigger runs. Messages are inserted in sets, but
 #: each delivery is moved by a statement of its own, and statements that change no state must cost nothing.
@@ -66,36 +55,31 @@ SELECT partner, state, nextval('waiting_count_serial'), moved
 FROM ({moved}) AS each (partner, state, moved) WHERE state <> 'delivered';
 RETURN NULL; END $$
 """
+_COUNT_NOW = """
+INSERT INTO waiting_count (partner, state, serial, count)
+SELECT partner, state, {serial}, count(*) FROM delivery WHERE state <> 'delivered' GROUP BY partner, state
+"""
 
 
-def upgrade() -> None:
-    """Create the table and the triggers, and count what waits now."""
-    op.create_table(
-        "waiting_count",
-        sa.Column("partner", sa.Text, primary_key=True),
-        sa.Column("state", sa.Text, primary_key=True),
-        sa.Column("serial", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("count", sa.BigInteger, nullable=False),
-    )
-    if op.get_bind().dialect.name == "sqlite":
-        for statement in _SQLITE:
-            op.get_bind().exec_driver_sql(statement)
+def create_waiting_triggers(connection: sa.Connection) -> None:
+    """Create the triggers of the empty table `waiting_count`, and count what waits now.
+
+    On PostgreSQL this keeps other writers of deliveries away until the commit.
+    """
+    if connection.dialect.name == "sqlite":
+        for statement in (*_SQLITE, _COUNT_NOW.format(serial="0")):
+            connection.exec_driver_sql(statement)
         return
-    op.execute("CREATE SEQUENCE waiting_count_serial OWNED BY waiting_count.serial")
+    connection.exec_driver_sql("CREATE SEQUENCE waiting_count_serial OWNED BY waiting_count.serial")
     # rows come and go all the time: vacuum them by their number, not by the size of the table
-    op.execute(
+    connection.exec_driver_sql(
         "ALTER TABLE waiting_count SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, "
         "autovacuum_vacuum_cost_delay = 0)"
     )
     for what, (moved, each) in _POSTGRESQL.items():
-        op.execute(_FUNCTION.format(what=what, moved=moved))
-        # the lock that this takes keeps other writers of deliveries away until the commit
-        op.execute(
+        connection.exec_driver_sql(_FUNCTION.format(what=what, moved=moved))
+        connection.exec_driver_sql(
             f"CREATE TRIGGER delivery_counted_{what} AFTER {what.upper()} ON delivery {each} "
             f"EXECUTE FUNCTION delivery_counted_{what}()"
         )
-    op.execute(
-        "INSERT INTO waiting_count (partner, state, serial, count) "
-        "SELECT partner, state, nextval('waiting_count_serial'), count(*) FROM delivery WHERE state <> 'delivered' "
-        "GROUP BY partner, state"
-    )
+    connection.exec_driver_sql(_COUNT_NOW.format(serial="nextval('waiting_count_serial')"))
