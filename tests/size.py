@@ -16,7 +16,7 @@ from statistics import median
 import attrs
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("hub", "adapters")
+PACKAGES = ("hub", "adapters", "demo/lienthong_demo")
 LONG_FILE, LONG_FUNCTION = 500, 50
 
 _NO_CODE = frozenset(

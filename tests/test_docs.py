@@ -22,7 +22,7 @@ REFERENCE = DOCS / "reference"
 def trees(*names: str, word: str = "") -> Iterator[ast.Module]:
     """Yield the hub's modules of those file names, those that hold *word*."""
     for name in names:
-        for path in sorted(set((ROOT / "hub").rglob(name)) - set((ROOT / "hub/demo").rglob("*"))):
+        for path in sorted((ROOT / "hub").rglob(name)):
             if word in (text := path.read_text("utf-8")):
                 yield ast.parse(text)
 

@@ -29,7 +29,7 @@ COMMANDS = {
     "check": ("hub.cli.setup.check:check_hub", phrase("Check everything before it runs")),
     "doctor": ("hub.cli.setup.doctor:doctor", phrase("Examine installation, machine and running hub")),
     "demo": (
-        "hub.cli.demo.demo:demo",
+        "lienthong_demo.command.demo:demo",
         phrase("Run the whole hub with sample systems"),
     ),
     "send": ("hub.cli.send:send", phrase("Sign and send a packet")),

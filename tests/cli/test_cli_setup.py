@@ -796,7 +796,9 @@ def test_the_demo_says_which_libraries_it_lacks_and_how_to_install_them(
     typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hub.cli.demo.demo.find_spec", lambda name: None if name in {"requests", "signxml"} else name)
+    monkeypatch.setattr(
+        "lienthong_demo.command.demo.find_spec", lambda name: None if name in {"requests", "signxml"} else name
+    )
     refused = typed("demo", lang=lang)
     assert refused.exit_code == 69
     assert refused.stderr.startswith(

@@ -9,8 +9,8 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
+from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import ROOT
 from tests.running import PATIENCE, RunningHub, until
 from tests.sample_migrations import write_migrations

@@ -42,13 +42,16 @@ def prepare_release(version: str) -> None:
     """Write *version* into pyproject.toml and the changelog from the fragments. The releaser reads and commits both."""
     if not re.fullmatch(r"20[0-9]{2}\.[0-9]{1,2}\.[0-9]+", version):
         raise SystemExit(f"{version} is no version: year.month.number")
-    project = ROOT / "pyproject.toml"
-    text = project.read_text("utf-8")
-    project.write_text(
-        re.sub(r'^version = ".*"$', f'version = "{version}"', text, count=1, flags=re.MULTILINE), "utf-8"
-    )
+    for project in (ROOT / "pyproject.toml", ROOT / "demo/pyproject.toml"):
+        project.write_text(write_version(project.read_text("utf-8"), version), "utf-8")
     run_tool("towncrier", "build", "--yes", "--version", version)
     print(f"Read CHANGELOG.md, commit, tag the commit {version}, then:  ./dev release --key KEY.pem")
+
+
+def write_version(text: str, version: str) -> str:
+    """Return the text of a `pyproject.toml` with *version*, its own and that of the other distribution."""
+    text = re.sub(r'^version = ".*"$', f'version = "{version}"', text, count=1, flags=re.MULTILINE)
+    return re.sub(r'"(lienthong|lienthong-demo)==[^"]*"', rf'"\1=={version}"', text)
 
 
 def make_release(said: argparse.Namespace) -> None:
@@ -64,11 +67,12 @@ def make_release(said: argparse.Namespace) -> None:
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     run_tool("hatchling", "build", "-d", str(to))
+    run_tool("hatchling", "build", "-t", "wheel", "-d", str(to), folder="demo")
     for name in LOCKS:
         shutil.copy(ROOT / name, to)
     changes = read_changes(version)
     (to / "CHANGES.md").write_text(changes, "utf-8")
-    [wheel] = to.glob("*.whl")
+    [wheel] = to.glob("lienthong-*.whl")
     try_interpreters(wheel, draft=said.draft)
     make_package(said, version, epoch, wheel, to, changes)
     (to / "Containerfile").write_text((ROOT / "packaging/Containerfile").read_text("utf-8"), "utf-8")
@@ -126,10 +130,10 @@ def read_changes(version: str) -> str:
     return found[0]
 
 
-def run_tool(name: str, *words: str) -> str:
-    """Run a program of this environment in the checkout; return what it printed."""
+def run_tool(name: str, *words: str, folder: str = ".") -> str:
+    """Run a program of this environment in a folder of the checkout; return what it printed."""
     command = [str(Path(sys.executable).with_name(name)), *words]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, cwd=ROOT / folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def git(*words: str) -> str:
