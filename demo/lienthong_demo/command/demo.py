@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import escape
-from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from types import FrameType
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
-from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, exit_command, pass_screen, t
 from hub.language.phrases import phrase
 from lienthong_demo.command import kept, midnight
 from lienthong_demo.command.child_process import run_in_child_process
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from lienthong_demo.run.stage import Stage
     from lienthong_demo.tally.recount import Planted, Statements
 
-#: The libraries that the sample partners import and no node does: the extra `demo` of pyproject.toml.
-LIBRARIES = ("requests", "signxml")
 _DEADLINE = 120.0  #: maximum seconds of any wait
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
@@ -81,7 +78,6 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 )
 @pass_screen
 def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
-    _require_libraries()
     from lienthong_demo.plan.day import SMALL, WHOLE
     from lienthong_demo.run.postgres import Absent, Server
     from lienthong_demo.run.stage import Site, Stage, StageFailed
@@ -176,16 +172,6 @@ def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> b
         narrator.say(phrase("It does not agree; logs: {logs}", logs=logs))
     click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
     return clean
-
-
-def _require_libraries() -> None:
-    """Raise CommandStop with exit code 69 if the libraries of the sample partners are not installed."""
-    missing = ", ".join(name for name in LIBRARIES if find_spec(name) is None)
-    if missing:
-        raise CommandStop(
-            t("the sample partners need {missing}: pip install 'lienthong[demo]'", missing=missing),
-            UNAVAILABLE,
-        )
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
