@@ -36,7 +36,7 @@ def test_every_module_that_a_text_names_is_there():
         (str(path), name)
         for path in [*(ROOT / "hub").rglob("*.py"), *(ROOT / "adapters").rglob("*.py"), *DOCS.glob("explanation/*.md")]
         for name in re.findall(r"`(hub(?:\.[a-z_]+)*\.[A-Za-z_]+|hub/[a-z_/]+\.py)`", path.read_text("utf-8"))
-        if not name.endswith((".toml", ".pid", ".key", ".crt", ".MODULE")) and not _is_there(name)
+        if not name.endswith((".toml", ".db", ".pid", ".key", ".crt", ".MODULE")) and not _is_there(name)
     ]
     assert wrong == []
 

@@ -1,6 +1,7 @@
 """Makes a release: `./dev release`, in `dist/VERSION/`. `./dev release prepare VERSION` writes its version and changelog before.
 
-A release is made from a commit: whoever has the commit, the lock and the same interpreter makes the same files again.
+A release is made from a commit: whoever has the commit, the lock and the same interpreter makes the same files again. The
+container is made where there is a builder of containers, on a base that the releaser names.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from tempfile import TemporaryDirectory
 from tests.release import bill, checksums, debian, environment
 
 ROOT = Path(__file__).parents[2]
+#: Programs that build a container, the first that is here; all take the same words.
+BUILDERS = ("podman", "docker")
 LOCKS = ("requirements.lock", "requirements-package.lock")
 
 
@@ -30,6 +33,8 @@ def main() -> None:
         "--python", default="/usr/bin/python3.13", help="the interpreter of the target, for Debian's package"
     )
     words.add_argument("--maintainer", default="Lien Thong <lienthong@localhost>", help="of Debian's package")
+    words.add_argument("--base", help="the image that the container stands on: REGISTRY/debian@sha256:…")
+    words.add_argument("--tag", action="store_true", help="tag the commit with the version, when all is made")
     words.add_argument("--to", type=Path, default=ROOT / "dist", help="folder to write VERSION/ in")
     said = words.parse_args()
     if said.act == "prepare":
@@ -45,7 +50,7 @@ def prepare_release(version: str) -> None:
     for project in (ROOT / "pyproject.toml", ROOT / "demo/pyproject.toml"):
         project.write_text(write_version(project.read_text("utf-8"), version), "utf-8")
     run_tool("towncrier", "build", "--yes", "--version", version)
-    print(f"Read CHANGELOG.md, commit, tag the commit {version}, then:  ./dev release --key KEY.pem")
+    print("Read CHANGELOG.md, commit, then:  ./dev release --key KEY.pem --tag")
 
 
 def write_version(text: str, version: str) -> str:
@@ -59,6 +64,8 @@ def make_release(said: argparse.Namespace) -> None:
     version = str(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"])
     if not said.draft:
         refuse_unfinished(version)
+    elif said.tag:
+        raise SystemExit("a draft gets no tag")
     if said.draft:
         version += f"+draft.{git('rev-list', '--count', 'HEAD')}"
     epoch = int(git("log", "-1", "--format=%ct"))
@@ -76,11 +83,15 @@ def make_release(said: argparse.Namespace) -> None:
     try_interpreters(wheel, draft=said.draft)
     make_package(said, version, epoch, wheel, to, changes)
     (to / "Containerfile").write_text((ROOT / "packaging/Containerfile").read_text("utf-8"), "utf-8")
+    if lacking := make_container(said.base, version, to):
+        print(f"NO CONTAINER: {lacking}", file=sys.stderr)
     sums = checksums.write_checksums([file for file in to.iterdir() if file.is_file()], to)
     if said.key is not None:
         checksums.sign_checksums(sums, said.key)
     else:
         print("NOT SIGNED: no --key", file=sys.stderr)
+    if said.tag:
+        git("tag", "--annotate", "--message", f"Liên Thông {version}", version)
     print(f"{to}:", *sorted(file.name for file in to.iterdir()), sep="\n  ")
 
 
@@ -108,6 +119,20 @@ def make_package(said: argparse.Namespace, version: str, epoch: int, wheel: Path
         (to / "sbom.cdx.json").write_bytes(listed)
         debian.fill_tree(tree, facts, changes, listed)
         debian.build_package(tree, to / f"lienthong_{version}_{facts.architecture}.deb", epoch)
+
+
+def make_container(base: str | None, version: str, to: Path) -> str:
+    """Build the container of the package in *to* on the image *base*, and save it there. Return why it was not; empty: it was."""
+    builder = next(filter(None, map(shutil.which, BUILDERS)), None)
+    if builder is None:
+        return f"none of {', '.join(BUILDERS)} is here"
+    if base is None:
+        return "--base names no image for it to stand on"
+    [package], name = to.glob("*.deb"), f"lienthong:{version.replace('+', '-')}"
+    values = ["--build-arg", f"BASE={base}", "--build-arg", f"PACKAGE={package.name}"]
+    subprocess.run([builder, "build", *values, "--tag", name, str(to)], check=True)
+    subprocess.run([builder, "save", "--output", str(to / f"lienthong_{version}_container.tar"), name], check=True)
+    return ""
 
 
 def refuse_unfinished(version: str) -> None:
