@@ -116,3 +116,9 @@ def test_a_draft_gets_no_tag() -> None:
     said = argparse.Namespace(draft=True, tag=True)
     with pytest.raises(SystemExit, match="a draft gets no tag"):
         release.make_release(said)
+
+
+def test_the_changelog_of_the_first_release_is_one_screen_and_names_the_internal_build() -> None:
+    said = release.read_changes("2026.12.0")
+    assert said.count("\n") <= 50
+    assert "2026.11.0 was one, and no release" in said
