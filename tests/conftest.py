@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.util import LRUCache
 
 from hub.delivery.push_service import DRAIN
-from hub.demo.run.postgres import Absent
 from hub.domain.errors import Unready
 from hub.edxml import strict_rules
 from hub.formats import xsd_mistakes
@@ -25,6 +24,7 @@ from hub.journal.waiting_counts import find_wrong_counts
 from hub.operations.accounts import passwords
 from hub.operations.reports import reading
 from hub.store import transactions
+from lienthong_demo.run.postgres import Absent
 from tests import databases, pki, warm
 from tests.console_town import NOBODY, Town
 from tests.databases import Postgresql

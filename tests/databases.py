@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from hub.config.database import parse_database_url
-from hub.demo.run import postgres
 from hub.store import transactions
 from hub.store.tables import metadata, upgrade
+from lienthong_demo.run import postgres
 
 
 def sqlite(path: Path) -> str:

@@ -16,8 +16,8 @@ import attrs
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
-from hub.demo.plan import packets
 from hub.security.certificates import Identity
+from lienthong_demo.plan import packets
 from tests import mtom
 from tests.signatures import DS, SOAP11, SOAP12, WSSE, WSU, Layout, c14n, forge, plain, stamp
 

@@ -24,13 +24,13 @@ from hub.config import Partner
 from hub.delivery.http_transport import Sender
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import list_carriers
-from hub.demo.mail.mailhost import PASSWORD, MailHost, has_mail_programs
 from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors, Signer
 from hub.units.live import Live, Setup
+from lienthong_demo.mail.mailhost import PASSWORD, MailHost, has_mail_programs
 from tests import pki
 from tests.conftest import cannot_be_had, not_applicable
 from tests.waiting import PATIENCE

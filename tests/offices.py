@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from hub.demo.protocol.notebook import read_notebook
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
+from lienthong_demo.protocol.notebook import read_notebook
 from tests import warm
 from tests.waiting import PATIENCE
 
@@ -77,7 +77,7 @@ def carry(request: Request, patience: float = PATIENCE) -> Reply:
 
 @attrs.define
 class Office:
-    """A partner process that listens: `hub.demo.partners.NAME`."""
+    """A partner process that listens: `lienthong_demo.partners.NAME`."""
 
     process: Any
     notebook: Path
@@ -114,12 +114,12 @@ class Office:
 
 @contextmanager
 def opened(name: str, directory: Path, *arguments: str) -> Iterator[Office]:
-    """Run `python -m hub.demo.partners.NAME --port 0 --notebook FILE` with more *arguments* until the block ends."""
+    """Run `python -m lienthong_demo.partners.NAME --port 0 --notebook FILE` with more *arguments* until the block ends."""
     notebook = directory / f"{name}.jsonl"
     command = [
         sys.executable,
         "-m",
-        f"hub.demo.partners.{name}",
+        f"lienthong_demo.partners.{name}",
         "--port",
         "0",
         "--notebook",

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
 
-from hub.demo.plan import packets
 from hub.security.certificates import Identity
+from lienthong_demo.plan import packets
 from tests.signatures import DS, ENVELOPED, INCLUSIVE, RSA_SHA256, SHA256, c14n, fill, plain
 
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"

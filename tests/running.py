@@ -27,13 +27,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hub.cli.documents_client import DocumentsClient
 from hub.config.database import parse_database_url
-from hub.demo.protocol.letterbox import Letterbox, Shelf, make_server_context
-from hub.demo.protocol.notebook import Notebook, read_notebook
-from hub.demo.protocol.signing import PartnerIdentity
 from hub.journal import unit_registry
 from hub.node.init_province import SQLITE, make_sample_units
 from hub.security.sample_pki import Authority
 from hub.store import transactions
+from lienthong_demo.protocol.letterbox import Letterbox, Shelf, make_server_context
+from lienthong_demo.protocol.notebook import Notebook, read_notebook
+from lienthong_demo.protocol.signing import PartnerIdentity
 from tests import warm
 from tests.ports import find_free_ports
 from tests.waiting import PATIENCE, PROGRAM, until

@@ -1,4 +1,4 @@
-"""Counts the code of the hub and the adapters: `./dev size`; `--json` for machines.
+"""Counts the code of the hub, the adapters and the sample partners: `./dev size`; `--json` for machines.
 
 A line of code has a token that is neither a comment nor part of a docstring. Knows sources alone: nothing is imported.
 """
@@ -16,7 +16,9 @@ from statistics import median
 import attrs
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("hub", "adapters")
+PACKAGES = ("hub", "adapters", "demo/lienthong_demo")
+#: The package that is in a wheel of its own.
+OUTSIDE = "lienthong_demo"
 LONG_FILE, LONG_FUNCTION = 500, 50
 
 _NO_CODE = frozenset(
@@ -46,9 +48,12 @@ class Source:
 
 def read_sources(root: Path, packages: Iterable[str] = PACKAGES) -> list[Source]:
     """Return every file of *packages* below *root*."""
-    files = sorted(each for package in packages for each in (root / package).rglob("*.py"))
-    names = [".".join(each.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for each in files]
-    return [read_source(name, each.read_text()) for name, each in zip(names, files, strict=True)]
+    found = list[Source]()
+    for package in packages:
+        for each in sorted((root / package).rglob("*.py")):
+            parts = each.relative_to((root / package).parent).with_suffix("").parts
+            found.append(read_source(".".join(parts).removesuffix(".__init__"), each.read_text()))
+    return found
 
 
 def read_source(name: str, text: str) -> Source:
@@ -159,6 +164,7 @@ def measure(sources: list[Source]) -> dict[str, object]:
             of_console[face] |= {pair for pair in some if pair[0].startswith("hub.console")}
     return {
         "code lines": sum(each.code for each in sources),
+        "code lines in the wheel of a node": sum(each.code for each in sources if not each.name.startswith(OUTSIDE)),
         "files": len(sources),
         "functions": len(functions),
         "median lines of a function": median(lengths),

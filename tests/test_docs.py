@@ -22,7 +22,7 @@ REFERENCE = DOCS / "reference"
 def trees(*names: str, word: str = "") -> Iterator[ast.Module]:
     """Yield the hub's modules of those file names, those that hold *word*."""
     for name in names:
-        for path in sorted(set((ROOT / "hub").rglob(name)) - set((ROOT / "hub/demo").rglob("*"))):
+        for path in sorted((ROOT / "hub").rglob(name)):
             if word in (text := path.read_text("utf-8")):
                 yield ast.parse(text)
 
@@ -36,7 +36,7 @@ def test_every_module_that_a_text_names_is_there():
         (str(path), name)
         for path in [*(ROOT / "hub").rglob("*.py"), *(ROOT / "adapters").rglob("*.py"), *DOCS.glob("explanation/*.md")]
         for name in re.findall(r"`(hub(?:\.[a-z_]+)*\.[A-Za-z_]+|hub/[a-z_/]+\.py)`", path.read_text("utf-8"))
-        if not name.endswith((".toml", ".pid", ".key", ".crt", ".MODULE")) and not _is_there(name)
+        if not name.endswith((".toml", ".db", ".pid", ".key", ".crt", ".MODULE")) and not _is_there(name)
     ]
     assert wrong == []
 

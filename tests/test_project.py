@@ -19,12 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.cli.demo.demo import LIBRARIES
 from tests.conftest import ROOT, cannot_be_had
 from tests.waiting import PATIENCE
 
 BIN = Path(sys.executable).parent
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT, DEMO = (tomllib.loads((ROOT / each / "pyproject.toml").read_text()) for each in ("", "demo"))
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
@@ -62,7 +61,7 @@ def imported(files: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules.add(SPACES.get(node.module.partition(".")[0], node.module.partition(".")[0]))
     made_by = packages_distributions()
-    modules -= {"hub", "adapters", *sys.stdlib_module_names}
+    modules -= {"hub", "adapters", "lienthong_demo", *sys.stdlib_module_names}
     return {normal(made_by.get(module, [module])[0]) for module in modules}
 
 
@@ -70,15 +69,12 @@ def imported(files: Iterable[Path]) -> set[str]:
 def test_a_node_installs_what_the_hub_imports_and_not_what_only_the_demo_does():
     """No file imports tzdata, which is data for `zoneinfo`."""
     files = {file for folder in ("hub", "adapters") for file in (ROOT / folder).rglob("*.py")}
-    stage = {
-        file for file in files if file.is_relative_to(ROOT / "hub/demo") or file.is_relative_to(ROOT / "hub/cli/demo")
-    }
-    node = imported([*(files - stage), ROOT / "tap.py", *(ROOT / "twisted").rglob("*.py")])
+    node = imported([*files, ROOT / "tap.py", *(ROOT / "twisted").rglob("*.py")])
     extras = PYPROJECT["project"]["optional-dependencies"]
     apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["otel"], *extras["pades"]]
     assert node == required([*PYPROJECT["project"]["dependencies"], *apart]) - {"tzdata"}
     base = node - required(extras["otel"])  # it sends with what sample partners call with
-    assert imported(stage) - base == required(extras["demo"]) == set(LIBRARIES)
+    assert imported((ROOT / "demo").rglob("*.py")) - base == required(DEMO["project"]["dependencies"]) - {"lienthong"}
 
 
 def locked(name: str) -> dict[str, str]:
@@ -94,7 +90,7 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
     node, demo, everything = map(locked, ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock"))
     assert node.items() < demo.items() < everything.items()
     extras, groups = PYPROJECT["project"]["optional-dependencies"], PYPROJECT["dependency-groups"]
-    staged = required([*extras["demo"], *groups["build"]])
+    staged = required([*DEMO["project"]["dependencies"], *groups["build"]]) - {"lienthong"}
     assert required(PYPROJECT["project"]["dependencies"]) < node.keys()
     assert staged - {"requests"} < demo.keys() - node.keys()  # zeep brings that one
     apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["otel"], *extras["pades"]]
@@ -119,7 +115,7 @@ def test_every_package_of_the_hub_has_its_layer():
     layers = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
     placed = set(re.findall(r"hub\.(\w+)", " ".join(layers)))
     rooms = {path.stem for path in (ROOT / "hub").glob("[!_.]*")}
-    assert rooms - placed == {"demo"}, "name the new package in [tool.importlinter], or mend a name there"
+    assert rooms == placed, "name the new package in [tool.importlinter], or mend a name there"
 
 
 #: Names that more modules than one must have, and why.
@@ -127,7 +123,6 @@ SHARED_NAMES = {
     "adapter": "the protocol of adapters: every folder in adapters/ has this function",
     "carrier": "the protocol of transports: every transport in hub/delivery/ has this function",
     "main": "the entry point of a process, by `python -m` or as a console script",
-    "upgrade": "Alembic calls this function of every migration",
 }
 
 
@@ -153,7 +148,7 @@ def test_no_two_classes_share_a_name():
 
 @cache
 def sources_of_the_hub() -> list[tuple[str, str]]:
-    paths = sorted(path for folder in ("hub", "adapters") for path in (ROOT / folder).rglob("*.py"))
+    paths = sorted(path for folder in ("hub", "adapters", "demo") for path in (ROOT / folder).rglob("*.py"))
     return [(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in paths]
 
 
@@ -232,6 +227,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+def test_the_sample_partners_are_a_distribution_of_the_same_version():
+    version = PYPROJECT["project"]["version"]
+    assert DEMO["project"]["version"] == version
+    assert DEMO["project"]["dependencies"][0] == f"lienthong=={version}"
+    assert PYPROJECT["project"]["optional-dependencies"]["demo"] == [f"lienthong-demo=={version}"]
+
+
+@pytest.mark.slow
+def test_the_wheel_of_the_sample_partners_holds_them_and_no_node_does(wheel, tmp_path):
+    run(BIN / "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT / "demo")
+    [demo] = tmp_path.glob("*.whl")
+    held, node = (set(zipfile.ZipFile(each).namelist()) for each in (demo, wheel))
+    assert {name.removeprefix("demo/") for name in tracked("demo/lienthong_demo")} - held == set()
+    assert [name for name in node if name.startswith(("lienthong_demo", "hub/demo"))] == []
+    assert "hub/simulator/__init__.py" in node, "`partners simulate` stays"
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_what_the_hub_needs_and_no_samples(wheel):
     held = set(zipfile.ZipFile(wheel).namelist())
@@ -274,7 +286,7 @@ def test_an_installed_wheel_is_a_hub_without_the_libraries_of_sample_partners(wh
         command = [str(python), "-m", "hub.cli", *map(str, words)]
         return subprocess.run(command, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=False)
 
-    for library in set(LIBRARIES) - {"requests"}:  # zeep brings that one
+    for library in ("lienthong_demo", "signxml"):
         assert subprocess.run([python, "-c", f"import {library}"], capture_output=True, check=False).returncode == 1
     made = lienthong("init", "tinh", "--soap-port", 0, "--admin-port", 0)
     assert made.returncode == 0, made.stderr

@@ -56,7 +56,12 @@ WANTED = (
     "tap",
 )
 #: Those that read private keys.
-READERS = ("hub.config.files", "hub.security.certificates", "hub.demo.protocol.signing", "hub.demo.partners.official")
+READERS = (
+    "hub.config.files",
+    "hub.security.certificates",
+    "lienthong_demo.protocol.signing",
+    "lienthong_demo.partners.official",
+)
 #: One request: the longest command and environment, in octets.
 MOST = 200_000
 

@@ -23,6 +23,8 @@ from hub.language.tables import read_table
 from hub.language.terms import read_terms
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The folders of sources, and what in each says nothing to a person.
+SOURCES = {"hub": "samples/**", "adapters": "**/samples/**", "demo/lienthong_demo": "partners/**.py"}
 KEYWORDS = {"phrase": None, "phrases": (1, 2), "t": None}
 
 
@@ -35,8 +37,8 @@ def extracted() -> Catalog:
 
 
 def _of_sources() -> Iterator[str | tuple[str, ...]]:
-    for folder in ("hub", "adapters"):
-        methods = [("**/demo/partners/**.py", "ignore"), ("**/samples/**", "ignore"), ("**.py", "python")]
+    for folder, silent in SOURCES.items():
+        methods = [(silent, "ignore"), ("**.py", "python")]
         for *_, text, _, _ in extract_from_dir(ROOT / folder, methods, keywords=KEYWORDS, strip_comment_tags=True):
             yield text
     with (ROOT / "tap.py").open("rb") as file:

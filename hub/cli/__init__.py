@@ -28,10 +28,7 @@ COMMANDS = {
     "enroll": ("hub.cli.setup.production:enroll", phrase("Take in the hub's first certificate")),
     "check": ("hub.cli.setup.check:check_hub", phrase("Check everything before it runs")),
     "doctor": ("hub.cli.setup.doctor:doctor", phrase("Examine installation, machine and running hub")),
-    "demo": (
-        "hub.cli.demo.demo:demo",
-        phrase("Run the whole hub with sample systems"),
-    ),
+    "demo": ("hub.cli.demo:demo", phrase("Run the whole hub with sample systems")),
     "send": ("hub.cli.send:send", phrase("Sign and send a packet")),
     "fetch": ("hub.cli.send:fetch_messages", phrase("Fetch waiting messages")),
     "status": ("hub.cli.monitoring.status:show_status", phrase("How the exchange stands, partner by partner")),

@@ -118,7 +118,7 @@ def open_journal(
         if marked:
             raise ConfigurationFault([marked])
         if not fits:
-            raise ConfigurationFault([find_version_mistake(found, transactions.read_latest_version())])
+            raise ConfigurationFault([find_version_mistake(found, schema_version.list_migration_steps())])
         if counts is None or counts:
             wait_for_facts(engine, counts)
         yield engine

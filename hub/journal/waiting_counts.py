@@ -1,6 +1,6 @@
 """How many deliveries wait, by partner and state, and since when: at the same cost however many they are.
 
-Triggers of the database keep the counts (migration 0055), in the transaction of each change: they are exact after a
+Triggers of the database keep the counts (`hub.store.waiting_triggers`), in the transaction of each change: they are exact after a
 crash, and also what an earlier program or the command line moves is counted. On PostgreSQL each statement leaves rows of
 its own; `fold_waiting_counts` sums them up. Changes no delivery.
 """

@@ -187,7 +187,7 @@ def _journal(config: Config, today: date, warnings: list[Mistake]) -> tuple[Unit
                 return None, [*mistakes, marked]
             found = transactions.select_schema_version(tx)
             if not schema_version.is_schema_supported(tx):
-                return None, [*mistakes, consistency.find_version_mistake(found, transactions.read_latest_version())]
+                return None, [*mistakes, consistency.find_version_mistake(found, schema_version.list_migration_steps())]
             mistakes += [integrity.describe_damage(found) for found in integrity.find_file_damage(tx, briefly=True)]
             if (back := lineage.find_put_back(tx, seen)) is not None:
                 mistakes.append(_describe_put_back(back))

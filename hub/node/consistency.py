@@ -5,7 +5,7 @@ must not stop the exchange with the other partners, and a revocation must take e
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
@@ -27,14 +27,18 @@ from hub.security import algorithms
 from hub.security.certificates import RENEWAL, Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
 from hub.services.lookups.operations import OPERATIONS
+from hub.store.schema_version import MigrationStep, find_way_to_upgrade
 from hub.units.province import Province
 from hub.units.routing import Routes
 from hub.units.unit_index import UnitIndex
 
 
-def find_version_mistake(found: str | None, needed: str) -> Mistake:
-    """Return the mistake of a database with schema version *found* (None: no tables) where *needed* is required."""
+def find_version_mistake(found: str | None, known: Sequence[MigrationStep]) -> Mistake:
+    """Return the mistake of a database with schema version *found* (None: no tables) for a program with the migrations *known*."""
+    needed = known[-1].version
     wrong = phrase("the schema is of version {found}", found=found) if found else phrase("the database is empty")
+    if found and (way := find_way_to_upgrade(known, found)):
+        return Mistake("hub.toml: database.url", wrong, way)
     if found and found > needed:
         return Mistake(
             "hub.toml: database.url",

@@ -6,13 +6,14 @@ table `upgrade` records the migrations that were applied and their part. An olde
 migration, which it does not have, removed something. This module knows migrations, not tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import attrs
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 
+from hub.language.phrases import Phrase, phrase
 from hub.store import transactions
 from hub.store.tables import upgrade as table
 from hub.store.transactions import Transaction
@@ -42,13 +43,31 @@ def is_version_supported(known: Sequence[MigrationStep], found: str | None, leas
     """Tell whether a program with the migrations *known* runs on a database at version *found*.
 
     Of its own migrations, only `after` parts at the end may be missing. A version that the program does not know is
-    newer. The program runs there unless something was removed since: *least*, the last `after` part applied, must be a
-    version it knows.
+    newer. The program runs there unless something was removed since: *least*, the last `after` part applied, must be no
+    later than what it knows.
     """
     versions = [step.version for step in known]
     if found not in versions:
-        return found is not None and found.isdigit() and least is not None and least in versions
+        return _is_newer(known, found) and least is not None and least <= versions[-1]
     return all(step.part == MigrationPart.AFTER for step in known[versions.index(found) + 1 :])
+
+
+def _is_newer(known: Sequence[MigrationStep], found: str | None) -> bool:
+    return found is not None and found.isdigit() and found > known[-1].version
+
+
+def find_way_to_upgrade(known: Sequence[MigrationStep], found: str) -> Phrase | None:
+    """Return what to do with a database at version *found* if it is older, and a program with the migrations *known* does not upgrade it."""
+    needed = [step.version for step in known if step.version >= found]
+    if not found.isdigit() or _is_newer(known, found) or needed[0] == found:
+        return None
+    return phrase(
+        "the journal has version {found}, of an internal build from which this program does not upgrade: first run "
+        "`lienthong db upgrade` with the build of version {needed} (0050: 2026.11.0; 0066: the last one before 2026.12.0), "
+        "then with this program",
+        found=found,
+        needed=needed[0],
+    )
 
 
 def is_schema_supported(tx: Transaction) -> bool:
@@ -71,11 +90,18 @@ def list_applied_migrations(tx: Transaction) -> list[MigrationStep]:
 
 def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
     """Record the part of a migration that was just applied. Alembic calls this as `on_version_apply`."""
-    if ctx.connection is None or not sa.inspect(ctx.connection).has_table(table.name):
-        return
+    assert ctx.connection is not None
+    _note(ctx.connection, step.destination_revision_ids)
+
+
+def note_new_journal(tx: Transaction) -> None:
+    """Record all migrations of this program: they have nothing to do in a journal that was just made."""
+    _note(tx, [version for version, _ in transactions.list_migrations()])
+
+
+def _note(tx: Transaction, versions: Iterable[str]) -> None:
     parts = dict(transactions.list_migrations())
-    rows = [{"version": version, "part": parts[version]} for version in step.destination_revision_ids]
-    transactions.insert_missing_rows(ctx.connection, table, rows)
+    transactions.insert_missing_rows(tx, table, [{"version": each, "part": parts[each]} for each in versions])
 
 
 def list_pending_migrations(known: Sequence[MigrationStep], found: str | None) -> list[MigrationStep]:

@@ -1,6 +1,7 @@
 """The tables of the journal, the same for SQLite and PostgreSQL. Contains columns, keys and indexes, and no query.
 
-The migrations (hub/store/migrations) create the tables, and a test keeps the two equal. A time is stored as UTC text of
+A new journal is made from these tables; the migrations (hub/store/migrations) bring an earlier one to them, and a test keeps
+the two equal. A time is stored as UTC text of
 fixed width, which sorts in time order and can be read in any SQL shell.
 """
 
@@ -327,7 +328,7 @@ _partial("ix_delivery_their_id", delivery.c.partner, delivery.c.their_id, where=
 _partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
 _partial("ix_delivery_to_partner", delivery.c.partner, delivery.c.message, where=TO_PARTNER)
 
-#: How many deliveries did not arrive, kept by triggers of the database (migration 0055, hub/journal/waiting_counts.py).
+#: How many deliveries did not arrive, kept by triggers of the database (hub/store/waiting_triggers.py).
 #: The count of a partner and state is the sum of its rows: one on SQLite, one for each statement on PostgreSQL.
 waiting_count = sa.Table(
     "waiting_count",
@@ -817,8 +818,8 @@ unit_alias = sa.Table(
     "unit_alias",
     metadata,
     sa.Column("alias", sa.Text, primary_key=True),
-    # several units, one after another in time
-    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
+    # several units, one after another in time; the key is named as PostgreSQL named it when the table was made anew
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code", name="unit_alias_unit_fkey1"), primary_key=True),
 )
 sa.Index("ix_unit_alias_unit", unit_alias.c.unit)
 

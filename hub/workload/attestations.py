@@ -42,7 +42,7 @@ from hub.store.transactions import Transaction
 #: The hash before the first attestation.
 _NONE = "0" * 64
 #: The first schema version with attestations.
-SCHEMA = "0063"
+SCHEMA = "0066"
 #: Units that one query names.
 _NAMED = 500
 #: Units that the event of a restored month names at most.

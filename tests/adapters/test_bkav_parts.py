@@ -10,10 +10,10 @@ from lxml import etree
 
 from adapters.bkav import parts
 from adapters.bkav.parts import EDOC, join_packet, split_packet
-from hub.demo.plan import packets
-from hub.demo.plan.packets import Answered, Variation
 from hub.edxml import packet
 from hub.edxml.schema import QCVN
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.packets import Answered, Variation
 from tests.examples import at_most
 from tests.packets import document
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters.vxp import answers, signing
-from hub.demo.plan import packets
 from hub.domain.model import (
     Accepted,
     Answer,
@@ -27,6 +26,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import AdapterNotes, Terms
+from lienthong_demo.plan import packets
 from tests.pki import NOW, partner
 from tests.words import in_vietnamese
 

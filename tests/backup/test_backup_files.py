@@ -36,6 +36,7 @@ from tests import homes
 from tests.conftest import cannot_be_had
 from tests.homes import lay_secret
 from tests.province import NOW, ROUTES, document, entry
+from tests.releases.kept import list_releases
 
 pytestmark = pytest.mark.slow
 
@@ -494,31 +495,31 @@ def test_a_restore_that_fails_changes_nothing(backed: Backed, monkeypatch: pytes
     assert sorted(each.name for each in (backed.home / "data").glob("*restore*")) == []
 
 
-def test_a_backup_of_the_first_release_is_restored_by_the_program_of_today(backed: Backed, tmp_path: Path) -> None:
-    old = tmp_path / "journal.db"
+def test_a_backup_of_the_internal_build_is_restored_by_the_program_of_today(backed: Backed, tmp_path: Path) -> None:
+    old = list_releases()[0].unpack_journal("sqlite", tmp_path / "kept") / "data/hub.db"
     engine = transactions.open_journal(f"sqlite:///{old}", pooled=False)
-    transactions.upgrade_schema(engine, "0050")
     with transactions.write_transaction(engine) as tx:
-        tx.exec_driver_sql('INSERT INTO event (text) VALUES (\'{"at":"2026-11-24T08:00:00.000000Z","event":"x"}\')')
-        number, digest = 1, events._link(events.ORIGIN, tx.exec_driver_sql("SELECT text FROM event").scalar_one())
-        tx.exec_driver_sql(f"UPDATE event SET number = 1, hash = '{digest}'")
+        events.chain_events(tx)
         state = journal_copy.read_journal_state(tx)
+    with transactions.read_transaction(engine) as tx:
+        had = set(tx.exec_driver_sql("SELECT message_id FROM message").scalars())
     engine.dispose()
     with closing(sqlite3.connect(old)) as here:
         here.execute("PRAGMA journal_mode=DELETE")
-    assert (state.schema, state.number) == ("0050", number)
+    assert state.schema == "0050"
     config = read_config(backed.home / "hub.toml")
     said = attrs.asdict(state) | {"hub": "x", "config": "hub.toml", "province": "H55", "made_at": NOW, "program": "0"}
     manifest = BackupManifest(**said, members=(package.describe_member("journal.db", old),), left_out=())
     file = tmp_path / "old.tar.gz.age"
     package.write_package(file, manifest, [old], config.identity, [backed.key.recipient], NOW)
     backed.run("restore", file, "--identity", backed.identity)
-    assert backed.messages() == set()
+    assert backed.messages() == had
     assert homes.typing(backed.home)("db", "status").exit_code == 0
-    later = attrs.evolve(manifest, schema="9999")
-    package.write_package(tmp_path / "later.age", later, [old], config.identity, [backed.key.recipient], NOW)
-    refused = backed.typed("verify", tmp_path / "later.age", "--identity", backed.identity)
-    assert "which this program does not know" in refused.stderr
+    for schema, refusal in (("9999", "which this program does not know"), ("0042", "with the build of version 0050")):
+        other = attrs.evolve(manifest, schema=schema)
+        package.write_package(tmp_path / f"{schema}.age", other, [old], config.identity, [backed.key.recipient], NOW)
+        refused = backed.typed("verify", tmp_path / f"{schema}.age", "--identity", backed.identity)
+        assert refusal in " ".join(refused.stderr.split())
 
 
 def test_archive_files_are_named_as_not_being_in_it(backed: Backed) -> None:

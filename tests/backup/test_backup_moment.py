@@ -13,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from hub.config.database import parse_database_url
-from hub.demo.run.postgres import Absent, Server, find_postgres_programs
 from hub.keeping.backups import lineage
 from hub.keeping.backups.witness import Witness
 from hub.keeping.eras import EraBeginning
 from hub.security import age_files
 from hub.store import transactions
+from lienthong_demo.run.postgres import Absent, Server, find_postgres_programs
 from tests.backup.test_witness import follow, missing, record
 from tests.conftest import ROOT, cannot_be_had
 from tests.pages import fenced, parts

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from hub.config import Config, read_config
 from hub.config.upkeep.backup import BackupSettings
-from hub.demo.run.postgres import find_postgres_programs
 from hub.journal import events, messages
 from hub.keeping.backups import making, restoring, shelf, trial
 from hub.keeping.backups.journal_copy import NOWHERE, place_postgresql, place_trial
@@ -23,6 +22,7 @@ from hub.keeping.backups.witness import Witness
 from hub.security import age_files
 from hub.security.age_files import PrivateKey
 from hub.store import transactions
+from lienthong_demo.run.postgres import find_postgres_programs
 from tests import homes
 from tests.databases import Postgresql
 from tests.province import NOW, ROUTES, document, entry

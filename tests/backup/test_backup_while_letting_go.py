@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 
 from hub.config import Config, read_config
 from hub.config.upkeep.backup import BackupSettings
-from hub.demo.run.postgres import find_postgres_programs
 from hub.keeping import integrity
 from hub.keeping.archive import catalogue, restoring
 from hub.keeping.backups import making
@@ -22,6 +21,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.security import age_files
 from hub.store import transactions
 from hub.store.tables import message
+from lienthong_demo.run.postgres import find_postgres_programs
 from tests import homes
 from tests.archive.test_retention_run import announced, make_run, prepared
 from tests.province import NOW

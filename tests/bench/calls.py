@@ -11,11 +11,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hub.demo.plan.packets import write_document_packet
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.security.sample_pki import KeyType
 from hub.soap import documents_requests, envelope
+from lienthong_demo.plan.packets import write_document_packet
 from tests.running import RunningHub
 
 #: How long a call stays valid: as long as the hub's default policy allows.

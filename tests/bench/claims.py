@@ -15,13 +15,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub.demo.run import postgres
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, queue_view
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.waiting_counts import read_waiting
 from hub.store import transactions
+from lienthong_demo.run import postgres
 from tests.bench.backlog import SHAPES, fill, settle_down
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)

@@ -23,7 +23,6 @@ import attrs
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub.demo.run import postgres
 from hub.report.counting.dates import find_day_begin
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
@@ -33,6 +32,7 @@ from hub.security.certificates import Identity
 from hub.store import transactions
 from hub.store.tables import closed_row, fact, unit, write_instant
 from hub.workload import attestations, closing, unit_report
+from lienthong_demo.run import postgres
 from tests import pki
 
 UNITS = 989

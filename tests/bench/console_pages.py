@@ -21,11 +21,11 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 
 from hub.config import Partner
-from hub.demo.run import postgres
 from hub.domain.failure_causes import find_cause
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from hub.store.tables import console_session, console_user, replay_plan
+from lienthong_demo.run import postgres
 from tests.bench import calibration, province_journal, record
 from tests.bench.province_journal import (
     PARTNERS,

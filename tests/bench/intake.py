@@ -8,8 +8,8 @@ from typing import Any
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.protocol import signing
 from hub.security import wss_verify
+from lienthong_demo.protocol import signing
 from tests.bench import calls, rounds
 from tests.bench.limit import Limit, judge_in_python
 from tests.bench.rounds import Misbehaved, Series

@@ -18,7 +18,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub.demo.run import postgres
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
@@ -28,6 +27,7 @@ from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import message, open_work, unit
 from hub.store.transactions import Transaction
+from lienthong_demo.run import postgres
 from tests.bench import closing
 from tests.console_town import Browser, Town
 

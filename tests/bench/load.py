@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hub.demo.plan.packets import write_document_packet
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.soap import documents_requests, envelope
+from lienthong_demo.plan.packets import write_document_packet
 from tests.running import RunningHub
 
 HEADERS = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": '"urn:lienthong:documents:1/SendDocument"'}

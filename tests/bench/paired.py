@@ -19,8 +19,8 @@ from typing import Any
 
 import attrs
 
-from hub.demo.run import postgres
 from hub.domain.writer_budget import TURN
+from lienthong_demo.run import postgres
 from tests.conftest import ROOT
 from tests.overload import payloads, stage
 from tests.overload.attacks import identity

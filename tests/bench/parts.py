@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hub.demo.run.postgres import Absent, find_postgres_programs
+from lienthong_demo.run.postgres import Absent, find_postgres_programs
 from tests.conftest import ROOT
 
 HERE = Path(__file__).parent

@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hub.demo.run import postgres
 from hub.domain.model import Unit
 from hub.journal import search, unit_registry
 from hub.language.languages import Language
@@ -35,6 +34,7 @@ from hub.store import transactions
 from hub.store.tables import fact, write_instant
 from hub.workload import facts_behind, unit_report
 from hub.workload.unit_report import ReportSources
+from lienthong_demo.run import postgres
 from tests.bench import closing
 
 UNIT, PERIOD = "H55.13", "2026-10"

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub.demo.run import postgres
 from hub.journal import search
 from hub.journal.search import MessageFilter
 from hub.store import transactions
+from lienthong_demo.run import postgres
 from tests.bench import province_journal
 
 FEW = 10_000

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import tomlkit
 
-from hub.demo.run import postgres
 from hub.security.sample_pki import KeyType
+from lienthong_demo.run import postgres
 from tests import mtom
 from tests.bench import calls, intake, processes, rounds, servers
 from tests.bench.limit import Limit

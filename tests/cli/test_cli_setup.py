@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hub.cli import COMMANDS, lienthong
+from hub.cli.demo import find_command
 from hub.cli.person import name_person
 from hub.config import read_config
 from hub.domain.local_time import find_local_day
@@ -792,17 +793,17 @@ def test_a_merger_is_imported_ahead_listed_by_day_and_recorded(home: Path, typed
 
 
 @pytest.mark.parametrize("lang", ["en_US.UTF-8", "vi_VN.UTF-8"])
-def test_the_demo_says_which_libraries_it_lacks_and_how_to_install_them(
+def test_without_its_distribution_the_demo_says_how_to_install_it(
     typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hub.cli.demo.demo.find_spec", lambda name: None if name in {"requests", "signxml"} else name)
-    refused = typed("demo", lang=lang)
-    assert refused.exit_code == 69
-    assert refused.stderr.startswith(
-        "Error: the sample partners need" if lang.startswith("en") else "Lỗi: các hệ thống mẫu cần"
-    )
-    assert "requests, signxml: pip install 'lienthong[demo]'" in refused.stderr
+    monkeypatch.setattr("hub.cli.demo.find_spec", lambda _name: None)
+    monkeypatch.setattr("hub.cli.demo.demo", find_command())
+    for words in ([], ["--keep"], ["--database", "postgresql", "--full"]):
+        refused = typed("demo", *words, lang=lang)
+        assert refused.exit_code == 69
+        said = "the sample systems are not installed" if lang.startswith("en") else "chưa cài các hệ thống mẫu"
+        assert f"{said}: pip install 'lienthong[demo]'" in refused.stderr
     assert not (tmp_path / "var").exists()
 
 

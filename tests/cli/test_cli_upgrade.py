@@ -19,11 +19,12 @@ from hub.keeping.backups.witness import Witness
 from hub.store import transactions
 from tests import homes
 from tests.conftest import DATABASES
+from tests.sample_migrations import become_next_release
 
 pytestmark = pytest.mark.slow
 
-#: Versions of earlier releases: what follows them removes something (`removing`), or only adds.
-REMOVED, ADDED = "0042", "0046"
+#: The version of the journal: that of this release. The program is of the next one (`adding`, `removing`).
+EARLIER = transactions.read_latest_version()
 #: A message as every version of the schema has it.
 MESSAGE = """
 INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size)
@@ -32,19 +33,15 @@ VALUES ('{}', 'sotttt', 'm{}', 'documents', 'unknown', 'refused', '2026-11-24T08
 
 
 class Town:
-    """The directory of a hub whose journal has an earlier version."""
+    """The directory of a hub whose journal this release wrote, with one message."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.type = homes.typing(home)
         config = read_config(home / "hub.toml")
         self.url = config.database_url
-
-    def make(self, version: str) -> None:
-        """Make its journal, of *version*, with a message."""
-        Path(self.url.removeprefix("sqlite:///")).unlink(missing_ok=True)
         engine = transactions.open_journal(self.url, pooled=False)
-        transactions.upgrade_schema(engine, version)
+        transactions.upgrade_schema(engine)
         engine.dispose()
         self.receive(1)
 
@@ -77,7 +74,7 @@ class Town:
 
 @pytest.fixture(params=DATABASES)
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    """A hub's directory on each database, without a journal."""
+    """A hub's directory on each database."""
     home = homes.begin(tmp_path / "tinh")
     if request.param == "sqlite":
         yield Town(home)
@@ -89,17 +86,21 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
         config.write_text(re.sub('^url = "sqlite.*"', f'url = "{plain}"', config.read_text(), flags=re.MULTILINE))
         made = Town(home)
         yield made
-        for version in (REMOVED, ADDED):
-            copy = upgrade.place_copy(made.url, version)
-            for name in (copy.name, copy.aside):
-                server._do(f'DROP DATABASE IF EXISTS "{name}"')
+        copy = upgrade.place_copy(made.url, EARLIER)
+        for name in (copy.name, copy.aside):
+            server._do(f'DROP DATABASE IF EXISTS "{name}"')
 
 
 @pytest.fixture
-def removing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the migration after `REMOVED` be one that removes what older programs need."""
-    found = tuple((version, "after" if version == "0043" else part) for version, part in transactions.list_migrations())
-    monkeypatch.setattr(transactions, "list_migrations", lambda: found)
+def adding(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program be of a next release, which only adds."""
+    become_next_release(monkeypatch, tmp_path / "next", removes=False)
+
+
+@pytest.fixture
+def removing(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program be of a next release, which removes what older programs need."""
+    become_next_release(monkeypatch, tmp_path / "next", removes=True)
 
 
 def ok(done: Result) -> str:
@@ -108,39 +109,35 @@ def ok(done: Result) -> str:
     return done.output
 
 
-def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(town: Town) -> None:
-    town.make(REMOVED)
+def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(town: Town, removing: None) -> None:
     said = ok(town.type("db", "upgrade", "--rehearse"))
     assert "Rehearsed on a copy" in said
     assert "as it was" in said
-    assert town.version == REMOVED
-    assert not town.copies(REMOVED)
+    assert town.version == EARLIER
+    assert not town.copies(EARLIER)
 
 
 def test_after_an_upgrade_that_removes_something_the_copy_is_the_way_back(town: Town, removing: None) -> None:
-    town.make(REMOVED)
     assert "--undo" in ok(town.type("db", "upgrade"))
     assert town.version == transactions.read_latest_version()
-    assert town.copies(REMOVED)
-    assert f"→ {REMOVED}" in ok(town.type("db", "upgrade", "--undo"))
-    assert (town.version, town.messages) == (REMOVED, 1)
+    assert town.copies(EARLIER)
+    assert f"→ {EARLIER}" in ok(town.type("db", "upgrade", "--undo"))
+    assert (town.version, town.messages) == (EARLIER, 1)
     ok(town.type("db", "upgrade"))  # and forward again
     assert (town.version, town.messages) == (transactions.read_latest_version(), 1)
 
 
-def test_a_way_back_that_was_interrupted_is_gone_again(tmp_path: Path, removing: None) -> None:
-    town = Town(homes.begin(tmp_path / "tinh"))
-    town.make(REMOVED)
+@pytest.mark.parametrize("town", ["sqlite"], indirect=True)
+def test_a_way_back_that_was_interrupted_is_gone_again(town: Town, removing: None) -> None:
     ok(town.type("db", "upgrade"))
-    copy = upgrade.place_copy(town.url, REMOVED)
+    copy = upgrade.place_copy(town.url, EARLIER)
     assert isinstance(copy, upgrade.FileCopy)
     Path(copy.aside).hardlink_to(copy.file)  # and then the power went
-    assert f"→ {REMOVED}" in ok(town.type("db", "upgrade", "--undo"))
-    assert (town.version, town.messages) == (REMOVED, 1)
+    assert f"→ {EARLIER}" in ok(town.type("db", "upgrade", "--undo"))
+    assert (town.version, town.messages) == (EARLIER, 1)
 
 
 def test_there_is_no_way_back_over_a_message_that_came_since(town: Town, removing: None) -> None:
-    town.make(REMOVED)
     ok(town.type("db", "upgrade"))
     town.receive(2)
     refused = town.type("db", "upgrade", "--undo")
@@ -149,25 +146,12 @@ def test_there_is_no_way_back_over_a_message_that_came_since(town: Town, removin
     assert town.messages == 2
 
 
-def removes(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the last migration be one that removes something; return the version before it."""
-    found = transactions.list_migrations()
-    last = found[-1][0]
-    changed = (*found[:-1], (last, "after"))
-    monkeypatch.setattr(transactions, "list_migrations", lambda: changed)
-    return found[-2][0]
-
-
 def tell(town: Town, *names: str) -> None:
     with town.reading(writes=True) as tx:
         events.append_events(tx, *(Event(name, datetime.now(UTC), body={}) for name in names))
 
 
-def test_the_way_back_names_every_deed_that_it_gives_up_and_begins_an_era(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    version = removes(monkeypatch)
-    town.make(version)
+def test_the_way_back_names_every_deed_that_it_gives_up_and_begins_an_era(town: Town, removing: None) -> None:
     with town.reading(writes=True) as tx:
         tx.exec_driver_sql(
             'INSERT INTO era (number, id, began_at, because, reason, "by", backup, event, hash, complete)'
@@ -180,8 +164,8 @@ def test_the_way_back_names_every_deed_that_it_gives_up_and_begins_an_era(
     for deed in ("month-closed (1)", "a partner was changed (2)", "account-added (1)"):
         assert deed in refused.output
     assert town.version == transactions.read_latest_version()
-    assert town.copies(version)
-    assert f"→ {version}" in ok(town.type("db", "upgrade", "--undo", "--yes"))
+    assert town.copies(EARLIER)
+    assert f"→ {EARLIER}" in ok(town.type("db", "upgrade", "--undo", "--yes"))
     with town.reading() as tx:
         rows = tx.exec_driver_sql("SELECT number, because, reason FROM era ORDER BY number").all()
         told = [each for each in tx.exec_driver_sql("SELECT text FROM event").scalars() if "era-begun" in each]
@@ -190,9 +174,8 @@ def test_the_way_back_names_every_deed_that_it_gives_up_and_begins_an_era(
 
 
 def test_the_era_that_the_node_has_seen_since_the_copy_is_an_earlier_one_of_what_is_put_back(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    town: Town, removing: None
 ) -> None:
-    town.make(removes(monkeypatch))
     ok(town.type("db", "upgrade"))
     seen = Witness(read_config(town.home / "hub.toml").witness_folder)
     with town.reading(writes=True) as tx:
@@ -206,19 +189,19 @@ def test_the_era_that_the_node_has_seen_since_the_copy_is_an_earlier_one_of_what
         assert lineage.find_put_back(tx, Witness(seen.folder).read_last()) is None, "it starts, on either version"
 
 
-def test_after_an_upgrade_that_only_adds_the_older_program_is_the_way_back(town: Town) -> None:
-    town.make(ADDED)
+def test_after_an_upgrade_that_only_adds_the_older_program_is_the_way_back(town: Town, adding: None) -> None:
     assert "older program runs on this version too" in ok(town.type("db", "upgrade"))
     with town.reading() as tx:
         (noted,) = event_index.find_events(tx, event_index.EventFilter(name="journal-upgraded"), 5).found
-    said = {"old_version": ADDED, "new_version": town.version, "rehearsed": True, "copy": "", "by": name_person()}
+    said = {"old_version": EARLIER, "new_version": town.version, "rehearsed": True, "copy": "", "by": name_person()}
     assert noted.fields.items() >= said.items()
-    assert not town.copies(ADDED)
+    assert not town.copies(EARLIER)
     assert town.type("db", "upgrade", "--undo").exit_code == 4
 
 
-def test_an_upgrade_that_would_lose_a_message_is_not_committed(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    town.make(REMOVED)
+def test_an_upgrade_that_would_lose_a_message_is_not_committed(
+    town: Town, removing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migrate: Callable[[sa.Connection, str], None] = transactions.migrate_schema
 
     def lose(tx: sa.Connection, target: str = "head") -> None:
@@ -230,8 +213,8 @@ def test_an_upgrade_that_would_lose_a_message_is_not_committed(town: Town, monke
         refused = town.type("db", "upgrade", *options)
         assert refused.exit_code == 1
         assert "message refused documents: 1 → 0" in refused.output
-        assert (town.version, town.messages) == (REMOVED, 1)
-        assert not town.copies(REMOVED)
+        assert (town.version, town.messages) == (EARLIER, 1)
+        assert not town.copies(EARLIER)
 
 
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from functools import cache
 
 import attrs
 
-from hub.demo.plan.packets import SEEN
 from hub.edxml import packet
 from hub.intake import enclosures
+from lienthong_demo.plan.packets import SEEN
 from tests.costs import stage
 from tests.packets import document
 from tests.pki import NOW

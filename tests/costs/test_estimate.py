@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.demo.plan.packets import SEEN
 from hub.formats import xml_cost
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import signing
 from hub.soap import documents_requests, envelope
+from lienthong_demo.plan.packets import SEEN
 from tests.costs import declarations, dossiers, drawing, stage
 from tests.costs import envelope as envelopes
 from tests.costs import packet as packets

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from hub.cli.demo.child_process import run_in_child_process
 from hub.cli.screen import CommandStop
-from hub.demo.run.stage import StageFailed
+from lienthong_demo.command.child_process import run_in_child_process
+from lienthong_demo.run.stage import StageFailed
 
 
 def ended(process):

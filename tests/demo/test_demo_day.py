@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from hub.cli.demo import midnight
-from hub.cli.demo.day import Played, _offices
-from hub.cli.demo.demo import _Story
 from hub.cli.screen import FAILED
-from hub.demo.plan.day import SMALL, WHOLE, Town
-from hub.demo.run.dayplay import ONE_STOP, PAST, DayPlay
 from hub.units.sample_units import list_sample_units
+from lienthong_demo.command import midnight
+from lienthong_demo.command.day import Played, _offices
+from lienthong_demo.command.demo import _Story
+from lienthong_demo.plan.day import SMALL, WHOLE, Town
+from lienthong_demo.run.dayplay import ONE_STOP, PAST, DayPlay
 from tests import homes
 
 
@@ -68,8 +68,8 @@ def test_the_demo_waits_before_it_makes_anything(monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(midnight, "find_wait", lambda _now, needed: needed)
-    monkeypatch.setattr("hub.cli.demo.demo.time.sleep", sleep)
-    monkeypatch.setattr("hub.cli.demo.demo.signal.signal", lambda *_: None)
+    monkeypatch.setattr("lienthong_demo.command.demo.time.sleep", sleep)
+    monkeypatch.setattr("lienthong_demo.command.demo.signal.signal", lambda *_: None)
     done = homes.typing(tmp_path)("demo")
     assert isinstance(done.exception, Slept)
     assert done.exception.args == (120, [])
@@ -94,7 +94,7 @@ def test_a_demo_that_is_not_kept_ends_by_itself_with_one_line_and_says_by_its_co
         "_recount_story": lambda *_: played,
         "play_day": lambda *_: SimpleNamespace(played=played),
     }.items():
-        monkeypatch.setattr(f"hub.cli.demo.demo.{name}", stand_in)
+        monkeypatch.setattr(f"lienthong_demo.command.demo.{name}", stand_in)
     done = homes.typing(tmp_path)("demo")
     assert done.exit_code == code, done.output
     (line,) = map(json.loads, done.stdout.splitlines())

@@ -8,9 +8,9 @@ import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from hub.demo.protocol.notebook import hash_content
-from hub.demo.protocol.signing import PartnerIdentity, seal_packet
-from hub.demo.tally.recount import Planted, Statements, recount_day
+from lienthong_demo.protocol.notebook import hash_content
+from lienthong_demo.protocol.signing import PartnerIdentity, seal_packet
+from lienthong_demo.tally.recount import Planted, Statements, recount_day
 from tests import pki
 
 _NS = "http://www.mic.gov.vn/TBT/QCVN_102_2016"

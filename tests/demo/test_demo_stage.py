@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from hub.demo.run.stage import Child, PartnerChild, Site, Stage, StageFailed
+from lienthong_demo.run.stage import Child, PartnerChild, Site, Stage, StageFailed
 from tests.waiting import PATIENCE
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hub.demo.plan import day, packets
-from hub.demo.plan.day import SMALL, Scale, Town
-from hub.demo.protocol.reading import read_sample_packet
-from hub.demo.tally import tally
-from hub.demo.tally.tally import TalliedResult
+from lienthong_demo.plan import day, packets
+from lienthong_demo.plan.day import SMALL, Scale, Town
+from lienthong_demo.protocol.reading import read_sample_packet
+from lienthong_demo.tally import tally
+from lienthong_demo.tally.tally import TalliedResult
 
 DOC = packets.write_document_packet(
     "H55.13", ["G22"], number="7", notation="VB", subject="V/v", promulgated=date(2026, 11, 20)

@@ -9,16 +9,16 @@ import attrs
 import icalendar
 import pytest
 
-from hub.demo.partners.watchman import ToldIncident
-from hub.demo.plan import agenda, meetings
-from hub.demo.plan.day import SMALL, WHOLE, Town
-from hub.demo.plan.invitation import Invitation, Person, write_invitation
-from hub.demo.plan.packets import Variation, write_document_packet
-from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
-from hub.demo.tally import eventtally
-from hub.demo.tally.tally import TalliedResult
 from hub.formats.syslog import read_syslog_message as read_line
 from hub.services.incidents import Incident, notice
+from lienthong_demo.partners.watchman import ToldIncident
+from lienthong_demo.plan import agenda, meetings
+from lienthong_demo.plan.day import SMALL, WHOLE, Town
+from lienthong_demo.plan.invitation import Invitation, Person, write_invitation
+from lienthong_demo.plan.packets import Variation, write_document_packet
+from lienthong_demo.protocol.reading import list_sample_attachments, read_sample_packet
+from lienthong_demo.tally import eventtally
+from lienthong_demo.tally.tally import TalliedResult
 
 TODAY, NOW = date(2026, 11, 25), datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 TOWN = Town(("H55.13", "H55.13.1"), tuple(f"H55.{n}" for n in range(20, 40)), ("G22",), TODAY)

@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from hub.demo.plan import packets
-from hub.demo.protocol.reading import read_sample_packet
-from hub.demo.tally.tally import TalliedResult
-from hub.demo.tally.tallyhubs import tally_bus, tally_gateway
+from lienthong_demo.plan import packets
+from lienthong_demo.protocol.reading import read_sample_packet
+from lienthong_demo.tally.tally import TalliedResult
+from lienthong_demo.tally.tallyhubs import tally_bus, tally_gateway
 
 AGENCY, UNIT = "H37.01", "H55.13"
 DAY = date(2026, 11, 20)

@@ -1,7 +1,7 @@
 """What the files of who takes reports say, as results: each once, whatever is told twice, and what is not as the hub has it."""
 
-from hub.demo.tally.tally import TalliedResult
-from hub.demo.tally.tallyreports import compare_journal, compare_pages, tally_reporting_system, tally_web_portal
+from lienthong_demo.tally.tally import TalliedResult
+from lienthong_demo.tally.tallyreports import compare_journal, compare_pages, tally_reporting_system, tally_web_portal
 
 KEY = ("edoc", "H55.13", "2026-11", "1")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hub.demo.partners import mailusage, officer
-from hub.demo.tally import tallyshared
-from hub.demo.tally.tally import TalliedResult, count_results_once, sum_results
+from lienthong_demo.partners import mailusage, officer
+from lienthong_demo.tally import tallyshared
+from lienthong_demo.tally.tally import TalliedResult, count_results_once, sum_results
 
 UNITS = ("H55.13", "H55.14", "H55.15")
 

@@ -67,3 +67,15 @@ def test_folders_of_a_package_that_import_each_other_are_a_pair():
 def test_no_files_of_the_project_import_one_another_in_a_circle():
     sources = size.read_sources(size.ROOT)
     assert size.measure(sources)["circles of files"] == 0
+
+
+def test_the_sample_partners_are_named_as_they_are_imported_and_counted_apart(tmp_path: Path) -> None:
+    for name in ("hub/a.py", "demo/lienthong_demo/plan.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    sources = size.read_sources(tmp_path)
+    assert [each.name for each in sources] == ["hub.a", "lienthong_demo.plan"]
+    assert (
+        size.measure([*sources, size.read_source("hub.b", "def f_g(): pass\n")])["code lines in the wheel of a node"]
+        == 2
+    )

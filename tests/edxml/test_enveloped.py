@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.demo.plan.packets import Variation
 from hub.domain.errors import Rejected
 from hub.domain.model import SignatureStanding
 from hub.edxml import packet, packet_signature
@@ -19,6 +18,7 @@ from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
+from lienthong_demo.plan.packets import Variation
 from tests import pki, samples
 from tests.examples import at_most
 from tests.packets import ENVELOPED_STEP, QCVN, VXP_C14N, Seal, document, vxp, x509_data

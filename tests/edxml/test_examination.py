@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan import packets
-from hub.demo.plan.packets import Variation
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.model import PacketProfile
 from hub.edxml import packet, rules
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.packets import Variation
 
 TODAY = date(2026, 11, 24)
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.demo.plan import packets
 from hub.domain.errors import Rejected
 from hub.edxml import known_packets, markings, packet, schema
 from hub.edxml.normalise import is_normal
@@ -19,6 +18,7 @@ from hub.edxml.schema import QCVN, TextRule
 from hub.formats import markup_memory, safe_xml
 from hub.formats.markup_memory import MarkupMemory
 from hub.formats.models.xsd_model import ModelValue, ValueVariety
+from lienthong_demo.plan import packets
 from tests.examples import at_most
 from tests.fuzz import changing
 from tests.packets import BARE, Seal, document, letter

@@ -5,11 +5,11 @@ from typing import Literal
 import attrs
 import pytest
 
-from hub.demo.plan import packets
 from hub.domain.model import Consignment, Message, MessageState
 from hub.edxml import packet
 from hub.edxml.narrowing import narrow_packet
 from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
+from lienthong_demo.plan import packets
 from tests.pki import NOW
 
 

@@ -15,8 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.demo.plan import packets
-from hub.demo.plan.packets import Answered, Variation
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import normalise, packet
@@ -26,6 +24,8 @@ from hub.formats import safe_xml, streamed_xml
 from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_files import gather_schema_folder
 from hub.formats.models.xsd_model import count_elements
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.packets import Answered, Variation
 from tests import packets as wire
 from tests import samples
 from tests.conftest import ROOT

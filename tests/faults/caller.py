@@ -1,6 +1,6 @@
 """How a partner system calls the hub here: one signed call a time over mutual TLS, and an answer that the hub must have signed.
 
-Knows SOAP and the documents contract from outside; signs and verifies by hub/demo/protocol/signing.py, which is not the hub's code.
+Knows SOAP and the documents contract from outside; signs and verifies by demo/lienthong_demo/protocol/signing.py, which is not the hub's code.
 """
 
 import base64
@@ -13,7 +13,7 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.protocol.signing import (
+from lienthong_demo.protocol.signing import (
     SOAP,
     PartnerIdentity,
     Unbelievable,

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.config.database import parse_database_url
-from hub.demo.run.postgres import Absent, Server
 from hub.store import transactions
+from lienthong_demo.run.postgres import Absent, Server
 from tests.conftest import cannot_be_had
 from tests.faults import matrix
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from hub.demo.run.postgres import Absent, Server
+from lienthong_demo.run.postgres import Absent, Server
 from tests.faults.town import TIMEOUT, Town
 from tests.running import PATIENCE, until
 

@@ -12,13 +12,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from hub.demo.plan.packets import write_document_packet
 from hub.domain.ids import make_id
 from hub.intake import admission
 from hub.journal import messages
 from hub.node import check
 from hub.soap import documents_requests
 from hub.store import transactions
+from lienthong_demo.plan.packets import write_document_packet
 from tests.faults.record import Record
 
 _BATCH = 100

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from hub.demo.plan.packets import write_document_packet
+from lienthong_demo.plan.packets import write_document_packet
 from tests.faults.caller import Caller, Refused, Unknown
 from tests.faults.record import Record
 

@@ -11,7 +11,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from hub.demo.run.postgres import Absent, Server
+from lienthong_demo.run.postgres import Absent, Server
 from tests.conftest import cannot_be_had, not_applicable
 from tests.faults import net
 from tests.faults.test_matrix import EVERY, account

@@ -9,7 +9,6 @@ from zipfile import ZipFile
 import pytest
 from lxml import etree
 
-from hub.demo.plan.packets import Variation
 from hub.domain.errors import CallRefused, ConfigurationFault, Rejected
 from hub.edxml import packet
 from hub.edxml.schema import load_packet_schema
@@ -18,6 +17,7 @@ from hub.formats import streamed_xml, xsd_schemas
 from hub.formats.spool import Drawer, Octets
 from hub.intake.what_if import TriedRules
 from hub.soap import wsdl
+from lienthong_demo.plan.packets import Variation
 from tests.edxml.test_packet import document, holding, without
 
 COMMON = """<schema xmlns="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:vn:chung" xmlns:chung="urn:vn:chung"

@@ -11,9 +11,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
-from hub.demo.plan import packets
 from hub.formats import base64_content
 from hub.formats.base64_content import ENTRIES, RATIO, UNPACKED, Carried, ContentUnfit
+from lienthong_demo.plan import packets
 from tests.fuzz.told import gist, tell
 
 LONGEST = 2048

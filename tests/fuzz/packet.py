@@ -11,13 +11,13 @@ from xml.etree import ElementTree as ET
 
 from lxml import etree
 
-from hub.demo.plan import packets
-from hub.demo.plan.packets import Answered, Variation
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.model import Packet, PacketKind
 from hub.edxml import packet
 from hub.formats import safe_xml, streamed_xml
 from hub.soap import documents_responses, envelope
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.packets import Answered, Variation
 from tests.fuzz import changing
 from tests.fuzz.told import tell
 

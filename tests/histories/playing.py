@@ -17,8 +17,6 @@ from twisted.internet.defer import Deferred
 from hub.config import Partner
 from hub.config.values import UnitSettings
 from hub.delivery.hand_over import HandOver
-from hub.demo.plan import packets
-from hub.demo.plan.packets import Answered
 from hub.domain import lifecycle
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
@@ -45,6 +43,8 @@ from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
 from hub.workload.month_end import MonthEnd
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.packets import Answered
 from tests import dossiers
 from tests.histories import office
 from tests.histories.duties import PORTAL, SERVICES, Books, Duties

@@ -2,11 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from hub.demo.plan import packets
-from hub.demo.plan.packets import Answered
 from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
 from hub.journal.queue.replay_rules import PlanEvent
 from hub.journal.search import MessageFilter
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.packets import Answered
 from tests.histories import office
 from tests.histories.history import History
 from tests.histories.office import Letter

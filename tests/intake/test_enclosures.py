@@ -6,8 +6,6 @@ import attrs
 import pytest
 
 from hub import config
-from hub.demo.plan.invitation import Invitation, Person, write_invitation
-from hub.demo.plan.packets import Variation
 from hub.domain.ids import make_id
 from hub.domain.model import Receive, Unit
 from hub.intake import admission
@@ -17,6 +15,8 @@ from hub.services.incidents import Incident, notice
 from hub.soap import documents_requests
 from hub.store import transactions
 from hub.units.province import Province
+from lienthong_demo.plan.invitation import Invitation, Person, write_invitation
+from lienthong_demo.plan.packets import Variation
 from tests import databases, homes
 from tests.packets import document
 from tests.pki import NOW, partner

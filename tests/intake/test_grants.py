@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub import config
-from hub.demo.plan.packets import Answered, write_status_packet
 from hub.domain.model import Answer, Receive, Reply, Request, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
@@ -40,6 +39,7 @@ from hub.store.tables import delivery, event, fact, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
+from lienthong_demo.plan.packets import Answered, write_status_packet
 from tests import databases, declaring, dossiers, homes, packets, pki, remote
 from tests.pki import NOW
 from tests.province import GRANTING, document, entry

@@ -7,7 +7,6 @@ import pytest
 from lxml import etree
 
 from hub import config
-from hub.demo.plan import packets
 from hub.domain.errors import Rejected
 from hub.domain.model import Receive, Unit
 from hub.intake import admission, verification
@@ -20,6 +19,7 @@ from hub.soap import documents_requests, envelope, wsdl
 from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.units.province import Province
+from lienthong_demo.plan import packets
 from tests import databases, homes, pki, samples
 from tests.packets import Seal, document, vxp
 from tests.pki import NOW

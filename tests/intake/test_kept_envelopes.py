@@ -13,7 +13,6 @@ from lxml import etree
 
 from hub import config
 from hub.cli.message.signatures import list_kept_signatures
-from hub.demo.plan import packets
 from hub.domain.model import Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import verification
@@ -24,6 +23,7 @@ from hub.security import kept_envelopes
 from hub.security.kept_envelopes import MOST, MOST_TEXTS, KeptForm, LeftOut, SignedPart, SignedParts
 from hub.soap import documents_requests
 from hub.store import transactions
+from lienthong_demo.plan import packets
 from tests import frontdesk, homes, pki
 from tests.pki import NOW
 from tests.signatures import Layout, c14n, stamp

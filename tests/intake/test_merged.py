@@ -9,7 +9,6 @@ from lxml import etree
 
 from hub import config
 from hub.config.values import UnitSettings
-from hub.demo.plan import packets
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.intake.intake import Intake
@@ -21,6 +20,7 @@ from hub.store import transactions
 from hub.units.deeds import DeedOrder
 from hub.units.live import Setup
 from hub.units.province import Province
+from lienthong_demo.plan import packets
 from tests import frontdesk, homes, pki
 from tests.packets import letter
 from tests.pki import NOW

@@ -12,7 +12,6 @@ from xmlschema import XMLSchema11
 from xmlschema.validators import XsdAssert
 
 from hub import config
-from hub.demo.plan.packets import Answered, write_status_packet
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import PacketProfile
 from hub.domain.turns import NeedsThread, run_in_turn
@@ -21,6 +20,7 @@ from hub.formats import xsd_schemas
 from hub.partner.policy import Policy
 from hub.soap.documents_requests import SendDocument, UpdateTraces
 from hub.store import transactions
+from lienthong_demo.plan.packets import Answered, write_status_packet
 from tests import databases, effort, frontdesk, homes, pki
 from tests.conftest import ROOT
 from tests.packets import letter

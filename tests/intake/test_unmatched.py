@@ -6,7 +6,6 @@ from html import escape
 import pytest
 
 from hub import config
-from hub.demo.plan import packets
 from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.report.form.period import find_month_containing
@@ -14,6 +13,7 @@ from hub.report.output.outputs import write_csv_report, write_html_report
 from hub.soap import documents_requests
 from hub.store import transactions
 from hub.workload import unit_report
+from lienthong_demo.plan import packets
 from tests import frontdesk, homes, pki
 from tests.pki import NOW
 

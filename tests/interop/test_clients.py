@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
 from hub.domain.model import Problem
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.soap import documents_responses, envelope
+from lienthong_demo.plan.packets import Answered, write_document_packet, write_status_packet
 from tests.conftest import not_applicable
 from tests.interop.forgery import FORGED
 from tests.interop.toolkits import Answer, verified_by_xmlsec1

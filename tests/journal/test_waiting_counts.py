@@ -27,9 +27,10 @@ from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery, waiting_count
 from tests import homes
 from tests.bench.backlog import fill
-from tests.conftest import not_applicable
+from tests.conftest import DATABASES, not_applicable
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry
+from tests.releases.kept import list_releases
 
 LATER = NOW + timedelta(hours=1)
 MOVE = "UPDATE delivery SET state = '{}' WHERE partner = '{}' AND state = '{}'"
@@ -179,32 +180,21 @@ def test_nodes_that_sum_up_at_the_same_time_while_others_move_lose_nothing(engin
     assert told(engine) == {("vpcp", "waiting"): 10, ("vpub", "waiting"): 10}
 
 
-def test_an_upgrade_counts_what_waits_already(tmp_path):
-    engine = transactions.open_journal(f"sqlite:///{tmp_path / 'old.db'}", pooled=False)
-    upgrade_around(engine)
-    engine.dispose()
-
-
 @pytest.mark.slow
-def test_an_upgrade_of_postgresql_counts_what_waits_already(postgresql):
-    with postgresql.database(empty=True) as url:
-        engine = transactions.open_journal(url, pooled=False)
-        upgrade_around(engine)
+@pytest.mark.parametrize("database", DATABASES)
+def test_an_upgrade_counts_what_waits_already(database, tmp_path, request):
+    with list_releases()[0].open_hub(database, tmp_path, request) as home:
+        engine = homes.engine_of(home)
+        with transactions.write_transaction(engine) as tx:
+            tx.exec_driver_sql("UPDATE delivery SET state = 'dead' WHERE partner = 'vpub' AND free = false")
+            waits = tx.exec_driver_sql(
+                "SELECT count(*) FROM delivery WHERE state = 'dead' AND partner = 'vpub'"
+            ).scalar_one()
+        transactions.upgrade_schema(engine)
+        assert told(engine)["vpub", "dead"] == waits > 1
+        with transactions.read_transaction(engine) as tx:
+            assert find_wrong_counts(tx) == {}
         engine.dispose()
-
-
-def upgrade_around(engine):
-    transactions.upgrade_schema(engine, BEFORE)
-    with transactions.write_transaction(engine) as tx:
-        fill(tx, 7, NOW)
-        fill(tx, 2, NOW, first=100, partner="vpcp")
-        tx.exec_driver_sql("UPDATE delivery SET state = 'delivered' WHERE substr(message, 36) = '5'")
-    transactions.upgrade_schema(engine)
-    assert told(engine) == {("vpcp", "waiting"): 2, ("vpub", "waiting"): 6}
-
-
-#: The version before the one that counts.
-BEFORE = "0054"
 
 
 def test_a_look_reads_as_much_of_a_long_queue_as_of_a_short_one(tmp_path):

@@ -65,7 +65,7 @@ def test_no_literal_escapes_the_catalogues() -> None:
     pattern = re.compile(r"\b(?:phrase|phrases|t)\(\s*(?:\(|f\")")
     found = [
         str(path)
-        for folder in ("hub", "adapters")
+        for folder in words.SOURCES
         for path in (words.ROOT / folder).rglob("*.py")
         if pattern.search(path.read_text("utf-8"))
     ]

@@ -10,10 +10,10 @@ from functools import cache
 import attrs
 from lxml import etree
 
-from hub.demo.plan import packets
 from hub.services.mail import FIGURES
 from hub.soap import wsdl
 from hub.soap.sample_calls import SampleWriter
+from lienthong_demo.plan import packets
 from tests.costs import declarations, dossiers
 from tests.overload import payloads
 

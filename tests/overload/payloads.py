@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from hub.demo.plan import packets
 from hub.security import signing
 from hub.security.certificates import Identity
+from lienthong_demo.plan import packets
 from tests.signatures import INCLUSIVE, Layout, c14n, plain, stamp
 
 DOCUMENTS = "urn:lienthong:documents:1"

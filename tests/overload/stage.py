@@ -24,10 +24,10 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import read_config
-from hub.demo.mail.mailhost import PASSWORD as MAIL_PASSWORD
-from hub.demo.mail.mailhost import MailHost
 from hub.report.form.period import find_month_containing
 from hub.store.tables import delivery, duty, fact
+from lienthong_demo.mail.mailhost import PASSWORD as MAIL_PASSWORD
+from lienthong_demo.mail.mailhost import MailHost
 from tests.conftest import ROOT
 from tests.running import RunningHub, until
 

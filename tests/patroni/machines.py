@@ -23,8 +23,8 @@ from typing import Any
 import attrs
 import psycopg
 
-from hub.demo.run.parent import end_with_parent
-from hub.demo.run.postgres import _account, find_postgres_programs
+from lienthong_demo.run.parent import end_with_parent
+from lienthong_demo.run.postgres import _account, find_postgres_programs
 from tests.conftest import cannot_be_had
 from tests.pages import DOCS, fenced, parts
 
@@ -64,7 +64,7 @@ class Machine:
                     stderr=log,
                     cwd=self.home,
                     start_new_session=True,
-                    preexec_fn=partial(end_with_parent, signal.SIGINT),  # noqa: PLW1509 - as in hub.demo.run.postgres
+                    preexec_fn=partial(end_with_parent, signal.SIGINT),  # noqa: PLW1509 - as in lienthong_demo.run.postgres
                     env={"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8"},
                     **self.account,
                 )
@@ -212,7 +212,7 @@ class Machines:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=partial(end_with_parent, signal.SIGINT),  # noqa: PLW1509 - as in hub.demo.run.postgres
+                preexec_fn=partial(end_with_parent, signal.SIGINT),  # noqa: PLW1509 - as in lienthong_demo.run.postgres
             )
 
     def logs(self) -> str:

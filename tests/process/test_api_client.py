@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hub.cli.documents_client import SubmissionRefused
-from hub.demo.plan.packets import write_document_packet
+from lienthong_demo.plan.packets import write_document_packet
 from tests.officials import by_xmlsec
 from tests.pki import authority, pem
 from tests.running import until

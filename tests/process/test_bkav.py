@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.demo.plan import packets
 from hub.domain.model import Accepted, Judged, Refused, Request, Unavailable
 from hub.edxml import packet
+from lienthong_demo.plan import packets
 from tests.consigned import consigned, know_already, speaker, turn_down
 from tests.offices import Held, Office, carry, hold, opened
 from tests.packets import document

@@ -16,7 +16,7 @@ from zeep import Client
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
-from hub.demo.protocol.letterbox import make_server_context
+from lienthong_demo.protocol.letterbox import make_server_context
 from tests.process.test_zeep import Signed
 from tests.running import RunningHub, until
 from tests.services.test_defined_services import define

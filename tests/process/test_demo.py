@@ -19,10 +19,10 @@ import pytest
 import requests
 from cryptography import x509
 
-from hub.demo.run.stage import Site
 from hub.report.form.period import find_month_containing
 from hub.security.certificates import Anchors
 from hub.security.wss_verify import unseal_document
+from lienthong_demo.run.stage import Site
 from tests.conftest import DATABASES
 from tests.readback import SCHEMA, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml, to_the_minute
 from tests.running import PATIENCE, until

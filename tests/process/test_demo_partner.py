@@ -12,11 +12,11 @@ import requests
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.protocol.client import Wire
-from hub.demo.protocol.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, make_server_context
-from hub.demo.protocol.notebook import Notebook, read_notebook
-from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign_call, verify_reply
 from hub.security import sample_pki as pki
+from lienthong_demo.protocol.client import Wire
+from lienthong_demo.protocol.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, make_server_context
+from lienthong_demo.protocol.notebook import Notebook, read_notebook
+from lienthong_demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign_call, verify_reply
 from tests.waiting import PATIENCE
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

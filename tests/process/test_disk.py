@@ -14,8 +14,8 @@ import pytest
 
 from hub.cli.documents_client import HubUnavailable
 from hub.config import read_config
-from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
+from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES, cannot_be_had, not_applicable
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import until

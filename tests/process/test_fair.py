@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.formats import xml_cost
 from hub.runtime.thread_pool import THREADS, THRESHOLD
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.soap import documents_requests, envelope
+from lienthong_demo.plan.packets import write_document_packet
 from tests.running import PATIENCE, RunningHub, until
 
 pytestmark = pytest.mark.slow

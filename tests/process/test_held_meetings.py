@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.demo.plan import packets
-from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.domain.local_time import find_local_day
 from hub.report.form.period import find_month_containing
+from lienthong_demo.plan import packets
+from lienthong_demo.plan.invitation import Invitation, Person, write_invitation
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
+from lienthong_demo.plan.packets import write_document_packet
 from tests import hostile, pki
 from tests.effort import read_scale
 from tests.hostile import MEDIA, TABLE, Honest

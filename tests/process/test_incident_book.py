@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from cryptography import x509
 
-from hub.demo.run import postgres
+from lienthong_demo.run import postgres
 from tests.conftest import cannot_be_had, not_applicable
 from tests.faults import faults
 from tests.faults.test_clock import clock

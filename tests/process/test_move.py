@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.store import move_marks, transactions
+from lienthong_demo.plan.packets import write_document_packet
 from tests import warm
 from tests.process.test_kill import assert_counted_once, waiting
 from tests.running import PATIENCE, until

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from hub.cli.documents_client import HubUnavailable
-from hub.demo.plan.packets import write_document_packet
+from lienthong_demo.plan.packets import write_document_packet
 from tests.running import until
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from hub.cli.documents_client import HubUnavailable
-from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
+from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import ROOT
 from tests.mtom import PART, SOAP11, SOAP12, Body, Caller, optimised
 from tests.running import until

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import attrs
 import pytest
 
-from hub.demo.plan import packets
+from lienthong_demo.plan import packets
 from tests.homes import lay_secret
 from tests.offices import Office, opened
 from tests.running import RunningHub, until

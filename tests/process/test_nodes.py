@@ -8,9 +8,9 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.journal.nodes import LIFE
 from hub.node.heartbeat import BEAT
+from lienthong_demo.plan.packets import write_document_packet
 from tests.running import PATIENCE, RunningHub, until
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hub.demo.protocol.notebook import read_notebook
 from hub.domain.local_time import HANOI
 from hub.report.form.period import find_month_containing
+from lienthong_demo.protocol.notebook import read_notebook
 from tests import warm
 from tests.conftest import DATABASES
 from tests.running import PATIENCE
@@ -37,7 +37,7 @@ class Software:
         command = [
             sys.executable,
             "-m",
-            "hub.demo.partners.onestop",
+            "lienthong_demo.partners.onestop",
             partner,
             *(str(word) for pair in words.items() for word in pair),
         ]

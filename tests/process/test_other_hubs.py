@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from hub.cli.documents_client import DocumentsClient
-from hub.demo.plan import packets
 from hub.edxml import packet
+from lienthong_demo.plan import packets
 from tests.homes import lay_secret
 from tests.offices import Office, opened
 from tests.packets import document

@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
-from hub.demo.protocol.letterbox import Letterbox
 from hub.partner.policy import Policy
+from lienthong_demo.plan.packets import write_document_packet
+from lienthong_demo.protocol.letterbox import Letterbox
 from tests.running import until
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from cryptography import x509
 
-from hub.demo.plan.dossiers import Dossier, DossierStep
-from hub.demo.protocol.client import HubClient, Wire
-from hub.demo.protocol.signing import PartnerIdentity, WireSignature
+from lienthong_demo.plan.dossiers import Dossier, DossierStep
+from lienthong_demo.protocol.client import HubClient, Wire
+from lienthong_demo.protocol.signing import PartnerIdentity, WireSignature
 from tests.offices import opened
 from tests.process.test_national_portal import DEMANDING
 from tests.running import RunningHub, until

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hub.demo.run import postgres
+from lienthong_demo.run import postgres
 from tests.conftest import cannot_be_had
 
 pytestmark = pytest.mark.slow

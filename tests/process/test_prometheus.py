@@ -21,7 +21,6 @@ from typing import Any, cast
 import pytest
 
 from hub.cli.documents_client import SubmissionRefused
-from hub.demo.plan.packets import write_document_packet
 from hub.domain.alert_severity import AlertSeverity
 from hub.domain.measures import (
     COMMITS_FAILED,
@@ -35,6 +34,7 @@ from hub.runtime import exposition
 from hub.security.certificates import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationStatus
 from hub.store.transactions import Transaction
+from lienthong_demo.plan.packets import write_document_packet
 from tests import pki
 from tests.conftest import cannot_be_had
 from tests.monitoring.test_alert_rules import PLACE, RULES

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
+from lienthong_demo.plan.packets import write_document_packet
 from tests import warm
 from tests.running import PATIENCE, until
 from tests.warm import BIN

@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from hub.cli.documents_client import Sent
-from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
+from lienthong_demo.plan.packets import Answered, write_document_packet, write_status_packet
 from tests.conftest import DATABASES
 from tests.releases.kept import KeptRelease, list_releases
 from tests.running import RunningHub, until

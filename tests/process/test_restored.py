@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.journal import search
 from hub.keeping import integrity
 from hub.store import transactions
+from lienthong_demo.plan.packets import write_document_packet
 from tests.running import PATIENCE, until
 
 pytestmark = pytest.mark.slow

@@ -9,24 +9,14 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
+from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import ROOT
 from tests.running import PATIENCE, RunningHub, until
+from tests.sample_migrations import write_migrations
 
 pytestmark = pytest.mark.slow
 
-MIGRATION = """
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision, branch_labels, depends_on = {version!r}, {after!r}, None, None
-part = {part!r}
-
-
-def upgrade():
-    {does}
-"""
 PACKET = write_document_packet(
     "H55.13", ["H55.1"], number="1", notation="X", subject="x", promulgated=date(2026, 11, 20)
 )
@@ -40,13 +30,7 @@ def program(tmp_path):
     for name in ("hub", "adapters", "wsdl", "xsd", "twisted"):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tap.py", home)
-    versions = home / "hub/store/migrations/versions"
-    adds = "op.add_column('message', sa.Column('later', sa.Text))"
-    takes = "op.drop_column('message', 'later')"
-    latest = transactions.read_latest_version()
-    for version, after, part, does in (("9001", latest, "before", adds), ("9002", "9001", "after", takes)):
-        text = MIGRATION.format(version=version, after=after, part=part, does=does)
-        (versions / f"{version}_next.py").write_text(text)
+    write_migrations(home / "hub/store/migrations/versions")
     return home
 
 

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
-from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from hub.web.connection_limits import GRACE
+from lienthong_demo.plan.packets import write_document_packet
 from tests import pki
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.running import PATIENCE, until

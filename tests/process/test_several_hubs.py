@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.demo.plan import packets
-from hub.demo.protocol.reading import read_sample_packet
+from lienthong_demo.plan import packets
+from lienthong_demo.protocol.reading import read_sample_packet
 from tests.homes import lay_secret
 from tests.offices import Office, opened
 from tests.running import PATIENCE, RunningHub, until

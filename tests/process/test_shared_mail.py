@@ -22,15 +22,15 @@ from twisted.internet import threads
 from hub.cli import lienthong
 from hub.config.alerting.alerts import AlertAddress
 from hub.delivery.imap_idle import MailWatch
-from hub.demo.mail.mailhost import PASSWORD, obey_mail_order
-from hub.demo.protocol.client import Wire
-from hub.demo.protocol.signing import PartnerIdentity, WireSignature
 from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.security.certificates import Anchors
 from hub.store import transactions
 from hub.units.live import Live, Setup
+from lienthong_demo.mail.mailhost import PASSWORD, obey_mail_order
+from lienthong_demo.protocol.client import Wire
+from lienthong_demo.protocol.signing import PartnerIdentity, WireSignature
 from tests import databases, mailing, packets, pki
 from tests.mailing import CA, CLERK, CLERKS, CONTENT, HUBS, OTHER, TRUC, Line, mail, reactor, signed
 from tests.monitoring.test_late_alerts import open_office

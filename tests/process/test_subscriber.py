@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
 from hub.node.init_province import choose_ports
 from hub.report.form.period import find_month_containing
+from lienthong_demo.plan.packets import Answered, write_document_packet, write_status_packet
 from tests import pki
 from tests.pages import DOCS, SUBSCRIBER, fenced, subscriber_of_the_page
 from tests.ports import find_free_ports

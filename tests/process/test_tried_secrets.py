@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from hub.demo.protocol.notebook import read_notebook
+from lienthong_demo.protocol.notebook import read_notebook
 from tests.offices import opened
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,6 @@ import attrs
 import pytest
 
 import adapters
-from hub.demo.plan import packets
 from hub.domain.model import (
     Accepted,
     Collected,
@@ -22,6 +21,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import Terms
+from lienthong_demo.plan import packets
 from tests.offices import Office, hold, opened
 from tests.packets import document
 from tests.pki import partner

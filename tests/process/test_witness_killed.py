@@ -9,8 +9,8 @@ import pytest
 
 from hub.cli.documents_client import HubUnavailable
 from hub.config import read_config
-from hub.demo.plan.packets import write_document_packet
 from hub.keeping.backups.witness import Witness
+from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hub.cli.documents_client import HubUnavailable
-from hub.demo.plan.packets import write_document_packet
+from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES
 from tests.process.test_kill import (
     PATIENCE,

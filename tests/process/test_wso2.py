@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hub.demo.plan import packets
 from hub.domain.model import Accepted, Refused, Unavailable
+from lienthong_demo.plan import packets
 from tests.consigned import consigned, know_already, speaker, turn_down
 from tests.offices import Held, Office, hold, opened
 from tests.packets import document

@@ -1,6 +1,8 @@
 """Whoever has the releaser's public key can tell whether a file is the one that was released."""
 
+import argparse
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,56 @@ def test_the_changelog_of_a_version_is_its_section(monkeypatch: pytest.MonkeyPat
     assert release.read_changes("2026.12.0") == "## 2026.12.0 (y)\nold\n\n"
     with pytest.raises(SystemExit, match="says nothing of 2027"):
         release.read_changes("2027.1.0")
+
+
+def test_both_distributions_get_the_version_and_name_each_other_by_it() -> None:
+    written = [
+        tomllib.loads(release.write_version((release.ROOT / name).read_text("utf-8"), "2027.1.0"))["project"]
+        for name in ("pyproject.toml", "demo/pyproject.toml")
+    ]
+    assert [each["version"] for each in written] == ["2027.1.0"] * 2
+    assert written[0]["optional-dependencies"]["demo"] == ["lienthong-demo==2027.1.0"]
+    assert written[1]["dependencies"][0] == "lienthong==2027.1.0"
+
+
+#: A builder of containers that says what it was told, and saves a file.
+BUILDER = """#!/bin/sh
+echo "$@" >>"$TOLD"
+[ "$1" != save ] || : >"$3"
+"""
+
+
+def test_the_container_is_made_of_the_package_where_there_is_a_builder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    to, programs = tmp_path / "2026.12.0", tmp_path / "programs"
+    to.mkdir()
+    programs.mkdir()
+    (to / "lienthong_2026.12.0_amd64.deb").write_bytes(b"")
+    monkeypatch.setenv("PATH", str(programs))
+    assert release.make_container("debian", "2026.12.0", to) == "none of podman, docker is here"
+    (programs / "docker").write_text(BUILDER)
+    (programs / "docker").chmod(0o755)
+    monkeypatch.setenv("TOLD", str(tmp_path / "told"))
+    assert "--base" in release.make_container(None, "2026.12.0", to)
+    assert not (tmp_path / "told").exists()
+    assert release.make_container("debian", "2026.12.0", to) == ""
+    built, saved = (tmp_path / "told").read_text().splitlines()
+    assert (
+        built
+        == f"build --build-arg BASE=debian --build-arg PACKAGE=lienthong_2026.12.0_amd64.deb --tag lienthong:2026.12.0 {to}"
+    )
+    assert saved.endswith("lienthong:2026.12.0")
+    assert (to / "lienthong_2026.12.0_container.tar").exists()
+
+
+def test_a_draft_gets_no_tag() -> None:
+    said = argparse.Namespace(draft=True, tag=True)
+    with pytest.raises(SystemExit, match="a draft gets no tag"):
+        release.make_release(said)
+
+
+def test_the_changelog_of_the_first_release_is_one_screen_and_names_the_internal_build() -> None:
+    said = release.read_changes("2026.12.0")
+    assert said.count("\n") <= 50
+    assert "2026.11.0 was one, and no release" in said

@@ -1,4 +1,4 @@
-"""Keeps a release: `python -m tests.releases WHEEL` runs its demo on each database and packs what it leaves.
+"""Keeps a release: `python -m tests.releases WHEEL DEMO_WHEEL` runs its demo on each database and packs what it leaves.
 
 Needs PostgreSQL's programs, pg_dump among them.  Run it in an environment with the libraries of that release.
 """
@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from hub.demo.run import postgres
+from lienthong_demo.run import postgres
 from tests.releases.kept import HERE
 
 #: What makes the journal fuller than the demo leaves it: a paused partner, a plan of replays that has run.
@@ -26,16 +26,17 @@ DEEDS = (
 )
 
 
-def main(wheel: Path) -> None:
-    """Keep *wheel* and its journals in a folder named by its version."""
+def main(wheel: Path, demo: Path) -> None:
+    """Keep *wheel* and its journals in a folder named by its version; *demo* is the wheel of the sample partners."""
     folder = HERE / wheel.name.split("-")[1]
     folder.mkdir()
     shutil.copy(wheel, folder)
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)  # PostgreSQL runs under an account of its own
         program = Path(place) / "program"
-        with zipfile.ZipFile(wheel) as packed:
-            packed.extractall(program)
+        for each in (wheel, demo):
+            with zipfile.ZipFile(each) as packed:
+                packed.extractall(program)
         for database in ("sqlite", "postgresql"):
             home = play(program, database, Path(place) / database)
             pack(home, folder / f"{database}.tar.xz")
@@ -87,4 +88,4 @@ def pack(home: Path, to: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    main(*(Path(word).absolute() for word in sys.argv[1:]))

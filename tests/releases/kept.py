@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 import sqlalchemy as sa
 
 HERE = Path(__file__).parent
@@ -61,6 +63,21 @@ class KeptRelease:
             )  # Debian's 3.11.2 has neither it nor a warning
             packed.extractall(to)
         return to / "hub"
+
+    @contextmanager
+    def open_hub(self, database: str, to: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+        """Yield the directory of its hub on *database*, below *to*; its journal is there, also on PostgreSQL."""
+        home = self.unpack_journal(database, to)
+        if database == "sqlite":
+            yield home
+            return
+        with request.getfixturevalue("postgresql").database(empty=True) as url:
+            load_dump(url, home / "journal.sql")
+            config = home / "hub.toml"
+            kept = "postgresql://lienthong@/lienthong"
+            assert kept in config.read_text()
+            config.write_text(config.read_text().replace(kept, url.replace("+psycopg", "")))
+            yield home
 
 
 def ask_program(program: Path, home: Path, commands: Sequence[Sequence[str]]) -> list[str]:

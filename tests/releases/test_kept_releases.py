@@ -8,7 +8,7 @@ import pytest
 
 from tests import homes
 from tests.conftest import DATABASES
-from tests.releases.kept import KeptRelease, ask_program, list_releases, load_dump
+from tests.releases.kept import KeptRelease, ask_program, list_releases
 
 pytestmark = pytest.mark.slow
 
@@ -34,16 +34,7 @@ def release(request: pytest.FixtureRequest) -> KeptRelease:
 @pytest.fixture(params=DATABASES)
 def home(request: pytest.FixtureRequest, release: KeptRelease, tmp_path: Path) -> Iterator[Path]:
     """The directory of a hub of that release, with the journal that it wrote."""
-    made = release.unpack_journal(request.param, tmp_path)
-    if request.param == "sqlite":
-        yield made
-        return
-    with request.getfixturevalue("postgresql").database(empty=True) as url:
-        load_dump(url, made / "journal.sql")
-        config = made / "hub.toml"
-        kept = "postgresql://lienthong@/lienthong"
-        assert kept in config.read_text()
-        config.write_text(config.read_text().replace(kept, url.replace("+psycopg", "")))
+    with release.open_hub(request.param, tmp_path, request) as made:
         yield made
 
 

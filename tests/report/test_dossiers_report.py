@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.demo.plan.dossiers import COURSES, Dossier, count_office_dossiers, count_office_table
 from hub.domain.model import Fact
 from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form.folder import read_form_folder
@@ -18,6 +17,7 @@ from hub.report.form.form import ColumnKind, Timing
 from hub.report.form.period import Period, Span, parse_period
 from hub.services.dossiers import read_dossier_call
 from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait
+from lienthong_demo.plan.dossiers import COURSES, Dossier, count_office_dossiers, count_office_table
 from tests.conftest import ROOT
 from tests.dossiers import progress, sync
 from tests.pages import quoted, rows, sections

@@ -6,11 +6,11 @@ from itertools import permutations
 import attrs
 import pytest
 
-from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form import period
 from hub.report.form.folder import read_form_folder
 from hub.services.meetings import read_meetings
+from lienthong_demo.plan.invitation import Invitation, Person, write_invitation
 
 FORM = next(form for form in read_form_folder() if form.id == "meetings")
 PERIOD = period.parse_period("2026-12")  # 15 November to 14 December

@@ -207,7 +207,7 @@ def list_cited(text: str) -> set[str]:
 
 PAGES = sorted(
     path
-    for folder in ("hub", "docs", "adapters", "packaging")
+    for folder in ("hub", "demo", "docs", "adapters", "packaging")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in {".md", ".py", ".toml", ".jinja", ".typ"} and path.name != "legal_texts.toml"
 )

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from hub.demo.run import ports as for_partners
 from hub.node.init_province import choose_ports
 from hub.runtime import free_ports
+from lienthong_demo.run import ports as for_partners
 
 #: The sample partners know nothing of the hub, so one of them has the same few lines again.
 BOTH = pytest.mark.parametrize("ports", [free_ports, for_partners], ids=["hub", "partners"])

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.domain.errors import Rejected
 from hub.services import list_services
 from hub.services.meetings import CalendarLimits, read_meetings
+from lienthong_demo.plan.invitation import Invitation, Person, write_invitation
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)

@@ -104,12 +104,19 @@ def _verdict(fields: Mapping[str, object]) -> str:
     if fields["current"]:
         return t("up to date")
     if not fields["pending"]:
-        return t("newer; this program runs on it") if fields["runs"] else t("newer; upgrade the program")
+        return t("newer; this program runs on it") if fields["runs"] else _refusal(fields["version"])
     if fields["runs"]:
         return t(
             "this program runs on it; once no node of the old version is left, run `lienthong db upgrade --after`",
         )
     return t("run `lienthong db upgrade`")
+
+
+def _refusal(found: object) -> str:
+    from hub.store import schema_version
+
+    way = schema_version.find_way_to_upgrade(schema_version.list_migration_steps(), str(found))
+    return say(way) if way else t("newer; upgrade the program")
 
 
 def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
@@ -172,8 +179,10 @@ def upgrade_hub_database(
         if undo:
             _undo_upgrade(screen, config, engine, gives_up=yes)
             return
-        before = transactions.read_schema_version(engine)
-        target = schema_version.choose_target_version(schema_version.list_migration_steps(), before, part)
+        before, known = transactions.read_schema_version(engine), schema_version.list_migration_steps()
+        if before is not None and (way := schema_version.find_way_to_upgrade(known, before)):
+            raise CommandStop(say(way))
+        target = schema_version.choose_target_version(known, before, part)
         kept = None
         if target is not None and before is None:
             transactions.upgrade_schema(engine, target)

@@ -171,8 +171,11 @@ def _find_damage(tx: Transaction, tell: Tell) -> Iterator[Phrase]:
 
 def _find_difference(manifest: BackupManifest, tx: Transaction) -> Iterator[Phrase]:
     """Yield that a journal is not the one of *manifest*, or that it is of a later version than this program."""
-    if manifest.schema not in {step.version for step in schema_version.list_migration_steps()}:
-        yield phrase("it is of version {schema}, which this program does not know", schema=manifest.schema)
+    known = schema_version.list_migration_steps()
+    if manifest.schema not in {step.version for step in known}:
+        yield schema_version.find_way_to_upgrade(known, manifest.schema) or phrase(
+            "it is of version {schema}, which this program does not know", schema=manifest.schema
+        )
         return
     state = read_journal_state(tx)
     said = JournalState(manifest.number, manifest.hash, manifest.last, manifest.messages, manifest.schema)

@@ -28,7 +28,7 @@ from hub.store.transactions import Transaction
 #: Messages of one transaction, and octets of content that one transaction deletes.
 BATCH, MOST_OCTETS = 100, 8 << 20
 #: The migration that programs must know from the first deletion on (`mark_first_deletion`).
-_SCHEMA, _AFTER = "0053", "after"
+_SCHEMA, _AFTER = "0066", "after"
 #: Rows of one step of the pass over what is left.
 _PASS = 5_000
 
