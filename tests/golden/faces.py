@@ -93,6 +93,17 @@ def walk_commands(command: click.Command = lienthong, path: tuple[str, ...] = ()
             yield from walk_commands(found, (*path, name))
 
 
+def find_command(path: Sequence[str]) -> click.Command:
+    """Return the command of the words *path*."""
+    found: click.Command = lienthong
+    for name in path:
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), name)
+        assert inner is not None
+        found = inner
+    return found
+
+
 def describe_help() -> Iterator[str]:
     """Yield the help of every command, in the language of the environment."""
     for path in walk_commands():
