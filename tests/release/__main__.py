@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.release import bill, checksums, debian, environment
+from tests.release import bill, checksums, debian, environment, manuals
 
 ROOT = Path(__file__).parents[2]
 #: Programs that build a container, the first that is here; all take the same words.
@@ -117,7 +117,7 @@ def make_package(said: argparse.Namespace, version: str, epoch: int, wheel: Path
         [packages] = tree.glob("opt/lienthong/lib/python*/site-packages")
         listed = bill.write_bill(version, epoch, report, packages)
         (to / "sbom.cdx.json").write_bytes(listed)
-        debian.fill_tree(tree, facts, changes, listed)
+        debian.fill_tree(tree, facts, changes, listed, manuals.write_texts(version))
         debian.build_package(tree, to / f"lienthong_{version}_{facts.architecture}.deb", epoch)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -29,10 +30,11 @@ class PackageFacts:
     epoch: int  #: seconds since 1970 that every file of the package has as its time
 
 
-def fill_tree(tree: Path, facts: PackageFacts, changes: str, bill: bytes) -> None:
+def fill_tree(tree: Path, facts: PackageFacts, changes: str, bill: bytes, written: Mapping[str, str]) -> None:
     """Lay what Debian needs around the environment in *tree*: units, the command, documents, control files.
 
-    *changes* says what is new, *bill* is the list of what the package is made of.
+    *changes* says what is new, *bill* is the list of what the package is made of, *written* are the texts that are made of
+    the commands (`tests.release.manuals`), by their place.
     """
     units, documents = tree / "usr/lib/systemd/system", tree / "usr/share/doc/lienthong"
     for folder in (units, documents, tree / "usr/bin", tree / "DEBIAN"):
@@ -44,6 +46,8 @@ def fill_tree(tree: Path, facts: PackageFacts, changes: str, bill: bytes) -> Non
     (documents / "changelog.gz").write_bytes(gzip.compress(changes.encode(), 9, mtime=facts.epoch))
     (documents / "sbom.cdx.json").write_bytes(bill)
     _link_data(tree, documents)
+    for place, text in written.items():
+        _write_text(tree / place, text.encode(), facts.epoch)
     for script in SCRIPTS:
         shutil.copy(PACKAGING / "debian" / script, tree / "DEBIAN")
     _settle_modes(tree, facts.epoch)
@@ -84,6 +88,14 @@ def build_package(tree: Path, to: Path, epoch: int) -> None:
     command = ["dpkg-deb", "--root-owner-group", "--build", "-Zzstd", str(tree), str(to)]
     environ = os.environ | {"SOURCE_DATE_EPOCH": str(epoch)}
     subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+
+
+def _write_text(file: Path, content: bytes, epoch: int) -> None:
+    """Write a text; a page of the manual is compressed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if "man" in file.parts:
+        file, content = file.with_name(f"{file.name}.gz"), gzip.compress(content, 9, mtime=epoch)
+    file.write_bytes(content)
 
 
 def _link_data(tree: Path, documents: Path) -> None:

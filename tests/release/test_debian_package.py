@@ -1,5 +1,6 @@
 """Debian's package is well formed, the same each time it is built, and treats the operator's data as it says."""
 
+import gzip
 import json
 import os
 import re
@@ -14,11 +15,14 @@ import pytest
 
 from hatch_build import compile_catalogues
 from tests.conftest import ROOT, cannot_be_had
-from tests.release import bill, debian, environment
+from tests.release import bill, debian, environment, manuals
 from tests.waiting import PROGRAM
 
 EPOCH = 1_795_918_400
 FACTS = debian.PackageFacts("2026.12.0", "all", "python3.13", "Nobody <nobody@localhost>", EPOCH)
+
+#: What is made of the commands, in small.
+WRITTEN = {"usr/share/man/vi/man1/lienthong.1": ".TH LIENTHONG 1\n", **manuals.write_completions()}
 
 
 def run(*words: object, code: int = 0) -> str:
@@ -39,7 +43,7 @@ def package(place: Path, version: str) -> Path:
     for name in environment.SCRIPTS:
         (inside / "bin" / name).write_text(f"#!/bin/sh\necho {name} {version} as $(id -un)\n")
         (inside / "bin" / name).chmod(0o700)
-    debian.fill_tree(tree, attrs.evolve(FACTS, version=version), f"## {version}\n", b"{}\n")
+    debian.fill_tree(tree, attrs.evolve(FACTS, version=version), f"## {version}\n", b"{}\n", WRITTEN)
     made = place / f"lienthong_{version}.deb"
     debian.build_package(tree, made, EPOCH)
     return made
@@ -72,6 +76,14 @@ def test_the_units_start_what_the_package_has(built: Path, tmp_path: Path) -> No
     assert program.startswith(f"{environment.PREFIX}/bin/")
     shown = (tmp_path / "usr/share/doc/lienthong/docs").readlink()
     assert (tmp_path / str(shown).lstrip("/") / "howto/install.md").is_file()
+
+
+def test_it_brings_the_manual_and_the_completion_of_three_shells(built: Path, tmp_path: Path) -> None:
+    run("dpkg-deb", "--extract", built, tmp_path)
+    page = gzip.decompress((tmp_path / "usr/share/man/vi/man1/lienthong.1.gz").read_bytes())
+    assert page == b".TH LIENTHONG 1\n"
+    for place in manuals.COMPLETIONS:
+        assert "lienthong" in (tmp_path / place).read_text()
 
 
 def test_its_sums_are_those_of_its_files(built: Path, tmp_path: Path) -> None:
