@@ -30,7 +30,9 @@ from hub.store.transactions import Transaction
 from tests import api_callers, homes
 from tests.api_callers import Program
 from tests.console_town import Town
+from tests.golden.faces import describe_help
 from tests.province import NOW
+from tests.release import manuals
 
 
 @attrs.frozen(kw_only=True)
@@ -154,6 +156,14 @@ def test_it_stands_in_the_document_of_the_api() -> None:
 def test_a_shell_completes_it(typed: list[str], last: str, completed: list[str]) -> None:
     shell = ShellComplete(lienthong, {}, "lienthong", "_LIENTHONG_COMPLETE")
     assert [each.value for each in shell.get_completions(typed, last)] == completed
+
+
+def test_it_has_its_part_of_the_manual() -> None:
+    pages = manuals.split_help(describe_help())
+    assert "lienthong tokens judge" in [words for words, _ in pages["lienthong-tokens"]]
+    page = manuals.write_page("lienthong-tokens", "Tokens", pages["lienthong-tokens"], "1")
+    assert '.SH "LIENTHONG TOKENS JUDGE"' in page
+    assert "lienthong tokens judge kho \\-\\-role engineer" in page
 
 
 def test_what_is_shown_once_is_not_kept() -> None:
