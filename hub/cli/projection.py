@@ -1,44 +1,30 @@
 """Makes commands of the operations of `hub.operations`: arguments, options, help, table, `--json`, exit code. Knows none of them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 import click
 
-from hub.cli import person
-from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
     CommandGroup,
-    CommandStop,
     Screen,
     WholeNumber,
     command,
     command_group,
     say,
 )
-from hub.cli.words import say_filter_word
-from hub.language.phrases import Phrase
+from hub.cli.words import fill_words, say_filter_word
 from hub.language.terms import name_word
 from hub.operations.operation import (
     AskedField,
     CommandWords,
     HubOperation,
-    OperationCall,
-    OperationRefused,
-    RefusalKind,
     Topic,
     list_fields,
 )
-from hub.store import transactions
-
-#: Exit codes of refusals; that of what cannot be so is that of a wrong use.
-_CODES = {RefusalKind.ABSENT: NOT_FOUND, RefusalKind.UNKNOWN: NOT_FOUND, RefusalKind.CONFLICT: FAILED}
 
 
 def project_topic(topic: Topic) -> CommandGroup:
@@ -94,39 +80,9 @@ def _run(topic: Topic, operation: HubOperation, words: CommandWords, /, **typed:
     if operation.takes:
         fields = {each.name: each for each in list_fields(operation.takes)}
         asked = operation.takes(**{n: _read_field(fields[n], value) for n, value in typed.items() if value is not None})
+    from hub.cli.carrying import carry_out
+
     _show(screen, words, carry_out(screen, topic, operation, subject, asked, words.refusals))
-
-
-def carry_out(
-    screen: Screen,
-    topic: Topic,
-    operation: HubOperation,
-    subject: str = "",
-    asked: object = None,
-    refusals: Mapping[str, Phrase] | None = None,
-) -> Any:
-    """Carry out *operation* for the person who types; return its answer. What is refused ends the command.
-
-    *refusals*: by code, what is said instead of the reason.
-    """
-    config = read_journal_config(screen) if operation.event else read_view_config(screen)
-    call = OperationCall(subject=subject, asked=asked, by=person.name_person(), now=datetime.now(UTC), config=config)
-    begin = transactions.write_transaction if operation.event else transactions.read_transaction
-    try:
-        step = operation.prepare(call)
-        with open_journal(config) as engine, begin(engine) as tx:
-            return step(tx)
-    except OperationRefused as refused:
-        stop_refused(topic, refused, refusals)
-
-
-def stop_refused(topic: Topic, refused: OperationRefused, refusals: Mapping[str, Phrase] | None = None) -> NoReturn:
-    """End the command because its order is refused."""
-    kind, why = topic.refusals[refused.code].kind, refused.why
-    said = _fill((refusals or {}).get(refused.code, why), why.arguments)
-    if kind in _CODES:
-        raise CommandStop(said, _CODES[kind]) from None
-    raise click.UsageError(said) from None
 
 
 def _show(screen: Screen, words: CommandWords, answer: Any) -> None:
@@ -142,11 +98,7 @@ def _show(screen: Screen, words: CommandWords, answer: Any) -> None:
         return
     row = words.write_row(answer)
     named = {key: name_word(scope, str(row[key])) for key, scope in words.scopes.items()}
-    said = _fill(words.said, {**row, **named}) if words.said else ""
+    said = fill_words(words.said, {**row, **named}) if words.said else ""
     screen.row(row, str(row[words.prints]) if words.prints else said)
     if words.prints:
         screen.note(said)
-
-
-def _fill(said: Phrase, arguments: Mapping[str, object]) -> str:
-    return say(Phrase(said.id, arguments))

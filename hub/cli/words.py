@@ -12,10 +12,16 @@ from hub.cli.screen import read_language, say, say_count, say_instant, t
 from hub.domain.errors import explain_refusal
 from hub.domain.local_time import localise_instant
 from hub.language.fields import choose_detail, find_field_term, name_field
+from hub.language.phrases import Phrase
 from hub.language.terms import describe_reason, name_word
 
 #: Problems that are named where an event is on one line; `show` has all of them.
 _PROBLEMS = 3
+
+
+def fill_words(said: Phrase, arguments: Mapping[str, object]) -> str:
+    """Return *said* with these *arguments*, in the language of the user."""
+    return say(Phrase(said.id, arguments))
 
 
 def say_word(scope: str, word: object) -> str:

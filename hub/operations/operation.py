@@ -8,17 +8,18 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import attrs
 
-from hub.config import Config
 from hub.language.phrases import Phrase, phrase
-from hub.store.transactions import Transaction
 
 if TYPE_CHECKING:
+    from hub.config import Config
     from hub.operations.accounts.permissions import Permission
     from hub.operations.accounts.users import User
+    from hub.store.transactions import Transaction
 
 #: Marks a text or a list that only the limit of the body bounds.
 LONG = "long"
@@ -135,12 +136,12 @@ class OperationCall:
         None  #: whose rights bound what is given away; None: the account of the name, if there is one
     )
     now: datetime
-    config: Config
+    config: "Config"
     random: Callable[[int], bytes] = secrets.token_bytes  #: returns so many random octets
 
 
 #: One step of a transaction; it returns the answer, or raises `OperationRefused`.
-Step = Callable[[Transaction], Any]
+Step = Callable[["Transaction"], Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -176,12 +177,18 @@ class HubOperation:
     takes: type | None = None  #: an attrs class
     answers: type  #: an attrs class; that of a list has the field `items`
     write: Callable[[Any], Any] = lambda answer: answer  #: makes one of it of what the step returns
-    prepare: Callable[[OperationCall], Step]  #: returns the step that does it; raises `OperationRefused`
+    does: str  #: `module:function` that takes an `OperationCall` and returns the `Step`; imported when it is called
     heavy: bool = False  #: to prepare it takes long, so that it is for a worker thread
     event: str = ""  #: the event that it writes; none: it only reads
     makes: bool = False  #: it makes what was not there
     address: str  #: of the API, behind `/api/v1`
     command: CommandWords | None = None  #: None: no command is made of it
+
+    def prepare(self, call: OperationCall) -> Step:
+        """Return the step that does it. Raises `OperationRefused`, as the step may."""
+        module, name = self.does.split(":")
+        step: Step = getattr(import_module(module), name)(call)
+        return step
 
 
 @attrs.frozen(kw_only=True)

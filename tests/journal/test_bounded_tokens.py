@@ -11,7 +11,7 @@ from hub.journal import unit_registry
 from hub.operations.accounts import accounts, tokens, users
 from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountRefused
 from hub.operations.accounts.permissions import Permission, Role
-from hub.operations.accounts.token_operations import keep_token
+from hub.operations.accounts.token_steps import keep_token
 from hub.operations.accounts.tokens import ApiToken
 from hub.operations.accounts.users import User
 from hub.store import transactions

@@ -1,6 +1,8 @@
 """An operation is defined once: a command, an address of the API, its document and the completion of the shell follow."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +76,7 @@ JUDGE = HubOperation(
     subject=Subject("name", verbatim("name of the token")),
     takes=Question,
     answers=Verdict,
-    prepare=judge,
+    does=f"{__name__}:judge",
     event="token-judged",
     address="/tokens/{name}/judge",
     command=CommandWords(
@@ -164,6 +166,14 @@ def test_it_has_its_part_of_the_manual() -> None:
     page = manuals.write_page("lienthong-tokens", "Tokens", pages["lienthong-tokens"], "1")
     assert '.SH "LIENTHONG TOKENS JUDGE"' in page
     assert "lienthong tokens judge kho \\-\\-role engineer" in page
+
+
+@pytest.mark.parametrize("group", ["tokens", "users", "replays"])
+def test_the_help_of_its_group_loads_nothing_that_it_does(group: str) -> None:
+    asked = f"import sys; from hub.cli import lienthong; lienthong(['{group}', '--help'], standalone_mode=False)"
+    loaded = "print(*{'sqlalchemy', 'twisted', 'cryptography', 'lxml'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", f"{asked}; {loaded}"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "", "the help would take a second"
 
 
 def test_what_is_shown_once_is_not_kept() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hub.api.table import OPERATIONS
 from hub.journal.queue import replay_plans
 from hub.operations.operation import OperationCall
-from hub.operations.replays.plan_operations import TOPIC, PlanSearch, list_plans
+from hub.operations.replays.plan_operations import TOPIC, PlanSearch
+from hub.operations.replays.plan_steps import list_plans
 from hub.store import transactions
 from tests import homes
 from tests.api_callers import Program

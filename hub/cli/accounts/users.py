@@ -11,7 +11,7 @@ import attrs
 import click
 
 from hub.cli import person
-from hub.cli.projection import carry_out, project_commands, stop_refused
+from hub.cli.projection import project_commands
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
 from hub.operations.accounts.account_operations import (
     CHANGE,
@@ -124,6 +124,8 @@ def add_console_user(
             with transactions.write_transaction(engine) as tx:
                 accounts.make_account(tx, user, hashed, configured=config.partners, by=by, now=now)
     except accounts.AccountRefused as refused:
+        from hub.cli.carrying import stop_refused
+
         stop_refused(TOPIC, refused)
     show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
 
@@ -149,6 +151,8 @@ def set_console_user(
     if role is None and not units and not partners:
         raise click.UsageError(t("give --role, --unit or --partner"))
     asked = AccountChange(role=Role(role) if role else None, units=units, partners=partners)
+    from hub.cli.carrying import carry_out
+
     changed: Account = carry_out(screen, TOPIC, CHANGE, name, asked)
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         persons = provider_accounts.list_persons(tx, changed.name).get(changed.name, ())
@@ -272,6 +276,8 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
                 raise CommandStop(t("there is no user {name} with one-time codes", name=name), NOT_FOUND)
         screen.row({"name": name}, t("{name} signs in without codes.", name=name))
         return
+    from hub.cli.carrying import carry_out
+
     made: AccountCodes = carry_out(screen, TOPIC, SET_CODES, name)
     said = t(
         "Type this secret into the app of {name}, or show the address as a QR code. It is not shown again.", name=name

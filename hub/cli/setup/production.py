@@ -133,8 +133,8 @@ def refuse_production_options(given: Mapping[str, Any]) -> None:
 def init_production(screen: Screen, directory: Path, given: Mapping[str, Any]) -> None:
     """Write a hub for production into *directory*, as *given* by options, the answers file and a person."""
     from hub.cli.accounts.users import choose_password, show_password
+    from hub.cli.carrying import stop_refused
     from hub.cli.person import name_person
-    from hub.cli.projection import stop_refused
     from hub.node import init_production as writing
     from hub.operations.accounts import account_operations
     from hub.operations.accounts.accounts import AccountRefused

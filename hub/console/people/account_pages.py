@@ -18,17 +18,18 @@ from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts import accounts, desk, tokens
 from hub.operations.accounts.account_operations import (
-    BY_ACT,
     MAKE,
     AccountChange,
     AccountCodes,
     AccountPassword,
+    AccountState,
     CertificateBound,
     CertificateGiven,
     CertificateNamed,
     NewAccount,
 )
-from hub.operations.accounts.accounts import AccountAct, AccountRefused, AccountState, AccountView
+from hub.operations.accounts.account_steps import BY_ACT
+from hub.operations.accounts.accounts import AccountAct, AccountRefused, AccountView
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
 from hub.operations.operation import HubOperation, OperationCall

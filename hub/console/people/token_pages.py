@@ -16,7 +16,8 @@ from hub.language.phrases import phrase
 from hub.operations.accounts import desk, tokens
 from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
-from hub.operations.accounts.token_operations import DAYS, NewToken, make_token, remove_token
+from hub.operations.accounts.token_operations import DAYS, NewToken
+from hub.operations.accounts.token_steps import make_token, remove_token
 from hub.operations.accounts.users import User
 from hub.operations.operation import OperationCall
 from hub.operations.page_paths import build_page_path

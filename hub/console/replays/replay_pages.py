@@ -33,7 +33,8 @@ from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import REASON, FieldUnfit
-from hub.operations.replays.replay_orders import ITEMS, LONGEST, PLANS, SEARCH, STEPS, may_press
+from hub.operations.replays.plan_operations import PLANS
+from hub.operations.replays.replay_orders import ITEMS, LONGEST, SEARCH, STEPS, may_press
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live

@@ -1,22 +1,19 @@
 """The operations on accounts: list, read, make, change, lock, give what signs in, remove. A secret stands in the answer once.
 
-A new secret and its hash are made before the transaction begins. Contains no page, no address and no command: those are
-made of the values below.
+Contains no page, no address and no command: those are made of the values below. What an operation does is in
+`hub.operations.accounts.account_steps`, so that the help of a command loads nothing of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 
 from hub.language.phrases import Phrase, phrase
-from hub.operations.accounts import accounts, desk, passwords
-from hub.operations.accounts.accounts import AccountAct, AccountOrder, AccountState, AccountView
 from hub.operations.accounts.permissions import Permission, Role
-from hub.operations.accounts.sessions import ConsoleSession
-from hub.operations.accounts.users import NameUnfit, normalise_user_name
 from hub.operations.operation import (
     CURSOR,
     LONG,
@@ -24,20 +21,28 @@ from hub.operations.operation import (
     CommandWords,
     Cursor,
     HubOperation,
-    OperationCall,
     RefusalKind,
     RefusalMeaning,
-    Step,
     Subject,
     Topic,
 )
-from hub.store.transactions import Transaction
+
+if TYPE_CHECKING:
+    from hub.operations.accounts.accounts import AccountView
+    from hub.operations.accounts.sessions import ConsoleSession
 
 _ONCE = phrase("shown in this answer only; null where the same Idempotency-Key was sent before")
 _UNITS = phrase("unit codes, each with the units below it, or *")
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+class AccountState(StrEnum):
+    """What a list of accounts may be narrowed to."""
+
+    OPEN = "open"  #: may sign in
+    LOCKED = "locked"
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +112,7 @@ class Account:
     certificates: Annotated[Sequence[str], phrase("SHA-256 of each client certificate that signs it in")]
 
     @classmethod
-    def of(cls, view: AccountView) -> "Account":
+    def of(cls, view: "AccountView") -> "Account":
         """Return the account as its page shows it."""
         names = {each.name for each in attrs.fields(cls)} - {"codes", "certificates"}
         said = {name: getattr(view.user, name) for name in names}
@@ -132,7 +137,7 @@ class AccountSession:
     until: Annotated[datetime, phrase("when it ends at the latest")]
 
     @classmethod
-    def of(cls, session: ConsoleSession) -> "AccountSession":
+    def of(cls, session: "ConsoleSession") -> "AccountSession":
         """Return the session without its secret."""
         return cls(**{each.name: getattr(session, each.name) for each in attrs.fields(cls)})
 
@@ -171,125 +176,12 @@ class CertificateBound:
     warnings: Annotated[Sequence[Phrase], phrase("why the hub would not accept the certificate now")]
 
 
-# --- what is done -----------------------------------------------------------------------------------------------------
+# --- the operations ---------------------------------------------------------------------------------------------------
 
 
-def list_accounts(call: OperationCall) -> Callable[[Transaction], AccountList]:
-    """Return the step that reads a page of the accounts that `AccountSearch` describes."""
-    asked: AccountSearch = call.asked
-
-    def step(tx: Transaction) -> AccountList:
-        found = accounts.find_accounts(tx, asked.q, asked.role, asked.state, asked.cursor)
-        return AccountList(items=list(map(Account.of, found.found)), next=found.more)
-
-    return step
-
-
-def read_account(call: OperationCall) -> Callable[[Transaction], AccountDetails]:
-    """Return the step that reads an account and its open sessions. Raises `AccountRefused`, as the step does."""
-    name = _normalise_name(call.subject)
-
-    def step(tx: Transaction) -> AccountDetails:
-        view, sessions = accounts.read_account(tx, name, call.now)
-        return AccountDetails(account=Account.of(view), sessions=list(map(AccountSession.of, sessions)))
-
-    return step
-
-
-def make_account(call: OperationCall) -> Callable[[Transaction], AccountPassword]:
-    """Return the step that makes an account (`NewAccount`). Raises `AccountRefused`, as the step does."""
-    asked: NewAccount = call.asked
-    user = desk.make_user(asked.name, asked.role, asked.units, asked.partners, call.now)
-    password, hashed = _make_password(call)
-
-    def step(tx: Transaction) -> AccountPassword:
-        made = attrs.evolve(user, must_change=True)
-        accounts.make_account(tx, made, hashed, configured=call.config.partners, by=call.by, now=call.now)
-        return AccountPassword(account=Account.of(accounts.view_account(tx, user.name)), password=password)
-
-    return step
-
-
-def _make_password(call: OperationCall) -> tuple[str, str]:
-    """Return a new one-time password and its hash."""
-    password = passwords.write_one_time_password(call.random(16))
-    return password, passwords.hash_password(password, call.random(16))
-
-
-def change_account(call: OperationCall) -> Step:
-    """Return the step that gives an account another role or other limits (`AccountChange`)."""
-    asked: AccountChange = call.asked
-    units, partners = tuple(dict.fromkeys(asked.units)), tuple(dict.fromkeys(asked.partners))
-    return _carry_out(call, AccountAct.CHANGE, role=asked.role, units=units, partners=partners)
-
-
-def set_password(call: OperationCall) -> Step:
-    """Return the step that gives an account a one-time password."""
-    password, hashed = _make_password(call)
-    answer = partial(AccountPassword, password=password)
-    return _carry_out(call, AccountAct.SET_PASSWORD, lambda account: answer(account=account), password=hashed)
-
-
-def set_codes(call: OperationCall) -> Step:
-    """Return the step that gives an account a new secret of one-time codes. Raises `AccountRefused`."""
-    name = _normalise_name(call.subject)
-    secret = desk.draw_up_secret(call.config, name, call.random(32), call.random(16))
-    answer = partial(AccountCodes, secret=secret.text, uri=secret.address)
-    return _carry_out(call, AccountAct.SET_CODES, lambda account: answer(account=account), secret=secret.sealed)
-
-
-def add_certificate(call: OperationCall) -> Step:
-    """Return the step that lets a certificate (`CertificateGiven`) sign in an account. Raises `AccountRefused`."""
-    sha256, warnings = desk.read_certificate(call.config, call.asked.pem.encode("latin-1", "replace"), call.now)
-    answer = partial(CertificateBound, sha256=sha256, warnings=warnings)
-    return _carry_out(call, AccountAct.ADD_CERTIFICATE, lambda account: answer(account=account), certificate=sha256)
-
-
-def remove_certificate(call: OperationCall) -> Step:
-    """Return the step that lets a certificate (`CertificateNamed`) sign in an account no longer."""
-    return _carry_out(call, AccountAct.REMOVE_CERTIFICATE, certificate=call.asked.sha256)
-
-
-def _carry_out(
-    call: OperationCall, act: AccountAct, write: Callable[[Account], object] = lambda account: account, **said: object
-) -> Step:
-    """Return the step that carries out an order on the account *subject*; it raises `AccountRefused`.
-
-    *write* makes the answer of the account as it is then. Nobody with a shell can lock themselves out.
-    """
-    order = AccountOrder(act=act, name=_normalise_name(call.subject), **said)  # type: ignore[arg-type]
-
-    def step(tx: Transaction) -> object:
-        view = accounts.carry_out(
-            tx,
-            order,
-            configured=call.config.partners,
-            code_roles=accounts.list_code_roles(call.config),
-            by=call.by,
-            now=call.now,
-            signed_in=call.maker is not None,
-        )
-        return write(Account.of(view))
-
-    return step
-
-
-def _normalise_name(text: str) -> str:
-    try:
-        return normalise_user_name(text)
-    except NameUnfit:
-        raise desk.refuse_name(text, "user-unfit") from None
-
-
-def _write_name(account: Account) -> Mapping[str, object]:
+def _write_name(account: Account) -> dict[str, object]:
     return {"name": account.name}
 
-
-def _act(act: AccountAct) -> Callable[[OperationCall], Step]:
-    return partial(_carry_out, act=act)
-
-
-# --- the operations ---------------------------------------------------------------------------------------------------
 
 _managing = partial(HubOperation, rights=(Permission.MANAGE_USERS,), whole=True, unlimited=True)
 _on_one = partial(_managing, subject=Subject("user", phrase("name of the account"), typed="name"), answers=Account)
@@ -300,7 +192,7 @@ LIST = _managing(
     about=phrase("List the accounts, by name, 100 on a page."),
     takes=AccountSearch,
     answers=AccountList,
-    prepare=list_accounts,
+    does="hub.operations.accounts.account_steps:list_accounts",
     address="/users",
 )
 MAKE = _managing(
@@ -308,7 +200,7 @@ MAKE = _managing(
     about=phrase("Make an account. The answer has a one-time password, which its user must change."),
     takes=NewAccount,
     answers=AccountPassword,
-    prepare=make_account,
+    does="hub.operations.accounts.account_steps:make_account",
     heavy=True,
     event="user-added",
     makes=True,
@@ -318,21 +210,21 @@ READ = _on_one(
     name="getAccount",
     about=phrase("Read one account, and where it is signed in."),
     answers=AccountDetails,
-    prepare=read_account,
+    does="hub.operations.accounts.account_steps:read_account",
     address="/users/{user}",
 )
 CHANGE = _on_one(
     name="changeAccount",
     about=phrase("Give an account another role, other units or partners, also in its open sessions."),
     takes=AccountChange,
-    prepare=change_account,
+    does="hub.operations.accounts.account_steps:change_account",
     event="user-changed",
     address="/users/{user}",
 )
 LOCK = _on_one(
     name="lockAccount",
     about=phrase("Lock an account: its sessions end, and it may not sign in."),
-    prepare=_act(AccountAct.LOCK),
+    does="hub.operations.accounts.account_steps:lock_account",
     event="user-locked",
     address="/users/{user}/lock",
     command=CommandWords(
@@ -346,7 +238,7 @@ LOCK = _on_one(
 UNLOCK = _on_one(
     name="unlockAccount",
     about=phrase("Unlock an account."),
-    prepare=_act(AccountAct.UNLOCK),
+    does="hub.operations.accounts.account_steps:unlock_account",
     event="user-unlocked",
     address="/users/{user}/unlock",
     command=CommandWords(
@@ -360,7 +252,7 @@ UNLOCK = _on_one(
 END_SESSIONS = _on_one(
     name="endAccountSessions",
     about=phrase("End all sessions of an account."),
-    prepare=_act(AccountAct.END_SESSIONS),
+    does="hub.operations.accounts.account_steps:end_sessions",
     event="user-signed-out",
     address="/users/{user}/end-sessions",
 )
@@ -368,7 +260,7 @@ SET_PASSWORD = _on_one(
     name="setAccountPassword",
     about=phrase("Give an account a one-time password, which its user must change. Its sessions end."),
     answers=AccountPassword,
-    prepare=set_password,
+    does="hub.operations.accounts.account_steps:set_password",
     heavy=True,
     event="user-password-changed",
     address="/users/{user}/set-password",
@@ -377,14 +269,14 @@ SET_CODES = _on_one(
     name="setAccountCodes",
     about=phrase("Give an account a new secret of one-time codes. Its sessions end."),
     answers=AccountCodes,
-    prepare=set_codes,
+    does="hub.operations.accounts.account_steps:set_codes",
     event="user-codes-set",
     address="/users/{user}/set-codes",
 )
 REMOVE_CODES = _on_one(
     name="removeAccountCodes",
     about=phrase("Let an account sign in without one-time codes. Its sessions end."),
-    prepare=_act(AccountAct.REMOVE_CODES),
+    does="hub.operations.accounts.account_steps:remove_codes",
     event="user-codes-removed",
     address="/users/{user}/remove-codes",
 )
@@ -393,7 +285,7 @@ ADD_CERTIFICATE = _on_one(
     about=phrase("Let a client certificate sign in an account."),
     takes=CertificateGiven,
     answers=CertificateBound,
-    prepare=add_certificate,
+    does="hub.operations.accounts.account_steps:add_certificate",
     heavy=True,
     event="user-certificate-added",
     address="/users/{user}/add-certificate",
@@ -402,14 +294,14 @@ REMOVE_CERTIFICATE = _on_one(
     name="removeAccountCertificate",
     about=phrase("Let a client certificate sign in an account no longer. Its sessions end."),
     takes=CertificateNamed,
-    prepare=remove_certificate,
+    does="hub.operations.accounts.account_steps:remove_certificate",
     event="user-certificate-removed",
     address="/users/{user}/remove-certificate",
 )
 REMOVE = _on_one(
     name="removeAccount",
     about=phrase("Remove an account with its sessions, codes, certificates and saved searches."),
-    prepare=_act(AccountAct.REMOVE),
+    does="hub.operations.accounts.account_steps:remove_account",
     event="user-removed",
     address="/users/{user}/remove",
     command=CommandWords(
@@ -420,24 +312,24 @@ REMOVE = _on_one(
         said=phrase("Removed {name}."),
     ),
 )
-#: The operation of each act, as the form of a page names it.
-BY_ACT: Mapping[AccountAct, HubOperation] = {
-    AccountAct.CHANGE: CHANGE,
-    AccountAct.LOCK: LOCK,
-    AccountAct.UNLOCK: UNLOCK,
-    AccountAct.END_SESSIONS: END_SESSIONS,
-    AccountAct.SET_PASSWORD: SET_PASSWORD,
-    AccountAct.SET_CODES: SET_CODES,
-    AccountAct.REMOVE_CODES: REMOVE_CODES,
-    AccountAct.ADD_CERTIFICATE: ADD_CERTIFICATE,
-    AccountAct.REMOVE_CERTIFICATE: REMOVE_CERTIFICATE,
-    AccountAct.REMOVE: REMOVE,
-}
-
 TOPIC = Topic(
     name="users",
     about=phrase("The users of the console: add, set, change password, remove, sessions."),
-    operations=(LIST, MAKE, READ, *BY_ACT.values()),
+    operations=(
+        LIST,
+        MAKE,
+        READ,
+        CHANGE,
+        LOCK,
+        UNLOCK,
+        END_SESSIONS,
+        SET_PASSWORD,
+        SET_CODES,
+        REMOVE_CODES,
+        ADD_CERTIFICATE,
+        REMOVE_CERTIFICATE,
+        REMOVE,
+    ),
     refusals={
         "account-unknown": RefusalMeaning(RefusalKind.ABSENT, "user"),
         "user-unfit": RefusalMeaning(RefusalKind.UNFIT, "user"),

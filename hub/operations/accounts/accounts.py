@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hub.config import ANY, Config
 from hub.language.phrases import phrase
 from hub.operations.accounts import client_certificates, second_factor, sessions, tokens, users
+from hub.operations.accounts.account_operations import AccountState
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
 from hub.operations.accounts.sessions import ConsoleSession
 from hub.operations.accounts.users import User
@@ -27,13 +28,6 @@ PAGE = 100
 #: Units, and partners, to which an account or a token may be limited.
 MOST = 200
 _LOCK = "console-accounts"
-
-
-class AccountState(StrEnum):
-    """What a list of accounts may be narrowed to."""
-
-    OPEN = "open"  #: may sign in
-    LOCKED = "locked"
 
 
 class AccountRefused(OperationRefused):

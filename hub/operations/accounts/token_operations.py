@@ -1,40 +1,33 @@
 """The operations on the tokens of programs: add, list, remove. A secret stands in the answer once.
 
-A token has no more than who makes it. Contains no page, no address and no command: those are made of the values below.
+Contains no page, no address and no command: those are made of the values below. What an operation does is in
+`hub.operations.accounts.token_steps`, so that the help of a command loads nothing of it.
 """
 
-import base64
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 
-from hub.config import ANY
-from hub.domain.sanitize import replace_controls
 from hub.language.phrases import phrase
-from hub.operations.accounts import accounts, tokens
-from hub.operations.accounts.accounts import AccountRefused
-from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
-from hub.operations.accounts.tokens import ApiToken
-from hub.operations.accounts.users import User
+from hub.operations.accounts.permissions import Permission, Role
 from hub.operations.operation import (
     ONCE,
     CommandWords,
     HubOperation,
-    OperationCall,
     Option,
     RefusalKind,
     RefusalMeaning,
     Subject,
     Topic,
 )
-from hub.store.transactions import Transaction
+
+if TYPE_CHECKING:
+    from hub.operations.accounts.tokens import ApiToken
 
 #: Days that a token lasts if nothing else is asked.
 DAYS = 90
-#: Characters of the person who answers for a token.
-_OWNER = 64
 
 
 @attrs.frozen(kw_only=True)
@@ -74,11 +67,22 @@ class NewToken:
 
 
 @attrs.frozen(kw_only=True)
-class ListedToken(ApiToken):
+class ListedToken:
     """A token without its secret."""
 
+    name: str
+    prefix: str
+    owner: str
+    scopes: tuple[str, ...]
+    units: tuple[str, ...]
+    partners: tuple[str, ...]
+    made_at: datetime
+    made_by: str
+    until: datetime
+    used_at: datetime | None = None
+
     @classmethod
-    def of(cls, token: ApiToken) -> "ListedToken":
+    def of(cls, token: "ApiToken") -> "ListedToken":
         """Return *token* as it is listed."""
         return cls(**attrs.asdict(token))
 
@@ -100,88 +104,6 @@ class TokenMade:
     ] = None
 
 
-def make_token(call: OperationCall) -> Callable[[Transaction], TokenMade]:
-    """Return the step that makes a token (`NewToken`). Raises `AccountRefused`, as the step does."""
-    text = tokens.write_token(call.random(4).hex(), base64.urlsafe_b64encode(call.random(32)).decode().rstrip("="))
-    token = _draw_up_token(call, text)
-
-    def step(tx: Transaction) -> TokenMade:
-        keep_token(tx, token, text, call.config.partners, call.maker)
-        return TokenMade(token=ListedToken.of(token), secret=text)
-
-    return step
-
-
-def _draw_up_token(call: OperationCall, text: str) -> ApiToken:
-    asked: NewToken = call.asked
-    name = _normalise_name(asked.name)
-    granted = {*asked.scopes, *(PERMISSIONS[asked.role] if asked.role is not None else ())}
-    if not granted:
-        raise AccountRefused("scopes-missing", phrase("give the token at least one scope"))
-    if not 1 <= asked.days <= tokens.LONGEST:
-        bound = phrase("a token lasts at least 1 and at most {days} days", days=tokens.LONGEST)
-        raise AccountRefused("days-unfit", bound)
-    return ApiToken(
-        name=name,
-        prefix=tokens.find_prefix(text) or "",
-        owner=replace_controls(" ".join(asked.owner.split()))[:_OWNER] or accounts.name_person(call.by),
-        scopes=tuple(sorted(map(str, granted))),
-        units=tuple(dict.fromkeys(asked.units or [ANY])),
-        partners=tuple(dict.fromkeys(asked.partners or [ANY])),
-        made_at=call.now,
-        made_by=call.by,
-        until=call.now + timedelta(days=asked.days),
-    )
-
-
-def _normalise_name(text: str) -> str:
-    try:
-        return tokens.normalise_token_name(text)
-    except tokens.TokenUnfit:
-        unfit = phrase("{name} is not a valid name: letters a to z, digits, . _ -", name=repr(text[:64]))
-        raise AccountRefused("name-unfit", unfit) from None
-
-
-def keep_token(
-    tx: Transaction, token: ApiToken, text: str, configured: Collection[str], maker: User | None = None
-) -> None:
-    """Keep *token* with the hash of its secret *text*. Raises `AccountRefused`, also if *maker* has less than it.
-
-    Without *maker* that is the account of its name, if there is one.
-    """
-    accounts.require_known_limits(tx, token.units, token.partners, configured)
-    maker = maker or tokens.find_maker(tx, token.made_by)
-    if maker is not None and (more := _find_excess(token, tokens.bound_token(tx, token, maker))):
-        why = phrase("a token has no more than {name}, who makes it: not {more}", name=maker.name, more=", ".join(more))
-        raise AccountRefused("token-exceeds", why)
-    if not tokens.add_token(tx, token, tokens.hash_token(text)):
-        raise AccountRefused("name-taken", phrase("the token {name} exists already", name=token.name))
-
-
-def _find_excess(token: ApiToken, bounded: ApiToken) -> list[str]:
-    """Return the scopes, units and partners of *token* that it would not have."""
-    kinds = ((token.scopes, bounded.scopes), (token.units, bounded.units), (token.partners, bounded.partners))
-    return [each for asked, left in kinds for each in asked if each not in left]
-
-
-def list_tokens(_call: OperationCall) -> Callable[[Transaction], TokenList]:
-    """Return the step that reads all tokens."""
-    return lambda tx: TokenList(items=list(map(ListedToken.of, tokens.list_tokens(tx))))
-
-
-def remove_token(call: OperationCall) -> Callable[[Transaction], ListedToken]:
-    """Return the step that removes the token *subject*, and returns it as it was. Raises `AccountRefused`, as it does."""
-    name = _normalise_name(call.subject)
-
-    def step(tx: Transaction) -> ListedToken:
-        removed = tokens.remove_token(tx, name, by=call.by, now=call.now)
-        if removed is None:
-            raise AccountRefused("token-unknown", phrase("there is no token {name}", name=name))
-        return ListedToken.of(removed)
-
-    return step
-
-
 def _write_made_row(made: TokenMade) -> Mapping[str, object]:
     return {**attrs.asdict(made.token), "token": made.secret}
 
@@ -198,7 +120,7 @@ ADD = HubOperation(
     unlimited=True,
     takes=NewToken,
     answers=TokenMade,
-    prepare=make_token,
+    does="hub.operations.accounts.token_steps:make_token",
     event="token-added",
     makes=True,
     address="/tokens",
@@ -227,7 +149,7 @@ LIST = HubOperation(
     whole=True,
     unlimited=True,
     answers=TokenList,
-    prepare=list_tokens,
+    does="hub.operations.accounts.token_steps:list_tokens",
     address="/tokens",
     command=CommandWords(
         name="list",
@@ -258,7 +180,7 @@ REMOVE = HubOperation(
     unlimited=True,
     subject=Subject("name", phrase("name of the token")),
     answers=ListedToken,
-    prepare=remove_token,
+    does="hub.operations.accounts.token_steps:remove_token",
     event="token-removed",
     address="/tokens/{name}/remove",
     command=CommandWords(

@@ -1,42 +1,44 @@
 """The operations on plans to replay: list them, start, pause, resume, cancel and approve one.
 
-Who is limited to some units or partners reaches only the plans that concern nothing else. Contains no page, no address and
-no command: those are made of the values below.
+Contains no page, no address and no command: those are made of the values below. What an operation does is in
+`hub.operations.replays.plan_steps`, so that the help of a command loads nothing of it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 
-from hub.domain.local_time import find_local_day
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_plans import ReplayPlan, SamePerson
-from hub.journal.queue.replay_rules import PlanState, PlanUnmovable
+from hub.journal.queue.replay_rules import PlanState
 from hub.language.phrases import Phrase, phrase
-from hub.language.terms import name_word
-from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
-from hub.operations.accounts.users import User
 from hub.operations.operation import (
     CURSOR,
     CommandWords,
     Cursor,
     HubOperation,
-    OperationCall,
-    OperationRefused,
     Option,
     RefusalKind,
     RefusalMeaning,
     Subject,
     Topic,
 )
-from hub.operations.replays import replay_orders
-from hub.operations.replays.replay_orders import PLANS
-from hub.store.transactions import Transaction
+
+if TYPE_CHECKING:
+    from hub.journal.queue.replay_plans import ReplayPlan
+
+#: Plans on one page.
+PLANS = 50
+#: The permissions of which a step needs one. Who may approve a plan may also reject it.
+NEEDED = {
+    "start": (Permission.REPLAY,),
+    "approve": (Permission.APPROVE,),
+    "pause": (Permission.REPLAY,),
+    "resume": (Permission.REPLAY,),
+    "cancel": (Permission.REPLAY, Permission.APPROVE),
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +82,7 @@ class Plan:
     corrected: Annotated[str | None, phrase("of a correction: the hub's id of the message that went in its place")]
 
     @classmethod
-    def of(cls, plan: ReplayPlan, results: Mapping[str, int] | None = None) -> "Plan":
+    def of(cls, plan: "ReplayPlan", results: Mapping[str, int] | None = None) -> "Plan":
         """Return the plan. *results*: the queued deliveries by their state now."""
         row = write_row(plan)
         own = {each.name: row[each.name] for each in attrs.fields(cls) if each.name in row}
@@ -99,7 +101,7 @@ class PlanList:
 class FoundPlans:
     """A page of plans as the journal has them."""
 
-    items: Sequence[ReplayPlan]
+    items: "Sequence[ReplayPlan]"
     next: str | None
 
     def write(self) -> PlanList:
@@ -107,7 +109,7 @@ class FoundPlans:
         return PlanList(items=list(map(Plan.of, self.items)), next=self.next)
 
 
-def write_row(plan: ReplayPlan) -> dict[str, Any]:
+def write_row(plan: "ReplayPlan") -> dict[str, Any]:
     """Return a plan as `--json` shows it."""
     return {
         "id": plan.id,
@@ -136,57 +138,6 @@ def write_row(plan: ReplayPlan) -> dict[str, Any]:
     }
 
 
-# --- what is done -----------------------------------------------------------------------------------------------------
-
-
-def list_plans(call: OperationCall) -> Callable[[Transaction], FoundPlans]:
-    """Return the step that reads a page of the plans (`PlanSearch`)."""
-    asked: PlanSearch = call.asked
-
-    def step(tx: Transaction) -> FoundPlans:
-        found = replay_orders.list_visible_plans(tx, call.maker, asked.limit + 1, asked.cursor or None)
-        shown = found[: asked.limit]
-        return FoundPlans(items=shown, next=shown[-1].id if len(found) > asked.limit else None)
-
-    return step
-
-
-def _steer(call: OperationCall, what: str) -> Callable[[Transaction], ReplayPlan]:
-    """Return the step that takes the step *what* of the plan *subject*. It raises `OperationRefused`."""
-    over = call.config.replay.approve_over
-
-    def step(tx: Transaction) -> ReplayPlan:
-        try:
-            user = call.maker or (_find_approver(tx, call) if what == "approve" else None)
-            return replay_orders.steer_plan(tx, user, call.subject, what, by=call.by, now=call.now, approve_over=over)
-        except KeyError:
-            raise OperationRefused("plan-unknown", phrase("there is no plan {plan}", plan=call.subject)) from None
-        except SamePerson as same:
-            why = phrase("{person} made the plan: another person must approve it", person=str(same))
-            raise OperationRefused("same-person", why) from None
-        except PlanUnmovable as unmovable:
-            state = str(unmovable.state)
-            why = Phrase("{value}", {"value": state, "state": name_word("plan", state)})
-            raise OperationRefused("state-unfit", why) from None
-
-    return step
-
-
-def _find_approver(tx: Transaction, call: OperationCall) -> User:
-    """Return the account of the name of who has a shell, which may approve: one person is one identity here and there.
-
-    Raises `OperationRefused`, and KeyError if there is no plan.
-    """
-    replay_plans.read_plan(tx, call.subject)
-    user = users.find_user(tx, call.by.lower())
-    if user is None or not user.may(Permission.APPROVE):
-        why = phrase(
-            "{name} is no account of the console that may approve: sign in there, and approve it", name=call.by
-        )
-        raise OperationRefused("approver-unknown", why)
-    return attrs.evolve(user, day=find_local_day(call.now))
-
-
 # --- the operations ---------------------------------------------------------------------------------------------------
 
 
@@ -195,11 +146,11 @@ def _steering(what: str, name: str, about: Phrase, said: Phrase) -> HubOperation
     return HubOperation(
         name=name,
         about=about,
-        rights=replay_orders.NEEDED[what],
+        rights=NEEDED[what],
         subject=Subject("plan", phrase("id of the plan"), typed="id"),
         answers=Plan,
         write=Plan.of,
-        prepare=partial(_steer, what=what),
+        does=f"hub.operations.replays.plan_steps:{what}_plan",
         event="replay-plan",
         address=f"/replays/{{plan}}/{what}",
         command=CommandWords(
@@ -225,7 +176,7 @@ TOPIC = Topic(
             takes=PlanSearch,
             answers=PlanList,
             write=FoundPlans.write,
-            prepare=list_plans,
+            does="hub.operations.replays.plan_steps:list_plans",
             address="/replays",
             command=CommandWords(
                 name="list",

@@ -23,14 +23,15 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import message_list
 from hub.operations.replays.order_fields import FieldUnfit, clean_field, read_reason, sees_original
+from hub.operations.replays.plan_operations import NEEDED
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
-#: Plans, and deliveries of a plan, on one page.
-PLANS, ITEMS = 50, 100
+#: Deliveries of a plan on one page.
+ITEMS = 100
 #: Maximum characters of a field; the forms have the same limits.
 LONGEST = 200
 #: Fields that choose messages, as in the address of a search.
@@ -42,14 +43,6 @@ STEPS = {
     "pause": PlanEvent.PAUSE,
     "resume": PlanEvent.RESUME,
     "cancel": PlanEvent.CANCEL,
-}
-#: The permissions of which a step needs one. Who may approve a plan may also reject it.
-NEEDED = {
-    "start": (Permission.REPLAY,),
-    "approve": (Permission.APPROVE,),
-    "pause": (Permission.REPLAY,),
-    "resume": (Permission.REPLAY,),
-    "cancel": (Permission.REPLAY, Permission.APPROVE),
 }
 
 
