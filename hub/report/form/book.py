@@ -3,6 +3,8 @@ adds. Counts nothing.
 """
 
 import pickle
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
@@ -12,7 +14,7 @@ import attrs
 from hub.config.reports import CLOSE_HOUR, CLOSE_WORKING_DAY, WAIT_WORKING_DAYS, ReportSettings, Teller
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import HANOI
-from hub.language.phrases import phrase
+from hub.language.phrases import Phrase, phrase
 from hub.language.system_errors import name_system_error
 from hub.report.form.folder import read_form_folder
 from hub.report.form.form import Form
@@ -104,6 +106,18 @@ def _keep_latest(made: Book) -> Book:
     return made
 
 
+@contextmanager
+def _gathering(mistakes: list[Mistake], key: str, expected: Phrase) -> Generator[None]:
+    """Add to *mistakes* what is wrong with the files that *key* of hub.toml names, instead of raising it."""
+    try:
+        yield
+    except ConfigurationFault as fault:
+        mistakes += fault.mistakes
+    except OSError as error:
+        wrong = phrase("cannot be read: {error}", error=name_system_error(error))
+        mistakes.append(Mistake(f"hub.toml: {key}", wrong, expected))
+
+
 def read_book(reports: ReportSettings) -> Book:
     """Return the book of a province whose hub.toml has *reports*.
 
@@ -114,43 +128,13 @@ def read_book(reports: ReportSettings) -> Book:
     layouts: tuple[Layout, ...] = ()
     listed: tuple[PublicService, ...] = ()
     mistakes: list[Mistake] = []
-    try:
+    with _gathering(mistakes, "reports.forms", phrase("a folder of forms")):
         found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets, countable=reports.countable)
         layouts = read_layout_folder(found, own=reports.forms / LAYOUTS if reports.forms else None)
-    except ConfigurationFault as fault:
-        mistakes += fault.mistakes
-    except OSError as error:
-        mistakes.append(
-            Mistake(
-                "hub.toml: reports.forms",
-                phrase("cannot be read: {error}", error=name_system_error(error)),
-                phrase("a folder of forms"),
-            )
-        )
-    try:
+    with _gathering(mistakes, "reports.workdays", phrase("a calendar")):
         calendar = load_workdays(reports.workdays)
-    except ConfigurationFault as fault:
-        mistakes += fault.mistakes
-    except OSError as error:
-        mistakes.append(
-            Mistake(
-                "hub.toml: reports.workdays",
-                phrase("cannot be read: {error}", error=name_system_error(error)),
-                phrase("a calendar"),
-            )
-        )
-    try:
+    with _gathering(mistakes, "reports.services", phrase("a list of public services")):
         listed = load_service_list(reports.services)
-    except ConfigurationFault as fault:
-        mistakes += fault.mistakes
-    except OSError as error:
-        mistakes.append(
-            Mistake(
-                "hub.toml: reports.services",
-                phrase("cannot be read: {error}", error=name_system_error(error)),
-                phrase("a list of public services"),
-            )
-        )
     if mistakes or calendar is None:
         raise ConfigurationFault(mistakes)
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
