@@ -38,7 +38,7 @@ from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units import units_csv
-from hub.units.deeds import DeedOrder, Share, ShareKind, find_order_mistakes
+from hub.units.deeds import PART, WORK, DeedOrder, Share, ShareKind, find_order_mistakes
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
@@ -50,7 +50,7 @@ from tests.histories import office
 from tests.histories.duties import PORTAL, SERVICES, Books, Duties
 from tests.histories.history import DELAY, LEASE
 from tests.histories.office import Letter
-from tests.histories.provinces import Deed, Drawing, noons
+from tests.histories.provinces import Deed, Drawing
 from tests.packets import BARE, Seal, letter
 from tests.promised import keep_promises
 from tests.recount import places
@@ -102,9 +102,7 @@ class Player(Duties):
         self.months = MonthEnd(
             cast("Any", Books(engine)), cast("Any", None), lambda: self.history.now, lambda: book or office.book()
         )
-        days = [each.day for each in (*drawing.mergers, *drawing.ordered)]
-        noon = noons(drawing.deeds[0].at, drawing.end, days)
-        every = [*((one.at, one) for one in drawing.deeds), *((at, None) for at in noon)]
+        every = [*((one.at, one) for one in drawing.deeds), *((at, None) for at in drawing.noons)]
         self.queue: deque[tuple[datetime, Deed | None]] = deque(sorted(every, key=lambda each: each[0]))
         self.list_units(drawing.listed(places.day(self.history.now)))
 
@@ -166,10 +164,11 @@ class Player(Duties):
         service = HandOver(self.live, self.access.journal, cast("Any", None), lambda: self.history.now)
         _done(Deferred.fromCoroutine(service.run_once()))
 
-    def order_deed(self, old, new, on, fields):
+    def order_deed(self, old, new, on, fields, part):
         """Record a deed of succession, with rules by fields of work."""
         shares = tuple(Share(unit, ShareKind.FIELD, frozenset({field})) for field, unit in fields.items())
-        order = DeedOrder(units=old, successors=new, on=on, shares=shares)
+        estates = PART if part else WORK
+        order = DeedOrder(units=old, successors=new, on=on, estates=estates, shares=shares, part=part)
         with transactions.write_transaction(self.engine) as tx:
             units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, on)}
             assert list(find_order_mistakes(order, units)) == []

@@ -68,6 +68,7 @@ class Drawing:
     partners: dict[str, tuple[tuple[str, ...], str]] = attrs.field(factory=dict)
     mergers: list[Succession] = attrs.field(factory=list)  #: that the file of units says
     ordered: list[Succession] = attrs.field(factory=list)  #: that deeds say
+    parts: list[Succession] = attrs.field(factory=list)  #: of units that go on
     joins: date | None = None  #: the first day of the merged province's units in this one
     deeds: list[Deed] = attrs.field(factory=list)
 
@@ -114,6 +115,8 @@ class Drawing:
         self._draw_mergers(tops[departments:])
         new = [each.new[0] for each in self.mergers]
         ordered = [code for number in range(self.size.deeds) for code in self._draw_deeds(number, tops[departments:])]
+        if self.size.deeds:
+            self._draw_parts(tops[:2], tops[-1])
         for partner, added in (("xa", new[:-1] + ordered[::2]), ("vpub", new[-1:] + ordered[1::2])):
             units, how = self.partners[partner]
             self.partners[partner] = (*units, *added), how
@@ -122,7 +125,7 @@ class Drawing:
         """Merge communes two by two, in months that are spread over all of them; the last new one has another system."""
         for number in range(self.size.mergers):
             month = self.months[max(1, (number + 1) * len(self.months) // (self.size.mergers + 1)) % len(self.months)]
-            on = places.day(results.bounds(month)[0]) + timedelta(days=11 + number)
+            on = places.day(results.bounds(month)[0]) + timedelta(days=10 + number)  # a day on which no deed is undone
             new, old = f"H55.3{number:02d}", (communes[2 * number], communes[2 * number + 1])
             for code in old:
                 self.units[code] = ("H55", None, on)
@@ -148,14 +151,31 @@ class Drawing:
             Succession(old=(first[1], first[2]), new=(right, wrong)[: 1 + number % 2], day=again),
         ]
         for each in some:
-            begins, order = self._noon(each.day) - 12 * HOUR, {"old": each.old, "new": each.new, "on": each.day}
-            order["fields"] = dict(each.fields)
-            self.deeds.append(Deed(begins - 4 * HOUR, "order_deed", order))
-            self.deeds.append(Deed(begins, "go_by_registry", {}))
-            if each.undone:
-                self.deeds.append(Deed(self._noon(each.undone) - 12 * HOUR, "undo_deed", {"old": each.old}))
+            self._order(each)
         self.ordered += some
         return new
+
+    def _draw_parts(self, departments: list[str], commune: str) -> None:
+        """Hand a field of a department over to another, and one of a commune, which gets it back after some days."""
+        on = places.day(results.bounds(self.months[len(self.months) // 2])[0]) + timedelta(days=3)
+        first, second = departments
+        self.parts = [
+            Succession(old=(first,), new=(second,), day=on, fields={"CT": second}, part=True),
+            Succession(
+                old=(commune,), new=(first,), day=on, undone=on + timedelta(days=16), fields={"HT-01": first}, part=True
+            ),
+        ]
+        for each in self.parts:
+            self._order(each)
+
+    def _order(self, each: Succession) -> None:
+        """Let a deed be recorded some hours before its day, and undone."""
+        begins, order = self._noon(each.day) - 12 * HOUR, {"old": each.old, "new": each.new, "on": each.day}
+        order |= {"fields": dict(each.fields), "part": each.part}
+        self.deeds.append(Deed(begins - 4 * HOUR, "order_deed", order))
+        self.deeds.append(Deed(begins, "go_by_registry", {}))
+        if each.undone:
+            self.deeds.append(Deed(self._noon(each.undone) - 12 * HOUR, "undo_deed", {"old": each.old}))
 
     def merger_of(self, unit: str) -> Succession | None:
         """Return the last succession that a unit ends or begins with."""
@@ -191,7 +211,15 @@ class Drawing:
     def places(self) -> places.Places:
         """Return the province as the second count reads it out of that file, and the deeds."""
         joined = "H97" if self.joins else ""
-        return places.read_units(self.listed(), self.partners, joined=joined, deeds=tuple(self.ordered))
+        deeds = (*self.ordered, *self.parts)
+        looks = tuple(map(places.day, self.noons))
+        return places.read_units(self.listed(), self.partners, joined=joined, deeds=deeds, looks=looks)
+
+    @property
+    def noons(self) -> list[datetime]:
+        """When the hub does its day's work."""
+        days = [each.day for each in (*self.mergers, *self.ordered, *self.parts)]
+        return list(noons(self.deeds[0].at, self.end, days))
 
     @property
     def months(self) -> list[str]:
@@ -360,7 +388,8 @@ class Drawing:
     def _dossier(self, at: datetime) -> None:
         """A dossier from its receipt to its end, told at once, late or out of order."""
         random, number, received = self.random, len(self.deeds), places.day(at)
-        unit = self._code_at(random.choice([unit for unit in self.units if unit != "H97"]), at)
+        often = [unit for each in self.parts for unit in each.old] * 3  # of which a part passes
+        unit = self._code_at(random.choice([*(unit for unit in self.units if unit != "H97"), *often]), at)
         if self.is_outside(unit, at):
             return
         national = unit != "H55" and (self.merger_of(unit) is not None or self._is(0.5))
@@ -418,10 +447,14 @@ class Drawing:
         return datetime(on.year, on.month, on.day, 12, tzinfo=HANOI)
 
     def _tell(self, at: datetime, status: str, due: date | None, *, unit: str, key: str, **said: object) -> None:
-        """Tell of a dossier: its unit does, or another that takes part in it."""
-        teller = self._code_at(unit, at)
+        """Tell of a dossier: its unit does, or another that takes part in it, or to which a part of the unit has passed."""
+        teller, on = self._code_at(unit, at), places.day(at)
+        passed = [each.new[0] for each in self.parts if unit in each.old and each.day < on and each.is_in_force(on)]
         if not key.startswith("S-") and self._is(0.1):
-            teller = self.random.choice([each for each in self._lasting() if each.count(".") == 1 and each != unit])
+            others = [each for each in self._lasting() if each.count(".") == 1 and each != unit]
+            teller = self.random.choice([each for each in others if each not in passed] or others)
+        elif not key.startswith("S-") and passed and "ended" in said and self._is(0.4):
+            teller = passed[0]
         self._does(at, "tell_dossier", status=status, due=due, unit=teller, key=key, own=self._is(0.5), **said)
 
     def _mail(self, at: datetime) -> None:

@@ -48,14 +48,14 @@ def _pass_accounts(told: list[Told], until: datetime) -> list[Told]:
     when its deed is undone, as many come back.
     """
     found = dict[str, list[Told]]()
-    for at, units, heir in [each for each in places.passings() if each[0] <= until]:
-        for unit in units.split():
-            moves, on = found.setdefault(unit, []), places.day(at)
+    for passing in (each for each in places.endings() if each.at <= until):
+        for unit in passing.units:
+            moves, at, on = found.setdefault(unit, []), passing.at, places.day(passing.at)
             gone = sum(each.amount for each in moves) > 0
             key, last = ("handed-over", f"{len(moves) + 1}"), _last_accounts(told, unit, at)
-            if heir and not gone and last is not None:
+            if passing.heir and not gone and last is not None:
                 moves.append(attrs.evolve(last, key=key, what="handed-over", at=at, day=on))
-            if not heir and gone:
+            if not passing.heir and gone:
                 moves.append(attrs.evolve(moves[-1], key=key, at=at, day=on, amount=-moves[-1].amount))
     return [one for moves in found.values() for one in moves]
 

@@ -122,12 +122,12 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event], heard: Days) ->
     """
     moves, books = places.passings(), _Books(heard)
     for partner, one in told:
-        while moves and moves[0][0] <= one.at:
-            books.pass_on(*moves.pop(0))
+        while moves and moves[0].at <= one.at:
+            books.pass_on(moves.pop(0))
         books.take(partner, one)
     for passing in moves:
-        if events and passing[0] <= events[-1].at:
-            books.pass_on(*passing)
+        if events and passing.at <= events[-1].at:
+            books.pass_on(passing)
     return books.found
 
 
@@ -144,6 +144,9 @@ class _Books:
     owner: dict[Key, str] = attrs.field(factory=dict)
     origin: dict[Key, str] = attrs.field(factory=dict)
     again: dict[Key, Key] = attrs.field(factory=dict)  #: a dossier -> its key, if it came back to a unit that had it
+    claims: dict[Key, list[Told]] = attrs.field(
+        factory=dict
+    )  #: unit and key -> what it told of a dossier that was not its own
 
     def take(self, partner: str, one: Told) -> None:
         """Take in what a partner told."""
@@ -151,10 +154,14 @@ class _Books:
         teller = one.unit if one.what == "synced" else places.actor(one.unit, on)
         heirs = places.heirs(code[1], on) if code else [teller]
         unit, key = teller if teller in heirs else heirs[0], self.again.get(one.key, one.key)
-        shares = None if canonical(one.unit) in heirs else places.sharing(code[1] if code else one.unit, on)
+        own = canonical(one.unit)
+        named = own if own in heirs else canonical(code[1] if code else one.unit)
+        shares = places.part(own, on) if own in heirs else places.sharing(named, on)
         if shares and one.what != "synced":
-            unit = self.share(shares, canonical(code[1] if code else one.unit), one, key)
-            teller = unit if canonical(one.unit) in shares.old else teller
+            unit = self.share(shares, named, one, key)
+            teller = unit if own in shares.old else teller
+        if code and one.what != "synced" and self.owner.get(one.key) == teller:
+            unit = teller  # it has what another unit's code names, by a part
         if one.what == "synced" and code:
             unit = self.owner.get(one.key, teller)
             tellers = {each.by for each in self.of_key.get((unit, *key), [])}
@@ -162,13 +169,17 @@ class _Books:
             if teller not in {unit, self.origin.get(one.key, unit), *tellers} and one.message not in told:
                 return
         elif unit != teller and not may_send(partner, unit):
+            self.claims.setdefault((teller, *key), []).append(one)
             return
         elif code:
             had = self.owner.get(one.key, unit)
             if had != unit and not self.names(unit, key) & GIVEN and self.is_open(had, key):
                 self.move(one.at, had, unit, key)
+            is_new_owner = one.key not in self.owner
             unit = self.owner.setdefault(one.key, unit)
             self.origin.setdefault(one.key, unit)
+            if is_new_owner:
+                self.take_up(one.at, unit, key, self.claims.pop((unit, *key), ()))
         mine = attrs.evolve(one, unit=unit, key=key, by="" if teller == unit else teller)
         held = self.of_key.setdefault((unit, *key), [])
         if one.what == "received" and any(each.what == "taken-over" for each in held):
@@ -184,18 +195,33 @@ class _Books:
         if is_new:
             held.append(mine)
 
-    def share(self, deed: places.Succession, unit: str, one: Told, key: Key) -> str:
-        """Return the successor that has a dossier of *unit*, or gets it by the rules of its deed."""
-        on, has = places.day(one.at), self.owner.get(one.key)
-        if has is not None and (has in places.heirs(unit, on) or self.origin.get(one.key) == unit != has):
-            return has
-        return self.chosen(deed, on, [*self.of_key.get((unit, *key), []), one])
+    def take_up(self, at: datetime, unit: str, key: Key, claims: Sequence[Told]) -> None:
+        """Let what a unit told of a dossier before it had it count from now on."""
+        for one in claims:
+            held = self.of_key.setdefault((unit, *key), [])
+            if all(each.what != one.what for each in held):
+                held.append(attrs.evolve(one, unit=unit, key=key, at=at, by=""))
+                self.heard.hear(held[-1])
+                self.found.append(held[-1])
 
-    def chosen(self, deed: places.Succession, on: date, told: Sequence[Told]) -> str:
-        """Return the successor that the rules of a deed say for a dossier of which this is told, oldest first."""
+    def share(self, deed: places.Succession, unit: str, one: Told, key: Key) -> str:
+        """Return the successor that has a dossier of *unit*, or gets it by the rules of its deed.
+
+        What has a code within a unit that goes on stays there until the hub looks.
+        """
+        on, has = places.day(one.at), self.owner.get(one.key)
+        having = [unit, *deed.new] if deed.part else places.heirs(unit, on)
+        if has is not None and (has in having or self.origin.get(one.key) == unit != has):
+            return has
+        if deed.part and not NATIONAL.fullmatch(one.key[0]):
+            return unit
+        return self.chosen(deed, unit, on, [*self.of_key.get((unit, *key), []), one])
+
+    def chosen(self, deed: places.Succession, unit: str, on: date, told: Sequence[Told]) -> str:
+        """Return the unit that the rules of a deed say for a dossier of *unit* of which this is told, oldest first."""
         begun = sorted(told, key=lambda each: each.what not in BEGUN)
         field = next((each.said["field"] for each in begun if "field" in each.said), "")
-        return places.actor(deed.fields.get(field, deed.new[0]), on)
+        return places.actor(deed.fields.get(field, unit if deed.part else deed.new[0]), on)
 
     def names(self, unit: str, key: Key) -> set[str]:
         return {one.what for one in self.of_key.get((unit, *key), [])}
@@ -205,25 +231,32 @@ class _Books:
         names = self.names(unit, key)
         return bool(names & {"registered", *BEGUN}) and not names & {"finished", "refused", "handed-over", "passed-on"}
 
-    def pass_on(self, at: datetime, unit: str, heir: str) -> None:
+    def pass_on(self, of: places.Passing) -> None:
         """Let the open dossiers of a unit pass to its successor; or come back to the units that go on, if there is none."""
-        if heir:
-            for of, key in [(name[0], name[1:]) for name in self.of_key]:
-                if of == unit and self.is_open(unit, key):
-                    deed = places.sharing(unit, places.day(at))
-                    to = self.chosen(deed, places.day(at), self.of_key[unit, *key]) if deed else heir
-                    self.move(at, unit, to, key)
-            return
-        for back in unit.split():
-            for of, key in [(name[0], name[1:]) for name in self.of_key]:
-                if of != back or not self.names(back, key) & GIVEN:
-                    continue
-                holder = self.owner[key[:1]]
-                if holder != back and self.again.get(key[:1], key[:1]) == key and self.is_open(holder, key):
-                    self.move(at, holder, back, key)
+        for unit in of.units:
+            self.pass_from(unit, of)
 
-    def move(self, at: datetime, unit: str, heir: str, key: Key) -> None:
-        """Let an open dossier pass to another unit; also one that nobody has taken on yet."""
+    def pass_from(self, unit: str, of: places.Passing) -> None:
+        """Let those of one unit pass, or come back."""
+        on = places.day(of.at)
+        deed = places.sharing(unit, on) if of.heir else of.deed
+        for key in [name[1:] for name in self.of_key if name[0] == unit]:
+            told = self.of_key[unit, *key]
+            if of.heir:
+                to = self.chosen(deed, unit, on, told) if deed else of.heir
+                if to != unit and self.is_open(unit, key):
+                    self.move(of.at, unit, to, key, since=deed.day if deed and deed.part else None)
+            elif self.names(unit, key) & GIVEN and (
+                deed is None or not deed.part or self.chosen(deed, unit, on, told) != unit
+            ):
+                holder = self.owner[key[:1]]
+                if holder != unit and self.again.get(key[:1], key[:1]) == key and self.is_open(holder, key):
+                    self.move(of.at, holder, unit, key)
+
+    def move(self, at: datetime, unit: str, heir: str, key: Key, since: date | None = None) -> None:
+        """Let an open dossier pass to another unit; also one that nobody has taken on yet.  *since*: the day on which it does,
+        if it began before it.
+        """
         told, new, dossier = self.of_key[unit, *key], key, key[:1]
         if self.names(heir, key) & GIVEN:
             new = (*dossier, f"@{int(key[1][1:]) + 1 if key[1:] else 2}")
@@ -232,10 +265,12 @@ class _Books:
         elif self.origin.get(dossier) == heir:
             self.origin[dossier] = unit
         begun = next((one for one in told if one.what in BEGUN), None)
+        on = places.day(at)
         self.owner[dossier] = heir
         if begun is None:
             waiting = next(one for one in told if one.what == "registered")
-            passed = attrs.evolve(waiting, at=at, day=places.day(at), what="passed-on")
+            on = on if since is None else max(since, waiting.day or since)
+            passed = attrs.evolve(waiting, at=at, day=on, what="passed-on")
             told.append(passed)
             self.found.append(passed)
             self.origin[dossier] = heir
@@ -243,9 +278,11 @@ class _Books:
             if not {one.what for one in there} & {"registered", *BEGUN}:
                 there.append(attrs.evolve(waiting, unit=heir, key=new, at=at, by=unit))
                 self.found.append(there[-1])
+            self.take_up(at, heir, new, self.unreceived(heir, key))
             return
+        on = on if since is None else max(since, begun.day or since)
         due = self.heard.due(unit, key)
-        taken = attrs.evolve(begun, at=at, day=places.day(at), due=due, what="taken-over", unit=heir, key=new, by=unit)
+        taken = attrs.evolve(begun, at=at, day=on, due=due, what="taken-over", unit=heir, key=new, by=unit)
         changes = waits([one for one in told if one.what in ("waiting", "resumed")])
         going_on = [attrs.evolve(changes[-1], what="waiting", unit=heir, key=new, at=at)] if len(changes) % 2 else []
         handed = attrs.evolve(taken, what="handed-over", unit=unit, key=key, by=heir, amount=-1)
@@ -253,6 +290,11 @@ class _Books:
         self.of_key[heir, *new] = [taken, *going_on]
         self.heard.hear(taken)
         self.found += [handed, taken, *going_on]
+        self.take_up(at, heir, new, self.unreceived(heir, key))
+
+    def unreceived(self, unit: str, key: Key) -> list[Told]:
+        """Return what a unit told of a dossier that was not its own, but that it received it."""
+        return [one for one in self.claims.pop((unit, *key), []) if one.what != "received"]
 
 
 def corrected(told: list[Told]) -> list[Told]:

@@ -42,13 +42,16 @@ PARTNERS = {
 
 @attrs.frozen(kw_only=True)
 class Succession:
-    """A deed by which units end and others continue their work, of which the first has what nobody reports."""
+    """A deed by which units end and others continue their work, of which the first has what nobody reports; or of a *part*, by
+    which they go on, and others continue their dossiers of some fields.
+    """
 
     old: tuple[str, ...]
     new: tuple[str, ...]
     day: date  #: the first on which the old units are no more
     undone: date | None = None  #: the first on which they go on after all
     fields: Mapping[str, str] = attrs.field(factory=dict)  #: a field of work -> the new unit that has its dossiers
+    part: bool = False
 
     def is_in_force(self, on: date) -> bool:
         """Tell whether the old units are no more on a day."""
@@ -67,6 +70,7 @@ class Places:
     joined: str = ""  #: the code of a province that is merged into this one; its units begin with that day
     heirs: Mapping[str, str] = attrs.field(factory=dict)  #: a unit that ends -> the one that continues its work
     deeds: tuple[Succession, ...] = ()  #: deeds beside these
+    looks: tuple[date, ...] = ()  #: days on which the hub looks for what passes of parts, at noon
 
 
 _standing = [Places(units=UNITS, aliases=ALIASES, partners=PARTNERS)]
@@ -88,6 +92,7 @@ def read_units(
     *,
     joined: str = "",
     deeds: tuple[Succession, ...] = (),
+    looks: tuple[date, ...] = (),
 ) -> Places:
     """Return the province whose units are *listed* in a CSV file, as docs/howto/units.md describes it."""
     rows = list(csv.DictReader(io.StringIO(listed.decode("utf-8-sig"))))
@@ -106,6 +111,7 @@ def read_units(
         heirs={row["code"]: row["successors"] for row in rows if row["successors"]},
         joined=joined,
         deeds=deeds,
+        looks=looks,
     )
 
 
@@ -128,26 +134,54 @@ def heirs(code: str, on: date) -> list[str]:
 
 
 def sharing(code: str, on: date) -> Succession | None:
-    """Return the deed by whose rules the dossiers of *code* are shared out on a day."""
-    deed = _deed(canonical(code), on)
+    """Return the deed by whose rules the dossiers of *code* are shared out on a day; also one for a part of it."""
+    deed = _deed(canonical(code), on) or part(code, on)
     return deed if deed and deed.fields else None
+
+
+def part(code: str, on: date) -> Succession | None:
+    """Return the deed that hands a part of *code* over on a day."""
+    deeds = (deed for deed in _standing[-1].deeds if deed.part)
+    return next((deed for deed in deeds if canonical(code) in deed.old and deed.is_in_force(on)), None)
 
 
 def _deed(code: str, on: date) -> Succession | None:
     """Return the deed by which a unit is no more on a day."""
-    return next((deed for deed in _standing[-1].deeds if code in deed.old and deed.is_in_force(on)), None)
+    deeds = (deed for deed in _standing[-1].deeds if not deed.part)
+    return next((deed for deed in deeds if code in deed.old and deed.is_in_force(on)), None)
 
 
-def passings() -> list[tuple[datetime, str, str]]:
-    """Return when work passes, from which unit and to which, in order: at noon of the day on which a unit is no more, the hub
-    hands on what is open.  Of a deed that is undone: its units, to which it comes back, and "".
+@attrs.frozen(order=True)
+class Passing:
+    """Work that passes from a unit; back to all units of a deed, if it is undone."""
+
+    at: datetime
+    units: tuple[str, ...]
+    heir: str  #: of a part the unit itself; "": it comes back
+    deed: Succession | None = attrs.field(default=None, order=False)
+
+
+def endings() -> list[Passing]:
+    """Return what passes of units that end, in order."""
+    return [each for each in passings() if each.deed is None or not each.deed.part]
+
+
+def passings() -> list[Passing]:
+    """Return what passes, in order: at noon of the day on which a unit is no more, the hub hands on what is open; of a part at
+    each noon on which it looks.
     """
     standing = _standing[-1]
-    found = [(_noon(standing.units[unit][2]), unit, heir) for unit, heir in standing.heirs.items()]
+    found = [Passing(_noon(standing.units[unit][2]), (unit,), heir) for unit, heir in standing.heirs.items()]
     for deed in standing.deeds:
-        found += [(_noon(deed.day), unit, actor(unit, deed.day)) for unit in deed.old]
+        days = [day for day in standing.looks if deed.is_in_force(day)] if deed.part else [deed.day]
+        found += [
+            Passing(_noon(day), (unit,), unit if deed.part else actor(unit, day), deed)
+            for day in days
+            for unit in deed.old
+        ]
         if deed.undone:
-            found.append((_noon(deed.undone) - timedelta(hours=12, minutes=2), " ".join(deed.old), ""))
+            back = _noon(deed.undone) - timedelta(hours=12, minutes=2)
+            found.append(Passing(back, deed.old, "", deed))
     return sorted(found)
 
 
@@ -159,7 +193,7 @@ def _noon(on: date | None) -> datetime:
 
 def forebears(code: str, on: date) -> list[str]:
     """Return the units that have ended and whose work a unit continues."""
-    ended = [*_standing[-1].heirs, *(unit for deed in _standing[-1].deeds for unit in deed.old)]
+    ended = [*_standing[-1].heirs, *(unit for deed in _standing[-1].deeds if not deed.part for unit in deed.old)]
     return [other for other in dict.fromkeys(ended) if other != code and code in heirs(other, on)]
 
 

@@ -1,6 +1,6 @@
 """Counts every cell of the e-document report from a story.  Knows the columns one by one; a result counts once by its key."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
@@ -50,10 +50,10 @@ class Result:
 def results(log: Log, signed: Callable[[Message], bool], until: datetime | None = None) -> list[Result]:
     """Return each result once, the first of its unit, key and name, with what units that end leave to their successors."""
     books = _Books()
-    moves = places.passings()
+    moves = places.endings()
     for at, noted, message, recipient in log:
-        while moves and moves[0][0] <= at:
-            books.pass_on(*moves.pop(0))
+        while moves and moves[0].at <= at:
+            books.pass_on(moves.pop(0))
         what, _, number = noted.partition(" ")
         if what in ("received", "failed", "failed-over") and message.letter.kind == "status":
             continue
@@ -67,9 +67,9 @@ def results(log: Log, signed: Callable[[Message], bool], until: datetime | None 
             if what == "received":
                 books.sent_to.setdefault((unit, key), set()).add(recipient)
             books.found.setdefault((unit, key, what), made)
-    for at, unit, heir in moves:
-        if until is not None and at <= until:
-            books.pass_on(at, unit, heir)
+    for passing in moves:
+        if until is not None and passing.at <= until:
+            books.pass_on(passing)
     return list(books.found.values())
 
 
@@ -130,16 +130,18 @@ class _Books:
         by = "" if self.has(unit, key, "received") else first
         self.found[unit, key, made.what] = attrs.evolve(made, unit=unit, key=key, received_by=by)
 
-    def pass_on(self, at: datetime, unit: str, heir: str) -> None:
+    def pass_on(self, passing: places.Passing) -> None:
         """Let what a unit that ends has in work, or with a due day and not finished, pass to its successor."""
+        at, heir = passing.at, passing.heir
         if not heir:
-            self.give_back(at, unit.split())
+            self.give_back(at, passing.units)
             return
+        (unit,) = passing.units
         for key in [key for one, key, what in self.found if one == unit and what in BEGUN]:
             if self.is_open(unit, key) and (self.begun(unit, key).seen(at).due or self.has(unit, key, *WORK)):
                 self.move(at, unit, heir, key)
 
-    def give_back(self, at: datetime, units: list[str]) -> None:
+    def give_back(self, at: datetime, units: Sequence[str]) -> None:
         """Give back to units that go on what others have of them, and what was sent to them and came to a successor."""
         given, on = [], places.day(at)
         for unit in units:
