@@ -19,7 +19,7 @@ from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.toml import read_form_toml
-from hub.report.glance.ranking import Ranking, compute_indicator, list_middles, rank_units
+from hub.report.glance.ranking import Ranking, compute_indicator, find_total, list_middles, rank_units
 from hub.report.glance.settings import Glance, RankIndicator
 from hub.report.glance.sheet import GlanceSheet, list_province_family
 from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
@@ -173,7 +173,8 @@ class _Ground:
         return self.classes.get(of_class, ())
 
     def rank(self, units: Sequence[Unit]) -> Ranking:
-        return rank_units(self.glance, self.indicator, units, self.sheets, [each.text for each in self.trend])
+        periods = [each.text for each in self.trend]
+        return rank_units(self.glance, self.indicator, units, self.sheets, periods, find_total(self.form))
 
     def make_view(
         self,

@@ -17,7 +17,7 @@ from hub.report.counting.deriving import Number, round_ratio
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.glance.drawing import draw_bar, draw_trend
-from hub.report.glance.ranking import RankedUnit, Spread, compute_share, measure_spread, rank_units
+from hub.report.glance.ranking import RankedUnit, Spread, compute_share, find_total, measure_spread, rank_units
 from hub.report.glance.settings import Better, Glance, RankIndicator, Target, read_glance
 from hub.report.glance.sheet import GlanceSheet, write_figures
 
@@ -83,11 +83,28 @@ def test_a_unit_that_ended_in_the_period_stands_apart_without_a_place_and_moves_
     assert (found.spread.count, found.spread.high) == (2, Decimal("2.75")), "it is compared with nobody"
 
 
-def test_what_a_unit_took_over_in_the_period_is_named_beside_its_figure():
-    members = [Unit("A", "A"), Unit("B", "B"), Unit("C", "C")]
-    month = sheet("2026-11", ("sent", "taken_over"), A=(5, 3), B=(4, -3), C=(3, 0))
-    found = rank_units(GLANCE, SENT, members, {"2026-11": month}, ["2026-11"])
-    assert [(row.place, row.inherited) for row in found.rows] == [(1, 3), (2, None), (3, None)]
+def test_what_a_unit_took_over_in_the_period_is_named_and_does_not_rank_it():
+    """A took over a tenth of what it had, which is little; D more, and C all that the form says of it."""
+    members = [Unit(code, code) for code in "ABCD"]
+    month = sheet("2026-11", ("sent", "taken_over", "all"), A=(5, 3, 30), B=(4, -3, 9), C=(9, 1, 1), D=(8, 4, 39))
+    found = rank_units(GLANCE, SENT, members, {"2026-11": month}, ["2026-11"], "all")
+    assert [(row.unit.code, row.place, row.inherited, row.heir) for row in found.rows] == [
+        ("A", 1, 3, False), ("B", 2, None, False), ("C", None, 1, True), ("D", None, 4, True),
+    ]  # fmt: skip
+    assert found.spread is not None
+    assert found.spread.high < 8, "an heir is compared with nobody"
+
+
+def test_where_a_form_has_no_sum_of_all_whatever_a_unit_took_over_keeps_it_from_a_place():
+    month = sheet("2026-11", ("sent", "taken_over"), A=(5, 1), B=(4, 0))
+    found = rank_units(GLANCE, SENT, [Unit("A", "A"), Unit("B", "B")], {"2026-11": month}, ["2026-11"])
+    assert [(row.unit.code, row.place) for row in found.rows] == [("B", 1), ("A", None)]
+
+
+@pytest.mark.parametrize(("form", "total"), [("ii06a", "received"), ("congviec-hoso", "total"), ("edoc", "")])
+def test_all_that_a_unit_had_is_the_sum_with_what_it_took_over(form, total):
+    (found,) = {find_total(each) for each in FORMS if each.id == form}
+    assert found == total
 
 
 def test_the_change_and_the_trend_are_those_of_the_periods_before():

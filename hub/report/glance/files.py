@@ -115,6 +115,7 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
         "far": row.far,
         "ended": row.ended,
         "inherited": make_json_number(row.inherited),
+        "heir": row.heir,
         "trend": [make_json_number(each) for each in row.trend],
         "unusual": [
             {

@@ -12,6 +12,7 @@ import attrs
 from hub.domain.model import Unit
 from hub.language.sorting import make_code_sort_key
 from hub.report.counting.deriving import Number, round_ratio
+from hub.report.form.form import Form
 from hub.report.glance.settings import Better, Glance, RankIndicator
 from hub.report.glance.sheet import GlanceSheet
 
@@ -24,7 +25,7 @@ class RankedUnit:
     """One unit of a ranking."""
 
     unit: Unit
-    place: int | None  #: from 1; units with the same number share it; None: the unit has no number, or has ended
+    place: int | None  #: from 1; units with the same number share it; None: it has no number, or stands apart
     value: Number
     part: Number  #: the sum of the columns of `RankIndicator.part`; of a column alone it is the value
     whole: Number  #: that of `RankIndicator.whole`; None: the indicator has none
@@ -34,9 +35,14 @@ class RankedUnit:
     met: bool | None  #: whether the target is met; None: there is no target, or no number
     far: bool  #: whether it is far from the others of its class
     ended: bool = False  #: whether it ended in the period: then it stands apart
-    inherited: Number = (
-        None  #: what it took over from former units in the period, less what it handed over; None: nothing
-    )
+    #: what it took over from former units in the period, less what it handed over; None: nothing
+    inherited: Number = None
+    heir: bool = False  #: whether that is so much of all it had that it stands apart (`Glance.inherited_percent`)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is compared with nobody."""
+        return self.ended or self.heir
 
     @property
     def change(self) -> Decimal | int | None:
@@ -87,19 +93,21 @@ def rank_units(
     units: Iterable[Unit],
     sheets: Mapping[str, GlanceSheet],
     periods: Sequence[str],
+    total: str = "",
 ) -> Ranking:
     """Return the ranking of *units* in the last of *periods*, which are in order. *sheets*: the kept numbers by period;
     of a period without a sheet there are none. A unit of which a sheet has nothing at all has no number: it had nothing to do.
-    A unit that ended in the last period is compared with nobody.
+    A unit that ended in the last period is compared with nobody, nor is one of whose work much came from former units.
+    *total*: the column of all that a unit had, with what it took over; without one, whatever it took over is much.
     """
     members = list(units)
     values, parts = list[Mapping[str, Number]](), dict[str, tuple[Number, Number]]()
-    inherited = dict[str, Number]()
+    inherited, heirs = dict[str, Number](), set[str]()
     part, whole = ([indicator.columns.index(key) for key in keys] for keys in (indicator.part, indicator.whole))
     for text in periods:
         sheet = sheets.get(text)
-        numbers = {} if sheet is None else sheet.read_numbers((*indicator.columns, INHERITED))
-        nothing = numbers.get("", (None,) * (len(indicator.columns) + 1))
+        numbers = {} if sheet is None else sheet.read_numbers((*indicator.columns, INHERITED, total))
+        nothing = numbers.get("", (None,) * (len(indicator.columns) + 2))
         found: dict[str, Number] = {}
         for unit in members:
             cells = numbers.get(unit.code, nothing)
@@ -108,12 +116,16 @@ def rank_units(
             found[unit.code] = value if unit.code in numbers else None
             if text == periods[-1]:
                 parts[unit.code] = both
-                inherited[unit.code] = cells[-1]
+                *_, taken, had = cells
+                if taken is not None and taken > 0:
+                    inherited[unit.code] = taken
+                    if had is None or 100 * taken > glance.inherited_percent * had:
+                        heirs.add(unit.code)
         values.append(found)
     now, before = values[-1], values[-2] if len(values) > 1 else {}
     sheet = sheets.get(periods[-1])
     ended = {unit.code for unit in members if sheet and unit.until is not None and unit.until <= sheet.last}
-    compared = {code: value for code, value in now.items() if code not in ended}
+    compared = {code: value for code, value in now.items() if code not in ended | heirs}
     places, places_before = (_find_places(indicator.better, each) for each in (compared, before))
     target = None if sheet is None else indicator.find_target(sheet.last)
     spread = measure_spread([each for each in compared.values() if each is not None])
@@ -128,9 +140,10 @@ def rank_units(
             place_before=places_before.get(unit.code),
             trend=tuple(each[unit.code] for each in values),
             met=_meets(indicator.better, now[unit.code], target),
-            far=unit.code not in ended and _is_far(glance, spread, now[unit.code]),
+            far=unit.code in compared and _is_far(glance, spread, now[unit.code]),
             ended=unit.code in ended,
-            inherited=inherited[unit.code] if (inherited[unit.code] or 0) > 0 else None,
+            inherited=inherited.get(unit.code),
+            heir=unit.code in heirs,
         )
         for unit in members
     ]
@@ -143,6 +156,11 @@ def rank_units(
         counted=tuple(text in sheets for text in periods),
         spread=spread,
     )
+
+
+def find_total(form: Form) -> str:
+    """Return the key of the first column that sums up all that a unit had with what it took over; "": there is none."""
+    return next((column.key for column in form.columns if INHERITED in column.sum), "")
 
 
 def compute_indicator(indicator: RankIndicator, cells: Mapping[str, Number]) -> tuple[Number, Number, Number]:
@@ -201,7 +219,7 @@ def list_middles(ranking: Ranking) -> tuple[Number, ...]:
     """Return the median of the units in each period of the trend; None where no unit has a number."""
     found = []
     for place in range(len(ranking.periods)):
-        known = [value for row in ranking.rows if not row.ended and (value := row.trend[place]) is not None]
+        known = [value for row in ranking.rows if not row.apart and (value := row.trend[place]) is not None]
         spread = measure_spread(known)
         found.append(None if spread is None else spread.middle)
     return tuple(found)

@@ -93,6 +93,7 @@ class Glance:
     sizes: Mapping[str, int] = attrs.field(factory=dict)  #: of units, by code, such as their inhabitants
     tenths: int = 15  #: tenths of the middle half's width beyond which a figure is far from the others
     least: int = 8  #: the least number of figures of which one can be far from the others
+    inherited_percent: int = 10  #: of what a unit had in a period, from former units: beyond it, it stands apart
 
     def list_indicators(self, form: Form) -> tuple[RankIndicator, ...]:
         """Return the indicators of *form*: those that are defined and whose columns it has, then each other column that
@@ -156,11 +157,13 @@ def _parse(content: bytes, name: str, below: Glance, forms: tuple[Form, ...]) ->
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and thousands of brackets
         raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
-    table.only(("class", "indicator", "outliers", "sizes"))
+    table.only(("class", "indicator", "outliers", "inherited", "sizes"))
     classes = _read_classes(table)
     indicators = _read_indicators(table, forms)
     outliers = table.table("outliers")
     outliers.only(("tenths", "least"))
+    inherited = table.table("inherited")
+    inherited.only(("percent",))
     named = {(each.form, each.key) for each in indicators}
     found = Glance(
         classes=classes or below.classes,
@@ -168,6 +171,7 @@ def _parse(content: bytes, name: str, below: Glance, forms: tuple[Form, ...]) ->
         sizes=table.numbers("sizes") or below.sizes,
         tenths=outliers.number("tenths") if "tenths" in outliers else below.tenths,
         least=outliers.number("least") if "least" in outliers else below.least,
+        inherited_percent=inherited.number("percent") if "percent" in inherited else below.inherited_percent,
     )
     if table.mistakes:
         raise ConfigurationFault(table.mistakes)
