@@ -53,6 +53,7 @@ from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
 from hub.workload import attestations, glance_rows, month_world, silences, spikes
+from hub.workload.attestations import Raw, StoredRows
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
 
 T = TypeVar("T")
@@ -683,17 +684,23 @@ def read_newest_rows(
     all). *limits*: by form, month and unit, the newest revision of a row that is read. Raises Rejected with
     `closing-tampered` if one is unreadable.
     """
-    query = sa.select(closed_row).where(closed_row.c.form == form.id, closed_row.c.period.in_(list(periods)))
-    if units is not None and len(units) <= 500:
-        query = query.where(closed_row.c.unit.in_(list(units)))
-    wanted = None if units is None else frozenset(units)
-    found: dict[str, dict[str, ClosedRow]] = {period: {} for period in periods}
-    with refuse_unreadable(f"{form.id} {' '.join(periods)} row"):
-        for row in tx.execute(query.order_by(closed_row.c.revision)):
-            if row.revision > limits.get((form.id, row.period, row.unit), row.revision):
-                continue
-            if wanted is None or row.unit in wanted:
-                found[row.period][row.unit] = _row(form, row)
+    return choose_newest_rows(form, attestations.read_stored_rows(tx, form.id, periods, units), limits)
+
+
+def choose_newest_rows(
+    form: Form, stored: StoredRows, limits: Mapping[tuple[str, str, str], int] = NEWEST
+) -> dict[str, dict[str, ClosedRow]]:
+    """Return the newest revision, within *limits*, of each of the *stored* rows, by period and unit. Raises Rejected with
+    `closing-tampered` if one is unreadable.
+    """
+    found = dict[str, dict[str, ClosedRow]]()
+    with refuse_unreadable(f"{form.id} {' '.join(stored)} row"):
+        for period, rows in stored.items():
+            newest = dict[str, int]()
+            for unit, revision in rows:
+                if newest.get(unit, 0) < revision <= limits.get((form.id, period, unit), revision):
+                    newest[unit] = revision
+            found[period] = {name[0]: _read_row(form, name, rows[name]) for name in newest.items()}
     return found
 
 
@@ -711,27 +718,34 @@ def read_row_revisions(
     """Return the rows of closed months that *asked* names by month, unit and revision. Rows that do not exist are left
     out. *asked*: some hundred at most.
     """
-    row = closed_row.c
-    named = sa.tuple_(row.period, row.unit, row.revision).in_(list(asked))
-    rows = tx.execute(sa.select(closed_row).where(row.form == form.id, named)) if asked else ()
+    periods, units = {period for period, _, _ in asked}, {unit for _, unit, _ in asked}
+    stored = attestations.read_stored_rows(tx, form.id, periods, units)
     with refuse_unreadable(f"{form.id} row"):
-        return {(each.period, each.unit, each.revision): _row(form, each) for each in rows}
+        return {
+            (period, *name): _read_row(form, name, raw)
+            for period, rows in stored.items()
+            for name, raw in rows.items()
+            if (period, *name) in asked
+        }
 
 
-def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:
+def _read_row(form: Form, name: tuple[str, int], raw: Raw) -> ClosedRow:
+    """Return the row that stands as *raw* in the database, in the order of `attestations.ROW_COLUMNS`."""
+    numbers, times, facts, evidence, made_at, reason, diff, division, by, late = raw
+    unit, revision = name
     return ClosedRow(
-        unit=row.unit,
+        unit=unit,
         cells=closed.read_cells(
-            form, json.loads(row.numbers), json.loads(row.times), json.loads(row.division) if row.division else None
+            form, json.loads(numbers), json.loads(times), json.loads(division) if division else None
         ),
-        facts=row.facts,
-        evidence=row.evidence,
-        revision=row.revision,
-        made_at=row.made_at,
-        reason=row.reason,
-        diff=json.loads(row.diff),
-        by=row.made_by,
-        late=_read_late(row.late),
+        facts=facts,
+        evidence=evidence,
+        revision=revision,
+        made_at=datetime.fromisoformat(made_at),
+        reason=reason,
+        diff=json.loads(diff),
+        by=by,
+        late=_read_late(late),
     )
 
 

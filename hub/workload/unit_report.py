@@ -49,6 +49,7 @@ from hub.report.output import charts
 from hub.security.attesting import AttestationTrust
 from hub.store.transactions import Transaction
 from hub.workload import attestations, closing, closing_marks, month_world
+from hub.workload.attestations import StoredRows
 from hub.workload.closing import Closing
 from hub.workload.closing_marks import Limits, RevisedRow
 from hub.workload.declarations import read_declared_figures, read_remarks
@@ -642,19 +643,21 @@ def _asked(
         declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
         return _derived(chosen, span, bases, declared, units.choose_rows(chosen))
     members = units.members
-    parts = _parts(tx, chosen, span, members, made, limits)
+    months = [each.period.text for each in made if _within(each.period, span)]
+    stored = attestations.read_stored_rows(tx, chosen.id, months, members)
+    parts = _parts(tx, chosen, span, members, made, stored, limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
     complete = all(part.rows is not None for part in parts)
     times = [row.made_at for row in rows if row.made_at] + [
         each.closed_at for each in made if _within(each.period, span)
     ]
-    months = {part.period.text for part in parts if part.rows is not None}
+    shown = {part.period.text for part in parts if part.rows is not None}
     lasts = [part.period.last for part in parts if part.rows is not None]
     silences = month_world.read_month_silences(tx, lasts) if lasts else []
-    revised = closing_marks.list_revised_rows(tx, chosen.id, months, members, limits)
-    found = closing_marks.make_form_marks(tx, chosen, span, members if marked else (), made, months, revised, silences)
+    revised = closing_marks.list_revised_rows(tx, chosen.id, shown, members, limits)
+    found = closing_marks.make_form_marks(tx, chosen, span, members if marked else (), made, shown, revised, silences)
     if closings:
-        tampered = attestations.find_report_tampering(tx, trust, chosen.id, span.months, members)
+        tampered = attestations.find_report_tampering(tx, trust, chosen.id, span.months, members, stored)
         forged = [] if complete else tamper_findings.list_forged_facts(tx, chosen.service, members)
         tampered += (
             Tampering(form=chosen.id, period=span.text, part=TamperedPart.FACT, unit=each.unit, key=each.key)
@@ -757,10 +760,16 @@ def _within(month: Period, span: Period) -> bool:
 
 
 def _parts(
-    tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing], limits: Limits
+    tx: Transaction,
+    form: Form,
+    span: Period,
+    members: tuple[str, ...],
+    made: Sequence[Closing],
+    stored: StoredRows,
+    limits: Limits,
 ) -> tuple[ReportPart, ...]:
     """Return the parts of the period in order: the part before the first closed month, the closed months, the open
-    rest.
+    rest. *stored*: the rows of the closed months.
 
     If its months were closed by a form that counts differently from *form*, the whole period is counted as one open
     part.
@@ -773,7 +782,7 @@ def _parts(
     if span.first < first.period.first:
         before = posting.cut_period(span.first, first.period.first - timedelta(days=1), span.text)
         found.append(_open(tx, form, before, members, books, made))
-    rows = closing.read_newest_rows(tx, form, [each.period.text for each in ours], members, limits)
+    rows = closing.choose_newest_rows(form, stored, limits)
     for each in ours:
         number = made.index(each)
         carries = number > 0 and closed.have_same_rules(made[number - 1].form, form)

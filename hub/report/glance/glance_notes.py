@@ -72,7 +72,9 @@ def write_notices(view: GlanceView, row: RankedUnit, language: Language) -> str:
         said.append(phrase("ended on {day}, without a place", day=write_day(row.unit.until)))
     if row.inherited is not None:
         taken = phrase("{count} taken over from former units", count=write_number(row.inherited, language))
-        apart = phrase("without a place: {count} taken over from former units", count=write_number(row.inherited, language))
+        apart = phrase(
+            "without a place: {count} taken over from former units", count=write_number(row.inherited, language)
+        )
         said.append(apart if row.heir else taken)
     said += [phrase("far from the others")] if row.far else []
     said += [phrase("unusual")] if view.list_spikes(row.unit.code) else []
