@@ -345,7 +345,7 @@ def build_reporting(
             lambda: closing.list_counting_forms(book.read_book(live.config.reports).forms),
             database.retention_lock.try_lock,
         ),
-        GlanceRefresh(journal, reactor, now, lambda: book.read_book(live.config.reports)),
+        GlanceRefresh(journal, reactor, now, lambda: live.config.identity, lambda: book.read_book(live.config.reports)),
         BackupSchedule(journal, live, reactor, now, frame.node),
         LeftoverSweep(journal, live, reactor, now),
         prober,

@@ -671,6 +671,8 @@ glance_sheet = sa.Table(
     sa.Column("definition", sa.Text, nullable=False),  # the text of the form
     sa.Column("columns", sa.Text, nullable=False),  # JSON list of keys
     sa.Column("figures", sa.Text, nullable=False),  # JSON object: unit → list of numbers (hub/report/glance/sheet.py)
+    # the hub's signature over the rest, and its certificate, base64; "": it was kept by an earlier version
+    sa.Column("seal", sa.Text, nullable=False, server_default=""),
 )
 
 #: Counts of one unit in a closed month: its own cells, without formulas. A row never changes; other numbers become

@@ -18,6 +18,7 @@ from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import parse_period
 from hub.runtime.periodic import PeriodicService
+from hub.security.certificates import Signer
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
@@ -40,11 +41,17 @@ class GlanceRefresh(PeriodicService):
     _journal: Journal  #: reads and keeps sheets
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: returns the current time in UTC
+    _signer: Callable[[], Signer]  #: returns the hub's own key
     _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
+    _compared: tuple[str, str] = attrs.field(default=("", ""), init=False)  #: the sheet that was compared last
 
     async def work(self) -> None:
-        """Count what is due."""
+        """Count what is due. Some of the sheets that are kept are compared with their seals, and counted again if need be."""
         book = self._book()
+        forged, self._compared = await self._journal.read(glance_rows.find_forged_sheets, book.trust, self._compared)
+        if forged:
+            log.critical("tampering-found", sheets=forged)
+            await self._journal.write(glance_rows.remove_forged_sheets, forged, self._now())
         for form, period in await self._read(glance_counting.list_due_sheets, book, self._now()):
             if self.stopping:
                 return
@@ -65,9 +72,9 @@ class GlanceRefresh(PeriodicService):
             try:
                 step = steps.send(found)
             except StopIteration as end:
-                await self._journal.write(
-                    glance_rows.keep_sheet, end.value, parse_period(period, book.cuts), self._now()
-                )
+                now = self._now()
+                sheet = glance_rows.seal_sheet(end.value, self._signer(), now)
+                await self._journal.write(glance_rows.keep_sheet, sheet, parse_period(period, book.cuts), now)
                 return
             try:
                 found = await self._read(step.run, *step.arguments)

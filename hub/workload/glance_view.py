@@ -52,6 +52,7 @@ class GlanceAsked:
     indicator: str = ""
     of_class: str = ""
     under: str = ""  #: the unit whose direct units are compared, instead of a class
+    counted: GlanceSheet | None = None  #: the numbers of the period, where they were counted and not kept
 
 
 def read_glance_view(
@@ -220,7 +221,9 @@ def _read_ground(tx: Transaction, book: Book, glance: Glance, asked: GlanceAsked
     book = closing.keep_closed_workdays(tx, book)
     period = parse_period(asked.period, book.cuts)
     trend = glance_counting.list_periods_before(period, book)
-    sheets = glance_rows.read_sheets(tx, asked.form, [each.text for each in trend])
+    sheets = glance_rows.read_sheets(tx, asked.form, [each.text for each in trend], book.trust)
+    if asked.counted is not None:
+        sheets[period.text] = asked.counted
     sheet = sheets.get(period.text)
     if sheet is None:
         begun = facts.read_earliest_fact_time(tx)

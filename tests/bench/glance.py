@@ -133,7 +133,8 @@ def measure_province(engine: sa.Engine, place: Path) -> Iterator[dict[str, Any]]
                     step = steps.send(found)
                 except StopIteration as end:
                     with transactions.write_transaction(engine) as tx:
-                        glance_rows.keep_sheet(tx, end.value, parse_period(period), now)
+                        sheet = glance_rows.seal_sheet(end.value, closing.HUB, now)
+                        glance_rows.keep_sheet(tx, sheet, parse_period(period), now)
                     what = "of closed months" if end.value.complete else "of a running period"
                     took.setdefault(f"a sheet {what}, {form}", []).append(time.process_time() - begun)
                     break

@@ -12,13 +12,15 @@ from hub.report.form.book import read_shipped_book
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
 from hub.report.glance.sheet import GlanceSheet
+from hub.security.attesting import AttestationTrust
 from hub.store import transactions
-from hub.store.tables import closed_row
+from hub.store.tables import closed_row, event
 from hub.workload import closing, glance_counting, glance_rows, unit_report
 from tests import glance_town
 from tests.databases import few_on_postgresql
 from tests.declaring import declaration
 from tests.glance_town import UNITS
+from tests.journal.test_attestations import HUB, der
 from tests.journal.test_closing import put
 from tests.journal.test_declarations import take
 from tests.journal.test_unit_points import AFTER, TOLD, declare, renamed
@@ -30,6 +32,10 @@ BOOK = attrs.evolve(SHIPPED, forms=tuple(form for form in SHIPPED.forms if form.
 MONTHS = [parse_period(text) for text in glance_town.list_months(2026, range(8, 12))]
 #: In the running month of November, of which August to October are closed.
 NOW = MONTHS[-1].start + timedelta(days=20)
+
+
+def sealed(sheet: GlanceSheet) -> GlanceSheet:
+    return glance_rows.seal_sheet(sheet, HUB, NOW)
 
 
 @pytest.fixture
@@ -84,7 +90,7 @@ def test_a_month_that_is_closed_removes_the_sheets_of_all_periods_with_its_days(
     with transactions.write_transaction(lived) as tx:
         for period in ("2026-10", "2026-11", "2026-12", "2026-Q3", "2026-Q4"):
             sheet = glance_counting.count_sheet(tx, BOOK, "edoc", period, MONTHS[-1].end + timedelta(days=2))
-            assert glance_rows.keep_sheet(tx, sheet, parse_period(period), NOW)
+            assert glance_rows.keep_sheet(tx, sealed(sheet), parse_period(period), NOW)
         closing.close_month(tx, BOOK, "mail", MONTHS[-1], MONTHS[-1].end + timedelta(days=1), "an")
         assert sorted(period for _, period in glance_rows.list_kept_sheets(tx)) == ["2026-10", "2026-12", "2026-Q3"]
 
@@ -95,7 +101,7 @@ def test_a_sheet_that_was_counted_before_a_revision_is_not_kept_after_it(lived):
         sheet = glance_counting.count_sheet(tx, BOOK, "tonghop", "2026-Q3", NOW)
         row = tx.execute(sa.select(closed_row).where(closed_row.c.form == "ii06a").limit(1)).mappings().one()
         tx.execute(sa.insert(closed_row), [{**row, "revision": 2, "period": "2026-09"}])
-        assert not glance_rows.keep_sheet(tx, sheet, parse_period("2026-Q3"), NOW)
+        assert not glance_rows.keep_sheet(tx, sealed(sheet), parse_period("2026-Q3"), NOW)
         assert glance_rows.list_kept_sheets(tx) == {}
 
 
@@ -110,11 +116,44 @@ def test_closed_periods_are_counted_once_and_running_ones_again_after_each_night
         ]  # before the first fact, or not begun
         for form, period in due:
             sheet = glance_counting.count_sheet(tx, BOOK, form, period, NOW)
-            assert glance_rows.keep_sheet(tx, sheet, parse_period(period), NOW)
+            assert glance_rows.keep_sheet(tx, sealed(sheet), parse_period(period), NOW)
         assert glance_counting.list_due_sheets(tx, BOOK, NOW + timedelta(minutes=1)) == []
         later = {period for _, period in glance_counting.list_due_sheets(tx, BOOK, NOW + timedelta(days=1))}
     # July was before the first closing, so the third quarter is never complete
     assert later == {"2026-11", "2026-Q4", "2026-H2", "2026", "2026-Q3", "2026-9M"}
+
+
+EDITS = {
+    "a figure": "figures = replace(figures, ':', ': ')",
+    "the form": "definition = definition || ' '",
+    "that it is of a closed month": "complete = NOT complete",
+    "the seal": "seal = 'AAAA BBBB'",
+    "a seal that is no text": "seal = 'x'",
+    "the time": "kept_at = '2026-11-01T00:00:00.000000Z'",
+    "the columns": "columns = 'no'",
+}
+
+
+@pytest.mark.slow
+def test_a_sheet_that_somebody_edited_is_never_read_and_is_counted_again(lived):
+    trust = AttestationTrust(der(HUB))
+    with transactions.write_transaction(lived) as tx:
+        for period in ("2026-09", "2026-10"):
+            sheet = glance_counting.count_sheet(tx, BOOK, "edoc", period, NOW)
+            assert glance_rows.keep_sheet(tx, sealed(sheet), parse_period(period), NOW)
+    for edit in EDITS.values():
+        with lived.connect() as tx:
+            tx.exec_driver_sql(f"UPDATE glance_sheet SET {edit} WHERE period = '2026-10'")
+            assert list(glance_rows.read_sheets(tx, "edoc", ["2026-09", "2026-10"], trust)) == ["2026-09"], edit
+            assert glance_rows.find_forged_sheets(tx, trust) == ([("edoc", "2026-10")], ("", ""))
+            tx.rollback()
+    with transactions.write_transaction(lived) as tx:
+        assert glance_rows.find_forged_sheets(tx, trust) == ([], ("", ""))
+        tx.exec_driver_sql("UPDATE glance_sheet SET revision = 2 WHERE period = '2026-10'")
+        forged, _ = glance_rows.find_forged_sheets(tx, trust)
+        glance_rows.remove_forged_sheets(tx, forged, NOW)
+        assert ("edoc", "2026-10") in glance_counting.list_due_sheets(tx, BOOK, NOW)
+        assert len(tx.scalars(sa.select(event.c.text).where(event.c.text.contains("tampering-found"))).all()) == 1
 
 
 def test_without_units_or_facts_nothing_is_due(tx):

@@ -15,13 +15,15 @@ from twisted.internet.task import Clock
 from hub.domain.errors import Unready
 from hub.domain.model import Fact
 from hub.language.phrases import phrase
-from hub.report.form.book import read_shipped_book
+from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
+from hub.security.attesting import AttestationTrust
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.workload import closing, glance_rows
 from hub.workload.glance_refresh import GlanceRefresh
 from tests import databases, glance_town
+from tests.journal.test_attestations import HUB, der
 
 SHIPPED = read_shipped_book()
 BOOK = attrs.evolve(SHIPPED, forms=tuple(form for form in SHIPPED.forms if form.id == "mail"))
@@ -49,15 +51,15 @@ class Nights:
     def now(self) -> datetime:
         return self.start + timedelta(seconds=self.clock.seconds())
 
-    def begin(self) -> GlanceRefresh:
-        made = GlanceRefresh(InlineDatabase(self.engine), self.clock, self.now, lambda: BOOK)
+    def begin(self, book: Book = BOOK) -> GlanceRefresh:
+        made = GlanceRefresh(InlineDatabase(self.engine), self.clock, self.now, lambda: HUB, lambda: book)
         made.startService()
         return made
 
     def sent(self, period: str) -> Any:
         """Return the kept number of mails that unit H55.1 sent in *period*; None: it is not kept."""
         with transactions.read_transaction(self.engine) as tx:
-            sheet = glance_rows.read_sheets(tx, "mail", [period]).get(period)
+            sheet = glance_rows.read_sheets(tx, "mail", [period], BOOK.trust).get(period)
         if sheet is None:
             return None
         numbers = sheet.read_numbers(("sent",))
@@ -104,6 +106,18 @@ def test_a_revision_is_seen_after_a_minute_and_its_old_number_never_again(nights
     nights.clock.advance(60)
     assert nights.sent("2026-10") == before + 100
     assert nights.sent("2026-Q4") == before + 100 + running
+    service.stopService()
+
+
+def test_a_figure_that_somebody_edited_is_gone_and_counted_again_after_a_minute(nights):
+    service = nights.begin(attrs.evolve(BOOK, trust=AttestationTrust(der(HUB))))
+    nights.clock.advance(60)
+    before = nights.sent("2026-10")
+    with transactions.write_transaction(nights.engine) as tx:
+        tx.exec_driver_sql("UPDATE glance_sheet SET figures = replace(figures, '0', '7') WHERE period = '2026-10'")
+    assert nights.sent("2026-10") != before
+    nights.clock.advance(60)
+    assert nights.sent("2026-10") == before
     service.stopService()
 
 

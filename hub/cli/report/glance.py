@@ -88,23 +88,20 @@ def show_glance(
 
 
 def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAsked") -> "GlanceView":
-    """Return the view; if the numbers of its period are not kept yet, they are counted and kept first."""
-    from hub.report.form.period import parse_period
+    """Return the view; if the numbers of its period are not kept yet, they are counted."""
+    import attrs
+
     from hub.store import transactions
-    from hub.workload import closing, glance_counting, glance_rows
+    from hub.workload import glance_counting
     from hub.workload.glance_view import SheetMissing, read_glance_view
 
     now = datetime.now(UTC)
-    try:
-        with transactions.read_transaction(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
+        try:
             return read_glance_view(tx, known, glance, asked, now)
-    except SheetMissing as missing:
-        with transactions.read_transaction(engine) as tx:
-            cuts = closing.keep_closed_workdays(tx, known).cuts
+        except SheetMissing as missing:
             sheet = glance_counting.count_sheet(tx, known, missing.form, missing.period, now)
-    with transactions.write_transaction(engine) as tx:
-        glance_rows.keep_sheet(tx, sheet, parse_period(asked.period, cuts), now)
-        return read_glance_view(tx, known, glance, asked, now)
+        return read_glance_view(tx, known, glance, attrs.evolve(asked, counted=sheet), now)
 
 
 def _print(screen: Screen, view: "GlanceView") -> None:

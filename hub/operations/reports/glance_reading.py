@@ -115,7 +115,8 @@ class GlanceReader:
             sheet = await self._turns.count(user.name, wanted, form, glance_counting.count_sheet, book, form, text, now)
             known = await self._journal.read(closing.keep_closed_workdays, book)
             period = parse_period(text, known.cuts)
-            await self._journal.admit(CONSOLE, glance_rows.keep_sheet, sheet, period, now)
+            sealed = glance_rows.seal_sheet(sheet, self._live.config.identity, now)
+            await self._journal.admit(CONSOLE, glance_rows.keep_sheet, sealed, period, now)
             return await self._turns.look(step, book, glance, *args, **kwargs)
         except (PeriodUnreadable, FormMissing, GlanceUnknown, SheetMissing):
             raise refuse_as_absent() from None

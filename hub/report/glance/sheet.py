@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import attrs
@@ -40,6 +41,14 @@ class GlanceSheet:
     figures: str = attrs.field(repr=False)  #: `write_figures`
     stamp: str = ""  #: of the closed months that it was counted from (`hub.workload.glance_rows`); "" of a kept one
     bases: tuple[str, ...] = ()  #: the forms from which it takes numbers; () of a kept one
+    seal: str = attrs.field(default="", repr=False)  #: `hub.workload.glance_rows`
+
+    def digest(self, kept_at: datetime) -> str:
+        """Return the SHA-256, in hexadecimal, of all that a sheet says which is kept at *kept_at*."""
+        said = [self.form, self.period, self.first, self.last, self.made_at, self.complete, self.revision, kept_at]
+        texts = [self.definition, *self.columns, self.figures]
+        octets = json.dumps([*map(str, said), *texts], ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return sha256(octets).hexdigest()
 
     def read_numbers(self, keys: Sequence[str]) -> Mapping[str, tuple[Number, ...]]:
         """Return the numbers of the columns *keys* by unit, in this order; None for a column that the sheet lacks.
