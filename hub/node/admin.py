@@ -6,7 +6,7 @@ database) go only to the log and to operators who are signed in.
 
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -315,17 +315,21 @@ def _measure_workers(workers: WorkerPool) -> list[Metric]:
         metrics.make_value(
             "lienthong_workers_ready", "Worker processes that serve the SOAP port.", float(workers.ready)
         ),
-        metrics.make_counter(
-            "lienthong_workers_ended",
-            "Worker processes that ended unexpectedly since the start of this node.",
-            ({}, float(workers.ended)),
-        ),
         metrics.make_gauge(
             "lienthong_worker_connections",
             "Open connections of the SOAP port, by worker process.",
             *(({"worker": name}, float(count)) for name, count in workers.count_connections().items()),
         ),
     ]
+
+
+def measure_ended_workers(pools: Iterable[WorkerPool]) -> Metric:
+    """Return how many processes of *pools* ended unexpectedly: those that serve connections, and the background worker."""
+    return metrics.make_counter(
+        "lienthong_workers_ended",
+        "Worker processes that ended unexpectedly since the start of this node.",
+        ({}, float(sum(each.ended for each in pools))),
+    )
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:

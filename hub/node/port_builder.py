@@ -268,9 +268,11 @@ def _admin_site(
             exchange.intake.counts,
             workers,
         )
-        processes = (workers.list_processes() if workers else {}) | background.list_processes()
+        pools = [each for each in (workers, background) if each is not None]
+        processes = {name: each for pool in pools for name, each in pool.list_processes().items()}
         own = exposition.list_process_metrics(version("lienthong"), transactions.read_latest_version(), processes)
         told = [*own, *metrics.measure_forms(frame.measures, await forms.read()), *gathered]
+        told.append(admin.measure_ended_workers(pools))
         counted = frame.measures.copy()
         size = _LINE * (counted.count_values() + sum(len(each.samples) for each in told))
         return await work(HUB, size, exposition.write_metrics, told, counted)

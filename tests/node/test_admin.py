@@ -23,7 +23,15 @@ from hub.journal import events
 from hub.journal.nodes import PendingRestart
 from hub.monitoring.metrics import measure_forms
 from hub.node import admin
-from hub.node.admin import CODES, SHARED, Readiness, SharedMeasurement, gather_metrics, measure_readiness
+from hub.node.admin import (
+    CODES,
+    SHARED,
+    Readiness,
+    SharedMeasurement,
+    gather_metrics,
+    measure_ended_workers,
+    measure_readiness,
+)
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
 from hub.node.workers.pool import WorkerPool
 from hub.partner.policy import Policy
@@ -409,6 +417,11 @@ def measured(engine, tmp_path):
     return {sample_name(each): {tuple(s.labels.values()): s.value for s in each.samples} for each in done[0]}
 
 
+def test_all_processes_that_ended_unexpectedly_are_counted_together():
+    (sample,) = measure_ended_workers([serving(2), serving(1)]).samples
+    assert (sample.name, sample.labels, sample.value) == ("lienthong_workers_ended_total", {}, 8.0)
+
+
 def sample_name(metric):
     """Return the name under which Prometheus finds a metric."""
     return f"{metric.name}_total" if metric.type == "counter" else metric.name
@@ -423,7 +436,6 @@ def test_the_metrics_of_a_hub_that_is_well(engine, tmp_path):
     assert found["lienthong_disk_free_bytes"][()] > 0
     assert found["lienthong_calls_in_progress"] == {(): 3.0}
     assert found["lienthong_workers_ready"] == {(): 1.0}
-    assert found["lienthong_workers_ended_total"] == {(): 4.0}
     assert found["lienthong_worker_connections"] == {("0",): 7.0, ("1",): 0.0}
     assert found["lienthong_feed_connected"] == {(): 1.0}
     assert found["lienthong_feed_unpublished_events"] == {(): 0}
@@ -441,7 +453,7 @@ def test_without_a_database_the_metrics_say_so(engine, tmp_path):
 
 def test_every_metric_is_explained(engine, tmp_path):
     own = [*list_process_metrics("1", "0001", {"0": os.getpid()}), *list_measures(Measures())]
-    own += measure_forms(Measures(), {})
+    own += [*measure_forms(Measures(), {}), measure_ended_workers([])]
     told = [*map(sample_name, own), *measured(engine, tmp_path)]
     explained = [name for text in sections(PAGE).values() for row in rows(text) for name in quoted(row[0])]
     assert sorted(told) == sorted(explained)

@@ -105,6 +105,7 @@ def write_beside():
     return exposition.write_metrics(
         [
             *admin._measure_workers(pool),
+            admin.measure_ended_workers([pool]),
             *exposition._list_worker_metrics({"0": os.getpid()}),
             metrics.make_value("lienthong_feed_connected", "1 on the node that publishes.", 1),
             *rest,
