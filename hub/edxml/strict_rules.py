@@ -11,7 +11,11 @@ from threading import Lock
 from typing import Any, cast
 
 import attrs
+import elementpath
+from elementpath import ElementPathError, XPath2Parser, XPathContext
 from lxml import etree
+from xmlschema import XMLSchema11
+from xmlschema.exceptions import XMLSchemaException
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Problem
@@ -51,8 +55,6 @@ def find_broken_rules(root: etree._Element, *, is_status: bool) -> tuple[Problem
     if count > ELEMENTS:
         detail = phrase("{count} elements; at most {most} are judged", count=count, most=ELEMENTS)
         return (Problem("R.edXML", detail),)
-    import elementpath
-
     tree = elementpath.get_node_tree(cast("Any", root))
     until = time.thread_time() + SECONDS
     broken: list[Problem] = []
@@ -68,8 +70,6 @@ def find_broken_rules(root: etree._Element, *, is_status: bool) -> tuple[Problem
 
 def _holds(rule: StrictRule, tree: Any) -> bool:
     """Tell whether *rule* holds. One that cannot be evaluated does not hold (XML Schema 1.1 part 1, 3.13.4.1)."""
-    from elementpath import ElementPathError, XPathContext
-
     try:
         return bool(rule.test.boolean_value(list(rule.test.select(XPathContext(tree)))))
     except (ElementPathError, ValueError, ArithmeticError):
@@ -82,10 +82,6 @@ def load_strict_rules(kind: str, folder: Path | None = None) -> tuple[StrictRule
 
     Raises ConfigurationFault if the file is no XML Schema 1.1, or a rule has no code or lacks a sentence.
     """
-    from elementpath import ElementPathError, XPath2Parser
-    from xmlschema import XMLSchema11
-    from xmlschema.exceptions import XMLSchemaException
-
     path = (folder or xsd_schemas.find_schema_root() / "xsd/qcvn102/strict") / f"{kind}-rules.xsd"
     try:
         schema = XMLSchema11(str(path), allow="sandbox", base_url=str(path.parent), defuse="always")

@@ -18,7 +18,6 @@ from twisted.internet.task import deferLater
 
 from hub.domain.errors import Unready
 from hub.feed.cloudevents import EventPublication, make_event_publication
-from hub.feed.rabbitmq import FeedDisconnected, PublishResult
 from hub.journal import events, feed_cursor
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -35,6 +34,18 @@ FIRST_REST, MOST_REST = 1.0, 60.0
 DRAIN = 5.0
 #: PostgreSQL: advisory lock of the feed ("feed" in ASCII).
 LOCK = 0x66656564
+
+
+class FeedDisconnected(Exception):
+    """There is no connection, or it was lost. The argument is the reason."""
+
+
+@attrs.frozen
+class PublishResult:
+    """The number of confirmed publications, counted from the first, and the problem of the next one ("": none)."""
+
+    arrived: int  #: number of confirmed publications
+    problem: str = ""  #: why the next one was not confirmed
 
 
 class FeedLine(Protocol):

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from hub.config import Broker
 from hub.domain.model import RevocationRule
 from hub.feed.cloudevents import CONTENT_TYPE, EventPublication
+from hub.feed.publisher import FeedDisconnected, PublishResult
 from hub.runtime import http_client
 from hub.security import tls
 from hub.security.certificates import Anchors, Identity, Purpose
@@ -32,18 +33,6 @@ GREETING = 20
 CONFIRMING = 30
 #: Time limit for an orderly close, in seconds.
 PARTING = 2
-
-
-class FeedDisconnected(Exception):
-    """There is no connection, or it was lost. The argument is the reason."""
-
-
-@attrs.frozen
-class PublishResult:
-    """The number of confirmed publications, counted from the first, and the problem of the next one ("": none)."""
-
-    arrived: int  #: number of confirmed publications
-    problem: str = ""  #: why the next one was not confirmed
 
 
 @attrs.define(eq=False)

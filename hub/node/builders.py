@@ -34,7 +34,7 @@ from hub.domain.node_counts import NodeCounts
 from hub.domain.sightings import Sightings
 from hub.domain.spans import NO_TRACER, Tracer
 from hub.domain.writer_budget import WriterBudget, WriterReading
-from hub.feed import cloudevents, publisher, rabbitmq
+from hub.feed import cloudevents, publisher
 from hub.feed.publisher import Feed
 from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
@@ -373,6 +373,8 @@ def _build_feed(frame: NodeFrame, database: DatabaseParts) -> Feed | None:
     live, said = frame.live, frame.live.config.feed
     if said is None:
         return None
+    from hub.feed import rabbitmq  # pika is an extra that only a hub with `[feed]` needs
+
     return Feed(
         said.exchange,
         cloudevents.feed_source(live.config.province),

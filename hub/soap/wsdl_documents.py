@@ -12,19 +12,19 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import attrs
 from lxml import etree
+from zeep.exceptions import Error
+from zeep.settings import Settings
+from zeep.wsdl import Document
 
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.formats import safe_xml
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.soap.schema_expansion import MAX_MEMBERS, find_excess, read_qname
-
-if TYPE_CHECKING:
-    from zeep.wsdl import Document
 
 MAX_FILES = 100
 #: Octets of all files together, and of all that zeep reads when it includes one of them several times. zeep needs
@@ -128,7 +128,7 @@ class _Transport:
         return content
 
 
-def read_wsdl(files: Mapping[str, bytes], main: str) -> "Document":
+def read_wsdl(files: Mapping[str, bytes], main: str) -> Document:
     """Return zeep's model of the WSDL 1.1 *main*, whose files are *files*: content by name, such as `types.xsd`.
 
     Every import and include is found among *files* by `find_file`; files that nothing refers to are not read. Each one
@@ -144,10 +144,6 @@ def read_wsdl(files: Mapping[str, bytes], main: str) -> "Document":
     """
     reached = _read_files(files, main)
     _bound_types(reached, main)
-    from zeep.exceptions import Error
-    from zeep.settings import Settings
-    from zeep.wsdl import Document
-
     settings = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True, force_https=False)
     contents = {_built_in(name): content for name, content in _KNOWN_SCHEMAS.items()}
     contents |= {_address(each.name): etree.tostring(each.root) for each in reached.values()}
@@ -418,7 +414,7 @@ def _describe_missing(name: str) -> Phrase:
     return phrase("{name} is not in the schemas", name=name[:_SHOWN])
 
 
-def _find_unread(document: "Document", reached: Mapping[str, _File]) -> Iterator[Mistake]:
+def _find_unread(document: Document, reached: Mapping[str, _File]) -> Iterator[Mistake]:
     """Find what the files describe and *document* lacks, with the place: zeep warns of it only."""
     read: Any = {each.location: each for each in document._definitions.values()}  # noqa: SLF001 - no other way to it
     for file in reached.values():
@@ -455,8 +451,6 @@ def _own(model: Any, element: etree._Element) -> str:
 def _find_unknown(
     part: etree._Element, attribute: str, find: Callable[[str], object], file: _File
 ) -> Iterator[Mistake]:
-    from zeep.exceptions import Error
-
     if (written := part.get(attribute)) is None:
         return
     name = read_qname(part, attribute)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from hub.domain.errors import Unready
 from hub.feed import publisher as feed
-from hub.feed.rabbitmq import FeedDisconnected, PublishResult
+from hub.feed.publisher import FeedDisconnected, PublishResult
 from hub.journal import events, feed_cursor, messages
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
+import typst
+from typst import Compiler, Fonts
 
 from hub.language.catalogues import translate
 from hub.language.languages import Language
@@ -36,9 +38,6 @@ from hub.report.words import (
     write_moment,
     write_notes,
 )
-
-if TYPE_CHECKING:
-    from typst import Compiler, Fonts
 
 _HERE = Path(__file__).parent
 _FONTS = _HERE.parent / "fonts"
@@ -76,8 +75,6 @@ def write_pdf_report(
     that was given out. A character that the fonts lack is shown as □. Texts are never interpreted as markup. A
     RuntimeError of typst would be an error of the hub.
     """
-    from typst import Compiler
-
     given = _Pages(report, names, language, revision).given(lines, receiver, charts)
     compiler = Compiler(_HERE / "report.typ", root=_HERE, font_paths=_fonts(), sys_inputs=_write_inputs(given))
     pages = json.loads(compiler.query("<pages>", field="value", one=True))
@@ -87,12 +84,10 @@ def write_pdf_report(
 
 def compile_pages(template: Path, inputs: Mapping[str, str]) -> bytes:
     """Return the PDF that the typst *template* makes of *inputs*, with the project's own fonts alone."""
-    from typst import Compiler
-
     return _compile(Compiler(template, root=template.parent, font_paths=_fonts()), inputs)
 
 
-def _compile(compiler: "Compiler", inputs: Mapping[str, str]) -> bytes:
+def _compile(compiler: Compiler, inputs: Mapping[str, str]) -> bytes:
     written = compiler.compile(format="pdf", sys_inputs=dict(inputs), pdf_standards=["a-2a", "ua-1"])
     assert isinstance(written, bytes)
     _forget()
@@ -316,17 +311,13 @@ def _forget() -> None:
     """Make typst drop what it caches of a document for later compilations, which is hundreds of megabytes for a large
     one.
     """
-    import typst
-
     for _ in range(_KEPT + 1):
         typst.compile(b"", font_paths=_fonts(), format="svg")
 
 
 @cache
-def _fonts() -> "Fonts":
+def _fonts() -> Fonts:
     """Return only the project's own fonts: neither the machine's nor those embedded in typst."""
-    from typst import Fonts
-
     fonts = Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(_FONTS)])
     if len(fonts.fonts()) != len(_FACES):  # typst would omit the text without an error
         raise RuntimeError(f"not the fonts of a report: {_FONTS}")
