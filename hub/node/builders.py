@@ -48,8 +48,6 @@ from hub.keeping.backups.receipts_first import ReceiptsFirst
 from hub.keeping.backups.schedule import BackupSchedule
 from hub.keeping.backups.witness import Witness
 from hub.keeping.leftovers import LeftoverSweep
-from hub.lookup.expiry import AnswerExpiry
-from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
 from hub.monitoring.hub_alerts import channels
 from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
@@ -79,6 +77,8 @@ from hub.store.report_pool import ReportPool
 from hub.store.report_worker import WorkerSettings
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.web.lookups.expiry import AnswerExpiry
+from hub.web.lookups.partner_query import PartnerQueryRunner
 from hub.workload import closing
 from hub.workload.attestation_watch import AttestationWatch
 from hub.workload.glance_refresh import GlanceRefresh

@@ -23,8 +23,6 @@ from hub.formats import spool
 from hub.intake.dear_calls import DearCalls
 from hub.intake.endpoint import Endpoint, JournalAccess
 from hub.intake.intake import Intake
-from hub.lookup.endpoint import LookupsEndpoint
-from hub.lookup.partner_query import QueryRunner
 from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
 from hub.runtime.disk_space import DiskSpace, SpoolReservations
@@ -36,6 +34,8 @@ from hub.soap import wsdl
 from hub.units.live import Live
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints, make_defined_endpoint
+from hub.web.lookups.endpoint import LookupsEndpoint
+from hub.web.lookups.partner_query import QueryRunner
 from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
 
 log = structlog.get_logger()

@@ -760,7 +760,7 @@ collection = sa.Table(
     sa.Column("ended_at", Instant),  # time of the latest answer or failure
 )
 
-#: Number of lookups of each kind by each unit on a day (hub/lookup/cache.py), so that a quota holds across nodes.
+#: Number of lookups of each kind by each unit on a day (hub/web/lookups/cache.py), so that a quota holds across nodes.
 lookup_count = sa.Table(
     "lookup_count",
     metadata,

@@ -22,8 +22,6 @@ from hub.intake import grants
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.journal import messages as journal_messages
-from hub.lookup.endpoint import LookupsEndpoint
-from hub.lookup.partner_query import PartnerQueryRunner
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.report.counting.declaring import build_declaration_element as declared
@@ -39,6 +37,8 @@ from hub.store.tables import delivery, event, fact, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
+from hub.web.lookups.endpoint import LookupsEndpoint
+from hub.web.lookups.partner_query import PartnerQueryRunner
 from lienthong_demo.plan.packets import Answered, write_status_packet
 from tests import databases, declaring, dossiers, homes, packets, pki, remote
 from tests.pki import NOW

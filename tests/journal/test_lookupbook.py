@@ -10,10 +10,10 @@ from hub.domain.errors import CallRefused
 from hub.domain.model import Fact, Problem, Record
 from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
-from hub.lookup import cache
-from hub.lookup.cache import KeptAnswer, LookupStart, QuotaUse
 from hub.partner.policy import Policy
 from hub.store import transactions
+from hub.web.lookups import cache
+from hub.web.lookups.cache import KeptAnswer, LookupStart, QuotaUse
 from tests.province import ROUTES
 
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)

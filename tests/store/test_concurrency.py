@@ -25,13 +25,13 @@ from hub.journal.queue import claims, deliveries, partner_state, pickup
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.search import MessageFilter
-from hub.lookup import cache
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.group_commit import Step, commit_steps
 from hub.store.tables import delivery
 from hub.store.transactions import run_reading
+from hub.web.lookups import cache
 from tests.province import NOW, ROUTES, document, entry, status
 from tests.waiting import PATIENCE, until
 

@@ -37,7 +37,6 @@ from hub.formats.spool import Drawer, name_spool_folder
 from hub.intake.dear_calls import AnswerElsewhere
 from hub.journal.decisions import RecordedMessage
 from hub.language.phrases import Phrase, phrase
-from hub.lookup.partner_query import QueryRunner
 from hub.node.workers import channel
 from hub.node.workers.channel import (
     Channel,
@@ -74,6 +73,7 @@ from hub.store.report_pool import ReportReader
 from hub.store.report_worker import PickledError
 from hub.units.live import Live
 from hub.units.routing import Routes
+from hub.web.lookups.partner_query import QueryRunner
 
 log = structlog.get_logger()
 

@@ -18,7 +18,6 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Detail, Query
 from hub.language.phrases import phrase
-from hub.lookup.partner_query import QueryResult
 from hub.node.workers.channel import (
     PartnerQuestion,
     ReportStep,
@@ -35,6 +34,7 @@ from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.units.routing import Routes
+from hub.web.lookups.partner_query import QueryResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,7 +168,7 @@ class RemoteJournal:
 
 @attrs.frozen(eq=False)
 class RemoteQueryRunner:
-    """See `hub.lookup.partner_query.QueryRunner`. The node's process asks, within the limits of the partner."""
+    """See `hub.web.lookups.partner_query.QueryRunner`. The node's process asks, within the limits of the partner."""
 
     live: Live
     _requests: Requests

@@ -24,15 +24,15 @@ from hub.intake.admission import judge_record
 from hub.intake.endpoint import Case, JournalAccess
 from hub.journal import replay_guard
 from hub.journal.decisions import MessageEntry
-from hub.lookup import cache
-from hub.lookup.cache import KeptAnswer, LookupStart, QuotaUse
-from hub.lookup.partner_query import QueryResult, QueryRunner
 from hub.security.encryption import NONCE, Unsealable
 from hub.services import list_services
 from hub.services.lookups import operations
 from hub.services.lookups.operations import LookupQuestion
 from hub.soap.wsdl import Contract
 from hub.store.group_commit import ChargedStep
+from hub.web.lookups import cache
+from hub.web.lookups.cache import KeptAnswer, LookupStart, QuotaUse
+from hub.web.lookups.partner_query import QueryResult, QueryRunner
 
 log = structlog.get_logger()
 

@@ -22,7 +22,6 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
 from hub.journal.queue import partner_state
-from hub.lookup import cache
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
 from hub.partner.policy import Policy, choose_delay
@@ -30,6 +29,7 @@ from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
+from hub.web.lookups import cache
 
 log = structlog.get_logger()
 

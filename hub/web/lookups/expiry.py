@@ -1,4 +1,4 @@
-"""Deletes expired answers of lookups. Decides when to delete; `hub.lookup.cache` decides what."""
+"""Deletes expired answers of lookups. Decides when to delete; `hub.web.lookups.cache` decides what."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -8,9 +8,9 @@ import structlog
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import find_local_day
-from hub.lookup import cache
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
+from hub.web.lookups import cache
 
 log = structlog.get_logger()
 

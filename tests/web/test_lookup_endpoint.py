@@ -24,11 +24,6 @@ from hub.journal import blobs, events, facts, search
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
 from hub.journal.search import MessageFilter
-from hub.lookup import cache as lookup_cache
-from hub.lookup.cache import QuotaUse
-from hub.lookup.endpoint import LookupsEndpoint
-from hub.lookup.expiry import EVERY, AnswerExpiry
-from hub.lookup.partner_query import PartnerQueryRunner
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
@@ -43,6 +38,11 @@ from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import message
 from hub.units.live import Live, Setup
+from hub.web.lookups import cache as lookup_cache
+from hub.web.lookups.cache import QuotaUse
+from hub.web.lookups.endpoint import LookupsEndpoint
+from hub.web.lookups.expiry import EVERY, AnswerExpiry
+from hub.web.lookups.partner_query import PartnerQueryRunner
 from tests import databases
 from tests.pki import partner as identity
 from tests.province import ROUTES
