@@ -21,12 +21,14 @@ from hub.api.token_check import TokenCheck
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
+from hub.journal.queue.replay_plans import KeyReused
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
 from hub.operations.accounts import tokens
 from hub.operations.accounts.sessions import find_address_network
 from hub.operations.accounts.tokens import ApiToken, TokenUser
 from hub.operations.refusals import RequestRefused
+from hub.operations.replays.order_fields import FieldUnfit
 from hub.web.answers import ConsoleResponse
 
 log = structlog.get_logger()
@@ -73,7 +75,9 @@ class ApiService:
             return self._finish(asked, await self._answer(asked))
         except ApiProblem as problem:
             return self.write_problem(asked, problem)
-        except IdempotencyConflict:
+        except FieldUnfit as unfit:
+            return self.write_problem(asked, ApiProblem("order-unfit", unfit.why))
+        except (IdempotencyConflict, KeyReused):
             return self.write_problem(asked, ApiProblem("key-reused"))
         except KeysExhausted as exhausted:
             return self.write_problem(asked, ApiProblem("keys-exhausted", retry_after=exhausted.args[0]))
