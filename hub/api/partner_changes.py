@@ -24,7 +24,7 @@ from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, nam
 from hub.monitoring.integration.reading import read_integration
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
-from hub.operations.partners.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
+from hub.operations.partners.partner_orders import CERTIFICATE, JudgedOrder
 from hub.web.answers import ConsoleResponse
 from hub.web.layout import render_kit_page
 
@@ -180,18 +180,15 @@ async def _order(
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
     if kept := await find_answer(parts, call):
         return kept
-    try:
-        judged = await parts.partners.judge(code, order, seen, call.now)
-        if not call.body.apply:
-            return answer_value(ApiPartnerEdit.of(judged, applied=False), call)
-        if judged.left and not leave:
-            raise ApiProblem("order-unfit", flaws=[NamedFlaw("leave", _say_left(judged))])
-        if judged.edit.any_unit and not any_unit:
-            raise ApiProblem("order-unfit", flaws=[NamedFlaw("any_unit", _MAY_SEND_FOR_ALL)])
-        reason = clean_reason(call.body.reason)
-        await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
-    except OrderRefused as refused:
-        raise name_problem(refused) from refused
+    judged = await parts.partners.judge(code, order, seen, call.now)
+    if not call.body.apply:
+        return answer_value(ApiPartnerEdit.of(judged, applied=False), call)
+    if judged.left and not leave:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("leave", _say_left(judged))])
+    if judged.edit.any_unit and not any_unit:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("any_unit", _MAY_SEND_FOR_ALL)])
+    reason = clean_reason(call.body.reason)
+    await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
     return await order_once(parts, call, lambda _tx: ApiPartnerEdit.of(judged, applied=True))
 
 
@@ -200,25 +197,6 @@ def _say_left(judged: JudgedOrder) -> Phrase:
         "{count} deliveries to the partner are not delivered: send leave: true, or replay them first",
         count=sum(judged.left.values()),
     )
-
-
-def name_problem(refused: OrderRefused) -> ApiProblem:
-    """Return the problem that a refused order is."""
-    match refused.refusal:
-        case OrderRefusal.STALE:
-            return ApiProblem("file-changed")
-        case OrderRefusal.LAST:
-            return ApiProblem("last-certificate", refused.flaws[0][1])
-        case OrderRefusal.UNWRITABLE:
-            return ApiProblem("unwritable", refused.flaws[0][1])
-    return ApiProblem("order-unfit", flaws=[_name_flaw(each) for each in refused.flaws])
-
-
-def _name_flaw(flaw: Flaw) -> NamedFlaw:
-    place, wrong, expected = flaw
-    if expected is None:
-        return NamedFlaw(place, wrong)
-    return NamedFlaw(place, phrase("{wrong}; expected: {expected}", wrong=wrong, expected=expected))
 
 
 # --- for its developers -----------------------------------------------------------------------------------------------

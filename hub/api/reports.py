@@ -81,21 +81,8 @@ async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
     shown = await parts.turns.work(CONSOLE, THRESHOLD, reading.list_report_choices, call.now, book)
     said = ApiReportList(
-        forms=[
-            ApiForm(
-                id=each.id,
-                title=each.title.say(call.language),
-                service=each.service,
-                since=each.since,
-                until=each.until,
-            )
-            for each in shown.forms
-        ],
-        periods=[
-            ApiPeriod(text=each.text, first=each.first, last=each.last)
-            for _, members in shown.periods
-            for each in members
-        ],
+        forms=[ApiForm.project(each, title=each.title.say(call.language)) for each in shown.forms],
+        periods=[ApiPeriod.project(each) for _, members in shown.periods for each in members],
     )
     return answer_value(said, call)
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import attrs
 
 from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_value, find_answer, order_once
-from hub.api.partner_changes import name_problem
 from hub.api.partners import clean_reason
 from hub.api.problems import ApiProblem
 from hub.api.schemas import At, Projected
@@ -21,7 +20,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import TrustedAuthority, describe_authority
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
-from hub.operations.partners.partner_orders import CERTIFICATE, OrderRefused
+from hub.operations.partners.partner_orders import CERTIFICATE
 from hub.web.answers import ConsoleResponse
 
 _SEEN = phrase("seen of the list, as listTrusted tells it")
@@ -115,14 +114,11 @@ async def _order(parts: ApiParts, call: ApiCall, order: TrustOrder) -> ConsoleRe
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
     if kept := await find_answer(parts, call):
         return kept
-    try:
-        edit = await parts.trust.judge(order, call.body.seen, call.now)
-        if not call.body.apply:
-            return answer_value(ApiTrustEdit.of(edit, call.now, applied=False), call)
-        reason = clean_reason(call.body.reason)
-        await parts.trust.make(edit, by=call.token.by, reason=reason, now=call.now)
-    except OrderRefused as refused:
-        raise name_problem(refused) from refused
+    edit = await parts.trust.judge(order, call.body.seen, call.now)
+    if not call.body.apply:
+        return answer_value(ApiTrustEdit.of(edit, call.now, applied=False), call)
+    reason = clean_reason(call.body.reason)
+    await parts.trust.make(edit, by=call.token.by, reason=reason, now=call.now)
     return await order_once(parts, call, lambda _tx: ApiTrustEdit.of(edit, call.now, applied=True))
 
 

@@ -95,26 +95,13 @@ async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what the token of the request may see and do."""
-    token = call.token
-    said = ApiTokenInfo(
-        name=token.name,
-        prefix=token.prefix,
-        owner=token.owner,
-        scopes=token.scopes,
-        units=token.units,
-        partners=token.partners,
-        until=token.until,
-    )
-    return answer_value(said, call)
+    return answer_value(ApiTokenInfo.project(call.token), call)
 
 
 async def list_raised_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the alerts to operators."""
     found = await parts.turns.look(visible_alerts.read_visible_alerts, call.user)
-    said = ApiAlertList(
-        raised=[ApiAlert.project(each) for each in found.raised], ended=[ApiAlert.project(each) for each in found.ended]
-    )
-    return answer_value(said, call)
+    return answer_value(ApiAlertList.project(found), call)
 
 
 async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

@@ -22,10 +22,18 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.operation import LONG
 from hub.operations.page_paths import build_page_path
-from hub.operations.partners.rule_trials import MOST, RuleTrial, TrialOrder, TrialState, may_see_details, read_most
+from hub.operations.partners.rule_trials import (
+    MOST,
+    RuleTrial,
+    TrialOrder,
+    TrialState,
+    may_see_details,
+    read_most,
+)
 from hub.operations.replays import replay_orders
 from hub.report.counting.deriving import Number
 from hub.web.answers import ConsoleResponse
+from hub.workload.form_trial import DifferingCell
 
 _XSD = phrase("an XSD that takes the place of the hub's file of that name")
 
@@ -112,7 +120,7 @@ class ApiRuleTrial(Projected[RuleTrial]):
 
 
 @attrs.frozen(kw_only=True)
-class ApiDifferingCell:
+class ApiDifferingCell(Projected[DifferingCell]):
     """A cell that the tried form counts otherwise."""
 
     unit: str
@@ -186,14 +194,7 @@ async def try_form(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     words = (content, wanted.period, wanted.unit, call.now)
     form, cells = await parts.trials.count_form(call.user, call.wanted, *words)
     said = [
-        ApiDifferingCell(
-            unit=each.unit,
-            total=each.total,
-            column=each.column,
-            before=_write_cell(each.before),
-            after=_write_cell(each.after),
-        )
-        for each in cells
+        ApiDifferingCell.project(each, before=_write_cell(each.before), after=_write_cell(each.after)) for each in cells
     ]
     return answer_value(ApiFormTrial(form=form.id, cells=said), call)
 
