@@ -9,10 +9,9 @@ from typing import Annotated
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer
-from hub.api.operation import ApiCall, ApiOperation, ApiParts, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParts, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.replays import answer_plan, order_once
+from hub.api.replays import locate_plan
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
@@ -20,11 +19,10 @@ from hub.edxml import editable, readable
 from hub.journal import blobs, search
 from hub.journal.queue import corrections
 from hub.journal.queue.corrections import CorrectionOrder
-from hub.journal.queue.replay_plans import KeyReused
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
-from hub.operations.replays.order_fields import FieldUnfit, read_reason, sees_original
+from hub.operations.replays.order_fields import read_reason, sees_original
 from hub.operations.replays.plan_operations import Plan
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
@@ -46,10 +44,7 @@ async def correct_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     message = call.text("message")
     if not await parts.turns.look(sees_original, call.user, message):
         raise ApiProblem("not-found")
-    try:
-        reason = read_reason(wanted.reason)
-    except FieldUnfit as unfit:
-        raise ApiProblem("order-unfit", unfit.why) from None
+    reason = read_reason(wanted.reason)
     octets = await parts.journal.read(_read_packet, message)
     given = await parts.turns.alone(editable.read_edited_text, wanted.packet, octets)
     order = CorrectionOrder(
@@ -64,13 +59,10 @@ async def correct_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     try:
         entry = await runner.prepare(order, given)
 
-        def step(tx: Transaction) -> OrderedAnswer:
-            plan = corrections.plan_correction(tx, order, entry, routes, call.now, goes=wanted.start)
-            return answer_plan(call, plan, status=202)
+        def step(tx: Transaction) -> Plan:
+            return Plan.of(corrections.plan_correction(tx, order, entry, routes, call.now, goes=wanted.start))
 
-        return await order_once(parts, call, step)
-    except KeyReused:
-        raise ApiProblem("key-reused") from None
+        return await order_once(parts, call, step, status=202, locate=locate_plan)
     except Rejected as rejected:
         raise ApiProblem(
             "order-unfit", flaws=[NamedFlaw(each.code, each.detail) for each in rejected.problems]
@@ -92,7 +84,6 @@ OPERATIONS = (
         tag="replays",
         about=phrase("Send a corrected packet in place of a message that was refused or has dead deliveries."),
         scopes=(Permission.CORRECT,),
-        parameters=(in_path("message", phrase("the hub's id of the message")),),
         takes=ApiCorrection,
         answers=Plan,
         status=202,

@@ -5,15 +5,14 @@ Declares as the page does (`hub.workload.declarations`).
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer, run_once
-from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer_order, answer_value
+from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiDeclarable, ApiDeclaration, ApiDeclarationOrder, ApiRecordedDeclaration
-from hub.api.reports import ADDRESS, name_report
-from hub.api.schemas import write_json
+from hub.api.reports import count_report
 from hub.domain.errors import describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
@@ -27,18 +26,13 @@ from hub.report.workbooks.mistakes import Misfilled
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 from hub.workload import declarations
-from hub.workload.unit_report import ReportSources
 
 _CELL = 200  #: octets of the JSON of a cell, roughly
 
 
 async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the newest declaration beside the count."""
-    form, unit, period = name_report(call)
-    words = (call.user, await parts.turns.read_book(), form, unit, period, call.now)
-    asked, compared = await parts.turns.count(
-        call.user.name, call.wanted, form, reading.compare_visible_declaration, *words
-    )
+    asked, compared = await count_report(parts, call, reading.compare_visible_declaration, call.now)
     said = ApiDeclarable(
         form=asked.form.id,
         unit=asked.members[0],
@@ -54,7 +48,7 @@ async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares."""
     wanted: ApiDeclarationOrder = call.body
-    asked = await _find_report(parts, call)
+    asked = await count_report(parts, call, reading.find_visible_report, call.now)
     columns, flaws = reading.name_form_columns(asked.form, call.language), []
     for place, cell in enumerate(wanted.cells):
         if cell.unit and cell.unit not in asked.members:
@@ -78,11 +72,7 @@ async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares by a filled workbook."""
-    form, unit, period = name_report(call)
-    words = (call.user, await parts.turns.read_book(), form, unit, period)
-    report, names = await parts.turns.count(
-        call.user.name, call.wanted, form, reading.find_declared_report, *words, call.now
-    )
+    report, names = await count_report(parts, call, reading.find_declared_report, call.now)
     try:
         said = await parts.turns.alone(read_declared_workbook, call.body, report, names)
     except Misfilled as misfilled:
@@ -93,7 +83,7 @@ async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse
 
 async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the empty workbook for a declaration."""
-    asked = await _find_report(parts, call)
+    asked = await count_report(parts, call, reading.find_visible_report, call.now)
     made = await parts.turns.alone(reading.write_declaration_template, asked, call.language)
     name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
     return ConsoleResponse(content=made, content_type=FILE_TYPE, filename=name)
@@ -103,25 +93,17 @@ async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 _FLAWS = 100
 
 
-async def _find_report(parts: ApiParts, call: ApiCall) -> ReportSources:
-    form, unit, period = name_report(call)
-    words = (call.user, await parts.turns.read_book(), form, unit, period)
-    return await parts.turns.count(call.user.name, call.wanted, form, reading.find_visible_report, *words, call.now)
-
-
 async def _record(parts: ApiParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
     """Record a declaration, and answer with its message. Raises `ApiProblem`; then nothing is recorded."""
     named, province = attrs.evolve(said, by=said.by or call.token.by), parts.live.province
 
-    def step(tx: Transaction) -> OrderedAnswer:
+    def step(tx: Transaction) -> ApiRecordedDeclaration:
         taken = declarations.record_declaration(tx, province, named, by=call.token.by, now=call.now)
         if taken.problems:
             raise refuse_by_problems(taken.problems, call)
-        content = write_json(ApiRecordedDeclaration(message=taken.id), call.language)
-        return OrderedAnswer(status=200, content=content)
+        return ApiRecordedDeclaration(message=taken.id)
 
-    made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
-    return answer_order(made)
+    return await order_once(parts, call, step)
 
 
 def refuse_by_problems(problems: Sequence[Problem], call: ApiCall) -> ApiProblem:
@@ -142,47 +124,35 @@ def _clean(text: str) -> str:
     return replace_controls(" ".join(text.split()))
 
 
+_reading = partial(ApiOperation, tag="reports", scopes=(Permission.SEE_REPORTS,))
+_declaring = partial(ApiOperation, method="POST", tag="reports", scopes=(Permission.DECLARE,))
 OPERATIONS = (
-    ApiOperation(
+    _reading(
         name="getDeclaration",
         path="/reports/{form}/{unit}/{period}/declaration",
-        tag="reports",
         about=phrase("Read what a unit has declared for a report beside the count, and what it may declare."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=ADDRESS,
         answers=ApiDeclarable,
         run=read_declaration,
     ),
-    ApiOperation(
+    _declaring(
         name="declareReport",
-        method="POST",
         path="/reports/{form}/{unit}/{period}/declaration",
-        tag="reports",
         about=phrase("Declare figures of a unit. The newest declaration counts; equal ones are one."),
-        scopes=(Permission.DECLARE,),
-        parameters=ADDRESS,
         takes=ApiDeclarationOrder,
         answers=ApiRecordedDeclaration,
         run=declare_report,
     ),
-    ApiOperation(
+    _reading(
         name="getDeclarationWorkbook",
         path="/reports/{form}/{unit}/{period}/declaration/workbook",
-        tag="reports",
         about=phrase("Get the empty workbook for a declaration."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=ADDRESS,
         media=(FILE_TYPE,),
         run=read_workbook,
     ),
-    ApiOperation(
+    _declaring(
         name="declareByWorkbook",
-        method="POST",
         path="/reports/{form}/{unit}/{period}/declaration/workbook",
-        tag="reports",
         about=phrase("Declare figures of a unit by the filled workbook."),
-        scopes=(Permission.DECLARE,),
-        parameters=ADDRESS,
         takes_file=True,
         answers=ApiRecordedDeclaration,
         run=declare_by_workbook,

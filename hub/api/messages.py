@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.values import (
     ApiCallDetails,
@@ -59,9 +59,6 @@ CHOOSING = (
     ApiParameter("cause", phrase("cause of a failure, as the list of failures names it")),
 )
 CURSOR = ApiParameter("cursor", _CURSOR)
-_MESSAGE = in_path("message", phrase("the hub's id of the message"))
-_OTHER = in_path("other", phrase("the hub's id of the other message"))
-_ATTEMPT = in_path("attempt", phrase("id of the attempt"))
 
 
 class ExportFormat(StrEnum):
@@ -278,7 +275,7 @@ OPERATIONS = (
         "listMessages",
         "/messages",
         about=phrase("Find messages, newest first, 50 on a page."),
-        parameters=(*CHOOSING, CURSOR, ApiParameter("after", phrase("newer of the page before: the newer messages"))),
+        query=(*CHOOSING, CURSOR, ApiParameter("after", phrase("newer of the page before: the newer messages"))),
         answers=ApiMessageList,
         run=list_messages,
     ),
@@ -286,7 +283,7 @@ OPERATIONS = (
         "exportMessages",
         "/messages/export",
         about=phrase("Get all that a search finds as a file, at most 100,000 rows."),
-        parameters=(*CHOOSING, ApiParameter("format", phrase("format of the file"), kind=ExportFormat)),
+        query=(*CHOOSING, ApiParameter("format", phrase("format of the file"), kind=ExportFormat)),
         media=("application/jsonl", "text/csv"),
         run=export_messages,
     ),
@@ -294,7 +291,6 @@ OPERATIONS = (
         "getMessage",
         "/messages/{message}",
         about=phrase("Read one message: why it was refused, its deliveries, attempts, links and facts."),
-        parameters=(_MESSAGE,),
         answers=ApiMessageDetails,
         run=read_message,
     ),
@@ -302,7 +298,6 @@ OPERATIONS = (
         "listMessageEvents",
         "/messages/{message}/events",
         about=phrase("Trace one message: its events in order, at most 500."),
-        parameters=(_MESSAGE,),
         answers=ApiMessageEvents,
         run=list_message_events,
     ),
@@ -310,7 +305,6 @@ OPERATIONS = (
         "getReceipt",
         "/messages/{message}/receipt",
         about=phrase("Get the receipt that the hub signed."),
-        parameters=(_MESSAGE,),
         media=(OCTETS,),
         run=read_receipt,
     ),
@@ -318,7 +312,6 @@ OPERATIONS = (
         "getContent",
         "/messages/{message}/content",
         about=phrase("Open the exact bytes of a message. The opening is recorded."),
-        parameters=(_MESSAGE,),
         media=(OCTETS,),
         scope=Permission.SEE_CONTENT,
         run=open_content,
@@ -327,7 +320,6 @@ OPERATIONS = (
         "getPacket",
         "/messages/{message}/packet",
         about=phrase("Open the packet line by line, each finding at its line. The opening is recorded."),
-        parameters=(_MESSAGE,),
         answers=ApiPacket,
         scope=Permission.SEE_CONTENT,
         run=open_packet,
@@ -336,7 +328,6 @@ OPERATIONS = (
         "getAttachment",
         "/messages/{message}/attachments/{number}",
         about=phrase("Open an attachment of the packet. The opening is recorded."),
-        parameters=(_MESSAGE, in_path("number", phrase("number of the attachment, from 1"))),
         media=(OCTETS,),
         scope=Permission.SEE_CONTENT,
         run=open_attachment,
@@ -345,7 +336,6 @@ OPERATIONS = (
         "compareMessages",
         "/messages/{message}/compare/{other}",
         about=phrase("Compare the packets of two messages. The opening is recorded."),
-        parameters=(_MESSAGE, _OTHER),
         answers=ApiComparison,
         scope=Permission.SEE_CONTENT,
         run=compare_messages,
@@ -354,7 +344,6 @@ OPERATIONS = (
         "getAttempt",
         "/messages/{message}/attempts/{attempt}",
         about=phrase("Open the request and the reply of an attempt. The opening is recorded."),
-        parameters=(_MESSAGE, _ATTEMPT),
         answers=ApiExchange,
         scope=Permission.SEE_CONTENT,
         run=open_attempt,
@@ -363,7 +352,7 @@ OPERATIONS = (
         "compareAttempts",
         "/messages/{message}/attempts/{attempt}/compare/{other}",
         about=phrase("Compare the requests and the replies of two attempts. The opening is recorded."),
-        parameters=(_MESSAGE, _ATTEMPT, in_path("other", phrase("id of the other attempt"))),
+        means={"other": phrase("id of the other attempt")},
         answers=ApiComparison,
         scope=Permission.SEE_CONTENT,
         run=compare_attempts,
@@ -372,7 +361,7 @@ OPERATIONS = (
         "listRefusedCalls",
         "/calls",
         about=phrase("List the refused calls, which brought no message, newest first, 50 on a page."),
-        parameters=(*(each for each in CHOOSING if each.name in {"since", "until", "partner", "refusal"}), CURSOR),
+        query=(*(each for each in CHOOSING if each.name in {"since", "until", "partner", "refusal"}), CURSOR),
         answers=ApiRefusedCalls,
         scope=Permission.SEE_REFUSED,
         whole=True,
@@ -382,7 +371,6 @@ OPERATIONS = (
         "getRefusedCall",
         "/calls/{tracking}",
         about=phrase("Read one refused call by its Tracking."),
-        parameters=(in_path("tracking", phrase("the Tracking that its caller got")),),
         answers=ApiCallDetails,
         scope=Permission.SEE_REFUSED,
         whole=True,

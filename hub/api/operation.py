@@ -11,20 +11,23 @@ from typing import Any
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer
+from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
 from hub.api.schemas import write_json
+from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Detail
 from hub.language.languages import Language
-from hub.language.phrases import Phrase
+from hub.language.phrases import Phrase, phrase
 from hub.monitoring.connection_steps import ConnectionStep
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.tokens import ApiToken, TokenUser
+from hub.operations.operation import hide_secrets
 from hub.operations.partners.partner_orders import PartnerOrders
 from hub.operations.partners.rule_trials import RuleTrials
 from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 
@@ -59,9 +62,22 @@ class ApiParameter:
         return tuple(str(each) for each in self.kind) if issubclass(self.kind, StrEnum) else ()
 
 
-def in_path(name: str, about: Phrase) -> ApiParameter:
-    """Return a parameter that is a piece of the path."""
-    return ApiParameter(name, about, ParameterPlace.PATH)
+#: What the parameters of paths are, by name. An operation that means another thing says so.
+PIECES: Mapping[str, Phrase] = {
+    "message": phrase("the hub's id of the message"),
+    "other": phrase("the hub's id of the other message"),
+    "attempt": phrase("id of the attempt"),
+    "number": phrase("number of the attachment, from 1"),
+    "tracking": phrase("the Tracking that its caller got"),
+    "plan": phrase("id of the plan"),
+    "trial": phrase("id of the trial"),
+    "partner": phrase("code of the partner"),
+    "fingerprint": phrase("beginning of its SHA-256, at least 8 digits"),
+    "form": phrase("id of the form, such as edoc"),
+    "unit": phrase("code of the unit"),
+    "period": phrase("the period: 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026"),
+    "column": phrase("key of the column"),
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +135,8 @@ class ApiOperation:
     scopes: tuple[Permission, ...]  #: the permissions of which a token needs one; empty: any token
     whole: bool = False  #: it is about what belongs to no unit, so a token that is limited to some units may not
     unlimited: bool = False  #: it gives rights, so a token that is limited to some units or partners may not
-    parameters: tuple[ApiParameter, ...] = ()
+    means: Mapping[str, Phrase] = attrs.field(factory=dict)  #: what its parameters of the path are, unless as `PIECES`
+    query: tuple[ApiParameter, ...] = ()
     takes: type | None = None  #: the class of its body
     takes_file: bool = False  #: its body is a file, as `application/octet-stream`
     answers: type | None = None  #: the class of its answer; None: a file
@@ -132,6 +149,13 @@ class ApiOperation:
     def pieces(self) -> tuple[str, ...]:
         """The pieces of the path."""
         return tuple(self.path.strip("/").split("/"))
+
+    @property
+    def parameters(self) -> tuple[ApiParameter, ...]:
+        """Those of the path, then those of the query."""
+        names = [each[1:-1] for each in self.pieces if each.startswith("{")]
+        said = {**PIECES, **self.means}
+        return (*(ApiParameter(each, said[each], ParameterPlace.PATH) for each in names), *self.query)
 
     def match(self, pieces: tuple[str, ...]) -> Mapping[str, str] | None:
         """Return the parameters of the path *pieces*; None if it is no address of this operation."""
@@ -152,8 +176,37 @@ def answer_value(value: object, call: ApiCall, *, status: int = 200, location: s
     return ConsoleResponse(status=status, content=content, content_type="application/json", location=location)
 
 
-def answer_order(made: OrderedAnswer) -> ConsoleResponse:
-    """Return the answer to an order."""
+async def order_once(
+    parts: ApiParts,
+    call: ApiCall,
+    step: Callable[[Transaction], Any],
+    *,
+    status: int = 200,
+    locate: Callable[[Any], str] | None = None,
+) -> ConsoleResponse:
+    """Take the *step* of an order unless its key was sent before, and answer with what it returns, now or then.
+
+    What is shown once is not kept. *locate* returns the address of what the order has made.
+    """
+    said: Any = None
+
+    def do(tx: Transaction) -> OrderedAnswer:
+        nonlocal said
+        said = step(tx)
+        content = write_json(hide_secrets(said), call.language)
+        return OrderedAnswer(status=status, content=content, location=locate(said) if locate else None)
+
+    made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, do)
+    return _answer_order(made if made.again else attrs.evolve(made, content=write_json(said, call.language)))
+
+
+async def find_answer(parts: ApiParts, call: ApiCall) -> ConsoleResponse | None:
+    """Return what an order was answered when its key was sent before."""
+    kept = await parts.journal.read(find_kept_answer, call.token.prefix, call.key, call.request, call.now)
+    return None if kept is None else _answer_order(kept)
+
+
+def _answer_order(made: OrderedAnswer) -> ConsoleResponse:
     return ConsoleResponse(
         status=made.status,
         content=made.content,

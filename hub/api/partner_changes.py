@@ -5,18 +5,16 @@ the SHA-256 of the partner's file as the caller read it, so that of two editors 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, find_answer, order_once
 from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSettings
-from hub.api.partners import CODE, clean_reason, find_partner
+from hub.api.partners import clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.schemas import write_json
 from hub.config.partner_edit import PartnerOrder
-from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts, gather_facts
@@ -26,7 +24,7 @@ from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, nam
 from hub.monitoring.integration.reading import read_integration
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
-from hub.operations.partners.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
+from hub.operations.partners.partner_orders import CERTIFICATE, JudgedOrder
 from hub.web.answers import ConsoleResponse
 from hub.web.layout import render_kit_page
 
@@ -180,24 +178,18 @@ async def _order(
     any_unit: bool = True,
 ) -> ConsoleResponse:
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
-    kept = await parts.journal.read(find_kept_answer, call.token.prefix, call.key, call.request, call.now)
-    if kept is not None:
-        return answer_order(kept)
-    try:
-        judged = await parts.partners.judge(code, order, seen, call.now)
-        if not call.body.apply:
-            return answer_value(ApiPartnerEdit.of(judged, applied=False), call)
-        if judged.left and not leave:
-            raise ApiProblem("order-unfit", flaws=[NamedFlaw("leave", _say_left(judged))])
-        if judged.edit.any_unit and not any_unit:
-            raise ApiProblem("order-unfit", flaws=[NamedFlaw("any_unit", _MAY_SEND_FOR_ALL)])
-        reason = clean_reason(call.body.reason)
-        await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
-    except OrderRefused as refused:
-        raise name_problem(refused) from refused
-    answer = OrderedAnswer(status=200, content=write_json(ApiPartnerEdit.of(judged, applied=True), call.language))
-    owner = (call.token.prefix, call.key, call.request, call.now)
-    return answer_order(await parts.journal.admit(CONSOLE, run_once, *owner, lambda _tx: answer))
+    if kept := await find_answer(parts, call):
+        return kept
+    judged = await parts.partners.judge(code, order, seen, call.now)
+    if not call.body.apply:
+        return answer_value(ApiPartnerEdit.of(judged, applied=False), call)
+    if judged.left and not leave:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("leave", _say_left(judged))])
+    if judged.edit.any_unit and not any_unit:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("any_unit", _MAY_SEND_FOR_ALL)])
+    reason = clean_reason(call.body.reason)
+    await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
+    return await order_once(parts, call, lambda _tx: ApiPartnerEdit.of(judged, applied=True))
 
 
 def _say_left(judged: JudgedOrder) -> Phrase:
@@ -205,25 +197,6 @@ def _say_left(judged: JudgedOrder) -> Phrase:
         "{count} deliveries to the partner are not delivered: send leave: true, or replay them first",
         count=sum(judged.left.values()),
     )
-
-
-def name_problem(refused: OrderRefused) -> ApiProblem:
-    """Return the problem that a refused order is."""
-    match refused.refusal:
-        case OrderRefusal.STALE:
-            return ApiProblem("file-changed")
-        case OrderRefusal.LAST:
-            return ApiProblem("last-certificate", refused.flaws[0][1])
-        case OrderRefusal.UNWRITABLE:
-            return ApiProblem("unwritable", refused.flaws[0][1])
-    return ApiProblem("order-unfit", flaws=[_name_flaw(each) for each in refused.flaws])
-
-
-def _name_flaw(flaw: Flaw) -> NamedFlaw:
-    place, wrong, expected = flaw
-    if expected is None:
-        return NamedFlaw(place, wrong)
-    return NamedFlaw(place, phrase("{wrong}; expected: {expected}", wrong=wrong, expected=expected))
 
 
 # --- for its developers -----------------------------------------------------------------------------------------------
@@ -257,115 +230,77 @@ async def _gather(parts: ApiParts, call: ApiCall) -> tuple[IntegrationFacts, lis
     return gather_facts(config, partner, units), list(steps)
 
 
+_changing = partial(ApiOperation, method="POST", tag="partners", scopes=(Permission.MANAGE_PARTNERS,), whole=True)
+_reading = partial(ApiOperation, tag="partners", scopes=(Permission.SEE_PARTNERS,), whole=True)
 OPERATIONS = (
-    ApiOperation(
+    _changing(
         name="addPartner",
-        method="POST",
         path="/partners",
-        tag="partners",
         about=phrase("Add a partner: its settings and its certificate. Without apply it is only judged and shown."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
         takes=ApiPartnerAddition,
         answers=ApiPartnerEdit,
         run=add_partner,
     ),
-    ApiOperation(
+    _reading(
         name="getPartnerSettings",
         path="/partners/{partner}/settings",
-        tag="partners",
         about=phrase("Read every setting and certificate of a partner as its file says, and the file's SHA-256."),
-        scopes=(Permission.SEE_PARTNERS,),
-        whole=True,
-        parameters=(CODE,),
         answers=ApiPartnerSettings,
         run=read_settings,
     ),
-    ApiOperation(
+    _changing(
         name="changePartner",
-        method="POST",
         path="/partners/{partner}/settings",
-        tag="partners",
         about=phrase("Change the settings of a partner. Every other word of its file stays."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
-        parameters=(CODE,),
         takes=ApiPartnerChange,
         answers=ApiPartnerEdit,
         run=change_partner,
     ),
-    ApiOperation(
+    _changing(
         name="addPartnerCertificate",
-        method="POST",
         path="/partners/{partner}/certificates",
-        tag="partners",
         about=phrase("Accept one more certificate of a partner, for TLS and for signatures."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
-        parameters=(CODE,),
         takes=ApiCertificateAddition,
         answers=ApiPartnerEdit,
         run=add_certificate,
     ),
-    ApiOperation(
+    _changing(
         name="removePartnerCertificate",
-        method="POST",
         path="/partners/{partner}/certificates/{fingerprint}/removal",
-        tag="partners",
         about=phrase("Accept a certificate of a partner no longer."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
-        parameters=(CODE, in_path("fingerprint", phrase("beginning of its SHA-256, at least 8 digits"))),
         takes=ApiCertificateRemoval,
         answers=ApiPartnerEdit,
         run=remove_certificate,
     ),
-    ApiOperation(
+    _changing(
         name="removePartner",
-        method="POST",
         path="/partners/{partner}/removal",
-        tag="partners",
         about=phrase("Remove a partner. Its messages stay."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
-        parameters=(CODE,),
         takes=ApiPartnerRemoval,
         answers=ApiPartnerEdit,
         run=remove_partner,
     ),
-    ApiOperation(
+    _reading(
         name="getIntegration",
         path="/partners/{partner}/integration",
-        tag="partners",
         about=phrase(
             "Read the addresses and contracts for a partner's developers, and which first messages have come."
         ),
-        scopes=(Permission.SEE_PARTNERS,),
-        whole=True,
-        parameters=(CODE,),
         answers=ApiIntegration,
         run=read_checklist,
     ),
-    ApiOperation(
+    _reading(
         name="getPartnerKit",
         path=f"/partners/{{partner}}/{KIT}",
-        tag="partners",
         about=phrase("Download the kit for the developers of a partner: a ZIP file without any private key."),
-        scopes=(Permission.SEE_PARTNERS,),
-        whole=True,
-        parameters=(CODE,),
         media=("application/octet-stream",),
         run=read_kit,
     ),
-    ApiOperation(
+    _reading(
         name="getInvitation",
         path=f"/partners/{{partner}}/{INVITATION}",
-        tag="partners",
         about=phrase("Download the kit with a letter that says what the partner sends back, in both languages."),
-        scopes=(Permission.SEE_PARTNERS,),
-        whole=True,
-        parameters=(
-            CODE,
+        query=(
             ApiParameter("contact", phrase("who answers questions")),
             ApiParameter("window", phrase("when to test")),
         ),

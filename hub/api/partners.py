@@ -4,11 +4,9 @@ from functools import partial
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer, run_once
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.schemas import write_json
 from hub.api.values import ApiConnectionTest, ApiPartner, ApiPartnerList, ApiPauseResult, ApiUnitList
 from hub.config import Partner
 from hub.domain.fair_queue import CONSOLE
@@ -28,7 +26,6 @@ from hub.web.answers import ConsoleResponse
 
 #: Characters of a reason.
 REASON = 500
-CODE = in_path("partner", phrase("code of the partner"))
 
 
 @attrs.frozen(kw_only=True)
@@ -99,19 +96,18 @@ async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleRes
     resume = partial(resume_deliveries, reason=reason, by=call.token.by, now=call.now)
     resumed = 0
 
-    def step(tx: Transaction) -> OrderedAnswer:
+    def step(tx: Transaction) -> ApiPauseResult:
         nonlocal resumed
         changed = deed(tx, partner.code, reason=reason, by=call.token.by, now=call.now)
         if not paused:
             resumed = len(resume(tx, partner.code, TOGETHER))
             changed = changed or bool(resumed)
-        said = ApiPauseResult(code=partner.code, paused=paused, changed=changed)
-        return OrderedAnswer(status=200, content=write_json(said, call.language))
+        return ApiPauseResult(code=partner.code, paused=paused, changed=changed)
 
-    made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+    answer = await order_once(parts, call, step)
     while resumed == TOGETHER:  # the others in steps of their own, so that the exchange never waits long
         resumed = len(await parts.journal.admit(CONSOLE, resume, partner.code, TOGETHER))
-    return answer_order(made)
+    return answer
 
 
 async def list_units(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -149,7 +145,6 @@ OPERATIONS = (
         about=phrase("Read one partner."),
         scopes=(Permission.SEE_PARTNERS,),
         whole=True,
-        parameters=(CODE,),
         answers=ApiPartner,
         run=read_partner,
     ),
@@ -161,7 +156,6 @@ OPERATIONS = (
         about=phrase("Test the connection with a partner in both directions, step by step. It takes some seconds."),
         scopes=(Permission.SEE_PARTNERS,),
         whole=True,
-        parameters=(CODE,),
         answers=ApiConnectionTest,
         run=run_connection_test,
     ),
@@ -173,7 +167,6 @@ OPERATIONS = (
         about=phrase("Pause the sending to a partner, on all nodes. Its messages wait."),
         scopes=(Permission.MANAGE_PARTNERS,),
         whole=True,
-        parameters=(CODE,),
         takes=ApiReasonGiven,
         answers=ApiPauseResult,
         run=pause_partner,
@@ -189,7 +182,6 @@ OPERATIONS = (
         ),
         scopes=(Permission.MANAGE_PARTNERS,),
         whole=True,
-        parameters=(CODE,),
         takes=ApiReasonGiven,
         answers=ApiPauseResult,
         run=resume_partner,
@@ -203,7 +195,7 @@ UNIT_OPERATIONS = (
         tag="units",
         about=phrase("Find units by code or name, 50 on a page."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(ApiParameter("q", phrase("code, or part of a name, with or without diacritics")), CURSOR),
+        query=(ApiParameter("q", phrase("code, or part of a name, with or without diacritics")), CURSOR),
         answers=ApiUnitList,
         run=list_units,
     ),
@@ -213,7 +205,6 @@ UNIT_OPERATIONS = (
         tag="units",
         about=phrase("Read one unit."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(in_path("unit", phrase("code of the unit")),),
         answers=Unit,
         run=read_unit,
     ),

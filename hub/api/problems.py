@@ -4,16 +4,18 @@ A code is stable; a title is said in the language of the reader. Contains no HTT
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 
 from hub.domain.model import Detail
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.language.phrases import Phrase
+from hub.language.phrases import Phrase, phrase
 from hub.language.tables import read_table
 from hub.operations.page_paths import build_page_path
+from hub.operations.refusals import RequestRefused
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -33,6 +35,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
 }
 #: The page that explains the codes.
 _PAGE = ("help", "reference", "api")
+_NO_CURSOR = phrase("is no cursor of this list")
 
 
 @attrs.frozen
@@ -63,6 +66,15 @@ class ApiProblem(Exception):
     def status(self) -> int:
         """The status of the answer."""
         return PROBLEMS[self.code].status
+
+
+@contextmanager
+def refusing_parameter(name: str = "cursor", why: Phrase = _NO_CURSOR) -> Iterator[None]:
+    """Refuse the parameter *name* if what is done within raises `RequestRefused`."""
+    try:
+        yield
+    except RequestRefused:
+        raise ApiProblem("parameter-wrong", flaws=[NamedFlaw(name, why)]) from None
 
 
 def write_problem(problem: ApiProblem, language: Language) -> bytes:

@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import attrs
-
-from hub.api.idempotency import OrderedAnswer, run_once
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, order_once
 from hub.api.problems import PROBLEMS, ApiProblem, NamedFlaw
-from hub.api.schemas import write_json
 from hub.domain.fair_queue import CONSOLE
 from hub.operations.operation import (
     AskedField,
@@ -17,13 +13,10 @@ from hub.operations.operation import (
     OperationCall,
     OperationRefused,
     RefusalKind,
-    Step,
     Topic,
-    hide_secrets,
     list_fields,
 )
 from hub.runtime.thread_pool import THRESHOLD
-from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 
 
@@ -43,10 +36,8 @@ def _project_operation(topic: Topic, operation: HubOperation) -> ApiOperation:
         scopes=operation.rights,
         whole=operation.whole,
         unlimited=operation.unlimited,
-        parameters=(
-            *((in_path(subject.name, subject.about),) if subject else ()),
-            *(ApiParameter(each.name, each.about, kind=each.kind) for each in fields if each.about),
-        ),
+        means={subject.name: subject.about} if subject else {},
+        query=tuple(ApiParameter(each.name, each.about, kind=each.kind) for each in fields if each.about),
         takes=operation.takes if operation.event else None,
         answers=operation.answers,
         status=201 if operation.makes else 200,
@@ -77,24 +68,12 @@ async def _run(parts: ApiParts, call: ApiCall, *, topic: Topic, operation: HubOp
         heavy = operation.heavy
         step = await parts.work(CONSOLE, THRESHOLD, operation.prepare, asked) if heavy else operation.prepare(asked)
         if operation.event:
-            return await _order(parts, call, step, operation)
+            return await order_once(
+                parts, call, lambda tx: operation.write(step(tx)), status=201 if operation.makes else 200
+            )
         return answer_value(operation.write(await parts.turns.look(step)), call)
     except OperationRefused as refused:
         raise make_problem(topic, operation, refused) from None
-
-
-async def _order(parts: ApiParts, call: ApiCall, step: Step, operation: HubOperation) -> ConsoleResponse:
-    """Do *step* of *operation* once under its key. What is shown once is not kept with the answer."""
-    status, write = 201 if operation.makes else 200, operation.write
-    answer: Any = None
-
-    def do(tx: Transaction) -> OrderedAnswer:
-        nonlocal answer
-        answer = write(step(tx))
-        return OrderedAnswer(status=status, content=write_json(hide_secrets(answer), call.language))
-
-    made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, do)
-    return answer_order(made if made.again else attrs.evolve(made, content=write_json(answer, call.language)))
 
 
 def make_problem(topic: Topic, operation: HubOperation, refused: OperationRefused) -> ApiProblem:

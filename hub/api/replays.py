@@ -4,12 +4,10 @@ An order is read as the page reads its form (`hub.operations.replays.replay_orde
 with its address, and the plan tells how far it is.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer, run_once
 from hub.api.messages import CURSOR, ApiSearchConditions
 from hub.api.operation import (
     ROOT,
@@ -17,28 +15,21 @@ from hub.api.operation import (
     ApiOperation,
     ApiParameter,
     ApiParts,
-    answer_order,
     answer_value,
-    in_path,
+    order_once,
 )
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.schemas import write_json
 from hub.api.values import ApiPlanItem, ApiPlanItems
-from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_plans import KeyReused, ReplayPlan
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
 from hub.operations.replays import replay_orders
-from hub.operations.replays.order_fields import FieldUnfit
 from hub.operations.replays.plan_operations import Plan
 from hub.operations.replays.replay_orders import ITEMS, ShownPlan
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
-
-_PLAN = in_path("plan", phrase("id of the plan"))
 
 
 @attrs.frozen(kw_only=True)
@@ -63,12 +54,9 @@ class ApiReplayOrder(ApiSearchConditions):
 async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Record an order to replay deliveries. The hub chooses them from now on; the plan tells how far it is."""
     wanted: ApiReplayOrder = call.body
-    try:
-        order = await replay_orders.read_order(parts.journal, parts.live, call.user, wanted.fields(), call.now)
-    except FieldUnfit as unfit:
-        raise ApiProblem("order-unfit", unfit.why) from None
+    order = await replay_orders.read_order(parts.journal, parts.live, call.user, wanted.fields(), call.now)
 
-    def step(tx: Transaction) -> OrderedAnswer:
+    def step(tx: Transaction) -> Plan:
         plan = replay_plans.make_plan(
             tx,
             order.choice,
@@ -80,24 +68,14 @@ async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
             rate=order.rate,
             stop_after=order.stop_after,
         )
-        return answer_plan(call, plan, status=202)
+        return Plan.of(plan)
 
-    return await order_once(parts, call, step)
-
-
-def answer_plan(call: ApiCall, plan: ReplayPlan, status: int = 200) -> OrderedAnswer:
-    """Return *plan* as the answer to an order; of a new one also its address."""
-    location = build_page_path(*ROOT, "replays", plan.id) if status == 202 else None
-    return OrderedAnswer(status=status, content=write_json(Plan.of(plan), call.language), location=location)
+    return await order_once(parts, call, step, status=202, locate=locate_plan)
 
 
-async def order_once(parts: ApiParts, call: ApiCall, step: Callable[[Transaction], OrderedAnswer]) -> ConsoleResponse:
-    """Take the *step* of an order unless its key was sent before, and return its answer. Raises `ApiProblem`."""
-    try:
-        made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
-    except KeyReused:
-        raise ApiProblem("key-reused") from None
-    return answer_order(made)
+def locate_plan(plan: Plan) -> str:
+    """Return the address of *plan*."""
+    return build_page_path(*ROOT, "replays", plan.id)
 
 
 async def read_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -153,7 +131,6 @@ OPERATIONS = (
         "getPlan",
         "/replays/{plan}",
         about=phrase("Read one plan, and what has become of its deliveries."),
-        parameters=(_PLAN,),
         answers=Plan,
         run=read_plan,
     ),
@@ -161,7 +138,7 @@ OPERATIONS = (
         "listPlanItems",
         "/replays/{plan}/deliveries",
         about=phrase("List the deliveries of a plan with their state before and now, 100 on a page."),
-        parameters=(_PLAN, CURSOR, ApiParameter("now", phrase("only those now in this state"), kind=DeliveryState)),
+        query=(CURSOR, ApiParameter("now", phrase("only those now in this state"), kind=DeliveryState)),
         answers=ApiPlanItems,
         run=list_plan_items,
     ),

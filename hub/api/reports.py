@@ -5,18 +5,20 @@ Counts and reads as the pages do (`hub.operations.reports.reading`, `hub.operati
 """
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
+from typing import TypeVar
 
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
-from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
+from hub.api.problems import refusing_parameter
 from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages.visible_messages import PRIVATE
-from hub.operations.refusals import RequestRefused
 from hub.operations.reports import reading, standing
 from hub.operations.reports.glance_reading import KINDS as GLANCE_KINDS
 from hub.operations.reports.glance_reading import GlanceReader
@@ -30,6 +32,8 @@ from hub.web.answers import ConsoleResponse
 from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 from hub.workload.unit_report import RowChoice
+
+T = TypeVar("T")
 
 
 class ReportFormat(StrEnum):
@@ -53,18 +57,12 @@ class GlanceFormat(StrEnum):
     JSON = "json"
 
 
-_FORM = in_path("form", phrase("id of the form, such as edoc"))
-_UNIT = in_path("unit", phrase("code of the unit"))
-_PERIOD = in_path("period", phrase("the period: 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026"))
-#: The parameters that name a report.
-ADDRESS = (_FORM, _UNIT, _PERIOD)
 _REVISION = ApiParameter(
     "revision", phrase("number of an earlier revision of a closed report, from 1; none: the newest")
 )
 _OPEN = ApiParameter(
     "open", phrase("a unit with a row in the table of the province: only the units in that row; none: all units")
 )
-_COLUMN = in_path("column", phrase("key of the column"))
 
 
 def name_report(call: ApiCall) -> tuple[str, str, str]:
@@ -72,44 +70,30 @@ def name_report(call: ApiCall) -> tuple[str, str, str]:
     return call.text("form"), call.text("unit"), call.text("period")
 
 
+async def count_report(parts: ApiParts, call: ApiCall, step: Callable[..., T], *rest: object) -> T:
+    """Return what *step* reads of the report that the path names: for the caller, by the province's forms."""
+    words = (call.user, await parts.turns.read_book(), *name_report(call), *rest)
+    return await parts.turns.count(call.user.name, call.wanted, call.text("form"), step, *words)
+
+
 async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the forms and periods of which there are reports."""
     book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
     shown = await parts.turns.work(CONSOLE, THRESHOLD, reading.list_report_choices, call.now, book)
     said = ApiReportList(
-        forms=[
-            ApiForm(
-                id=each.id,
-                title=each.title.say(call.language),
-                service=each.service,
-                since=each.since,
-                until=each.until,
-            )
-            for each in shown.forms
-        ],
-        periods=[
-            ApiPeriod(text=each.text, first=each.first, last=each.last)
-            for _, members in shown.periods
-            for each in members
-        ],
+        forms=[ApiForm.project(each, title=each.title.say(call.language)) for each in shown.forms],
+        periods=[ApiPeriod.project(each) for _, members in shown.periods for each in members],
     )
     return answer_value(said, call)
-
-
-def read_revision_number(text: str) -> int | None:
-    """Return the number of the revision that a call asks for; None: the newest. Raises `ApiProblem`."""
-    try:
-        return reading.read_revision_number(text)
-    except RequestRefused:
-        flaw = NamedFlaw("revision", phrase("is no number of a revision"))
-        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
 
 
 async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one report and its state."""
     form, unit, period = name_report(call)
     book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
-    words, revision = (call.user, book, form, unit, period, call.now), read_revision_number(call.text("revision"))
+    words = (call.user, book, form, unit, period, call.now)
+    with refusing_parameter("revision", phrase("is no number of a revision")):
+        revision = reading.read_revision_number(call.text("revision"))
     rows = RowChoice(opened=call.text("open") or None)
     step = standing.count_report_with_standing
     counted, stands = await parts.turns.count(
@@ -131,11 +115,8 @@ async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the facts behind a number."""
     form, unit, period = name_report(call)
-    try:
+    with refusing_parameter():
         after = reading.FactCursor.parse(call.text("cursor")) if call.text("cursor") else None
-    except RequestRefused:
-        flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
-        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
     address = (form, unit, period, call.text("column"))
     row = (call.text("of") or None, call.text("row") or None)
     words = (call.user, await parts.turns.read_book(), address, row, after, call.now, call.text("open") or None)
@@ -145,10 +126,8 @@ async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the report as a file."""
-    form, unit, period = name_report(call)
     kind = call.text("format")
-    words = (call.user, await parts.turns.read_book(), form, unit, period, call.now, kind, call.language)
-    made = await parts.turns.count(call.user.name, call.wanted, form, reading.write_report_file, *words)
+    made = await count_report(parts, call, reading.write_report_file, call.now, kind, call.language)
     content = made.content
     if not isinstance(content, bytes):
         identity = parts.live.config.identity
@@ -196,43 +175,34 @@ async def read_glance_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 
 _GLANCE = (
-    _FORM,
-    _PERIOD,
     ApiParameter("by", phrase("key of an indicator or of a column; none: the first indicator")),
     ApiParameter("class", phrase("key of a class of units; none: the first")),
     ApiParameter("under", phrase("code of a unit: the units directly below it are compared, instead of a class")),
 )
 
 
+_reading = partial(ApiOperation, tag="reports", scopes=(Permission.SEE_REPORTS,))
 OPERATIONS = (
-    ApiOperation(
+    _reading(
         name="listReports",
         path="/reports",
-        tag="reports",
         about=phrase("List the forms and periods of which there are reports."),
-        scopes=(Permission.SEE_REPORTS,),
         answers=ApiReportList,
         run=list_reports,
     ),
-    ApiOperation(
+    _reading(
         name="getReport",
         path="/reports/{form}/{unit}/{period}",
-        tag="reports",
         about=phrase("Read one report and its state."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=(*ADDRESS, _REVISION, _OPEN),
+        query=(_REVISION, _OPEN),
         answers=ApiReport,
         run=read_report,
     ),
-    ApiOperation(
+    _reading(
         name="getReportRound",
         path="/rounds/{form}/{period}",
-        tag="reports",
         about=phrase("Read how the reports of all units stand, for one form and period."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=(
-            _FORM,
-            _PERIOD,
+        query=(
             ApiParameter("below", phrase("only this unit and those below it")),
             ApiParameter("level", phrase("only units of this level")),
             ApiParameter("kind", phrase("only units of this kind")),
@@ -242,15 +212,11 @@ OPERATIONS = (
         answers=ApiReportRound,
         run=read_round,
     ),
-    ApiOperation(
+    _reading(
         name="listReportFacts",
         path="/reports/{form}/{unit}/{period}/cells/{column}",
-        tag="reports",
         about=phrase("List the facts behind a number of a report, 100 on a page."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=(
-            *ADDRESS,
-            _COLUMN,
+        query=(
             _OPEN,
             ApiParameter("of", phrase("the unit of the row; none: the total")),
             ApiParameter(
@@ -261,33 +227,27 @@ OPERATIONS = (
         answers=ApiFactList,
         run=list_facts,
     ),
-    ApiOperation(
+    _reading(
         name="getReportFile",
         path="/reports/{form}/{unit}/{period}/file",
-        tag="reports",
         about=phrase("Get a report as a file."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=(*ADDRESS, ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True)),
+        query=(ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True),),
         media=tuple(each.partition(";")[0] for each in reading.KINDS.values()),
         run=read_file,
     ),
-    ApiOperation(
+    _reading(
         name="getGlance",
         path="/glance/{form}/{period}",
-        tag="reports",
         about=phrase("Rank the units of a class by a number of a form, with change, trend and target."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=_GLANCE,
+        query=_GLANCE,
         answers=ApiGlance,
         run=read_glance,
     ),
-    ApiOperation(
+    _reading(
         name="getGlanceFile",
         path="/glance/{form}/{period}/file",
-        tag="reports",
         about=phrase("Get a ranking as a file."),
-        scopes=(Permission.SEE_REPORTS,),
-        parameters=(
+        query=(
             *_GLANCE,
             ApiParameter("format", phrase("format of the file"), kind=GlanceFormat, required=True),
         ),

@@ -21,12 +21,15 @@ from hub.api.token_check import TokenCheck
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
+from hub.journal.queue.replay_plans import KeyReused
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
 from hub.operations.accounts import tokens
 from hub.operations.accounts.sessions import find_address_network
 from hub.operations.accounts.tokens import ApiToken, TokenUser
+from hub.operations.partners.partner_orders import Flaw, OrderRefusal, OrderRefused
 from hub.operations.refusals import RequestRefused
+from hub.operations.replays.order_fields import FieldUnfit
 from hub.web.answers import ConsoleResponse
 
 log = structlog.get_logger()
@@ -73,7 +76,11 @@ class ApiService:
             return self._finish(asked, await self._answer(asked))
         except ApiProblem as problem:
             return self.write_problem(asked, problem)
-        except IdempotencyConflict:
+        except FieldUnfit as unfit:
+            return self.write_problem(asked, ApiProblem("order-unfit", unfit.why))
+        except OrderRefused as refused:
+            return self.write_problem(asked, _name_problem(refused))
+        except (IdempotencyConflict, KeyReused):
             return self.write_problem(asked, ApiProblem("key-reused"))
         except KeysExhausted as exhausted:
             return self.write_problem(asked, ApiProblem("keys-exhausted", retry_after=exhausted.args[0]))
@@ -166,6 +173,28 @@ class ApiService:
             words = (tokens.find_prefix(text), asked.address, why, now)
             await self._parts.journal.admit(CONSOLE, tokens.record_refused_token, *words)
         raise ApiProblem(f"token-{why}", fields={"WWW-Authenticate": 'Bearer realm="lienthong", error="invalid_token"'})
+
+
+# --- what is the matter with an order --------------------------------------------------------------------------------
+
+
+def _name_problem(refused: OrderRefused) -> ApiProblem:
+    """Return the problem that a refused order is."""
+    match refused.refusal:
+        case OrderRefusal.STALE:
+            return ApiProblem("file-changed")
+        case OrderRefusal.LAST:
+            return ApiProblem("last-certificate", refused.flaws[0][1])
+        case OrderRefusal.UNWRITABLE:
+            return ApiProblem("unwritable", refused.flaws[0][1])
+    return ApiProblem("order-unfit", flaws=[_name_flaw(each) for each in refused.flaws])
+
+
+def _name_flaw(flaw: Flaw) -> NamedFlaw:
+    place, wrong, expected = flaw
+    if expected is None:
+        return NamedFlaw(place, wrong)
+    return NamedFlaw(place, phrase("{wrong}; expected: {expected}", wrong=wrong, expected=expected))
 
 
 # --- what a request says ----------------------------------------------------------------------------------------------

@@ -5,24 +5,22 @@ As with partners, an order without `apply` is only judged and shown, and its `se
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import attrs
 
-from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
-from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, answer_value, in_path
-from hub.api.partner_changes import name_problem
+from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_value, find_answer, order_once
 from hub.api.partners import clean_reason
 from hub.api.problems import ApiProblem
-from hub.api.schemas import At, Projected, write_json
+from hub.api.schemas import At, Projected
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import Mistake
-from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import TrustedAuthority, describe_authority
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
-from hub.operations.partners.partner_orders import CERTIFICATE, OrderRefused
+from hub.operations.partners.partner_orders import CERTIFICATE
 from hub.web.answers import ConsoleResponse
 
 _SEEN = phrase("seen of the list, as listTrusted tells it")
@@ -114,23 +112,19 @@ async def remove_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def _order(parts: ApiParts, call: ApiCall, order: TrustOrder) -> ConsoleResponse:
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
-    owner = (call.token.prefix, call.key, call.request, call.now)
-    kept = await parts.journal.read(find_kept_answer, *owner)
-    if kept is not None:
-        return answer_order(kept)
-    try:
-        edit = await parts.trust.judge(order, call.body.seen, call.now)
-        if not call.body.apply:
-            return answer_value(ApiTrustEdit.of(edit, call.now, applied=False), call)
-        reason = clean_reason(call.body.reason)
-        await parts.trust.make(edit, by=call.token.by, reason=reason, now=call.now)
-    except OrderRefused as refused:
-        raise name_problem(refused) from refused
-    said = write_json(ApiTrustEdit.of(edit, call.now, applied=True), call.language)
-    answer = OrderedAnswer(status=200, content=said)
-    return answer_order(await parts.journal.admit(CONSOLE, run_once, *owner, lambda _tx: answer))
+    if kept := await find_answer(parts, call):
+        return kept
+    edit = await parts.trust.judge(order, call.body.seen, call.now)
+    if not call.body.apply:
+        return answer_value(ApiTrustEdit.of(edit, call.now, applied=False), call)
+    reason = clean_reason(call.body.reason)
+    await parts.trust.make(edit, by=call.token.by, reason=reason, now=call.now)
+    return await order_once(parts, call, lambda _tx: ApiTrustEdit.of(edit, call.now, applied=True))
 
 
+_changing = partial(
+    ApiOperation, method="POST", tag="trust", scopes=(Permission.MANAGE_PARTNERS,), whole=True, unlimited=True
+)
 OPERATIONS = (
     ApiOperation(
         name="listTrusted",
@@ -143,29 +137,19 @@ OPERATIONS = (
         answers=ApiTrusted,
         run=list_trusted,
     ),
-    ApiOperation(
+    _changing(
         name="addTrusted",
-        method="POST",
         path="/trust",
-        tag="trust",
         about=phrase("Trust a CA, or take a newer CRL of one; without apply only judge and show it."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
-        unlimited=True,
         takes=ApiTrustAddition,
         answers=ApiTrustEdit,
         run=add_trusted,
     ),
-    ApiOperation(
+    _changing(
         name="removeTrusted",
-        method="POST",
         path="/trust/{fingerprint}/remove",
-        tag="trust",
         about=phrase("Trust a CA no longer; without apply only show whose certificates would not be verified."),
-        scopes=(Permission.MANAGE_PARTNERS,),
-        whole=True,
-        unlimited=True,
-        parameters=(in_path("fingerprint", phrase("the beginning of its SHA-256, at least 8 digits")),),
+        means={"fingerprint": phrase("the beginning of its SHA-256, at least 8 digits")},
         takes=ApiTrustRemoval,
         answers=ApiTrustEdit,
         run=remove_trusted,

@@ -31,14 +31,17 @@ from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.failures import FailureGroup
 from hub.monitoring.late_work import LateView
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
+from hub.operations.accounts.tokens import ApiToken
 from hub.operations.messages.shown_reasons import ReportCell, ShownReason
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.operation import Cursor
 from hub.operations.reports.reading import FactsPage
 from hub.operations.reports.standing import ReportStanding
-from hub.operations.watching.visible_alerts import ShownAlert
+from hub.operations.watching.visible_alerts import ShownAlert, ShownAlerts
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.report.counting.open_work import ListedWork, OpenWork, WorkCount, WorkState
+from hub.report.form.form import Form
+from hub.report.form.period import Period
 from hub.security.certificates import hash_certificate
 
 #: What is shown of a fact whose message is private.
@@ -650,7 +653,7 @@ class ApiAlert(Projected[ShownAlert]):
 
 
 @attrs.frozen(kw_only=True)
-class ApiAlertList:
+class ApiAlertList(Projected[ShownAlerts]):
     """The alerts: those that are raised, the gravest first, and at most 50 that have ended, the latest first."""
 
     raised: Sequence[ApiAlert]
@@ -687,7 +690,7 @@ class ApiAcknowledged:
 
 
 @attrs.frozen(kw_only=True)
-class ApiForm:
+class ApiForm(Projected[Form]):
     """A form of reports."""
 
     id: str
@@ -698,7 +701,7 @@ class ApiForm:
 
 
 @attrs.frozen(kw_only=True)
-class ApiPeriod:
+class ApiPeriod(Projected[Period]):
     """A period of reports."""
 
     text: str
@@ -800,7 +803,7 @@ class ApiFactList:
 
 
 @attrs.frozen(kw_only=True)
-class ApiTokenInfo:
+class ApiTokenInfo(Projected[ApiToken]):
     """The token of the request."""
 
     name: str

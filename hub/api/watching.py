@@ -5,11 +5,9 @@ Reads what the pages read (`hub.console.exchange.events_page`, `hub.monitoring.o
 
 from functools import partial
 
-from hub.api.idempotency import OrderedAnswer, run_once
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value
-from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.schemas import write_json
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, order_once
+from hub.api.problems import ApiProblem, NamedFlaw, refusing_parameter
 from hub.api.values import (
     ApiAcknowledged,
     ApiAcknowledgement,
@@ -23,13 +21,11 @@ from hub.api.values import (
     ApiStatus,
     ApiTokenInfo,
 )
-from hub.domain.fair_queue import CONSOLE
 from hub.keeping.hub_alerts import HubAlertKey
 from hub.language.phrases import phrase
 from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind
 from hub.operations.accounts.permissions import Permission
-from hub.operations.refusals import RequestRefused
 from hub.operations.watching import (
     limited_overview,
     visible_alerts,
@@ -61,11 +57,8 @@ async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     asked = {name: call.text(name) for name in visible_events.FIELDS}
     if call.text("cursor"):
         asked["before"] = call.text("cursor")
-    try:
+    with refusing_parameter():
         search = visible_events.read_event_search(asked)
-    except RequestRefused:
-        flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
-        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
     found = await parts.turns.look(visible_events.read_events_page, search, parts.live.config.partners, call.user)
     if found.wrong:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in found.wrong])
@@ -87,11 +80,8 @@ async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with who is late today."""
     asked = {name: call.text(name) for name in visible_late_work.FIELDS} | {"after": call.text("cursor")}
-    try:
+    with refusing_parameter():
         search = visible_late_work.read_late_search(asked)
-    except RequestRefused:
-        flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
-        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
     if search.wrong:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in search.wrong])
     workdays = (await parts.turns.read_book()).workdays
@@ -105,26 +95,13 @@ async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what the token of the request may see and do."""
-    token = call.token
-    said = ApiTokenInfo(
-        name=token.name,
-        prefix=token.prefix,
-        owner=token.owner,
-        scopes=token.scopes,
-        units=token.units,
-        partners=token.partners,
-        until=token.until,
-    )
-    return answer_value(said, call)
+    return answer_value(ApiTokenInfo.project(call.token), call)
 
 
 async def list_raised_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the alerts to operators."""
     found = await parts.turns.look(visible_alerts.read_visible_alerts, call.user)
-    said = ApiAlertList(
-        raised=[ApiAlert.project(each) for each in found.raised], ended=[ApiAlert.project(each) for each in found.ended]
-    )
-    return answer_value(said, call)
+    return answer_value(ApiAlertList.project(found), call)
 
 
 async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -137,15 +114,14 @@ async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         now=call.now,
     )
 
-    def step(tx: Transaction) -> OrderedAnswer:
-        done = [ApiAlert.project(visible_alerts.show_alert(each)) for each in acknowledge(tx, call.user, keys)]
-        return OrderedAnswer(status=200, content=write_json(ApiAcknowledged(items=done), call.language))
+    def step(tx: Transaction) -> ApiAcknowledged:
+        done = map(visible_alerts.show_alert, acknowledge(tx, call.user, keys))
+        return ApiAcknowledged(items=list(map(ApiAlert.project, done)))
 
     try:
-        made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+        return await order_once(parts, call, step)
     except KeyError:
         raise ApiProblem("not-found") from None
-    return answer_order(made)
 
 
 OPERATIONS = (
@@ -206,7 +182,7 @@ OPERATIONS = (
         about=phrase("Find the events that no message leads to, newest first, 50 on a page."),
         scopes=(Permission.SEE_EVENTS,),
         whole=True,
-        parameters=(
+        query=(
             ApiParameter("q", phrase("Tracking, or words that stand in the event")),
             ApiParameter("kind", phrase("name of the event, such as user-signed-in")),
             ApiParameter("partner", phrase("partner or link that it is about; -: about none")),
@@ -228,7 +204,7 @@ OPERATIONS = (
         about=phrase("List dead deliveries, refused messages and refused calls by cause, at most 100 groups."),
         scopes=(Permission.SEE_REFUSED,),
         whole=True,
-        parameters=(
+        query=(
             ApiParameter("partner", phrase("partner of the cause; -: the callers are no partners")),
             ApiParameter("state", phrase("what failed"), kind=FailureKind),
             ApiParameter("since", phrase("with a failure from this time on; without it, of 30 days")),
@@ -243,7 +219,7 @@ OPERATIONS = (
         tag="late",
         about=phrase("Read who is late today: numbers by unit and field, and the things by due day, 100 on a page."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(
+        query=(
             ApiParameter("unit", phrase("this unit and those below it")),
             ApiParameter("service", phrase("documents, dossiers or work")),
             ApiParameter("state", phrase("of the things; the numbers are of every state"), kind=WorkState),

@@ -5,12 +5,13 @@ A trial is a job: making one answers 202 with its address, and it tells how far 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import attrs
 
 from hub.api.messages import ApiSearchConditions
-from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_value, in_path
+from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_value
 from hub.api.problems import ApiProblem
 from hub.api.schemas import At, Projected
 from hub.domain.model import Detail, MessageState
@@ -21,13 +22,19 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.operation import LONG
 from hub.operations.page_paths import build_page_path
-from hub.operations.partners.rule_trials import MOST, RuleTrial, TrialOrder, TrialState, may_see_details, read_most
+from hub.operations.partners.rule_trials import (
+    MOST,
+    RuleTrial,
+    TrialOrder,
+    TrialState,
+    may_see_details,
+    read_most,
+)
 from hub.operations.replays import replay_orders
-from hub.operations.replays.order_fields import FieldUnfit
 from hub.report.counting.deriving import Number
 from hub.web.answers import ConsoleResponse
+from hub.workload.form_trial import DifferingCell
 
-_TRIAL = in_path("trial", phrase("id of the trial"))
 _XSD = phrase("an XSD that takes the place of the hub's file of that name")
 
 
@@ -113,7 +120,7 @@ class ApiRuleTrial(Projected[RuleTrial]):
 
 
 @attrs.frozen(kw_only=True)
-class ApiDifferingCell:
+class ApiDifferingCell(Projected[DifferingCell]):
     """A cell that the tried form counts otherwise."""
 
     unit: str
@@ -151,7 +158,7 @@ async def try_rules(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
             most=most,
         )
         trial = await parts.trials.start(call.user, order, call.now)
-    except (FieldUnfit, SchemasUnfit) as unfit:
+    except SchemasUnfit as unfit:
         raise ApiProblem("order-unfit", unfit.why) from None
     return _answer(call, trial, status=202)
 
@@ -184,32 +191,20 @@ async def try_form(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Count a report by another form."""
     wanted: ApiFormOrder = call.body
     content = wanted.form.encode("utf-8", "replace")
-    try:
-        words = (content, wanted.period, wanted.unit, call.now)
-        form, cells = await parts.trials.count_form(call.user, call.wanted, *words)
-    except FieldUnfit as unfit:
-        raise ApiProblem("order-unfit", unfit.why) from None
+    words = (content, wanted.period, wanted.unit, call.now)
+    form, cells = await parts.trials.count_form(call.user, call.wanted, *words)
     said = [
-        ApiDifferingCell(
-            unit=each.unit,
-            total=each.total,
-            column=each.column,
-            before=_write_cell(each.before),
-            after=_write_cell(each.after),
-        )
-        for each in cells
+        ApiDifferingCell.project(each, before=_write_cell(each.before), after=_write_cell(each.after)) for each in cells
     ]
     return answer_value(ApiFormTrial(form=form.id, cells=said), call)
 
 
+_trying = partial(ApiOperation, method="POST", tag="what-if", scopes=(Permission.REPLAY,))
 OPERATIONS = (
-    ApiOperation(
+    _trying(
         name="tryRules",
-        method="POST",
         path="/what-if/rules",
-        tag="what-if",
         about=phrase("Judge past packets again by other schemas or another policy. Nothing is sent or changed."),
-        scopes=(Permission.REPLAY,),
         takes=ApiRulesOrder,
         answers=ApiRuleTrial,
         status=202,
@@ -221,18 +216,13 @@ OPERATIONS = (
         tag="what-if",
         about=phrase("Read a trial: how far it is, and the messages for which something would change."),
         scopes=(Permission.REPLAY,),
-        parameters=(_TRIAL,),
         answers=ApiRuleTrial,
         run=read_trial,
     ),
-    ApiOperation(
+    _trying(
         name="cancelTrial",
-        method="POST",
         path="/what-if/rules/{trial}/cancel",
-        tag="what-if",
         about=phrase("Cancel a trial. What it has found stays."),
-        scopes=(Permission.REPLAY,),
-        parameters=(_TRIAL,),
         answers=ApiRuleTrial,
         run=cancel_trial,
     ),

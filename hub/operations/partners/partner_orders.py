@@ -5,7 +5,7 @@ saw, and taken back if the hub refuses it. Contains no HTTP, no TOML and no SQL.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -27,7 +27,7 @@ from hub.config.partner_edit import (
 )
 from hub.config.partner_settings import AssignmentUnfit
 from hub.config.trust_edit import TrustEdit, TrustOrder
-from hub.domain.errors import ConfigurationFault, Unready
+from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
 from hub.journal import partner_changes
@@ -90,13 +90,13 @@ class JudgedOrder:
 
 
 @attrs.define(eq=False)
-class PartnerOrders:
-    """Carries out the orders of one node's pages and API."""
+class FileOrders:
+    """What carries out the orders of one node's pages and API on files of its configuration."""
 
     _journal: Journal  #: the journal to read and write
     _work: Work  #: runs what reads and writes files in worker threads
     _live: Live  #: the configuration in force
-    _manager: PartnerManaging | None  #: reads, tests and changes partners; None: there are no pages of partners
+    _manager: PartnerManaging | None  #: reads, tests and changes the files; None: there are no pages of partners
 
     @property
     def managed(self) -> PartnerManaging:
@@ -104,6 +104,11 @@ class PartnerOrders:
         if self._manager is None:
             raise refuse_as_absent()
         return self._manager
+
+
+@attrs.define(eq=False)
+class PartnerOrders(FileOrders):
+    """Carries out orders on partners."""
 
     async def look(self, code: str, now: datetime) -> PartnerLook:
         """Return the partner *code* as its file says. Raises `RequestRefused` without one."""
@@ -132,8 +137,7 @@ class PartnerOrders:
         except (AssignmentUnfit, CertificateNotFound, PartnerExists) as unfit:
             raise OrderRefused(OrderRefusal.UNFIT, ("", unfit.why, None)) from None
         except ConfigurationFault as fault:
-            flaws = [(each.path, each.wrong, each.expected) for each in fault.mistakes]
-            raise OrderRefused(OrderRefusal.UNFIT, *flaws) from None
+            raise OrderRefused(OrderRefusal.UNFIT, *list_flaws(fault.mistakes)) from None
         if not order.new and edit.files and hashlib.sha256(edit.files[-1].before or b"").hexdigest() != seen:
             raise _refuse_stale()  # it was changed a moment ago
         left = await self._journal.read(count_undelivered, code) if order.leaves else {}
@@ -192,9 +196,13 @@ async def apply_edit(
         return
     _ = await work(CONSOLE, THRESHOLD, managed.undo, edit)
     await record_undoing("taken back: the reload was refused")
-    wrong = [(each.path, each.wrong, each.expected) for each in verdict.mistakes]
     refused = phrase("The hub refused the change, so the files are as before.")
-    raise OrderRefused(OrderRefusal.UNFIT, ("", refused, None), *wrong)
+    raise OrderRefused(OrderRefusal.UNFIT, ("", refused, None), *list_flaws(verdict.mistakes))
+
+
+def list_flaws(mistakes: Iterable[Mistake]) -> Iterator[Flaw]:
+    """Return the mistakes of files as flaws of an order."""
+    return ((each.path, each.wrong, each.expected) for each in mistakes)
 
 
 def _refuse_stale() -> OrderRefused:

@@ -12,29 +12,15 @@ from hub.domain.fair_queue import CONSOLE
 from hub.journal import partner_changes
 from hub.language.phrases import phrase
 from hub.monitoring.partner_view import TrustedAuthority, list_trusted_authorities
-from hub.operations.partners.partner_orders import OrderRefusal, OrderRefused, PartnerManaging, apply_edit
+from hub.operations.partners.partner_orders import FileOrders, OrderRefusal, OrderRefused, apply_edit, list_flaws
 from hub.operations.refusals import refuse_as_absent
-from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.runtime.thread_pool import THRESHOLD
 from hub.security.certificates import describe_owner, hash_certificate
-from hub.store.group_commit import Journal
-from hub.units.live import Live
 
 
 @attrs.define(eq=False)
-class TrustOrders:
-    """Carries out the orders of one node's pages and API."""
-
-    _journal: Journal  #: the journal to write
-    _work: Work  #: runs what reads and writes files in worker threads
-    _live: Live  #: the configuration in force
-    _manager: PartnerManaging | None  #: reads and changes the files
-
-    @property
-    def managed(self) -> PartnerManaging:
-        """What reads and writes the files. Raises `RequestRefused` where nothing does."""
-        if self._manager is None:
-            raise refuse_as_absent()
-        return self._manager
+class TrustOrders(FileOrders):
+    """Carries out orders on trusted CAs."""
 
     async def see(self) -> str:
         """Return what changes whenever a file changes that says which CAs are trusted."""
@@ -57,8 +43,7 @@ class TrustOrders:
         except CertificateNotFound:
             raise refuse_as_absent() from None
         except ConfigurationFault as fault:
-            flaws = [(each.path, each.wrong, each.expected) for each in fault.mistakes]
-            raise OrderRefused(OrderRefusal.UNFIT, *flaws) from None
+            raise OrderRefused(OrderRefusal.UNFIT, *list_flaws(fault.mistakes)) from None
 
     async def make(self, edit: TrustEdit, *, by: str, reason: str, now: datetime) -> None:
         """Write the change, record it, and have the hub use it. What fails is taken back. Raises `OrderRefused`."""
