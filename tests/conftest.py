@@ -1,36 +1,34 @@
-"""What every test may rely on.  Knows when a skip is honest; not what is tested."""
+"""What every test may rely on.  Knows when a skip is honest; not what is tested.
+
+It is read for each file of tests, also for one of three lines: what takes long to import is imported by the fixture that needs it.
+"""
 
 import gc
 import os
 import re
-from collections.abc import Generator, Iterator
-from functools import cache
-from itertools import cycle
+import sys
+from collections.abc import Callable, Generator, Iterator
+from functools import cache, partial
+from importlib import import_module
+from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
-import sqlalchemy as sa
-import structlog
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from hypothesis import HealthCheck, settings
-from sqlalchemy.util import LRUCache
 
-from hub.delivery.push_service import DRAIN
-from hub.domain.errors import Unready
-from hub.edxml import strict_rules
-from hub.formats import xsd_mistakes
-from hub.journal.waiting_counts import find_wrong_counts
-from hub.operations.accounts import passwords
-from hub.operations.reports import reading
-from hub.store import transactions
-from lienthong_demo.run.postgres import Absent
-from tests import databases, pki, warm
-from tests.console_town import NOBODY, Town
-from tests.databases import Postgresql
+from tests import warm
 from tests.examples import at_most
-from tests.outgoing import Desk
+from tests.upon_import import change_upon_import
 from tests.waiting import PATIENCE
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hub.store.transactions import Transaction
+    from tests.console_town import Town
+    from tests.databases import Postgresql
+    from tests.outgoing import Desk
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_APPLICABLE = "not applicable: "
@@ -59,67 +57,111 @@ for _name in ("LC_ALL", "LC_MESSAGES"):
     os.environ.pop(_name, None)
 os.environ["LANG"] = "C.UTF-8"
 
-if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
-    settings.register_profile(
+
+def _allow_time(hypothesis: ModuleType) -> None:
+    hypothesis.settings.register_profile(
         "unhurried",
         deadline=None,  # a busy machine fails no test
-        suppress_health_check=[HealthCheck.too_slow],
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
         max_examples=at_most(100),
     )
-    settings.load_profile("unhurried")
+    hypothesis.settings.load_profile("unhurried")
 
-# As structlog does of itself, but that no traceback is drawn with the values of all variables: that takes half a second each.
-structlog.configure(
-    processors=[
-        *structlog.get_config()["processors"][:-1],
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
 
-# A key's numbers are proved, which takes thirty milliseconds, once however many tests read its file.
-_LOADED = cache(load_pem_private_key)
+if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
+    change_upon_import("hypothesis", _allow_time)
+
+
+def _draw_no_values(structlog: ModuleType) -> None:
+    """Do as structlog does of itself, but draw no traceback with the values of all variables: that takes half a second each."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
+
+
+change_upon_import("structlog", _draw_no_values)
+
+
+@cache
+def _make_loader() -> Callable[..., Any]:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return cache(load_pem_private_key)
+
+
+def _load_keys_once(reader: ModuleType) -> None:
+    """Prove a key's numbers, which takes thirty milliseconds, once however many tests read its file."""
+    vars(reader)["load_pem_private_key"] = _make_loader()
+
+
 for _reader in warm.READERS:
-    pytest.MonkeyPatch().setattr(f"{_reader}.load_pem_private_key", _LOADED)
+    change_upon_import(_reader, _load_keys_once)
 
-# A sample key takes a tenth of a second, and `init` makes five: in this process they are those of tests/pki.py, one after another.
-_SAMPLES = cycle(f"sample {number}" for number in range(40))
-pytest.MonkeyPatch().setattr("hub.security.sample_pki.make_rsa_key", lambda: pki.key(next(_SAMPLES)))
+_made = count()
 
 
-class _Compiled(LRUCache[Any, Any]):
-    """Statements as compiled for one kind of database: the dialect, first in each key, is another object in each engine."""
+def _make_sample_key() -> object:
+    """Return one of forty keys of tests/pki.py: a sample key takes a tenth of a second to make, and `init` makes five."""
+    from tests import pki
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(key[1:], default)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key[1:], value)
+    return pki.key(f"sample {next(_made) % 40}")
 
 
-# A statement takes about a millisecond to compile, and each test has an engine of its own: in this process, as in a hub's, they are
-# compiled once.
-_COMPILED = {name: _Compiled(3000) for name in DATABASES}
+change_upon_import("hub.security.sample_pki", lambda sample_pki: setattr(sample_pki, "make_rsa_key", _make_sample_key))
 
 
-@sa.event.listens_for(sa.Engine, "engine_connect")
-def _share_compiled(connection: sa.Connection) -> None:
-    connection.engine._compiled_cache = _COMPILED[connection.dialect.name]
+def _share_compiled(sqlalchemy: ModuleType) -> None:
+    """Compile each statement once in this process, as in a hub's: it takes about a millisecond, and each test has an engine of its
+    own. The dialect, first in each key, is another object in each engine.
+    """
+    from sqlalchemy.util import LRUCache
+
+    class Compiled(LRUCache[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            return super().get(key[1:], default)
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            super().__setitem__(key[1:], value)
+
+    compiled = {name: Compiled(3000) for name in DATABASES}
+
+    @sqlalchemy.event.listens_for(sqlalchemy.Engine, "engine_connect")
+    def share(connection: "sa.Connection") -> None:
+        connection.engine._compiled_cache = compiled[connection.dialect.name]
 
 
-# A node gives a server of PostgreSQL two seconds to take a connection; a busy machine may need longer to begin a process for it.
-# And ten to a transaction that waits or is idle: a test that has one open may wait as long for its turn with the processor.
-pytest.MonkeyPatch().setitem(transactions._CONNECT, "connect_timeout", round(PATIENCE))
-pytest.MonkeyPatch().setattr(transactions, "_WRITER", transactions._WRITER.replace("'10s'", f"'{PATIENCE:.0f}s'"))
+change_upon_import("sqlalchemy", _share_compiled)
 
-# The same of a writer on SQLite.
-pytest.MonkeyPatch().setattr(transactions, "_BUSY_MS", round(PATIENCE * 1000))
+
+def _wait_patiently(transactions: Any) -> None:
+    """Wait as long for a database as a busy machine may need.
+
+    A node gives a server of PostgreSQL two seconds to take a connection: a process has to begin for it. And ten to a transaction that
+    waits or is idle: a test that has one open may wait as long for its turn with the processor. The same of a writer on SQLite.
+    """
+    transactions._CONNECT["connect_timeout"] = round(PATIENCE)
+    transactions._WRITER = transactions._WRITER.replace("'10s'", f"'{PATIENCE:.0f}s'")
+    transactions._BUSY_MS = round(PATIENCE * 1000)
+
+
+change_upon_import("hub.store.transactions", _wait_patiently)
 
 # After so many seconds the hub explains no further mistake and fills no page. A busy machine, or a search for rubbish among all that the
 # tests hold, would come to these bounds in any test; those of the bounds themselves ask for `hurried`.
-_BOUNDS = [(reading, "PATIENCE", PATIENCE), (xsd_mistakes, "SECONDS", 5.0), (strict_rules, "SECONDS", 5.0)]
-_SHIPPED = [(module, name, getattr(module, name)) for module, name, _ in _BOUNDS]
-for _bound in _BOUNDS:
-    setattr(*_bound)
+_BOUNDS = {
+    "hub.operations.reports.reading": ("PATIENCE", PATIENCE),
+    "hub.formats.xsd_mistakes": ("SECONDS", 5.0),
+    "hub.edxml.strict_rules": ("SECONDS", 5.0),
+}
+_SHIPPED: list[tuple[ModuleType, str, float]] = []
+
+
+def _widen(name: str, seconds: float, module: ModuleType) -> None:
+    _SHIPPED.append((module, name, getattr(module, name)))
+    setattr(module, name, seconds)
+
+
+for _module, (_name, _seconds) in _BOUNDS.items():
+    change_upon_import(_module, partial(_widen, _name, _seconds))
 
 # What is imported and collected stays until the end: after `pytest_collection` it is not searched for rubbish again and again.
 gc.disable()
@@ -176,6 +218,12 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let hypothesis sum up nothing where no test has imported it, neither here nor in a worker: it would import itself for that."""
+    if "hypothesis" not in sys.modules and not session.config.getoption("numprocesses", None):
+        session.config.pluginmanager.unregister(name="hypothesispytest")
+
+
 def _needs_postgresql(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
         return False
@@ -195,8 +243,11 @@ def not_applicable(why: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Postgresql]:
+def postgresql() -> Iterator["Postgresql"]:
     """The PostgreSQL server of this run."""
+    from lienthong_demo.run.postgres import Absent
+    from tests.databases import Postgresql
+
     try:
         opened = Postgresql.open()
         server = opened.__enter__()
@@ -211,6 +262,8 @@ def postgresql() -> Iterator[Postgresql]:
 @pytest.fixture(params=DATABASES)
 def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh journal on each database, with its tables."""
+    from tests import databases
+
     if request.param == "sqlite":
         yield databases.sqlite(tmp_path / "hub.db")
         return
@@ -220,20 +273,28 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
 
 
 @pytest.fixture
-def engine(journal_url: str) -> Iterator[sa.Engine]:
+def engine(journal_url: str) -> "Iterator[sa.Engine]":
     """An empty journal of the latest version, on each database."""
+    from hub.store import transactions
+
     made = transactions.open_journal(journal_url)
     yield made
     assert_counts_are_right(made)
     made.dispose()
 
 
-def assert_counts_are_right(journal: sa.Engine) -> None:
+def assert_counts_are_right(journal: "sa.Engine") -> None:
     """Whatever a test did to a journal: what the triggers count is what there is, unless there is no journal any more."""
+    from sqlalchemy.exc import DBAPIError
+
+    from hub.domain.errors import Unready
+    from hub.journal.waiting_counts import find_wrong_counts
+    from hub.store import transactions
+
     try:
         with transactions.read_transaction(journal) as reading:
             wrong = find_wrong_counts(reading)
-    except (Unready, sa.exc.DBAPIError):
+    except (Unready, DBAPIError):
         return
     assert wrong == {}
 
@@ -241,20 +302,29 @@ def assert_counts_are_right(journal: sa.Engine) -> None:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub's bounds of time are those that it is shipped with."""
+    for name in _BOUNDS:
+        import_module(name)
     for module, name, seconds in _SHIPPED:
         monkeypatch.setattr(module, name, seconds)
 
 
 @pytest.fixture
-def tx(engine: sa.Engine) -> Iterator[transactions.Transaction]:
+def tx(engine: "sa.Engine") -> "Iterator[Transaction]":
     """One transaction in it, committed at the end."""
+    from hub.store import transactions
+
     with transactions.write_transaction(engine) as transaction:
         yield transaction
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> "Iterator[Desk]":
     """The outgoing desk of a hub with an empty journal, not started."""
+    from hub.delivery.push_service import DRAIN
+    from hub.store import transactions
+    from tests import databases
+    from tests.outgoing import Desk
+
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     made = Desk(engine)
     yield made
@@ -266,8 +336,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Town]":
     """A journal with some units, and the console's pages over it; a name of nobody is soon compared."""
+    from hub.operations.accounts import passwords
+    from hub.store import transactions
+    from tests import databases
+    from tests.console_town import NOBODY, Town
+
     monkeypatch.setattr(passwords, "NOBODY", NOBODY)
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield Town(engine)

@@ -28,17 +28,6 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from cryptography.hazmat.primitives import serialization
-from twisted.application.service import IServiceMaker
-from twisted.plugin import getPlugins
-
-from hub.config.service_files import read_services
-from hub.config.table import ConfigTable
-from hub.language.fields import open_words
-from hub.node.contract_check import find_contract_mistakes
-from hub.report.form.folder import read_form_folder
-from hub.soap import wsdl
-from hub.store import transactions
 from tests.waiting import PROGRAM
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -334,6 +323,17 @@ def _end(code: object) -> NoReturn:
 
 def _read_package() -> None:
     """Read what the hub keeps once it has read it, and is the same for every fork: files of the package, and Twisted's plugins."""
+    from twisted.application.service import IServiceMaker
+    from twisted.plugin import getPlugins
+
+    from hub.config.service_files import read_services
+    from hub.config.table import ConfigTable
+    from hub.language.fields import open_words
+    from hub.node.contract_check import find_contract_mistakes
+    from hub.report.form.folder import read_form_folder
+    from hub.soap import wsdl
+    from hub.store import transactions
+
     transactions.list_migrations()
     transactions.read_latest_version()
     _, countable = read_services(ConfigTable({}, "", []), ROOT, [])
@@ -361,6 +361,8 @@ def _prove_once(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
+    from cryptography.hazmat.primitives import serialization
+
     for each in WANTED:
         importlib.import_module(each)
     _read_package()
