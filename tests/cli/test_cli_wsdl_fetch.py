@@ -1,10 +1,7 @@
 """A WSDL is fetched from where a person said, and from nowhere else that it names itself."""
 
-import socket
 import ssl
-import threading
 from collections.abc import Generator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from hub.cli.screen import UNAVAILABLE, CommandStop
 from hub.config.files import parse_certificates
 from hub.domain.errors import ConfigurationFault
 from hub.security.certificates import Identity
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall, serve_calls
 from tests.homes import begin
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -31,41 +29,13 @@ class Site:
 
 
 def serve(context: ssl.SSLContext | None = None) -> Generator[Site]:
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = made.pages.get(self.path, (404, {}, b""))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(call: ServerCall) -> ServerAnswer:
+        status, headers, body = made.pages.get(call.target, (404, {}, b""))
+        return ServerAnswer(status, body, "text/xml", headers)
 
-        def log_message(self, *_words: Any) -> None:
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        def get_request(self) -> tuple[socket.socket, Any]:
-            line, place = super().get_request()
-            if context is None:
-                return line, place
-            wrapped = context.wrap_socket(line, server_side=True, do_handshake_on_connect=False)
-            try:
-                wrapped.do_handshake()
-            except OSError:
-                wrapped.close()
-                raise
-            return wrapped, place
-
-    server = Server(("127.0.0.1", 0), Page)
-    made = Site(f"http{'s' if context else ''}://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serve_calls(answer, tls=context) as server:
+        made = Site(server.url)
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

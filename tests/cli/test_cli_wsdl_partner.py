@@ -4,9 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Generator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from hub.journal.event_index import EventFilter
 from hub.runtime.http_client import Unreachable
 from hub.soap.partner_calls import PartnerOperation
 from hub.store import transactions
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall, serve_calls
 from tests import homes
 from tests.conftest import ROOT
 from tests.homes import Type
@@ -329,27 +328,12 @@ def office() -> Generator[tuple[str, list[bytes]]]:
     """A server that opens a session, and what it was sent."""
     bodies: list[bytes] = []
 
-    class Office(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Type", "text/xml")
-            self.send_header("Content-Length", str(len(SESSION)))
-            self.end_headers()
-            self.wfile.write(SESSION)
+    def answer(call: ServerCall) -> ServerAnswer:
+        bodies.append(call.body)
+        return ServerAnswer(200, SESSION, "text/xml")
 
-        def log_message(self, *_words: Any) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Office)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/x", bodies
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serve_calls(answer) as server:
+        yield f"{server.url}/x", bodies
 
 
 @pytest.mark.slow

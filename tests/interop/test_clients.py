@@ -5,12 +5,10 @@ zeep's has tests of its own: tests/process/test_zeep.py.
 
 import hashlib
 import ssl
-import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from hub.security import signing
 from hub.security.certificates import Identity
 from hub.soap import documents_responses, envelope
 from lienthong_demo.plan.packets import Answered, write_document_packet, write_status_packet
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall, serve_calls
 from tests.conftest import not_applicable
 from tests.interop.forgery import FORGED
 from tests.interop.toolkits import Answer, verified_by_xmlsec1
@@ -124,30 +123,14 @@ def impostor(hub, changes):
     )
     identity = Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt")
 
-    class Slot(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            content = changes[-1](signing.sign_envelope(said, identity, datetime.now(UTC)))
-            self.send_response(200)
-            self.send_header("Content-Type", "text/xml; charset=utf-8")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args):
-            pass
+    def answer(_call: ServerCall) -> ServerAnswer:
+        content = changes[-1](signing.sign_envelope(said, identity, datetime.now(UTC)))
+        return ServerAnswer(200, content, "text/xml; charset=utf-8")
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(hub.home / "pki/hub.crt", hub.home / "pki/hub.key")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Slot) as server:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{server.server_port}/soap/documents"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve_calls(answer, tls=tls) as server:
+        yield f"{server.url}/soap/documents"
 
 
 def lie(forge, content):

@@ -3,17 +3,16 @@
 import json
 import os
 import shutil
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
+import attrs
 import pytest
 
 import adapters
 from hub.report.form.period import find_month_containing
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall, serve_calls
 from tests.homes import lay_secret
 from tests.running import RunningHub, until
 
@@ -28,37 +27,21 @@ FILES = {
 pytestmark = pytest.mark.slow
 
 
-class System(ThreadingHTTPServer):
+@attrs.define
+class System:
     """The made-up system: reports by ascending change, for whoever has the token."""
 
-    daemon_threads = True
+    port: int = 0
+    reports: list[dict[str, Any]] = attrs.field(factory=list)
+    token: str = "right"
+    asked: int = 0
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Counter)
-        self.reports: list[dict[str, Any]] = []
-        self.token = "right"
-        self.asked = 0
-
-
-class Counter(BaseHTTPRequestHandler):
-    server: System
-
-    def do_GET(self):
-        self.server.asked += 1
-        if self.headers["Authorization"] != f"Bearer {self.server.token}":
-            self.send_error(401)
-            return
-        query = parse_qs(urlsplit(self.path).query)
-        after, most = int(query["after"][0]), int(query["most"][0])
-        found = [each for each in self.server.reports if each["change"] > after][:most]
-        body = json.dumps({"reports": found}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Say nothing."""
+    def answer(self, call: ServerCall) -> ServerAnswer:
+        self.asked += 1
+        if call.headers.get("authorization") != f"Bearer {self.token}":
+            return ServerAnswer(401)
+        after, most = int(call.query["after"]), int(call.query["most"])
+        return ServerAnswer.json({"reports": [each for each in self.reports if each["change"] > after][:most]})
 
 
 def block(section, language):
@@ -68,13 +51,10 @@ def block(section, language):
 
 @pytest.fixture
 def system():
-    server = System()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    made = System()
+    with serve_calls(made.answer) as server:
+        made.port = server.server_port
+        yield made
 
 
 @pytest.fixture
@@ -87,7 +67,7 @@ def hub(tmp_path, system, monkeypatch):
     for section, (language, name) in FILES.items():
         path = (running.home if name.startswith("partners") else beside) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        port = str(system.server_address[1])
+        port = str(system.port)
         path.write_text(block(section, language).replace("9090", port), "utf-8")
     lay_secret(running.home, "phananh", "token", "right")
     yield running

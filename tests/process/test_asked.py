@@ -2,12 +2,9 @@
 
 import json
 import ssl
-import threading
 import tomllib
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -16,6 +13,7 @@ from hub.cli.documents_client import HubUnavailable
 from hub.cli.screen import CONFIGURATION
 from hub.security import sample_pki
 from hub.web.soap_listener import IDLE
+from lienthong_demo.protocol.http_server import ServerAnswer, serve_calls
 from tests.packets import document
 from tests.pki import pem
 from tests.running import until
@@ -23,39 +21,22 @@ from tests.running import until
 pytestmark = pytest.mark.slow
 
 
-class Place(BaseHTTPRequestHandler):
-    """Gives the CRL of the moment, whatever is asked."""
-
-    content = b""
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        self.send_response(302 if self.path == "/elsewhere" else 200)
-        self.send_header("Location", "/ca.crl")
-        self.send_header("Content-Length", str(len(self.content)))
-        self.end_headers()
-        self.wfile.write(self.content)
-
-    def log_message(self, *_):
-        pass
-
-
 @contextmanager
 def serving(crl, files=None):
     """Serve *crl* on loopback, over TLS with the key and certificate of *files*; give the port and what was asked."""
-    place = type("Here", (Place,), {"content": crl, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), place)
+    asked = list[str]()
+    context = None
     if files is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(files["certificate"], files["key"])
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield server.server_address[1], place
-    finally:
-        server.shutdown()
-        server.server_close()
+
+    def answer(call):
+        asked.append(call.path)
+        status = 302 if call.path == "/elsewhere" else 200
+        return ServerAnswer(status, crl, "application/pkix-crl", {"Location": "/ca.crl"})
+
+    with serve_calls(answer, tls=context) as server:
+        yield server.server_port, asked
 
 
 def told(hub, event):
@@ -90,7 +71,7 @@ def test_who_is_revoked_at_the_ca_gets_in_no_more_and_the_others_do(hub):
     add(hub, "soyte")
     hub.start()
     assert gets_in(hub, "gone")
-    with serving(revoking(hub, gone)) as (port, place), hub.client("gone") as lost, hub.client("soyte") as kept:
+    with serving(revoking(hub, gone)) as (port, asked), hub.client("gone") as lost, hub.client("soyte") as kept:
         unit = tomllib.loads((hub.home / "partners/vpub.toml").read_text())["units"][0]
         for client in (lost, kept):
             client.send(document(to=unit), "before")
@@ -109,7 +90,7 @@ def test_who_is_revoked_at_the_ca_gets_in_no_more_and_the_others_do(hub):
         assert kept._connection.sock is other
         assert not gets_in(hub, "gone")
         assert gets_in(hub, "soyte")
-        assert place.asked == ["/ca.crl"]
+        assert asked == ["/ca.crl"]
     heard = [row for row in hub.cli("trust", "list", "--json") if "url" in row]
     assert [(row["url"], row["about"], row["holds"]) for row in heard] == [(url, "CRL", "còn hạn")]
     assert told(hub, "client-refused")[-1]["reason"].startswith("certificate-revoked")
@@ -128,7 +109,7 @@ def test_a_ca_that_was_never_heard_lets_nobody_in_unless_the_policy_allows_it(hu
     )  # fmt: skip
     settings = hub.config.read_text().replace('crls = ["pki/crl.pem"]', "crls = []")
     hub.config.write_text(settings)
-    with serving(b"") as (port, _place):
+    with serving(b"") as (port, _asked):
         url = f"http://127.0.0.1:{port}/ca.crl"  # nobody is there any more when it is asked
     hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", url)
     assert "revocation-unknown" in json.dumps(hub.cli("check", "--json"))
@@ -164,7 +145,7 @@ def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_pat
     hers["certificate"].write_bytes(pem(certificate))
     with ExitStack() as stack:
         places = [stack.enter_context(serving(revoking(hub), shown)) for shown in (files, hers)]
-        ports = [port for port, _place in places]
+        ports = [port for port, _asked in places]
         urls = [f"https://127.0.0.1:{port}/ca.crl" for port in ports] + [f"https://127.0.0.1:{ports[0]}/elsewhere"]
         words = [word for url in urls for word in ("--crl-url", url)]
         hub.cli("trust", "add", hub.home / "pki/ca.crt", *words)
@@ -173,7 +154,7 @@ def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_pat
         until(lambda: len(told(hub, "revocation-not-heard")) >= 2, "the evil place and the redirect to be refused")
         assert {line["url"] for line in told(hub, "revocation-heard")} == {urls[0]}
         assert {line["url"] for line in told(hub, "revocation-not-heard")} == {urls[1], urls[2]}
-        assert places[1][1].asked == []
+        assert places[1][1] == []
         assert gets_in(hub, "soyte")
         until(lambda: hub.received("vpub"), "the push to vpub, past the proxy")
         assert letterbox is hub.letterboxes["vpub"]

@@ -3,10 +3,8 @@
 On SQLite one node with two worker processes serves it, on PostgreSQL two nodes.
 """
 
-import http.server
 import re
 import shutil
-import threading
 import tomllib
 from contextlib import contextmanager
 
@@ -16,6 +14,7 @@ from zeep import Client
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
+from lienthong_demo.protocol.http_server import ServerAnswer, serve_calls
 from lienthong_demo.protocol.letterbox import make_server_context
 from tests.process.test_zeep import Signed
 from tests.running import RunningHub, until
@@ -87,29 +86,15 @@ def office(node):
     """Open the system of the other unit, which takes whatever the hub pushes. Yield the paths and bodies of what came."""
     came = []
 
-    class Takes(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            came.append((self.path, self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            self.send_response(200)
-            self.send_header("Content-Type", "text/xml; charset=utf-8")
-            self.send_header("Content-Length", str(len(ANSWER)))
-            self.end_headers()
-            self.wfile.write(ANSWER)
-
-        def log_message(self, *_words):
-            pass
+    def take(call):
+        came.append((call.path, call.body.decode()))
+        return ServerAnswer(200, ANSWER, "text/xml; charset=utf-8")
 
     files = node.files("vpub")
     url = tomllib.loads((node.home / "partners/vpub.toml").read_text())["url"]
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(url.split(":")[2].split("/")[0])), Takes)
-    tls = make_server_context(files["key"], files["certificate"], files["ca"])
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
+    port = int(url.split(":")[2].split("/")[0])
+    with serve_calls(take, port, make_server_context(files["key"], files["certificate"], files["ca"])):
         yield came
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def take_up(nodes):

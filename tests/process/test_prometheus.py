@@ -8,13 +8,11 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -35,6 +33,7 @@ from hub.security.certificates import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationStatus
 from hub.store.transactions import Transaction
 from lienthong_demo.plan.packets import write_document_packet
+from lienthong_demo.protocol.http_server import ServerAnswer, serve_calls
 from tests import pki
 from tests.conftest import cannot_be_had
 from tests.monitoring.test_alert_rules import PLACE, RULES
@@ -115,23 +114,10 @@ def write_beside():
     )
 
 
-class Beside(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", exposition.CONTENT_TYPE)
-        self.end_headers()
-        self.wfile.write(write_beside())
-
-    def log_message(self, format, *args):  # noqa: A002 - so named by the library
-        pass
-
-
 @contextmanager
 def served():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Beside) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serve_calls(lambda _call: ServerAnswer(200, write_beside(), exposition.CONTENT_TYPE)) as server:
         yield server.server_port
-        server.shutdown()
 
 
 class Prometheus:

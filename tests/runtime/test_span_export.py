@@ -16,6 +16,7 @@ from hub.config.upkeep.tracing import TracingSettings
 from hub.domain.spans import NO_TRACER, SpanWork, name_span
 from hub.runtime import span_export
 from hub.runtime.span_export import make_tracer
+from lienthong_demo.protocol.http_server import ServerAnswer, serve_calls
 from tests.waiting import PATIENCE, until
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -39,19 +40,12 @@ def collector():
     """Yield the URL of a collector, and what it gets."""
     got = []
 
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self):
-            got.append(ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
+    def take(call):
+        got.append(ExportTraceServiceRequest.FromString(call.body))
+        return ServerAnswer(200)
 
-        def log_message(self, format, *args):  # noqa: A002 - so named by the library
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1/traces", got
-        server.shutdown()
+    with serve_calls(take) as server:
+        yield f"{server.url}/v1/traces", got
 
 
 def test_a_collector_gets_what_the_hub_does_with_a_message(monkeypatch):
@@ -125,19 +119,12 @@ def test_a_collector_that_refuses_is_logged_once_without_its_url_and_once_more_w
     monkeypatch.setattr(span_export, "EVERY", 0.01)
     refusals, asked = [400, 400, 400], []
 
-    class Moody(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append(self.path)
-            self.send_response(refusals.pop() if refusals else 200)
-            self.end_headers()
+    def answer(call):
+        asked.append(call.path)
+        return ServerAnswer(refusals.pop() if refusals else 200)
 
-        def log_message(self, format, *args):  # noqa: A002 - so named by the library
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server, capture_logs([merge_contextvars]) as logs:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        settings = TracingSettings(f"http://127.0.0.1:{server.server_port}/v1/traces?key=token")
+    with serve_calls(answer) as server, capture_logs([merge_contextvars]) as logs:
+        settings = TracingSettings(f"{server.url}/v1/traces?key=token")
         tracer, export = make_tracer(settings, lambda: NOW, lambda: 0.0, "node-1")
         assert export is not None
         with bound_contextvars(worker=1):
@@ -147,7 +134,6 @@ def test_a_collector_that_refuses_is_logged_once_without_its_url_and_once_more_w
                 pass
             until(lambda sending=sending: len(asked) == sending, "the span to be sent")
         export.finish()
-        server.shutdown()
     refused = {"event": "spans-not-sent", "error": "HTTP 400", "worker": 1, "log_level": "warning"}
     ours = [each for each in logs if "worker" in each]  # the exporter of a test before may give up meanwhile
     assert ours == [refused, {"event": "spans-sent-again", "worker": 1, "log_level": "info"}]

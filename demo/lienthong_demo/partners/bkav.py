@@ -27,8 +27,9 @@ from lienthong_demo.protocol.bus import (
     write_bus_answer,
     write_bus_fault,
 )
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, hash_content, read_notebook
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 

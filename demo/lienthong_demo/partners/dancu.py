@@ -15,8 +15,9 @@ from pathlib import Path
 import attrs
 from lxml import etree
 
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, hash_content
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"

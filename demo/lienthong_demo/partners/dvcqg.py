@@ -21,8 +21,9 @@ from typing import Any
 import attrs
 
 from lienthong_demo.partners.catalogue import ORGANS, find_procedure, write_category_lists
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, read_notebook
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 
 FORWARD = "/XrdAdapter/RestService/forward/"
 DSTCODE = "VN:GOV:000.00.00.G22:vpcpdvcprovider"

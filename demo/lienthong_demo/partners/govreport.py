@@ -22,8 +22,9 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, hash_content, read_notebook
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 from lienthong_demo.protocol.signing import DS, find_document_signer, is_sealed
 
 NS = "{urn:lienthong:report:1}"

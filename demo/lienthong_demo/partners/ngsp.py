@@ -24,8 +24,9 @@ from urllib.parse import parse_qs, unquote
 import attrs
 from lxml import etree
 
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, hash_content, read_notebook
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 
 #: The business register. Its enterprises and people are made up.
 ENTERPRISES: Mapping[str, Mapping[str, Any]] = {

@@ -29,8 +29,9 @@ import attrs
 from lienthong_demo.partners.axis import Agency, AxisParcel, AxisState, Refusal
 from lienthong_demo.partners.xroad import Gate
 from lienthong_demo.plan.packets import HANOI
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 from lienthong_demo.protocol.reading import read_sample_packet
 
 ELSEWHERE = "00.99.W00"  #: the system of every agency that is not the caller's

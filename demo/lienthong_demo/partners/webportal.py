@@ -18,8 +18,9 @@ from typing import Any
 
 import attrs
 
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, hash_content, read_notebook
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 

@@ -22,8 +22,9 @@ import attrs
 
 from lienthong_demo.partners.waiting_packets import WaitingPacket, WaitingPackets
 from lienthong_demo.plan.packets import HANOI
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 from lienthong_demo.protocol.notebook import Notebook, hash_content
-from lienthong_demo.protocol.partner_server import PartnerServer, ServerAnswer, ServerCall
+from lienthong_demo.protocol.partner_server import PartnerServer
 from lienthong_demo.protocol.reading import read_sample_packet
 
 STATES = {"INITIAL", "PROCESSING", "DONE", "FAIL"}

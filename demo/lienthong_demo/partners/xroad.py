@@ -14,7 +14,7 @@ import attrs
 
 from lienthong_demo.partners.axis import Refusal
 from lienthong_demo.plan.packets import HANOI
-from lienthong_demo.protocol.partner_server import ServerCall
+from lienthong_demo.protocol.http_server import ServerCall
 
 PREFIX = "xroadvnpt-"
 VERSION = "3.0.201608"

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import attrs
 from lxml import etree
 
-from lienthong_demo.protocol.partner_server import ServerAnswer, ServerCall
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall
 
 EDOC = "http://www.e-doc.vn/Schema/"
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"

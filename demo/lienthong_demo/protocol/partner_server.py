@@ -1,6 +1,6 @@
-"""The HTTP server of a partner that the hub calls: its moods, its notebook, its orders.
+"""What serves a partner that the hub calls: its moods, its notebook, its orders.
 
-Knows HTTP/1.1. Knows no dialect.
+Knows no dialect, and leaves HTTP to `http_server`.
 
 A partner process makes a `PartnerServer` with its answers and calls `serve`. The conductor writes one JSON order a line
 to its standard input.
@@ -18,47 +18,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall, serve_calls
 from lienthong_demo.protocol.notebook import Notebook
 
 #: The moods of an office: normal; 503; answering after `seconds`; executing the call and closing the connection without
 #: an answer; answering garbage; refusing the caller's credentials. `refuse` is left to the dialect.
 MOODS = ("normal", "refuse", "unavailable", "slow", "mute", "garbage", "denied")
-
-
-@attrs.frozen
-class ServerCall:
-    """One received call."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]  #: names in lower case
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the body parsed as JSON. Raises ValueError if it is not JSON."""
-        return json.loads(self.body)
-
-
-@attrs.frozen
-class ServerAnswer:
-    """One answer."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json; charset=utf-8"
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-
-    @classmethod
-    def json(cls, value: object, status: int = 200) -> "ServerAnswer":
-        """Return an answer with *value* as JSON."""
-        return cls(status, json.dumps(value, ensure_ascii=False).encode())
 
 
 @attrs.define
@@ -87,21 +56,27 @@ class PartnerServer:
 
     def serve(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen on the loopback *port* (0: any) and execute orders until they end."""
-        server = _Server(("127.0.0.1", port), _Counter)
-        server.office = self
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        self._say({"ready": True, "port": server.server_address[1]})
-        for line in sys.stdin:
-            order = json.loads(line)
-            orders = {"mood": self._set, "lose": self._lose}
-            self._say(orders.get(order.get("do"), self.obey)(order))
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        with serve_calls(self._answer, port, tls) as server:
+            self._say({"ready": True, "port": server.server_port})
+            for line in sys.stdin:
+                order = json.loads(line)
+                orders = {"mood": self._set, "lose": self._lose}
+                self._say(orders.get(order.get("do"), self.obey)(order))
         self.notebook.close()
+
+    def _answer(self, call: ServerCall) -> ServerAnswer | None:
+        mood, seconds = self.mood(call.path)
+        if mood == "slow":
+            time.sleep(seconds)
+        match mood:
+            case "unavailable":
+                return ServerAnswer(503, b"down for maintenance", "text/plain")
+            case "garbage":
+                return ServerAnswer(200, b"<html>\xff not what you asked for", "text/html")
+            case "denied":
+                return self.denial
+        said = self.answer(call, mood == "refuse")
+        return None if mood == "mute" else said
 
     def _set(self, order: Mapping[str, Any]) -> Mapping[str, object]:
         if order["mood"] not in MOODS:
@@ -132,50 +107,3 @@ class PartnerServer:
     @staticmethod
     def _say(answer: Mapping[str, object]) -> None:
         print(json.dumps(answer, ensure_ascii=False), flush=True)
-
-
-class _Server(ThreadingHTTPServer):
-    office: PartnerServer
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a caller that closes the connection."""
-
-
-class _Counter(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def _take(self) -> None:
-        office = self.server.office
-        parts = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        call = ServerCall(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
-        mood, seconds = office.mood(parts.path)
-        if mood == "slow":
-            time.sleep(seconds)
-        match mood:
-            case "unavailable":
-                said = ServerAnswer(503, b"down for maintenance", "text/plain")
-            case "garbage":
-                said = ServerAnswer(200, b"<html>\xff not what you asked for", "text/html")
-            case "denied":
-                said = office.denial
-            case _:
-                said = office.answer(call, mood == "refuse")
-        if mood == "mute":
-            self.close_connection = True
-            return
-        self.send_response(said.status)
-        for name, value in {"Content-Type": said.content_type, **said.headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(said.body)))
-        self.end_headers()
-        self.wfile.write(said.body)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _take
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing: the notebook records the calls."""
