@@ -20,7 +20,7 @@ from hub.delivery.push_service import DRAIN
 from hub.domain.errors import Unready
 from hub.edxml import strict_rules
 from hub.formats import xsd_mistakes
-from hub.journal.waiting_counts import find_wrong_counts
+from hub.journal.queue.waiting_counts import find_wrong_counts
 from hub.operations.accounts import passwords
 from hub.operations.reports import reading
 from hub.store import transactions

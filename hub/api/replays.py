@@ -26,8 +26,8 @@ from hub.api.schemas import write_json
 from hub.api.values import ApiPlanItem, ApiPlanItems
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_plans import KeyReused, ReplayPlan
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_plans import KeyReused, ReplayPlan
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path

@@ -13,8 +13,8 @@ from click.testing import Result
 from hub.cli.replays import replays
 from hub.domain.model import DeliveryState
 from hub.journal import facts
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_rules import PlanEvent
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_rules import PlanEvent
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User

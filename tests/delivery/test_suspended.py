@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from hub.domain.model import HUB, AfterGiveUp, DeliveryState
 from hub.edxml.changes import Effect
 from hub.journal import facts
-from hub.journal.queue import deliveries, partner_state, replay
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.queue import deliveries, partner_state
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from tests.province import ROUTES

@@ -10,9 +10,10 @@ from hub.domain.lifecycle import AttemptVerdict
 from hub.domain.model import DeliveryState, Unit
 from hub.edxml.changes import Effect
 from hub.journal import blobs, events, facts, messages, unit_registry
-from hub.journal.queue import claims, deliveries, lanes, pickup, replay
+from hub.journal.queue import claims, deliveries, lanes, pickup
 from hub.journal.queue.claims import AttemptExchange, PartnerQueue
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status

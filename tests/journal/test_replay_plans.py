@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, PacketKind
 from hub.journal import facts, messages
-from hub.journal.queue import claims, pickup, replay_plans
+from hub.journal.queue import claims, pickup
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
-from hub.journal.queue.replay_rules import PLAN, PlanEvent, PlanState, PlanUnmovable, count_room, move_plan
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_plans import KeyReused, ReplayPlan, SamePerson
+from hub.journal.replays.replay_rules import PLAN, PlanEvent, PlanState, PlanUnmovable, count_room, move_plan
 from hub.journal.search import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions

@@ -22,8 +22,8 @@ from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.journal import events, facts, messages, nodes, search
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, partner_state, pickup
-from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.replays import replay as queue_replay
 from hub.journal.search import MessageFilter
 from hub.lookup import cache
 from hub.partner.circuit_breaker import Breaker, BreakerPosition

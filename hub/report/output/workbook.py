@@ -34,7 +34,6 @@ from hub.report.output.charts import Plot
 from hub.report.output.closing_lines import HEADING, write_changed_value, write_closing_lines
 from hub.report.output.remark_lines import HEADING as REMARKS
 from hub.report.output.remark_lines import write_remark_lines
-from hub.report.output.streamed_sheet import StreamedSheet
 from hub.report.output.svg import choose_colours
 from hub.report.output.workings import HEADING as HOW
 from hub.report.output.workings import Working, write_workings
@@ -51,6 +50,7 @@ from hub.report.words import (
     write_value,
 )
 from hub.report.workbooks.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
+from hub.report.workbooks.streamed_sheet import StreamedSheet
 
 #: The maximum number of facts listed in the second sheet; a spreadsheet with more is slow to open.
 MOST_LINES = 50_000
