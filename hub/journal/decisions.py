@@ -32,7 +32,7 @@ from hub.edxml import changes
 from hub.formats.spool import Octets
 from hub.journal import duties, facts
 from hub.journal.duties import DutyKind, DutySlice
-from hub.journal.facts import Key
+from hub.journal.fact_reading.fact_rows import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops
 from hub.journal.queue.outstanding_effects import PlannedStop, Stoppable, UnmadeDeliveries

@@ -25,7 +25,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event, Fact
-from hub.journal import code_lists, duties, events, facts, search
+from hub.journal import code_lists, duties, events, search
+from hub.journal.fact_reading import fact_rows, fact_search
 from hub.keeping import fact_audit
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
@@ -224,7 +225,7 @@ def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Fo
     if made:
         period = find_following_month(made[-1].period, cuts)
     else:
-        begun = facts.read_earliest_fact_time(tx)
+        begun = fact_rows.read_earliest_fact_time(tx)
         if begun is None:
             return None
         period = find_month_containing(begun, cuts)
@@ -409,7 +410,7 @@ def find_spikes(tx: Transaction, plan: ClosingPlan, figures: Mapping[str, Mappin
 def list_units_to_count(tx: Transaction, plan: ClosingPlan) -> tuple[str, ...]:
     """Return the units that may have a row in the month of *plan*, by code."""
     reader = _Reader.to_close(tx, plan)
-    return tuple(sorted({*facts.list_fact_units(tx, plan.form.service), *reader.carrying()}))
+    return tuple(sorted({*fact_rows.list_fact_units(tx, plan.form.service), *reader.carrying()}))
 
 
 def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], seconds: float = BUDGET) -> CountedUnits:
@@ -418,7 +419,7 @@ def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], s
     Memory: the facts of some hundred keys, and the keys that are carried on. Raises OutOfTurn when a closing was
     written meanwhile.
     """
-    facts.use_indexes(tx)
+    fact_search.use_indexes(tx)
     reader = _Reader.to_close(tx, plan)
     names = code_lists.read_value_names(tx, plan.form.divides_by)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
@@ -468,7 +469,7 @@ class _Reader:
     period: Period
     before: str | None  #: the closed month before it
     books: ClosedMonths
-    search: facts.FactSearch
+    search: fact_search.FactSearch
 
     @classmethod
     def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths) -> "_Reader":
@@ -481,7 +482,7 @@ class _Reader:
         known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
-        search = facts.FactSearch.for_period(form.service, found, form.id, before if chained else None)
+        search = fact_search.FactSearch.for_period(form.service, found, form.id, before if chained else None)
         return cls(tx, form, period, before, books, search)
 
     @classmethod
@@ -496,7 +497,7 @@ class _Reader:
         """Return the units that carry a key into the month."""
         if self.before is None:
             return []
-        mine = sa.and_(carried.c.form == self.form.id, facts.build_carried_condition(self.before))
+        mine = sa.and_(carried.c.form == self.form.id, fact_search.build_carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
     def count_row(
@@ -529,7 +530,9 @@ class _Reader:
 
 def _carried(form: str, period: str) -> sa.Select[Any]:
     """Return the query for the keys that the unit `of` carries at the end of the closed month *period*."""
-    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.build_carried_condition(period))
+    mine = sa.and_(
+        carried.c.form == form, carried.c.unit == sa.bindparam("of"), fact_search.build_carried_condition(period)
+    )
     return sa.select(carried.c.key).where(mine)
 
 
@@ -773,7 +776,7 @@ def find_differing_units(
     *units*: the units to count; None: all. Raises KeyError when the month is not closed.
     """
     made = read_closings(tx, form)
-    facts.use_indexes(tx)
+    fact_search.use_indexes(tx)
     number = _number(made, period)
     reader, at = _again(tx, made, number), made[number].closed_at
     kept = read_newest_rows(tx, reader.form, [period])[period]
@@ -791,7 +794,7 @@ def list_units_to_recount(tx: Transaction, form: str, period: str) -> list[str]:
     made = read_closings(tx, form)
     reader = _again(tx, made, _number(made, period))
     kept = read_newest_rows(tx, reader.form, [period])[period]
-    return sorted({*facts.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
+    return sorted({*fact_rows.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
 
 
 def _number(made: Sequence[Closing], period: str) -> int:
@@ -831,7 +834,7 @@ def revise_unit(
     """
     transactions.lock_names(tx, [f"closing {form}"])
     made = read_closings(tx, form)
-    facts.use_indexes(tx)
+    fact_search.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []
     for number in range(_number(made, period), len(made)):
         this = made[number]
@@ -926,7 +929,7 @@ def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
         return {}
     since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service
     found: dict[str, str] = {}
-    for unit in facts.list_fact_units(tx, service):
+    for unit in fact_rows.list_fact_units(tx, service):
         mine = sa.and_(fact.c.service == service, fact.c.unit == unit, fact.c.at >= since, fact.c.day <= last)
         day = tx.scalar(sa.select(sa.func.min(fact.c.day)).where(mine))
         if day is not None:

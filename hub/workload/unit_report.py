@@ -16,7 +16,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Unit, UnitMark
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
-from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_search
 from hub.keeping import tamper_findings
 from hub.report.counting import checks, closed, counting, deriving, division, posting, principals, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
@@ -94,10 +94,10 @@ class ReportPart:
         for unit in self.members:
             yield search.histories(self.tx, unit)
 
-    def make_search(self) -> journal_facts.FactSearch:
+    def make_search(self) -> fact_search.FactSearch:
         """Return the search for the facts that its numbers are counted from."""
-        journal_facts.use_indexes(self.tx)
-        return journal_facts.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
+        fact_search.use_indexes(self.tx)
+        return fact_search.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact, Fact | None]]:
         """Yield each column with each fact that it takes, unit by unit, and with the fact that states the values of its

@@ -9,7 +9,8 @@ import pytest
 from hub.config.values import ReplaySettings
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, PacketKind, Problem
-from hub.journal import events, facts, lineage, messages, search, statuses
+from hub.journal import events, lineage, messages, search, statuses
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries
 from hub.journal.replays import corrections, replay_plans
 from hub.journal.replays.corrections import CorrectionOrder
@@ -67,7 +68,7 @@ def links(engine, message):
 
 
 def counted(engine):
-    found = read(engine, lambda tx: list(facts.read_facts(tx)))
+    found = read(engine, lambda tx: list(fact_rows.read_facts(tx)))
     return sorted((fact.unit, fact.milestone, fact.message) for fact in found)
 
 
