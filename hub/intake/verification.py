@@ -105,19 +105,23 @@ def open_call(
         values = [each.read() if isinstance(each, Octets) else each for each in values]
     call = read(child, values)
     kept = detached if detached and _brings_message(call) else _keep_envelope(believed, unpacked, child, call)
-    verified = VerifiedCall(
+    verified = _describe_call(believed, call, operation.name, kept)
+    if small is not None and verified.mark is not None and verified.sha1 is None:
+        _learn_form(small, verified, manner, province, contract, now)
+    return verified
+
+
+def _describe_call(believed: "TrustedCall", call: Any, operation: str, kept: KeptEnvelope | None) -> VerifiedCall:
+    return VerifiedCall(
         believed.partner,
         call,
-        operation.name,
+        operation,
         believed.sha1,
         believed.unknown,
         believed.mark,
         kept,
         None if believed.verified is None else hash_certificate(believed.verified.certificate),
     )
-    if small is not None and verified.mark is not None and verified.sha1 is None:
-        _learn_form(small, verified, manner, province, contract, now)
-    return verified
 
 
 def _require_action(meant: str, *said: str | None) -> None:

@@ -167,16 +167,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     if first is None:
         witness.set_promise(frame.now(), first=False)
     journal = _make_database(frame, engine, gathers, first)
-    heartbeat = Heartbeat(
-        journal=journal,
-        clock=reactor,
-        steady=time.monotonic,
-        now=frame.now,
-        node=_node(frame),
-        alone=frame.alone,
-        rescued=frame.wake,
-        measures=frame.measures,
-    )
+    heartbeat = _make_heartbeat(frame, journal)
     leader_lock, retention_lock = (
         LeaderLock(engine, lock, reactor) for lock in (publisher.LOCK, retention_service.LOCK)
     )
@@ -206,6 +197,19 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         retention_lock=retention_lock,
         follower=follower,
         services=services,
+    )
+
+
+def _make_heartbeat(frame: NodeFrame, journal: Database) -> Heartbeat:
+    return Heartbeat(
+        journal=journal,
+        clock=frame.reactor,
+        steady=time.monotonic,
+        now=frame.now,
+        node=_node(frame),
+        alone=frame.alone,
+        rescued=frame.wake,
+        measures=frame.measures,
     )
 
 
@@ -256,6 +260,21 @@ def _make_delivery(
     )
 
 
+def _make_collection(
+    frame: NodeFrame, database: DatabaseParts, access: JournalAccess, send: SendRequest
+) -> CollectionService:
+    return CollectionService(
+        live=frame.live,
+        access=access,
+        send=send,
+        clock=frame.reactor,
+        now=frame.now,
+        random=_CHANCE,
+        node=frame.node,
+        may_take=database.heartbeat.require_lease,
+    )
+
+
 def _list_message_services(
     frame: NodeFrame, database: DatabaseParts, send: SendRequest, wake: Callable[[], None]
 ) -> list[Service]:
@@ -298,16 +317,7 @@ def build_exchange(
         live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=_CHANCE
     )
     intake = build_intake(live, reactor, now, access, disks, query_runner, counts)
-    collection = CollectionService(
-        live=live,
-        access=access,
-        send=send,
-        clock=reactor,
-        now=now,
-        random=_CHANCE,
-        node=frame.node,
-        may_take=check,
-    )
+    collection = _make_collection(frame, database, access, send)
     watch = MailWatch(live, post, collection.wake, reactor, _CHANCE)
     revocation_fetcher = RevocationFetcher(live, known, reactor, work, now, make_network_fetch(reactor, now))
     feed = _build_feed(frame, database)

@@ -279,6 +279,22 @@ _KEEP = HotStatement(
 )
 
 
+def _end_attempt(
+    tx: Transaction,
+    claim: Claim,
+    outcome: DeliveryEvent,
+    verdict: AttemptVerdict,
+    exchange: AttemptExchange,
+    now: datetime,
+) -> bool:
+    """Write how the attempt of *claim* ended. Return False if it has ended before."""
+    told = verdict.reason or verdict.word
+    said: dict[str, object] = {"ended_at": now, "outcome": outcome, "detail": told, "call_ms": exchange.call_ms}
+    said |= {"request_sha256": exchange.request_sha256, "reply_sha256": exchange.reply_sha256}
+    said["reply_status"] = exchange.reply_status
+    return bool(_END.run(tx, said | {"which": claim.attempt}))
+
+
 def _is_settled(tx: Transaction, claim: Claim, outcome: DeliveryEvent, now: datetime) -> bool:
     """Tell whether this very step was committed before, but its result was lost. Else record that the claim was lost."""
     written = tx.execute(sa.select(attempt.c.ended_at, attempt.c.outcome).where(attempt.c.id == claim.attempt)).first()
@@ -307,18 +323,14 @@ def settle_claim(
     lanes.lock_lanes(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
     held = _MINE.read(tx, mine)
-    told = verdict.reason or verdict.word
-    said: dict[str, object] = {"ended_at": now, "outcome": outcome, "detail": told, "call_ms": exchange.call_ms}
-    said |= {"request_sha256": exchange.request_sha256, "reply_sha256": exchange.reply_sha256}
-    said["reply_status"] = exchange.reply_status
-    still_ours = _END.run(tx, said | {"which": claim.attempt})
+    still_ours = _end_attempt(tx, claim, outcome, verdict, exchange, now)
     rows = held if still_ours else []
     if not rows:
         return _is_settled(tx, claim, outcome, now)
     if exchange.kept is not None:
         keeping = exchanges.keep_attempt_exchange(tx, claim.message, claim.partner, exchange.kept)
-        said = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
-        _ = _KEEP.run(tx, said | {"which": claim.attempt})
+        columns = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
+        _ = _KEEP.run(tx, columns | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     if state is DeliveryState.WAITING:
