@@ -684,6 +684,48 @@ def is_partner_code(code: str) -> bool:
     return re.fullmatch(_CODE, code) is not None and code != HUB
 
 
+def _check_partner_code(table: ConfigTable, code: str) -> None:
+    if not is_partner_code(code):
+        table.wrong(
+            "",
+            phrase("{code} is not a valid partner code", code=repr(code)),
+            phrase("letters, digits, - and _; not {hub}, which is the hub itself", hub=HUB),
+        )
+
+
+def _read_partner_units(table: ConfigTable) -> tuple[str, ...]:
+    units = table.texts("units", ())
+    for unit in units:
+        if unit != ANY and (len(unit) > 64 or not unit.isprintable() or " " in unit or ANY in unit):
+            table.wrong("units", phrase("{unit} does not fit", unit=repr(unit)), _UNIT_EXPECTED)
+    return units
+
+
+def _check_partner_url(table: ConfigTable, partner: Partner, *, mapped: bool) -> None:
+    """Note a URL that is missing, unused or of a wrong scheme. *mapped*: the partner has a mapping for SOAP calls."""
+    if partner.called and not partner.url:
+        table.wrong("url", phrase("is missing"), _CALLED_EXPECTED)
+    elif partner.url and not partner.called and not mapped:  # with a mapping, `lienthong call` uses it
+        table.wrong(
+            "url",
+            phrase('is set although receive = "{receive}"', receive=partner.receive),
+            phrase('no url, or receive = "push"'),
+        )
+    elif partner.url:
+        _check_url(table, "url", partner.url, _schemes(partner.policy.transport, partner.url))
+
+
+def _check_partner_certificates(
+    table: ConfigTable, partner: Partner, named: Sequence[object], mistakes: Sequence[Mistake]
+) -> None:
+    """Note that no certificate is *named*, unless one that is could not be read."""
+    unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
+    if not partner.certificates and partner.policy.transport == PartnerTransport.MUTUAL_TLS and not unread:
+        table.wrong(
+            "certificates", phrase("is empty") if named else phrase("is missing"), phrase("at least one PEM file")
+        )
+
+
 def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake], reader: PartnerFileReader) -> Partner:
     receive = (
         table.text(
@@ -697,16 +739,8 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
         for name in table.texts("certificates", ())
     ]
     certificates = [file[0] for file in named if file]
-    if not is_partner_code(code):
-        table.wrong(
-            "",
-            phrase("{code} is not a valid partner code", code=repr(code)),
-            phrase("letters, digits, - and _; not {hub}, which is the hub itself", hub=HUB),
-        )
-    units = table.texts("units", ())
-    for unit in units:
-        if unit != ANY and (len(unit) > 64 or not unit.isprintable() or " " in unit or ANY in unit):
-            table.wrong("units", phrase("{unit} does not fit", unit=repr(unit)), _UNIT_EXPECTED)
+    _check_partner_code(table, code)
+    units = _read_partner_units(table)
     calls = table.texts("calls", ())
     tells = table.text("tells", "", like=r"\*", expected=phrase("'*': it may report figures about any unit"))
     policy, wrongs = parse_policy(table.table("policy").pairs(), table.place("policy"))
@@ -736,21 +770,8 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
         files={} if mapping is None else reader.read(mapping, partial(own.wrong, MAPPING)),
         policy=policy,
     )
-    if partner.called and not url:
-        table.wrong("url", phrase("is missing"), _CALLED_EXPECTED)
-    elif url and not partner.called and mapping is None:  # with a mapping, `lienthong call` uses it
-        table.wrong(
-            "url",
-            phrase('is set although receive = "{receive}"', receive=receive),
-            phrase('no url, or receive = "push"'),
-        )
-    elif url:
-        _check_url(table, "url", url, _schemes(policy.transport, url))
-    unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
-    if not certificates and policy.transport == PartnerTransport.MUTUAL_TLS and not unread:
-        table.wrong(
-            "certificates", phrase("is empty") if named else phrase("is missing"), phrase("at least one PEM file")
-        )
+    _check_partner_url(table, partner, mapped=mapping is not None)
+    _check_partner_certificates(table, partner, named, mistakes)
     table.close()
     return partner
 

@@ -240,6 +240,12 @@ def _guard_sending(sender: Sender, check: Callable[[], None]) -> SendRequest:
     return send
 
 
+def _make_listener(frame: NodeFrame) -> NotifyListener | None:
+    if frame.alone:
+        return None
+    return NotifyListener(_open_journal(frame, pooled=False), frame.reactor, frame.node, frame.wake)
+
+
 def _make_delivery(
     frame: NodeFrame, database: DatabaseParts, send: SendRequest, listener: NotifyListener | None
 ) -> DeliveryService:
@@ -303,9 +309,7 @@ def build_exchange(
     post = MailConnector(reactor, live, now)
     sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor), frame.sightings)
     send = _guard_sending(sender, check)
-    listener = (
-        None if frame.alone else NotifyListener(_open_journal(frame, pooled=False), reactor, frame.node, frame.wake)
-    )
+    listener = _make_listener(frame)
     delivery = _make_delivery(frame, database, send, listener)
     database.gathers.append(lambda: delivery.is_flowing)
     wait = partial(wait_for_facts, journal, reactor)

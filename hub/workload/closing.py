@@ -556,6 +556,24 @@ def carry_keys(tx: Transaction, plan: ClosingPlan, keys: CarriedKeys, now: datet
     _carry(tx, plan.form.id, plan.period.text, keys)
 
 
+def _require_current_plan(tx: Transaction, plan: ClosingPlan, made: Sequence[Closing]) -> None:
+    """Raise FactsOutstanding, or OutOfTurn if other closings than those *made* when *plan* was made changed the turn."""
+    form, period, at = plan.form, plan.period, plan.closed_at
+    if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
+        raise FactsOutstanding(left)
+    cuts = _keeping(tx, plan.cuts)
+    _check_turn(made, plan, cuts)
+    if parse_period(period.text, cuts) != period:
+        raise OutOfTurn(
+            parse_period(period.text, cuts)
+        )  # another form's month was closed meanwhile, with another cut-off
+    if tx.scalar(sa.select(closing_draft.c.token).where(closing_draft.c.form == form.id)) != plan.token:
+        raise OutOfTurn(period)
+    if plan.world and month_world.find_first_closing(tx, period.text) is not None:
+        # another form was closed meanwhile: begun again, this one is closed as of the same time
+        raise OutOfTurn(period)
+
+
 def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer | None = None) -> Closing:
     """Write the closing of a month. It is final and written once: if the month was closed meanwhile, return that
     closing.
@@ -572,20 +590,8 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer |
     for each in made:
         if each.period.text == period.text:
             return each
-    if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
-        raise FactsOutstanding(left)
-    cuts = _keeping(tx, plan.cuts)
-    _check_turn(made, plan, cuts)
-    if parse_period(period.text, cuts) != period:
-        raise OutOfTurn(
-            parse_period(period.text, cuts)
-        )  # another form's month was closed meanwhile, with another cut-off
-    if tx.scalar(sa.select(closing_draft.c.token).where(closing_draft.c.form == form.id)) != plan.token:
-        raise OutOfTurn(period)
+    _require_current_plan(tx, plan, made)
     tx.execute(sa.delete(closing_draft).where(closing_draft.c.form == form.id))
-    if plan.world and month_world.find_first_closing(tx, period.text) is not None:
-        # another form was closed meanwhile: begun again, this one is closed as of the same time
-        raise OutOfTurn(period)
     sha256 = closed.hash_closing(form, period, draft.rows)
     world = month_world.keep_month_world(tx, period, at, plan.world)
     named = {"form": form.id, "period": period.text}
@@ -809,6 +815,30 @@ def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
     return _Reader.of(tx, this.form, this.period, made[:number], list_closed_months(made[: number + 1]))
 
 
+def _count_again(tx: Transaction, reader: _Reader, this: Closing, unit: str, tell: Callable[[Fact], None]) -> ClosedRow:
+    """Return the row of *unit* as it is counted now, and write the keys that the month carries over."""
+    found, keys = reader.count_row(unit, this.closed_at, tell)
+    held = reader.carried(unit, this.period.text)
+    new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
+    _carry(tx, this.form.id, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
+    after = found or closed.make_empty_row(this.form, unit)
+    if after.cells.division is not None:
+        after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
+    return after
+
+
+def _write_revision(
+    tx: Transaction, this: Closing, unit: str, row: ClosedRow, signer: Signer | None, now: datetime
+) -> None:
+    _keep(tx, this.form, this.period, [row])
+    body = {"form": this.form.id, "period": this.period.text, "unit": unit, "revision": row.revision, "by": row.by}
+    if signer is not None:
+        name = (unit, row.revision)
+        body["attestation"] = attestations.attest_rows(tx, signer, this.form.id, this.period.text, [name], now)
+    body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in row.late.named]}
+    events.append_events(tx, Event("report-row-revised", now, body=body))
+
+
 def revise_unit(
     tx: Transaction,
     form: str,
@@ -843,13 +873,7 @@ def revise_unit(
         before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         since = before.made_at if before is not None and before.made_at is not None else this.closed_at
         tell = _note_late_facts(reader, since, late)
-        found, keys = reader.count_row(unit, this.closed_at, tell)
-        held = reader.carried(unit, this.period.text)
-        new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
-        _carry(tx, form, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
-        after = found or closed.make_empty_row(this.form, unit)
-        if after.cells.division is not None:
-            after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
+        after = _count_again(tx, reader, this, unit, tell)
         was = before or closed.make_empty_row(this.form, unit)
         if was.says(after):
             continue
@@ -865,13 +889,7 @@ def revise_unit(
             by=by,
             late=came,
         )
-        _keep(tx, this.form, this.period, [row])
-        body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "by": by}
-        if signer is not None:
-            name = (unit, row.revision)
-            body["attestation"] = attestations.attest_rows(tx, signer, form, this.period.text, [name], now)
-        body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in came.named]}
-        events.append_events(tx, Event("report-row-revised", now, body=body))
+        _write_revision(tx, this, unit, row, signer, now)
         written.append((this.period.text, row))
     return written
 
