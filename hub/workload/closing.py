@@ -827,6 +827,11 @@ def _count_again(tx: Transaction, reader: _Reader, this: Closing, unit: str, tel
     return after
 
 
+def _make_revision(was: ClosedRow, after: ClosedRow) -> ClosedRow:
+    """Return *after* as the revision that follows *was*."""
+    return attrs.evolve(after, revision=was.revision + 1, diff=closed.find_changed_cells(was, after))
+
+
 def _write_revision(
     tx: Transaction, this: Closing, unit: str, row: ClosedRow, signer: Signer | None, now: datetime
 ) -> None:
@@ -880,15 +885,8 @@ def revise_unit(
         if forged := _find_forged_facts(tx, reader, unit, this, was, since, late):
             raise FactsForged(form, this.period.text, unit, forged)
         came = _name_late_messages(tx, Counter(each.message for each in late))
-        row = attrs.evolve(
-            after,
-            revision=was.revision + 1,
-            made_at=max(now, this.closed_at),
-            reason=reason or write_own_reason(LATE if came.named else RECOUNTED),
-            diff=closed.find_changed_cells(was, after),
-            by=by,
-            late=came,
-        )
+        said = reason or write_own_reason(LATE if came.named else RECOUNTED)
+        row = attrs.evolve(_make_revision(was, after), made_at=max(now, this.closed_at), reason=said, by=by, late=came)
         _write_revision(tx, this, unit, row, signer, now)
         written.append((this.period.text, row))
     return written

@@ -232,6 +232,12 @@ def _judge_signer(
     return signed.judge_official(found, officials, ancestors, report.made_at, now, place, also=also)
 
 
+def _append_signature(tx: Transaction, act: SigningAct, message: Message, by: str, now: datetime) -> None:
+    event = "report-drafted" if act.place is SignaturePlace.DRAFTER else "report-signed"
+    body = _describe_signature(act.official, act.found, act.revision, by)
+    events.append_events(tx, Event(event, now, message.id, body=body))
+
+
 def accept_signed_report(
     tx: Transaction,
     province: Province,
@@ -279,9 +285,7 @@ def accept_signed_report(
     *_, standing = revisions.list_revisions(tx, unit, report.form.id, report.period.text)
     _require_signable(standing, act, name, drafted=drafted is not None)
     message = _take(tx, province, reports.NAME, uploaded, name, (), now)
-    body = _describe_signature(official, found, revision, by)
-    event = "report-drafted" if first else "report-signed"
-    events.append_events(tx, Event(event, now, message.id, body=body))
+    _append_signature(tx, act, message, by, now)
     return act.make_return(message, fresh=True)
 
 

@@ -640,13 +640,7 @@ class SourceChoice:
     limits: Limits = closing.NEWEST
 
 
-def _asked(
-    tx: Transaction,
-    units: _UnitFamily,
-    span: Period,
-    form: str,
-    how: SourceChoice,
-) -> ReportSources:
+def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, how: SourceChoice) -> ReportSources:
     made = closing.read_closings(tx, form) if how.closings else ()
     this = next((each for each in made if each.period.text == span.text), None)
     last = next((each for each in made if each.period.last == span.last), None)
