@@ -15,7 +15,7 @@ from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSet
 from hub.api.partners import CODE, clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
-from hub.config.partner_edit import PartnerOrder
+from hub.config.partners.partner_edit import PartnerOrder
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.language.phrases import Phrase, phrase
