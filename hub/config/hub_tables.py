@@ -6,9 +6,12 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
-from hub.config import database, files, openid
+from cryptography import x509
+
+from hub.config import database, files, identities, openid
 from hub.config import feed as feeds
 from hub.config import lookups as asking
+from hub.config.identities import OwnIdentities
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.config.urls import PLAIN_SCHEMES, check_url
@@ -20,6 +23,7 @@ from hub.config.values import (
     ReplaySettings,
     UnitSettings,
 )
+from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import phrase
 from hub.language.system_errors import name_system_error
@@ -195,3 +199,22 @@ def read_feed(table: ConfigTable, home: Path) -> Broker | None:
         exchange=exchange,
         waits=unrouted == "wait",
     )
+
+
+def read_pki(
+    table: ConfigTable, home: Path, mistakes: list[Mistake]
+) -> tuple[OwnIdentities | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
+    own = identities.read_identities(table, home)
+    authorities, crls = files.read_trusted_files(table, home)
+    table.close()
+    for path in sorted((home / "trust").glob("*")):
+        wrong = _at(mistakes, f"trust/{path.name}")
+        if path.suffix in {".crt", ".pem"}:
+            authorities += files.read_certificate_file(path, wrong)
+        elif path.suffix == ".crl":
+            crls += files.read_crl_file(path, wrong)
+    return own, tuple(authorities), tuple(crls)
+
+
+def _at(mistakes: list[Mistake], place: str) -> files.Wrong:
+    return lambda wrong, expected: mistakes.append(Mistake(place, wrong, expected))

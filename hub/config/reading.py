@@ -5,7 +5,7 @@ partners' files too.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,11 +14,12 @@ import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub.config import files, identities, incidents, officials, service_files
+from hub.config import files, identities, incidents, service_files
 from hub.config import lookups as asking
 from hub.config import reports as reporting
 from hub.config.alerting import alerts as alerting
 from hub.config.alerting.alerts import AlertSettings
+from hub.config.alerting.operator_alerts import OperatorAlertSettings
 from hub.config.hub_tables import (
     PROVINCE,
     read_archive_folder,
@@ -27,13 +28,16 @@ from hub.config.hub_tables import (
     read_exchange_folder,
     read_feed,
     read_listen,
+    read_pki,
     read_portal,
     read_replay_settings,
     read_syslog,
     read_unit_settings,
 )
 from hub.config.identities import OwnIdentities
+from hub.config.incidents import IncidentSettings
 from hub.config.lookups import LookupSettings
+from hub.config.officials import Officials, read_officials
 from hub.config.partners.partner_reading import (
     PARTNER_CODE,
     find_disagreements,
@@ -42,20 +46,28 @@ from hub.config.partners.partner_reading import (
     list_tellers,
     read_partners,
 )
+from hub.config.reports import ReportSettings
 from hub.config.table import ConfigTable, parse_toml_parts, read_toml_file
 from hub.config.trusting import is_authority
 from hub.config.upkeep import backup as backing
 from hub.config.upkeep import link_settings
 from hub.config.upkeep import retention as keeping
-from hub.config.upkeep.tracing import read_tracing_settings
+from hub.config.upkeep.backup import BackupSettings
+from hub.config.upkeep.link_settings import LinkSettings
+from hub.config.upkeep.retention import RetentionSettings
+from hub.config.upkeep.tracing import TracingSettings, read_tracing_settings
 from hub.config.urls import PLAIN_SCHEMES, check_url
 from hub.config.values import (
     FREE_DISK,
+    Broker,
     Config,
     ConsoleSettings,
     Listen,
     Partner,
+    PortalSettings,
+    ReplaySettings,
     RevocationSource,
+    UnitSettings,
 )
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
@@ -64,8 +76,181 @@ from hub.security.certificates import Anchors, Signer, hash_certificate
 from hub.security.encryption import CODES, Keyring
 from hub.security.sample_pki import is_sample
 from hub.services import list_services
+from hub.services.defined import DefinedService
 
 MOST_WORKERS = 64
+
+
+@attrs.frozen(kw_only=True)
+class NodeTables:
+    """What hub.toml says of the hub itself. The names are those of `Config`, but for `own` and `database_named`."""
+
+    name: str
+    province: str
+    upstream: str
+    public_url: str | None
+    data: Path
+    workers: int
+    soap: Listen
+    admin: Listen
+    own: OwnIdentities | None  #: None after a mistake
+    authorities: tuple[x509.Certificate, ...]
+    crls: tuple[x509.CertificateRevocationList, ...]
+    database_url: str
+    password_file: Path | None
+    database_named: bool  #: the file says which database it is
+    free_disk: int
+    feed: Broker | None
+    syslog: Listen | None
+    incidents: IncidentSettings
+
+
+@attrs.frozen(kw_only=True)
+class WorkTables:
+    """What hub.toml, and files beside it, say of what the hub does with messages. The names are those of `Config`."""
+
+    archive: Path
+    exchange: Path | None
+    portal: PortalSettings | None
+    units: UnitSettings
+    replay: ReplaySettings
+    console: ConsoleSettings
+    alerts: AlertSettings | None
+    operator_alerts: OperatorAlertSettings
+    backup: BackupSettings | None
+    witness: Path | None
+    witness_first: bool
+    tracing: TracingSettings | None
+    services: Mapping[str, DefinedService]
+    retention: RetentionSettings
+    reports: ReportSettings
+    lookups: LookupSettings | None
+    sources: tuple[RevocationSource, ...]
+    officials: Officials | None
+
+
+_CONFIG = frozenset(field.name for field in attrs.fields(Config))
+
+
+def _read_node_tables(table: ConfigTable, home: Path, mistakes: list[Mistake]) -> NodeTables:
+    name = table.text("name", "Liên Thông")
+    province = table.text("province", like=PROVINCE, expected=phrase('the code of the province, such as "H55"'))
+    upstream = table.text("upstream", "", like=PARTNER_CODE, expected=phrase("the code of a partner"))
+    public_url, data = table.text("public-url", ""), home / table.text("data", "data")
+    workers = table.number("workers", 1, least=1, most=MOST_WORKERS)
+    soap = read_listen(table.table("soap"), 8443, limited=True)
+    admin = read_listen(table.table("admin"), 8444, limited=False)
+    own, authorities, crls = read_pki(table.table("pki"), home, mistakes)
+    database_table = table.table("database")
+    database_url, password_file = read_database(database_table, home)
+    limits = table.table("limits")
+    free_disk = limits.size("free-disk", FREE_DISK)
+    limits.close()
+    return NodeTables(
+        name=name,
+        province=province,
+        upstream=upstream,
+        public_url=public_url or None,
+        data=data,
+        workers=workers,
+        soap=soap,
+        admin=admin,
+        own=own,
+        authorities=authorities,
+        crls=crls,
+        database_url=database_url,
+        password_file=password_file,
+        database_named=database_table.given("url"),
+        free_disk=free_disk,
+        feed=read_feed(table.table("feed"), home),
+        syslog=read_syslog(table.table("syslog")),
+        incidents=incidents.read_incident_settings(table.table("incidents")),
+    )
+
+
+def _read_work_tables(table: ConfigTable, home: Path, node: NodeTables, mistakes: list[Mistake]) -> WorkTables:
+    archive = read_archive_folder(table.table("archive"), home, node.data)
+    exchange = read_exchange_folder(table.table("exchange"), home)
+    portal = read_portal(table.table("portal"))
+    units = read_unit_settings(table.table("units"), node.province)
+    replay = read_replay_settings(table.table("replay"))
+    console = read_console_settings(table.table("console"), home)
+    alerts, operator_alerts = alerting.read_alert_settings(table.table("alerts"), home)
+    backup, witness, witness_first = backing.read_backup_settings(table.table("backup"), home)
+    tracing = read_tracing_settings(table.table("tracing"))
+    services, countable = service_files.read_services(table.table("services"), home, mistakes)
+    every_service = list_services().keys() | services.keys()
+    retention = keeping.read_retention_settings(table.table("retention"), every_service)
+    reports = reporting.read_report_settings(table.table("reports"), home, countable)
+    lookups = asking.read_lookup_settings(table.table("lookups"), home)
+    sources, asked = _sources(home, mistakes), table.table("officials")
+    return WorkTables(
+        archive=archive,
+        exchange=exchange,
+        portal=portal,
+        units=units,
+        replay=replay,
+        console=_add_key(console, lookups),
+        alerts=alerts,
+        operator_alerts=operator_alerts,
+        backup=backup,
+        witness=witness,
+        witness_first=witness_first,
+        tracing=tracing,
+        services=services,
+        retention=retention,
+        reports=reports,
+        lookups=lookups,
+        sources=sources,
+        officials=read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources]),
+    )
+
+
+def _make_config(
+    path: Path,
+    own: OwnIdentities,
+    node: NodeTables,
+    work: WorkTables,
+    partners: Mapping[str, Partner],
+    links: LinkSettings | None,
+    *,
+    sample: bool,
+) -> Config:
+    """Return the configuration of the tables, and of what only all of them together show."""
+    tables = {**attrs.asdict(node, recurse=False), **attrs.asdict(work, recurse=False)}
+    return Config(
+        path=path,
+        identity=own.signer,
+        tls=own.tls,
+        rotation=own.rotation,
+        anchors=Anchors(
+            node.authorities,
+            node.crls,
+            intermediates=[link for partner in partners.values() for link in partner.chain],
+            sourced=[source.issuer for source in work.sources],
+        ),
+        secrets=tuple(_list_secrets(own, node, work)),
+        links=links,
+        partners=partners,
+        sample=sample,
+        **{name: value for name, value in tables.items() if name in _CONFIG},
+    )
+
+
+def _list_secrets(own: OwnIdentities, node: NodeTables, work: WorkTables) -> Iterator[tuple[str, Path]]:
+    """Yield the files that only their owner may read, each with its configuration key."""
+    yield from own.secrets
+    if node.password_file:
+        yield "database.password-file", node.password_file
+    if node.feed:
+        yield "feed.password-file", node.feed.password_file
+    if work.lookups:
+        yield "lookups.key-file", work.lookups.key_file
+    yield from ((f"console.{key}", file) for key, file in work.console.key_files.items())
+    if hook := work.operator_alerts.webhook:
+        yield "alerts.operators.webhook-key-file", hook.key_file
+    for name, one in work.console.providers.items():
+        yield f"console.providers.{name}.client-secret-file", one.secret_file
 
 
 def read_config(
@@ -93,137 +278,40 @@ def read_config(
     mistakes = list(broken)
     table = ConfigTable(content, path.name, mistakes, os.environ if environment is None else environment)
 
-    name = table.text("name", "Liên Thông")
-    province = table.text("province", like=PROVINCE, expected=phrase('the code of the province, such as "H55"'))
-    upstream = table.text("upstream", "", like=PARTNER_CODE, expected=phrase("the code of a partner"))
-    public_url, data = table.text("public-url", ""), home / table.text("data", "data")
-    workers = table.number("workers", 1, least=1, most=MOST_WORKERS)
-    soap = read_listen(table.table("soap"), 8443, limited=True)
-    admin = read_listen(table.table("admin"), 8444, limited=False)
-    pki = table.table("pki")
-    own, authorities, crls = _pki(pki, home, mistakes)
-    database_table = table.table("database")
-    database_url, password_file = read_database(database_table, home)
-    limits = table.table("limits")
-    free_disk = limits.size("free-disk", FREE_DISK)
-    limits.close()
-    feed = read_feed(table.table("feed"), home)
-    syslog = read_syslog(table.table("syslog"))
-    told = incidents.read_incident_settings(table.table("incidents"))
+    node = _read_node_tables(table, home, mistakes)
     links_table = table.table("links")
-    (
-        (archive, exchange),
-        (portal, units, replay, console),
-        (alerts, operator_alerts),
-        (backup, witness, witness_first),
-        tracing,
-    ) = (
-        (read_archive_folder(table.table("archive"), home, data), read_exchange_folder(table.table("exchange"), home)),
-        (
-            read_portal(table.table("portal")),
-            read_unit_settings(table.table("units"), province),
-            read_replay_settings(table.table("replay")),
-            read_console_settings(table.table("console"), home),
-        ),
-        alerting.read_alert_settings(table.table("alerts"), home),
-        backing.read_backup_settings(table.table("backup"), home),
-        read_tracing_settings(table.table("tracing")),
-    )
-    services, countable = service_files.read_services(table.table("services"), home, mistakes)
-    retention, reports, lookups = (
-        keeping.read_retention_settings(table.table("retention"), list_services().keys() | services.keys()),
-        reporting.read_report_settings(table.table("reports"), home, countable),
-        asking.read_lookup_settings(table.table("lookups"), home),
-    )
-    sources, asked = _sources(home, mistakes), table.table("officials")
-    signing = officials.read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
+    work = _read_work_tables(table, home, node, mistakes)
     table.close()
 
-    partners, wrong = read_partners(home, candidates or {}, partner_files or {}, exchange)
+    partners, wrong = read_partners(home, candidates or {}, partner_files or {}, work.exchange)
     known = frozenset(partners) | list_partner_files(home, candidates or {}).keys()
     links = link_settings.read_link_settings(links_table, known)
-    if public_url:
-        check_url(table, "public-url", public_url)
-    _check_upstream(table, upstream, partners, known)
-    _check_mail_system(table, alerts, partners, known)
+    if node.public_url:
+        check_url(table, "public-url", node.public_url)
+    _check_upstream(table, node.upstream, partners, known)
+    _check_mail_system(table, work.alerts, partners, known)
+    own, officials = node.own, work.officials
     shown = own.certificates if own else ()
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
     partners = leave_out_partners(
-        partners, [*wrong, *find_disagreements(partners, upstream, shown, services)], set_aside or mistakes.extend
+        partners,
+        [*wrong, *find_disagreements(partners, node.upstream, shown, work.services)],
+        set_aside or mistakes.extend,
     )
-    sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
-    _check_listens(table, soap, admin, syslog, sample=sample)
+    sample = any(map(is_sample, [*everyone, *node.authorities, *shown, *(officials.everybody if officials else ())]))
+    _check_listens(table, node, sample=sample)
     mistakes = _leave_consequences(mistakes, broken)
-    trust = None if own is None else _trust_own_statements(own.signer, authorities, data)
+    trust = None if own is None else _trust_own_statements(own.signer, node.authorities, node.data)
     if needs is not None and set_aside is not None:
         # without a URL the database might be any that a table of unknown name was meant to say
-        said = None if database_table.given("url") else table.known
+        said = None if node.database_named else table.known
         mistakes, left = _part_mistakes(mistakes, path.name, {"data", "database", *needs}, said)
         set_aside(left)
         own = own or identities.make_unread_identities(left)
     if mistakes or own is None:
         raise ConfigurationFault(mistakes)
-    return Config(
-        path=path,
-        name=name,
-        province=province,
-        upstream=upstream,
-        soap=soap,
-        admin=admin,
-        public_url=public_url or None,
-        identity=own.signer,
-        tls=own.tls,
-        rotation=own.rotation,
-        authorities=authorities,
-        crls=crls,
-        sources=sources,
-        anchors=Anchors(
-            authorities,
-            crls,
-            intermediates=[link for partner in partners.values() for link in partner.chain],
-            sourced=[source.issuer for source in sources],
-        ),
-        database_url=database_url,
-        password_file=password_file,
-        secrets=(
-            *own.secrets,
-            *([("database.password-file", password_file)] if password_file else []),
-            *([("feed.password-file", feed.password_file)] if feed else []),
-            *([("lookups.key-file", lookups.key_file)] if lookups else []),
-            *((f"console.{key}", file) for key, file in console.key_files.items()),
-            *([("alerts.operators.webhook-key-file", hook.key_file)] if (hook := operator_alerts.webhook) else []),
-            *(
-                (f"console.providers.{name}.client-secret-file", one.secret_file)
-                for name, one in console.providers.items()
-            ),
-        ),
-        data=data,
-        archive=archive,
-        exchange=exchange,
-        workers=workers,
-        free_disk=free_disk,
-        feed=feed,
-        syslog=syslog,
-        incidents=told,
-        alerts=alerts,
-        operator_alerts=operator_alerts,
-        backup=backup,
-        tracing=tracing,
-        retention=retention,
-        witness=witness,
-        witness_first=witness_first,
-        links=links,
-        portal=portal,
-        reports=attrs.evolve(reports, tellers=list_tellers(partners), trust=trust),
-        replay=replay,
-        console=_add_key(console, lookups),
-        units=units,
-        lookups=lookups,
-        officials=signing,
-        partners=partners,
-        services=services,
-        sample=sample,
-    )
+    reports = attrs.evolve(work.reports, tellers=list_tellers(partners), trust=trust)
+    return _make_config(path, own, node, attrs.evolve(work, reports=reports), partners, links, sample=sample)
 
 
 def read_partner_change(
@@ -305,21 +393,6 @@ def _opened(mistakes: list[Mistake], path: Path, shown: str) -> ConfigTable | No
     return ConfigTable(content, shown, mistakes) if len(mistakes) == before else None
 
 
-def _pki(
-    table: ConfigTable, home: Path, mistakes: list[Mistake]
-) -> tuple[OwnIdentities | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
-    own = identities.read_identities(table, home)
-    authorities, crls = files.read_trusted_files(table, home)
-    table.close()
-    for path in sorted((home / "trust").glob("*")):
-        wrong = _at(mistakes, f"trust/{path.name}")
-        if path.suffix in {".crt", ".pem"}:
-            authorities += files.read_certificate_file(path, wrong)
-        elif path.suffix == ".crl":
-            crls += files.read_crl_file(path, wrong)
-    return own, tuple(authorities), tuple(crls)
-
-
 def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...]:
     """Return the sources of revocations: one per file `trust/NAME.toml`."""
     found: dict[str, RevocationSource] = {}
@@ -372,8 +445,9 @@ def _check_upstream(table: ConfigTable, upstream: str, partners: Collection[str]
     table.wrong("upstream", phrase("there is no partner {upstream}", upstream=upstream), expected)
 
 
-def _check_listens(table: ConfigTable, soap: Listen, admin: Listen, syslog: Listen | None, *, sample: bool) -> None:
+def _check_listens(table: ConfigTable, node: NodeTables, *, sample: bool) -> None:
     """Record ports that are the same, and ports of other machines' reach while there are certificates of a sample PKI."""
+    soap, admin, syslog = node.soap, node.admin, node.syslog
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
         table.wrong("admin.port", phrase("{port} is also the SOAP port", port=admin.port), phrase("another port"))
     if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
@@ -415,7 +489,3 @@ def _add_key(console: ConsoleSettings, lookups: LookupSettings | None) -> Consol
 def _trust_own_statements(signer: Signer, authorities: Sequence[x509.Certificate], data: Path) -> AttestationTrust:
     ours, *others = (each.public_bytes(Encoding.DER) for each in (signer.certificate, *authorities))
     return AttestationTrust(ours, tuple(others), data / "attested.json", data / "own-certificates.txt")
-
-
-def _at(mistakes: list[Mistake], place: str) -> files.Wrong:
-    return lambda wrong, expected: mistakes.append(Mistake(place, wrong, expected))
