@@ -288,7 +288,7 @@ def assert_counts_are_right(journal: "sa.Engine") -> None:
     from sqlalchemy.exc import DBAPIError
 
     from hub.domain.errors import Unready
-    from hub.journal.waiting_counts import find_wrong_counts
+    from hub.journal.queue.waiting_counts import find_wrong_counts
     from hub.store import transactions
 
     try:

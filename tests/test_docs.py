@@ -253,7 +253,9 @@ def test_a_commands_options_are_all_explained(path):
 def test_every_key_of_the_configuration_is_explained():
     calls = [
         call
-        for tree in trees("config/reading.py", "config/files.py")
+        for tree in trees(
+            "config/reading.py", "config/files.py", "config/hub_tables.py", "config/partners/partner_reading.py"
+        )
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)

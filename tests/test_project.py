@@ -1,6 +1,7 @@
 """The project as a whole: how it is laid out, packed and found."""
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import upon_import
 from tests.conftest import ROOT, cannot_be_had
 from tests.waiting import PATIENCE
 
@@ -95,6 +97,10 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
     assert staged - {"requests"} < demo.keys() - node.keys()  # zeep brings that one
     apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["otel"], *extras["pades"]]
     assert required([*apart, *groups["dev"][1:]]) - {"requests"} < everything.keys() - demo.keys()
+
+
+def test_what_the_tests_change_upon_import_is_there():
+    assert [name for name in upon_import._FINDER.awaited if importlib.util.find_spec(name) is None] == []
 
 
 def test_twisted_folder_stays_a_dropin():

@@ -17,8 +17,8 @@ from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.edxml import editable, readable
 from hub.journal import blobs, search
-from hub.journal.queue import corrections
-from hub.journal.queue.corrections import CorrectionOrder
+from hub.journal.replays import corrections
+from hub.journal.replays.corrections import CorrectionOrder
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG

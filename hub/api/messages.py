@@ -27,11 +27,11 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable
 from hub.journal import search
-from hub.journal.search_request import Direction, SearchPlan, plan_search
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages import message_list
 from hub.operations.messages.message_list import ListQuery
+from hub.operations.messages.search_request import Direction, SearchPlan, plan_search
 from hub.operations.messages.shown_reasons import list_reasons
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.operation import CURSOR as _CURSOR

@@ -14,7 +14,7 @@ from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, ans
 from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSettings
 from hub.api.partners import clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.config.partner_edit import PartnerOrder
+from hub.config.partners.partner_edit import PartnerOrder
 from hub.domain.local_time import find_local_day
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts, gather_facts

@@ -8,8 +8,8 @@ from typing import Annotated
 import attrs
 
 from hub.api.schemas import At, Projected
-from hub.config.partner_edit import PartnerLook
-from hub.config.partner_settings import PartnerSetting
+from hub.config.partners.partner_edit import PartnerLook
+from hub.config.partners.partner_settings import PartnerSetting
 from hub.domain.errors import Mistake
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts, IntegrationService

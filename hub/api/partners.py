@@ -16,7 +16,7 @@ from hub.domain.sanitize import replace_controls
 from hub.journal.queue import partner_state
 from hub.journal.queue.deliveries import resume_deliveries
 from hub.journal.queue.partner_state import PartnerStanding
-from hub.journal.queue.replay import TOGETHER
+from hub.journal.replays.replay import TOGETHER
 from hub.language.phrases import phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.permissions import Permission

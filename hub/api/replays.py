@@ -21,7 +21,7 @@ from hub.api.operation import (
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.values import ApiPlanItem, ApiPlanItems
 from hub.domain.model import DeliveryState
-from hub.journal.queue import replay_plans
+from hub.journal.replays import replay_plans
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path

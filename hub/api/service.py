@@ -21,7 +21,7 @@ from hub.api.token_check import TokenCheck
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
-from hub.journal.queue.replay_plans import KeyReused
+from hub.journal.replays.replay_plans import KeyReused
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
 from hub.operations.accounts import tokens

@@ -22,9 +22,9 @@ from hub.journal.event_index import ListedEvent
 from hub.journal.lineage import MessageLink
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.partner_state import PartnerStanding, Pause
-from hub.journal.queue.replay_plans import PlannedItem
-from hub.journal.queue.replay_rules import ItemState
 from hub.journal.queue.timeline import DeliveryStage
+from hub.journal.replays.replay_plans import PlannedItem
+from hub.journal.replays.replay_rules import ItemState
 from hub.journal.search import DeliverySummary, RefusedCall
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.connection_steps import ConnectionStep

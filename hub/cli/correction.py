@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.model import Problem
     from hub.journal.decisions import MessageEntry
-    from hub.journal.queue.corrections import CorrectableMessage, CorrectedRecipients, CorrectionOrder
-    from hub.journal.queue.replay_plans import ReplayPlan
+    from hub.journal.replays.corrections import CorrectableMessage, CorrectedRecipients, CorrectionOrder
+    from hub.journal.replays.replay_plans import ReplayPlan
     from hub.store.transactions import Transaction
     from hub.units.province import Province
 
@@ -36,8 +36,8 @@ def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: st
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.errors import Rejected
-    from hub.journal.queue.corrections import CorrectionOrder, find_ordered_plan
-    from hub.journal.queue.replay_plans import KeyReused
+    from hub.journal.replays.corrections import CorrectionOrder, find_ordered_plan
+    from hub.journal.replays.replay_plans import KeyReused
     from hub.store import transactions
 
     config = read_config(screen.config)
@@ -84,7 +84,7 @@ def _prepare(tx: "Transaction", config: "Config", original: str, given: bytes) -
     from hub.domain.local_time import find_local_day
     from hub.intake.correction import prepare_correction
     from hub.journal import unit_registry
-    from hub.journal.queue import corrections
+    from hub.journal.replays import corrections
     from hub.units.province import Province
 
     now = datetime.now(UTC)
@@ -102,7 +102,7 @@ def _run(engine: "sa.Engine", config: "Config", order: "CorrectionOrder", ready:
     from hub.domain.ids import make_id
     from hub.intake.correction import judge_correction
     from hub.journal import blobs
-    from hub.journal.queue import corrections
+    from hub.journal.replays import corrections
     from hub.store import transactions
 
     province, entry, now = ready.province, ready.entry, ready.now

@@ -74,7 +74,7 @@ def _resume(screen: Screen, code: str, reason: str) -> tuple[bool, int]:
     """
     from hub.cli.journal import open_journal
     from hub.journal.queue import deliveries, partner_state
-    from hub.journal.queue.replay import TOGETHER
+    from hub.journal.replays.replay import TOGETHER
     from hub.store import transactions
 
     by, resumed = getpass.getuser(), 0

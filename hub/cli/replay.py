@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.domain.model import Delivery, Message
-    from hub.journal.queue.replay import ChosenDeliveries, ReplayChoice
-    from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
+    from hub.journal.replays.replay import ChosenDeliveries, ReplayChoice
+    from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
     from hub.partner.rate_limit import Rate
     from hub.units.routing import Routes
 
@@ -100,7 +100,7 @@ def replay_dead_letters(
     from hub.config import read_config
     from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
-    from hub.journal.queue.replay import ReplayChoice
+    from hub.journal.replays.replay import ReplayChoice
     from hub.store import transactions
     from hub.units.province import Province
 
@@ -171,7 +171,7 @@ class _Totals:
 
     def count(self, tx: "sa.Connection", choice: "ReplayChoice", routes: "Routes") -> Iterator[dict[str, object]]:
         """Yield the row of each delivery."""
-        from hub.journal.queue import replay as queue_replay
+        from hub.journal.replays import replay as queue_replay
 
         after: str | None = None
         while True:
@@ -197,9 +197,9 @@ def _run(
 
     If this process is killed, the running hub goes on with all of it.
     """
-    from hub.journal.queue import replay as queue_replay
-    from hub.journal.queue import replay_plans
-    from hub.journal.queue.replay_rules import PlanState
+    from hub.journal.replays import replay as queue_replay
+    from hub.journal.replays import replay_plans
+    from hub.journal.replays.replay_rules import PlanState
     from hub.store import transactions
 
     with transactions.write_transaction(engine) as tx:
@@ -242,7 +242,7 @@ def _run(
 def _bring_back(screen: Screen, engine: "sa.Engine", plan: "ReplayPlan", limit: int, config: "Config") -> None:
     """Bring the messages of the next *limit* deliveries back from archive files. One whose file is away is left alone."""
     from hub.cli.audit.archive import say_absent
-    from hub.journal.queue import replay_plans
+    from hub.journal.replays import replay_plans
     from hub.keeping.archive import restoring
     from hub.keeping.archive.catalogue import ArchiveAbsent
     from hub.store import transactions
@@ -264,7 +264,7 @@ def _bring_back(screen: Screen, engine: "sa.Engine", plan: "ReplayPlan", limit: 
 
 
 def _show_items(screen: Screen, tx: "sa.Connection", plan_id: str) -> None:
-    from hub.journal.queue import replay_plans
+    from hub.journal.replays import replay_plans
 
     print_plan_rows(screen, map(make_item_row, replay_plans.iterate_items(tx, plan_id)))
 
@@ -332,7 +332,7 @@ def give_up(
     from hub.cli.journal import open_journal, read_journal_config
     from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
-    from hub.journal.queue import replay as queue_replay
+    from hub.journal.replays import replay as queue_replay
     from hub.store import transactions
 
     _check(ids, recipient, reason, options)
@@ -364,7 +364,7 @@ def _check(ids: tuple[str, ...], narrowed: str | None, reason: str, options: Map
 
 def _give_up_all(engine: "sa.Engine", waiting: "Sequence[Delivery]", reason: str) -> set[str]:
     """Give up deliveries in batches, so that a running hub never waits long. Return the ids of those that moved."""
-    from hub.journal.queue import replay as queue_replay
+    from hub.journal.replays import replay as queue_replay
     from hub.store import transactions
 
     moved: set[str] = set()

@@ -10,7 +10,7 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_grou
 from hub.operations.replays.plan_operations import TOPIC, write_row
 
 if TYPE_CHECKING:
-    from hub.journal.queue.replay_plans import ReplayPlan
+    from hub.journal.replays.replay_plans import ReplayPlan
     from hub.store.transactions import Transaction
 
 _plan_id = click.argument("plan", metavar="ID")
@@ -31,7 +31,7 @@ _plan_id = click.argument("plan", metavar="ID")
 @pass_screen
 def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.queue import replay_plans
+    from hub.journal.replays import replay_plans
     from hub.store import transactions
 
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -50,7 +50,7 @@ def _show_items(screen: Screen, tx: "Transaction", plan: str, state: str | None)
     from hub.cli.replay import make_item_row
     from hub.cli.words import say_word
     from hub.domain.model import DeliveryState
-    from hub.journal.queue import replay_plans
+    from hub.journal.replays import replay_plans
 
     columns = {
         "number": t("number"),

@@ -87,6 +87,28 @@ class Officials:
         return (*self.authorities, *stamping, *self.certificates)
 
 
+def _read_people(
+    paths: Sequence[Path], open_file: Callable[[Path, str], ConfigTable | None], home: Path
+) -> dict[str, Official]:
+    """Return the officials of the files *paths* by code. A certificate may belong to one of them only."""
+    people: dict[str, Official] = {}
+    seen: dict[str, str] = {}
+    for path in paths:
+        file = open_file(path, f"officials/{path.name}")
+        if file is None:
+            continue
+        people[path.stem] = found = _official(path.stem, file, home)
+        for mark in map(hash_certificate, found.certificates):
+            if mark in seen:
+                file.wrong(
+                    "certificates",
+                    phrase("the certificate {mark}… also belongs to {seen}", mark=mark[:16], seen=seen[mark]),
+                    phrase("a certificate of its own"),
+                )
+            seen.setdefault(mark, path.stem)
+    return people
+
+
 def read_officials(
     table: ConfigTable,
     home: Path,
@@ -114,21 +136,7 @@ def read_officials(
     drafted = table.texts("drafted", ())
     stamping = _stamping(table.table("timestamps"), home, sourced) if table.given("timestamps") else None
     table.close()
-    people: dict[str, Official] = {}
-    seen: dict[str, str] = {}
-    for path in paths:
-        file = open_file(path, f"officials/{path.name}")
-        if file is None:
-            continue
-        people[path.stem] = found = _official(path.stem, file, home)
-        for mark in map(hash_certificate, found.certificates):
-            if mark in seen:
-                file.wrong(
-                    "certificates",
-                    phrase("the certificate {mark}… also belongs to {seen}", mark=mark[:16], seen=seen[mark]),
-                    phrase("a certificate of its own"),
-                )
-            seen.setdefault(mark, path.stem)
+    people = _read_people(paths, open_file, home)
     if drafted and not any(SignaturePlace.DRAFTER in each.signs_as for each in people.values()):
         nobody = phrase("names forms that need a drafter, and nobody in officials/ signs as one")
         table.wrong("drafted", nobody, phrase('signs-as = ["drafter"] in the file of a person'))

@@ -92,6 +92,16 @@ def read_openid_providers(table: ConfigTable, home: Path) -> tuple[str, Mapping[
     return url, found
 
 
+def _read_scopes(table: ConfigTable) -> tuple[str, ...]:
+    scopes = table.texts("scopes", ("openid",))
+    for each in scopes:
+        if not re.fullmatch(_SCOPE, each):
+            table.wrong("scopes", phrase("{value} does not fit", value=show_value(each)), phrase("a scope of OAuth"))
+    if scopes and "openid" not in scopes:
+        table.wrong("scopes", phrase("openid is missing"), phrase("a list with openid in it"))
+    return scopes
+
+
 def _read_provider(table: ConfigTable, name: str, home: Path) -> OpenIdProvider | None:
     """Return the provider *name*, or None after a mistake that leaves nothing to use."""
     issuer = table.text(
@@ -103,12 +113,7 @@ def _read_provider(table: ConfigTable, name: str, home: Path) -> OpenIdProvider 
     client = table.text("client-id", like=r"[\x20-\x7e]{1,255}")
     file = table.text("client-secret-file")
     secret = _read_secret(table, home / file) if file else ""
-    scopes = table.texts("scopes", ("openid",))
-    for each in scopes:
-        if not re.fullmatch(_SCOPE, each):
-            table.wrong("scopes", phrase("{value} does not fit", value=show_value(each)), phrase("a scope of OAuth"))
-    if scopes and "openid" not in scopes:
-        table.wrong("scopes", phrase("openid is missing"), phrase("a list with openid in it"))
+    scopes = _read_scopes(table)
     claim = table.text(
         "claim", "sub", like=r"[A-Za-z0-9_.:/-]{1,100}", expected=phrase("the name of a claim, such as sub")
     )

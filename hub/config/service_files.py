@@ -214,6 +214,23 @@ def _read_schema(folder: Path, main: str, shown: str, mistakes: list[Mistake]) -
     return schema
 
 
+def _check_editions(
+    table: ConfigTable,
+    schema: SchemaFiles,
+    editions: Sequence[tuple[str, SchemaFiles]],
+    messages: Sequence[MessageRule],
+) -> None:
+    """Note the elements of *messages* that an edition of the schema lacks."""
+    for edition, other in editions:
+        known = set(_list_roots(other).values())
+        for rule in messages:
+            if rule.element not in known:
+                expected = phrase("the elements of the messages, as in {file}", file=schema.main)
+                table.wrong(
+                    "editions", phrase("{name} has no element {element}", name=edition, element=rule.element), expected
+                )
+
+
 def _read_service(
     table: ConfigTable,
     name: str,
@@ -252,14 +269,7 @@ def _read_service(
         tells=tells,
         editions=editions,
     )
-    for edition, other in editions:
-        known = set(_list_roots(other).values())
-        for rule in messages:
-            if rule.element not in known:
-                expected = phrase("the elements of the messages, as in {file}", file=schema.main)
-                table.wrong(
-                    "editions", phrase("{name} has no element {element}", name=edition, element=rule.element), expected
-                )
+    _check_editions(table, schema, editions, messages)
     from hub.soap.defined_contract import compile_answers
 
     try:

@@ -7,7 +7,7 @@ builds something from the values must check the mistakes first.
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import attrs
 from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
+from hub.language.system_errors import name_system_error
 
 _REQUIRED: Any = object()
 _QUOTED = phrase("text in quotes")
@@ -260,3 +261,21 @@ class ConfigTable:
     def _overridden(self, key: str) -> str | None:
         name = "_".join(["LIENTHONG", *self._path, key]).upper().replace("-", "_")
         return self._environment.get(name) or None
+
+
+def read_toml_file(
+    path: Path, shown: str, mistakes: list[Mistake], parse: Callable[[str], Mapping[str, object]] = tomllib.loads
+) -> Mapping[str, object]:
+    try:
+        return parse(path.read_text("utf-8"))
+    except OSError as error:
+        mistakes.append(
+            Mistake(
+                shown,
+                phrase("cannot be read: {strerror}", strerror=name_system_error(error)),
+                phrase("{file}; `lienthong init DIR` writes all files of a hub", file=path.absolute()),
+            )
+        )
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML, or thousands of brackets
+        mistakes.append(describe_toml_error(shown, error))
+    return {}

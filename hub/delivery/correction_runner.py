@@ -1,7 +1,7 @@
 """Carries out the corrections that people have ordered: judges their packets again, and records each in one commit.
 
 The service of replay plans and the console call it. Decides nothing: `hub.intake.correction` judges, and
-`hub.journal.queue.corrections` writes.
+`hub.journal.replays.corrections` writes.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from hub.intake.correction import judge_correction, prepare_correction
 from hub.intake.endpoint import store_large_octets
 from hub.journal import blobs
 from hub.journal.decisions import MessageEntry
-from hub.journal.queue import corrections
-from hub.journal.queue.corrections import CorrectableMessage, CorrectionOrder
-from hub.journal.queue.replay_plans import ReplayPlan
+from hub.journal.replays import corrections
+from hub.journal.replays.corrections import CorrectableMessage, CorrectionOrder
+from hub.journal.replays.replay_plans import ReplayPlan
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction

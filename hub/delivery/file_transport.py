@@ -21,7 +21,7 @@ import attrs
 
 from hub.config import Partner
 from hub.config.durable_files import sync_folder
-from hub.config.reading import lies_in_exchange
+from hub.config.urls import lies_in_exchange
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.fair_queue import Owner

@@ -39,7 +39,8 @@ from hub.domain.model import (
 )
 from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import write_attempt_traceparent
-from hub.journal.queue import claims, consignments, deliveries, pickup, settlement_sets
+from hub.journal import consignments
+from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker

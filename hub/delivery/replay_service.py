@@ -16,8 +16,8 @@ from twisted.internet.task import deferLater
 
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import Owner
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_rules import ACTIVE, PlanState
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_rules import ACTIVE, PlanState
 from hub.keeping.archive import restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent
 from hub.runtime.periodic import PeriodicService

@@ -70,6 +70,12 @@ def judge_packet_signature(
     return _unverifiable("signature-invalid", phrase("not an XML signature: {tag}", tag=element.tag[:270]))
 
 
+def _classify_flaw(error: Unverified | Untrusted) -> SignatureStanding:
+    """Return the standing of a signature that *error* refuses: is it invalid, or can nobody say?"""
+    invalid = {"signature-invalid"} if isinstance(error, Unverified) else _OVER
+    return SignatureStanding.INVALID if error.problems[0].code in invalid else SignatureStanding.UNVERIFIABLE
+
+
 def _judge(
     root: etree._Element,
     octets: Octets,
@@ -109,12 +115,9 @@ def _judge(
                 "signature-invalid",
                 phrase("the packet holds a comment or a CDATA section, which no canonical form here covers"),
             )
-    except Unverified as error:
+    except (Unverified, Untrusted) as error:
         code, detail = error.problems[0].code, error.problems[0].detail
-        standing = SignatureStanding.INVALID if code == "signature-invalid" else SignatureStanding.UNVERIFIABLE
-    except Untrusted as error:
-        code, detail = error.problems[0].code, error.problems[0].detail
-        standing = SignatureStanding.INVALID if code in _OVER else SignatureStanding.UNVERIFIABLE
+        standing = _classify_flaw(error)
     return PacketSignature(
         standing=standing,
         code=code,

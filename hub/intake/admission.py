@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import attrs
 from lxml import etree
@@ -73,24 +72,43 @@ def judge_message(
     """
     content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
     sha256 = content.sha256()
-    message_id = call.message_id or sha256
+    entry = MessageEntry(
+        id=message,
+        partner=partner.code,
+        message_id=call.message_id or sha256,
+        service=service,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+    )
+    signature, found = _read_signed_packet(content, partner, province, now, drawer, schemas, corrected=corrected)
+    if isinstance(found, Rejected):
+        return attrs.evolve(entry, signature=signature, problems=found.problems)
+    entry = attrs.evolve(entry, signature=signature, packet=found)
+    try:
+        read = rules.examine_packet(found, today=find_local_day(now), profile=partner.policy.profile)
+        entry = attrs.evolve(entry, packet=read)
+        only_status = isinstance(call, documents_requests.UpdateTraces)
+        routes = authorise_call(read, partner.code, province, now, only_status=only_status)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    receipt = seal_receipt(entry, province) if sealed else None
+    rest = duties.pack_attachments(enclosures.find_enclosures(read))
+    return attrs.evolve(entry, routes=routes, receipt=receipt, rest=rest)
+
+
+def _read_signed_packet(
+    content: Octets,
+    partner: Partner,
+    province: Province,
+    now: datetime,
+    drawer: Drawer | None,
+    schemas: Path | None,
+    *,
+    corrected: bool,
+) -> tuple[PacketSignature | None, Packet | Rejected]:
+    """Return the packet in *content*, or why it is refused, with its signature as far as that was judged."""
     signature: PacketSignature | None = None
-    read: Packet | None = None
-
-    def enter(**judged: Any) -> MessageEntry:
-        return MessageEntry(
-            id=message,
-            partner=partner.code,
-            message_id=message_id,
-            service=service,
-            received_at=now,
-            content=content,
-            sha256=sha256,
-            signature=signature,
-            packet=read,
-            **judged,
-        )
-
     strict = partner.policy.profile == PacketProfile.STRICT
     usual = not (corrected or strict or schemas)
     small = content.read() if len(content) <= markup_memory.SMALL and usual else None
@@ -115,19 +133,17 @@ def judge_message(
                 found = rules.note_broken_rules(found, root)
         require_status_size(found, len(content))
     except Rejected as rejected:
-        return enter(problems=rejected.problems)
-    only_status = isinstance(call, documents_requests.UpdateTraces)
-    read = found
-    try:
-        read = rules.examine_packet(found, today=find_local_day(now), profile=partner.policy.profile)
-        routes = authorise_call(read, partner.code, province, now, only_status=only_status)
-    except Rejected as rejected:
-        return enter(problems=rejected.problems)
-    receipt = None
-    if sealed:
-        said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
-        receipt = signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity)
-    return enter(routes=routes, receipt=receipt, rest=duties.pack_attachments(enclosures.find_enclosures(read)))
+        return signature, rejected
+    return signature, found
+
+
+def seal_receipt(entry: MessageEntry, province: Province, namespace: str = documents_requests.NAMESPACE) -> bytes:
+    """Return the receipt of *entry* in *namespace*, signed with the hub's key."""
+    assert entry.message_id is not None
+    said = documents_responses.Receipt(
+        document_id=entry.id, message_id=entry.message_id, sha256=entry.sha256, time=entry.received_at
+    )
+    return signing.seal_canonical(documents_responses.write_receipt(said, namespace), province.config.identity)
 
 
 def judge_own_packet(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> MessageEntry:
@@ -152,12 +168,7 @@ def judge_own_packet(content: bytes, message_id: str, province: Province, now: d
         routes = province.routes.route_all(HUB, entry.packet.recipients, find_local_day(now))
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
-    said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
-    return attrs.evolve(
-        entry,
-        routes=routes,
-        receipt=signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity),
-    )
+    return attrs.evolve(entry, routes=routes, receipt=seal_receipt(entry, province))
 
 
 def judge_record(
@@ -197,13 +208,7 @@ def judge_record(
         entry = attrs.evolve(entry, record=record)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
-    takers = [
-        each
-        for each in province.config.partners.values()
-        if service.name in each.services
-        and record.kind not in service.undelivered_kinds
-        and each.receive is Receive.PUSH
-    ]
+    takers = _list_takers(service, record, province)
     try:
         # what a drill reports leaves the hub by no way
         routes = (
@@ -211,13 +216,20 @@ def judge_record(
         )
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
-    assert entry.message_id is not None
-    said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signing.seal_canonical(
-        documents_responses.write_receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity
-    )
+    receipt = seal_receipt(entry, province, f"urn:lienthong:{service.name}:1")
     first, rest = record.facts[: duties.SLICE], duties.pack_facts(record.facts[duties.SLICE :])
     return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)
+
+
+def _list_takers(service: Service, record: Record, province: Province) -> list[Partner]:
+    """Return the partners to which a *record* of *service* is pushed."""
+    return [
+        each
+        for each in province.config.partners.values()
+        if service.name in each.services
+        and record.kind not in service.undelivered_kinds
+        and each.receive is Receive.PUSH
+    ]
 
 
 def route_record(record: Record, partner: str, takers: Sequence[Partner], routes: Routes) -> tuple[Route, ...]:

@@ -14,7 +14,7 @@ from hub.domain.model import DOCUMENTS, Packet, PacketKind, Problem
 from hub.edxml import readable
 from hub.intake.admission import judge_message
 from hub.journal.decisions import MessageEntry
-from hub.journal.queue.corrections import CorrectableMessage
+from hub.journal.replays.corrections import CorrectableMessage
 from hub.language.phrases import Phrase, phrase
 from hub.security import signing
 from hub.security.certificates import Signer

@@ -4,7 +4,7 @@ Knows the operations of the service. Does not know how a call arrived.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 
 import attrs
@@ -95,16 +95,7 @@ class DocumentsEndpoint:
                 )
                 return await self._fill(answer, [trace.sha256 for trace in found], case)
             case documents_requests.GetOrganizations(since):
-                units = await journal.read(unit_registry.list_registry_units, find_local_day(case.now))
-                reached = [
-                    unit
-                    for unit in units
-                    if (since is None or not unit.until or unit.until > find_local_day(since))
-                    and (unit.kind != UnitKind.DRILL or routes.owns(partner.code, unit.code))
-                ]
-                return await self._access.work(
-                    case.owner, _ROW * len(reached), documents_responses.write_organizations_response, reached
-                )
+                return await self._list_organizations(case, since)
             case documents_requests.CheckPermission(organ):
                 if not is_granted(partner, case.province.config, self.contract.name, SEND):
                     return documents_responses.build_permission_response((refuse_ungranted(self.contract.name, SEND),))
@@ -112,6 +103,19 @@ class DocumentsEndpoint:
                 ended = () if problems else (routes.find_end_problem(organ, find_local_day(now)),)
                 return documents_responses.build_permission_response((*problems, *filter(None, ended)))
         raise AssertionError(f"{opened.operation} is not an operation of this endpoint")
+
+    async def _list_organizations(self, case: Case, since: datetime | None) -> Answer:
+        """Return the units that a partner reaches, without those that ended before the day of *since*."""
+        units = await self._access.journal.read(unit_registry.list_registry_units, find_local_day(case.now))
+        reached = [
+            unit
+            for unit in units
+            if (since is None or not unit.until or unit.until > find_local_day(since))
+            and (unit.kind != UnitKind.DRILL or case.province.routes.owns(case.partner.code, unit.code))
+        ]
+        return await self._access.work(
+            case.owner, _ROW * len(reached), documents_responses.write_organizations_response, reached
+        )
 
     async def _take(self, case: Case) -> Answer:
         call, partner, province = case.opened.call, case.partner, case.province

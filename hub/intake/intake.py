@@ -54,6 +54,40 @@ from hub.units.province import Province
 log = structlog.get_logger()
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class PendingCall:
+    """A call that is being answered in this process, with what all steps must know of it."""
+
+    arrived: ArrivedCall
+    province: Province  #: in force when it was begun
+    partner: Partner | None  #: that it is answered to; None: the client's certificate belongs to no partner
+    owner: Owner  #: for whom work is done
+    now: datetime
+    tracking: str
+    cost: int  #: of reading it (`hub.formats.xml_cost`)
+    loads: Loads = attrs.field(factory=Loads)  #: the large content of its answer
+
+    @classmethod
+    def of(cls, arrived: ArrivedCall, province: Province, *, now: datetime, tracking: str, cost: int) -> "PendingCall":
+        """Return the call that *arrived* on a connection of the partner that *province* knows by its certificate."""
+        partner = province.partner_with(arrived.certificate)
+        owner = STRANGERS if partner is None else Owner(partner.code, arrived.wanted)
+        return cls(
+            arrived=arrived, province=province, partner=partner, owner=owner, now=now, tracking=tracking, cost=cost
+        )
+
+
+@attrs.frozen
+class UnsignedReply:
+    """What is answered to a call, before it is signed."""
+
+    unsigned: bytes | CanonicalElement
+    code: str = OK  #: of the fault, if it is one
+    retry_after: int | None = attrs.field(default=None, kw_only=True)  #: seconds, after a temporary failure
+    senders: bool = attrs.field(default=False, kw_only=True)  #: the fault is the sender's
+    logged: bool = attrs.field(default=False, kw_only=True)  #: the call carried a message
+
+
 @attrs.define(eq=False)
 class Intake:
     """Takes in the calls of one endpoint."""
@@ -101,66 +135,31 @@ class Intake:
         """
         now, partner, cost = self._now(), self.live.province.partner_with(certificate), _estimate(body)
         question = (partner.code if partner else "", self._endpoint.contract.name, manner.action)
+        arrived = ArrivedCall(question[1], body, manner, certificate, drawer, wanted)
         tracking = make_id(now)
         answer = None
         try:
             if partner is not None:
-                call = ArrivedCall(question[1], body, manner, certificate, drawer, wanted)
-                answer = await self._dear.forward(call, question, cost)
+                answer = await self._dear.forward(arrived, question, cost)
         except Unready as unready:
             self._count(partner, unready.problem.code)
             return self._refuse_unsigned(unready, tracking, manner.soap)
         if answer is None:
+            call = PendingCall.of(arrived, self.live.province, now=now, tracking=tracking, cost=cost)
             with self._access.tracer.span(SpanWork.INTAKE, tracking, manner.trace) as told:
-                answer = await self._answer(body, manner, certificate, drawer, wanted, now, tracking, cost, told)
+                answer = await self._answer(call, told)
         self._dear.note_answer(question, answer.body.size)
         return answer
 
-    async def _answer(
-        self,
-        body: Octets,
-        manner: Manner,
-        certificate: x509.Certificate,
-        drawer: Drawer,
-        wanted: Callable[[], bool],
-        now: datetime,
-        tracking: str,
-        cost: int,
-        told: dict[str, str | int],
-    ) -> SignedResponse:
-        """See `answer`. *cost* is that of reading the call; *told* gets what the span of the call says."""
-        province, loads, begun = self.live.province, Loads(), self._seconds()
-        partner = province.partner_with(certificate)
-        owner = STRANGERS if partner is None else Owner(partner.code, wanted)
+    async def _answer(self, call: PendingCall, told: dict[str, str | int]) -> SignedResponse:
+        """See `answer`. *told* gets what the span of the call says."""
+        begun, partner, manner = self._seconds(), call.partner, call.arrived.manner
         told |= {"service": self._endpoint.contract.name, "partner": partner.code if partner else ""}
-        retry_after, fault, senders, logged, soap, code = None, True, False, False, manner.soap, OK
-        try:
-            try:
-                child, logged = await self._serve(
-                    province, body, cost, manner, certificate, now, tracking, drawer, loads, partner, owner
-                )
-                unsigned = (
-                    child if isinstance(child, CanonicalElement) else envelope.write_unsigned_envelope(child, soap)
-                )
-                fault = False
-            except Rejected as rejected:
-                unsigned, code = self._fault(rejected.problems, tracking, soap), rejected.problems[0].code
-                senders = envelope.is_sender_fault(rejected.problems)
-        except CancelledError:
-            self._count(partner, DROPPED)
-            log.info("call-dropped", partner=partner.code if partner else "", tracking=tracking)
-            raise
-        except Unready as unready:
-            unsigned, retry_after = self._unready(unready, tracking, soap), unready.retry_after
-            code = unready.problem.code
-        except Exception:
-            log.exception("intake-failed", tracking=tracking)
-            code = "hub-error"
-            unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
-        identity, size = province.config.identity, len(unsigned) + loads.size
+        reply = await self._reply(call)
+        identity, size = call.province.config.identity, len(reply.unsigned) + call.loads.size
         try:
             packed = await self._access.work(
-                owner, size, attachments.pack_envelope, unsigned, loads, manner, identity, now
+                call.owner, size, attachments.pack_envelope, reply.unsigned, call.loads, manner, identity, call.now
             )
         except CancelledError:
             self._count(partner, DROPPED)
@@ -168,11 +167,36 @@ class Intake:
         except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
             told["failure"] = name_code(unready.problem.code)
             self._count(partner, unready.problem.code, self._seconds() - begun)
-            return self._refuse_unsigned(unready, tracking, soap)
-        if code != OK:
-            told["failure"] = name_code(code)
-        self._count(partner, code, self._seconds() - begun)
-        return SignedResponse(packed, fault, retry_after, senders, logged)
+            return self._refuse_unsigned(unready, call.tracking, manner.soap)
+        if reply.code != OK:
+            told["failure"] = name_code(reply.code)
+        self._count(partner, reply.code, self._seconds() - begun)
+        return SignedResponse(packed, reply.code != OK, reply.retry_after, reply.senders, reply.logged)
+
+    async def _reply(self, call: PendingCall) -> UnsignedReply:
+        """Return what is answered to *call*: the answer of its endpoint, or a fault for whatever went wrong."""
+        soap, tracking = call.arrived.manner.soap, call.tracking
+        try:
+            try:
+                child, logged = await self._serve(call)
+                unsigned = (
+                    child if isinstance(child, CanonicalElement) else envelope.write_unsigned_envelope(child, soap)
+                )
+                return UnsignedReply(unsigned, logged=logged)
+            except Rejected as rejected:
+                unsigned, code = self._fault(rejected.problems, tracking, soap), rejected.problems[0].code
+                return UnsignedReply(unsigned, code, senders=envelope.is_sender_fault(rejected.problems))
+        except CancelledError:
+            self._count(call.partner, DROPPED)
+            log.info("call-dropped", partner=call.partner.code if call.partner else "", tracking=tracking)
+            raise
+        except Unready as unready:
+            unsigned = self._unready(unready, tracking, soap)
+            return UnsignedReply(unsigned, unready.problem.code, retry_after=unready.retry_after)
+        except Exception:
+            log.exception("intake-failed", tracking=tracking)
+            unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
+            return UnsignedReply(unsigned, "hub-error")
 
     def _count(
         self, partner: Partner | None, code: str, seconds: float | None = None, service: str | None = None
@@ -235,101 +259,89 @@ class Intake:
             self._endpoint.contract.namespace, problems, server=ours, tracking=tracking, soap=soap
         )
 
-    async def _serve(
-        self,
-        province: Province,
-        body: Octets,
-        cost: int,
-        manner: Manner,
-        certificate: x509.Certificate,
-        now: datetime,
-        tracking: str,
-        drawer: Drawer,
-        loads: Loads,
-        partner: Partner | None,
-        owner: Owner,
-    ) -> tuple[Answer, bool]:
-        """Return the element of the answer, with large content in *loads*, and whether the call carried a message.
+    async def _serve(self, call: PendingCall) -> tuple[Answer, bool]:
+        """Return the element of the answer, with large content in the call's loads, and whether it carried a message.
 
         Raises `Rejected`, after journalling the refusal, when the only answer is a fault.
         """
-        if partner is None:
-            shown = hash_certificate(certificate)
-            await self._refuse(owner, {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
+        if call.partner is None:
+            shown = hash_certificate(call.arrived.certificate)
+            said = {"certificate": shown, "tracking": call.tracking, "code": "certificate-unknown"}
+            await self._refuse(call.owner, said, call.now)
             raise CallRefused(Problem("certificate-unknown", shown))
-        anchors, rule = province.config.anchors, partner.policy.revocation
-        try:
-            # checked again, because the connection may be old
-            anchors.check(certificate, now, purpose=Purpose.CLIENT, unknown=rule)
-            with self._access.tracer.span(SpanWork.VERIFY, tracking, manner.trace):
-                opened = await self._access.work(
-                    owner,
-                    cost,
-                    open_call,
-                    body,
-                    manner,
-                    province.callers_over(partner),
-                    certificate,
-                    province,
-                    self._endpoint.contract,
-                    now,
-                    drawer,
-                    self._endpoint.read,
-                )
-        except NotGranted as refused:  # the signature is valid, so an event records the caller; the body is not stored
-            said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
-            problem = refused.problems[0]
-            await self._refuse(owner, {**said, "code": problem.code, "detail": str(problem.detail)}, now, refused.mark)
-            raise
-        except Rejected as rejected:
-            self._access.require_space()
-            # a refusal is journalled even if the call is not wanted any more
-            private, owner = self._endpoint.is_private, Owner(partner.code)
-            kept = await self._access.work(owner, len(body), attachments.keep_refused_body, body, manner, drawer)
-            entry = MessageEntry(
-                id=tracking,
-                partner=partner.code,
-                message_id=None,
-                service=self._endpoint.contract.name,
-                received_at=now,
-                content=kept,
-                sha256=await self._access.work(owner, len(kept), kept.sha256),
-                problems=tuple(Problem(each.code) for each in rejected.problems) if private else rejected.problems,
-                withheld=private,
-                trace=manner.trace,
-            )
-            await store_large_octets(self._access.journal, owner, entry)
-            await self._access.journal.admit(owner, record_message_once, entry, province.routes, rejected.mark)
-            code = name_code(rejected.problems[0].code)
-            self._access.measures.count(MESSAGES, partner.code, entry.service, code)
-            raise
+        opened = await self._open(call, call.partner)
+        partner = opened.partner
         if opened.signer is not None:
-            self._access.sightings.note(opened.partner.code, SightingKind.SIGNATURE_CERTIFICATE, opened.signer, now)
-        if opened.partner is not partner:
-            log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
-            partner, owner = opened.partner, attrs.evolve(owner, name=opened.partner.code)
+            self._access.sightings.note(partner.code, SightingKind.SIGNATURE_CERTIFICATE, opened.signer, call.now)
+        if partner is not call.partner:
+            log.info("call-relayed", partner=partner.code, relay=call.partner.code, operation=opened.operation)
+            call = attrs.evolve(call, partner=partner, owner=attrs.evolve(call.owner, name=partner.code))
         try:
-            child = await self._perform(province, partner, owner, opened, now, tracking, manner, drawer, loads)
+            child = await self._perform(call, opened)
         except Rejected as rejected:
-            said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
+            said = {"partner": partner.code, "operation": opened.operation, "tracking": call.tracking}
             said["code"] = rejected.problems[0].code
-            await self._refuse(owner, said, now, opened.mark)
+            await self._refuse(call.owner, said, call.now, opened.mark)
             raise
         return child, self._endpoint.carries_message(opened.call)
 
-    async def _perform(
-        self,
-        province: Province,
-        partner: Partner,
-        owner: Owner,
-        opened: VerifiedCall,
-        now: datetime,
-        tracking: str,
-        manner: Manner,
-        drawer: Drawer,
-        loads: Loads,
-    ) -> Answer:
-        sha1 = None
+    async def _open(self, call: PendingCall, partner: Partner) -> VerifiedCall:
+        """Verify the call on a connection of *partner*. Raises `Rejected` after journalling the refusal."""
+        province, arrived = call.province, call.arrived
+        try:
+            # checked again, because the connection may be old
+            province.config.anchors.check(
+                arrived.certificate, call.now, purpose=Purpose.CLIENT, unknown=partner.policy.revocation
+            )
+            with self._access.tracer.span(SpanWork.VERIFY, call.tracking, arrived.manner.trace):
+                return await self._access.work(
+                    call.owner,
+                    call.cost,
+                    open_call,
+                    arrived.body,
+                    arrived.manner,
+                    province.callers_over(partner),
+                    arrived.certificate,
+                    province,
+                    self._endpoint.contract,
+                    call.now,
+                    arrived.drawer,
+                    self._endpoint.read,
+                )
+        except NotGranted as refused:  # the signature is valid, so an event records the caller; the body is not stored
+            said = {"partner": refused.partner, "operation": refused.operation, "tracking": call.tracking}
+            problem = refused.problems[0]
+            said |= {"code": problem.code, "detail": str(problem.detail)}
+            await self._refuse(call.owner, said, call.now, refused.mark)
+            raise
+        except Rejected as rejected:
+            await self._journal_refused_body(call, partner, rejected)
+            raise
+
+    async def _journal_refused_body(self, call: PendingCall, partner: Partner, rejected: Rejected) -> None:
+        """Journal the body of a refused call as a message, even if the call is not wanted any more."""
+        self._access.require_space()
+        private, owner, body = self._endpoint.is_private, Owner(partner.code), call.arrived.body
+        manner, drawer = call.arrived.manner, call.arrived.drawer
+        kept = await self._access.work(owner, len(body), attachments.keep_refused_body, body, manner, drawer)
+        entry = MessageEntry(
+            id=call.tracking,
+            partner=partner.code,
+            message_id=None,
+            service=self._endpoint.contract.name,
+            received_at=call.now,
+            content=kept,
+            sha256=await self._access.work(owner, len(kept), kept.sha256),
+            problems=tuple(Problem(each.code) for each in rejected.problems) if private else rejected.problems,
+            withheld=private,
+            trace=manner.trace,
+        )
+        await store_large_octets(self._access.journal, owner, entry)
+        await self._access.journal.admit(owner, record_message_once, entry, call.province.routes, rejected.mark)
+        self._access.measures.count(MESSAGES, partner.code, entry.service, name_code(rejected.problems[0].code))
+
+    async def _perform(self, call: PendingCall, opened: VerifiedCall) -> Answer:
+        partner, now, sha1 = opened.partner, call.now, None
         if opened.sha1 is not None:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
             shown = hash_certificate(opened.sha1)
@@ -337,19 +349,21 @@ class Intake:
         if opened.unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=str(opened.unknown))
         if sha1 is not None and not self._endpoint.carries_message(opened.call):
-            await self._access.journal.admit(owner, events.append_events, Event("sha1-used", now, None, None, sha1))
+            await self._access.journal.admit(
+                call.owner, events.append_events, Event("sha1-used", now, None, None, sha1)
+            )
         case = Case(
-            province=province,
+            province=call.province,
             partner=partner,
-            owner=owner,
+            owner=call.owner,
             opened=opened,
             now=now,
-            tracking=tracking,
-            how=manner.carriage,
-            drawer=drawer,
-            loads=loads,
+            tracking=call.tracking,
+            how=call.arrived.manner.carriage,
+            drawer=call.arrived.drawer,
+            loads=call.loads,
             sha1=sha1,
-            trace=manner.trace,
+            trace=call.arrived.manner.trace,
         )
         return await self._endpoint.perform(case)
 

@@ -8,7 +8,7 @@ from hub.domain.model import DOCUMENTS
 from hub.edxml import readable
 from hub.intake.what_if import RejudgedMessage, TriedRules, rejudge_message
 from hub.journal import blobs, search
-from hub.journal.queue import corrections
+from hub.journal.replays import corrections
 from hub.journal.search import MessageFilter
 from hub.store.transactions import Transaction
 from hub.units.province import Province

@@ -82,10 +82,9 @@ def open_call(
     octets = Octets.of(body) if isinstance(body, bytes) else body
     small = octets.read() if len(octets) <= markup_memory.SMALL and manner.carriage is Carriage.INLINE else None
     if small is not None and read is documents_requests.read_documents_call:
-        found = _KNOWN.find(small, contract)
-        opened_known = found and _open_known(*found, manner, callers, province, contract, now)
-        if opened_known is not None:
-            return opened_known
+        known = _find_known_call(small, manner, callers, province, contract, now)
+        if known is not None:
+            return known
     unpacked = attachments.unpack_body(octets, manner, contract.binary_names, drawer or Drawer())
     root = unpacked.root
     opened = envelope.open_envelope(root)
@@ -96,9 +95,7 @@ def open_call(
     operation = contract.operation(child)
     with _spending(believed.mark):
         grants.require_granted(believed.partner, province.config, contract.name, operation.name)
-    for action in (manner.action, unpacked.action):
-        if not envelope.action_matches(action, operation.action):
-            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+    _require_action(operation.action, manner.action, unpacked.action)
     detached = None
     if manner.carriage is Carriage.SWA:  # the Body is signed without them
         detached = _keep_envelope(believed, unpacked, None, b"")
@@ -108,23 +105,49 @@ def open_call(
         values = [each.read() if isinstance(each, Octets) else each for each in values]
     call = read(child, values)
     kept = detached if detached and _brings_message(call) else _keep_envelope(believed, unpacked, child, call)
-    verified = VerifiedCall(
+    verified = _describe_call(believed, call, operation.name, kept)
+    if small is not None and verified.mark is not None and verified.sha1 is None:
+        _learn_form(small, verified, manner, province, contract, now)
+    return verified
+
+
+def _describe_call(believed: "TrustedCall", call: Any, operation: str, kept: KeptEnvelope | None) -> VerifiedCall:
+    return VerifiedCall(
         believed.partner,
         call,
-        operation.name,
+        operation,
         believed.sha1,
         believed.unknown,
         believed.mark,
         kept,
         None if believed.verified is None else hash_certificate(believed.verified.certificate),
     )
-    if small is not None and verified.mark is not None and verified.sha1 is None:
-        learned = _KNOWN.learn(small, contract, verified.partner.certificates)
-        if learned is not None:
-            form, texts, _ = learned
-            if _open_known(form, texts, manner, (verified.partner,), province, contract, now) == verified:
-                _KNOWN.keep(learned)
-    return verified
+
+
+def _require_action(meant: str, *said: str | None) -> None:
+    """Raise `CallRefused` (`action-mismatch`) if an action that the call has *said* is not that of its operation."""
+    for action in said:
+        if not envelope.action_matches(action, meant):
+            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {meant}"))
+
+
+def _learn_form(
+    small: bytes, verified: VerifiedCall, manner: Manner, province: Province, contract: Contract, now: datetime
+) -> None:
+    """Remember the form of the call *small*, if a call of that form is opened to the same as it was in the usual way."""
+    learned = _KNOWN.learn(small, contract, verified.partner.certificates)
+    if learned is not None:
+        form, texts, _ = learned
+        if _open_known(form, texts, manner, (verified.partner,), province, contract, now) == verified:
+            _KNOWN.keep(learned)
+
+
+def _find_known_call(
+    small: bytes, manner: Manner, callers: Sequence[Partner], province: Province, contract: Contract, now: datetime
+) -> VerifiedCall | None:
+    """Return the call *small* if its form is known. None: it must be opened in the usual way."""
+    found = _KNOWN.find(small, contract)
+    return None if found is None else _open_known(*found, manner, callers, province, contract, now)
 
 
 def _open_known(

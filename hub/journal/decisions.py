@@ -32,7 +32,7 @@ from hub.edxml import changes
 from hub.formats.spool import Octets
 from hub.journal import duties, facts
 from hub.journal.duties import DutyKind, DutySlice
-from hub.journal.facts import Key
+from hub.journal.fact_reading.fact_rows import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops
 from hub.journal.queue.outstanding_effects import PlannedStop, Stoppable, UnmadeDeliveries
@@ -395,18 +395,12 @@ def _stop_changed(accepted: Effects, entry: MessageEntry, packet: Packet, known:
     )
 
 
-def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects:
-    """Return the effects of a status: also its fact, and the new status of the answered delivery.
-
-    The status of a delivery never moves back.
-    """
-    accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
-    routing, now, answered = known.routing, entry.received_at, known.answered
-    answer, code, reporter = packet.responses[0], packet.status or "", routing.find_actor(packet.sender, entry.day)
-    holding = known.holding or Holding(reporter)
-    organ = answered.sender if answered else routing.find_actor(answer.organ, entry.day)
+def _make_status_fact(entry: MessageEntry, packet: Packet, known: Known, holding: Holding) -> Fact:
+    """Return the fact that the unit of *holding* reported the status of a document."""
+    answered, answer = known.answered, packet.responses[0]
+    organ = answered.sender if answered else known.routing.find_actor(answer.organ, entry.day)
     document = answer.document_id or (answered.document_id if answered else f"{answer.code},{answer.promulgation_date}")
-    fact = Fact(
+    return Fact(
         unit=holding.unit,
         service=DOCUMENTS,
         key=facts.make_business_key(
@@ -415,17 +409,29 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
             packet=answered.packet if answered else None,
             returns=known.answers.returns if known.answers else None,
         ),
-        milestone=f"status-{code}",
-        at=now,
+        milestone=f"status-{packet.status or ''}",
+        at=entry.received_at,
         message=entry.id,
         counterpart=organ,
-        outside=routing.outside(organ),
+        outside=known.routing.outside(organ),
         document_type=answered.document_type if answered else "",
         signature=entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED,
         due=answered.due if answered else None,
         attributes=((RECEIVED_BY, holding.received_by),) if holding.received_by else (),
     )
-    accepted = attrs.evolve(accepted, facts=(*holding.moves, *(() if known.counted else (fact,))))
+
+
+def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects:
+    """Return the effects of a status: also its fact, and the new status of the answered delivery.
+
+    The status of a delivery never moves back.
+    """
+    accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
+    now, answered, answer, code = entry.received_at, known.answered, packet.responses[0], packet.status or ""
+    reporter = known.routing.find_actor(packet.sender, entry.day)
+    holding = known.holding or Holding(reporter)
+    told_once = () if known.counted else (_make_status_fact(entry, packet, known, holding),)
+    accepted = attrs.evolve(accepted, facts=(*holding.moves, *told_once))
     said: dict[str, object] = {"unit": reporter, "status": code, "document": answer.document_id}
     if answered is None:
         return attrs.evolve(accepted, after=(Event("document-unknown", now, entry.id, None, said),))

@@ -24,6 +24,7 @@ from hub.journal.decisions import (
     RecordedMessage,
     decide,
 )
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, lanes
 from hub.journal.replay_guard import ReplayMark
 from hub.store import transactions
@@ -292,7 +293,7 @@ def _write(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
     moved = [effect.answered for effect in effects if effect.answered is not None]
     _ANSWER.run(tx, [(each["which"], each["status"], write_instant(each["changed_at"])) for each in moved])
     new = [each for effect in effects for each in effect.facts]
-    if _FACTS.run(tx, [facts.make_row(each) for each in new]) != len(new):
+    if _FACTS.run(tx, [fact_rows.make_row(each) for each in new]) != len(new):
         raise transactions.Contested
     told = []
     for effect in effects:

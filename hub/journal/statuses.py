@@ -20,6 +20,7 @@ from hub.edxml import changes
 from hub.edxml.packet import read_packet_date
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, outstanding_effects
 from hub.journal.sequels import document_holders
 from hub.journal.sequels.document_holders import BEGINS, Holding
@@ -278,7 +279,7 @@ def is_counted(
     """
     keys = [_make_key(packet, document, number) for number in (None, *range(2, (returns or 0) + 1))]
     asked = [(unit, DOCUMENTS, key, f"status-{packet.status}") for unit in reporters for key in keys]
-    return bool(facts.read_facts_by_key(tx, asked))
+    return bool(fact_rows.read_facts_by_key(tx, asked))
 
 
 def find_holding(

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from hub.domain.model import Fact
 from hub.journal import facts
-from hub.journal.facts import Key
+from hub.journal.fact_reading import fact_rows
+from hub.journal.fact_reading.fact_rows import Key
 from hub.store.tables import chain_gap, event, fact, message, write_instant
 from hub.store.transactions import Transaction
 
@@ -66,7 +67,7 @@ class FactStep:
 
 def compare_facts(tx: Transaction, after: Key | None, most: int = STEP, unit: str | None = None) -> FactStep:
     """Compare up to *most* facts behind *after*, in the order of their keys, with their events. *unit*: only its facts."""
-    query = facts.RAW_FACT.order_by(*fact.primary_key).limit(most)
+    query = fact_rows.RAW_FACT.order_by(*fact.primary_key).limit(most)
     if after is not None:
         query = query.where(sa.tuple_(*fact.primary_key) > sa.tuple_(*map(sa.literal, after)))
     if unit is not None:
@@ -79,7 +80,7 @@ def compare_facts(tx: Transaction, after: Key | None, most: int = STEP, unit: st
 
 def compare_given_facts(tx: Transaction, given: Sequence[Fact]) -> Sequence[FactFinding]:
     """Return the findings about the stored facts *given*."""
-    return _compare(tx, [_StoredFact(facts.make_fact_key(each), each.message, each) for each in given])[0]
+    return _compare(tx, [_StoredFact(fact_rows.make_fact_key(each), each.message, each) for each in given])[0]
 
 
 @attrs.frozen
@@ -94,7 +95,7 @@ class _StoredFact:
 def _read_row(row: sa.Row[Any]) -> _StoredFact:
     unit, service, key, milestone = map(str, row[:4])
     try:
-        found = facts.read_raw_fact(row)
+        found = fact_rows.read_raw_fact(row)
     except (ValueError, TypeError, AttributeError):
         found = None
     return _StoredFact((unit, service, key, milestone), str(row[_MESSAGE]), found)

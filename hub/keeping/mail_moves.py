@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.journal import facts
+from hub.journal.fact_reading import fact_rows
 from hub.journal.sequels import handovers
 from hub.services.mail import FIGURES, HANDED_OVER, NAME
 from hub.store.tables import fact, unit
@@ -62,8 +62,8 @@ def _read_moves(tx: Transaction) -> dict[str, list[Fact]]:
     )
     found: dict[str, list[Fact]] = {}
     for code in tx.scalars(moved.order_by(unit.c.code)).all():
-        rows = tx.execute(facts.RAW_FACT.where(mine, fact.c.unit == code).order_by(fact.c.at, fact.c.key))
-        found[code] = [facts.read_raw_fact(row) for row in rows]
+        rows = tx.execute(fact_rows.RAW_FACT.where(mine, fact.c.unit == code).order_by(fact.c.at, fact.c.key))
+        found[code] = [fact_rows.read_raw_fact(row) for row in rows]
     return found
 
 
@@ -73,8 +73,8 @@ def find_last_accounts(tx: Transaction, code: str, end: date) -> Fact | None:
     """
     since = (end - timedelta(days=1)).replace(month=1, day=1)
     issued = sa.and_(fact.c.milestone == FIGURES["AccountsIssued"], fact.c.day >= since)
-    query = facts.RAW_FACT.where(fact.c.service == NAME, fact.c.unit == code, issued)
-    told = [facts.read_raw_fact(row) for row in tx.execute(query)]
+    query = fact_rows.RAW_FACT.where(fact.c.service == NAME, fact.c.unit == code, issued)
+    told = [fact_rows.read_raw_fact(row) for row in tx.execute(query)]
     told.sort(key=lambda each: (each.day or date.min, each.key), reverse=True)
     # a correction has the key of what it corrects, `#` and more: both stand together, the report last
     for _, some in groupby(told, lambda each: each.key.partition("#")[0]):

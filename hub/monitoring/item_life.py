@@ -10,7 +10,8 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.journal import fact_pages, unit_registry
+from hub.journal import unit_registry
+from hub.journal.fact_reading import fact_pages
 from hub.monitoring.late_work import UnitUnknown
 from hub.report.counting import dates
 from hub.store.transactions import Transaction

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from hub.domain.measures import FACTS, Measures
 from hub.journal import duties, events, feed_cursor
 from hub.journal.queue import partner_state
-from hub.journal.waiting_counts import read_waiting
+from hub.journal.queue.waiting_counts import read_waiting
 from hub.keeping import backup_runs, hub_alerts
 from hub.keeping.retention import parts
 from hub.partner.circuit_breaker import BreakerPosition

@@ -19,7 +19,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from hub.config import Config, Partner
-from hub.config.reading import find_url_directory, lies_in_exchange
+from hub.config.urls import find_url_directory, lies_in_exchange
 from hub.domain.errors import Rejected
 from hub.domain.own_addresses import leads_home
 from hub.domain.sanitize import replace_controls

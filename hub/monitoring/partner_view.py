@@ -11,7 +11,7 @@ from cryptography import x509
 import adapters
 from hub.config import Config, Partner
 from hub.config.editing import read_text
-from hub.config.partner_settings import CERTIFICATES, PartnerSetting, list_partner_settings
+from hub.config.partners.partner_settings import CERTIFICATES, PartnerSetting, list_partner_settings
 from hub.domain.model import Problem
 from hub.intake import grants
 from hub.monitoring import overview

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from hub.config import Config
 from hub.domain.fair_queue import HUB
 from hub.domain.model import Detail
 from hub.domain.node_counts import Counted, NodeCounts
@@ -154,80 +155,99 @@ class ReadinessLog:
         return found
 
 
+@attrs.frozen(kw_only=True)
+class PartFindings:
+    """What the parts of the node say of themselves. An empty text says that nothing is wrong."""
+
+    links: Detail = ""  #: names the links that are down
+    workers: WorkerPool | None = None  #: the processes that serve the SOAP port; None: the node itself does
+    pending: PendingRestart | None = None  #: what waits for a restart of the node, which serves meanwhile
+    put_back: Detail = ""  #: the journal is not the one that the node has seen
+    awaited: Detail = ""  #: senders should send messages again
+    writer: WriterReading = attrs.field(factory=WriterReading)
+    file: Detail = ""  #: why SQLite's file is not used: it was moved or replaced, or is damaged
+    unknown: frozenset[str] = frozenset()  #: those checks of the two about the journal that are not known yet
+    edited: Detail = ""  #: what somebody edited in the database
+
+
 async def measure_readiness(
     journal: Journal,
     province: Province,
     now: datetime,
     work: Work,
     key_flaw: Callable[[], Awaitable[Detail]],
-    links: Detail = "",
-    workers: WorkerPool | None = None,
-    pending: PendingRestart | None = None,
-    put_back: Detail = "",
-    awaited: Detail = "",
-    writer: WriterReading = WriterReading(),
-    file: Detail = "",
-    unknown: frozenset[str] = frozenset(),
-    edited: Detail = "",
+    parts: PartFindings = PartFindings(),
 ) -> Readiness:
     """Check database, schema, chain, queue, resources, disk, keys, clock and revocation, and return the result.
 
-    *key_flaw* returns why the hub's key cannot sign, or an empty text. *links* names the links that are down, or is
-    empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
-    the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves. *pending* is
-    what waits for a restart of the node, which serves meanwhile. *put_back* says that the journal is not the one that the
-    node has seen, *awaited* that senders should send messages again; that does not make the node not ready. Both say so
-    if it is not known yet, and are then in *unknown*. Nor does a *writer* that is always busy: else whoever keeps it busy
-    could take the node out of service. *edited* says what somebody edited in the database: the node serves, and gives
-    nothing of it out. *file* says why SQLite's file is not used: it was moved or replaced, or is damaged.
-
-    Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
-    kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
-    partners any better.
+    *key_flaw* returns why the hub's key cannot sign, or an empty text. A link that is down does not make the node not
+    ready: another node would have to wait for it too. The node is not ready when none of its worker processes serves. That
+    senders should send again does not make the node not ready. Nor does a writer that is always busy: else whoever keeps
+    it busy could take the node out of service. With an edited database the node serves, and gives nothing of the edited
+    out.
     """
+    config = province.config
     reasons: dict[str, Detail] = dict.fromkeys(CODES, "")
-    reasons |= {"links": links, "era": put_back, "receipts": awaited, "file": file, "closings": edited}
-    try:
-        schema, oldest = await journal.read(_journal_state)
-    except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready
-        reasons["database"] = str(error)
-    else:
-        if schema is not None:
-            latest = transactions.read_latest_version()
-            reasons["schema"] = phrase("{schema} ≠ {latest}: lienthong db upgrade", schema=schema, latest=latest)
-        if oldest is not None and now - datetime.fromisoformat(oldest) > CHAIN_LAG:
-            reasons["chain"] = phrase("unchained since {oldest}", oldest=oldest)
-        if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
-            reasons["clock"] = phrase("the journal has events of {oldest}", oldest=oldest)
+    reasons |= {"links": parts.links, "era": parts.put_back, "receipts": parts.awaited}
+    reasons |= {"file": parts.file, "closings": parts.edited}
+    reasons |= await _examine_journal(journal, now)
     reasons["queue"] = journal.trouble()
     reasons["resources"] = SHORTAGE.measure()
-    reasons["disk"] = disk_space.describe_lacking_space(province.config) or ""
+    reasons["disk"] = disk_space.describe_lacking_space(config) or ""
     reasons["keys"] = await key_flaw()
-    for name, own in province.config.own:
+    for name, own in config.own:
         if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:
             until = own.certificate.not_valid_after_utc.isoformat()
             reasons["keys"] = phrase("{name} is valid until {until}", name=name, until=until)
-    everyone = province.config.partners
-    kept_out, nobody = await work(
-        HUB, len(everyone) * _CHECK, consistency.find_partners_of_unknown_revocation, province.config, now
-    )
-    if kept_out:
-        why = next(iter(kept_out.values()))
-        reasons["revocation"] = phrase(
-            "{out} of {partners} partners are kept out: {why}", out=len(kept_out), partners=len(everyone), why=why
-        )
-    if pending is not None and pending.since is not None:
+    reasons["revocation"], nobody = await _examine_revocation(config, now, work)
+    if parts.pending is not None and parts.pending.since is not None:
         reasons["restart"] = phrase(
             "{settings}: changed {since}, in force after a restart",
-            settings=", ".join(pending.settings),
-            since=pending.since.isoformat(timespec="seconds"),
+            settings=", ".join(parts.pending.settings),
+            since=parts.pending.since.isoformat(timespec="seconds"),
         )
-    reasons["writer"] = describe_busy_writer(writer)
+    reasons["writer"] = describe_busy_writer(parts.writer)
     borne = {"links", "restart", "receipts", "writer", "closings"} | (set() if nobody else {"revocation"})
-    if workers is not None:
-        reasons["workers"] = workers.describe_missing_workers()
-        borne |= {"workers"} if workers.ready else set()
-    return Readiness(reasons, frozenset(borne), unknown)
+    if parts.workers is not None:
+        reasons["workers"] = parts.workers.describe_missing_workers()
+        borne |= {"workers"} if parts.workers.ready else set()
+    return Readiness(reasons, frozenset(borne), parts.unknown)
+
+
+async def _examine_journal(journal: Journal, now: datetime) -> dict[str, Detail]:
+    """Return what is wrong with database, schema, chain and clock, by name of the check."""
+    try:
+        schema, oldest = await journal.read(_journal_state)
+    except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready
+        return {"database": str(error)}
+    reasons: dict[str, Detail] = {}
+    if schema is not None:
+        latest = transactions.read_latest_version()
+        reasons["schema"] = phrase("{schema} ≠ {latest}: lienthong db upgrade", schema=schema, latest=latest)
+    if oldest is not None and now - datetime.fromisoformat(oldest) > CHAIN_LAG:
+        reasons["chain"] = phrase("unchained since {oldest}", oldest=oldest)
+    if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
+        reasons["clock"] = phrase("the journal has events of {oldest}", oldest=oldest)
+    return reasons
+
+
+async def _examine_revocation(config: Config, now: datetime, work: Work) -> tuple[Detail, bool]:
+    """Return which partners an overdue CRL keeps out, "" if none, and whether it keeps every partner out.
+
+    Partners that are kept out make the node not ready only if every partner is, because then the hub can accept nothing.
+    Otherwise another node or a restart would not serve those partners any better.
+    """
+    everyone = config.partners
+    kept_out, nobody = await work(
+        HUB, len(everyone) * _CHECK, consistency.find_partners_of_unknown_revocation, config, now
+    )
+    if not kept_out:
+        return "", nobody
+    why = next(iter(kept_out.values()))
+    told = phrase(
+        "{out} of {partners} partners are kept out: {why}", out=len(kept_out), partners=len(everyone), why=why
+    )
+    return told, nobody
 
 
 def describe_busy_writer(writer: WriterReading) -> Detail:
@@ -244,24 +264,33 @@ def describe_busy_writer(writer: WriterReading) -> Detail:
     return ""
 
 
+@attrs.frozen(kw_only=True)
+class MeasuredParts:
+    """The parts of a node that metrics tell of."""
+
+    feed: Feed | None = None
+    heard: Mapping[LineOutcome, int] | None = None  #: syslog messages by result; None: the node has no syslog port
+    standings: Mapping[Link, LinkStanding] = attrs.field(factory=dict)
+    counts: NodeCounts | None = None  #: those of all processes of the node
+    workers: WorkerPool | None = None
+
+
 async def gather_metrics(
-    found: Readiness,
-    journal: Journal,
-    province: Province,
-    now: datetime,
-    feed: Feed | None,
-    heard: Mapping[LineOutcome, int] | None,
-    standings: Mapping[Link, LinkStanding] | None = None,
-    counts: NodeCounts | None = None,
-    workers: WorkerPool | None = None,
+    found: Readiness, journal: Journal, province: Province, now: datetime, parts: MeasuredParts
 ) -> list[Metric]:
     """Return the metrics of `/metrics`: the readiness *found*, certificates, disk, links, feed, syslog and journal.
 
-    *heard* counts syslog messages by result; it is None if this node has no syslog port. *counts* are those of all
-    processes of the node. If the database does not
-    answer or has another schema version, the metrics of the journal are left out.
+    If the database does not answer or has another schema version, the metrics of the journal are left out.
     """
-    config = province.config
+    told = [*_measure_config(found, province.config), *_measure_parts(parts)]
+    if not found.reasons["database"] and not found.reasons["schema"]:
+        feed, partners = parts.feed.name if parts.feed else None, tuple(province.config.partners)
+        told += await journal.read(metrics.measure_journal, now, feed, partners)
+    return told
+
+
+def _measure_config(found: Readiness, config: Config) -> list[Metric]:
+    """Return what is measured of readiness, certificates and the disk."""
     shown = {"hub": tuple(own.certificate for _, own in config.own)} | {
         each.code: each.certificates for each in config.partners.values()
     }
@@ -285,28 +314,29 @@ async def gather_metrics(
             "lienthong_disk_reserve_bytes", "Free octets below which the hub accepts nothing.", config.free_disk
         ),
     ]
-    told += metrics.measure_trust(config.anchors)
-    told += metrics.measure_links(standings or {})
-    if counts is not None:
-        answering = float(counts.total(Counted.ANSWERING))
+    return told + metrics.measure_trust(config.anchors)
+
+
+def _measure_parts(parts: MeasuredParts) -> list[Metric]:
+    told = list(metrics.measure_links(parts.standings))
+    if parts.counts is not None:
+        answering = float(parts.counts.total(Counted.ANSWERING))
         told.append(
             metrics.make_value("lienthong_calls_in_progress", "SOAP calls that this node is answering.", answering)
         )
-    if workers is not None:
-        told += _measure_workers(workers)
-    if feed is not None:
-        connected = float(feed.connected)
+    if parts.workers is not None:
+        told += _measure_workers(parts.workers)
+    if parts.feed is not None:
+        connected = float(parts.feed.connected)
         told.append(metrics.make_value("lienthong_feed_connected", "1 on the node that publishes.", connected))
-    if heard is not None:
+    if parts.heard is not None:
         told.append(
             metrics.make_counter(
                 "lienthong_syslog",
                 "Syslog messages received by this node since its start, by result; unframed: connections closed.",
-                *(({"became": word}, float(heard.get(word, 0))) for word in COUNTED),
+                *(({"became": word}, float(parts.heard.get(word, 0))) for word in COUNTED),
             )
         )
-    if not found.reasons["database"] and not found.reasons["schema"]:
-        told += await journal.read(metrics.measure_journal, now, feed.name if feed else None, tuple(config.partners))
     return told
 
 

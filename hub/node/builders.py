@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 import attrs
+import sqlalchemy as sa
 from twisted.application.service import Service
 
 from hub.config import Partner
@@ -38,7 +39,7 @@ from hub.feed import cloudevents, publisher
 from hub.feed.publisher import Feed
 from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
-from hub.intake.endpoint import Counted, JournalAccess
+from hub.intake.endpoint import JournalAccess
 from hub.journal.nodes import Node
 from hub.keeping import integrity
 from hub.keeping.archive import retention_service
@@ -55,6 +56,7 @@ from hub.monitoring.hub_alerts.sender import AlertSender
 from hub.monitoring.keys.sighting_writer import SightingWriter
 from hub.monitoring.late_alerts import LateAlerts
 from hub.monitoring.link_prober import LinkProber
+from hub.monitoring.mail_sending import SendRequest
 from hub.node.clock_steps import ClockStepDetector
 from hub.node.count_folder import CountFolder
 from hub.node.day_change import DayChangeDetector
@@ -87,6 +89,7 @@ from hub.workload.month_end import MonthEnd
 
 #: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
 SLOW_POLL = 5.0
+_CHANCE = random.SystemRandom().random
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -157,35 +160,14 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     """Open the journal and build the services that depend on nothing else."""
     live, reactor, config = frame.live, frame.reactor, frame.live.config
     engine = _open_journal(frame, node=frame.node)
-    apart = None if frame.alone else _open_journal(frame, pooled=False)
-    settings = WorkerSettings(config.database_url, config.password_file, spool.name_spool_folder(config.data))
     scheduler = WorkScheduler(reactor)
     gathers: list[Callable[[], bool]] = [lambda: scheduler.busy]
     witness = Witness(config.witness_folder)
     first = ReceiptsFirst(witness, frame.now, frame.alone) if config.witness_first else None
     if first is None:
         witness.set_promise(frame.now(), first=False)
-    journal = Database(
-        engine,
-        reactor,
-        apart,
-        ReportPool(reactor, settings),
-        more=lambda: any(each() for each in gathers),
-        measures=frame.measures,
-        budget=frame.budget,
-        find_damage=integrity.find_damage_until,
-        witness=first,
-    )
-    heartbeat = Heartbeat(
-        journal=journal,
-        clock=reactor,
-        steady=time.monotonic,
-        now=frame.now,
-        node=_node(frame),
-        alone=frame.alone,
-        rescued=frame.wake,
-        measures=frame.measures,
-    )
+    journal = _make_database(frame, engine, gathers, first)
+    heartbeat = _make_heartbeat(frame, journal)
     leader_lock, retention_lock = (
         LeaderLock(engine, lock, reactor) for lock in (publisher.LOCK, retention_service.LOCK)
     )
@@ -218,6 +200,103 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     )
 
 
+def _make_heartbeat(frame: NodeFrame, journal: Database) -> Heartbeat:
+    return Heartbeat(
+        journal=journal,
+        clock=frame.reactor,
+        steady=time.monotonic,
+        now=frame.now,
+        node=_node(frame),
+        alone=frame.alone,
+        rescued=frame.wake,
+        measures=frame.measures,
+    )
+
+
+def _make_database(
+    frame: NodeFrame, engine: sa.Engine, gathers: Sequence[Callable[[], bool]], first: ReceiptsFirst | None
+) -> Database:
+    config = frame.live.config
+    settings = WorkerSettings(config.database_url, config.password_file, spool.name_spool_folder(config.data))
+    return Database(
+        engine,
+        frame.reactor,
+        None if frame.alone else _open_journal(frame, pooled=False),
+        ReportPool(frame.reactor, settings),
+        more=lambda: any(each() for each in gathers),
+        measures=frame.measures,
+        budget=frame.budget,
+        find_damage=integrity.find_damage_until,
+        witness=first,
+    )
+
+
+def _guard_sending(sender: Sender, check: Callable[[], None]) -> SendRequest:
+    async def send(request: Request, partner: Partner) -> Reply:
+        """Send *request*, unless other nodes may believe this node dead and send the same. Raises `Unready` then."""
+        check()
+        return await sender.send(request, partner)
+
+    return send
+
+
+def _make_listener(frame: NodeFrame) -> NotifyListener | None:
+    if frame.alone:
+        return None
+    return NotifyListener(_open_journal(frame, pooled=False), frame.reactor, frame.node, frame.wake)
+
+
+def _make_delivery(
+    frame: NodeFrame, database: DatabaseParts, send: SendRequest, listener: NotifyListener | None
+) -> DeliveryService:
+    return DeliveryService(
+        live=frame.live,
+        journal=database.journal,
+        send=send,
+        work=database.scheduler.work,
+        clock=frame.reactor,
+        now=frame.now,
+        random=_CHANCE,
+        node=frame.node,
+        alone=frame.alone,
+        poll=lambda: SLOW_POLL if listener is not None and listener.is_listening else POLL,
+        may_take=database.heartbeat.require_lease,
+        measures=frame.measures,
+        tracer=frame.tracer,
+    )
+
+
+def _make_collection(
+    frame: NodeFrame, database: DatabaseParts, access: JournalAccess, send: SendRequest
+) -> CollectionService:
+    return CollectionService(
+        live=frame.live,
+        access=access,
+        send=send,
+        clock=frame.reactor,
+        now=frame.now,
+        random=_CHANCE,
+        node=frame.node,
+        may_take=database.heartbeat.require_lease,
+    )
+
+
+def _list_message_services(
+    frame: NodeFrame, database: DatabaseParts, send: SendRequest, wake: Callable[[], None]
+) -> list[Service]:
+    """Return what follows from messages beside their delivery: duties, alerts, what is handed over or sent again."""
+    live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
+    work, check = database.scheduler.work, database.heartbeat.require_lease
+    return [
+        DutyService(journal, work, live, reactor, now, wake),
+        AnswerExpiry(journal, reactor, now),
+        LateAlerts(journal, live, send, reactor, now, frame.node, partial(reminders.list_reminders, live)),
+        AlertSender(journal, channels.make_channels(live, send, reactor, now), reactor, now, frame.node),
+        HandOver(live, journal, reactor, now),
+        ReplayService(journal, live, reactor, now, check, frame.wake, work),
+    ]
+
+
 def build_exchange(
     frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer], counts: NodeCounts
 ) -> ExchangeParts:
@@ -227,67 +306,27 @@ def build_exchange(
     """
     live, reactor, now = frame.live, frame.reactor, frame.now
     journal, work, check = database.journal, database.scheduler.work, database.heartbeat.require_lease
-    chance = random.SystemRandom().random
     post = MailConnector(reactor, live, now)
     sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor), frame.sightings)
-
-    async def send(request: Request, partner: Partner) -> Reply:
-        """Send *request*, unless other nodes may believe this node dead and send the same. Raises `Unready` then."""
-        check()
-        return await sender.send(request, partner)
-
-    listener = (
-        None if frame.alone else NotifyListener(_open_journal(frame, pooled=False), reactor, frame.node, frame.wake)
-    )
-    delivery = DeliveryService(
-        live=live,
-        journal=journal,
-        send=send,
-        work=work,
-        clock=reactor,
-        now=now,
-        random=chance,
-        node=frame.node,
-        alone=frame.alone,
-        poll=lambda: SLOW_POLL if listener is not None and listener.is_listening else POLL,
-        may_take=check,
-        measures=frame.measures,
-        tracer=frame.tracer,
-    )
+    send = _guard_sending(sender, check)
+    listener = _make_listener(frame)
+    delivery = _make_delivery(frame, database, send, listener)
     database.gathers.append(lambda: delivery.is_flowing)
-
-    async def wait(services: Counted) -> None:
-        """Wait until all earlier facts of *services* are written. Raises `Unready`."""
-        await wait_for_facts(journal, reactor, services)
-
+    wait = partial(wait_for_facts, journal, reactor)
     disks = watch_disks(live, reactor)
     access = JournalAccess(
         journal, work, disks.require_space, delivery.wake, wait, frame.measures, frame.sightings, tracer=frame.tracer
     )
     query_runner = PartnerQueryRunner(
-        live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance
+        live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=_CHANCE
     )
     intake = build_intake(live, reactor, now, access, disks, query_runner, counts)
-    collection = CollectionService(
-        live=live,
-        access=access,
-        send=send,
-        clock=reactor,
-        now=now,
-        random=chance,
-        node=frame.node,
-        may_take=check,
-    )
-    watch = MailWatch(live, post, collection.wake, reactor, chance)
+    collection = _make_collection(frame, database, access, send)
+    watch = MailWatch(live, post, collection.wake, reactor, _CHANCE)
     revocation_fetcher = RevocationFetcher(live, known, reactor, work, now, make_network_fetch(reactor, now))
     feed = _build_feed(frame, database)
     services = [
-        DutyService(journal, work, live, reactor, now, delivery.wake),
-        AnswerExpiry(journal, reactor, now),
-        LateAlerts(journal, live, send, reactor, now, frame.node, partial(reminders.list_reminders, live)),
-        AlertSender(journal, channels.make_channels(live, send, reactor, now), reactor, now, frame.node),
-        HandOver(live, journal, reactor, now),
-        ReplayService(journal, live, reactor, now, check, frame.wake, work),
+        *_list_message_services(frame, database, send, delivery.wake),
         revocation_fetcher,
         *([feed] if feed else []),
         delivery,

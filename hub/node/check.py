@@ -20,7 +20,7 @@ import hub
 from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.database import find_sqlite_file
-from hub.config.partner_files import find_secret_file, is_path
+from hub.config.partners.partner_files import find_secret_file, is_path
 from hub.config.revocation_cache import RevocationAnswer
 from hub.config.table import is_credential
 from hub.domain.errors import ConfigurationFault, Mistake, Unready

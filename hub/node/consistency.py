@@ -14,7 +14,7 @@ from cryptography import x509
 
 import adapters
 from hub.config import ANY, Config, Partner
-from hub.config.partner_files import SECRETS, is_path
+from hub.config.partners.partner_files import SECRETS, is_path
 from hub.config.table import IN_CREDENTIALS
 from hub.config.trusting import is_signed_by
 from hub.domain.errors import Mistake, Rejected

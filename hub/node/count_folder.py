@@ -1,9 +1,9 @@
-"""Sums up the counts of what waits, on PostgreSQL (hub.journal.waiting_counts): each change leaves a row of its own."""
+"""Sums up the counts of what waits, on PostgreSQL (hub.journal.queue.waiting_counts): each change leaves a row of its own."""
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
 
-from hub.journal import waiting_counts
+from hub.journal.queue import waiting_counts
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 

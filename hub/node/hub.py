@@ -108,16 +108,8 @@ class Hub(OrderedServices):
         ready = self._workers.wait_until_ready if self._workers is not None else lambda: succeed(None)
         self._notices = ManagerNotices(started, reactor, language, ready)
         hold = DirectoryLockService(self._data, find_sqlite_file(self._started.database_url), self.reload, reactor)
-        for part in (
-            hold,
-            *([export] if export else []),
-            *self._database.services,
-            *self._exchange.services,
-            *self._reporting.services,
-            self._background,
-            *served,
-            self._notices,
-        ):
+        built = [*self._database.services, *self._exchange.services, *self._reporting.services]
+        for part in (hold, *([export] if export else []), *built, self._background, *served, self._notices):
             part.setServiceParent(self)
 
     def now(self) -> datetime:

@@ -106,6 +106,18 @@ class AlreadyThere(Exception):
     """A hub is there already, or a database that is not empty. The argument is a `Phrase`."""
 
 
+def _fill_database(
+    engine: sa.Engine, answers: ProductionAnswers, units: Sequence[Unit], now: datetime, by: str
+) -> None:
+    """Make the tables, and write the units and the first administrator."""
+    transactions.upgrade_schema(engine)
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, units)
+        if answers.units is not None:
+            unit_registry.record_unit_import(tx, units, (), source=answers.units[0], by=by, now=now)
+        accounts.make_account(tx, answers.administrator, answers.password, configured=(), by=by, now=now)
+
+
 def write_production(directory: Path, answers: ProductionAnswers, now: datetime, by: str) -> list[Unit]:
     """Write a hub for production into *directory*, and the tables, units and first administrator into its database.
 
@@ -141,12 +153,7 @@ def write_production(directory: Path, answers: ProductionAnswers, now: datetime,
         written += [home / REQUEST, home / "hub.toml"]
         write_atomically(home / REQUEST, request.public_bytes(Encoding.PEM))
         _ = write_edits(home, trusted)
-        transactions.upgrade_schema(engine)
-        with transactions.write_transaction(engine) as tx:
-            unit_registry.write_registry_units(tx, units)
-            if answers.units is not None:
-                unit_registry.record_unit_import(tx, units, (), source=answers.units[0], by=by, now=now)
-            accounts.make_account(tx, answers.administrator, answers.password, configured=(), by=by, now=now)
+        _fill_database(engine, answers, units, now, by)
         write_atomically(home / "hub.toml", _write_hub_toml(answers).encode())
     except BaseException:
         for path in written:

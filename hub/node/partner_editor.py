@@ -20,7 +20,7 @@ import adapters
 from hub.config import ANY, Config, Partner, is_partner_code, read_config, read_partner_change
 from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
-from hub.config.partner_edit import (
+from hub.config.partners.partner_edit import (
     LastCertificate,
     PartnerEdit,
     PartnerExists,
@@ -35,8 +35,8 @@ from hub.config.partner_edit import (
     require_own_places,
     require_secrets,
 )
-from hub.config.partner_files import SECRETS, list_secret_names
-from hub.config.partner_settings import CERTIFICATES, SETTINGS, parse_partner_changes
+from hub.config.partners.partner_files import SECRETS, list_secret_names
+from hub.config.partners.partner_settings import CERTIFICATES, SETTINGS, parse_partner_changes
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.config.writing import write_partner_toml
 from hub.domain.errors import ConfigurationFault, Mistake

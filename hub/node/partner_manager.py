@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 
 from hub.config import Config, read_config
 from hub.config.editing import undo_edits, write_edits
-from hub.config.partner_edit import PartnerEdit, PartnerLook, PartnerOrder, describe_partner_change
-from hub.config.partner_files import list_secret_names
+from hub.config.partners.partner_edit import PartnerEdit, PartnerLook, PartnerOrder, describe_partner_change
+from hub.config.partners.partner_files import list_secret_names
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import ConfigurationFault, Mistake

@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+import attrs
 from cryptography import x509
 from twisted.application.service import Service
 from twisted.internet import defer
@@ -91,7 +92,8 @@ def build_ports(
         return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor, tls)
 
     counts = listener.counts if heard else None
-    admin_site = _admin_site(frame, database, exchange, reporting, workers, background, counts, reload)
+    readings = AdminReadings(frame, database, exchange, reporting, workers, background, counts)
+    admin_site = _admin_site(readings, frame, database, exchange, reload)
     groups: list[Callable[[Any], Iterator[WatchedPeer]]] = [
         partial(_list_admin_peers, admin_site, live, frame.now),
         partial(_list_syslog_peers, listener, live, frame.now),
@@ -207,81 +209,95 @@ async def find_key_flaw(live: Live, work: Work, clock: Any) -> Detail:
         return phrase("no answer within {seconds} s", seconds=f"{KEY_PATIENCE:g}")
 
 
-def _admin_site(
-    frame: NodeFrame,
-    database: DatabaseParts,
-    exchange: ExchangeParts,
-    reporting: ReportingParts,
-    workers: WorkerPool | None,
-    background: BackgroundWorker,
-    syslog: Mapping[LineOutcome, int] | None,
-    reload: Callable[[], defer.Deferred[ReloadVerdict]],
-) -> BoundedSite:
-    """Return the site of the admin port, which also serves the console.
+@attrs.frozen(eq=False)
+class AdminReadings:
+    """Reads what the admin port tells of its node."""
 
-    *syslog* counts syslog messages; None without that port.
-    """
-    live, journal, work, seconds = frame.live, database.journal, database.scheduler.work, frame.reactor.seconds
-    told, prober, forms = admin.ReadinessLog(), reporting.prober, FormServices(live, work)
+    _frame: NodeFrame
+    _database: DatabaseParts
+    _exchange: ExchangeParts
+    _reporting: ReportingParts
+    _workers: WorkerPool | None
+    _background: BackgroundWorker
+    _syslog: Mapping[LineOutcome, int] | None  #: counts syslog messages; None without that port
+    _told: admin.ReadinessLog = attrs.field(factory=admin.ReadinessLog, init=False)
+    _forms: FormServices = attrs.field(init=False)
 
-    async def readiness() -> admin.Readiness:
+    @_forms.default
+    def _read_forms(self) -> FormServices:
+        return FormServices(self._frame.live, self._database.scheduler.work)
+
+    async def measure_readiness(self) -> admin.Readiness:
+        """Return the readiness of the node, and log it if it changed."""
+        frame, database = self._frame, self._database
+        live, journal, work = frame.live, database.journal, database.scheduler.work
+        parts = admin.PartFindings(
+            links=self._reporting.prober.describe_down_links(),
+            workers=self._workers,
+            pending=database.heartbeat.pending,
+            put_back=database.follower.describe_put_back(),
+            awaited=database.follower.describe_awaited(),
+            writer=frame.read_writer(),
+            file=journal.describe_file_flaw(),
+            unknown=database.follower.unknown,
+            edited=self._reporting.attestation_watch.describe_findings(),
+        )
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
-        return told.log_changes(
-            await admin.measure_readiness(
-                journal,
-                live.province,
-                frame.now(),
-                work,
-                key_flaw,
-                prober.describe_down_links(),
-                workers,
-                database.heartbeat.pending,
-                database.follower.describe_put_back(),
-                database.follower.describe_awaited(),
-                frame.read_writer(),
-                journal.describe_file_flaw(),
-                database.follower.unknown,
-                reporting.attestation_watch.describe_findings(),
-            )
+        return self._told.log_changes(
+            await admin.measure_readiness(journal, live.province, frame.now(), work, key_flaw, parts)
         )
 
-    measure = admin.SharedMeasurement(readiness, seconds, admin.choose_shared_seconds).get
-
-    def wsdls() -> dict[str, bytes]:
-        found = {
-            name: _wsdls_of(endpoint.contract, name_service_url(live, name))
-            for name, endpoint in exchange.intake.endpoints.items()
-        }
-        own = [_files_of(each, name_service_url(live, name)) for name, each in live.config.services.items()]
-        return {file: text for each in [*found.values(), *own] for file, text in each.items()}
-
-    async def measured() -> bytes:
-        found, standings = await measure(), prober.standings
-        gathered = await admin.gather_metrics(
-            found,
-            journal,
-            live.province,
-            frame.now(),
-            exchange.feed,
-            syslog,
-            standings,
-            exchange.intake.counts,
-            workers,
+    async def write_metrics(self, found: admin.Readiness) -> bytes:
+        """Return the text of `/metrics` for a node of the readiness *found*."""
+        frame, workers, intake = self._frame, self._workers, self._exchange.intake
+        parts = admin.MeasuredParts(
+            feed=self._exchange.feed,
+            heard=self._syslog,
+            standings=self._reporting.prober.standings,
+            counts=intake.counts,
+            workers=workers,
         )
-        pools = [each for each in (workers, background) if each is not None]
+        journal, province = self._database.journal, frame.live.province
+        gathered = await admin.gather_metrics(found, journal, province, frame.now(), parts)
+        pools = [each for each in (workers, self._background) if each is not None]
         processes = {name: each for pool in pools for name, each in pool.list_processes().items()}
         own = exposition.list_process_metrics(version("lienthong"), transactions.read_latest_version(), processes)
-        told = [*own, *metrics.measure_forms(frame.measures, await forms.read()), *gathered]
+        told = [*own, *metrics.measure_forms(frame.measures, await self._forms.read()), *gathered]
         told.append(admin.measure_ended_workers(pools))
         counted = frame.measures.copy()
         size = _LINE * (counted.count_values() + sum(len(each.samples) for each in told))
-        return await work(HUB, size, exposition.write_metrics, told, counted)
+        return await self._database.scheduler.work(HUB, size, exposition.write_metrics, told, counted)
+
+    def list_wsdls(self) -> dict[str, bytes]:
+        """Return the WSDLs and schemas of all services by file name."""
+        live = self._frame.live
+        found = [
+            _wsdls_of(endpoint.contract, name_service_url(live, name))
+            for name, endpoint in self._exchange.intake.endpoints.items()
+        ]
+        own = [_files_of(each, name_service_url(live, name)) for name, each in live.config.services.items()]
+        return {file: text for each in [*found, *own] for file, text in each.items()}
+
+
+def _admin_site(
+    readings: AdminReadings,
+    frame: NodeFrame,
+    database: DatabaseParts,
+    exchange: ExchangeParts,
+    reload: Callable[[], defer.Deferred[ReloadVerdict]],
+) -> BoundedSite:
+    """Return the site of the admin port, which also serves the console."""
+    live, seconds = frame.live, frame.reactor.seconds
+    measure = admin.SharedMeasurement(readings.measure_readiness, seconds, admin.choose_shared_seconds).get
+
+    async def measured() -> bytes:
+        return await readings.write_metrics(await measure())
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
     pages = _console_pages(frame, database, exchange, measure, reload)
-    console = edge.Console(pages, journal)
+    console = edge.Console(pages, database.journal)
     rules = FormRules(lambda: live.config.reports).list_files
-    served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console, rules)
+    served = admin.make_admin_resource(measure, readings.list_wsdls, tell, _public(frame, database), console, rules)
     programs = _api(frame, database, pages)
     served.putChild(b"api", programs)
 

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.config import Config, read_config
 from hub.config.editing import FileEdit, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
-from hub.config.partner_edit import find_certificate
-from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw, names_own_machine
+from hub.config.partners.partner_edit import find_certificate
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.config.trusting import judge_authorities
+from hub.config.urls import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw, names_own_machine
 from hub.config.values import RevocationSource
 from hub.config.writing import write_source_toml
 from hub.domain.errors import ConfigurationFault, Mistake

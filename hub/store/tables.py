@@ -402,7 +402,7 @@ exchange = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),  # the beginning of the reply's body
 )
 
-#: Orders of people to replay many deliveries (hub/journal/queue/replay_plans.py).
+#: Orders of people to replay many deliveries (hub/journal/replays/replay_plans.py).
 replay_plan = sa.Table(
     "replay_plan",
     metadata,
@@ -434,7 +434,7 @@ replay_plan = sa.Table(
     sa.Column("skipped", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("settled", sa.BigInteger, nullable=False, server_default="0"),  # with stop_after: results seen up to here
     sa.Column("errors", sa.BigInteger, nullable=False, server_default="0"),  # of these, the deliveries that died again
-    # of a correction (hub/journal/queue/corrections.py)
+    # of a correction (hub/journal/replays/corrections.py)
     sa.Column("corrects", sa.String(36)),  # hub id of the original
     sa.Column("given", sa.String(64)),  # SHA-256 of the octets that the person gave
     sa.Column("packet", sa.String(64)),  # SHA-256 of the octets that are sent, signed by the hub

@@ -1,7 +1,7 @@
 """Lets the database itself count the deliveries that wait, by partner and state, in the table `waiting_count`.
 
 On PostgreSQL every change adds rows of its own, so no transaction waits for another's. The hub sums them up from time to
-time (`hub.journal.waiting_counts`). On SQLite, which has one writer, each pair has one row. The triggers count what earlier
+time (`hub.journal.queue.waiting_counts`). On SQLite, which has one writer, each pair has one row. The triggers count what earlier
 programs do, too.
 """
 

@@ -41,6 +41,22 @@ class _NoAgencies(ValueError):
     """The file has another form; the argument says what it lacks."""
 
 
+def _read_rows(content: bytes, name: str) -> list[dict[str, str]] | Mistake:
+    """Return the rows of the file *name*, or why it is unreadable."""
+    try:
+        return list(_rows(content.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        return Mistake(
+            name,
+            phrase("is not UTF-8: {reason} at octet {start}", reason=error.reason, start=error.start),
+            phrase("a file in UTF-8"),
+        )
+    except (ValueError, RecursionError, csv.Error) as error:
+        why = error.args[0] if isinstance(error, _NoAgencies) else error  # else what a library said
+        expected = phrase("JSON or CSV with {columns}, as getAgenciesList gives", columns=", ".join(COLUMNS))
+        return Mistake(name, phrase("is not a list of agencies: {error}", error=why), expected)
+
+
 def read_national_agencies(
     content: bytes, name: str, known: Sequence[Unit], *provinces: str
 ) -> tuple[list[Unit], list[SkippedAgency], list[Mistake]]:
@@ -50,24 +66,9 @@ def read_national_agencies(
     aliases. A parent that was left out, or that leads back to the agency itself, becomes None. An older code becomes an
     alias.
     """
-    try:
-        rows = list(_rows(content.decode("utf-8-sig")))
-    except UnicodeDecodeError as error:
-        return (
-            [],
-            [],
-            [
-                Mistake(
-                    name,
-                    phrase("is not UTF-8: {reason} at octet {start}", reason=error.reason, start=error.start),
-                    phrase("a file in UTF-8"),
-                )
-            ],
-        )
-    except (ValueError, RecursionError, csv.Error) as error:
-        why = error.args[0] if isinstance(error, _NoAgencies) else error  # else what a library said
-        expected = phrase("JSON or CSV with {columns}, as getAgenciesList gives", columns=", ".join(COLUMNS))
-        return [], [], [Mistake(name, phrase("is not a list of agencies: {error}", error=why), expected)]
+    rows = _read_rows(content, name)
+    if isinstance(rows, Mistake):
+        return [], [], [rows]
     before = {unit.code: unit for unit in known}
     taken = {code for unit in known if unit.mark != UnitMark.NATIONAL for code in (unit.code, *unit.aliases)}
     taken |= {alias for unit in known for alias in unit.aliases}

@@ -63,6 +63,42 @@ class _Row:
     unit: Unit
 
 
+def _add_row(
+    row: _Row,
+    place: str,
+    given: dict[str, dict[tuple[bool, date | None], _Row]],
+    mistakes: list[Mistake],
+    provinces: Sequence[str],
+) -> None:
+    """Add the row at *place* to those *given*, and what is wrong with it among the others to *mistakes*."""
+    if row.unit.mark == UnitMark.NATIONAL:
+        ours = [code for code in (row.unit.code, *row.unit.aliases) if is_province_code(code, *provinces)]
+        expected = phrase("an agency of another province or of none")
+        mistakes += (
+            Mistake(f"{place}: mark", phrase("{code} is a code of the province", code=code), expected) for code in ours
+        )
+    of_unit = given.setdefault(row.unit.code, {})
+    version = row.version is None, row.version
+    if version in of_unit:
+        said = of_unit[version].place
+        mistakes.append(
+            Mistake(
+                f"{place}: code",
+                phrase("{code} is also at {units}", code=row.unit.code, units=said),
+                phrase("each unit once"),
+            )
+        )
+    of_unit.setdefault(version, row)
+
+
+def _describe_unreadable(name: str, error: UnicodeDecodeError | csv.Error) -> Mistake:
+    expected = phrase("a CSV file in UTF-8")
+    if isinstance(error, UnicodeDecodeError):
+        why = phrase("is not UTF-8: {reason} at octet {start}", reason=error.reason, start=error.start)
+        return Mistake(name, why, expected)
+    return Mistake(name, phrase("is not CSV: {error}", error=error), expected)
+
+
 def read_units_csv(
     content: bytes,
     name: str,
@@ -99,35 +135,9 @@ def read_units_csv(
                 progress(rows.line_num - told)
                 told = rows.line_num
             row = _row(line, place, mistakes)
-            if row.unit.mark == UnitMark.NATIONAL:
-                ours = [code for code in (row.unit.code, *row.unit.aliases) if is_province_code(code, *provinces)]
-                expected = phrase("an agency of another province or of none")
-                mistakes += (
-                    Mistake(f"{place}: mark", phrase("{code} is a code of the province", code=code), expected)
-                    for code in ours
-                )
-            of_unit = given.setdefault(row.unit.code, {})
-            version = row.version is None, row.version
-            if version in of_unit:
-                said = of_unit[version].place
-                mistakes.append(
-                    Mistake(
-                        f"{place}: code",
-                        phrase("{code} is also at {units}", code=row.unit.code, units=said),
-                        phrase("each unit once"),
-                    )
-                )
-            of_unit.setdefault(version, row)
-    except UnicodeDecodeError as error:
-        return [], [
-            Mistake(
-                name,
-                phrase("is not UTF-8: {reason} at octet {start}", reason=error.reason, start=error.start),
-                phrase("a CSV file in UTF-8"),
-            )
-        ]
-    except csv.Error as error:
-        return [], [Mistake(name, phrase("is not CSV: {error}", error=error), phrase("a CSV file in UTF-8"))]
+            _add_row(row, place, given, mistakes, provinces)
+    except (UnicodeDecodeError, csv.Error) as error:
+        return [], [_describe_unreadable(name, error)]
     held = {unit.code: unit for unit in known}
     units = {
         code: (next(iter(of_unit.values())).place, _merge(held.get(code), list(of_unit.values()), set(header), today))

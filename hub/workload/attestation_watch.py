@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import HANOI
 from hub.domain.model import Detail
-from hub.journal import events, facts, nodes
+from hub.journal import events, nodes
+from hub.journal.fact_reading import fact_rows
 from hub.keeping import fact_audit, tamper_findings
 from hub.keeping.fact_audit import FactFault, FactFinding, FactStep
 from hub.keeping.tamper_findings import KeptFinding
@@ -167,7 +168,7 @@ class AttestationWatch(PeriodicService):
 
 def _look_again(tx: Transaction, known: Sequence[KeptFinding]) -> list[KeptFinding]:
     """Return those of the findings *known* about facts that still hold."""
-    stored = facts.read_facts_by_key(tx, [(each.unit, each.service, each.key, each.milestone) for each in known])
+    stored = fact_rows.read_facts_by_key(tx, [(each.unit, each.service, each.key, each.milestone) for each in known])
     wrong = {
         tamper_findings.keep_fact_finding(each) for each in fact_audit.compare_given_facts(tx, list(stored.values()))
     }
@@ -175,7 +176,7 @@ def _look_again(tx: Transaction, known: Sequence[KeptFinding]) -> list[KeptFindi
     return sorted(wrong | removed)
 
 
-def _name(found: KeptFinding) -> facts.Key:
+def _name(found: KeptFinding) -> fact_rows.Key:
     return found.unit, found.service, found.key, found.milestone
 
 
@@ -188,7 +189,7 @@ def _add_facts(tx: Transaction, found: Sequence[FactFinding], now: datetime) -> 
 def compare_drawn_facts(tx: Transaction, place: object) -> FactStep:
     """Compare facts behind *place*, or, where it is a draw, behind that of a unit that it chooses."""
     if isinstance(place, str):
-        units = facts.list_fact_units(tx, None)
+        units = fact_rows.list_fact_units(tx, None)
         place = (units[int(place, 16) % len(units)], "", "", "") if units else None
     return fact_audit.compare_facts(tx, place)  # type: ignore[arg-type]
 

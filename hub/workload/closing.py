@@ -25,7 +25,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event, Fact
-from hub.journal import code_lists, duties, events, facts, search
+from hub.journal import code_lists, duties, events, search
+from hub.journal.fact_reading import fact_rows, fact_search
 from hub.keeping import fact_audit
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
@@ -224,7 +225,7 @@ def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Fo
     if made:
         period = find_following_month(made[-1].period, cuts)
     else:
-        begun = facts.read_earliest_fact_time(tx)
+        begun = fact_rows.read_earliest_fact_time(tx)
         if begun is None:
             return None
         period = find_month_containing(begun, cuts)
@@ -409,7 +410,7 @@ def find_spikes(tx: Transaction, plan: ClosingPlan, figures: Mapping[str, Mappin
 def list_units_to_count(tx: Transaction, plan: ClosingPlan) -> tuple[str, ...]:
     """Return the units that may have a row in the month of *plan*, by code."""
     reader = _Reader.to_close(tx, plan)
-    return tuple(sorted({*facts.list_fact_units(tx, plan.form.service), *reader.carrying()}))
+    return tuple(sorted({*fact_rows.list_fact_units(tx, plan.form.service), *reader.carrying()}))
 
 
 def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], seconds: float = BUDGET) -> CountedUnits:
@@ -418,7 +419,7 @@ def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], s
     Memory: the facts of some hundred keys, and the keys that are carried on. Raises OutOfTurn when a closing was
     written meanwhile.
     """
-    facts.use_indexes(tx)
+    fact_search.use_indexes(tx)
     reader = _Reader.to_close(tx, plan)
     names = code_lists.read_value_names(tx, plan.form.divides_by)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
@@ -468,7 +469,7 @@ class _Reader:
     period: Period
     before: str | None  #: the closed month before it
     books: ClosedMonths
-    search: facts.FactSearch
+    search: fact_search.FactSearch
 
     @classmethod
     def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths) -> "_Reader":
@@ -481,7 +482,7 @@ class _Reader:
         known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
-        search = facts.FactSearch.for_period(form.service, found, form.id, before if chained else None)
+        search = fact_search.FactSearch.for_period(form.service, found, form.id, before if chained else None)
         return cls(tx, form, period, before, books, search)
 
     @classmethod
@@ -496,7 +497,7 @@ class _Reader:
         """Return the units that carry a key into the month."""
         if self.before is None:
             return []
-        mine = sa.and_(carried.c.form == self.form.id, facts.build_carried_condition(self.before))
+        mine = sa.and_(carried.c.form == self.form.id, fact_search.build_carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
     def count_row(
@@ -529,7 +530,9 @@ class _Reader:
 
 def _carried(form: str, period: str) -> sa.Select[Any]:
     """Return the query for the keys that the unit `of` carries at the end of the closed month *period*."""
-    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.build_carried_condition(period))
+    mine = sa.and_(
+        carried.c.form == form, carried.c.unit == sa.bindparam("of"), fact_search.build_carried_condition(period)
+    )
     return sa.select(carried.c.key).where(mine)
 
 
@@ -553,6 +556,24 @@ def carry_keys(tx: Transaction, plan: ClosingPlan, keys: CarriedKeys, now: datet
     _carry(tx, plan.form.id, plan.period.text, keys)
 
 
+def _require_current_plan(tx: Transaction, plan: ClosingPlan, made: Sequence[Closing]) -> None:
+    """Raise FactsOutstanding, or OutOfTurn if other closings than those *made* when *plan* was made changed the turn."""
+    form, period, at = plan.form, plan.period, plan.closed_at
+    if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
+        raise FactsOutstanding(left)
+    cuts = _keeping(tx, plan.cuts)
+    _check_turn(made, plan, cuts)
+    if parse_period(period.text, cuts) != period:
+        raise OutOfTurn(
+            parse_period(period.text, cuts)
+        )  # another form's month was closed meanwhile, with another cut-off
+    if tx.scalar(sa.select(closing_draft.c.token).where(closing_draft.c.form == form.id)) != plan.token:
+        raise OutOfTurn(period)
+    if plan.world and month_world.find_first_closing(tx, period.text) is not None:
+        # another form was closed meanwhile: begun again, this one is closed as of the same time
+        raise OutOfTurn(period)
+
+
 def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer | None = None) -> Closing:
     """Write the closing of a month. It is final and written once: if the month was closed meanwhile, return that
     closing.
@@ -569,20 +590,8 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer |
     for each in made:
         if each.period.text == period.text:
             return each
-    if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
-        raise FactsOutstanding(left)
-    cuts = _keeping(tx, plan.cuts)
-    _check_turn(made, plan, cuts)
-    if parse_period(period.text, cuts) != period:
-        raise OutOfTurn(
-            parse_period(period.text, cuts)
-        )  # another form's month was closed meanwhile, with another cut-off
-    if tx.scalar(sa.select(closing_draft.c.token).where(closing_draft.c.form == form.id)) != plan.token:
-        raise OutOfTurn(period)
+    _require_current_plan(tx, plan, made)
     tx.execute(sa.delete(closing_draft).where(closing_draft.c.form == form.id))
-    if plan.world and month_world.find_first_closing(tx, period.text) is not None:
-        # another form was closed meanwhile: begun again, this one is closed as of the same time
-        raise OutOfTurn(period)
     sha256 = closed.hash_closing(form, period, draft.rows)
     world = month_world.keep_month_world(tx, period, at, plan.world)
     named = {"form": form.id, "period": period.text}
@@ -773,7 +782,7 @@ def find_differing_units(
     *units*: the units to count; None: all. Raises KeyError when the month is not closed.
     """
     made = read_closings(tx, form)
-    facts.use_indexes(tx)
+    fact_search.use_indexes(tx)
     number = _number(made, period)
     reader, at = _again(tx, made, number), made[number].closed_at
     kept = read_newest_rows(tx, reader.form, [period])[period]
@@ -791,7 +800,7 @@ def list_units_to_recount(tx: Transaction, form: str, period: str) -> list[str]:
     made = read_closings(tx, form)
     reader = _again(tx, made, _number(made, period))
     kept = read_newest_rows(tx, reader.form, [period])[period]
-    return sorted({*facts.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
+    return sorted({*fact_rows.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
 
 
 def _number(made: Sequence[Closing], period: str) -> int:
@@ -804,6 +813,35 @@ def _number(made: Sequence[Closing], period: str) -> int:
 def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
     this = made[number]
     return _Reader.of(tx, this.form, this.period, made[:number], list_closed_months(made[: number + 1]))
+
+
+def _count_again(tx: Transaction, reader: _Reader, this: Closing, unit: str, tell: Callable[[Fact], None]) -> ClosedRow:
+    """Return the row of *unit* as it is counted now, and write the keys that the month carries over."""
+    found, keys = reader.count_row(unit, this.closed_at, tell)
+    held = reader.carried(unit, this.period.text)
+    new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
+    _carry(tx, this.form.id, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
+    after = found or closed.make_empty_row(this.form, unit)
+    if after.cells.division is not None:
+        after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
+    return after
+
+
+def _make_revision(was: ClosedRow, after: ClosedRow) -> ClosedRow:
+    """Return *after* as the revision that follows *was*."""
+    return attrs.evolve(after, revision=was.revision + 1, diff=closed.find_changed_cells(was, after))
+
+
+def _write_revision(
+    tx: Transaction, this: Closing, unit: str, row: ClosedRow, signer: Signer | None, now: datetime
+) -> None:
+    _keep(tx, this.form, this.period, [row])
+    body = {"form": this.form.id, "period": this.period.text, "unit": unit, "revision": row.revision, "by": row.by}
+    if signer is not None:
+        name = (unit, row.revision)
+        body["attestation"] = attestations.attest_rows(tx, signer, this.form.id, this.period.text, [name], now)
+    body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in row.late.named]}
+    events.append_events(tx, Event("report-row-revised", now, body=body))
 
 
 def revise_unit(
@@ -831,7 +869,7 @@ def revise_unit(
     """
     transactions.lock_names(tx, [f"closing {form}"])
     made = read_closings(tx, form)
-    facts.use_indexes(tx)
+    fact_search.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []
     for number in range(_number(made, period), len(made)):
         this = made[number]
@@ -840,35 +878,16 @@ def revise_unit(
         before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         since = before.made_at if before is not None and before.made_at is not None else this.closed_at
         tell = _note_late_facts(reader, since, late)
-        found, keys = reader.count_row(unit, this.closed_at, tell)
-        held = reader.carried(unit, this.period.text)
-        new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
-        _carry(tx, form, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
-        after = found or closed.make_empty_row(this.form, unit)
-        if after.cells.division is not None:
-            after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
+        after = _count_again(tx, reader, this, unit, tell)
         was = before or closed.make_empty_row(this.form, unit)
         if was.says(after):
             continue
         if forged := _find_forged_facts(tx, reader, unit, this, was, since, late):
             raise FactsForged(form, this.period.text, unit, forged)
         came = _name_late_messages(tx, Counter(each.message for each in late))
-        row = attrs.evolve(
-            after,
-            revision=was.revision + 1,
-            made_at=max(now, this.closed_at),
-            reason=reason or write_own_reason(LATE if came.named else RECOUNTED),
-            diff=closed.find_changed_cells(was, after),
-            by=by,
-            late=came,
-        )
-        _keep(tx, this.form, this.period, [row])
-        body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "by": by}
-        if signer is not None:
-            name = (unit, row.revision)
-            body["attestation"] = attestations.attest_rows(tx, signer, form, this.period.text, [name], now)
-        body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in came.named]}
-        events.append_events(tx, Event("report-row-revised", now, body=body))
+        said = reason or write_own_reason(LATE if came.named else RECOUNTED)
+        row = attrs.evolve(_make_revision(was, after), made_at=max(now, this.closed_at), reason=said, by=by, late=came)
+        _write_revision(tx, this, unit, row, signer, now)
         written.append((this.period.text, row))
     return written
 
@@ -926,7 +945,7 @@ def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
         return {}
     since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service
     found: dict[str, str] = {}
-    for unit in facts.list_fact_units(tx, service):
+    for unit in fact_rows.list_fact_units(tx, service):
         mine = sa.and_(fact.c.service == service, fact.c.unit == unit, fact.c.at >= since, fact.c.day <= last)
         day = tx.scalar(sa.select(sa.func.min(fact.c.day)).where(mine))
         if day is not None:

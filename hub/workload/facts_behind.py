@@ -16,8 +16,8 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.journal import fact_pages
-from hub.journal.fact_pages import CarriedSince, FactScan
+from hub.journal.fact_reading import fact_pages
+from hub.journal.fact_reading.fact_pages import CarriedSince, FactScan
 from hub.report.counting.corrections import corrects_days, list_corrections
 from hub.report.counting.counting import Placing, Report
 from hub.report.counting.dates import make_fact_sort_key

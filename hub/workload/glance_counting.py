@@ -12,7 +12,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.local_time import HANOI, find_local_day
-from hub.journal import facts
+from hub.journal.fact_reading import fact_rows
 from hub.report.counting.counting import Cells
 from hub.report.counting.marks import require_untampered
 from hub.report.form.book import Book
@@ -63,7 +63,7 @@ def list_due_sheets(tx: Transaction, book: Book, now: datetime) -> list[tuple[st
     earliest fact on. And one of a period that is not closed, if it was counted before the last time it was `HOUR`.
     """
     book = closing.keep_closed_workdays(tx, book)
-    begun = facts.read_earliest_fact_time(tx)
+    begun = fact_rows.read_earliest_fact_time(tx)
     if begun is None:
         return []
     kept = glance_rows.list_kept_sheets(tx)

@@ -12,7 +12,8 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
-from hub.journal import facts, unit_registry
+from hub.journal import unit_registry
+from hub.journal.fact_reading import fact_rows
 from hub.report.counting import table
 from hub.report.counting.spikes import Spike
 from hub.report.form.book import Book
@@ -226,7 +227,7 @@ def _read_ground(tx: Transaction, book: Book, glance: Glance, asked: GlanceAsked
         sheets[period.text] = asked.counted
     sheet = sheets.get(period.text)
     if sheet is None:
-        begun = facts.read_earliest_fact_time(tx)
+        begun = fact_rows.read_earliest_fact_time(tx)
         if period.start > now or begun is None or period.end <= begun or not glance_counting.has_units(tx):
             raise FormMissing(asked.form, period.text, " ".join(sorted({form.id for form in book.forms})))
         _ = choose_form(book.forms, asked.form, period)

@@ -22,7 +22,8 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.journal.facts import ALIKE, ROW, read_raw_fact
+from hub.journal.fact_reading.fact_rows import read_raw_fact
+from hub.journal.fact_reading.fact_search import ALIKE, ROW
 from hub.report.counting.counting import Cells, Placing, Report
 from hub.report.counting.evidence import MEMBERS, EvidenceSummary, HashedMembers, hash_rows, write_hashed_rows
 from hub.report.form.form import ATTRIBUTES, Column, ColumnKind, Form

@@ -181,6 +181,63 @@ def list_signing_units(index: UnitIndex, unit: str, on: date) -> tuple[str, ...]
     return heirs + find_forebears(index, unit, on, Estate.OFFICIALS)
 
 
+@attrs.frozen(kw_only=True)
+class SigningAct:
+    """The signature of an official at a place of a revision."""
+
+    revision: int
+    place: SignaturePlace
+    official: Official
+    found: Signed
+
+    def make_return(self, message: Message, *, fresh: bool) -> SignedReturn:
+        """Return the signed report that *message* is. *fresh*: it was not accepted before."""
+        return SignedReturn(
+            message=message,
+            fresh=fresh,
+            revision=self.revision,
+            place=self.place,
+            official=self.official,
+            certificate=self.found.certificate,
+            at=self.found.at,
+            stamp=self.found.stamp,
+        )
+
+
+def _require_signable(standing: revisions.Revision, act: SigningAct, name: str, *, drafted: bool) -> None:
+    """Raise Rejected unless the newest revision, *standing*, may get the signature *act* now."""
+    if standing.revision != act.revision:
+        raise Rejected(
+            Problem(
+                "report-other-revision",
+                phrase("{name}: the newest is {revision}", name=name, revision=standing.revision),
+            )
+        )
+    if standing.state is ReportState.SIGNED:  # as PDF
+        raise Rejected(Problem("report-already-signed", name))
+    if standing.state is not (ReportState.CLOSED if not drafted else ReportState.DRAFTED):
+        raise Rejected(Problem("report-not-closed", f"{name}: {standing.state}"))
+    if standing.drafting is not None and standing.drafting.official == act.official.code:
+        raise Rejected(Problem("signature-order", phrase("{official} is the drafter", official=act.official.code)))
+
+
+def _judge_signer(
+    tx: Transaction, province: Province, report: Report, found: Signed, place: SignaturePlace, now: datetime
+) -> Official:
+    """Return the official who signed. Raises Rejected, as `judge_official` does, if they may not sign at *place*."""
+    unit, officials = report.total.unit, province.config.officials
+    assert officials is not None
+    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx, find_local_day(now)), unit)
+    also = list_signing_units(province.routes.index, unit, find_local_day(now))
+    return signed.judge_official(found, officials, ancestors, report.made_at, now, place, also=also)
+
+
+def _append_signature(tx: Transaction, act: SigningAct, message: Message, by: str, now: datetime) -> None:
+    event = "report-drafted" if act.place is SignaturePlace.DRAFTER else "report-signed"
+    body = _describe_signature(act.official, act.found, act.revision, by)
+    events.append_events(tx, Event(event, now, message.id, body=body))
+
+
 def accept_signed_report(
     tx: Transaction,
     province: Province,
@@ -217,43 +274,19 @@ def accept_signed_report(
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
     first = again or (drafted is None and officials.needs_drafter(report.form.id))
     place = SignaturePlace.DRAFTER if first else SignaturePlace.HEAD
-    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx, find_local_day(now)), unit)
-    also = list_signing_units(province.routes.index, unit, find_local_day(now))
-    official = signed.judge_official(found, officials, ancestors, report.made_at, now, place, also=also)
+    official = _judge_signer(tx, province, report, found, place, now)
     named = (reports.NAME, report.form.id, unit, report.period.text, revision)
     name = name_revision(*named, drafted=first, signed=not first)
-    said = {
-        "revision": revision,
-        "place": place,
-        "official": official,
-        "certificate": found.certificate,
-        "at": found.at,
-        "stamp": found.stamp,
-    }
-    known = search.find_accepted_message(tx, HUB, name)
-    if known is not None:
+    act = SigningAct(revision=revision, place=place, official=official, found=found)
+    if (known := search.find_accepted_message(tx, HUB, name)) is not None:
         if blobs.read_blob(tx, known.sha256) != uploaded:
             raise Rejected(Problem("report-already-signed", name))
-        return SignedReturn(message=known, fresh=False, **said)  # type: ignore[arg-type]
+        return act.make_return(known, fresh=False)
     *_, standing = revisions.list_revisions(tx, unit, report.form.id, report.period.text)
-    if standing.revision != revision:
-        raise Rejected(
-            Problem(
-                "report-other-revision",
-                phrase("{name}: the newest is {revision}", name=name, revision=standing.revision),
-            )
-        )
-    if standing.state is ReportState.SIGNED:  # as PDF
-        raise Rejected(Problem("report-already-signed", name))
-    if standing.state is not (ReportState.CLOSED if drafted is None else ReportState.DRAFTED):
-        raise Rejected(Problem("report-not-closed", f"{name}: {standing.state}"))
-    if standing.drafting is not None and standing.drafting.official == official.code:
-        raise Rejected(Problem("signature-order", phrase("{official} is the drafter", official=official.code)))
+    _require_signable(standing, act, name, drafted=drafted is not None)
     message = _take(tx, province, reports.NAME, uploaded, name, (), now)
-    body = _describe_signature(official, found, revision, by)
-    event = "report-drafted" if first else "report-signed"
-    events.append_events(tx, Event(event, now, message.id, body=body))
-    return SignedReturn(message=message, fresh=True, **said)  # type: ignore[arg-type]
+    _append_signature(tx, act, message, by, now)
+    return act.make_return(message, fresh=True)
 
 
 def accept_signed_pdf(

@@ -16,7 +16,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Unit, UnitMark
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
-from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_search
 from hub.keeping import tamper_findings
 from hub.report.counting import checks, closed, counting, deriving, division, posting, principals, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
@@ -94,10 +94,10 @@ class ReportPart:
         for unit in self.members:
             yield search.histories(self.tx, unit)
 
-    def make_search(self) -> journal_facts.FactSearch:
+    def make_search(self) -> fact_search.FactSearch:
         """Return the search for the facts that its numbers are counted from."""
-        journal_facts.use_indexes(self.tx)
-        return journal_facts.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
+        fact_search.use_indexes(self.tx)
+        return fact_search.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact, Fact | None]]:
         """Yield each column with each fact that it takes, unit by unit, and with the fact that states the values of its
@@ -500,14 +500,14 @@ def resolve_report_sources(
     known = {code: held[code] for code in members if code in held}
     parents = {held.code: held.parent for held in frame.units}
     family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names, parents=parents)
-    trust = frame.book.trust
-    asked = _asked(tx, family, frame.period, form, frame.forms, trust, closings=closings, marked=marked)
+    how = SourceChoice(frame.forms, frame.book.trust, closings, marked)
+    asked = _asked(tx, family, frame.period, form, how)
     if revision is not None and revision != asked.revision:
         if not asked.complete or not 1 <= revision < asked.revision:
             raise RevisionMissing(asked.revision)
         limits = closing_marks.limit_revisions(asked.revised, revision)
         asked = attrs.evolve(
-            _asked(tx, family, frame.period, form, frame.forms, trust, closings=closings, marked=marked, limits=limits),
+            _asked(tx, family, frame.period, form, attrs.evolve(how, limits=limits)),
             is_newest=False,
         )
     remarks = read_remarks(tx, asked.form.id, asked.period, members) if marked else NO_REMARKS
@@ -532,7 +532,7 @@ def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: 
     names = {unit.code: unit.name for unit in frame.units}
     parents = {unit.code: unit.parent for unit in frame.units}
     family = _UnitFamily(tuple(known), names, known, "", has_above=False, parents=parents)
-    asked = _asked(tx, family, frame.period, form, frame.forms, frame.book.trust, closings=True, marked=False)
+    asked = _asked(tx, family, frame.period, form, SourceChoice(frame.forms, frame.book.trust))
     return frame.add_due(asked)
 
 
@@ -596,7 +596,7 @@ def resolve_province_sources(tx: Transaction, period: str, form: str, book: Book
     names = {code: unit.name for code, unit in held.items()}
     known = {code: held[code] for code in members}
     family = _UnitFamily(members, names, known, "", has_above=False, parents=parents)
-    return _asked(tx, family, frame.period, form, frame.forms, frame.book.trust, closings=True, marked=False)
+    return _asked(tx, family, frame.period, form, SourceChoice(frame.forms, frame.book.trust))
 
 
 @attrs.frozen
@@ -617,53 +617,56 @@ class _UnitFamily:
         return form.rows.choose(has_below=len(self.members) > 1, has_above=self.has_above)
 
 
-def _asked(
-    tx: Transaction,
-    units: _UnitFamily,
-    span: Period,
-    form: str,
-    known: Sequence[Form],
-    trust: AttestationTrust | None,
-    *,
-    closings: bool,
-    marked: bool,
-    limits: Limits = closing.NEWEST,
-) -> ReportSources:
-    made = closing.read_closings(tx, form) if closings else ()
+def _find_made_time(rows: Sequence[ClosedRow], made: Sequence[Closing], span: Period) -> datetime:
+    """Return when the numbers of a closed report were last made."""
+    closed_at = [each.closed_at for each in made if _within(each.period, span)]
+    return max([row.made_at for row in rows if row.made_at] + closed_at)
+
+
+def _list_forged_parts(tx: Transaction, chosen: Form, span: Period, members: Sequence[str]) -> Iterator[Tampering]:
+    """Yield the facts of open months that somebody edited in the database."""
+    for each in tamper_findings.list_forged_facts(tx, chosen.service, members):
+        yield Tampering(form=chosen.id, period=span.text, part=TamperedPart.FACT, unit=each.unit, key=each.key)
+
+
+@attrs.frozen
+class SourceChoice:
+    """Which sources of a report are read."""
+
+    known: Sequence[Form]  #: the forms in force
+    trust: AttestationTrust | None  #: by which attestations are believed
+    closings: bool = True  #: rows of closed months are read, not counted
+    marked: bool = False  #: with the marks of each member
+    limits: Limits = closing.NEWEST
+
+
+def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, how: SourceChoice) -> ReportSources:
+    made = closing.read_closings(tx, form) if how.closings else ()
     this = next((each for each in made if each.period.text == span.text), None)
     last = next((each for each in made if each.period.last == span.last), None)
     if this is not None:
         span = this.period
-    chosen = last.form if last is not None else choose_form(known, form, span)
+    chosen = last.form if last is not None else choose_form(how.known, form, span)
     if chosen.bases:
-        bases = {
-            base: _asked(tx, units, span, base, known, trust, closings=closings, marked=marked, limits=limits)
-            for base in chosen.bases
-        }
+        bases = {base: _asked(tx, units, span, base, how) for base in chosen.bases}
         declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
         return _derived(chosen, span, bases, declared, units.choose_rows(chosen))
     members = units.members
     months = [each.period.text for each in made if _within(each.period, span)]
     stored = attestations.read_stored_rows(tx, chosen.id, months, members)
-    parts = _parts(tx, chosen, span, members, made, stored, limits)
+    parts = _parts(tx, chosen, span, members, made, stored, how.limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
     complete = all(part.rows is not None for part in parts)
-    times = [row.made_at for row in rows if row.made_at] + [
-        each.closed_at for each in made if _within(each.period, span)
-    ]
     shown = {part.period.text for part in parts if part.rows is not None}
     lasts = [part.period.last for part in parts if part.rows is not None]
     silences = month_world.read_month_silences(tx, lasts) if lasts else []
-    revised = closing_marks.list_revised_rows(tx, chosen.id, shown, members, limits)
-    found = closing_marks.make_form_marks(tx, chosen, span, members if marked else (), made, shown, revised, silences)
-    if closings:
-        tampered = attestations.find_report_tampering(tx, trust, chosen.id, span.months, members, stored)
-        forged = [] if complete else tamper_findings.list_forged_facts(tx, chosen.service, members)
-        tampered += (
-            Tampering(form=chosen.id, period=span.text, part=TamperedPart.FACT, unit=each.unit, key=each.key)
-            for each in forged
-        )
-        found = attrs.evolve(found, tampered=tuple(tampered))
+    revised = closing_marks.list_revised_rows(tx, chosen.id, shown, members, how.limits)
+    asked = members if how.marked else ()
+    found = closing_marks.make_form_marks(tx, chosen, span, asked, made, shown, revised, silences)
+    if how.closings:
+        tampered = attestations.find_report_tampering(tx, how.trust, chosen.id, span.months, members, stored)
+        forged = () if complete else _list_forged_parts(tx, chosen, span, members)
+        found = attrs.evolve(found, tampered=(*tampered, *forged))
     return ReportSources(
         form=chosen,
         period=span,
@@ -674,7 +677,7 @@ def _asked(
         closed=this,
         complete=complete,
         revision=1 + sum(row.revision - 1 for row in rows),
-        made_at=max(times) if complete else None,
+        made_at=_find_made_time(rows, made, span) if complete else None,
         parts=parts,
         before=_before(tx, chosen, span, members, made),
         by=units.choose_rows(chosen),

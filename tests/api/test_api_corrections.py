@@ -3,7 +3,7 @@
 import pytest
 
 from hub.edxml import editable
-from hub.journal.queue import replay_plans
+from hub.journal.replays import replay_plans
 from hub.operations.accounts.permissions import Permission
 from hub.store import transactions
 from tests.api_callers import Program

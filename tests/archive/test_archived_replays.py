@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 
 from hub.domain.model import DeliveryState
 from hub.journal import blobs, events, messages, search
-from hub.journal.queue import claims, replay_plans
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_rules import PlanEvent, PlanState
+from hub.journal.queue import claims
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_rules import PlanEvent, PlanState
 from hub.journal.search import MessageFilter
 from hub.keeping import integrity
 from hub.keeping.archive import opening, restoring

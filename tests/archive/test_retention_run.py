@@ -15,8 +15,8 @@ from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, MessageState, PacketKind, Problem, ResponseFor
 from hub.journal import blobs, events, messages, search
-from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.fact_reading import fact_rows
 from hub.journal.nodes import Node, record_heartbeat
 from hub.journal.queue import deliveries
 from hub.keeping import integrity
@@ -111,10 +111,10 @@ def told(engine, message_id):
 def check_repetition(engine, made, taken):
     """Check that the message sent again gets its old receipt, and makes no fact and no delivery."""
     with transactions.write_transaction(engine) as tx:
-        before = sorted(map(str, journal_facts.read_facts(tx))), tx.scalar(sa.select(sa.func.count(delivery.c.id)))
+        before = sorted(map(str, fact_rows.read_facts(tx))), tx.scalar(sa.select(sa.func.count(delivery.c.id)))
         again = attrs.evolve(made, id=make_id(THEN), received_at=THEN, receipt=b"<another/>")
         assert messages.record_message(tx, again, ROUTES) == taken
-        after = sorted(map(str, journal_facts.read_facts(tx))), tx.scalar(sa.select(sa.func.count(delivery.c.id)))
+        after = sorted(map(str, fact_rows.read_facts(tx))), tx.scalar(sa.select(sa.func.count(delivery.c.id)))
         assert after == before
 
 

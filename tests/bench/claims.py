@@ -19,7 +19,7 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, queue_view
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.waiting_counts import read_waiting
+from hub.journal.queue.waiting_counts import read_waiting
 from hub.store import transactions
 from lienthong_demo.run import postgres
 from tests.bench.backlog import SHAPES, fill, settle_down

@@ -27,9 +27,9 @@ from hub.domain.failure_causes import find_cause
 from hub.domain.ids import make_first_id, read_moment
 from hub.domain.model import Reply, Request, Unit, UnitMark
 from hub.journal import blobs, event_index, unit_registry
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_rules import ItemState, PlanState
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_rules import ItemState, PlanState
 from hub.journal.search import MessageFilter
 from hub.partner.kept_exchange import keep_exchange
 from hub.store import transactions

@@ -10,7 +10,8 @@ import pytest
 
 from hub.config import read_config
 from hub.domain.model import DeliveryState, Problem
-from hub.journal import blobs, facts, messages, search
+from hub.journal import blobs, messages, search
+from hub.journal.fact_reading import fact_rows
 from hub.operations.accounts.permissions import Role
 from hub.security import signing
 from hub.store import transactions
@@ -116,7 +117,7 @@ def test_an_accepted_document_stays_the_same_document_and_is_counted_once(tmp_pa
     sent = entry(document("H55.13", "H55.01", document_id=DOCUMENT), 1, content=PACKET)
     keep(home, attrs.evolve(sent, routes=(attrs.evolve(sent.routes[0], recipient="H55.12", via="H55.12"),)))
     push(engine, DeliveryState.DEAD)
-    before = read(engine, lambda tx: list(facts.read_facts(tx)))
+    before = read(engine, lambda tx: list(fact_rows.read_facts(tx)))
     file = tmp_path / "sua.edxml"
     words = ("replay", ORIGINAL, "--corrected", str(file), "--reason", "sai", "--json")
     file.write_bytes(PACKET.replace(DOCUMENT.encode(), b"khac"))
@@ -128,7 +129,7 @@ def test_an_accepted_document_stays_the_same_document_and_is_counted_once(tmp_pa
     (done,) = rows(type_(*words, "--yes"))
     shown = rows(type_("show", ORIGINAL, "--json"))[0]
     assert shown["deliveries"][0]["stopped"] == f"corrected: {done['corrected']}"
-    assert read(engine, lambda tx: list(facts.read_facts(tx))) == before
+    assert read(engine, lambda tx: list(fact_rows.read_facts(tx))) == before
     assert type_("replay", ORIGINAL, "--reason", "x", "--yes").exit_code == 4, "a closed one is not replayed"
 
 

@@ -18,7 +18,7 @@ from hub.config import read_config
 from hub.config.editing import FileEdit, write_edits
 from hub.journal import event_index, messages
 from hub.journal.event_index import EventFilter
-from hub.journal.queue import replay
+from hub.journal.replays import replay
 from hub.journal.search import MessageFilter
 from hub.runtime import pidfile
 from hub.runtime.pidfile import ReloadVerdict

@@ -12,9 +12,9 @@ from click.testing import Result
 
 from hub.cli.replays import replays
 from hub.domain.model import DeliveryState
-from hub.journal import facts
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_rules import PlanEvent
+from hub.journal.fact_reading import fact_rows
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_rules import PlanEvent
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
@@ -66,13 +66,13 @@ def plan_of(type_: Type) -> str:
 
 def test_again_sends_what_was_delivered_and_a_key_lets_it_run_once(home, type_):
     engine = engine_of(home)
-    counted = read(engine, lambda tx: list(facts.read_facts(tx)))
+    counted = read(engine, lambda tx: list(fact_rows.read_facts(tx)))
     words = ("replay", "--again", "--to", "vpub", "--reason", "sao lưu", "--key", "k1", "--yes", "--json")
     assert [row["action"] for row in rows(type_(*words))] == ["replayed"] * 3
     push(engine, DeliveryState.DELIVERED, now=datetime.now(UTC) + timedelta(days=1))
     rows(type_(*words))
     assert len(told(engine, "delivery-replayed")) == 3
-    new = [fact for fact in read(engine, lambda tx: list(facts.read_facts(tx))) if fact not in counted]
+    new = [fact for fact in read(engine, lambda tx: list(fact_rows.read_facts(tx))) if fact not in counted]
     told_of = [("H55.01", "received"), ("H55.13", "failed-over")]
     assert sorted((fact.unit, fact.milestone) for fact in new) == told_of, "of the one that had died"
     other = type_(*words[:-4], "--recipient", "H55.01", "--key", "k1", "--yes")

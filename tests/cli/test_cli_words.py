@@ -16,7 +16,7 @@ from hub.domain.local_time import write_local_time
 from hub.domain.model import DeliveryState, Event, MessageState, Receive
 from hub.intake import grants
 from hub.journal import events, messages, search
-from hub.journal.queue import replay
+from hub.journal.replays import replay
 from hub.language.catalogues import say_both
 from hub.language.fields import read_field_names
 from hub.language.terms import read_terms

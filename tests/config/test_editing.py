@@ -9,7 +9,7 @@ import pytest
 from hub.config import editing
 from hub.config.durable_files import MARK
 from hub.config.editing import FileChangedMeanwhile, FileEdit, Value, edit_toml, undo_edits, write_edits
-from hub.config.partner_settings import find_key_lines
+from hub.config.partners.partner_settings import find_key_lines
 from hub.config.writing import write_atomically
 
 #: A file that uses much of TOML.

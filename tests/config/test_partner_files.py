@@ -10,8 +10,9 @@ from typing import cast
 import pytest
 
 import adapters
-from hub.config import Config, describe_config_changes, partner_files, read_config
-from hub.config.partner_edit import describe_partner_change
+from hub.config import Config, describe_config_changes, read_config
+from hub.config.partners import partner_files
+from hub.config.partners.partner_edit import describe_partner_change
 from hub.delivery.partner_adapters import AdapterMemory, make_adapters, make_terms
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.node.hub import Hub

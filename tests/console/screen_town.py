@@ -29,10 +29,11 @@ from hub.domain.model import DeliveryState, Event, Fact, Problem, Reply, Request
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
 from hub.journal import events, facts, messages, nodes, unit_registry
-from hub.journal.queue import claims, partner_state, replay_plans
+from hub.journal.queue import claims, partner_state
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_rules import PlanState
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_rules import PlanState
 from hub.journal.search import MessageFilter
 from hub.keeping import backup_runs, eras, hub_alerts
 from hub.keeping.backups.claims import EraClaim

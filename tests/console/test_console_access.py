@@ -20,8 +20,8 @@ from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
 from hub.journal import events, messages
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.monitoring.integration import kit, samples
 from hub.operations.accounts.permissions import Role

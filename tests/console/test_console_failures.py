@@ -11,7 +11,7 @@ import pytest
 from hub.config.values import ReplaySettings
 from hub.domain.model import Event, Problem, Receive
 from hub.journal import events
-from hub.journal.queue import replay_plans
+from hub.journal.replays import replay_plans
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from hub.web.answering import HEADERS

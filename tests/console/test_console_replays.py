@@ -8,8 +8,8 @@ import pytest
 
 from hub.config.values import ReplaySettings
 from hub.domain.model import DeliveryState
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_rules import PlanState
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_rules import PlanState
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
 from tests.console_town import Browser

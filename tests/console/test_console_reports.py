@@ -16,8 +16,9 @@ from hub.config.reports import ReportSettings
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted
-from hub.journal import blobs, fact_pages, unit_registry
+from hub.journal import blobs, unit_registry
 from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_pages
 from hub.operations.accounts.permissions import Role
 from hub.operations.refusals import RequestRefused
 from hub.operations.reports import reading

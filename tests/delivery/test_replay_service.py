@@ -13,8 +13,8 @@ from hub.delivery import replay_service
 from hub.delivery.replay_service import ReplayService
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_rules import PlanState
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_rules import PlanState
 from hub.partner.rate_limit import Rate
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from hub.domain.model import HUB, AfterGiveUp, DeliveryState
 from hub.edxml.changes import Effect
-from hub.journal import facts
-from hub.journal.queue import deliveries, partner_state, replay
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.fact_reading import fact_rows
+from hub.journal.queue import deliveries, partner_state
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from tests.province import ROUTES
@@ -45,7 +46,7 @@ def told(desk, name):
 
 def failed(desk):
     with transactions.read_transaction(desk.engine) as tx:
-        return sum(each.milestone == "failed" for each in facts.read_facts(tx))
+        return sum(each.milestone == "failed" for each in fact_rows.read_facts(tx))
 
 
 def test_it_waits_for_a_person_and_arrives_when_resumed(patient):

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
-from hub.journal.queue import claims, partner_state, replay
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.queue import claims, partner_state
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.partner.circuit_breaker import FAILURES, BreakerPosition
 from hub.partner.rate_limit import Rate

@@ -24,12 +24,13 @@ from hub.intake.endpoint import record_message_once
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
-from hub.journal.queue import claims, deliveries, pickup, replay_plans
-from hub.journal.queue import replay as queue_replay
+from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_plans import ReplayPlan
-from hub.journal.queue.replay_rules import PlanEvent, PlanUnmovable
+from hub.journal.replays import replay as queue_replay
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_plans import ReplayPlan
+from hub.journal.replays.replay_rules import PlanEvent, PlanUnmovable
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.store.group_commit import StepCall, commit_steps

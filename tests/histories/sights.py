@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.feed.cloudevents import make_event_publication
 from hub.journal import events, statuses
-from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.store import transactions
 from hub.workload import unit_report
 from hub.workload.unit_report import ReportSources
@@ -174,9 +174,7 @@ class Sights:
             pass
         with transactions.read_transaction(self.history.engine) as tx:
             assert list(events.find_broken_events(tx)) == []
-            self._check_told(
-                list(journal_facts.read_facts(tx)), chained := events.read_chained_events(tx, 0, 1_000_000)
-            )
+            self._check_told(list(fact_rows.read_facts(tx)), chained := events.read_chained_events(tx, 0, 1_000_000))
         self._check_rebuilt(chained)
 
     @staticmethod

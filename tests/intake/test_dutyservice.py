@@ -17,6 +17,7 @@ from hub.intake.duty_service import EVERY, LONGEST_REST, PATIENCE, REST, DutySer
 from hub.intake.endpoint import JournalAccess
 from hub.journal import duties, events, messages
 from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, outstanding_effects
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.store import transactions
@@ -62,7 +63,7 @@ class Place:
 
     def facts(self) -> int:
         with transactions.read_transaction(self.engine) as tx:
-            return len(list(journal_facts.read_facts(tx)))
+            return len(list(fact_rows.read_facts(tx)))
 
     def take(self, number: int, count: int) -> None:
         with transactions.write_transaction(self.engine) as tx:
@@ -209,7 +210,7 @@ def test_facts_that_are_written_long_after_their_receipt_are_no_chain_that_lags(
     with transactions.write_transaction(place.engine) as tx:
         messages.record_message(tx, message(1, province(3)), ROUTES)
         events.chain_events(tx)
-        events.append_events(tx, journal_facts.make_fact_event(next(journal_facts.read_facts(tx))))
+        events.append_events(tx, journal_facts.make_fact_event(next(fact_rows.read_facts(tx))))
         assert (events.count_unchained_events(tx), events.read_oldest_unchained(tx)) == (1, None)
         events.append_events(tx, Event("x", NOW))
         assert events.read_oldest_unchained(tx) is not None

@@ -10,7 +10,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import Receive, Unit
 from hub.intake import admission
 from hub.journal import events, messages
-from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.services.incidents import Incident, notice
 from hub.soap import documents_requests
 from hub.store import transactions
@@ -73,9 +73,7 @@ def send(engine, province):
         keep_promises(engine, province.routes)
         with transactions.read_transaction(engine) as tx:
             facts = [
-                fact
-                for fact in journal_facts.read_facts(tx)
-                if fact.message == entry.id and fact.service != "documents"
+                fact for fact in fact_rows.read_facts(tx) if fact.message == entry.id and fact.service != "documents"
             ]
             told = events.read_message_events(tx, entry.id)
         seen.add((entry.id,))
@@ -200,12 +198,12 @@ def test_how_long_an_incident_was_open_is_known_whichever_end_comes_first(send, 
         ("H55.13", "incidents", "opened"),
     ]
     with transactions.read_transaction(engine) as tx:
-        (seconds,) = [fact for fact in journal_facts.read_facts(tx) if fact.milestone == "closing-seconds"]
+        (seconds,) = [fact for fact in fact_rows.read_facts(tx) if fact.milestone == "closing-seconds"]
     assert (seconds.amount, dict(seconds.attributes)["class"]) == (120, "malware")
 
 
 def test_the_facts_tell_the_day_of_the_meeting(send, engine):
     send(ics(rule="FREQ=WEEKLY;COUNT=2"))
     with transactions.read_transaction(engine) as tx:
-        days = [fact.day for fact in journal_facts.read_facts(tx) if fact.milestone == "called"]
+        days = [fact.day for fact in fact_rows.read_facts(tx) if fact.milestone == "called"]
     assert days == [date(2026, 11, 26), date(2026, 12, 3)]

@@ -10,7 +10,8 @@ from hub import config
 from hub.domain.errors import Rejected
 from hub.domain.model import Receive, Unit
 from hub.intake import admission, verification
-from hub.journal import events, facts, messages, search
+from hub.journal import events, messages, search
+from hub.journal.fact_reading import fact_rows
 from hub.node import dry_run
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing, wss_tokens, wss_verify
@@ -332,7 +333,7 @@ def test_the_row_the_fact_and_the_events_tell_what_the_signature_is_worth(provin
     taken = messages.record_message(tx, judged(place, PACKETS[standing]), place.routes)
     assert taken.problems == ()
     assert search.read_message(tx, taken.id).signature == standing
-    assert [fact.signature for fact in facts.read_facts(tx)] == [standing]
+    assert [fact.signature for fact in fact_rows.read_facts(tx)] == [standing]
     told = [event for event in events.read_message_events(tx, taken.id) if event["event"] == "packet-signature"]
     assert [event["signature"] for event in told] == ([] if standing == "unsigned" else [standing])
 
@@ -342,7 +343,7 @@ def test_a_refused_packet_keeps_what_its_signature_is_worth(province, tx):
     taken = messages.record_message(tx, judged(place, PACKETS["invalid"]), place.routes)
     assert [problem.code for problem in taken.problems] == ["packet-signature-invalid"]
     assert search.read_message(tx, taken.id).signature == "invalid"
-    assert list(facts.read_facts(tx)) == []
+    assert list(fact_rows.read_facts(tx)) == []
     names = [event["event"] for event in events.read_message_events(tx, taken.id)]
     assert names == ["message-refused", "packet-signature"]
 
@@ -353,7 +354,7 @@ def test_the_fact_of_a_status_tells_it_too(province, tx):
         tx, judged(place, signing.sign_packet(samples.edxml()["status_inbox__01"], ME)), place.routes
     )
     assert taken.problems == ()
-    (fact,) = facts.read_facts(tx)
+    (fact,) = fact_rows.read_facts(tx)
     assert (fact.milestone, fact.signature) == ("status-01", "valid")
 
 

@@ -12,7 +12,8 @@ from hub.config.values import UnitSettings
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.intake.intake import Intake
-from hub.journal import facts, unit_registry
+from hub.journal import unit_registry
+from hub.journal.fact_reading import fact_rows
 from hub.keeping import successions
 from hub.security.certificates import Identity
 from hub.soap import documents_requests as calls
@@ -75,7 +76,7 @@ class Exchange:
 
     def counted(self) -> list[tuple[str, str]]:
         with transactions.read_transaction(self.engine) as tx:
-            return sorted((fact.unit, fact.milestone) for fact in facts.read_facts(tx))
+            return sorted((fact.unit, fact.milestone) for fact in fact_rows.read_facts(tx))
 
 
 @pytest.fixture

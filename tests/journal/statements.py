@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hub.journal import documents, events, message_sets, messages, statuses
-from hub.journal.queue import claims, consignments, deliveries, exchanges, lanes, partner_state, settlement_sets
+from hub.journal import consignments, documents, events, message_sets, messages, statuses
+from hub.journal.queue import claims, deliveries, exchanges, lanes, partner_state, settlement_sets
 from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
 from hub.store.tables import content, delivery, event, exchange, fact, message
 

@@ -8,6 +8,7 @@ import pytest
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact, Unit
 from hub.journal import facts, unit_registry
+from hub.journal.fact_reading import fact_rows
 from hub.keeping import fact_audit, mail_moves, successions
 from hub.report.counting.counting import Row
 from hub.report.form.book import read_shipped_book
@@ -247,6 +248,6 @@ def test_a_unit_that_the_registry_lets_go_on_has_its_accounts_again(town: Town) 
 
 def test_the_audit_of_facts_finds_nothing_planted(town: Town) -> None:
     merge(town)
-    moved = facts.read_facts(town.tx, units=[OLD])
+    moved = fact_rows.read_facts(town.tx, units=[OLD])
     found = fact_audit.compare_given_facts(town.tx, [each for each in moved if each.milestone == "handed-over"])
     assert [each for each in found if each.fault is not fact_audit.FactFault.OCTETS] == []

@@ -10,7 +10,8 @@ from hub.domain.errors import Rejected
 from hub.domain.lifecycle import STEP, AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import changes
-from hub.journal import blobs, documents, events, facts, messages, search, statuses
+from hub.journal import blobs, documents, events, messages, search, statuses
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange
 from tests.databases import plans, sqlite
@@ -57,7 +58,7 @@ class Day:
         return claims.settle_claim(self.tx, claim, outcome, verdict, AttemptExchange(), self.now)
 
     def milestones(self):
-        return sorted((fact.unit, fact.milestone) for fact in facts.read_facts(self.tx))
+        return sorted((fact.unit, fact.milestone) for fact in fact_rows.read_facts(self.tx))
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from hub.domain.lifecycle import AttemptVerdict
 from hub.domain.model import DeliveryState
 from hub.journal import messages
-from hub.journal.queue import claims, deliveries, pickup, queue_view, replay
+from hub.journal.queue import claims, deliveries, pickup, queue_view
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.units.routing import Route

@@ -9,11 +9,13 @@ import pytest
 from hub.config.values import ReplaySettings
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, PacketKind, Problem
-from hub.journal import events, facts, lineage, messages, search, statuses
-from hub.journal.queue import corrections, deliveries, replay_plans
-from hub.journal.queue.corrections import CorrectionOrder
-from hub.journal.queue.replay_plans import KeyReused
-from hub.journal.queue.replay_rules import PlanEvent, PlanState
+from hub.journal import events, lineage, messages, search, statuses
+from hub.journal.fact_reading import fact_rows
+from hub.journal.queue import deliveries
+from hub.journal.replays import corrections, replay_plans
+from hub.journal.replays.corrections import CorrectionOrder
+from hub.journal.replays.replay_plans import KeyReused
+from hub.journal.replays.replay_rules import PlanEvent, PlanState
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from tests.journal.test_changed_documents import recall
@@ -66,7 +68,7 @@ def links(engine, message):
 
 
 def counted(engine):
-    found = read(engine, lambda tx: list(facts.read_facts(tx)))
+    found = read(engine, lambda tx: list(fact_rows.read_facts(tx)))
     return sorted((fact.unit, fact.milestone, fact.message) for fact in found)
 
 

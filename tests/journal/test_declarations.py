@@ -20,6 +20,7 @@ from hub.intake.admission import judge_record
 from hub.intake.endpoint import Case, Counted, JournalAccess
 from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, events, facts, messages, search, unit_registry
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
 from hub.report.counting import declaring
@@ -76,7 +77,7 @@ def test_a_declaration_is_kept_with_its_receipt_and_goes_to_nobody_though_report
     assert (kept.message.id, kept.message.kind, kept.message.partner, kept.said, kept.earlier) == (
         taken.id, "declaration", "sotttt", SAID, 0,
     )  # fmt: skip
-    assert list(facts.read_facts(tx)) == []
+    assert list(fact_rows.read_facts(tx)) == []
     assert deliveries.read_message_deliveries(tx, taken.id) == []
 
 

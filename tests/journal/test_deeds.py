@@ -13,6 +13,7 @@ from hub.delivery.hand_over import HandOver
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Fact, Unit
 from hub.journal import facts, unit_registry
+from hub.journal.fact_reading import fact_rows
 from hub.journal.sequels import handovers
 from hub.journal.sequels.handovers import Handover
 from hub.keeping import dossier_moves, successions
@@ -59,8 +60,8 @@ class Dossiers(Books):
         return deed
 
     def facts(self) -> list[Fact]:
-        rows = self.tx.execute(facts.RAW_FACT.where(fact.c.service == "dossiers"))
-        return [facts.read_raw_fact(row) for row in rows]
+        rows = self.tx.execute(fact_rows.RAW_FACT.where(fact.c.service == "dossiers"))
+        return [fact_rows.read_raw_fact(row) for row in rows]
 
     def move(self) -> None:
         for of in handovers.list_handovers(self.tx, find_local_day(self.now), Estate.DOSSIERS)[Estate.DOSSIERS]:
@@ -210,7 +211,7 @@ class TestASplitByRules:
         name = land.bring("old", told)
         row = land.tx.execute(sa.select(message).where(message.c.id == name)).mappings().one()
         facts.record_facts(land.tx, facts.make_synced_facts(row, "synced", "dvcqg", land.now))
-        assert [each.unit for each in facts.read_facts(land.tx) if each.milestone == "synced"] == [OTHER]
+        assert [each.unit for each in fact_rows.read_facts(land.tx) if each.milestone == "synced"] == [OTHER]
         assert land.told("dossier-claimed") == []
 
     def test_a_step_that_another_unit_may_tell_of_takes_a_dossier_from_nobody(self, tx):

@@ -9,10 +9,12 @@ from hub.domain.errors import Rejected
 from hub.domain.lifecycle import AttemptVerdict
 from hub.domain.model import DeliveryState, Unit
 from hub.edxml.changes import Effect
-from hub.journal import blobs, events, facts, messages, unit_registry
-from hub.journal.queue import claims, deliveries, lanes, pickup, replay
+from hub.journal import blobs, events, messages, unit_registry
+from hub.journal.fact_reading import fact_rows
+from hub.journal.queue import claims, deliveries, lanes, pickup
 from hub.journal.queue.claims import AttemptExchange, PartnerQueue
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
@@ -91,7 +93,7 @@ def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
         DeliveryState.DELIVERED,
         DeliveryState.WAITING,
     ]
-    assert {(f.unit, f.milestone) for f in facts.read_facts(tx)} == {
+    assert {(f.unit, f.milestone) for f in fact_rows.read_facts(tx)} == {
         ("H55.13", "sent"),
         ("G22.1", "received"),
         ("G22.2", "received"),
@@ -118,7 +120,7 @@ def test_a_postponed_attempt_does_not_count(tx, sent):
 def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, AttemptVerdict(DeliveryState.DEAD, "refused: no"), "refused")
-    assert {(f.unit, f.milestone) for f in facts.read_facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
+    assert {(f.unit, f.milestone) for f in fact_rows.read_facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
     plan = replay.choose_deliveries(tx, ReplayChoice((MessageFilter(partner="vpub"),)), ROUTES)
     assert [made.recipient for _, made in plan.moves] == ["H55.01"]
@@ -161,7 +163,7 @@ def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
     for _ in range(2):
         pickup.confirm_receipt(tx, "sotttt", first, None, NOW)
     assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, later) == [second]
-    received = [f for f in facts.read_facts(tx) if f.milestone == "received"]
+    received = [f for f in fact_rows.read_facts(tx) if f.milestone == "received"]
     assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
 
 
@@ -181,7 +183,7 @@ def test_a_status_that_arrives_makes_no_received_fact(tx, sent):
     answer = messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
     pickup.fetch_message(tx, "sotttt", answer, NOW)
     pickup.confirm_receipt(tx, "sotttt", answer, "H55.13", NOW)
-    assert "received" not in {f.milestone for f in facts.read_facts(tx)}
+    assert "received" not in {f.milestone for f in fact_rows.read_facts(tx)}
 
 
 def test_a_claim_takes_no_more_messages_than_asked(tx):

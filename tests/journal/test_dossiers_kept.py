@@ -9,8 +9,9 @@ from hub.domain.errors import Rejected
 from hub.domain.model import PacketProfile
 from hub.intake import dossiers_query
 from hub.intake.admission import require_strict_profile, resolve_record_units
-from hub.journal import events, facts, messages, search
+from hub.journal import events, messages, search
 from hub.journal.decisions import MessageEntry
+from hub.journal.fact_reading import fact_rows
 from hub.partner.policy import Policy
 from hub.services.dossiers import read_dossier_call
 from tests.dossiers import hoso, statistic, sync
@@ -39,7 +40,7 @@ def test_facts_of_dossiers_come_back_as_they_were_and_other_days_are_recorded_be
     first = take(tx, 1, sync(hoso("a")))
     again = take(tx, 2, sync(hoso("a", NgayTiepNhan="20261119083000")))
     ended = take(tx, 3, sync(hoso("a", TrangThaiHoSo="9", NgayKetThucXuLy="20261123160000")))
-    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in facts.read_facts(tx)}
+    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in fact_rows.read_facts(tx)}
     assert found == {
         ("received", date(2026, 11, 20), date(2026, 11, 27), first),
         ("received-corrected-1", date(2026, 11, 19), date(2026, 11, 27), again),
@@ -47,7 +48,7 @@ def test_facts_of_dossiers_come_back_as_they_were_and_other_days_are_recorded_be
         ("finished", date(2026, 11, 23), date(2026, 11, 27), ended),
         ("days-taken", date(2026, 11, 23), None, ended),
     }
-    (received, *_) = sorted(facts.read_facts(tx), key=lambda fact: fact.message)
+    (received, *_) = sorted(fact_rows.read_facts(tx), key=lambda fact: fact.message)
     assert dict(received.attributes)["channel"] == "online"
 
 
@@ -63,12 +64,12 @@ def test_the_history_of_a_dossier_goes_back_no_further_than_memory_should(tx, mo
 def test_an_alias_of_a_unit_names_the_same_dossier(tx):
     take(tx, 1, sync(hoso("a"), organ="000.00.13.H55"))
     take(tx, 2, sync(hoso("a"), organ="H55.13"))
-    assert [(fact.unit, fact.key) for fact in facts.read_facts(tx)] == [("H55.13", "a")]
+    assert [(fact.unit, fact.key) for fact in fact_rows.read_facts(tx)] == [("H55.13", "a")]
 
 
 def test_amounts_of_a_declared_month_are_kept_zeros_too(tx):
     take(tx, 1, statistic(SolvedLate="0", TotalSolved="28"))
-    amounts = {fact.milestone: fact.amount for fact in facts.read_facts(tx)}
+    amounts = {fact.milestone: fact.amount for fact in fact_rows.read_facts(tx)}
     assert (amounts["declared-received"], amounts["declared-late"]) == (40, 0)
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, LaterFailure
-from hub.journal import events, messages
-from hub.journal.queue import claims, consignments, deliveries
+from hub.journal import consignments, events, messages
+from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.store import transactions
 from hub.store.tables import fact

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.journal import duties, events
 from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.report.counting.evidence import MEMBERS
 from hub.store import transactions
 from hub.store.tables import fact as table
@@ -58,7 +59,7 @@ def test_many_facts_take_a_few_statements(engine):
     with transactions.write_transaction(engine) as tx:
         sa.event.listen(tx, "before_cursor_execute", lambda _c, _u, statement, *_: sent.append(statement))
         assert journal_facts.record_facts(tx, figures(2000)) == 2000
-        assert len(list(journal_facts.read_facts(tx))) == 2000
+        assert len(list(fact_rows.read_facts(tx))) == 2000
     assert len(sent) < 40  # 64 events each
 
 
@@ -67,7 +68,7 @@ def test_of_facts_under_one_key_the_first_counts_and_another_number_is_told_of(t
     assert journal_facts.record_facts(tx, [held]) == 1
     again = attrs.evolve(other, amount=4)
     assert journal_facts.record_facts(tx, [twin, other, attrs.evolve(FIGURE), again, other]) == 1
-    assert {fact.unit: fact.amount for fact in journal_facts.read_facts(tx)} == {"H55.01": 1, "H55.02": 3}
+    assert {fact.unit: fact.amount for fact in fact_rows.read_facts(tx)} == {"H55.01": 1, "H55.02": 3}
     assert told(tx) == [
         ("fact-recorded", "H55.01", 1, None),
         ("fact-recorded", "H55.02", 3, None),
@@ -94,7 +95,7 @@ def test_how_long_an_incident_was_open_is_known_however_its_ends_come(tx, apart)
     closed = attrs.evolve(OPENED, milestone="closed", message="m2", attributes=(("time", "2026-11-26T00:01:00Z"),))
     for facts in ([closed], [OPENED]) if apart else ([closed, OPENED],):
         duties.write_paired_facts(tx, facts)
-    assert {fact.milestone: fact.amount for fact in journal_facts.read_facts(tx)} == {
+    assert {fact.milestone: fact.amount for fact in fact_rows.read_facts(tx)} == {
         "opened": 1,
         "closed": 1,
         "closing-seconds": 60,

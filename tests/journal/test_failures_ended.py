@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, LaterFailure
-from hub.journal import facts, messages
+from hub.journal import messages
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.report.counting.counting import count_report
@@ -57,7 +58,7 @@ class Sending:
     @property
     def failed(self):
         with transactions.read_transaction(self.engine) as tx:
-            found = [facts.read_raw_fact(row) for row in tx.execute(facts.RAW_FACT)]
+            found = [fact_rows.read_raw_fact(row) for row in tx.execute(fact_rows.RAW_FACT)]
         return count_report(EDOC, found, DECEMBER, AFTER, ("H55.13",)).total.numbers["failed"]
 
 

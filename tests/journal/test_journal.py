@@ -13,6 +13,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Problem, Record
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, pickup
 from hub.journal.search import MessageFilter
 from hub.store import transactions
@@ -21,7 +22,7 @@ from tests.province import NOW, ROUTES, document, entry, status
 
 
 def facts(tx):
-    return {(fact.unit, fact.milestone, fact.message) for fact in journal_facts.read_facts(tx)}
+    return {(fact.unit, fact.milestone, fact.message) for fact in fact_rows.read_facts(tx)}
 
 
 def happened(tx, message):
@@ -215,7 +216,7 @@ def test_a_status_finds_its_document_by_code_and_date_when_it_names_no_id(tx):
     by_code = status("03", document_id="", number="7816/VPUB", date="2026/11/20")
     messages.record_message(tx, entry(by_code, 2, partner="vpub"), ROUTES)
     assert deliveries.read_message_deliveries(tx, sent)[0].status == "03"
-    assert {fact.key for fact in journal_facts.read_facts(tx)} == {journal_facts.make_business_key("H55.13", "D1")}
+    assert {fact.key for fact in fact_rows.read_facts(tx)} == {journal_facts.make_business_key("H55.13", "D1")}
 
 
 def test_a_status_answers_the_newest_document_that_went_to_its_unit(tx):

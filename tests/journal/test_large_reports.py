@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from hub.domain.errors import Unready
 from hub.domain.model import Fact, Unit
-from hub.journal import fact_pages, search, unit_registry
-from hub.journal import facts as journal_facts
+from hub.journal import search, unit_registry
+from hub.journal.fact_reading import fact_pages, fact_search
 from hub.report.counting import counting, evidence, listing
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
@@ -54,7 +54,7 @@ def _filled(url: str) -> Iterator[sa.Engine]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale what is held at a time down with the number of facts."""
-    monkeypatch.setattr(journal_facts, "_KEYS", KEYS)
+    monkeypatch.setattr(fact_search, "_KEYS", KEYS)
     monkeypatch.setattr(listing, "_HELD", HELD)
     monkeypatch.setattr(fact_pages, "_TOGETHER", HELD)
 

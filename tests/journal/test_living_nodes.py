@@ -11,9 +11,9 @@ from twisted.internet.task import Clock
 from hub.domain.errors import Unready
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
-from hub.journal import messages, nodes
+from hub.journal import consignments, messages, nodes
 from hub.journal.nodes import LIFE, Node, PendingRestart
-from hub.journal.queue import claims, consignments, deliveries
+from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.monitoring import overview
 from hub.monitoring.overview import Concern

@@ -13,6 +13,7 @@ from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Prob
 from hub.intake.endpoint import record_message_once
 from hub.journal import events, message_sets, messages, replay_guard
 from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.journal.message_sets import ReceivedMessage, record_message_sets
 from hub.journal.queue import deliveries
 from hub.journal.replay_guard import ReplayMark
@@ -67,7 +68,7 @@ def journal(engine):
                 ]
                 for one in rows
             ],
-            "facts": sorted(journal_facts.read_facts(tx), key=journal_facts.make_fact_key),
+            "facts": sorted(fact_rows.read_facts(tx), key=fact_rows.make_fact_key),
             "contents": sorted(tuple(row) for row in tx.execute(sa.select(content))),
         }
 
@@ -86,7 +87,7 @@ def test_a_set_has_what_each_of_its_documents_brings(engine):
         assert [each.recipient for each in deliveries.read_message_deliveries(tx, brought[0].id)] == ["H55.01", "G22.1"]
         assert tx.execute(sa.select(delivery.c.free, delivery.c.state)).all() == [(True, DeliveryState.WAITING)] * 4
         assert seen(tx, brought[0].id) == ["message-accepted", "delivery-waiting", "delivery-waiting", "fact-recorded"]
-        assert len(list(journal_facts.read_facts(tx))) == 3
+        assert len(list(fact_rows.read_facts(tx))) == 3
 
 
 def test_what_is_not_new_is_left_to_be_recorded_alone(engine):
@@ -153,7 +154,7 @@ def test_statuses_move_their_deliveries_and_go_to_the_sender_in_a_set(engine):
         lanes = {row.lane for row in tx.execute(sa.select(delivery.c.lane).where(delivery.c.recipient == "H55.13"))}
         assert {name: free for name, (free, _) in heads.items()} == {"11": True, "12": True, "21": False, "22": False}
         assert {lane for _, lane in heads.values()} == lanes
-        counted = Counter(fact.milestone for fact in journal_facts.read_facts(tx))
+        counted = Counter(fact.milestone for fact in fact_rows.read_facts(tx))
         assert counted == {"sent": 2, "status-03": 1, "status-02": 1, "status-06": 1}
         assert seen(tx, first[0].id) == ["message-accepted", "delivery-waiting", "fact-recorded"]
         assert seen(tx, documents[0].id)[-2:] == ["status-moved", "status-moved"]

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event
-from hub.journal import blobs, events, facts, messages, replay_guard, search, unit_registry
+from hub.journal import blobs, events, messages, replay_guard, search, unit_registry
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims
+from hub.journal.queue.waiting_counts import find_wrong_counts
 from hub.journal.search import MessageFilter
-from hub.journal.waiting_counts import find_wrong_counts
 from hub.keeping import move as journal_move
 from hub.keeping.move import JournalMove, Unmovable, list_moved_tables
 from hub.store import move_marks, transactions
@@ -154,7 +155,7 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
         assert list(events.find_broken_events(tx)) == []
     with transactions.read_transaction(target) as tx:
         received = [
-            fact for fact in facts.read_facts(tx) if fact.message.endswith("2") and fact.milestone == "received"
+            fact for fact in fact_rows.read_facts(tx) if fact.message.endswith("2") and fact.milestone == "received"
         ]
         assert len(received) == 1
         assert len(list(search.find_messages(tx, MessageFilter()))) == 10

@@ -7,6 +7,7 @@ import pytest
 
 from hub.domain.model import PacketKind
 from hub.journal import events, facts, lineage, messages, search, statuses
+from hub.journal.fact_reading import fact_rows
 from hub.journal.lineage import Relation
 from hub.journal.queue import deliveries
 from tests.databases import plans, sqlite
@@ -50,7 +51,7 @@ def test_the_one_document_of_that_sender_to_that_unit_with_the_same_number_is_an
     sent = desk.take(document())
     answer = desk.say("03", written, date)
     assert desk.status_of(sent) == "03"
-    (fact,) = [each for each in facts.read_facts(desk.tx) if each.milestone == "status-03"]
+    (fact,) = [each for each in fact_rows.read_facts(desk.tx) if each.milestone == "status-03"]
     assert (fact.unit, fact.key, fact.message) == ("H55.01", facts.make_business_key("H55.13", "D1"), answer)
     assert desk.told(answer, "document-unknown") == []
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hub.domain.model import Attachment, Fact, Record
 from hub.journal import duties, events, messages
-from hub.journal import facts as journal_facts
 from hub.journal.decisions import MessageEntry
+from hub.journal.fact_reading import fact_rows
 from hub.monitoring import metrics
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
@@ -62,7 +62,7 @@ def undo(engine: sa.Engine, deed: Callable[..., object], *args: object) -> None:
 
 def amounts(engine: sa.Engine) -> dict[str, int]:
     with transactions.read_transaction(engine) as tx:
-        return {fact.unit: fact.amount for fact in journal_facts.read_facts(tx)}
+        return {fact.unit: fact.amount for fact in fact_rows.read_facts(tx)}
 
 
 def left(engine: sa.Engine) -> duties.OutstandingWork:
@@ -79,7 +79,7 @@ def test_the_transaction_of_the_receipt_writes_a_slice_and_each_that_follows_ano
     assert written == [duties.SLICE, 2 * duties.SLICE, 3 * duties.SLICE, 3 * duties.SLICE + 1]
     assert not left(engine)
     with transactions.read_transaction(engine) as tx:
-        assert {(fact.at, fact.day) for fact in journal_facts.read_facts(tx)} == {(NOW, DAY)}, (
+        assert {(fact.at, fact.day) for fact in fact_rows.read_facts(tx)} == {(NOW, DAY)}, (
             "as of the receipt, not of the slice"
         )
         told = Counter(said["event"] for said in events.read_message_events(tx, message(1, {}).id))
@@ -210,7 +210,7 @@ def test_any_order_of_messages_slices_and_ends_gives_what_whole_messages_would(e
                     differs[service, unit, amount, held[service, unit]] += 1
         keep_promises(engine, ROUTES)
         with transactions.read_transaction(engine) as tx:
-            assert {(fact.service, fact.unit): fact.amount for fact in journal_facts.read_facts(tx)} == held
+            assert {(fact.service, fact.unit): fact.amount for fact in fact_rows.read_facts(tx)} == held
             texts = [json.loads(text) for text in tx.scalars(sa.select(event.c.text))]
         found = Counter(
             (said["service"], said["unit"], said["amount"], said["held"])

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, PacketKind
-from hub.journal import facts, messages
-from hub.journal.queue import claims, pickup, replay_plans
+from hub.journal import messages
+from hub.journal.fact_reading import fact_rows
+from hub.journal.queue import claims, pickup
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
-from hub.journal.queue.replay_rules import PLAN, PlanEvent, PlanState, PlanUnmovable, count_room, move_plan
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_plans import KeyReused, ReplayPlan, SamePerson
+from hub.journal.replays.replay_rules import PLAN, PlanEvent, PlanState, PlanUnmovable, count_room, move_plan
 from hub.journal.search import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
@@ -108,12 +110,12 @@ def test_a_plan_says_what_it_would_do_and_moves_nothing(engine):
 def test_what_was_delivered_goes_again_and_no_report_counts_it_twice(engine):
     bring(engine, 3)
     push(engine, DeliveryState.DELIVERED)
-    counted = read(engine, lambda tx: list(facts.read_facts(tx)))
+    counted = read(engine, lambda tx: list(fact_rows.read_facts(tx)))
     plan = run(engine, order(engine, again=True))
     assert (plan.state, plan.queued) == (PlanState.DONE, 3)
     claimed = push(engine, DeliveryState.DELIVERED, DeliveryState.DEAD, now=LATER)
     assert all(claim.again for claim in claimed), "an adapter is told of it"
-    assert read(engine, lambda tx: list(facts.read_facts(tx))) == counted, "nor is a refused repetition a failure"
+    assert read(engine, lambda tx: list(fact_rows.read_facts(tx))) == counted, "nor is a refused repetition a failure"
     assert read(engine, replay_plans.count_results, plan.id) == {"delivered": 1, "dead": 2}
     dead = [read(engine, replay_plans.list_items, plan.id, after, 1, DeliveryState.DEAD) for after in (0, 2, 3)]
     assert [[each.number for each in page] for page in dead] == [[2], [3], []]
@@ -136,7 +138,7 @@ def test_what_a_partner_fetches_is_held_again(engine):
     with transactions.write_transaction(engine) as tx:
         pickup.fetch_message(tx, "sotttt", name, LATER)
         pickup.confirm_receipt(tx, "sotttt", name, None, LATER)
-    assert [(f.unit, f.milestone) for f in read(engine, lambda tx: list(facts.read_facts(tx)))].count(
+    assert [(f.unit, f.milestone) for f in read(engine, lambda tx: list(fact_rows.read_facts(tx)))].count(
         ("H55.13.1", "received")
     ) == 1
 
@@ -356,7 +358,7 @@ def test_whatever_happens_each_chosen_delivery_is_replayed_once(tmp_path_factory
     engine = transactions.open_journal(sqlite(tmp_path_factory.mktemp("plan") / "hub.db"))
     bring(engine, 6)
     push(engine, DeliveryState.DELIVERED, DeliveryState.DELIVERED, DeliveryState.DEAD)
-    counted = [fact for fact in read(engine, lambda tx: list(facts.read_facts(tx))) if fact.milestone == "received"]
+    counted = [fact for fact in read(engine, lambda tx: list(fact_rows.read_facts(tx))) if fact.milestone == "received"]
     plan, now = run(engine, order(engine, again=True, goes=False)), LATER
     write(engine, replay_plans.start_plan, plan.id, by="an", now=now, approve_over=None)
     others = 0
@@ -386,7 +388,7 @@ def test_whatever_happens_each_chosen_delivery_is_replayed_once(tmp_path_factory
     if not others:
         assert plan.skipped == 0
     push(engine, DeliveryState.DELIVERED, now=now + timedelta(days=1))
-    after = [fact for fact in read(engine, lambda tx: list(facts.read_facts(tx))) if fact.milestone == "received"]
+    after = [fact for fact in read(engine, lambda tx: list(fact_rows.read_facts(tx))) if fact.milestone == "received"]
     assert {(f.unit, f.key) for f in after} >= {(f.unit, f.key) for f in counted}
     assert len({(f.unit, f.key) for f in after}) == len(after)
     engine.dispose()

@@ -13,6 +13,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Fact, Problem
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.journal.packed_receipts import MOST, ReceiptToPack, pack_receipt
 from hub.journal.queue import deliveries, pickup
 from hub.keeping import integrity
@@ -123,7 +124,7 @@ class TestWhatAnArchivedMessageLeaves:
     def test_its_facts_and_its_receipt_stay(self, engine):
         made, taken = archived(engine)
         with transactions.read_transaction(engine) as tx:
-            assert {fact.message for fact in journal_facts.read_facts(tx)} == {taken.id}
+            assert {fact.message for fact in fact_rows.read_facts(tx)} == {taken.id}
             assert search.read_stored_receipt(tx, taken.id) == made.receipt
 
     def test_the_chain_verifies_over_the_gap(self, engine):

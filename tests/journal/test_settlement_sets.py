@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Fact
 from hub.journal import events, facts, messages
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.settlement_sets import EndedAttempt, settle_delivered_claims
@@ -70,7 +71,7 @@ def after(engine, claim):
         said = events.read_message_events(tx, claim.message)
         rows = [attrs.evolve(made, id="") for made in deliveries.read_message_deliveries(tx, claim.message)]
         tried = tx.execute(sa.select(attempt).where(attempt.c.message == claim.message)).mappings().one()
-        counted = [fact for fact in facts.read_facts(tx) if fact.message == claim.message]
+        counted = [fact for fact in fact_rows.read_facts(tx) if fact.message == claim.message]
     drawn = {"delivery", "id"}
     plain = [{key: value for key, value in each.items() if key not in drawn} for each in said]
     return plain, rows, {key: value for key, value in tried.items() if key not in drawn}, counted
@@ -104,7 +105,7 @@ def test_the_next_of_the_lane_is_free_and_each_recipient_has_its_fact(engine):
     assert settle(engine, map(call, claimed)) == [True, True]
     with transactions.read_transaction(engine) as tx:
         assert tx.scalars(sa.select(delivery.c.free).where(delivery.c.message == again.id)).all() == [True]
-        counted = Counter((fact.unit, fact.milestone) for fact in facts.read_facts(tx))
+        counted = Counter((fact.unit, fact.milestone) for fact in fact_rows.read_facts(tx))
     assert counted == {("H55.13", "sent"): 2, ("H55.01", "received"): 2}
     assert seen(engine, first.id)[-3:] == ["attempt-ended", "delivery-delivered", "fact-recorded"]
 
@@ -168,7 +169,7 @@ def test_a_fact_that_is_there_already_is_not_counted_again(engine):
         facts.record_facts(tx, [there])
     assert settle(engine, map(call, claimed)) == [True, True]
     with transactions.read_transaction(engine) as tx:
-        assert Counter(fact.milestone for fact in facts.read_facts(tx)) == {"sent": 2, "received": 2}
+        assert Counter(fact.milestone for fact in fact_rows.read_facts(tx)) == {"sent": 2, "received": 2}
     assert seen(engine, claimed[1].message)[-1] == "delivery-delivered"
 
 

@@ -13,6 +13,7 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Fact
 from hub.feed import publisher
 from hub.journal import events, facts, feed_cursor, messages
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
 from hub.monitoring import metrics
@@ -34,7 +35,7 @@ def told(tx):
 
 def known(tx):
     """Return the facts as the ledger has them."""
-    for fact in facts.read_facts(tx):
+    for fact in fact_rows.read_facts(tx):
         row = attrs.asdict(fact)
         row |= {name: row[name] and row[name].isoformat() for name in ("due", "day")}
         yield row | {"at": row["at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "attributes": dict(row["attributes"])}
@@ -84,7 +85,7 @@ def test_another_number_under_a_key_that_is_taken_changes_nothing_and_is_told(tx
     assert facts.record_facts(tx, [fact]) == 1
     assert facts.record_facts(tx, [fact]) == 0
     assert facts.record_facts(tx, [attrs.evolve(fact, amount=9)]) == 0
-    (held,) = [each for each in facts.read_facts(tx) if each.service == "mail"]
+    (held,) = [each for each in fact_rows.read_facts(tx) if each.service == "mail"]
     assert held.amount == 7
     texts = [json.loads(text) for text in tx.scalars(sa.select(table.c.text).order_by(table.c.serial))]
     (told,) = [each for each in texts if each["event"] == "fact-differs"]

@@ -13,8 +13,9 @@ from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
 from hub.intake.admission import authorise_call
-from hub.journal import events, facts, messages, search, statuses, unit_registry
+from hub.journal import events, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.sequels import handovers
@@ -96,7 +97,7 @@ class MergedProvince:
         return made.twice, made.unsure
 
     def counted(self, milestone: str) -> list[str]:
-        return [fact.unit for fact in facts.read_facts(self.tx) if fact.milestone == milestone]
+        return [fact.unit for fact in fact_rows.read_facts(self.tx) if fact.milestone == milestone]
 
     def told(self, message: str, name: str) -> list[dict[str, object]]:
         return [dict(each) for each in events.read_message_events(self.tx, message) if each["event"] == name]
@@ -196,7 +197,7 @@ def test_a_status_about_what_the_old_unit_received_joins_and_counts_to_the_succe
     assert merged.status_of(sent) == ["06"]
     assert merged.counted("received") == ["H55.41"], "it counts where it happened"
     assert merged.counted("status-06") == ["H55.43"]
-    (done,) = [fact for fact in facts.read_facts(merged.tx) if fact.milestone == "status-06"]
+    (done,) = [fact for fact in fact_rows.read_facts(merged.tx) if fact.milestone == "status-06"]
     assert done.attributes == (("received-by", "H55.41"),), "so it is no result on a document that nobody received"
 
 
@@ -405,7 +406,7 @@ def test_nothing_that_happens_after_the_deed_counts_under_a_unit_that_is_no_more
             for recipient, (via, _) in merged.goes(sent).items():
                 merged.deliver(sent, via, on)
                 merged.take(status("03", recipient, sender, document_id=f"{sender} {on}"), via, on)
-    late = [fact for fact in facts.read_facts(merged.tx) if fact.at.date() >= MERGER]
+    late = [fact for fact in fact_rows.read_facts(merged.tx) if fact.at.date() >= MERGER]
     assert len(late) == 9
     assert {fact.unit for fact in late} == {"H55.13", "H55.43"}
 
@@ -420,7 +421,7 @@ PLACES = ("H55", "H55.13", "H55.41", "H55.42", "H55.43")
 def numbers(merged: MergedProvince, *columns: str) -> dict[str, tuple[int, ...]]:
     """Return the columns of each unit that has any number in them, on 10 December."""
     now = datetime(2026, 12, 10, 2, tzinfo=UTC)
-    report = counting.count_report(EDOC, facts.read_facts(merged.tx), PERIOD, now, PLACES)
+    report = counting.count_report(EDOC, fact_rows.read_facts(merged.tx), PERIOD, now, PLACES)
     rows = {row.unit: tuple(int(row.numbers[column] or 0) for column in columns) for row in report.rows}
     return {unit: found for unit, found in rows.items() if any(found)}
 
@@ -464,7 +465,7 @@ def test_a_refusal_ends_a_document_whatever_was_told_of_it_before(merged: Merged
     merged.deliver(sent, "xa-a", BEFORE)
     for each in (code, "02"):
         merged.take(status(each, "H55.41", "H55.13", document_id="a"), "xa-a", BEFORE)
-    month = counting.count_report(EDOC, facts.read_facts(merged.tx), PERIOD, PERIOD.end, PLACES)
+    month = counting.count_report(EDOC, fact_rows.read_facts(merged.tx), PERIOD, PERIOD.end, PLACES)
     assert {key: month.total.numbers[key] for key in ("refused", "processing", "overdue")} == {
         "refused": 1, "processing": 0, "overdue": 0
     }  # fmt: skip
@@ -489,7 +490,7 @@ def test_of_several_due_days_of_one_document_that_units_hand_over_the_earliest_h
     assert move(merged, MERGER) == 2
     assert numbers(merged, *columns) == {"H55.43": (1, 0, 0)}
     month = parse_period("2026-11")
-    before = counting.count_report(EDOC, facts.read_facts(merged.tx), month, month.end, PLACES)
+    before = counting.count_report(EDOC, fact_rows.read_facts(merged.tx), month, month.end, PLACES)
     assert {row.unit for row in before.rows if row.numbers["overdue"]} == set(), "the month before is as it was"
     merged.take(status("06", "H55.43", "H55.13", document_id="a"), "phuong", AFTER)
     assert numbers(merged, *columns) == {"H55.43": (0, 1, 0)}, "it was late"

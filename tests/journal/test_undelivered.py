@@ -3,8 +3,8 @@
 import pytest
 
 from hub.journal import search
-from hub.journal.queue import replay
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.monitoring import metrics
 from tests.databases import plans, sqlite

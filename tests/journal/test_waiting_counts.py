@@ -12,8 +12,9 @@ from twisted.internet.task import Clock
 
 from hub.config import read_config
 from hub.domain.model import DeliveryState
-from hub.journal import messages, waiting_counts
-from hub.journal.waiting_counts import (
+from hub.journal import messages
+from hub.journal.queue import waiting_counts
+from hub.journal.queue.waiting_counts import (
     FIRST,
     MANY,
     find_wrong_counts,

@@ -35,7 +35,7 @@ from hub.intake.what_if import RulesEffect
 from hub.journal.duties import DutyKind
 from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
-from hub.journal.queue import replay_rules
+from hub.journal.replays import replay_rules
 from hub.journal.sequels.open_work.alerts import AlertKind, AlertState
 from hub.keeping.backup_runs import BackupOutcome
 from hub.keeping.eras import EraBeginning

@@ -13,13 +13,14 @@ from hub.domain.model import DeliveryState, Event, Problem
 from hub.edxml.changes import Effect
 from hub.journal import events, messages, search
 from hub.journal.event_index import EventFilter, find_events
-from hub.journal.queue import claims, deliveries, replay
+from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.queue.replay import ReplayChoice
+from hub.journal.replays import replay
+from hub.journal.replays.replay import ReplayChoice
 from hub.journal.search import MessageFilter
-from hub.journal.search_request import SearchRequest, plan_search
 from hub.monitoring import failures
 from hub.monitoring.failures import FailureFilter, FailureKind, list_failures
+from hub.operations.messages.search_request import SearchRequest, plan_search
 from hub.store.tables import delivery
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry

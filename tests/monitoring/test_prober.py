@@ -14,8 +14,8 @@ from hub.config import Partner
 from hub.config.upkeep.link_settings import LinkSettings
 from hub.domain.errors import Unready
 from hub.domain.model import HUB, Receive
-from hub.journal import facts as journal_facts
 from hub.journal import search
+from hub.journal.fact_reading import fact_rows
 from hub.journal.search import MessageFilter
 from hub.monitoring import link_rows
 from hub.monitoring.link_prober import AT_ONCE, LinkProber, list_probed_links
@@ -223,10 +223,10 @@ def test_a_day_of_two_nodes_is_one_message_whose_facts_count_no_minute_twice(eng
     net.there["vpub"] = "no route"  # now neither sees it
     rounds(net, 15, timedelta(minutes=1))
     with transactions.read_transaction(engine) as tx:
-        assert list(journal_facts.read_facts(tx)) == [], "ten minutes after midnight, and not before"
+        assert list(fact_rows.read_facts(tx)) == [], "ten minutes after midnight, and not before"
     rounds(net, 3, timedelta(minutes=1))
     with transactions.read_transaction(engine) as tx:
-        facts = {(fact.unit, fact.counterpart, fact.milestone): fact for fact in journal_facts.read_facts(tx)}
+        facts = {(fact.unit, fact.counterpart, fact.milestone): fact for fact in fact_rows.read_facts(tx)}
         (message,) = search.find_messages(tx, MessageFilter(partner=HUB))
     assert {key: fact.amount for key, fact in facts.items()} == {
         ("H55.01", "vpub", "link-probed"): 10,
@@ -250,7 +250,7 @@ def test_what_a_node_tells_after_the_day_was_written_is_not_counted(engine, net)
     rounds(net, 1)
     with transactions.read_transaction(engine) as tx:
         assert len(list(search.find_messages(tx, MessageFilter(partner=HUB)))) == 1
-        assert [fact.amount for fact in journal_facts.read_facts(tx)] == [1, 1]
+        assert [fact.amount for fact in fact_rows.read_facts(tx)] == [1, 1]
 
 
 def test_a_units_report_has_the_minutes_of_its_links(engine, net):

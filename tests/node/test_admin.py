@@ -26,6 +26,8 @@ from hub.node import admin
 from hub.node.admin import (
     CODES,
     SHARED,
+    MeasuredParts,
+    PartFindings,
     Readiness,
     SharedMeasurement,
     gather_metrics,
@@ -91,10 +93,7 @@ def told(
         now,
         run_at_once,
         lambda: succeed(key_flaw),
-        links,
-        workers,
-        pending,
-        writer=writer,
+        PartFindings(links=links, workers=workers, pending=pending, writer=writer),
     )
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
@@ -412,7 +411,8 @@ def measured(engine, tmp_path):
     counts, workers = LocalCounts(), serving(1)
     counts.add(Counted.ANSWERING, "vpub", 2)
     counts.add(Counted.ANSWERING, "sotttt", 1)
-    asked = gather_metrics(found, InlineDatabase(engine), province, NOW, feed, {}, standings, counts, workers)
+    parts = MeasuredParts(feed=feed, heard={}, standings=standings, counts=counts, workers=workers)
+    asked = gather_metrics(found, InlineDatabase(engine), province, NOW, parts)
     _ = Deferred.fromCoroutine(asked).addBoth(done.append)
     return {sample_name(each): {tuple(s.labels.values()): s.value for s in each.samples} for each in done[0]}
 

@@ -9,10 +9,10 @@ import pytest
 
 import adapters
 from hub.config import read_config
-from hub.config.partner_edit import PartnerOrder
-from hub.config.partner_settings import AssignmentUnfit
-from hub.config.reading import names_own_machine
+from hub.config.partners.partner_edit import PartnerOrder
+from hub.config.partners.partner_settings import AssignmentUnfit
 from hub.config.trust_edit import TrustOrder
+from hub.config.urls import names_own_machine
 from hub.domain.errors import ConfigurationFault
 from hub.domain.own_addresses import leads_home
 from hub.monitoring.connection_steps import ConnectionStepName

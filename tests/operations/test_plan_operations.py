@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.api.table import OPERATIONS
-from hub.journal.queue import replay_plans
+from hub.journal.replays import replay_plans
 from hub.operations.operation import OperationCall
 from hub.operations.replays.plan_operations import TOPIC, PlanSearch
 from hub.operations.replays.plan_steps import list_plans

@@ -29,7 +29,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
-from hub.journal import facts as journal_facts
+from hub.journal.fact_reading import fact_rows
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting, evidence
 from hub.report.form.folder import read_form_folder
@@ -345,9 +345,7 @@ def test_a_verdict_whose_id_no_journal_keeps_does_not_keep_back_those_after_it()
 def facts(hub):
     engine = transactions.open_journal(f"sqlite:///{hub.home}/data/hub.db", pooled=False)
     with transactions.read_transaction(engine) as tx:
-        return {
-            (fact.unit, fact.key, fact.milestone) for fact in journal_facts.read_facts(tx) if fact.service == "reports"
-        }
+        return {(fact.unit, fact.key, fact.milestone) for fact in fact_rows.read_facts(tx) if fact.service == "reports"}
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 from hub.config import read_config
 from hub.journal import duties
-from hub.journal.waiting_counts import find_wrong_counts
+from hub.journal.queue.waiting_counts import find_wrong_counts
 from hub.store import transactions
 from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES, ROOT

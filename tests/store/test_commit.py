@@ -14,8 +14,9 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE, DUTIES, PUBLIC, Owner
 from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS
 from hub.domain.writer_budget import CREDIT, SHARE, TURN
-from hub.journal import facts, messages, search
+from hub.journal import messages, search
 from hub.journal.decisions import RecordedMessage
+from hub.journal.fact_reading import fact_rows
 from hub.journal.search import MessageFilter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions
@@ -55,7 +56,7 @@ def test_a_twin_in_the_same_commit_gets_the_firsts_receipt(engine):
     first, second = commit_steps(engine, [take(1), lambda tx: messages.record_message(tx, twin, ROUTES)])
     assert first == second
     with transactions.read_transaction(engine) as tx:
-        assert len(list(facts.read_facts(tx))) == 1
+        assert len(list(fact_rows.read_facts(tx))) == 1
 
 
 def test_when_the_database_breaks_under_one_step_the_others_are_committed_and_that_one_may_be_sent_again(engine):

@@ -19,11 +19,12 @@ from twisted.python.failure import Failure
 from hub.domain.errors import Rejected, Unready
 from hub.domain.lifecycle import AttemptVerdict
 from hub.domain.model import DeliveryState, Event, PacketKind
-from hub.journal import events, facts, messages, nodes, search
+from hub.journal import events, messages, nodes, search
 from hub.journal.decisions import RecordedMessage
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries, partner_state, pickup
-from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.replays import replay as queue_replay
 from hub.journal.search import MessageFilter
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
@@ -103,7 +104,7 @@ def test_one_message_sent_twice_at_the_same_time_is_taken_once_and_both_get_one_
         assert taken[0].receipt is not None
     with transactions.read_transaction(engine) as tx:
         assert search.count_messages(tx, MessageFilter()) == 15
-        assert len(list(facts.read_facts(tx))) == 15
+        assert len(list(fact_rows.read_facts(tx))) == 15
 
 
 def test_of_two_different_messages_under_one_id_at_the_same_time_one_is_taken_and_one_refused(engine):
@@ -125,7 +126,7 @@ def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
     )
     with transactions.read_transaction(engine) as tx:
         assert search.count_messages(tx, MessageFilter(state="accepted")) == 6
-        assert len(list(facts.read_facts(tx))) == 1
+        assert len(list(fact_rows.read_facts(tx))) == 1
 
 
 def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine):
@@ -149,7 +150,7 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
     assert set(everything.values()) == {1}
     assert states(engine) == {DeliveryState.DELIVERED: 40}
     with transactions.read_transaction(engine) as tx:
-        assert sum(fact.milestone == "received" for fact in facts.read_facts(tx)) == 40
+        assert sum(fact.milestone == "received" for fact in fact_rows.read_facts(tx)) == 40
 
 
 def heads(engine):
@@ -317,7 +318,7 @@ def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_o
         with transactions.read_transaction(engine) as tx:
             (made,) = deliveries.read_message_deliveries(tx, sent.id)
             received = [
-                fact for fact in facts.read_facts(tx) if fact.milestone == "received" and fact.message == sent.id
+                fact for fact in fact_rows.read_facts(tx) if fact.milestone == "received" and fact.message == sent.id
             ]
         assert made.state is (DeliveryState.DELIVERED if delivered else DeliveryState.DEAD)
         assert len(received) == bool(delivered)
@@ -468,7 +469,7 @@ def test_an_accepted_message_whose_commit_was_cut_is_taken_once_with_its_own_rec
             "delivery-waiting",
             "fact-recorded",
         ]
-        assert len(list(facts.read_facts(tx))) == 3
+        assert len(list(fact_rows.read_facts(tx))) == 3
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

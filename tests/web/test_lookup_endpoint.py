@@ -20,7 +20,8 @@ from hub.formats.spool import Drawer
 from hub.formats.streamed_xml import Loads
 from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.verification import VerifiedCall
-from hub.journal import blobs, events, facts, search
+from hub.journal import blobs, events, search
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
 from hub.journal.search import MessageFilter
@@ -144,7 +145,7 @@ class Counter:
 
     def milestones(self):
         with transactions.read_transaction(self.engine) as tx:
-            return [(fact.unit, fact.milestone, fact.key) for fact in facts.read_facts(tx)]
+            return [(fact.unit, fact.milestone, fact.key) for fact in fact_rows.read_facts(tx)]
 
     def used(self, operation="VerifyCitizen", unit="H55.13"):
         with transactions.read_transaction(self.engine) as tx:
@@ -448,4 +449,4 @@ def test_what_was_counted_is_counted_again_from_the_octets(counter):
         for row in rows:
             octets = blobs.read_blob(tx, row.sha256)
             again += list_services()["lookups"].read(octets, row.received_at, row.id).facts
-        assert sorted(again, key=repr) == sorted(facts.read_facts(tx), key=repr)
+        assert sorted(again, key=repr) == sorted(fact_rows.read_facts(tx), key=repr)

@@ -350,6 +350,21 @@ class _Drawing:
             attrs.evolve(life, steps=(*life.steps, step.number)) if life.code in codes else life for life in self.lives
         ]
 
+    def tell_dossiers(self, drawn: Sequence[tuple[str, Life, str]]) -> None:
+        """Tell of each dossier, with its status and unit, as the system of its unit does."""
+        for status, made, code in drawn:
+            if made.end == "refused":
+                self.tell(code, self.state(made, "2"), told=[made])
+            if made.waits == "paused" or (made.ended and self.random.random() < 0.5 and made.end == "done"):
+                self.tell(code, self.state(made, "2"), told=[made])
+            if made.waits == "paused":
+                assert made.since is not None
+                self.progress(code, made, status, made.since)
+                continue
+            step = self.tell(code, self.state(made, status), told=[made])
+            if self.random.random() < 0.2:
+                self.repeat(step)
+
     def dossiers(self) -> None:
         _, one, below, two = self.units
         far = (self.today - self.first).days + 3  # three days before the period
@@ -388,18 +403,7 @@ class _Drawing:
             else:
                 life("4", unit, age, due, from_store=self.random.random() < 0.5, identified=self.random.random() < 0.5)
         self.random.shuffle(plain)
-        for status, made, code in plain:
-            if made.end == "refused":
-                self.tell(code, self.state(made, "2"), told=[made])
-            if made.waits == "paused" or (made.ended and self.random.random() < 0.5 and made.end == "done"):
-                self.tell(code, self.state(made, "2"), told=[made])
-            if made.waits == "paused":
-                assert made.since is not None
-                self.progress(code, made, status, made.since)
-                continue
-            step = self.tell(code, self.state(made, status), told=[made])
-            if self.random.random() < 0.2:
-                self.repeat(step)
+        self.tell_dossiers(plain)
         self.odd_dossiers(one, two, below)
         self.statistics()
 

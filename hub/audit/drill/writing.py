@@ -36,6 +36,40 @@ _HOSO = (
 )
 
 
+def _business(kind: int, about: str, paper: bool, recipients: Sequence[str], replaced: Sequence[str]) -> str:
+    business = (_leaf("DocumentId", about) if about else "") + _leaf("BussinessDocType", kind)
+    business += _leaf("BussinessDocReason", _REASONS[kind]) + _leaf("Paper", int(paper))
+    if kind == UPDATE:
+        business += _node("BussinessDocumentInfo", _leaf("DocumentInfo", 1) + _leaf("DocumentReceiver", 0))
+    if kind == REPLACEMENT:
+        organs = _node("OrganIdList", "".join(_leaf("OrganId", each) for each in recipients))
+        infos = (_node("ReplacementInfo", _leaf("DocumentId", each) + organs) for each in replaced)
+        business += _node("ReplacementInfoList", "".join(infos))
+    return business
+
+
+def _list_references(files: Sequence[tuple[str, str, bytes]]) -> str:
+    return "".join(
+        _node(
+            "Reference",
+            _leaf("ContentId", f"cid:{place}")
+            + _leaf("ContentType", content_type)
+            + _leaf("Description", name)
+            + _leaf("AttachmentName", name),
+        )
+        for place, (name, content_type, _) in enumerate(files, 1)
+    )
+
+
+def _enclose_files(files: Sequence[tuple[str, str, bytes]]) -> str:
+    return "".join(
+        f"<Attachment><ContentId>cid:{place}</ContentId><AttachmentName>{name}</AttachmentName><Description>{name}"
+        f'</Description><ContentType>{content_type}</ContentType><e:ContentTransferEncoded xmlns:e="{QCVN}">'
+        f"{b64encode(content).decode()}</e:ContentTransferEncoded></Attachment>"
+        for place, (name, content_type, content) in enumerate(files, 1)
+    )
+
+
 def write_document(
     sender: str,
     recipients: Sequence[str],
@@ -56,14 +90,7 @@ def write_document(
     *attachments*: name, content type, content of each.
     """
     day, files = promulgated.strftime("%Y/%m/%d"), tuple(attachments)
-    business = (_leaf("DocumentId", about) if about else "") + _leaf("BussinessDocType", kind)
-    business += _leaf("BussinessDocReason", _REASONS[kind]) + _leaf("Paper", int(paper))
-    if kind == UPDATE:
-        business += _node("BussinessDocumentInfo", _leaf("DocumentInfo", 1) + _leaf("DocumentReceiver", 0))
-    if kind == REPLACEMENT:
-        organs = _node("OrganIdList", "".join(_leaf("OrganId", each) for each in recipients))
-        infos = (_node("ReplacementInfo", _leaf("DocumentId", each) + organs) for each in replaced)
-        business += _node("ReplacementInfoList", "".join(infos))
+    business = _business(kind, about, paper, recipients, replaced)
     header = (
         _node("From", _organization(sender))
         + "".join(_node("To", _organization(each)) for each in recipients)
@@ -81,24 +108,10 @@ def write_document(
     )
     trace = _node("TraceHeader", _leaf("OrganId", sender) + _leaf("Timestamp", f"{day} 00:00:00"))
     trace += _node("Bussiness", business)
-    references = "".join(
-        _node(
-            "Reference",
-            _leaf("ContentId", f"cid:{place}")
-            + _leaf("ContentType", content_type)
-            + _leaf("Description", name)
-            + _leaf("AttachmentName", name),
-        )
-        for place, (name, content_type, _) in enumerate(files, 1)
-    )
+    references = _list_references(files)
     manifest = f'<e:edXMLManifest version="1.0">{references}</e:edXMLManifest>'
     head = _node("edXMLHeader", _node("MessageHeader", header) + _node("TraceHeaderList", trace))
-    enclosed = "".join(
-        f"<Attachment><ContentId>cid:{place}</ContentId><AttachmentName>{name}</AttachmentName><Description>{name}"
-        f'</Description><ContentType>{content_type}</ContentType><e:ContentTransferEncoded xmlns:e="{QCVN}">'
-        f"{b64encode(content).decode()}</e:ContentTransferEncoded></Attachment>"
-        for place, (name, content_type, content) in enumerate(files, 1)
-    )
+    enclosed = _enclose_files(files)
     return _packet(head + _node("edXMLBody", manifest), f"<AttachmentEncoded>{enclosed}</AttachmentEncoded>")
 
 

@@ -89,7 +89,7 @@ def backup(screen: Screen, file: Path) -> None:
 def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
     from hub.cli.db.edits import compare_facts, find_edits, read_place
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal import waiting_counts
+    from hub.journal.queue import waiting_counts
     from hub.store import transactions
 
     fields: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
 @pass_screen
 def recount_waiting(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.journal import waiting_counts
+    from hub.journal.queue import waiting_counts
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.model import Delivery, Message, Problem
     from hub.journal.search import MessageFilter, RefusedCall
-    from hub.journal.search_request import SearchPlan
+    from hub.operations.messages.search_request import SearchPlan
     from hub.operations.messages.visible_messages import OpenedContent
     from hub.store.transactions import Transaction
 
@@ -57,7 +57,7 @@ def build_message_filter(
 
     Raises `CommandStop` 4 for an unknown partner or unit.
     """
-    from hub.journal.search_request import SearchRequest
+    from hub.operations.messages.search_request import SearchRequest
 
     (wanted,) = plan_message_search(tx, SearchRequest(**options), config).filters
     return attrs.evolve(wanted, ids=ids)
@@ -113,7 +113,7 @@ _AGAIN = 1.0
 @pass_screen
 def list_messages(screen: Screen, /, text: tuple[str, ...], tracking: str | None, follow: bool, **options: Any) -> None:
     from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.search_request import Direction, SearchRequest
+    from hub.operations.messages.search_request import Direction, SearchRequest
     from hub.store import transactions
 
     config = read_view_config(screen)

@@ -8,7 +8,7 @@ from hub.cli.screen import NOT_FOUND, CommandStop, t
 if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.model import Message
-    from hub.journal.search_request import SearchPlan, SearchRequest
+    from hub.operations.messages.search_request import SearchPlan, SearchRequest
     from hub.store.transactions import Transaction
 
 #: Messages that are looked at for the one with a number.
@@ -18,7 +18,7 @@ _NUMBERED = 100
 def plan_message_search(tx: "Transaction", asked: "SearchRequest", config: "Config") -> "SearchPlan":
     """Return the filters of *asked*. Raises `CommandStop` 4 for an unknown partner or unit."""
     from hub.domain.local_time import find_local_day
-    from hub.journal.search_request import plan_search
+    from hub.operations.messages.search_request import plan_search
 
     names = {code: partner.name for code, partner in config.partners.items()}
     plan = plan_search(tx, asked, names, config.upstream, find_local_day(datetime.now(UTC)))
@@ -72,7 +72,7 @@ def _find_by_number(tx: "Transaction", name: str, config: "Config") -> "list[Mes
     Return none if there is none. Raises `CommandStop` if there are several.
     """
     from hub.journal import search
-    from hub.journal.search_request import SearchRequest
+    from hub.operations.messages.search_request import SearchRequest
 
     plan = plan_message_search(tx, SearchRequest(text=name), config)
     found = list(search.find_messages(tx, plan.filters, _NUMBERED, newest_first=True))

@@ -77,7 +77,7 @@ def list_failure_groups(
 def _refuse_unknown(tx: "Transaction", config: "Config", partner: str | None) -> None:
     """Raise `CommandStop` 4 for a partner that is not known, so that no typo looks like "none"."""
     from hub.domain.failure_causes import NOBODY
-    from hub.journal.search_request import is_known_partner
+    from hub.operations.messages.search_request import is_known_partner
 
     names = {code: each.name for code, each in config.partners.items()}
     if partner and partner != NOBODY and not is_known_partner(tx, partner, names):

@@ -10,7 +10,7 @@ from hub.cli.partner.writing import WritingOptions, add_writing_options, change_
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, t
 
 if TYPE_CHECKING:
-    from hub.config.partner_edit import PartnerEdit
+    from hub.config.partners.partner_edit import PartnerEdit
     from hub.node.partner_editor import PartnerEditor
     from hub.units.unit_index import UnitIndex
 
@@ -42,7 +42,7 @@ def set_partner(
     dry_run: bool,
     reload: bool,
 ) -> None:
-    from hub.config.partner_settings import AssignmentUnfit
+    from hub.config.partners.partner_settings import AssignmentUnfit
 
     if not assignments and not unset:
         raise click.UsageError(t("say what to change: KEY=VALUE or --unset KEY"))
@@ -102,7 +102,7 @@ def add_certificate(screen: Screen, code: str, file: Path, reason: str, dry_run:
 def remove_certificate(
     screen: Screen, code: str, fingerprint: str, last: bool, reason: str, dry_run: bool, reload: bool
 ) -> None:
-    from hub.config.partner_edit import CertificateNotFound, LastCertificate
+    from hub.config.partners.partner_edit import CertificateNotFound, LastCertificate
 
     def plan(editor: "PartnerEditor", units: "UnitIndex", now: datetime) -> "PartnerEdit":
         try:

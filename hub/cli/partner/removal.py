@@ -146,7 +146,7 @@ def _say_left(code: str, left: "Mapping[DeliveryState, int]") -> str:
 @pass_screen
 def remove_anchor(screen: Screen, fingerprint: str, reason: str, yes: bool, reload: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.config.partner_edit import CertificateNotFound
+    from hub.config.partners.partner_edit import CertificateNotFound
     from hub.domain.errors import write_mistake_json
     from hub.journal import partner_changes
     from hub.node.trust_editor import plan_trust_removal

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from hub.config import Config
-    from hub.config.partner_settings import PartnerSetting
+    from hub.config.partners.partner_settings import PartnerSetting
     from hub.monitoring.overview import BoundedCount, PartnerOverview
     from hub.monitoring.partner_view import PartnerCertificate, PartnerFile, PartnerView
 

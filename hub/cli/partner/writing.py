@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from hub.config.editing import FileEdit
-    from hub.config.partner_edit import PartnerEdit
+    from hub.config.partners.partner_edit import PartnerEdit
     from hub.domain.errors import Mistake
     from hub.node.partner_editor import PartnerEditor
     from hub.store.transactions import Transaction

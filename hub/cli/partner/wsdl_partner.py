@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hub.config import Config
-    from hub.config.partner_edit import PartnerEdit
+    from hub.config.partners.partner_edit import PartnerEdit
     from hub.node.partner_editor import PartnerEditor
     from hub.soap.wsdl_fields import DescribedPort
     from hub.soap.wsdl_gathering import GatheredFile
@@ -86,7 +86,7 @@ def add_partner_by_wsdl(
     *given*: the other options of `partners add`.
     """
     from hub.config import read_config
-    from hub.config.partner_edit import PartnerExists
+    from hub.config.partners.partner_edit import PartnerExists
 
     if given["fetch"] or given["push"] or given["adapter"]:
         raise click.UsageError(t("--wsdl goes without --fetch, --push and --adapter"))
@@ -226,7 +226,7 @@ def _read_mapping(config: "Config", code: str) -> str | None:
 
 def _find_url(port: "DescribedPort") -> str | None:
     """Return the address in the WSDL, if a partner may have it: toolkits write placeholders and localhost there."""
-    from hub.config.reading import find_url_flaw
+    from hub.config.urls import find_url_flaw
 
     return None if find_url_flaw(port.address, ("https",)) else port.address
 

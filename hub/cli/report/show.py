@@ -169,7 +169,7 @@ def print_facts(screen: Screen, unit: str | None, period: str | None, form: str)
     """
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.report.declared import read_report_sources
-    from hub.journal import facts as journal_facts
+    from hub.journal.fact_reading import fact_rows
     from hub.report.form import book
     from hub.store import transactions
 
@@ -179,7 +179,7 @@ def print_facts(screen: Screen, unit: str | None, period: str | None, form: str)
     counts = forms.services(form) if unit is not None else None
     with open_journal(config, counts=counts) as engine, transactions.read_transaction(engine) as tx:
         if unit is None or period is None:
-            _print_rows(screen, tx, journal_facts.read_facts(tx))
+            _print_rows(screen, tx, fact_rows.read_facts(tx))
             return
         with read_report_sources(tx, unit, period, form, forms).open_evidence(now) as gathered:
             _warn(screen, gathered.differences)

@@ -210,7 +210,7 @@ def _fit(name: str, value: Any) -> Any:
     import re
     from ipaddress import ip_address
 
-    from hub.config.reading import PROVINCE
+    from hub.config.hub_tables import PROVINCE
     from hub.operations.accounts.accounts import AccountRefused
     from hub.operations.accounts.desk import make_user
     from hub.operations.accounts.permissions import Role

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from hub.config.partner_edit import PartnerOrder
-from hub.config.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting, is_secret_key
+from hub.config.partners.partner_edit import PartnerOrder
+from hub.config.partners.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting, is_secret_key
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import SECRET_FILE
 

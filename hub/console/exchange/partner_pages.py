@@ -23,7 +23,7 @@ from twisted.internet.defer import DeferredSemaphore
 import adapters
 from hub.config import Config
 from hub.config.files import parse_certificates
-from hub.config.partner_edit import PartnerLook, PartnerOrder
+from hub.config.partners.partner_edit import PartnerLook, PartnerOrder
 from hub.console.exchange import overview_page
 from hub.console.exchange.partner_forms import (
     REASON,

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from hub.console.request import ConsoleRequest
 from hub.domain.fair_queue import CONSOLE
-from hub.journal import facts
+from hub.journal.fact_reading import fact_rows
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.operations.accounts.users import User
@@ -59,7 +59,7 @@ class GlancePages:
         """Return the answer to a GET request. *around*: returns what every page needs."""
         query, pieces = asked.query, asked.path[1:]
         if not pieces:
-            if await self._turns.look(facts.read_earliest_fact_time) is None:
+            if await self._turns.look(fact_rows.read_earliest_fact_time) is None:
                 return ConsoleResponse(content=layout.render_page("glance_none", asked.language, around()))
             return await self._lead_on(query, now)
         if len(pieces) not in (2, 3):

@@ -18,9 +18,9 @@ from hub.domain.model import Problem
 from hub.edxml import editable, readable
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs
-from hub.journal.queue import corrections, replay_plans
-from hub.journal.queue.corrections import CorrectionOrder
-from hub.journal.queue.replay_plans import KeyReused
+from hub.journal.replays import corrections, replay_plans
+from hub.journal.replays.corrections import CorrectionOrder
+from hub.journal.replays.replay_plans import KeyReused
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages

@@ -22,9 +22,9 @@ from hub.console.request import ConsoleRequest
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_plans import KeyReused, SamePerson
-from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanState, PlanUnmovable
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_plans import KeyReused, SamePerson
+from hub.journal.replays.replay_rules import ACTIVE, PLAN, PlanState, PlanUnmovable
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.permissions import Permission

@@ -1,1 +1,1 @@
-"""The delivery queue: deliveries, lanes, claims, retries and replay, and the state of each partner."""
+"""The delivery queue: deliveries, lanes, claims, retries, the state of each partner, and how many wait."""

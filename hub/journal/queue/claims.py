@@ -5,7 +5,7 @@ released, moves nothing.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -279,6 +279,33 @@ _KEEP = HotStatement(
 )
 
 
+def _end_attempt(
+    tx: Transaction,
+    claim: Claim,
+    outcome: DeliveryEvent,
+    verdict: AttemptVerdict,
+    exchange: AttemptExchange,
+    now: datetime,
+) -> bool:
+    """Write how the attempt of *claim* ended. Return False if it has ended before."""
+    told = verdict.reason or verdict.word
+    said: dict[str, object] = {"ended_at": now, "outcome": outcome, "detail": told, "call_ms": exchange.call_ms}
+    said |= {"request_sha256": exchange.request_sha256, "reply_sha256": exchange.reply_sha256}
+    said["reply_status"] = exchange.reply_status
+    return bool(_END.run(tx, said | {"which": claim.attempt}))
+
+
+def _is_settled(tx: Transaction, claim: Claim, outcome: DeliveryEvent, now: datetime) -> bool:
+    """Tell whether this very step was committed before, but its result was lost. Else record that the claim was lost."""
+    written = tx.execute(sa.select(attempt.c.ended_at, attempt.c.outcome).where(attempt.c.id == claim.attempt)).first()
+    if written is not None and tuple(written) == (now, outcome):
+        return True
+    events.append_events(
+        tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
+    )
+    return False
+
+
 def settle_claim(
     tx: Transaction,
     claim: Claim,
@@ -296,26 +323,14 @@ def settle_claim(
     lanes.lock_lanes(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
     held = _MINE.read(tx, mine)
-    told = verdict.reason or verdict.word
-    said: dict[str, object] = {"ended_at": now, "outcome": outcome, "detail": told, "call_ms": exchange.call_ms}
-    said |= {"request_sha256": exchange.request_sha256, "reply_sha256": exchange.reply_sha256}
-    said["reply_status"] = exchange.reply_status
-    still_ours = _END.run(tx, said | {"which": claim.attempt})
+    still_ours = _end_attempt(tx, claim, outcome, verdict, exchange, now)
     rows = held if still_ours else []
     if not rows:
-        written = tx.execute(
-            sa.select(attempt.c.ended_at, attempt.c.outcome).where(attempt.c.id == claim.attempt)
-        ).first()
-        if written is not None and tuple(written) == (now, outcome):
-            return True  # this very step was committed before, but its result was lost
-        events.append_events(
-            tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
-        )
-        return False
+        return _is_settled(tx, claim, outcome, now)
     if exchange.kept is not None:
         keeping = exchanges.keep_attempt_exchange(tx, claim.message, claim.partner, exchange.kept)
-        said = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
-        _ = _KEEP.run(tx, said | {"which": claim.attempt})
+        columns = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
+        _ = _KEEP.run(tx, columns | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     if state is DeliveryState.WAITING:
@@ -462,6 +477,33 @@ def release_claim(tx: Transaction, claim: Claim, now: datetime, *, begun: bool =
     return _give_back(tx, sa.and_(ours, going), now, but=claim.holder, over=claim.holder, busy=busy, begun=begun)
 
 
+def _interrupt_attempts(
+    tx: Transaction, rows: Sequence[sa.Row[Any]], now: datetime, but: str | None
+) -> dict[tuple[str, str, str], datetime]:
+    """End the attempts of the deliveries *rows*. Return when each began, by message, partner and recipient.
+
+    Their holders have crashed, except the holder *but*.
+    """
+    given: dict[tuple[str, str, bool], set[str]] = {}
+    since: dict[tuple[str, str, str], datetime] = {}
+    for row in rows:
+        given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
+    for (message_id, partner, crashed), recipients in given.items():
+        # Other deliveries of the message may be part of a separate attempt, which continues.
+        going = sa.select(attempt.c.id, attempt.c.recipients, attempt.c.started_at).where(
+            attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
+        )
+        lost = []
+        for one in tx.execute(going).all():
+            if mine := recipients.intersection(json.loads(one.recipients)):
+                lost.append(one.id)
+                since |= {(message_id, partner, each): one.started_at for each in mine}
+        tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
+        said = {"partner": partner, "crashed": crashed}
+        events.append_events(tx, Event("attempt-interrupted", now, message_id, None, said))
+    return since
+
+
 def _give_back(
     tx: Transaction,
     which: sa.ColumnElement[bool],
@@ -483,23 +525,7 @@ def _give_back(
     if not rows:
         return 0
     transactions.notify_nodes(tx)
-    given: dict[tuple[str, str, bool], set[str]] = {}
-    since: dict[tuple[str, str, str], datetime] = {}  #: when the attempts began
-    for row in rows:
-        given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
-    for (message_id, partner, crashed), recipients in given.items():
-        # Other deliveries of the message may be part of a separate attempt, which continues.
-        going = sa.select(attempt.c.id, attempt.c.recipients, attempt.c.started_at).where(
-            attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
-        )
-        lost = []
-        for one in tx.execute(going).all():
-            if mine := recipients.intersection(json.loads(one.recipients)):
-                lost.append(one.id)
-                since |= {(message_id, partner, each): one.started_at for each in mine}
-        tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
-        said = {"partner": partner, "crashed": crashed}
-        events.append_events(tx, Event("attempt-interrupted", now, message_id, None, said))
+    since = _interrupt_attempts(tx, rows, now, but)
     back = []
     for row in rows:
         again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)

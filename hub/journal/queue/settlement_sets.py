@@ -14,6 +14,7 @@ import attrs
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent, move_delivery
 from hub.domain.model import DOCUMENTS, DeliveryState, Event, Fact, PacketKind
 from hub.journal import events, facts
+from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, exchanges, lanes, partner_state
 from hub.journal.queue.claims import AttemptExchange, Claim, Heard, make_attempt_end
 from hub.journal.queue.exchanges import Keeping
@@ -117,7 +118,7 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
                 received = facts.make_received_fact(row, row["recipient"], one.now)
                 counted.append(received)
                 told.append(facts.make_fact_event(received))
-    if _FACTS.run(tx, [facts.make_row(each) for each in counted]) != len(counted):
+    if _FACTS.run(tx, [fact_rows.make_row(each) for each in counted]) != len(counted):
         raise transactions.Contested
     events.append_events(tx, *told)
     lanes.free_next_in_lane(tx, [(row["lane"], row["recipient"]) for row in rows if row["more"]])

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from hub.domain.model import Fact
-from hub.journal import facts as journal_facts
-from hub.journal.facts import Key
+from hub.journal.fact_reading import fact_rows
+from hub.journal.fact_reading.fact_rows import Key
 from hub.services.incidents import CLOSED, OPENED, make_duration_fact
 from hub.store.transactions import Transaction
 
@@ -16,12 +16,12 @@ _OTHER = {OPENED: CLOSED, CLOSED: OPENED}
 def read_incident_ends(tx: Transaction, facts: Iterable[Fact]) -> dict[Key, Fact]:
     """Return the recorded openings and closings of the incidents that *facts* open or close."""
     keys = [
-        journal_facts.make_fact_key(attrs.evolve(fact, milestone=each))
+        fact_rows.make_fact_key(attrs.evolve(fact, milestone=each))
         for fact in facts
         if _is_end(fact)
         for each in _OTHER
     ]
-    return journal_facts.read_facts_by_key(tx, keys)
+    return fact_rows.read_facts_by_key(tx, keys)
 
 
 def pair_incident_facts(facts: Sequence[Fact], recorded: Mapping[Key, Fact]) -> tuple[Fact, ...]:
@@ -32,8 +32,8 @@ def pair_incident_facts(facts: Sequence[Fact], recorded: Mapping[Key, Fact]) -> 
     """
     found, held = list(facts), dict(recorded)
     for fact in filter(_is_end, facts):
-        here = held.setdefault(journal_facts.make_fact_key(fact), fact)  # the first fact of a key counts
-        other = held.get(journal_facts.make_fact_key(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
+        here = held.setdefault(fact_rows.make_fact_key(fact), fact)  # the first fact of a key counts
+        other = held.get(fact_rows.make_fact_key(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
         if other is not None:
             both = (here, other) if fact.milestone == OPENED else (other, here)
             found.append(make_duration_fact(*both, last=fact))
@@ -47,4 +47,4 @@ def _is_end(fact: Fact) -> bool:
 def find_incident_fact(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:
     """Return the fact of an incident, or None."""
     wanted = (unit, "incidents", key, milestone)
-    return journal_facts.read_facts_by_key(tx, [wanted]).get(wanted)
+    return fact_rows.read_facts_by_key(tx, [wanted]).get(wanted)

@@ -14,7 +14,7 @@ import attrs
 
 from hub.config import Config
 from hub.config.durable_files import MARK
-from hub.config.partner_files import SECRETS
+from hub.config.partners.partner_files import SECRETS
 from hub.config.upkeep.backup import BackupSettings, list_secret_files
 from hub.keeping.backups.manifest import HOME
 

@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -48,6 +48,33 @@ class MadeBackup:
     removed: tuple[Path, ...]  #: older backups that were removed
 
 
+def _write_manifest(
+    config: Config,
+    state: journal_copy.JournalState,
+    made_at: datetime,
+    files: Sequence[tuple[str, Path]],
+    left_out: tuple[str, ...],
+    tell: journal_copy.Tell,
+) -> BackupManifest:
+    """Return the manifest of a backup of *files*, by name, with the hash of each."""
+    return BackupManifest(
+        hub=config.name,
+        config=config.path.name,
+        province=config.province,
+        made_at=made_at,
+        program=version("lienthong"),
+        schema=state.schema,
+        number=state.number,
+        hash=state.hash,
+        last=state.last,
+        messages=state.messages,
+        members=tuple(
+            package.describe_member(name, file, lambda count: tell("hashing", count)) for name, file in files
+        ),
+        left_out=left_out,
+    )
+
+
 def make_backup(
     config: Config,
     settings: BackupSettings,
@@ -67,24 +94,8 @@ def make_backup(
         _require_room(config, journal_copy.measure_journal_copy(config, settings))
         made_at = clock().astimezone(UTC).replace(microsecond=0)  # before the copy begins: what came earlier is in it
         copied = journal_copy.copy_for_backup(config, settings, work, tell)
-        state = copied.state
         files = [(copied.name, copied.file), *chosen.files]
-        manifest = BackupManifest(
-            hub=config.name,
-            config=config.path.name,
-            province=config.province,
-            made_at=made_at,
-            program=version("lienthong"),
-            schema=state.schema,
-            number=state.number,
-            hash=state.hash,
-            last=state.last,
-            messages=state.messages,
-            members=tuple(
-                package.describe_member(name, file, lambda count: tell("hashing", count)) for name, file in files
-            ),
-            left_out=chosen.left_out,
-        )
+        manifest = _write_manifest(config, copied.state, made_at, files, chosen.left_out, tell)
         file, key = shelf.name_backup_file(settings.folder, manifest), make_private_key()
         with hold_workplace(file) as place:
             new = place / file.name

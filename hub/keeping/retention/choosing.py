@@ -20,7 +20,7 @@ from hub.domain.model import DeliveryState, MessageState
 from hub.journal import search_index
 from hub.journal.event_index import REFUSED_CALL
 from hub.journal.queue import deliveries
-from hub.journal.queue.replay_rules import PlanState
+from hub.journal.replays.replay_rules import PlanState
 from hub.journal.sequels.open_work import following
 from hub.keeping.retention.rules import (
     ClosedYear,

@@ -9,9 +9,9 @@ from hub.config import Config
 from hub.config.alerting.operator_alerts import AlertLimits
 from hub.domain.model import DeliveryState
 from hub.domain.writer_budget import WriterReading
-from hub.journal import events, nodes, waiting_counts
+from hub.journal import events, nodes
 from hub.journal.nodes import NodeState, SeenNode
-from hub.journal.queue import partner_state
+from hub.journal.queue import partner_state, waiting_counts
 from hub.keeping import backup_runs, eras, hub_alerts, tamper_findings
 from hub.keeping.hub_alerts import ConditionRound
 from hub.keeping.retention import disk_budget, parts

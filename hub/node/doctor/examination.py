@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.config import Config, read_config
 from hub.config.database import find_sqlite_file
-from hub.config.partner_files import SECRETS
+from hub.config.partners.partner_files import SECRETS
 from hub.config.table import is_credential
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
 from hub.domain.errors import ConfigurationFault, Mistake

@@ -15,7 +15,6 @@ import attrs
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index, unit_registry
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
-from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.operations.accounts import saved_searches, users
@@ -23,6 +22,7 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.saved_searches import SavedSearch
 from hub.operations.accounts.users import User
 from hub.operations.messages import search_export, visible_messages
+from hub.operations.messages.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.operations.messages.visible_messages import PRIVATE, may_see_refused
 from hub.operations.typed_times import read_time
 from hub.store.group_commit import Journal

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from hub.config import Config
 from hub.config.editing import FileChangedMeanwhile
-from hub.config.partner_edit import (
+from hub.config.partners.partner_edit import (
     CertificateNotFound,
     LastCertificate,
     PartnerEdit,
@@ -25,7 +25,7 @@ from hub.config.partner_edit import (
     PartnerLook,
     PartnerOrder,
 )
-from hub.config.partner_settings import AssignmentUnfit
+from hub.config.partners.partner_settings import AssignmentUnfit
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.fair_queue import CONSOLE

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from hub.config.partner_edit import CertificateNotFound
+from hub.config.partners.partner_edit import CertificateNotFound
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import ConfigurationFault
 from hub.domain.fair_queue import CONSOLE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 
-from hub.journal.queue.replay_rules import PlanState
+from hub.journal.replays.replay_rules import PlanState
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import (
@@ -27,7 +27,7 @@ from hub.operations.operation import (
 )
 
 if TYPE_CHECKING:
-    from hub.journal.queue.replay_plans import ReplayPlan
+    from hub.journal.replays.replay_plans import ReplayPlan
 
 #: Plans on one page.
 PLANS = 50

@@ -9,9 +9,9 @@ from functools import partial
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay_plans import ReplayPlan, SamePerson
-from hub.journal.queue.replay_rules import PlanUnmovable
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_plans import ReplayPlan, SamePerson
+from hub.journal.replays.replay_rules import PlanUnmovable
 from hub.language.phrases import Phrase, phrase
 from hub.language.terms import name_word
 from hub.operations.accounts import users

@@ -11,17 +11,17 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState
-from hub.journal.queue import replay_plans
-from hub.journal.queue.replay import ReplayChoice
-from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
-from hub.journal.queue.replay_rules import PlanEvent
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ReplayChoice
+from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
+from hub.journal.replays.replay_rules import PlanEvent
 from hub.journal.search import MessageFilter
-from hub.journal.search_request import SearchRequest, plan_search
 from hub.language.phrases import phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import message_list
+from hub.operations.messages.search_request import SearchRequest, plan_search
 from hub.operations.replays.order_fields import FieldUnfit, clean_field, read_reason, sees_original
 from hub.operations.replays.plan_operations import NEEDED
 from hub.partner import rate_limit

@@ -7,11 +7,11 @@ import attrs
 
 from hub.config import Partner
 from hub.domain.failure_causes import NOBODY
-from hub.journal.search_request import is_known_partner
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import failures
 from hub.monitoring.failures import BACK, FailureFilter, FailureKind, FailureList
 from hub.operations.accounts.users import User
+from hub.operations.messages.search_request import is_known_partner
 from hub.operations.typed_times import read_time
 from hub.store.transactions import Transaction
 

@@ -15,6 +15,15 @@ from hub.services import CountableFacts, list_adapter_services
 FOLDER = Path(__file__).parents[1] / "forms"
 
 
+def _list_unknown_rule_sets(rule_sets: Mapping[str, str], found: Sequence[Form]) -> list[Mistake]:
+    """Return a mistake for each rule set of a form that is not *found*."""
+    known = sorted({form.id for form in found})
+    return [
+        Mistake(f"reports.rule_sets.{one}", phrase("is not a form"), one_of(known))
+        for one in sorted(rule_sets.keys() - set(known))
+    ]
+
+
 def read_form_folder(
     folder: Path = FOLDER,
     own: Path | None = None,
@@ -55,16 +64,8 @@ def read_form_folder(
         found.append(form)
         if is_own:
             mine.append(form)
-    unknown = rule_sets.keys() - {form.id for form in found}
-    mistakes += (
-        Mistake(
-            f"reports.rule_sets.{one}",
-            phrase("is not a form"),
-            one_of(sorted({form.id for form in found})),
-        )
-        for one in sorted(unknown)
-        if not mistakes
-    )
+    if not mistakes:
+        mistakes += _list_unknown_rule_sets(rule_sets, found)
     if mistakes:
         raise ConfigurationFault(mistakes)
     mistakes = [mistake for form in found for mistake in _takings(form, found)]

@@ -6,6 +6,7 @@ The vocabulary is closed: a form names rules and never contains code.
 import json
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 
 import attrs
@@ -195,33 +196,46 @@ def _changed(table: FormTable, chosen: _RuleSet | None) -> FormTable:
     return attrs.evolve(table, words={**table.words, "column": columns})
 
 
-def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> Form:
-    table.only(_FORM)
+@attrs.frozen
+class WorkMilestones:
+    """The milestones with which work, and a wait in it, begins and ends."""
+
+    begins: frozenset[str]
+    ends: frozenset[str]
+    waits: frozenset[str]
+    resumes: frozenset[str]
+
+
+def _find_service(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> CountedService:
     service = table.text("service") if "service" in table else ""
     counted = find_counted_service(service, countable)
     if counted is None:
         known = [*MILESTONES, *(each.service for each in countable or ())]
         table.wrong("service", phrase("is {service}", service=repr(service)), one_of(sorted(known)))
         counted = CountedService(service, None, None)
-    milestones = counted.milestones
-    parameters = table.numbers("parameters")
-    cited = {text: f"{{{text}}}" for text in (*LEGAL_TEXTS, *table.table("texts").words)}
+    return counted
+
+
+def _read_days(table: FormTable) -> tuple[date | None, date | None]:
+    """Return the first day of the form, and the day from which it is no longer in force."""
     since, until = table.day("since"), table.day("until")
     if since and until and since >= until:
         table.wrong("until", phrase("is {until}", until=until), phrase("a day after {since}", since=since))
-    progress = table.table("progress")
+    return since, until
+
+
+def _read_steps(progress: FormTable, milestones: Collection[str] | None) -> Sequence[Sequence[str]]:
     progress.only(("steps", "final", "begins", "ends", "waits", "resumes"))
     steps = progress.lists("steps", milestones)
     moving = [milestone for step in steps for milestone in step]
     if len(moving) != len(set(moving)):
         progress.wrong("steps", phrase("has a milestone twice"), phrase("each milestone in one step"))
-    columns = tuple(read_column(entry, counted, moving, parameters) for entry in table.tables("column"))
-    columns = read_expressions(table, columns, parameters)
-    if not columns and "column" not in table:
-        table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
-    check_keys(table, columns)
-    begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
-    waits, resumes = (frozenset(progress.texts(word, milestones)) for word in ("waits", "resumes"))
+    return steps
+
+
+def _check_work(table: FormTable, progress: FormTable, columns: Sequence[Column], work: WorkMilestones) -> None:
+    """Note where *columns* need milestones of work, or of waits, that the form does not name."""
+    begins, ends, waits, resumes = work.begins, work.ends, work.waits, work.resumes
     if any(column.kind is ColumnKind.END for column in columns) and not (begins and ends):
         progress.wrong(
             "",
@@ -254,9 +268,29 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
                     phrase("is given, but the form lacks [clock], or [progress] waits or resumes"),
                     phrase("all three"),
                 )
+
+
+def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> Form:
+    table.only(_FORM)
+    counted = _find_service(table, countable)
+    milestones = counted.milestones
+    parameters = table.numbers("parameters")
+    cited = {text: f"{{{text}}}" for text in (*LEGAL_TEXTS, *table.table("texts").words)}
+    since, until = _read_days(table)
+    progress = table.table("progress")
+    steps = _read_steps(progress, milestones)
+    moving = [milestone for step in steps for milestone in step]
+    columns = tuple(read_column(entry, counted, moving, parameters) for entry in table.tables("column"))
+    columns = read_expressions(table, columns, parameters)
+    if not columns and "column" not in table:
+        table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
+    check_keys(table, columns)
+    begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
+    waits, resumes = (frozenset(progress.texts(word, milestones)) for word in ("waits", "resumes"))
+    _check_work(table, progress, columns, WorkMilestones(begins, ends, waits, resumes))
     return Form(
         id=table.key("id"),
-        service=service,
+        service=counted.name,
         title=read_wording(table.table("title"), parameters),
         basis=read_wording(table.table("basis"), {**parameters, **cited}),
         counted=read_wording(table.table("counted"), parameters),

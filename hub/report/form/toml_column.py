@@ -92,9 +92,7 @@ _SEVERAL = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, C
 RESERVED = ("unit", "name")  # reserved: they name the unit in a row of a report's JSON
 
 
-def read_column(
-    table: FormTable, counted: CountedService, moving: Sequence[str], parameters: Mapping[str, int]
-) -> Column:
+def _read_kind(table: FormTable, counted: CountedService) -> ColumnKind | None:
     named = table.text("kind")
     kind = next((kind for kind in ColumnKind if kind == named), None)
     if named and kind is None:
@@ -108,6 +106,13 @@ def read_column(
             phrase("is {named}", named=repr(named)),
             phrase("one of: {fit}; a form without a service takes its numbers from others", fit=fit),
         )
+    return kind
+
+
+def read_column(
+    table: FormTable, counted: CountedService, moving: Sequence[str], parameters: Mapping[str, int]
+) -> Column:
+    kind = _read_kind(table, counted)
     several = kind in _SEVERAL
     if kind:
         table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
@@ -177,6 +182,32 @@ def _grades(table: FormTable, parameters: Mapping[str, int]) -> tuple[Grade, ...
     return tuple(found)
 
 
+def _check_rule(table: FormTable, kind: ColumnKind, rule: Column, parameters: Mapping[str, int]) -> None:
+    """Note what a rule of *kind* lacks, and which of its keys contradict each other."""
+    if rule.within_hours and rule.within_hours not in parameters:
+        table.wrong(
+            "within_hours",
+            phrase("is {within_hours}", within_hours=repr(rule.within_hours)),
+            phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
+        )
+    if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
+        table.wrong("milestones", phrase("is empty or missing"), phrase("the milestones that are counted"))
+    if rule.matched and rule.unmatched:
+        table.wrong("unmatched", phrase("is given beside matched"), phrase("one of the two"))
+    if rule.having & rule.lacking:
+        table.wrong("lacking", phrase("names what having names"), phrase("other milestones"))
+    if rule.revised and len(rule.revised) != 3:
+        table.wrong(
+            "revised",
+            phrase("names {count}", count=len(rule.revised)),
+            phrase("three attributes: the thing, its part, its revision"),
+        )
+    if rule.without and kind is ColumnKind.HAPPENING and not rule.revised:
+        table.wrong("without", phrase("is given without revised"), phrase("both, or neither"))
+    if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
+        table.wrong("", phrase("has neither or both of milestones and furthest"), phrase("one of the two"))
+
+
 def _rule(
     table: FormTable,
     kind: ColumnKind,
@@ -218,28 +249,7 @@ def _rule(
         without=frozenset(table.texts("without", milestones)),
         revised=table.texts("revised", counted.attributes),
     )
-    if rule.within_hours and rule.within_hours not in parameters:
-        table.wrong(
-            "within_hours",
-            phrase("is {within_hours}", within_hours=repr(rule.within_hours)),
-            phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
-        )
-    if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
-        table.wrong("milestones", phrase("is empty or missing"), phrase("the milestones that are counted"))
-    if rule.matched and rule.unmatched:
-        table.wrong("unmatched", phrase("is given beside matched"), phrase("one of the two"))
-    if rule.having & rule.lacking:
-        table.wrong("lacking", phrase("names what having names"), phrase("other milestones"))
-    if rule.revised and len(rule.revised) != 3:
-        table.wrong(
-            "revised",
-            phrase("names {count}", count=len(rule.revised)),
-            phrase("three attributes: the thing, its part, its revision"),
-        )
-    if rule.without and kind is ColumnKind.HAPPENING and not rule.revised:
-        table.wrong("without", phrase("is given without revised"), phrase("both, or neither"))
-    if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
-        table.wrong("", phrase("has neither or both of milestones and furthest"), phrase("one of the two"))
+    _check_rule(table, kind, rule, parameters)
     return rule
 
 

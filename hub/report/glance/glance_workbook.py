@@ -15,6 +15,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.report.counting.deriving import Number
 from hub.report.glance.glance_notes import HEADINGS, write_glance_head, write_glance_notes, write_notices
+from hub.report.glance.ranking import RankedUnit
 from hub.report.glance.view import GlanceView
 from hub.report.workbooks.sheetwriter import SheetWriter, make_cell_styles, make_text_options
 
@@ -35,6 +36,32 @@ def write_xlsx_glance(view: GlanceView, language: Language) -> bytes:
         )
         _write_ranking(SheetWriter(workbook, language), view)
     return written.getvalue()
+
+
+def _write_ranking_row(book: SheetWriter, sheet: Any, view: GlanceView, line: int, row: RankedUnit) -> None:
+    first, yes, no = len(HEADINGS), book.t("yes"), book.t("no")
+    _number(book, sheet, line, 0, row.place)
+    book.write(sheet, line, 1, row.unit.code, **_LINE)
+    book.write(sheet, line, 2, row.unit.name, text_wrap=True, **_LINE)
+    _number(book, sheet, line, 3, row.value)
+    _number(book, sheet, line, 4, row.part if row.whole is not None else None)
+    _number(book, sheet, line, 5, row.whole)
+    last = first + 1 + len(view.ranking.periods)
+    if row.change is None:
+        book.write(sheet, line, 6, "", **_LINE)
+    else:
+        now, before = (xl_rowcol_to_cell(line, column) for column in (last, last - 1))
+        places = max(_places(row.value), _places(row.before))
+        sheet.write_formula(line, 6, f"=ROUND({now}-{before},{places})", _format(book, row.change), float(row.change))
+    _number(book, sheet, line, 7, row.place_before)
+    for column, flag in ((8, row.met), (9, row.far)):
+        book.write(sheet, line, column, "" if flag is None else yes if flag else no, align="center", **_LINE)
+    book.write(sheet, line, first, write_notices(view, row, book.language), text_wrap=True, **_LINE)
+    for column, value in enumerate(row.trend, first + 2):
+        _number(book, sheet, line, column, value)
+    book.write(sheet, line, first + 1, "", **_LINE)
+    place = f"'{sheet.get_name()}'!{xl_range(line, first + 2, line, last)}"
+    sheet.add_sparkline(line, first + 1, {"range": place, "markers": True, "last_point": True})
 
 
 def _write_ranking(book: SheetWriter, view: GlanceView) -> None:
@@ -60,32 +87,8 @@ def _write_ranking(book: SheetWriter, view: GlanceView) -> None:
     sheet.set_column(first, first, 30)
     sheet.set_column(first + 1, first + 1, 18)
     sheet.set_column(first + 2, first + 1 + len(periods), 9)
-    yes, no = book.t("yes"), book.t("no")
     for line, row in enumerate(view.ranking.rows, _TOP + 1):
-        _number(book, sheet, line, 0, row.place)
-        book.write(sheet, line, 1, row.unit.code, **_LINE)
-        book.write(sheet, line, 2, row.unit.name, text_wrap=True, **_LINE)
-        _number(book, sheet, line, 3, row.value)
-        _number(book, sheet, line, 4, row.part if row.whole is not None else None)
-        _number(book, sheet, line, 5, row.whole)
-        last = first + 1 + len(periods)
-        if row.change is None:
-            book.write(sheet, line, 6, "", **_LINE)
-        else:
-            now, before = (xl_rowcol_to_cell(line, column) for column in (last, last - 1))
-            places = max(_places(row.value), _places(row.before))
-            sheet.write_formula(
-                line, 6, f"=ROUND({now}-{before},{places})", _format(book, row.change), float(row.change)
-            )
-        _number(book, sheet, line, 7, row.place_before)
-        for column, flag in ((8, row.met), (9, row.far)):
-            book.write(sheet, line, column, "" if flag is None else yes if flag else no, align="center", **_LINE)
-        book.write(sheet, line, first, write_notices(view, row, language), text_wrap=True, **_LINE)
-        for column, value in enumerate(row.trend, first + 2):
-            _number(book, sheet, line, column, value)
-        book.write(sheet, line, first + 1, "", **_LINE)
-        place = f"'{sheet.get_name()}'!{xl_range(line, first + 2, line, last)}"
-        sheet.add_sparkline(line, first + 1, {"range": place, "markers": True, "last_point": True})
+        _write_ranking_row(book, sheet, view, line, row)
     below = _TOP + 2 + len(view.ranking.rows)
     for number, note in enumerate(write_glance_notes(view, language)):
         book.write(sheet, below + number, 0, note)

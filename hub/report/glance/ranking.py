@@ -4,6 +4,7 @@ Knows sheets and indicators. Contains no SQL, no layout and no language.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from fractions import Fraction
 
@@ -87,20 +88,24 @@ class Ranking:
         return next((row for row in reversed(self.rows) if row.place is not None), None)
 
 
-def rank_units(
+@attrs.frozen
+class _UnitNumbers:
+    """What the sheets say of units, by unit."""
+
+    values: Sequence[Mapping[str, Number]]  #: of each period
+    parts: Mapping[str, tuple[Number, Number]]  #: part and whole, in the last period
+    inherited: Mapping[str, Number]  #: of them, what came from former units, if anything did
+    heirs: AbstractSet[str]  #: units of whose work much came from former units
+
+
+def _read_numbers(
     glance: Glance,
     indicator: RankIndicator,
-    units: Iterable[Unit],
+    members: Sequence[Unit],
     sheets: Mapping[str, GlanceSheet],
     periods: Sequence[str],
-    total: str = "",
-) -> Ranking:
-    """Return the ranking of *units* in the last of *periods*, which are in order. *sheets*: the kept numbers by period;
-    of a period without a sheet there are none. A unit of which a sheet has nothing at all has no number: it had nothing to do.
-    A unit that ended in the last period is compared with nobody, nor is one of whose work much came from former units.
-    *total*: the column of all that a unit had, with what it took over; without one, whatever it took over is much.
-    """
-    members = list(units)
+    total: str,
+) -> _UnitNumbers:
     values, parts = list[Mapping[str, Number]](), dict[str, tuple[Number, Number]]()
     inherited, heirs = dict[str, Number](), set[str]()
     part, whole = ([indicator.columns.index(key) for key in keys] for keys in (indicator.part, indicator.whole))
@@ -122,6 +127,25 @@ def rank_units(
                     if had is None or 100 * taken > glance.inherited_percent * had:
                         heirs.add(unit.code)
         values.append(found)
+    return _UnitNumbers(values, parts, inherited, heirs)
+
+
+def rank_units(
+    glance: Glance,
+    indicator: RankIndicator,
+    units: Iterable[Unit],
+    sheets: Mapping[str, GlanceSheet],
+    periods: Sequence[str],
+    total: str = "",
+) -> Ranking:
+    """Return the ranking of *units* in the last of *periods*, which are in order. *sheets*: the kept numbers by period;
+    of a period without a sheet there are none. A unit of which a sheet has nothing at all has no number: it had nothing to do.
+    A unit that ended in the last period is compared with nobody, nor is one of whose work much came from former units.
+    *total*: the column of all that a unit had, with what it took over; without one, whatever it took over is much.
+    """
+    members = list(units)
+    read = _read_numbers(glance, indicator, members, sheets, periods, total)
+    values, heirs = read.values, read.heirs
     now, before = values[-1], values[-2] if len(values) > 1 else {}
     sheet = sheets.get(periods[-1])
     ended = {unit.code for unit in members if sheet and unit.until is not None and unit.until <= sheet.last}
@@ -134,15 +158,15 @@ def rank_units(
             unit=unit,
             place=places.get(unit.code),
             value=now[unit.code],
-            part=parts[unit.code][0],
-            whole=parts[unit.code][1],
+            part=read.parts[unit.code][0],
+            whole=read.parts[unit.code][1],
             before=before.get(unit.code),
             place_before=places_before.get(unit.code),
             trend=tuple(each[unit.code] for each in values),
             met=_meets(indicator.better, now[unit.code], target),
             far=unit.code in compared and _is_far(glance, spread, now[unit.code]),
             ended=unit.code in ended,
-            inherited=inherited.get(unit.code),
+            inherited=read.inherited.get(unit.code),
             heir=unit.code in heirs,
         )
         for unit in members

@@ -19,8 +19,11 @@ from hub.domain.local_time import HANOI
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
+from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row
+from hub.report.counting.declared import DeclaredFigure
 from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.period import Period
 from hub.report.output import closing_lines, minutes_lines, paper, remark_lines, svg, workings
 from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
@@ -46,6 +49,48 @@ _LEAD = (
 )  # fmt: skip
 
 
+def _describe_period(period: Period) -> dict[str, object]:
+    return {
+        "text": period.text,
+        "from": period.first.isoformat(),
+        "to": period.last.isoformat(),
+        "start": period.start.isoformat(),
+        "end": period.end.isoformat(),
+    }
+
+
+def _describe_column(column: Column) -> dict[str, object]:
+    return {
+        "key": column.key,
+        "vi": column.heading.vi,
+        "en": column.heading.en,
+        "group": None if column.group is None else attrs.asdict(column.group),
+        "kind": column.kind.value,
+        "sum": list(column.sum),
+        **describe_computed(column),
+    }
+
+
+def _describe_figure(figure: DeclaredFigure) -> dict[str, object]:
+    return {
+        "unit": figure.unit or None,
+        "column": figure.column,
+        "sender": figure.sender,
+        "by": figure.by,
+        "at": figure.at.isoformat(),
+        "message": figure.message,
+    }
+
+
+def _describe_finding(finding: CheckFinding) -> dict[str, object]:
+    return {
+        "unit": finding.unit,
+        **attrs.asdict(finding.said),
+        "columns": list(finding.columns),
+        "numbers": [finding.left, finding.right],
+    }
+
+
 def write_json_report(report: Report, names: Mapping[str, str]) -> str:
     """Return one JSON object on one line. Its keys are listed in docs/reference/reports.md. Times are ISO 8601 in
     UTC.
@@ -60,59 +105,23 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
         "basis": attrs.asdict(form.basis),
         "counted": attrs.asdict(form.counted),
         "parameters": dict(form.parameters),
-        "period": {
-            "text": period.text,
-            "from": period.first.isoformat(),
-            "to": period.last.isoformat(),
-            "start": period.start.isoformat(),
-            "end": period.end.isoformat(),
-            "ended": report.ended,
-        },
+        "period": {**_describe_period(period), "ended": report.ended},
         "due": None if report.due is None else {"day": report.due.day.isoformat(), "sure": report.due.sure},
         "made_at": report.made_at.isoformat(),
-        "columns": [
-            {
-                "key": column.key,
-                "vi": column.heading.vi,
-                "en": column.heading.en,
-                "group": None if column.group is None else attrs.asdict(column.group),
-                "kind": column.kind.value,
-                "sum": list(column.sum),
-                **describe_computed(column),
-            }
-            for column in form.columns
-        ],
+        "columns": [_describe_column(column) for column in form.columns],
         "total": _plain(report.total, form),
         "sections": [
             {**attrs.asdict(section.heading), "units": list(section.units), "total": _plain(section.total, form)}
             for section in report.sections
         ],
-        "findings": [
-            {
-                "unit": finding.unit,
-                **attrs.asdict(finding.said),
-                "columns": list(finding.columns),
-                "numbers": [finding.left, finding.right],
-            }
-            for finding in report.findings
-        ],
+        "findings": [_describe_finding(finding) for finding in report.findings],
         "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
     }
     content["closing"] = closing_lines.describe_marks(report.marks)
     if report.remarks.told:
         content["remarks"] = remark_lines.describe_remarks(report)
     if any(column.kind is ColumnKind.DECLARED for column in form.columns):
-        content["declared"] = [
-            {
-                "unit": figure.unit or None,
-                "column": figure.column,
-                "sender": figure.sender,
-                "by": figure.by,
-                "at": figure.at.isoformat(),
-                "message": figure.message,
-            }
-            for figure in report.declared
-        ]
+        content["declared"] = [_describe_figure(figure) for figure in report.declared]
     if report.divided:
         content["divided"] = {
             "by": list(report.by),

@@ -8,7 +8,7 @@ import json
 import struct
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,56 @@ class _Pages:
     def t(self, id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
         return translate(Phrase(id, arguments), self.language)
 
+    def _words(self) -> dict[str, str]:
+        """Return the words around the numbers and texts of the report."""
+        t = self.t
+        return {
+            "number": t("Form: {number}", number=make_printable(self.report.form.called)),
+            "reporting": f"{t('Reporting unit')}:",
+            "receiving": f"{t('Receiving unit')}:",
+            "notes": t("Notes"),
+            "findings": t("Findings of the checks"),
+            "changes": translate(closing_lines.HEADING, self.language),
+            "workings": translate(workings.HEADING, self.language),
+            "minutes": translate(minutes_lines.HEADING, self.language),
+            "remarks": translate(remark_lines.HEADING, self.language),
+            "charts": t("Charts"),
+            "page": t("Page"),
+        }
+
+    def _table(self) -> dict[str, Any]:
+        """Return the table of the report, with the paper that it fits on."""
+        form, rows = self.report.form, self._rows()
+        sheet, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
+        return {
+            "paper": sheet,
+            "size": size,
+            "widths": widths,
+            "headings": self._headings(),
+            "places": [_after_signs(place) for place in write_column_sums(form)],
+            "kinds": [column.kind.value for column in form.columns],
+            "rows": rows,
+        }
+
+    def _list_lines(self) -> dict[str, list[str]]:
+        """Return the lines below the table, by the part that they stand in."""
+        report, names, language = self.report, self.names, self.language
+        minutes = () if self.revision is None else self.revision.minutes
+        parts: dict[str, Iterable[str]] = {
+            "workings": (each.says for each in workings.write_workings(report, names, language)),
+            "minutes": minutes_lines.write_minutes(report.form, minutes, names, language),
+            "remarks": remark_lines.write_remark_lines(report, names, language),
+            "findings": write_check_findings(report, names, language),
+            "notes": write_notes(report.form, language),
+        }
+        return {part: [make_printable(each) for each in lines] for part, lines in parts.items()}
+
+    def _people(self) -> list[dict[str, Any]]:
+        return [
+            {"who": each.who, "how": each.how, "signed": [make_printable(line) for line in each.signed]}
+            for each in paper.list_signing_places(self.revision, self.language)
+        ]
+
     def given(
         self, lines: Sequence[EvidenceLine] | HashedLines | str, receiver: str, charts: Iterable[Plot]
     ) -> dict[str, Any]:
@@ -131,36 +181,19 @@ class _Pages:
             make_printable(form.title.say(self.language)),
         )
         digest = lines if isinstance(lines, str) else evidence.hash_evidence(lines)
-        made, called = report.made_at.astimezone(UTC), period.name(self.language)
+        called = period.name(self.language)
         at = write_moment(report.made_at)
         first, last = write_day(period.first), write_day(period.last)
         made_by = t("Made by the interconnection hub at {at} (Hà Nội time).", at=at)
         closing = closing_lines.write_closing_lines(report, self.names, self.language)
-        rows = self._rows()
-        sheet, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
         return {
             "language": self.language,
             "region": REGIONS[self.language],
             "title": f"{title}, {unit}, {called}",
             "author": t("The interconnection hub"),
             "description": f"{form.id} {report.total.unit} {period.text}; SHA-256 {digest}",
-            "date": {
-                "year": made.year, "month": made.month, "day": made.day,
-                "hour": made.hour, "minute": made.minute, "second": made.second,
-            },
-            "words": {
-                "number": t("Form: {number}", number=make_printable(form.called)),
-                "reporting": f"{t('Reporting unit')}:",
-                "receiving": f"{t('Receiving unit')}:",
-                "notes": t("Notes"),
-                "findings": t("Findings of the checks"),
-                "changes": translate(closing_lines.HEADING, self.language),
-                "workings": translate(workings.HEADING, self.language),
-                "minutes": translate(minutes_lines.HEADING, self.language),
-                "remarks": translate(remark_lines.HEADING, self.language),
-                "charts": t("Charts"),
-                "page": t("Page"),
-            },
+            "date": _split_moment(report.made_at.astimezone(UTC)),
+            "words": self._words(),
             "heading": title,
             "at": make_printable(t("At {unit}", unit=name_row_unit(report.total, self.names)).upper()),
             "revision": make_printable(paper.write_revision_line(self.revision, self.language)),
@@ -176,33 +209,11 @@ class _Pages:
             "above": [make_printable(each) for each in closing.top],
             "changes": [make_printable(each) for each in closing.all],
             "counted": f"{t('Unit of count')}: {make_printable(form.counted.say(self.language))}",
-            "paper": sheet,
-            "size": size,
-            "widths": widths,
-            "headings": self._headings(),
-            "places": [_after_signs(place) for place in write_column_sums(form)],
-            "kinds": [column.kind.value for column in form.columns],
-            "rows": rows,
-            "workings": [
-                make_printable(each.says) for each in workings.write_workings(report, self.names, self.language)
-            ],
-            "minutes": [
-                make_printable(each)
-                for each in minutes_lines.write_minutes(
-                    form, () if self.revision is None else self.revision.minutes, self.names, self.language
-                )
-            ],
-            "remarks": [
-                make_printable(each) for each in remark_lines.write_remark_lines(report, self.names, self.language)
-            ],
-            "findings": [make_printable(each) for each in write_check_findings(report, self.names, self.language)],
-            "notes": [make_printable(note) for note in write_notes(form, self.language)],
+            **self._table(),
+            **self._list_lines(),
             "made": f"{made_by} {self._evidence(lines, digest)}",
             "footer": f"{make_printable(form.id)} · {make_printable(report.total.unit)} · {called} · {write_moment(report.made_at)} · SHA-256 {digest[:16]}…",
-            "people": [
-                {"who": each.who, "how": each.how, "signed": [make_printable(line) for line in each.signed]}
-                for each in paper.list_signing_places(self.revision, self.language)
-            ],
+            "people": self._people(),
             "charts": [self._chart(plot, place) for place, plot in enumerate(charts, 1)],
         }  # fmt: skip
 
@@ -356,3 +367,7 @@ def _mapped(font: bytes) -> frozenset[int]:
             if glyph and (glyph + delta) % 65536:
                 found.add(code)
     return frozenset(found)
+
+
+def _split_moment(moment: datetime) -> dict[str, int]:
+    return {name: getattr(moment, name) for name in ("year", "month", "day", "hour", "minute", "second")}

@@ -150,6 +150,42 @@ def _rule_cells(form: Form, place: Place) -> Iterator[CellRule]:
         yield from _rule_derived(form, place, column, own)
 
 
+def _rule_score(form: Form, place: Place, column: Column, own: str) -> CellRule:
+    """Return how points follow from a ratio."""
+    cell = _cell(column)
+    ratio = form.column(column.of)
+    part, whole = f"{column.points} * {_sum(ratio.part)}", f"{column.full_at} * {_sum(ratio.whole)}"
+    full = f"100 * {_sum(ratio.part)} >= {whole}"
+    exact = _quotient(cell, part, whole, ratio.empty)
+    some = f"{_sum(ratio.whole)} > 0"
+    return CellRule(
+        id=own.format("score"),
+        place=place,
+        test=f"({some} and {full} and {cell} = {column.points}) or (not({some} and {full}) and ({exact}))",
+        says=_say_named(form, _SCORE, column, points=column.points, full=column.full_at, of=(column.of,)),
+        column=column.key,
+    )
+
+
+def _rule_grade(form: Form, place: Place, column: Column, own: str) -> CellRule:
+    """Return how a grade follows from the column that it grades."""
+    cell = _cell(column)
+    of = _cell(form.column(column.of))
+    below = " + ".join(f"({of} < {grade.at})" for grade in column.grades[:-1])
+    grades = "; ".join(
+        f"{number}" + (f" ≥ {grade.at}" if grade.at is not None else "")
+        for number, grade in enumerate(column.grades, 1)
+    )
+    return CellRule(
+        id=own.format("grade"),
+        place=place,
+        test=f"({of} = '' and {cell} = '') or ({of} != '' and {cell} = 1 + {below})",
+        says=_say_named(form, _GRADE, column, of=(column.of,), grades=grades),
+        column=column.key,
+        expected=f"1 + {below}",
+    )
+
+
 def _rule_derived(form: Form, place: Place, column: Column, own: str) -> Iterator[CellRule]:
     """Yield how a cell follows from other cells of its row. Whole numbers only: a quotient is compared multiplied."""
     cell = _cell(column)
@@ -172,35 +208,11 @@ def _rule_derived(form: Form, place: Place, column: Column, own: str) -> Iterato
                 column=column.key,
             )
         case ColumnKind.SCORE:
-            ratio = form.column(column.of)
-            part, whole = f"{column.points} * {_sum(ratio.part)}", f"{column.full_at} * {_sum(ratio.whole)}"
-            full = f"100 * {_sum(ratio.part)} >= {whole}"
-            exact = _quotient(cell, part, whole, ratio.empty)
-            some = f"{_sum(ratio.whole)} > 0"
-            yield CellRule(
-                id=own.format("score"),
-                place=place,
-                test=f"({some} and {full} and {cell} = {column.points}) or (not({some} and {full}) and ({exact}))",
-                says=_say_named(form, _SCORE, column, points=column.points, full=column.full_at, of=(column.of,)),
-                column=column.key,
-            )
+            yield _rule_score(form, place, column, own)
         case ColumnKind.EXPRESSION:
             yield _rule_expression(form, place, column, own)
         case ColumnKind.GRADE:
-            of = _cell(form.column(column.of))
-            below = " + ".join(f"({of} < {grade.at})" for grade in column.grades[:-1])
-            grades = "; ".join(
-                f"{number}" + (f" ≥ {grade.at}" if grade.at is not None else "")
-                for number, grade in enumerate(column.grades, 1)
-            )
-            yield CellRule(
-                id=own.format("grade"),
-                place=place,
-                test=f"({of} = '' and {cell} = '') or ({of} != '' and {cell} = 1 + {below})",
-                says=_say_named(form, _GRADE, column, of=(column.of,), grades=grades),
-                column=column.key,
-                expected=f"1 + {below}",
-            )
+            yield _rule_grade(form, place, column, own)
         case _:
             pass
 

@@ -79,95 +79,115 @@ def _write_sentence(element: etree._Element, rule: CellRule, language: Language)
     element[-1].tail = "]"
 
 
-def write_json_schema(form: Form) -> bytes:
-    """Return the JSON Schema (2020-12) of the JSON report of *form*, which `write_json_report` writes."""
-    text, day = {"type": "string"}, {"type": "string", "format": "date"}
-    moment = {"type": "string", "format": "date-time"}
-    wording = _object({"vi": text, "en": text})
-    cells = {column.key: _describe_cell(column) for column in form.columns}
-    unit = {"type": "string", "minLength": 1}
-    columns = [
-        _object(
-            {
-                "key": {"const": column.key},
-                "vi": text,
-                "en": text,
-                "group": {"anyOf": [wording, {"type": "null"}]},
-                "kind": {"const": column.kind.value},
-                "sum": {"const": list(column.sum)},
-                **{name: {"const": value} for name, value in describe_computed(column).items()},
-            }
-        )
-        for column in form.columns
-    ]
-    finding = {
-        "unit": {"type": ["string", "null"]},
-        "vi": text,
-        "en": text,
-        "columns": {"type": "array", "items": text},
-        "numbers": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object that has exactly *properties*."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
     }
-    properties: dict[str, Any] = {
-        "unit": unit,
-        "name": text,
-        "form": {"const": form.id},
-        "number": {"const": form.number or None},
-        "title": wording,
-        "basis": wording,
-        "counted": wording,
-        "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},
-        "period": _object(
-            {
-                "text": {"type": "string", "pattern": "^2[0-9]{3}(-(0[1-9]|1[0-2]|Q[1-4]|H[12]|9M))?$"},
-                "from": day,
-                "to": day,
-                "start": moment,
-                "end": moment,
-                "ended": {"type": "boolean"},
-            }
-        ),
-        "due": {"anyOf": [_object({"day": day, "sure": {"type": "boolean"}}), {"type": "null"}]},
-        "made_at": moment,
-        "columns": {"type": "array", "prefixItems": columns, "items": False, "minItems": len(columns)},
-        "total": _object(cells),
-        "sections": {
-            "type": "array",
-            "items": _object(
-                {
-                    "vi": text,
-                    "en": text,
-                    "units": {"type": "array", "items": unit, "minItems": 1},
-                    "total": _object(cells),
-                }
-            ),
-        },
-        "findings": {"type": "array", "items": _object(finding)},
-        "rows": {"type": "array", "minItems": 1, "items": _object({"unit": unit, "name": text, **cells})},
-        "closing": {"type": ["object", "null"]},
+
+
+_TEXT, _DAY = {"type": "string"}, {"type": "string", "format": "date"}
+_MOMENT = {"type": "string", "format": "date-time"}
+_UNIT = {"type": "string", "minLength": 1}
+_WORDING = _object({"vi": _TEXT, "en": _TEXT})
+_PERIOD = _object(
+    {
+        "text": {"type": "string", "pattern": "^2[0-9]{3}(-(0[1-9]|1[0-2]|Q[1-4]|H[12]|9M))?$"},
+        "from": _DAY,
+        "to": _DAY,
+        "start": _MOMENT,
+        "end": _MOMENT,
+        "ended": {"type": "boolean"},
     }
-    if any(column.kind is ColumnKind.DECLARED for column in form.columns):
-        said = {"column": text, "sender": unit, "by": text, "at": moment, "message": unit}
-        properties["declared"] = {
-            "type": "array",
-            "items": _object({"unit": {"anyOf": [unit, {"type": "null"}]}, **said}),
+)
+_FINDING = {
+    "unit": {"type": ["string", "null"]},
+    "vi": _TEXT,
+    "en": _TEXT,
+    "columns": {"type": "array", "items": _TEXT},
+    "numbers": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+}
+
+
+def _describe_column(column: Column) -> dict[str, Any]:
+    return _object(
+        {
+            "key": {"const": column.key},
+            "vi": _TEXT,
+            "en": _TEXT,
+            "group": {"anyOf": [_WORDING, {"type": "null"}]},
+            "kind": {"const": column.kind.value},
+            "sum": {"const": list(column.sum)},
+            **{name: {"const": value} for name, value in describe_computed(column).items()},
         }
-    described = _object(properties)
-    described["properties"]["remarks"] = {"type": "object"}
-    described["properties"]["divided"] = _object(
+    )
+
+
+def _describe_section(cells: dict[str, Any]) -> dict[str, Any]:
+    return _object(
+        {
+            "vi": _TEXT,
+            "en": _TEXT,
+            "units": {"type": "array", "items": _UNIT, "minItems": 1},
+            "total": _object(cells),
+        }
+    )
+
+
+def _describe_division(form: Form, cells: dict[str, Any]) -> dict[str, Any]:
+    """Describe the rows by values of attributes, where a report is divided."""
+    return _object(
         {
             "by": {"type": "array", "items": {"enum": [UNIT, *form.divides_by]}, "minItems": 1, "maxItems": 2},
             "rows": {
                 "type": "array",
                 "items": _object(
                     {
-                        "path": {"type": "array", "items": text, "minItems": 1, "maxItems": 2},
-                        "name": {"anyOf": [wording, {"type": "null"}]},
+                        "path": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 2},
+                        "name": {"anyOf": [_WORDING, {"type": "null"}]},
                         **cells,
                     }
                 ),
             },
         }
     )
+
+
+def write_json_schema(form: Form) -> bytes:
+    """Return the JSON Schema (2020-12) of the JSON report of *form*, which `write_json_report` writes."""
+    cells = {column.key: _describe_cell(column) for column in form.columns}
+    columns = [_describe_column(column) for column in form.columns]
+    properties: dict[str, Any] = {
+        "unit": _UNIT,
+        "name": _TEXT,
+        "form": {"const": form.id},
+        "number": {"const": form.number or None},
+        "title": _WORDING,
+        "basis": _WORDING,
+        "counted": _WORDING,
+        "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "period": _PERIOD,
+        "due": {"anyOf": [_object({"day": _DAY, "sure": {"type": "boolean"}}), {"type": "null"}]},
+        "made_at": _MOMENT,
+        "columns": {"type": "array", "prefixItems": columns, "items": False, "minItems": len(columns)},
+        "total": _object(cells),
+        "sections": {"type": "array", "items": _describe_section(cells)},
+        "findings": {"type": "array", "items": _object(_FINDING)},
+        "rows": {"type": "array", "minItems": 1, "items": _object({"unit": _UNIT, "name": _TEXT, **cells})},
+        "closing": {"type": ["object", "null"]},
+    }
+    if any(column.kind is ColumnKind.DECLARED for column in form.columns):
+        said = {"column": _TEXT, "sender": _UNIT, "by": _TEXT, "at": _MOMENT, "message": _UNIT}
+        properties["declared"] = {
+            "type": "array",
+            "items": _object({"unit": {"anyOf": [_UNIT, {"type": "null"}]}, **said}),
+        }
+    described = _object(properties)
+    described["properties"]["remarks"] = {"type": "object"}
+    described["properties"]["divided"] = _describe_division(form, cells)
     head = {
         "$schema": _JSON_SCHEMA,
         "$id": f"{REPORT}:{form.id}" + (f":{form.since}" if form.since else ""),
@@ -195,16 +215,6 @@ def _describe_cell(column: Column) -> dict[str, Any]:
             return {"description": said, "type": "number"}
         case _:
             return {"description": said, "type": "integer"}
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an object that has exactly *properties*."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:

@@ -34,7 +34,6 @@ from hub.report.output.charts import Plot
 from hub.report.output.closing_lines import HEADING, write_changed_value, write_closing_lines
 from hub.report.output.remark_lines import HEADING as REMARKS
 from hub.report.output.remark_lines import write_remark_lines
-from hub.report.output.streamed_sheet import StreamedSheet
 from hub.report.output.svg import choose_colours
 from hub.report.output.workings import HEADING as HOW
 from hub.report.output.workings import Working, write_workings
@@ -51,6 +50,7 @@ from hub.report.words import (
     write_value,
 )
 from hub.report.workbooks.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
+from hub.report.workbooks.streamed_sheet import StreamedSheet
 
 #: The maximum number of facts listed in the second sheet; a spreadsheet with more is slow to open.
 MOST_LINES = 50_000
@@ -557,12 +557,11 @@ def _places(form: Form) -> list[str]:
     return [f"({place})" for place, _ in enumerate(form.columns, form.first_number)]
 
 
-def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
-    """Write the facts, oldest first, each with the numbers of the columns that count it."""
+def _write_evidence_head(
+    book: _Book, sheet: Any, lines: Sequence[EvidenceLine] | EvidenceLines, most: int
+) -> Sequence[str]:
+    """Write title, hash and headings above the facts. Return the headings."""
     t = book.t
-    widths = (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0)
-    sheet = book.add_sheet(t("Evidence"), widths, StreamedSheet)
-    places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
     title = t("The evidence of the report: the facts it counts")
     book.write(sheet, 0, 0, title, bold=True, font_size=13)
     behind = phrases(
@@ -588,6 +587,16 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
     for spot, heading in enumerate(headings):
         book.write(sheet, 2, spot, heading, **look)
+    return headings
+
+
+def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
+    """Write the facts, oldest first, each with the numbers of the columns that count it."""
+    t = book.t
+    widths = (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0)
+    sheet = book.add_sheet(t("Evidence"), widths, StreamedSheet)
+    places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
+    headings = _write_evidence_head(book, sheet, lines, most)
     plain = {**_LINE, "valign": "top", "font_size": 10}
     when, numbered = book.format(**plain, num_format=_MOMENT, align="center"), book.format(**plain)
     text, wrapped = book.text_format(**plain), book.text_format(**plain, text_wrap=True)

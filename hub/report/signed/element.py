@@ -28,6 +28,26 @@ class SchemaBroken(Exception):
     """A report that its own schema rejects: an error of the hub. Such a report must not leave the hub."""
 
 
+def _add_declared(root: etree._Element, report: Report) -> None:
+    for figure in report.declared:
+        of_unit = {"unit": figure.unit} if figure.unit else {}
+        told = {"sender": figure.sender, "receivedAt": _written(figure.at), "message": figure.message}
+        by = {"by": replace_unwritable(figure.by)} if figure.by else {}
+        _add(root, "Declared", column=figure.column, **of_unit, **told, **by)
+
+
+def _add_findings(root: etree._Element, report: Report) -> None:
+    findings = _add(root, "Findings") if report.findings else root
+    for each in report.findings:
+        where = {} if each.unit is None else {"unit": each.unit}
+        when = {"before": "true"} if each.check.before else {}
+        most = {"atMost": "true"} if each.check.at_most else {}
+        finding = _add(findings, "Finding", **where, **when, **most)
+        _say(finding, "Check", each.check.says)
+        _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
+        _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
+
+
 def build_report_element(
     report: Report, names: Mapping[str, str], lines: Sequence[EvidenceLine] | HashedLines, revision: int | None = None
 ) -> etree._Element:
@@ -60,20 +80,8 @@ def build_report_element(
                 _add(said, "Member", unit=unit)
     if report.divided:
         _add_divided(root, report)
-    for figure in report.declared:
-        of_unit = {"unit": figure.unit} if figure.unit else {}
-        told = {"sender": figure.sender, "receivedAt": _written(figure.at), "message": figure.message}
-        by = {"by": replace_unwritable(figure.by)} if figure.by else {}
-        _add(root, "Declared", column=figure.column, **of_unit, **told, **by)
-    findings = _add(root, "Findings") if report.findings else root
-    for each in report.findings:
-        where = {} if each.unit is None else {"unit": each.unit}
-        when = {"before": "true"} if each.check.before else {}
-        most = {"atMost": "true"} if each.check.at_most else {}
-        finding = _add(findings, "Finding", **where, **when, **most)
-        _say(finding, "Check", each.check.says)
-        _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
-        _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
+    _add_declared(root, report)
+    _add_findings(root, report)
     counted_here = [late for late in report.marks.late if late.counted_in == period.text]
     if report.marks.closed_at is not None or counted_here:
         _add_closing(root, attrs.evolve(report.marks, late=tuple(counted_here)))

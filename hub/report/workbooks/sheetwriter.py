@@ -7,8 +7,8 @@ import attrs
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
-from hub.report.output.streamed_sheet import TextFormat
 from hub.report.words import is_formula
+from hub.report.workbooks.streamed_sheet import TextFormat
 
 FACE = "Times New Roman"
 _TEXT = 32_767  # the maximum characters of a cell

@@ -13,7 +13,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Fact
-from hub.journal.facts import RAW_FACT, read_raw_fact
+from hub.journal.fact_reading.fact_rows import RAW_FACT, read_raw_fact
 from hub.report.counting import open_work as rules
 from hub.report.counting.open_work import OpenWork, OpenWorkRule
 from hub.store import transactions

@@ -12,10 +12,10 @@ from pathlib import Path
 import attrs
 
 from hub.config.editing import FileEdit, Value
-from hub.config.partner_files import is_secret_name
-from hub.config.partner_settings import LISTS, SETTINGS, TEXTS, AssignmentUnfit
-from hub.config.reading import find_url_directory, names_own_machine
+from hub.config.partners.partner_files import is_secret_name
+from hub.config.partners.partner_settings import LISTS, SETTINGS, TEXTS, AssignmentUnfit
 from hub.config.table import IN_CREDENTIALS
+from hub.config.urls import find_url_directory, names_own_machine
 from hub.config.values import Config, Partner
 from hub.domain.errors import Mistake
 from hub.language.phrases import Phrase, phrase

@@ -11,7 +11,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Fact
-from hub.journal.facts import RAW_FACT, build_carried_condition, read_raw_fact
+from hub.journal.fact_reading.fact_rows import RAW_FACT, read_raw_fact
+from hub.journal.fact_reading.fact_search import build_carried_condition
 from hub.report.counting.listing import Place
 from hub.store.tables import carried
 from hub.store.tables import fact as table

@@ -21,9 +21,10 @@ from hub.edxml.changes import Effect
 from hub.journal import blobs, documents, events, search
 from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry
-from hub.journal.queue import deliveries, replay_plans
-from hub.journal.queue.replay_plans import KeyReused, ReplayPlan
-from hub.journal.queue.replay_rules import Exclusion, PlanEvent, PlanState, name_exclusion
+from hub.journal.queue import deliveries
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_plans import KeyReused, ReplayPlan
+from hub.journal.replays.replay_rules import Exclusion, PlanEvent, PlanState, name_exclusion
 from hub.language.phrases import Phrase, phrase
 from hub.store import transactions
 from hub.store.tables import message as table

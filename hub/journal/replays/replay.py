@@ -18,7 +18,7 @@ from hub.edxml import changes
 from hub.edxml.changes import Effect
 from hub.journal import documents, events, search
 from hub.journal.queue import deliveries
-from hub.journal.queue.replay_rules import ENDED, Exclusion, judge_replay
+from hub.journal.replays.replay_rules import ENDED, Exclusion, judge_replay
 from hub.journal.search import MessageFilter
 from hub.store.tables import change, content
 from hub.store.tables import message as table

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from hub.config.editing import Value
-from hub.config.partner_files import SECRET_EXPECTED, is_secret_name
+from hub.config.partners.partner_files import SECRET_EXPECTED, is_secret_name
 from hub.config.values import Partner
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import SECRET_FILE, Setting

@@ -22,10 +22,10 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Delivery, DeliveryState, Event, Message
 from hub.journal import events, search
-from hub.journal.queue import replay
 from hub.journal.queue.deliveries import read_delivery_row
-from hub.journal.queue.replay import PAGE, ChosenDeliveries, ReplayChoice
-from hub.journal.queue.replay_rules import (
+from hub.journal.replays import replay
+from hub.journal.replays.replay import PAGE, ChosenDeliveries, ReplayChoice
+from hub.journal.replays.replay_rules import (
     ACTIVE,
     ENDED,
     Exclusion,

@@ -1,0 +1,1 @@
+"""What is sent again: replays, their plans and rules, and corrected packets."""
