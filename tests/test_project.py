@@ -100,7 +100,7 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
 
 
 def test_what_the_tests_change_upon_import_is_there():
-    assert [name for name in upon_import._FINDER.awaited if importlib.util.find_spec(name) is None] == []
+    assert [name for name in list(upon_import._FINDER.awaited) if importlib.util.find_spec(name) is None] == []
 
 
 def test_twisted_folder_stays_a_dropin():
@@ -128,6 +128,7 @@ def test_every_package_of_the_hub_has_its_layer():
 SHARED_NAMES = {
     "adapter": "the protocol of adapters: every folder in adapters/ has this function",
     "carrier": "the protocol of transports: every transport in hub/delivery/ has this function",
+    "upgrade": "what Alembic calls in each migration",
     "main": "the entry point of a process, by `python -m` or as a console script",
 }
 
