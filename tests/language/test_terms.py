@@ -121,7 +121,7 @@ def words() -> Iterator[tuple[str, str]]:
     yield from (("status", code) for code in statuses)
     yield from (("attempt", lifecycle.DeliveryEvent(each.__name__.lower())) for each in get_args(Outcome))
     yield from (("attempt", word) for word in given("journal/queue/claims.py", "outcome"))
-    yield from (("lookups", word) for word in given("lookup/endpoint.py", "ended"))
+    yield from (("lookups", word) for word in given("web/lookups/endpoint.py", "ended"))
     yield from (("dossiers", each.outcome) for each in load_dossier_codes().statuses.values() if each.outcome)
     for scope, enumeration in {
         "message": MessageState,
