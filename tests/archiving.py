@@ -71,7 +71,9 @@ def settle(engine: sa.Engine, event: DeliveryEvent, verdict: AttemptVerdict, sta
                     request_sha256="a" * 64, reply_sha256="b" * 64, reply_status=status, call_ms=12, kept=kept
                 )
                 later = attrs.evolve(verdict, due=verdict.due and NOW + timedelta(hours=1))
-                assert claims.settle_claim(tx, each, event, later, exchanged, NOW + timedelta(minutes=2))
+                assert claims.settle_claim(
+                    tx, claims.EndedAttempt(each, event, later, exchanged, NOW + timedelta(minutes=2))
+                )
     with transactions.write_transaction(engine) as tx:
         tx.execute(sa.update(tables.delivery).where(tables.delivery.c.state == "waiting").values(due=NOW))
 

@@ -9,7 +9,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import attrs
 import structlog
@@ -40,9 +40,10 @@ from hub.domain.model import (
 from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import write_attempt_traceparent
 from hub.journal import consignments
-from hub.journal.queue import claims, deliveries, pickup, settlement_sets
-from hub.journal.queue.claims import AttemptExchange, Claim
+from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue.claims import AttemptExchange, Claim, EndedAttempt, settle_claim
 from hub.journal.queue.queue_view import read_queue_view
+from hub.journal.queue.settlement_sets import settle_delivered_claims
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker, BreakerEvent, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
@@ -265,7 +266,7 @@ class DeliveryService(Service):
         """
         flow = self._flows.setdefault(partner.code, PartnerFlow())
         flow.asked += limit
-        asked = self._journal.write(_CLAIM, partner, limit, self._node, self._now(), ahead)
+        asked = self._journal.write(_CLAIM, _ClaimRequest(partner, limit, self._node, self._now(), ahead))
         return self._track(asked.addBoth(self._claimed, partner, flow, limit))
 
     def _claimed(self, result: _Claims | Failure, partner: Partner, flow: PartnerFlow, limit: int) -> int | None:
@@ -398,8 +399,8 @@ class DeliveryService(Service):
             name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
-            ended = claim, name, verdict, exchange, now, heard
-            settling = self._journal.write(_SETTLE, *ended)
+            ended = EndedAttempt(claim, name, verdict, exchange, now, heard)
+            settling = self._journal.write(_SETTLE, ended)
             continues = self._go_on(partner.code, flow)
             settled = await self._settled(settling, ended)
             self._measures.count(ATTEMPTS, claim.partner, name if settled else "stale")
@@ -411,7 +412,7 @@ class DeliveryService(Service):
                 log_breaker_change(before, after)
             return continues
 
-    async def _settled(self, settling: Deferred[bool], ended: tuple[Any, ...]) -> bool:
+    async def _settled(self, settling: Deferred[bool], ended: EndedAttempt) -> bool:
         """Return whether the claim was still ours. *settling* writes how its attempt ended.
 
         While the journal is away it is written again: what a partner answered is not asked of it a second time.
@@ -427,7 +428,7 @@ class DeliveryService(Service):
                 if self._clock.seconds() - began < AGAIN:
                     log.warning("delivery-not-settled", reason=str(unready))
             await deferLater(self._clock, AGAIN)
-            settling = self._journal.write(_SETTLE, *ended)
+            settling = self._journal.write(_SETTLE, ended)
 
     def _heard(
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
@@ -563,52 +564,53 @@ class _LastCall:
         )
 
 
-def _settle(tx: Transaction, *ended: Any) -> bool:
-    return claims.settle_claim(tx, *ended)
-
-
-def _settle_set(tx: Transaction, ended: Sequence[tuple[Any, ...]]) -> list[bool | None]:
-    return settlement_sets.settle_delivered_claims(tx, [settlement_sets.EndedAttempt(*each) for each in ended])
-
-
 #: Settles a claim, alone or with others.
-_SETTLE = SetStep(_settle, _settle_set)
+_SETTLE = SetStep(settle_claim, settle_delivered_claims)
 
 
-def _claim(tx: Transaction, partner: Partner, limit: int, node: str, now: datetime, ahead: int = 0) -> _Claims:
-    """Claim up to *limit* due messages for *partner*, with their content where it is short.
+@attrs.frozen(eq=False)
+class _ClaimRequest:
+    """What is to be claimed for a partner."""
 
-    *ahead* are the messages that may be claimed beyond the partner's concurrency.
-    """
-    policy = partner.policy
+    partner: Partner
+    limit: int  #: of messages
+    node: str  #: name of the node that will send them
+    now: datetime
+    ahead: int = 0  #: messages that may be claimed beyond the partner's concurrency
+
+
+def _claim(tx: Transaction, asked: _ClaimRequest) -> _Claims:
+    """Claim due messages of a partner, with their content where it is short."""
+    policy = asked.partner.policy
     taken = claims.claim_deliveries(
         tx,
-        partner.code,
-        now,
-        limit=limit,
-        holder=node,
+        asked.partner.code,
+        asked.now,
+        limit=asked.limit,
+        holder=asked.node,
         lease=policy.timeout * CALLS + timedelta(seconds=DRAIN),
-        concurrency=policy.concurrency + ahead,
+        concurrency=policy.concurrency + asked.ahead,
         rate=policy.rate,
     )
     return list(zip(taken, consignments.read_small_consignments(tx, taken), strict=True))
 
 
-def _claim_set(tx: Transaction, asked: Sequence[tuple[Partner, int, str, datetime, int]]) -> list[_Claims | None]:
+def _claim_set(tx: Transaction, asked: Sequence[_ClaimRequest]) -> list[_Claims | None]:
     """Claim for several callers: at once for those of the same partner."""
-    limits: Counter[str] = Counter()
-    beyond: dict[str, int] = {}
-    for partner, limit, _, _, ahead in asked:
-        limits[partner.code] += limit
-        beyond[partner.code] = max(ahead, beyond.get(partner.code, 0))
-    taken: dict[str, _Claims] = {}
+    groups: dict[str, list[_ClaimRequest]] = {}
+    for each in asked:
+        groups.setdefault(each.partner.code, []).append(each)
+    taken = {
+        code: _claim(
+            tx, attrs.evolve(ours[0], limit=sum(each.limit for each in ours), ahead=max(each.ahead for each in ours))
+        )
+        for code, ours in groups.items()
+    }
     given: list[_Claims | None] = []
-    for partner, limit, node, now, _ in asked:
-        if partner.code not in taken:
-            taken[partner.code] = _claim(tx, partner, limits[partner.code], node, now, beyond[partner.code])
-        left = taken[partner.code]
-        given.append(left[:limit])
-        taken[partner.code] = left[limit:]
+    for each in asked:
+        code = each.partner.code
+        given.append(taken[code][: each.limit])
+        taken[code] = taken[code][each.limit :]
     return given
 
 

@@ -25,9 +25,10 @@ from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake.verification import Read, VerifiedCall
-from hub.journal import blobs, duties, events, message_sets, replay_guard
+from hub.journal import blobs, duties, events, replay_guard
 from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry, RecordedMessage, keeps_bytes
+from hub.journal.message_sets import ReceivedMessage, record_message_sets
 from hub.journal.queue.outstanding_effects import MADE_AT_ONCE
 from hub.journal.replay_guard import ReplayMark
 from hub.language.phrases import phrase
@@ -136,7 +137,8 @@ class JournalAccess:
                 )
         await store_large_octets(self.journal, owner, entry)
         with self.tracer.span(SpanWork.COMMIT, entry.id, entry.trace):
-            taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
+            received = ReceivedMessage(entry, routes, mark)
+            taken: RecordedMessage = await self.journal.admit(owner, record_message_once, received)
         repeated, trace = taken.id != entry.id, find_trace_id(taken.id, entry.trace)
         if taken.problems:
             result = name_code(taken.problems[0].code)
@@ -188,12 +190,13 @@ def perform_once(
     return replay_guard.run_call_once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
 
 
-def _record_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None) -> RecordedMessage:
-    """Write a judged message like `record_message`. A refusal spends *mark*, and a spent call brings no new message.
+def _record_once(tx: Transaction, received: ReceivedMessage) -> RecordedMessage:
+    """Write a judged message like `record_message`. A refusal spends its mark, and a spent call brings no new message.
 
     Raises `Rejected` (`replayed`), and the savepoint then undoes what was written.
     """
-    taken = journal.record_message(tx, entry, routes)
+    entry, mark = received.entry, received.mark
+    taken = journal.record_message(tx, entry, received.routes)
     if taken.problems:
         replay_guard.spend_call_mark(tx, mark, entry.received_at)
     elif taken.id == entry.id and replay_guard.is_spent(tx, mark):
@@ -201,15 +204,8 @@ def _record_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: Rep
     return taken
 
 
-def _record_set_once(
-    tx: Transaction, calls: Sequence[tuple[MessageEntry, Routes, ReplayMark | None]]
-) -> list[RecordedMessage | None]:
-    """Write those of the judged messages that a set can contain. None: the message is to be written alone."""
-    return message_sets.record_message_sets(tx, [message_sets.ReceivedMessage(*call) for call in calls])
-
-
 #: Writes a judged message once, alone or with others.
-record_message_once = SetStep(_record_once, _record_set_once)
+record_message_once = SetStep(_record_once, record_message_sets)
 
 
 def record_refusal(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:

@@ -41,6 +41,7 @@ from hub.intake.signed_response import SignedResponse
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
 from hub.journal.decisions import MessageEntry
+from hub.journal.message_sets import ReceivedMessage
 from hub.journal.replay_guard import ReplayMark
 from hub.language.phrases import phrase
 from hub.partner.policy import Policy
@@ -337,7 +338,8 @@ class Intake:
             trace=manner.trace,
         )
         await store_large_octets(self._access.journal, owner, entry)
-        await self._access.journal.admit(owner, record_message_once, entry, call.province.routes, rejected.mark)
+        received = ReceivedMessage(entry, call.province.routes, rejected.mark)
+        await self._access.journal.admit(owner, record_message_once, received)
         self._access.measures.count(MESSAGES, partner.code, entry.service, name_code(rejected.problems[0].code))
 
     async def _perform(self, call: PendingCall, opened: VerifiedCall) -> Answer:

@@ -50,6 +50,7 @@ log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
 Step = Callable[[Transaction], object]
 
 #: Maximum number of steps in one commit. With more, the first step would wait too long for the last.
@@ -134,17 +135,17 @@ class CommitWitness(Protocol):
 
 
 @attrs.frozen
-class SetStep(Generic[P, T]):
-    """A step that a commit can do for many callers at once. It is called like any other step."""
+class SetStep(Generic[V, T]):
+    """A step of one value that a commit can do for many callers at once. It is called like any other step."""
 
-    one: Callable[Concatenate[Transaction, P], T]
-    #: takes the arguments of several calls and returns the result of each, or None where the call is to be done by
-    #: `one`; when it raises, all are
-    many: Callable[[Transaction, Sequence[Any]], Sequence[T | None]]
+    one: Callable[[Transaction, V], T]
+    #: takes the values of several calls and returns the result of each, or None where the call is to be done by `one`;
+    #: when it raises, all are
+    many: Callable[[Transaction, Sequence[V]], Sequence[T | None]]
 
-    def __call__(self, tx: Transaction, *args: P.args, **kwargs: P.kwargs) -> T:
+    def __call__(self, tx: Transaction, value: V) -> T:
         """Do the step for one caller."""
-        return self.one(tx, *args, **kwargs)
+        return self.one(tx, value)
 
 
 @attrs.frozen
@@ -336,17 +337,18 @@ def _run_sets(tx: Transaction, steps: Sequence[Step], times: StepTimes) -> dict[
 
     A set that fails is done step by step, so that only the step that causes the failure fails.
     """
-    sets: dict[SetStep[Any, Any], dict[int, tuple[Any, ...]]] = {}
+    sets: dict[SetStep[Any, Any], dict[int, object]] = {}
     for number, step in enumerate(steps):
-        if isinstance(step, StepCall) and isinstance(step.step, SetStep) and not step.kwargs:
-            sets.setdefault(step.step, {})[number] = step.args
+        if isinstance(step, StepCall) and isinstance(step.step, SetStep):
+            (value,) = step.args
+            sets.setdefault(step.step, {})[number] = value
     done: dict[int, object] = {}
-    for step, calls in sets.items():
+    for together, calls in sets.items():
         if len(calls) < 2:
             continue
         try:
             with times.measure(*(steps[number] for number in calls)), transactions.savepoint(tx):
-                results = step.many(tx, list(calls.values()))
+                results = together.many(tx, list(calls.values()))
         except sa.exc.DBAPIError as error:
             if not transactions.is_statement_error(error):
                 raise

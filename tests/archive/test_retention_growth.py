@@ -88,7 +88,9 @@ class Hub:
                     request_sha256="a" * 64, reply_sha256="b" * 64, reply_status=200, call_ms=12, kept=kept
                 )
                 verdict = AttemptVerdict(DeliveryState.DELIVERED, word="taken")
-                claims.settle_claim(tx, each, DeliveryEvent.ACCEPTED, verdict, exchanged, at + timedelta(minutes=2))
+                claims.settle_claim(
+                    tx, claims.EndedAttempt(each, DeliveryEvent.ACCEPTED, verdict, exchanged, at + timedelta(minutes=2))
+                )
 
     def let_go(self, now: datetime) -> int:
         run = make_run(self.engine, self.folder, at=now, settings=SETTINGS)

@@ -44,7 +44,10 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float, float]:
     with transactions.write_transaction(engine) as tx:
         for each in taken_on:
             assert claims.settle_claim(
-                tx, each, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now
+                tx,
+                claims.EndedAttempt(
+                    each, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now
+                ),
             )
     took.append(time.perf_counter() - begun)
     begun = time.perf_counter()

@@ -99,7 +99,9 @@ def _time_claim(engine: sa.Engine, number: int) -> float:
         with transactions.write_transaction(engine) as tx:
             for each in claimed:
                 done = AttemptVerdict(DeliveryState.DELIVERED)
-                assert claims.settle_claim(tx, each, DeliveryEvent.ACCEPTED, done, AttemptExchange(), now)
+                assert claims.settle_claim(
+                    tx, claims.EndedAttempt(each, DeliveryEvent.ACCEPTED, done, AttemptExchange(), now)
+                )
         took.append((time.process_time() - begun) * 1e3)
         assert len(claimed) == 4
     return statistics.median(took)

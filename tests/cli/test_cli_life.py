@@ -45,7 +45,9 @@ def type_(tmp_path: Path) -> Callable[..., Result]:
                 else AttemptVerdict(DeliveryState.WAITING, "away", now)
             )
             said = AttemptExchange(reply_status=reply.status if reply else None, kept=keep_exchange(ASKED, reply, ()))
-            assert claims.settle_claim(tx, claimed, outcome, verdict, said, now + timedelta(seconds=3))
+            assert claims.settle_claim(
+                tx, claims.EndedAttempt(claimed, outcome, verdict, said, now + timedelta(seconds=3))
+            )
         assert not messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES).problems
 
     def run(*words: str, language: str = "en", code: int = 0) -> Result:

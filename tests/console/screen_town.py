@@ -244,7 +244,7 @@ class ScreenTown:
                 verdict, outcome = (dead, DeliveryEvent.REFUSED) if word else (good, DeliveryEvent.ACCEPTED)
             with transactions.write_transaction(self.town.engine) as tx:
                 (one,) = claims.claim_deliveries(tx, partner, now, limit=1, holder="nut-1", lease=timedelta(seconds=60))
-                assert claims.settle_claim(tx, one, outcome, verdict, exchange, ended)
+                assert claims.settle_claim(tx, claims.EndedAttempt(one, outcome, verdict, exchange, ended))
 
     def deliver_all(self, at: datetime, partner: str = "vpub", dead: int = 0) -> None:
         """Let a partner refuse so many deliveries, and accept everything else that is due."""
@@ -255,7 +255,7 @@ class ScreenTown:
                 if place < dead:
                     verdict = AttemptVerdict(DeliveryState.DEAD, "refused: E06: sai định dạng")
                     outcome = DeliveryEvent.REFUSED
-                assert claims.settle_claim(tx, one, outcome, verdict, AttemptExchange(), at)
+                assert claims.settle_claim(tx, claims.EndedAttempt(one, outcome, verdict, AttemptExchange(), at))
 
     def plan(self, key: str, *, goes: bool = False, partner: str = "vpub", rate: str | None = "600/m") -> str:
         """Make a plan to send again what went to *partner*."""

@@ -55,10 +55,14 @@ def try_to_deliver(town: Town, *replies: tuple[int, bytes]) -> None:
             ended = now + timedelta(seconds=2)
             if number == len(replies):
                 verdict = AttemptVerdict(DeliveryState.DELIVERED, word="their id 7")
-                assert claims.settle_claim(tx, claimed, DeliveryEvent.ACCEPTED, verdict, exchange, ended)
+                assert claims.settle_claim(
+                    tx, claims.EndedAttempt(claimed, DeliveryEvent.ACCEPTED, verdict, exchange, ended)
+                )
             else:
                 verdict = AttemptVerdict(DeliveryState.WAITING, f"HTTP {code}", ended)
-                assert claims.settle_claim(tx, claimed, DeliveryEvent.UNAVAILABLE, verdict, exchange, ended)
+                assert claims.settle_claim(
+                    tx, claims.EndedAttempt(claimed, DeliveryEvent.UNAVAILABLE, verdict, exchange, ended)
+                )
 
 
 def text(browser: Browser) -> str:

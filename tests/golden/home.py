@@ -72,7 +72,9 @@ def _tell_of_messages(tx: Transaction, now: datetime) -> dict[str, str]:
         at = now + timedelta(minutes=minutes)
         (claim,) = claims.claim_deliveries(tx, "vpub", at, limit=1, holder="n", lease=timedelta(minutes=1))
         exchange = AttemptExchange(reply_status=reply.status, kept=keep_exchange(_ASKED, reply, ()))
-        assert claims.settle_claim(tx, claim, outcome, verdict, exchange, at + timedelta(seconds=2))
+        assert claims.settle_claim(
+            tx, claims.EndedAttempt(claim, outcome, verdict, exchange, at + timedelta(seconds=2))
+        )
     answer = entry(status("03"), 2, partner="vpub", at=now, id=make_id(now + timedelta(seconds=1)))
     messages.record_message(tx, answer, ROUTES)
     dead = die(tx, 3, "refused: E05: no unit H55.1", at=now + timedelta(minutes=3))

@@ -229,11 +229,9 @@ class Duties(Steps):
                 self.commit(
                     partial(
                         claims.settle_claim,
-                        claim=claim,
-                        outcome=name_outcome(outcome),
-                        verdict=verdict,
-                        exchange=exchange,
-                        now=done.now,
+                        ended=claims.EndedAttempt(
+                            claim=claim, outcome=name_outcome(outcome), verdict=verdict, exchange=exchange, now=done.now
+                        ),
                     )
                 )
         done.news()

@@ -24,6 +24,7 @@ from hub.intake.endpoint import record_message_once
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.message_sets import ReceivedMessage
 from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.replays import replay as queue_replay
@@ -164,7 +165,8 @@ class History:
         def attempt(run: Callable[..., object]) -> None:
             if run == self._commit:
                 steps: list[Callable[[transactions.Transaction], object]] = [
-                    StepCall(record_message_once, (entry, province().routes, None)) for _, entry, _ in judged
+                    StepCall(record_message_once, (ReceivedMessage(entry, province().routes, None),))
+                    for _, entry, _ in judged
                 ]
                 if spoils:
                     steps.insert(1, spoil)
@@ -299,7 +301,7 @@ class History:
         def attempt(run: Callable[..., object]) -> None:
             live = claim.attempt in self.open
             exchange = AttemptExchange(request_sha256="0" * 64, reply_status=200)
-            settled = run(claims.settle_claim, claim, name, verdict, exchange, self.now)
+            settled = run(claims.settle_claim, claims.EndedAttempt(claim, name, verdict, exchange, self.now))
             said = self.news()
             assert settled is (live or done[0])
             if live:

@@ -386,7 +386,7 @@ class Player(Duties):
         )
         exchange = AttemptExchange(request_sha256="0" * 64, reply_status=200)
         told = {"outcome": name_outcome(outcome), "verdict": verdict, "exchange": exchange, "now": now}
-        assert self.commit(partial(claims.settle_claim, claim=claim, **told))
+        assert self.commit(partial(claims.settle_claim, ended=claims.EndedAttempt(claim=claim, **told)))
         self._take(claim.partner, claim.message, refuses=refuses)
 
     def _fetch(self, partner: str) -> None:

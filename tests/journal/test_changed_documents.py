@@ -55,7 +55,7 @@ class Day:
         return claims.claim_deliveries(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
 
     def settle(self, claim, verdict, outcome="accepted"):
-        return claims.settle_claim(self.tx, claim, outcome, verdict, AttemptExchange(), self.now)
+        return claims.settle_claim(self.tx, claims.EndedAttempt(claim, outcome, verdict, AttemptExchange(), self.now))
 
     def milestones(self):
         return sorted((fact.unit, fact.milestone) for fact in fact_rows.read_facts(self.tx))
@@ -348,7 +348,9 @@ def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
             urgent = document(document_id=f"U{today.number}", priority=3)
             messages.record_message(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
         (claim,) = today.claim(limit=1, at=now + LEASE)
-        claims.settle_claim(today.tx, claim, DeliveryEvent.ACCEPTED, DELIVERED, AttemptExchange(), now)
+        claims.settle_claim(
+            today.tx, claims.EndedAttempt(claim, DeliveryEvent.ACCEPTED, DELIVERED, AttemptExchange(), now)
+        )
         if claim.message == plain:
             break
         assert minute * second < STEP * 4 * 4, "starved"

@@ -89,7 +89,7 @@ def work(engine: sa.Engine) -> dict[str, int]:
             if number
             else (AttemptVerdict(DeliveryState.WAITING, "", LATER), "unavailable")
         )
-        once("settle", claims.settle_claim, taken, outcome, verdict, AttemptExchange(), LATER)
+        once("settle", claims.settle_claim, claims.EndedAttempt(taken, outcome, verdict, AttemptExchange(), LATER))
     with transactions.write_transaction(engine) as tx:
         number = 1 + (tx.scalar(sa.text("SELECT count(*) FROM message")) or 0)
         held = document("H55.01", "H55.13", document_id=f"other {number}")

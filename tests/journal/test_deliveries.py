@@ -28,7 +28,7 @@ def claim(tx, partner="vpub", now=NOW, holder="node", limit=5):
 
 
 def settle(tx, claimed, verdict, outcome="accepted", now=NOW):
-    return claims.settle_claim(tx, claimed, outcome, verdict, AttemptExchange(), now)
+    return claims.settle_claim(tx, claims.EndedAttempt(claimed, outcome, verdict, AttemptExchange(), now))
 
 
 def state(tx, message):

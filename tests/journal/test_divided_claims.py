@@ -25,7 +25,7 @@ def test_each_part_is_claimed_by_itself_and_a_replay_joins_them_again(engine):
 
     def settle(taken, outcome, verdict):
         with transactions.write_transaction(engine) as tx:
-            assert claims.settle_claim(tx, taken, outcome, verdict, AttemptExchange(), NOW)
+            assert claims.settle_claim(tx, claims.EndedAttempt(taken, outcome, verdict, AttemptExchange(), NOW))
 
     with transactions.write_transaction(engine) as tx:
         recorded = messages.record_message(tx, entry(sent, 1), ROUTES)

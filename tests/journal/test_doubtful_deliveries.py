@@ -34,7 +34,9 @@ class Sending:
 
     def settle(self, outcome, verdict):
         with transactions.write_transaction(self.engine) as tx:
-            assert claims.settle_claim(tx, self.claim_in(tx), outcome, verdict, AttemptExchange(), NOW)
+            assert claims.settle_claim(
+                tx, claims.EndedAttempt(self.claim_in(tx), outcome, verdict, AttemptExchange(), NOW)
+            )
 
     @staticmethod
     def claim_in(tx):
@@ -67,14 +69,18 @@ def test_a_lost_answer_is_kept_until_the_partner_says_what_it_has(sending):
     with transactions.write_transaction(sending.engine) as tx:
         taken = sending.claim_in(tx)
         assert consignments.read_consignment(tx, taken).unsure == NOW
-        assert claims.settle_claim(tx, taken, DeliveryEvent.ACCEPTED, TAKEN, AttemptExchange(), NOW)
+        assert claims.settle_claim(
+            tx, claims.EndedAttempt(taken, DeliveryEvent.ACCEPTED, TAKEN, AttemptExchange(), NOW)
+        )
     assert (sending.now().unsure, sending.now().twice) == (None, False)
 
 
 def test_the_partner_may_be_working_on_it_since_the_end_of_that_attempt(sending):
     with transactions.write_transaction(sending.engine) as tx:
         taken = sending.claim_in(tx)
-        assert claims.settle_claim(tx, taken, DeliveryEvent.UNAVAILABLE, LOST, AttemptExchange(), LATER)
+        assert claims.settle_claim(
+            tx, claims.EndedAttempt(taken, DeliveryEvent.UNAVAILABLE, LOST, AttemptExchange(), LATER)
+        )
     taken = sending.claim()
     with transactions.read_transaction(sending.engine) as tx:
         whole = consignments.read_consignment(tx, taken)

@@ -16,7 +16,7 @@ from hub.journal import messages
 from hub.journal.queue import claims, exchanges
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.exchanges import FIRST, MOST, choose_keeping
-from hub.journal.queue.settlement_sets import EndedAttempt, settle_delivered_claims
+from hub.journal.queue.settlement_sets import settle_delivered_claims
 from hub.partner.kept_exchange import BODY, KeptExchange, keep_exchange
 from hub.store import transactions
 from hub.store.group_commit import SetStep, StepCall, commit_steps
@@ -36,11 +36,7 @@ def heard(body: bytes, status=200, **headers) -> AttemptExchange:
     return AttemptExchange(request_sha256="a" * 64, reply_sha256="b" * 64, reply_status=status, call_ms=12, kept=kept)
 
 
-def many(tx, ended):
-    return settle_delivered_claims(tx, [EndedAttempt(*each) for each in ended])
-
-
-SETTLE = SetStep(claims.settle_claim, many)
+SETTLE = SetStep(claims.settle_claim, settle_delivered_claims)
 
 
 def claim(tx, now):
@@ -60,12 +56,15 @@ def postponed(engine, claimed, number, exchanged):
     now = NOW + timedelta(minutes=number)
     with transactions.write_transaction(engine) as tx:
         later = AttemptVerdict(DeliveryState.WAITING, "away", now)
-        assert claims.settle_claim(tx, claimed, DeliveryEvent.UNAVAILABLE, later, exchanged, now)
+        assert claims.settle_claim(tx, claims.EndedAttempt(claimed, DeliveryEvent.UNAVAILABLE, later, exchanged, now))
         return claim(tx, now)[0]
 
 
 def settle(engine, claimed, exchanged, at=NOW):
-    calls = [StepCall(SETTLE, (each, DeliveryEvent.ACCEPTED, DELIVERED, exchanged, at, None)) for each in claimed]
+    calls = [
+        StepCall(SETTLE, (claims.EndedAttempt(each, DeliveryEvent.ACCEPTED, DELIVERED, exchanged, at, None),))
+        for each in claimed
+    ]
     return commit_steps(engine, list(calls))
 
 

@@ -43,7 +43,7 @@ class Sending:
         with transactions.write_transaction(self.engine) as tx:
             lease = timedelta(minutes=1)
             for taken in claims.claim_deliveries(tx, "vpcp", self.at, limit=99, holder="node", lease=lease):
-                assert claims.settle_claim(tx, taken, outcome, verdict, AttemptExchange(), self.at)
+                assert claims.settle_claim(tx, claims.EndedAttempt(taken, outcome, verdict, AttemptExchange(), self.at))
 
     def replay(self, message, *recipients):
         with transactions.write_transaction(self.engine) as tx:

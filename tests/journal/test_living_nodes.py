@@ -66,7 +66,9 @@ def test_what_a_node_was_sending_it_may_be_sending_still_unless_it_says_itself_t
             assert claims.release_claim(tx, again, at, begun=False) == 1
         else:
             asked = AttemptVerdict(DeliveryState.WAITING, "the list is away", at)
-            assert claims.settle_claim(tx, again, DeliveryEvent.UNAVAILABLE, asked, AttemptExchange(), at)
+            assert claims.settle_claim(
+                tx, claims.EndedAttempt(again, DeliveryEvent.UNAVAILABLE, asked, AttemptExchange(), at)
+            )
     (last,) = claims.claim_deliveries(tx, "vpub", at, limit=9, holder=by, lease=LEASE)
     assert last.busy == (NOW + LEASE if still else None)
 
@@ -120,7 +122,10 @@ def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(
     assert claims.release_lost_claims(tx, NOW, holder="two") == 1
     assert claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
     assert not claims.settle_claim(
-        tx, claimed, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+        tx,
+        claims.EndedAttempt(
+            claimed, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+        ),
     ), "it is stale"
     nodes.record_heartbeat(tx, node("two"), NOW)
     nodes.record_node_end(tx, "two", NOW - timedelta(seconds=1))
@@ -131,7 +136,10 @@ def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed
     last_seen(tx, "one", LIFE * 2, NOW)
     assert claims.release_lost_claims(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
     assert claims.settle_claim(
-        tx, claimed, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+        tx,
+        claims.EndedAttempt(
+            claimed, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+        ),
     ), "nobody took it"
 
 

@@ -36,7 +36,7 @@ def letter(number, *recipients, document_id=None, **fields):
 
 
 def once(*entries):
-    return [StepCall(record_message_once, (each, ROUTES, None)) for each in entries]
+    return [StepCall(record_message_once, (ReceivedMessage(each, ROUTES, None),)) for each in entries]
 
 
 def commit(engine, steps) -> list[Any]:

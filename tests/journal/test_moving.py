@@ -49,11 +49,13 @@ def source(tmp_path):
         first, second = claims.claim_deliveries(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
         claims.settle_claim(
             tx,
-            first,
-            DeliveryEvent.ACCEPTED,
-            AttemptVerdict(DeliveryState.DELIVERED),
-            claims.AttemptExchange(reply_status=200),
-            NOW,
+            claims.EndedAttempt(
+                first,
+                DeliveryEvent.ACCEPTED,
+                AttemptVerdict(DeliveryState.DELIVERED),
+                claims.AttemptExchange(reply_status=200),
+                NOW,
+            ),
         )
         assert second.holder == NODE, "and this one is being sent"
         events.chain_events(tx)
@@ -144,7 +146,10 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
         ]
         assert again.number == 1, "an interrupted attempt does not count"
         assert claims.settle_claim(
-            tx, again, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), claims.AttemptExchange(), LATER
+            tx,
+            claims.EndedAttempt(
+                again, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), claims.AttemptExchange(), LATER
+            ),
         )
         messages.record_message(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
         repeated = messages.record_message(

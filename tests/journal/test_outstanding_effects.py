@@ -166,7 +166,9 @@ def test_a_delivery_under_way_at_the_receipt_is_marked_and_dies_if_it_comes_back
     back = days.take(*PUSHED, kind=PacketKind.RECALL, about="D1", document_id="R")
     later = AttemptVerdict(DeliveryState.WAITING, "down", NOW + timedelta(hours=1))
     unavailable = DeliveryEvent.UNAVAILABLE
-    assert days.do(claims.settle_claim, claim, unavailable, later, AttemptExchange(), NOW + timedelta(hours=1))
+    assert days.do(
+        claims.settle_claim, claims.EndedAttempt(claim, unavailable, later, AttemptExchange(), NOW + timedelta(hours=1))
+    )
     assert {state for state, _ in days.states(sent).values()} == {"dead", "waiting"}
     assert {each.message for each in days.claim()} <= {back}, "what is left is not sent again"
     while days.turn():

@@ -65,7 +65,7 @@ def push(engine, *states, now=NOW, partner="vpub"):
         dead = state is DeliveryState.DEAD
         verdict = AttemptVerdict(state, "refused: no" if dead else None)
         outcome = DeliveryEvent.REFUSED if dead else DeliveryEvent.ACCEPTED
-        assert write(engine, claims.settle_claim, claim, outcome, verdict, AttemptExchange(), now)
+        assert write(engine, claims.settle_claim, claims.EndedAttempt(claim, outcome, verdict, AttemptExchange(), now))
     return taken
 
 

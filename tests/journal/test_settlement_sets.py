@@ -15,7 +15,7 @@ from hub.journal import events, facts, messages
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.queue.settlement_sets import EndedAttempt, settle_delivered_claims
+from hub.journal.queue.settlement_sets import settle_delivered_claims
 from hub.partner.circuit_breaker import Breaker, BreakerPosition, record_breaker_success
 from hub.partner.policy import Policy
 from hub.store import transactions
@@ -29,11 +29,7 @@ SENT = AttemptExchange(request_sha256="a" * 64, reply_sha256="b" * 64, reply_sta
 OK = partial(record_breaker_success, policy=Policy())
 
 
-def many(tx, ended):
-    return settle_delivered_claims(tx, [EndedAttempt(*each) for each in ended])
-
-
-SETTLE = SetStep(claims.settle_claim, many)
+SETTLE = SetStep(claims.settle_claim, settle_delivered_claims)
 
 
 def send(engine, *entries) -> list[Any]:
@@ -53,7 +49,7 @@ def letters(count):
 
 
 def call(claim, outcome=DeliveryEvent.ACCEPTED, verdict=DELIVERED, heard=OK):
-    return StepCall(SETTLE, (claim, outcome, verdict, SENT, LATER, heard))
+    return StepCall(SETTLE, (claims.EndedAttempt(claim, outcome, verdict, SENT, LATER, heard),))
 
 
 def settle(engine, calls) -> list[Any]:
@@ -125,7 +121,14 @@ def test_what_did_not_succeed_is_settled_alone(engine):
         call(claimed[5], heard=lambda _: Breaker(position=BreakerPosition.OPEN, until=LATER)),
     ]
     with transactions.write_transaction(engine) as tx:
-        assert many(tx, [each.args for each in calls]) == [True, None, None, True, None, None]
+        assert settle_delivered_claims(tx, [ended for call in calls for ended in call.args]) == [
+            True,
+            None,
+            None,
+            True,
+            None,
+            None,
+        ]
         tx.rollback()
     assert settle(engine, calls) == [True, True, True, True, False, True]
     ends = [seen(engine, each.message)[-1] for each in claimed]
@@ -145,7 +148,10 @@ def test_what_was_settled_is_not_settled_again(engine):
     assert settle(engine, calls) == [True, True]
     before = [seen(engine, each.message) for each in claimed]
     assert settle(engine, calls) == [True, True], "the same commit, whose result was lost"
-    late = [StepCall(SETTLE, (each, DeliveryEvent.ACCEPTED, DELIVERED, SENT, LATER + LEASE, OK)) for each in claimed]
+    late = [
+        StepCall(SETTLE, (claims.EndedAttempt(each, DeliveryEvent.ACCEPTED, DELIVERED, SENT, LATER + LEASE, OK),))
+        for each in claimed
+    ]
     assert settle(engine, late) == [False, False]
     assert [seen(engine, each.message) for each in claimed] == [[*each, "attempt-stale"] for each in before]
 
@@ -178,7 +184,7 @@ def test_a_set_is_short(engine, monkeypatch):
     monkeypatch.setattr(deliveries, "MOST_IN_SET", 2)
     calls = [call(each) for each in claimed]
     with transactions.write_transaction(engine) as tx:
-        assert many(tx, [each.args for each in calls]) == [True, True, None]
+        assert settle_delivered_claims(tx, [ended for call in calls for ended in call.args]) == [True, True, None]
         tx.rollback()
     assert settle(engine, calls) == [True] * 3
 

@@ -41,7 +41,9 @@ def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
     take(1, document(), AHEAD)
     (claimed,) = claim(tx, AHEAD)
     later = AttemptVerdict(DeliveryState.WAITING, "down", AHEAD + timedelta(seconds=30))
-    assert claims.settle_claim(tx, claimed, DeliveryEvent.UNAVAILABLE, later, AttemptExchange(), AHEAD)
+    assert claims.settle_claim(
+        tx, claims.EndedAttempt(claimed, DeliveryEvent.UNAVAILABLE, later, AttemptExchange(), AHEAD)
+    )
     clock_repair.requeue_future_deliveries(tx, NOW)
     assert claim(tx, NOW + timedelta(seconds=29)) == []
     assert len(claim(tx, NOW + timedelta(seconds=30))) == 1
@@ -51,7 +53,9 @@ def test_a_lost_answer_lies_in_no_future(tx, take):
     sent = take(1, document(), AHEAD)
     (claimed,) = claim(tx, AHEAD)
     lost = AttemptVerdict(DeliveryState.WAITING, "no answer", AHEAD, unsure=True)
-    assert claims.settle_claim(tx, claimed, DeliveryEvent.UNAVAILABLE, lost, AttemptExchange(), AHEAD)
+    assert claims.settle_claim(
+        tx, claims.EndedAttempt(claimed, DeliveryEvent.UNAVAILABLE, lost, AttemptExchange(), AHEAD)
+    )
     clock_repair.requeue_future_deliveries(tx, NOW)
     (made,) = deliveries.read_message_deliveries(tx, sent)
     assert made.unsure == NOW, "or the partner would be given until then to finish"

@@ -47,11 +47,13 @@ def test_every_fact_is_told_of_once_with_all_of_it(tx):
     (claim,) = claims.claim_deliveries(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
     claims.settle_claim(
         tx,
-        claim,
-        DeliveryEvent.ACCEPTED,
-        AttemptVerdict(DeliveryState.DELIVERED),
-        AttemptExchange(),
-        NOW + timedelta(seconds=1),
+        claims.EndedAttempt(
+            claim,
+            DeliveryEvent.ACCEPTED,
+            AttemptVerdict(DeliveryState.DELIVERED),
+            AttemptExchange(),
+            NOW + timedelta(seconds=1),
+        ),
     )
     messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
     messages.record_message(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result

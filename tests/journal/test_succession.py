@@ -369,11 +369,11 @@ def test_what_was_held_is_pushed_to_a_successor_that_is_pushed_to(merged: Merged
     at = datetime(AFTER.year, AFTER.month, AFTER.day, 3, tzinfo=UTC)
     assert deliveries.hand_over_deliveries(merged.tx, routes.list_handed_over(AFTER), (), at) == 1
     (claim,) = claims.claim_deliveries(merged.tx, "phuong", at, limit=4, holder="node", lease=timedelta(seconds=60))
-    ended = settlement_sets.EndedAttempt(
+    ended = claims.EndedAttempt(
         claim, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), at, None
     )
     assert settlement_sets.settle_delivered_claims(merged.tx, [ended]) == [None], "it is settled alone"
-    assert claims.settle_claim(merged.tx, claim, ended.outcome, ended.verdict, ended.exchange, at)
+    assert claims.settle_claim(merged.tx, ended)
     assert merged.goes(sent) == {"H55.41": ("phuong", DeliveryState.DELIVERED)}
     assert merged.counted("received") == ["H55.43"]
 
@@ -386,7 +386,7 @@ def test_a_successor_knows_nothing_of_what_the_old_system_was_sent_without_an_an
 
     def end(partner: str, at: datetime, what: DeliveryEvent, verdict: AttemptVerdict) -> None:
         (claim,) = claims.claim_deliveries(merged.tx, partner, at, limit=4, holder="node", lease=timedelta(seconds=60))
-        assert claims.settle_claim(merged.tx, claim, what, verdict, AttemptExchange(), at)
+        assert claims.settle_claim(merged.tx, claims.EndedAttempt(claim, what, verdict, AttemptExchange(), at))
 
     lost = AttemptVerdict(DeliveryState.WAITING, "no answer", before, unsure=True)
     end("xa-a", before, DeliveryEvent.UNAVAILABLE, lost)

@@ -40,7 +40,7 @@ def die(tx, number, reason, *to, at=NOW, partner="vpub"):
 def fail(tx, reason, *, at=NOW, partner="vpub"):
     (claim,) = claims.claim_deliveries(tx, partner, at, limit=1, holder="node", lease=timedelta(minutes=1))
     verdict = AttemptVerdict(DeliveryState.DEAD, reason)
-    assert claims.settle_claim(tx, claim, DeliveryEvent.REFUSED, verdict, AttemptExchange(), at)
+    assert claims.settle_claim(tx, claims.EndedAttempt(claim, DeliveryEvent.REFUSED, verdict, AttemptExchange(), at))
 
 
 def refuse(tx, number, *problems, at=NOW):

@@ -143,7 +143,10 @@ def test_deliveries_that_wait_for_a_person_are_told_of(watched):
     take(watched, 1, watched.now)
     (claim,) = watched.write(claims.claim_deliveries, "vpub", watched.now, limit=1, holder="n", lease=MINUTE)
     verdict = AttemptVerdict(DeliveryState.SUSPENDED, "suspended: HTTP 503")
-    assert watched.write(claims.settle_claim, claim, DeliveryEvent.UNAVAILABLE, verdict, AttemptExchange(), watched.now)
+    assert watched.write(
+        claims.settle_claim,
+        claims.EndedAttempt(claim, DeliveryEvent.UNAVAILABLE, verdict, AttemptExchange(), watched.now),
+    )
     assert watched.look() == ["raised suspended-deliveries vpub"]
 
 
@@ -161,7 +164,10 @@ def settle_delivered(tx, now):
     claims.release_lost_claims(tx, now, holder="một")
     (claim,) = claims.claim_deliveries(tx, "vpub", now, limit=1, holder="một", lease=MINUTE)
     claims.settle_claim(
-        tx, claim, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED, None), AttemptExchange(), now
+        tx,
+        claims.EndedAttempt(
+            claim, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED, None), AttemptExchange(), now
+        ),
     )
 
 

@@ -8,17 +8,18 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from twisted.scripts.twistd import run
 
-from hub.delivery import http_transport
-from hub.journal import blobs, duties, message_sets, messages
-from hub.journal.queue import claims, settlement_sets
+from hub.delivery import http_transport, push_service
+from hub.intake import endpoint
+from hub.journal import blobs, duties
 from hub.soap import documents_responses
 
 #: What one message alone and what many messages of one commit go through.
-RECORDS = ((messages, "record_message"), (message_sets, "record_message_sets"))
-SETTLES = ((claims, "settle_claim"), (settlement_sets, "settle_delivered_claims"))
+RECORDS = ((endpoint.record_message_once, "one"), (endpoint.record_message_once, "many"))
+SETTLES = ((push_service._SETTLE, "one"), (push_service._SETTLE, "many"))
 #: place -> (where its functions live and their names, whether the end comes before them or after them)
 POINTS = {
     "kept-not-named": (((blobs, "keep_parts"),), "after"),
@@ -55,7 +56,8 @@ def arm(point, passes, mark):
         return wrapped
 
     for place, name in places:
-        setattr(place, name, wrap(getattr(place, name)))
+        write = setattr if isinstance(place, ModuleType | type) else object.__setattr__  # a step for sets is frozen
+        write(place, name, wrap(getattr(place, name)))
 
 
 if __name__ == "__main__":

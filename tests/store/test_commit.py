@@ -561,7 +561,7 @@ def test_a_set_and_a_repeated_step_are_charged_to_those_who_brought_them(timed):
 
     def many(_tx, calls):
         watch.at += 0.3
-        return [None if each == (3,) else each for each in calls]
+        return [None if each == 3 else each for each in calls]
 
     def one(_tx, number):
         watch.at += 0.5

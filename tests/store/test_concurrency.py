@@ -75,7 +75,11 @@ def claim(engine, holder, limit=3, now=NOW):
 
 def settle(engine, claimed, state=DeliveryState.DELIVERED, now=LATER):
     outcome = {DeliveryState.DELIVERED: "accepted", DeliveryState.DEAD: "refused"}[state]
-    return one(engine, claims.settle_claim, claimed, outcome, AttemptVerdict(state), AttemptExchange(), now)
+    return one(
+        engine,
+        claims.settle_claim,
+        claims.EndedAttempt(claimed, outcome, AttemptVerdict(state), AttemptExchange(), now),
+    )
 
 
 def states(engine):

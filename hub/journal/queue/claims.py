@@ -81,6 +81,19 @@ class AttemptExchange:
     kept: KeptExchange | None = None
 
 
+@attrs.frozen(eq=False)
+class EndedAttempt:
+    """How an attempt to send the deliveries of a claim ended: what `settle_claim` writes."""
+
+    claim: Claim
+    outcome: DeliveryEvent  #: what the partner, or its silence, means to the deliveries
+    verdict: AttemptVerdict  #: what becomes of them
+    exchange: AttemptExchange  #: what is kept of the traffic
+    now: datetime  #: the end of the attempt
+    #: the transition of the partner's breaker (hub.partner.circuit_breaker); None: the outcome shows nothing about it
+    heard: Heard | None = None
+
+
 @attrs.frozen
 class PartnerQueue:
     """The waiting heads of the lanes of one partner."""
@@ -306,20 +319,9 @@ def _is_settled(tx: Transaction, claim: Claim, outcome: DeliveryEvent, now: date
     return False
 
 
-def settle_claim(
-    tx: Transaction,
-    claim: Claim,
-    outcome: DeliveryEvent,
-    verdict: AttemptVerdict,
-    exchange: AttemptExchange,
-    now: datetime,
-    heard: Heard | None = None,
-) -> bool:
-    """Record the result of an attempt. Return False, and move no delivery, when the claim was lost meanwhile.
-
-    *heard* is the transition of the partner's breaker (hub.partner.circuit_breaker), or None when the outcome shows
-    nothing about it.
-    """
+def settle_claim(tx: Transaction, ended: EndedAttempt) -> bool:
+    """Record the result of an attempt. Return False, and move no delivery, when the claim was lost meanwhile."""
+    claim, outcome, verdict, exchange, now = ended.claim, ended.outcome, ended.verdict, ended.exchange, ended.now
     lanes.lock_lanes(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
     held = _MINE.read(tx, mine)
@@ -348,13 +350,13 @@ def settle_claim(
     if state in _MAY_BE_STOPPED:
         halt_deliveries(tx, rows, now, state)
     if state is not DeliveryState.WAITING:
-        ended = [row for row in rows if row.stopped is None or state not in _MAY_BE_STOPPED]
-        record_delivery_ends(tx, claim.message, ended, claim.partner, state, now, verdict.reason)
+        finished = [row for row in rows if row.stopped is None or state not in _MAY_BE_STOPPED]
+        record_delivery_ends(tx, claim.message, finished, claim.partner, state, now, verdict.reason)
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     if verdict.pauses:
         partner_state.pause_partner(tx, claim.partner, reason=verdict.reason or "", by=HUB, now=now)
-    if heard is not None:
-        partner_state.move_breaker(tx, claim.partner, heard, now)
+    if ended.heard is not None:
+        partner_state.move_breaker(tx, claim.partner, ended.heard, now)
     return True
 
 

@@ -6,17 +6,15 @@ each recipient has its fact, and the next delivery of the lane is free. All othe
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
-import attrs
-
-from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent, move_delivery
+from hub.domain.lifecycle import move_delivery
 from hub.domain.model import DOCUMENTS, DeliveryState, Event, Fact, PacketKind
 from hub.journal import events, facts
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, exchanges, lanes, partner_state
-from hub.journal.queue.claims import AttemptExchange, Claim, Heard, make_attempt_end
+from hub.journal.queue.claims import EndedAttempt, make_attempt_end
 from hub.journal.queue.exchanges import Keeping
 from hub.partner.circuit_breaker import Breaker
 from hub.store import transactions
@@ -77,18 +75,6 @@ _COLUMNS = (
     *("id", "service", "kind", "sender", "document_id", "sha256"),
     *("received_at", "document_type", "paper", "signature", "due", "outside", "tried", "ends"),
 )
-
-
-@attrs.frozen(eq=False)
-class EndedAttempt:
-    """The result of one attempt, as `settle_claim` takes it."""
-
-    claim: Claim
-    outcome: DeliveryEvent
-    verdict: AttemptVerdict
-    exchange: AttemptExchange
-    now: datetime
-    heard: Heard | None
 
 
 def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[bool | None]:
