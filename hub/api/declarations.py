@@ -9,7 +9,7 @@ from functools import partial
 
 import attrs
 
-from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer_value, order_once
+from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiDeclarable, ApiDeclaration, ApiDeclarationOrder, ApiRecordedDeclaration
 from hub.api.reports import count_report
@@ -19,6 +19,7 @@ from hub.domain.model import Problem
 from hub.domain.sanitize import replace_controls
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.parts import OperationParts
 from hub.operations.reports import reading
 from hub.report.counting.declaring import Declaration, DeclaredCell
 from hub.report.workbooks.declared_workbook import read_declared_workbook
@@ -30,7 +31,7 @@ from hub.workload import declarations
 _CELL = 200  #: octets of the JSON of a cell, roughly
 
 
-async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_declaration(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the newest declaration beside the count."""
     asked, compared = await count_report(parts, call, reading.compare_visible_declaration, call.now)
     said = ApiDeclarable(
@@ -45,7 +46,7 @@ async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await parts.turns.work(CONSOLE, cells * _CELL, answer_value, said, call)
 
 
-async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def declare_report(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares."""
     wanted: ApiDeclarationOrder = call.body
     asked = await count_report(parts, call, reading.find_visible_report, call.now)
@@ -70,7 +71,7 @@ async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     )
 
 
-async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def declare_by_workbook(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares by a filled workbook."""
     report, names = await count_report(parts, call, reading.find_declared_report, call.now)
     try:
@@ -81,7 +82,7 @@ async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse
     return await _record(parts, call, said)
 
 
-async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_workbook(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the empty workbook for a declaration."""
     asked = await count_report(parts, call, reading.find_visible_report, call.now)
     made = await parts.turns.alone(reading.write_declaration_template, asked, call.language)
@@ -93,7 +94,7 @@ async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 _FLAWS = 100
 
 
-async def _record(parts: ApiParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
+async def _record(parts: OperationParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
     """Record a declaration, and answer with its message. Raises `ApiProblem`; then nothing is recorded."""
     named, province = attrs.evolve(said, by=said.by or call.token.by), parts.live.province
 

@@ -13,15 +13,13 @@ refuses it. Contains no HTTP, no TOML and no SQL.
     /partners/CODE/removal          by POST: the plan to remove it; then as above
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, time
 
 import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.internet.defer import DeferredSemaphore
 
 import adapters
-from hub.config import Config
 from hub.config.files import parse_certificates
 from hub.config.partners.partner_edit import PartnerLook, PartnerOrder
 from hub.console.exchange import overview_page
@@ -37,7 +35,9 @@ from hub.console.exchange.partner_forms import (
     read_typed_settings,
     write_field,
 )
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
 from hub.console.request import ConsoleRequest
+from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.sanitize import replace_controls
@@ -46,7 +46,6 @@ from hub.journal import nodes
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.monitoring import overview
 from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT_NAMES, CallDirection, ConnectionStep
-from hub.monitoring.inbound_check import check_inbound
 from hub.monitoring.overview import PartnerOverview
 from hub.monitoring.partner_view import list_trusted_authorities, measure_partner
 from hub.operations.accounts.permissions import Permission
@@ -59,27 +58,13 @@ from hub.operations.partners.partner_orders import (
     JudgedOrder,
     OrderRefusal,
     OrderRefused,
-    PartnerManaging,
     PartnerOrders,
 )
-from hub.operations.refusals import RequestRefused, refuse_as_absent, refuse_as_busy
+from hub.operations.refusals import RequestRefused, refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-
-#: Persons who may wait for a connection test; one is made at a time.
-TESTS = 3
-
-
-@attrs.frozen
-class PartnerPage:
-    """One page: its template and what it says."""
-
-    template: str
-    said: Mapping[str, object]
-    status: int = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -101,98 +86,68 @@ class _Wanted:
 class PartnerPages:
     """Makes the pages of partners."""
 
-    _journal: Journal  #: the journal to read and write
     _work: Work  #: runs what reads files in worker threads
     _live: Live  #: the configuration in force
     _turns: ReadingTurns  #: limits what is read
-    _manager: PartnerManaging | None  #: reads, tests and changes partners
+    _partners: PartnerOrders  #: carries out changes
     _writer: Callable[[], WriterReading]  #: tells how busy this node's writer is
-    _testing: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
+    _test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]  #: tests the connection
 
-    #: carries out changes; the API has the same
-    orders: PartnerOrders = attrs.field(
-        default=attrs.Factory(
-            lambda self: PartnerOrders(self._journal, self._work, self._live, self._manager), takes_self=True
-        ),
-        init=False,
-    )
-
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage:
-        """Return the page for a GET request."""
-        match asked.path[1:]:
-            case () if asked.query.get("add") == "1":
-                _require_adding(user)
-                return self._ask_new({})
-            case ():
-                return await self._list(user, now)
-            case (code,) if user.sees_partner(code):
-                return await self._show(code, user, now, done=asked.query.get("done", ""))
-            case (code, "settings") if user.sees_partner(code):
-                _require_managing(user, code)
-                return await self._ask_settings(code, now)
-        raise refuse_as_absent()
-
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
-        """Do what a form asks. Return the address of the next page, or the page that says what comes or why not."""
-        match asked.path[1:]:
-            case ():
-                _require_adding(user)
-                return await self._add(asked, user, now)
-            case (code, "test") if user.sees_partner(code):
-                return await self._test(code, now)
-            case (code, "settings" | "certificates" | "removal" as kind):
-                _require_managing(user, code)
-                return await self._change(asked, code, kind, user, now)
-        raise refuse_as_absent()
-
-    async def _list(self, user: User, now: datetime) -> PartnerPage:
+    @console_page("GET", "/partners", right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT, template="partners")
+    async def list_partners(self, visit: Visit) -> PageAnswer:
+        """Show the partners that the user sees, or the form of a new one."""
+        user, now = visit.user, visit.now
+        if visit.asked.query.get("add") == "1":
+            if not user.may(Permission.MANAGE_PARTNERS):
+                raise refuse_as_absent()
+            return self._ask_new({})
         partners = user.keep_visible(self._live.config.partners)
         found = await self._turns.look(overview.measure_overview, partners, now)
         states = {each.code: each for each in found.partners}
         trusted = await self._work(CONSOLE, THRESHOLD, list_trusted_authorities, self._live.config, now)
-        said = {
+        return {
             "partners": list(partners.values()),
             "states": states,
             "manages": user.may(Permission.MANAGE_PARTNERS),
             "trusted": [attrs.evolve(each, partners=_keep_seen(user, each.partners)) for each in trusted],
         }
-        return PartnerPage("partners", said)
 
-    async def _show(self, code: str, user: User, now: datetime, done: str = "") -> PartnerPage:
-        look = await self.orders.look(code, now)
+    @console_page(
+        "GET", "/partners/{code}", right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT, template="partner"
+    )
+    async def show_partner(self, visit: Visit, code: str) -> PageAnswer:
+        """Show one partner."""
+        _require_seen(visit, code)
+        now = visit.now
+        look = await self._partners.look(code, now)
         state = await self._turns.look(measure_partner, self._live.config.partners, code, now)
-        view = await self.orders.view(look, code, now)
+        view = await self._partners.view(look, code, now)
         running = await self._turns.look(_count_nodes, now)
-        said = {
+        return {
             "code": code,
             "view": view,
             "look": look,
             "state": state,
             "writer": self._writer().uses.get(code, WriterUse()),
             "numbers": {} if state is None else _link_numbers(state, now),
-            "manages": user.may(Permission.MANAGE_PARTNERS),
-            "done": done,
+            "manages": visit.user.may(Permission.MANAGE_PARTNERS),
+            "done": visit.asked.query.get("done", ""),
             "nodes": running,
             "write_field": write_field,
         }
-        return PartnerPage("partner", said)
 
-    async def run_test(self, code: str, now: datetime) -> list[ConnectionStep]:
-        """Test the connection with the partner *code* in both directions, and return the steps.
-
-        Raises `RequestRefused` if there is no such partner, or if too many tests wait already.
-        """
-        config = self._live.config
-        if code not in config.partners:
-            raise refuse_as_absent()
-        if len(self._testing.waiting) >= TESTS:
-            raise refuse_as_busy(10)
-        out = await self._testing.run(self.orders.managed.test, config, code, now)
-        return [*out, *await self._turns.look(_list_inbound, config, code, now)]
-
-    async def _test(self, code: str, now: datetime) -> PartnerPage:
-        steps = await self.run_test(code, now)
-        said = {
+    @console_page(
+        "POST",
+        "/partners/{code}/test",
+        right=Permission.SEE_PARTNERS,
+        reach=PageReach.EVERY_UNIT,
+        template="partner_test",
+    )
+    async def test_connection(self, visit: Visit, code: str) -> PageAnswer:
+        """Test the connection with the partner, and show the steps."""
+        _require_seen(visit, code)
+        steps = await self._test_partner(code, visit.now)
+        return {
             "code": code,
             "directions": [
                 (DIRECTION_NAMES[direction], [each for each in steps if each.direction is direction])
@@ -201,9 +156,20 @@ class PartnerPages:
             "step_names": STEP_NAMES,
             "verdict_names": VERDICT_NAMES,
         }
-        return PartnerPage("partner_test", said)
 
     # --- changes -------------------------------------------------------------------------------------------------------
+
+    @console_page(
+        "GET",
+        "/partners/{code}/settings",
+        right=Permission.MANAGE_PARTNERS,
+        reach=PageReach.EVERY_UNIT,
+        template="partner_settings",
+    )
+    async def ask_settings(self, visit: Visit, code: str) -> PageAnswer:
+        """Show the form of the settings."""
+        _require_seen(visit, code)
+        return await self._ask_settings(code, visit.now)
 
     async def _ask_settings(
         self,
@@ -212,30 +178,38 @@ class PartnerPages:
         typed: Mapping[str, str] | None = None,
         wrong: Sequence[Flaw] = (),
         status: int = 200,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the form of the settings. *typed* stands in its fields if it is shown again, with what is *wrong*."""
-        look = await self.orders.look(code, now)
-        view = await self.orders.view(look, code, now)
+        look = await self._partners.look(code, now)
+        view = await self._partners.view(look, code, now)
         fields = list_setting_fields(view.settings, adapters.list_adapter_names(), look.secrets, typed)
         groups: dict[str, list[object]] = {}
         for field in fields:
             groups.setdefault(name_group(field.key), []).append(field)
         said = {"code": code, "name": view.partner.name, "groups": groups, "seen": look.sha256, "wrong": wrong}
-        return PartnerPage("partner_settings", said, status)
+        return PageValues(said, status, template="partner_settings")
 
-    async def _change(
-        self, asked: ConsoleRequest, code: str, kind: str, user: User, now: datetime
-    ) -> PartnerPage | str:
+    @console_page(
+        "POST",
+        *("/partners/{code}/settings", "/partners/{code}/certificates", "/partners/{code}/removal"),
+        right=Permission.MANAGE_PARTNERS,
+        reach=PageReach.EVERY_UNIT,
+        template="partner_plan",
+    )
+    async def change_partner(self, visit: Visit, code: str) -> PageAnswer:
         """Show the plan of a change, or make it."""
-        look = await self.orders.look(code, now)
-        wanted = await self._read_wanted(asked, code, kind, look, now)
-        return await self._carry_out(asked, wanted, user, now)
+        _require_seen(visit, code)
+        look = await self._partners.look(code, visit.now)
+        return await self._carry_out(visit, await self._read_wanted(visit, code, look))
 
-    async def _add(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
+    @console_page(
+        "POST", "/partners", right=Permission.MANAGE_PARTNERS, reach=PageReach.EVERY_UNIT, template="partner_plan"
+    )
+    async def add_partner(self, visit: Visit) -> PageAnswer:
         """Show the plan of a new partner, or add it."""
+        asked = visit.asked
         typed = read_typed_partner(asked.form)
-        if not user.sees_partner(typed["code"]):
-            raise refuse_as_absent()
+        _require_seen(visit, typed["code"])
         content = asked.file.read() if asked.file else asked.form.get("pem", "").encode()
         wanted = _Wanted(
             code=typed["code"],
@@ -247,20 +221,20 @@ class PartnerPages:
             seen="",
             reason=_read_reason(asked.form),
         )
-        return await self._carry_out(asked, wanted, user, now)
+        return await self._carry_out(visit, wanted)
 
-    async def _carry_out(self, asked: ConsoleRequest, wanted: _Wanted, user: User, now: datetime) -> PartnerPage | str:
-        code = wanted.code
+    async def _carry_out(self, visit: Visit, wanted: _Wanted) -> PageAnswer:
+        code, asked, now = wanted.code, visit.asked, visit.now
         try:
-            judged = await self.orders.judge(code, wanted.order, wanted.seen, now)
+            judged = await self._partners.judge(code, wanted.order, wanted.seen, now)
             wrong = _find_missing(wanted, judged, asked) if asked.form.get("do") == "apply" else None
             if wrong is not None or asked.form.get("do") != "apply":
                 return self._confirm(wanted, judged, wrong=wrong)
-            await self.orders.make(judged, by=user.name, reason=wanted.reason, now=now)
+            await self._partners.make(judged, by=visit.user.name, reason=wanted.reason, now=now)
         except OrderRefused as refused:
             match refused.refusal:
                 case OrderRefusal.STALE if not wanted.order.new:
-                    return await self._refuse_stale(wanted, await self.orders.look(code, now), now)
+                    return await self._refuse_stale(wanted, await self._partners.look(code, now), now)
                 case OrderRefusal.LAST:
                     return self._confirm(wanted, None, last=refused.flaws[0][1])
                 case OrderRefusal.UNWRITABLE:
@@ -270,7 +244,7 @@ class PartnerPages:
             return build_page_path("partners")
         return build_page_path("partners", code, done="added" if wanted.order.new else "1")
 
-    def _ask_new(self, typed: Mapping[str, str], wrong: Sequence[Flaw] = ()) -> PartnerPage:
+    def _ask_new(self, typed: Mapping[str, str], wrong: Sequence[Flaw] = ()) -> PageValues:
         """Return the form of a new partner."""
         said = {
             "code": typed.get("code", ""),
@@ -278,12 +252,10 @@ class PartnerPages:
             "pem": typed.get("pem", ""),
             "wrong": wrong,
         }
-        return PartnerPage("partner_new", said, 422 if wrong else 200)
+        return PageValues(said, 422 if wrong else 200, template="partner_new")
 
-    async def _read_wanted(
-        self, asked: ConsoleRequest, code: str, kind: str, look: PartnerLook, now: datetime
-    ) -> _Wanted:
-        form = asked.form
+    async def _read_wanted(self, visit: Visit, code: str, look: PartnerLook) -> _Wanted:
+        asked, form, kind = visit.asked, visit.asked.form, visit.asked.path[-1]
         partner = look.config.partners.get(code)
         common = {
             "code": code,
@@ -295,7 +267,7 @@ class PartnerPages:
         if kind == "removal":
             return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
         if kind == "settings":
-            view = await self.orders.view(look, code, now)
+            view = await self._partners.view(look, code, visit.now)
             typed, secrets = read_typed_settings(form, view.settings), read_typed_secrets(form, view.settings)
             order = make_settings_order(typed, view.settings, secrets)
             return _Wanted(**common, title=phrase("Change the settings"), order=order, kept=typed | secrets)
@@ -315,7 +287,7 @@ class PartnerPages:
         *,
         last: Phrase | None = None,
         wrong: Phrase | None = None,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the page that shows the plan before it is made. Without a plan it asks whether the *last* one may go."""
         new = wanted.order.new
         said = {
@@ -332,7 +304,7 @@ class PartnerPages:
             "left": {} if judged is None else judged.left,
             "wrong": wrong,
         }
-        return PartnerPage("partner_plan", said, 422 if wrong else 200)
+        return PageValues(said, 422 if wrong else 200)
 
     async def _refuse(
         self,
@@ -340,22 +312,22 @@ class PartnerPages:
         wrong: Sequence[Flaw],
         now: datetime,
         status: int = 422,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the page that says why the change is not possible. Nothing was written."""
         if wanted.order.new:
             return self._ask_new(wanted.kept, wrong)
         if wanted.kind == "settings":
             return await self._ask_settings(wanted.code, now, wanted.kept, wrong, status)
         said = {"code": wanted.code, "title_of": wanted.title, "wrong": wrong}
-        return PartnerPage("partner_refused", said, status)
+        return PageValues(said, status, template="partner_refused")
 
-    async def _refuse_stale(self, wanted: _Wanted, look: PartnerLook, now: datetime) -> PartnerPage:
+    async def _refuse_stale(self, wanted: _Wanted, look: PartnerLook, now: datetime) -> PageValues:
         """Tell that the file was changed since the person saw it; the form shows what it says now."""
         why = phrase("The partner's file has changed since this page was loaded. Nothing was written.")
         if wanted.kind != "settings":
             again = phrase("Open the partner's page again and repeat the step.")
             return await self._refuse(wanted, [("", why, again)], now, 409)
-        view = await self.orders.view(look, wanted.code, now)
+        view = await self._partners.view(look, wanted.code, now)
         differing = [
             (each.key, verbatim(wanted.kept[each.key] or "–"), None)
             for each in view.settings
@@ -382,15 +354,9 @@ def _keep_seen(user: User, codes: Sequence[str]) -> tuple[str, ...]:
     return tuple(code for code in codes if user.sees_partner(code))
 
 
-def _require_managing(user: User, code: str) -> None:
-    """Check that the user may change the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
-    if not user.may(Permission.MANAGE_PARTNERS) or not user.sees_partner(code):
-        raise refuse_as_absent()
-
-
-def _require_adding(user: User) -> None:
-    """Check that the user may add a partner. Raises `RequestRefused`, as for a page that does not exist."""
-    if not user.may(Permission.MANAGE_PARTNERS):
+def _require_seen(visit: Visit, code: str) -> None:
+    """Check that the user sees the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
+    if not visit.user.sees_partner(code):
         raise refuse_as_absent()
 
 
@@ -417,10 +383,6 @@ def _write_pem(content: bytes) -> str:
 
 def _count_nodes(tx: Transaction, now: datetime) -> int:
     return len(nodes.list_live_nodes(tx, now))
-
-
-def _list_inbound(tx: Transaction, config: Config, code: str, now: datetime) -> list[ConnectionStep]:
-    return list(check_inbound(tx, config.partners[code], config, now))
 
 
 def _link_numbers(state: PartnerOverview, now: datetime) -> dict[str, object]:

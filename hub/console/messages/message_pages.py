@@ -14,14 +14,15 @@ from datetime import date, datetime
 
 import attrs
 
-from hub.console import help_pages
-from hub.console.visit import PageFrame, Visit
+from hub.console.page import PageAnswer, PageValues, console_page
+from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import search
 from hub.operations.accounts import saved_searches
+from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.saved_searches import SavedSearch
 from hub.operations.messages import message_list
 from hub.operations.messages.shown_reasons import group_reasons
@@ -44,22 +45,19 @@ class MessagePages:
     _journal: Journal  #: the journal to read and write
     _live: Live  #: the configuration in force
     _turns: ReadingTurns  #: limits what is read
-    _frame: PageFrame
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
-    async def show(self, visit: Visit) -> ConsoleResponse:
-        """Answer a GET request."""
-        match visit.asked.path:
-            case ("messages",):
-                return await self._list(visit)
-            case ("messages.csv" | "messages.jsonl" as file,):
-                return self._export(visit, file.partition(".")[2])
-            case ("messages", identity, *rest) if _MESSAGE.fullmatch(identity):
-                return await self._message(visit, identity, tuple(rest))
-        raise refuse_as_absent()
+    @console_page("GET", "/messages/{identity}", right=Permission.FIND_MESSAGES, template="message")
+    async def show_message(self, visit: Visit, identity: str) -> PageAnswer:
+        """Show a message or a refused call."""
+        return await self.open_message(visit, identity, ())
 
-    async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
-        user = visit.session.user
+    @console_page("GET", "/messages/{identity}/{rest}", right=Permission.FIND_MESSAGES, template="message")
+    async def open_message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> PageAnswer:
+        """Show what the message contains, or what belongs to it."""
+        if not _MESSAGE.fullmatch(identity):
+            raise refuse_as_absent()
+        user = visit.user
         words = (user, identity, find_local_day(visit.now), self._live.config.archive)
         opened, names = await self._turns.look(reading.open_visible_message, *words)
         if isinstance(opened, ShownCall):
@@ -71,7 +69,7 @@ class MessagePages:
                 "events": opened.happened,
                 "reasons": group_reasons([Problem(call.code, call.detail)]),
             }
-            return self._frame.render("call", visit, {**said, "error_help": help_pages.name_error_help})
+            return PageValues(said, template="call")
         if rest == ("receipt",) and opened.receipt:
             receipt = await self._journal.read(search.read_stored_receipt, identity)
             assert receipt is not None
@@ -85,15 +83,16 @@ class MessagePages:
             template, said = answer
         else:
             template, said = views.show(opened, names, await self._turns.read_book())
-        return self._frame.render(template, visit, {**said, "error_help": help_pages.name_error_help})
+        return PageValues(said, template=template)
 
     def _names(self) -> tuple[Mapping[str, str], str, date]:
         """Return what a search needs besides the journal: names of partners by code, the upstream partner, the day."""
         return self._turns.list_names(self._now())
 
-    async def _list(self, visit: Visit) -> ConsoleResponse:
+    @console_page("GET", "/messages", right=Permission.FIND_MESSAGES, template="messages")
+    async def list_messages(self, visit: Visit) -> PageAnswer:
         """Show a page of the list of messages. What is not understood is said on it."""
-        user, names = visit.session.user, self._names()
+        user, names = visit.user, self._names()
         query = message_list.parse_list_query(visit.asked.query)
         page = await self._turns.look(message_list.find_message_page, user, query, *names)
         said = {
@@ -108,12 +107,12 @@ class MessagePages:
             "files": {"csv": "CSV", "jsonl": "JSON"},
             "is_open": any(name not in {"q", "since", "until", "state"} for name in query.given),
         }
-        answer = self._frame.render("messages", visit, said)
-        return attrs.evolve(answer, status=422) if query.wrong or page.plan.unknown else answer
+        return PageValues(said, 422 if query.wrong or page.plan.unknown else 200)
 
-    async def keep_search(self, visit: Visit) -> ConsoleResponse:
+    @console_page("POST", "/messages", right=Permission.FIND_MESSAGES)
+    async def keep_search(self, visit: Visit) -> PageAnswer:
         """Save the search of the open page under a name, or remove the one with that name."""
-        form, user = visit.asked.form, visit.session.user.name
+        form, user = visit.asked.form, visit.user.name
         name = " ".join(replace_controls(form.get("name", "")).split())[: saved_searches.NAME]
         query = message_list.normalise_saved_query(form.get("query", ""))
         if form.get("action") == "remove":
@@ -121,11 +120,13 @@ class MessagePages:
         elif name:
             saved = SavedSearch(name, query)
             await self._journal.admit(CONSOLE, saved_searches.save_search, user, saved, visit.now)
-        return ConsoleResponse(status=303, location=f"/messages?{query}" if query else "/messages")
+        return f"/messages?{query}" if query else "/messages"
 
-    def _export(self, visit: Visit, kind: str) -> ConsoleResponse:
+    @console_page("GET", "/messages.csv", "/messages.jsonl", right=Permission.FIND_MESSAGES)
+    def export_messages(self, visit: Visit) -> PageAnswer:
         """Return what the list finds as a file, at most `EXPORTED` rows."""
+        kind = visit.asked.path[0].partition(".")[2]
         query, words = message_list.parse_list_query(visit.asked.query), (kind, visit.asked.language)
-        parts = message_list.iterate_export(self._journal, visit.session.user, query, *self._names(), *words)
+        parts = message_list.iterate_export(self._journal, visit.user, query, *self._names(), *words)
         name = message_list.name_file(visit.now, kind)
         return ConsoleResponse(parts=parts, content_type=message_list.FILES[kind], filename=name)

@@ -1,0 +1,61 @@
+"""The declared pages: each function names what there is, each template has its page."""
+
+import inspect
+from typing import Any, get_type_hints
+
+import attrs
+import pytest
+
+from hub.console.page import PageDeclaration, PageReach
+from hub.console.parts import ConsoleParts
+from hub.console.registry import PAGES
+from hub.console.request import ConsoleRequest
+from hub.console.visit import Visit
+from tests.conftest import ROOT
+
+PARTS = get_type_hints(ConsoleParts)
+#: Templates that are the answer to some form or address beside the declared one.
+OTHERS = {"attempt", "call", "error", "packet", "partner_new", "partner_refused", "shown_once", "what_if_form"}
+
+
+def name_page(page: PageDeclaration) -> str:
+    return f"{page.method} {page.address}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{name_page(page)} {page.answer.__name__}")
+def test_a_page_takes_its_address_the_visit_and_parts(page: PageDeclaration) -> None:
+    pieces = {each[1:-1]: tuple[str, ...] if each == "{rest}" else str for each in page.pieces if each.startswith("{")}
+    given: dict[str, Any] = {**pieces, "asked" if page.public else "visit": ConsoleRequest if page.public else Visit}
+    hints = get_type_hints(page.answer)
+    for name in page.takes:
+        assert hints[name] == given.get(name, PARTS.get(name)), name
+    if page.owner is not None:
+        fields: Any = attrs.fields(page.owner)
+        assert {each.alias: each.type for each in fields if each.init and PARTS[each.alias] != each.type} == {}
+    assert inspect.getdoc(page.answer)
+
+
+def test_no_two_pages_answer_the_same_request_but_the_first_page() -> None:
+    names = [name_page(page) for page in PAGES]
+    assert sorted({each for each in names if names.count(each) > 1}) == ["GET /"]
+
+
+def test_a_form_reaches_no_further_than_the_page_that_shows_it() -> None:
+    shown = {page.address: page for page in PAGES if page.method == "GET"}
+    for page in PAGES:
+        if page.method == "POST" and page.address in shown and not page.public:
+            assert page.reach is shown[page.address].reach, page.address
+            assert page.right or page.address == "/account", page.address
+    assert {page.reach for page in PAGES} == {*PageReach}
+
+
+def test_each_template_has_its_page() -> None:
+    files = {each.name.partition(".")[0] for each in (ROOT / "hub/web/templates").glob("*.jinja")}
+    declared = {page.template for page in PAGES} - {""}
+    assert declared <= files
+    extending = {
+        each.name.partition(".")[0]
+        for each in (ROOT / "hub/web/templates").glob("*.jinja")
+        if '{% extends "base.html.jinja" %}' in each.read_text("utf-8")
+    }
+    assert extending - declared == OTHERS
