@@ -1,6 +1,12 @@
-"""The declared pages: each function names what there is, each template has its page."""
+"""The declared pages: each function names what there is, each template has its page, the manual has the table of rights.
+
+`./dev golden` writes the table anew.
+"""
 
 import inspect
+import os
+import re
+from collections import defaultdict
 from typing import Any, get_type_hints
 
 import attrs
@@ -11,6 +17,7 @@ from hub.console.parts import ConsoleParts
 from hub.console.registry import PAGES
 from hub.console.request import ConsoleRequest
 from hub.console.visit import Visit
+from hub.operations.accounts.permissions import Role
 from tests.conftest import ROOT
 
 PARTS = get_type_hints(ConsoleParts)
@@ -59,3 +66,50 @@ def test_each_template_has_its_page() -> None:
         if '{% extends "base.html.jinja" %}' in each.read_text("utf-8")
     }
     assert extending - declared == OTHERS
+
+
+#: The manual of each language, the head of its table of rights, and how it says which limits an account may have.
+MANUALS = {
+    "docs/reference/console.md": (
+        "permission | roles | possible limits | addresses",
+        "units, partners",
+        "partners",
+        "none",
+    ),
+    "docs/vi/reference/console.md": (
+        "quyền | vai trò | giới hạn có thể có | địa chỉ",
+        "đơn vị, đối tác",
+        "đối tác",
+        "không",
+    ),
+}
+
+
+def write_rights(manual: str) -> str:
+    """Return the table of the permissions that pages need, as the manual has it."""
+    head, *reaches = MANUALS[manual]
+    rows = defaultdict[tuple[Any, PageReach], list[str]](list)
+    for page in PAGES:
+        if page.right is not None:
+            address = re.sub(
+                r"\{(\w+?)(_id)?\}", lambda piece: "…" if piece[1] == "rest" else piece[1].upper(), page.address
+            )
+            rows[page.right, page.reach].append(f"`{address}`" if page.method == "GET" else f"`POST {address}`")
+    lines = [f"| {head} |", "|---|---|---|---|"]
+    for (right, reach), addresses in rows.items():
+        roles = ", ".join(f"`{role}`" for role in Role if role.may(right))
+        limits = reaches[[*PageReach].index(reach)]
+        lines.append(f"| `{right}` | {roles} | {limits} | {', '.join(addresses)} |")
+    return "\n".join([*lines, ""])
+
+
+@pytest.mark.parametrize("manual", MANUALS)
+def test_the_manual_has_the_table_of_rights(manual: str) -> None:
+    file, table = ROOT / manual, write_rights(manual)
+    before, head, after = file.read_text("utf-8").partition(table.partition("\n")[0])
+    kept, blank, rest = (head + after).partition("\n\n")
+    assert head, "the head of the table"
+    if os.environ.get("GOLDEN") == "record":
+        file.write_text(before + table + blank[1:] + rest, "utf-8")
+        kept = table
+    assert kept.splitlines() == table.splitlines(), "`./dev golden` writes it anew"

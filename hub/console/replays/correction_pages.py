@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 from twisted.internet.defer import Deferred
 
-from hub.console.page import PageAnswer, PageValues, console_page
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
 from hub.console.visit import Visit
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
@@ -79,7 +79,9 @@ class CorrectionPages:
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     turns: ReadingTurns  #: limits what is read
 
-    @console_page("GET", "/replays/correct/{message}", right=Permission.CORRECT, template="correct")
+    @console_page(
+        "GET", "/replays/correct/{message}", right=Permission.CORRECT, reach=PageReach.UNLIMITED, template="correct"
+    )
     @read_in_turn
     async def show_correction(self, visit: Visit, message: str) -> PageAnswer:
         """Show the packet of a message in a text area, or why the message cannot be corrected."""
@@ -87,7 +89,9 @@ class CorrectionPages:
         text = await self._work(CONSOLE, len(octets), editable.write_editable_text, octets)
         return await self._write(opened, _Draft(text=text, key=self._word(), shown=octets), 200)
 
-    @console_page("POST", "/replays/correct/{message}", right=Permission.CORRECT, template="correct")
+    @console_page(
+        "POST", "/replays/correct/{message}", right=Permission.CORRECT, reach=PageReach.UNLIMITED, template="correct"
+    )
     async def plan_correction(self, visit: Visit, message: str) -> PageAnswer:
         """Plan the correction that the form describes. Lead to the plan, or say what is wrong."""
         asked, user = visit.asked, visit.user
@@ -120,7 +124,9 @@ class CorrectionPages:
             return await self._write(opened, attrs.evolve(draft, problems=rejected.problems), 422)
         return build_page_path("replays", plan.id)
 
-    @console_page("GET", "/replays/{plan_id}/compare", right=Permission.SEE_REPLAYS, template="compare")
+    @console_page(
+        "GET", "/replays/{plan_id}/compare", right=Permission.SEE_REPLAYS, reach=PageReach.UNLIMITED, template="compare"
+    )
     @read_in_turn
     async def compare_correction(self, visit: Visit, plan_id: str) -> PageAnswer:
         """Show the packet of a correction beside that of the original."""
