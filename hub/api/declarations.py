@@ -16,7 +16,7 @@ from hub.api.reports import count_report
 from hub.domain.errors import describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.parts import OperationParts
@@ -60,10 +60,10 @@ async def declare_report(parts: OperationParts, call: ApiCall) -> ConsoleRespons
     if flaws:
         raise ApiProblem("order-unfit", flaws=flaws[:_FLAWS])
     cells = tuple(
-        DeclaredCell(unit=each.unit, column=each.column, figure=_read_figure(each.figure), note=_clean(each.note))
+        DeclaredCell(unit=each.unit, column=each.column, figure=_read_figure(each.figure), note=clean_line(each.note))
         for each in wanted.cells
     )
-    said = {"by": _clean(wanted.by), "note": _clean(wanted.note)}
+    said = {"by": clean_line(wanted.by), "note": clean_line(wanted.note)}
     return await _record(
         parts,
         call,
@@ -118,11 +118,6 @@ def _read_figure(said: float | None) -> int | Decimal | None:
     if said is None or isinstance(said, int):
         return said
     return int(said) if said == int(said) else Decimal(repr(said))
-
-
-def _clean(text: str) -> str:
-    """Return *text* on one line, without control characters."""
-    return replace_controls(" ".join(text.split()))
 
 
 _reading = partial(ApiOperation, tag="reports", scopes=(Permission.SEE_REPORTS,))

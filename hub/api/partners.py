@@ -12,7 +12,7 @@ from hub.config import Partner
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Receive, Unit
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.journal.queue import partner_state
 from hub.journal.queue.deliveries import resume_deliveries
 from hub.journal.queue.partner_state import PartnerStanding
@@ -39,7 +39,7 @@ class ApiReasonGiven:
 
 def clean_reason(text: str) -> str:
     """Return a reason in one line. Raises `ApiProblem` if there is none."""
-    reason = replace_controls(" ".join(text.split()))[:REASON]
+    reason = clean_line(text, REASON)
     if not reason:
         raise ApiProblem("order-unfit", flaws=[NamedFlaw("reason", phrase("Say why; the reason is recorded."))])
     return reason

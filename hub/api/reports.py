@@ -30,7 +30,6 @@ from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 from hub.workload.unit_report import RowChoice
 
@@ -73,13 +72,13 @@ def name_report(call: ApiCall) -> tuple[str, str, str]:
 
 async def count_report(parts: OperationParts, call: ApiCall, step: Callable[..., T], *rest: object) -> T:
     """Return what *step* reads of the report that the path names: for the caller, by the province's forms."""
-    words = (call.user, await parts.turns.read_book(), *name_report(call), *rest)
-    return await parts.turns.count(call.user.name, call.wanted, call.text("form"), step, *words)
+    form, unit, period = name_report(call)
+    return await parts.turns.count_for(call.user, call.wanted, form, step, unit, period, *rest)
 
 
 async def list_reports(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the forms and periods of which there are reports."""
-    book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
+    book = await parts.turns.read_closed_book()
     shown = await parts.turns.work(CONSOLE, THRESHOLD, reading.list_report_choices, call.now, book)
     said = ApiReportList(
         forms=[ApiForm.project(each, title=each.title.say(call.language)) for each in shown.forms],
@@ -91,7 +90,7 @@ async def list_reports(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
 async def read_report(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one report and its state."""
     form, unit, period = name_report(call)
-    book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
+    book = await parts.turns.read_closed_book()
     words = (call.user, book, form, unit, period, call.now)
     with refusing_parameter("revision", phrase("is no number of a revision")):
         revision = reading.read_revision_number(call.text("revision"))

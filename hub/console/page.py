@@ -46,17 +46,17 @@ class PageValues:
 PageAnswer = Mapping[str, object] | PageValues | str | ConsoleResponse
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class PageDeclaration:
     """One page."""
 
     method: str
     address: str
+    answer: Callable[..., Any]
     right: Permission | None  #: None: everybody who is signed in
     reach: PageReach
     template: str
     public: bool  #: whether it is answered without a look at the session
-    answer: Callable[..., Any]
     owner: type | None = None  #: the class whose method answers
     pieces: tuple[str, ...] = attrs.field(
         default=attrs.Factory(lambda self: tuple(filter(None, self.address.split("/"))), takes_self=True), init=False
@@ -99,18 +99,7 @@ def console_page(
     """Declare that the function below answers *method* at *addresses*."""
 
     def declare(answer: F) -> F:
-        declared = [
-            PageDeclaration(
-                method=method,
-                address=address,
-                right=right,
-                reach=reach,
-                template=template,
-                public=public,
-                answer=answer,
-            )
-            for address in addresses
-        ]
+        declared = [PageDeclaration(method, address, answer, right, reach, template, public) for address in addresses]
         answer.__dict__["pages"] = [*declared, *answer.__dict__.get("pages", [])]
         return answer
 

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from hub.console.page import PageAnswer, PageReach, console_page
 from hub.console.visit import Visit
@@ -23,21 +24,17 @@ from hub.units.live import Live
 from hub.web import layout
 from hub.web.answers import ConsoleResponse
 
+_seeing = partial(console_page, right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT)
 
-@console_page(
-    "GET",
-    "/integration/{code}",
-    right=Permission.SEE_PARTNERS,
-    reach=PageReach.EVERY_UNIT,
-    template="integration",
-)
+
+@_seeing("GET", "/integration/{code}", template="integration")
 async def show_integration(visit: Visit, code: str, turns: ReadingTurns, live: Live) -> PageAnswer:
     """Show what the developers of a partner need."""
     facts, steps = await _gather(visit, code, turns, live)
     return {**arrange_integration(facts, steps), "at": visit.now}
 
 
-@console_page("GET", "/integration/{code}/{file}", right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT)
+@_seeing("GET", "/integration/{code}/{file}")
 async def send_integration(visit: Visit, code: str, file: str, turns: ReadingTurns, live: Live) -> PageAnswer:
     """Return it as a file."""
     if file not in {KIT, INVITATION}:

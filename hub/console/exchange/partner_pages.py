@@ -15,6 +15,7 @@ refuses it. Contains no HTTP, no TOML and no SQL.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, time
+from functools import partial
 
 import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -40,7 +41,7 @@ from hub.console.request import ConsoleRequest
 from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.domain.writer_budget import WriterReading, WriterUse
 from hub.journal import nodes
 from hub.language.phrases import Phrase, phrase, verbatim
@@ -65,6 +66,9 @@ from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+
+_seeing = partial(console_page, right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT)
+_managing = partial(console_page, right=Permission.MANAGE_PARTNERS, reach=PageReach.EVERY_UNIT)
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +97,7 @@ class PartnerPages:
     _writer: Callable[[], WriterReading]  #: tells how busy this node's writer is
     _test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]  #: tests the connection
 
-    @console_page("GET", "/partners", right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT, template="partners")
+    @_seeing("GET", "/partners", template="partners")
     async def list_partners(self, visit: Visit) -> PageAnswer:
         """Show the partners that the user sees, or the form of a new one."""
         user, now = visit.user, visit.now
@@ -112,9 +116,7 @@ class PartnerPages:
             "trusted": [attrs.evolve(each, partners=_keep_seen(user, each.partners)) for each in trusted],
         }
 
-    @console_page(
-        "GET", "/partners/{code}", right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT, template="partner"
-    )
+    @_seeing("GET", "/partners/{code}", template="partner")
     async def show_partner(self, visit: Visit, code: str) -> PageAnswer:
         """Show one partner."""
         _require_seen(visit, code)
@@ -136,13 +138,7 @@ class PartnerPages:
             "write_field": write_field,
         }
 
-    @console_page(
-        "POST",
-        "/partners/{code}/test",
-        right=Permission.SEE_PARTNERS,
-        reach=PageReach.EVERY_UNIT,
-        template="partner_test",
-    )
+    @_seeing("POST", "/partners/{code}/test", template="partner_test")
     async def test_connection(self, visit: Visit, code: str) -> PageAnswer:
         """Test the connection with the partner, and show the steps."""
         _require_seen(visit, code)
@@ -159,13 +155,7 @@ class PartnerPages:
 
     # --- changes -------------------------------------------------------------------------------------------------------
 
-    @console_page(
-        "GET",
-        "/partners/{code}/settings",
-        right=Permission.MANAGE_PARTNERS,
-        reach=PageReach.EVERY_UNIT,
-        template="partner_settings",
-    )
+    @_managing("GET", "/partners/{code}/settings", template="partner_settings")
     async def ask_settings(self, visit: Visit, code: str) -> PageAnswer:
         """Show the form of the settings."""
         _require_seen(visit, code)
@@ -189,11 +179,9 @@ class PartnerPages:
         said = {"code": code, "name": view.partner.name, "groups": groups, "seen": look.sha256, "wrong": wrong}
         return PageValues(said, status, template="partner_settings")
 
-    @console_page(
+    @_managing(
         "POST",
         *("/partners/{code}/settings", "/partners/{code}/certificates", "/partners/{code}/removal"),
-        right=Permission.MANAGE_PARTNERS,
-        reach=PageReach.EVERY_UNIT,
         template="partner_plan",
     )
     async def change_partner(self, visit: Visit, code: str) -> PageAnswer:
@@ -202,15 +190,13 @@ class PartnerPages:
         look = await self._partners.look(code, visit.now)
         return await self._carry_out(visit, await self._read_wanted(visit, code, look))
 
-    @console_page(
-        "POST", "/partners", right=Permission.MANAGE_PARTNERS, reach=PageReach.EVERY_UNIT, template="partner_plan"
-    )
+    @_managing("POST", "/partners", template="partner_plan")
     async def add_partner(self, visit: Visit) -> PageAnswer:
         """Show the plan of a new partner, or add it."""
         asked = visit.asked
         typed = read_typed_partner(asked.form)
         _require_seen(visit, typed["code"])
-        content = asked.file.read() if asked.file else asked.form.get("pem", "").encode()
+        content = asked.read_file() or asked.form.get("pem", "").encode()
         wanted = _Wanted(
             code=typed["code"],
             name=typed["name"],
@@ -219,7 +205,7 @@ class PartnerPages:
             order=PartnerOrder(new=True, assignments=list_new_assignments(typed), added=content[:CERTIFICATE] or None),
             kept=typed | {"pem": _write_pem(content[:CERTIFICATE])},
             seen="",
-            reason=_read_reason(asked.form),
+            reason=clean_line(asked.form.get("reason", ""), REASON),
         )
         return await self._carry_out(visit, wanted)
 
@@ -262,7 +248,7 @@ class PartnerPages:
             "name": "" if partner is None else partner.name,
             "kind": kind,
             "seen": form.get("seen", ""),
-            "reason": _read_reason(form),
+            "reason": clean_line(form.get("reason", ""), REASON),
         }
         if kind == "removal":
             return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
@@ -275,7 +261,7 @@ class PartnerPages:
             order = PartnerOrder(removed=fingerprint, last=form.get("last") == "1")
             kept = {"remove": fingerprint} | ({"last": "1"} if order.last else {})
             return _Wanted(**common, title=phrase("Accept a certificate no longer"), order=order, kept=kept)
-        content = asked.file.read() if asked.file else form.get("pem", "").encode()
+        content = asked.read_file() or form.get("pem", "").encode()
         order = PartnerOrder(added=content[:CERTIFICATE])
         kept = {"pem": _write_pem(content[:CERTIFICATE])}
         return _Wanted(**common, title=phrase("Accept one more certificate"), order=order, kept=kept)
@@ -358,10 +344,6 @@ def _require_seen(visit: Visit, code: str) -> None:
     """Check that the user sees the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
     if not visit.user.sees_partner(code):
         raise refuse_as_absent()
-
-
-def _read_reason(form: Mapping[str, str]) -> str:
-    return replace_controls(" ".join(form.get("reason", "").split()))[:REASON]
 
 
 def _refuse_unwritable(refused: OrderRefused) -> RequestRefused:

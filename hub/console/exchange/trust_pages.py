@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -14,7 +15,7 @@ from hub.console.exchange.partner_forms import REASON
 from hub.console.page import PageAnswer, PageReach, PageValues, console_page
 from hub.console.request import ConsoleRequest
 from hub.console.visit import Visit
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import describe_authority
 from hub.operations.accounts.permissions import Permission
@@ -22,6 +23,7 @@ from hub.operations.page_paths import build_page_path
 from hub.operations.partners.partner_orders import CERTIFICATE, SAY_WHY, Flaw, OrderRefusal, OrderRefused
 from hub.operations.partners.trust_orders import TrustOrders
 
+_managing = partial(console_page, right=Permission.MANAGE_PARTNERS, reach=PageReach.UNLIMITED)
 #: Characters of a field for URLs.
 _URLS = 2000
 
@@ -32,26 +34,24 @@ class TrustPages:
 
     _trust: TrustOrders
 
-    @console_page("GET", "/trust", right=Permission.MANAGE_PARTNERS, reach=PageReach.UNLIMITED, template="trust")
+    @_managing("GET", "/trust", template="trust")
     async def list_authorities(self, visit: Visit) -> PageAnswer:
         """Show the trusted CAs, and the form of one more."""
         return await self._list(visit, done=visit.asked.query.get("done", ""))
 
-    @console_page("POST", "/trust", right=Permission.MANAGE_PARTNERS, reach=PageReach.UNLIMITED, template="trust_plan")
+    @_managing("POST", "/trust", template="trust_plan")
     async def add_authority(self, visit: Visit) -> PageAnswer:
         """Show the plan to trust one more CA, or make it."""
         return await self._carry_out(visit, _read_addition(visit.asked))
 
-    @console_page(
-        "POST", "/trust/{sha256}", right=Permission.MANAGE_PARTNERS, reach=PageReach.UNLIMITED, template="trust_plan"
-    )
+    @_managing("POST", "/trust/{sha256}", template="trust_plan")
     async def remove_authority(self, visit: Visit, sha256: str) -> PageAnswer:
         """Show the plan to trust a CA no longer, or make it."""
         return await self._carry_out(visit, TrustOrder(removed=sha256))
 
     async def _carry_out(self, visit: Visit, order: TrustOrder) -> PageAnswer:
         form, now = visit.asked.form, visit.now
-        reason = replace_controls(" ".join(form.get("reason", "").split()))[:REASON]
+        reason = clean_line(form.get("reason", ""), REASON)
         if len(order.added) > CERTIFICATE:
             large = phrase("the file is larger than {count} octets", count=CERTIFICATE)
             return await self._list(visit, wrong=[("", large, None)], status=422)
@@ -103,7 +103,7 @@ class TrustPages:
 
 def _read_addition(asked: ConsoleRequest) -> TrustOrder:
     """Return the order of the form: of its file, else of its text area."""
-    content = asked.file.read() if asked.file else b""
+    content = asked.read_file()
     if not content.strip():
         content = asked.packet.read() if asked.packet else b""
     crl_urls, ocsp_urls = (tuple(asked.form.get(name, "")[:_URLS].split()) for name in ("crl_urls", "ocsp_urls"))

@@ -10,6 +10,7 @@ import attrs
 
 from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.visit import Visit
+from hub.domain.sanitize import clean_line
 from hub.edxml.schema_upload import LARGEST, PLACES, SchemasUnfit, read_schema_upload
 from hub.intake.what_if import JUDGING
 from hub.language.phrases import Phrase, phrase
@@ -28,7 +29,7 @@ from hub.operations.partners.rule_trials import (
 )
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
-from hub.operations.replays.order_fields import FieldUnfit, clean_field
+from hub.operations.replays.order_fields import FieldUnfit
 from hub.operations.replays.replay_orders import SEARCH
 from hub.store.group_commit import Journal
 from hub.units.live import Live
@@ -97,7 +98,7 @@ class WhatIfPages:
 
     async def _read_order(self, visit: Visit) -> TrialOrder:
         asked, form = visit.asked, visit.asked.form
-        said = {name: clean_field(form.get(name, ""), _LONGEST) for name in (*SEARCH, "id")}
+        said = {name: clean_line(form.get(name, ""), _LONGEST) for name in (*SEARCH, "id")}
         content = asked.file.read() if asked.file is not None and len(asked.file) <= LARGEST else b""
         if asked.file is not None and len(asked.file) > LARGEST:
             raise FieldUnfit(phrase("The file is larger than {most} KiB.", most=LARGEST >> 10))
@@ -114,7 +115,7 @@ class WhatIfPages:
         content = b"" if asked.file is None else asked.file.read()[: rule_trials.FORM + 1]
         if not content:
             raise FieldUnfit(phrase("Choose the file of a form."))
-        period, unit = (clean_field(asked.form.get(name, ""), _LONGEST) for name in ("period", "unit"))
+        period, unit = (clean_line(asked.form.get(name, ""), _LONGEST) for name in ("period", "unit"))
         form, cells = await self._trials.count_form(user, asked.wanted, content, period, unit, now)
         headings = {each.key: each.heading.say(asked.language) for each in form.columns}
         said = {"cells": cells, "headings": headings, "form": form.id, "period": period, "most": rule_trials.SHOWN}

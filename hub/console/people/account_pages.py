@@ -9,6 +9,7 @@ A one-time password and the secret of one-time codes stand once, on the page tha
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -42,6 +43,7 @@ from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
+_managing = partial(console_page, right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED)
 #: The piece of the address of the form for a new account. No account has this name.
 NEW = "_new"
 #: Characters read of a field.
@@ -68,7 +70,7 @@ class AccountPages:
     _work: Work  #: runs heavy computations in worker threads
     _live: Live  #: the configuration in force
 
-    @console_page("GET", "/users", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="users")
+    @_managing("GET", "/users", template="users")
     async def list_accounts(self, visit: Visit) -> PageAnswer:
         """Show the accounts that are searched for."""
         asked = visit.asked
@@ -91,7 +93,7 @@ class AccountPages:
             "more": None if found.more is None else build_page_path("users", **given, after=found.more),
         }
 
-    @console_page("GET", f"/users/{NEW}", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="user_new")
+    @_managing("GET", f"/users/{NEW}", template="user_new")
     def ask_account(self) -> PageAnswer:
         """Show the form of a new account."""
         return self._ask_new({})
@@ -101,9 +103,7 @@ class AccountPages:
         said = {"typed": {name: form.get(name, "")[:LONGEST] for name in names}, "roles": list(Role), "wrong": wrong}
         return PageValues(said, status_of(wrong))
 
-    @console_page(
-        "POST", f"/users/{NEW}", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="user_new"
-    )
+    @_managing("POST", f"/users/{NEW}", template="user_new")
     async def add_account(self, visit: Visit) -> PageAnswer:
         """Make an account."""
         form = visit.asked.form
@@ -121,7 +121,7 @@ class AccountPages:
         step = await self._work(CONSOLE, THRESHOLD, operation.prepare, call)
         return await self._journal.admit(CONSOLE, step)
 
-    @console_page("GET", "/users/{name}", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="user")
+    @_managing("GET", "/users/{name}", template="user")
     async def show_account(self, visit: Visit, name: str) -> PageAnswer:
         """Show one account."""
         done = visit.asked.query.get("done", "")
@@ -153,7 +153,7 @@ class AccountPages:
         }
         return PageValues(said, status_of(wrong))
 
-    @console_page("POST", "/users/{name}", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="user")
+    @_managing("POST", "/users/{name}", template="user")
     async def change_account(self, visit: Visit, name: str) -> PageAnswer:
         """Do what `do` says to the account."""
         asked, form = visit.asked, visit.asked.form
@@ -192,8 +192,7 @@ def _read_asked(act: AccountAct, asked: ConsoleRequest) -> object:
             units, partners = desk.complete_limits(role, *_read_limits(form))
             return AccountChange(role=role, units=units, partners=partners)
         case AccountAct.ADD_CERTIFICATE:
-            content = asked.file.read() if asked.file else b""
-            return CertificateGiven(pem=content.decode("latin-1") or form.get("pem", ""))
+            return CertificateGiven(pem=asked.read_file().decode("latin-1") or form.get("pem", ""))
         case AccountAct.REMOVE_CERTIFICATE:
             return CertificateNamed(sha256=form.get("certificate", "")[:64])
     return None

@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 import attrs
 
@@ -24,6 +25,7 @@ from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 
+_managing = partial(console_page, right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED)
 #: A token that ends within this time is marked.
 _SOON = timedelta(days=14)
 #: What a field for a scope is called, before the scope.
@@ -38,12 +40,12 @@ class TokenPages:
     _turns: ReadingTurns  #: limits what is read
     _live: Live  #: the configuration in force
 
-    @console_page("GET", "/tokens", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="tokens")
+    @_managing("GET", "/tokens", template="tokens")
     async def list_tokens(self, visit: Visit) -> PageAnswer:
         """Show the tokens, and the form of a new one."""
         return await self._list(visit, {}, done=visit.asked.query.get("removed", "")[:64])
 
-    @console_page("POST", "/tokens/{name}", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED)
+    @_managing("POST", "/tokens/{name}")
     async def remove_token(self, visit: Visit, name: str) -> PageAnswer:
         """Remove the token."""
         try:
@@ -77,7 +79,7 @@ class TokenPages:
         }
         return PageValues(said, status_of(wrong))
 
-    @console_page("POST", "/tokens", right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED, template="tokens")
+    @_managing("POST", "/tokens", template="tokens")
     async def add_token(self, visit: Visit) -> PageAnswer:
         """Make a token, and show it once."""
         form = visit.asked.form

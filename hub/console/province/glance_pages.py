@@ -31,7 +31,6 @@ from hub.report.output.spike_lines import describe_spike
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 
 #: Units that are named among those that changed most, up and down.
@@ -80,7 +79,7 @@ class GlancePages:
         return ConsoleResponse(content=content, content_type=KINDS[kind], filename=name)
 
     async def _show(self, visit: Visit, view: GlanceView) -> ConsoleResponse:
-        book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
+        book = await self._turns.read_closed_book()
         language = visit.asked.language
 
         def make() -> bytes:

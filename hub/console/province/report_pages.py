@@ -23,7 +23,7 @@ from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, ReportState
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.journal import blobs
 from hub.language.catalogues import translate
 from hub.operations.accounts.permissions import Permission
@@ -52,7 +52,7 @@ from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web import layout, signing_tool
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing, declarations, submission
+from hub.workload import declarations, submission
 from hub.workload.revisions import EarlyStep
 from hub.workload.unit_report import RowChoice
 
@@ -86,12 +86,19 @@ class ReportPages:
         if dot:
             return await self._file(visit, form, unit, text, kind)
         charted = visit.asked.query.get("charts") == "1"
-        book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
+        book = await self._turns.read_closed_book()
         words = (visit.user, book, form, unit, period, visit.now)
         revision = reading.read_revision_number(visit.asked.query.get("revision", ""))
         rows = _read_rows(visit.asked)
-        counted, stands = await self._counted(
-            visit, form, standing.count_report_with_standing, *words, charted=charted, revision=revision, rows=rows
+        counted, stands = await self._turns.count(
+            visit.user.name,
+            visit.asked.wanted,
+            form,
+            standing.count_report_with_standing,
+            *words,
+            charted=charted,
+            revision=revision,
+            rows=rows,
         )
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: redirect to the report's only address
@@ -165,8 +172,9 @@ class ReportPages:
         after = reading.FactCursor.parse(query["after"]) if "after" in query else None
         row, divided, opened = query.get("unit"), query.get("row"), query.get("open")
         address = (form, unit, period, column)
-        behind = await self._counted(
-            visit,
+        behind = await self._turns.count(
+            user.name,
+            visit.asked.wanted,
             form,
             reading.read_facts_page,
             user,
@@ -244,10 +252,10 @@ class ReportPages:
     @console_page("POST", "/declarations/{form}/{unit}/{period}", right=Permission.DECLARE, template="declared")
     async def declare_figures(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
         """Record the declaration in the workbook that was sent."""
-        user, file, language = visit.user, visit.asked.file, visit.asked.language
+        user, language = visit.user, visit.asked.language
         report, names = await self._counted_report(visit, reading.find_declared_report, form, unit, period)
         try:
-            said = await self._turns.alone(read_declared_workbook, file.read() if file else b"", report, names)
+            said = await self._turns.alone(read_declared_workbook, visit.asked.read_file(), report, names)
         except Misfilled as misfilled:
             wrong = [
                 f"{each.cell}: {translate(each.wrong, language)}" if each.cell else translate(each.wrong, language)
@@ -309,7 +317,7 @@ class ReportPages:
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
         """Return the file to sign: the same octets each time, or a new revision if a reason is given."""
         user, said = visit.user, visit.asked.form.get("reason")
-        reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
+        reason = None if said is None else clean_line(said, _REASON)
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
@@ -345,13 +353,12 @@ class ReportPages:
         """
         if period.endswith(_GIVEN):
             return await self._give_out(visit, form, unit, period.removesuffix(_GIVEN))
-        user, file = visit.user, visit.asked.file
         upload = SignedUpload(
-            user=user,
+            user=visit.user,
             form=form,
             unit=unit,
             period=period,
-            content=file.read() if file else b"",
+            content=visit.asked.read_file(),
             now=visit.now,
             wanted=visit.asked.wanted,
         )
@@ -372,14 +379,10 @@ class ReportPages:
         **named: P.kwargs,
     ) -> T:
         """Read what *step* needs of the report of *unit*, as the user of *visit* may see it now."""
-        words = (visit.user, await self._turns.read_book(), form, unit, period, visit.now)
-        return await self._counted(visit, form, step, *words, *more, **named)
-
-    async def _counted(
-        self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
-    ) -> T:
-        """Read what a report needs from the journal, which may be a large amount."""
-        return await self._turns.count(visit.user.name, visit.asked.wanted, form, step, *words, **named)
+        asked = visit.asked
+        return await self._turns.count_for(
+            visit.user, asked.wanted, form, step, unit, period, visit.now, *more, **named
+        )
 
 
 def _read_rows(asked: ConsoleRequest) -> RowChoice:

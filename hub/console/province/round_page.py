@@ -23,7 +23,7 @@ from hub.console.visit import Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, UnitKind, UnitLevel
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.journal import blobs
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, verbatim
@@ -48,7 +48,7 @@ from hub.report.form.period import find_month_containing
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing, submission
+from hub.workload import submission
 from hub.workload.many import reminders, round_plan, signed_batch
 from hub.workload.many.reminders import PlannedReminder
 from hub.workload.many.report_round import DeclarationStanding, ReportRound, UnitStanding
@@ -80,7 +80,7 @@ class RoundPages:
     @console_page("GET", "/month", right=Permission.SEE_REPORTS)
     async def find_round(self, visit: Visit) -> PageAnswer:
         """Lead to the round of the last ended month, or to what is chosen."""
-        book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
+        book = await self._turns.read_closed_book()
         query, now = visit.asked.query, visit.now
         month = find_month_containing(find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts)
         form, period = query.get("form", ""), query.get("period", "")
@@ -106,8 +106,7 @@ class RoundPages:
     ) -> Mapping[str, object]:
         asked, user, now = visit.asked, visit.user, visit.now
         book, search = await self._turns.read_book(), read_round_search(asked.query)
-        words = (user, book, form, period, now, search)
-        whole, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
+        whole, found = await self._turns.count_for(user, asked.wanted, form, read_visible_choice, period, now, search)
         done = asked.query.get("reminded", "")
         return {
             **arrange_round(search, whole, found, book, now, user, taken),
@@ -127,8 +126,7 @@ class RoundPages:
         """Remind the chosen units of reports that are not handed in, by mail."""
         asked, user, now = visit.asked, visit.user, visit.now
         search = read_round_search(asked.form)
-        words = (user, await self._turns.read_book(), form, period, now, search)
-        whole, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
+        whole, found = await self._turns.count_for(user, asked.wanted, form, read_visible_choice, period, now, search)
         mails = self._plan_reminders(whole, found, now)
         step = partial(reminders.request_reminders, by=user.name, now=now)
         fresh = await self._journal.admit(CONSOLE, step, found, mails)
@@ -143,11 +141,10 @@ class RoundPages:
     async def _take_in(self, visit: Visit, form: str, period: str) -> list[TakenFile]:
         """Accept each file of the upload. The refusal of one keeps no other."""
         asked, user, now = visit.asked, visit.user, visit.now
-        content = asked.file.read() if asked.file else b""
+        content = asked.read_file()
         if not content:
             return []
-        words = (user, await self._turns.read_book(), form, period, now)
-        found = await self._turns.count(user.name, asked.wanted, form, read_visible_round, *words)
+        found = await self._turns.count_for(user, asked.wanted, form, read_visible_round, period, now)
         units = [each.unit.code for each in found.units]
         files = await self._turns.alone(signed_batch.list_uploaded_files, content)
         uploads = SignedUploads(self._journal, self._live, self._turns)
@@ -178,14 +175,14 @@ class RoundPages:
     async def _give_out(self, visit: Visit, form: str, period: str) -> ConsoleResponse:
         """Return a ZIP of the files to sign of at most `MOST` chosen units, first of those that have none yet."""
         asked, user, now = visit.asked, visit.user, visit.now
-        book, reason = await self._turns.read_book(), replace_controls(" ".join(asked.form.get("reason", "").split()))
-        words = (user, book, form, period, now, read_round_search(asked.form))
-        _, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
-        plan = [each for each in round_plan.plan_giving_out(found, reason=reason[:500]) if each.acts]
+        reason = clean_line(asked.form.get("reason", ""), 500)
+        search = read_round_search(asked.form)
+        _, found = await self._turns.count_for(user, asked.wanted, form, read_visible_choice, period, now, search)
+        plan = [each for each in round_plan.plan_giving_out(found, reason=reason) if each.acts]
         plan.sort(key=lambda each: each.deed is RoundDeed.GIVE_AGAIN)  # stable
         given = []
         for each in plan[:MOST]:
-            why = reason[:500] if each.deed is RoundDeed.REVISE else ""
+            why = reason if each.deed is RoundDeed.REVISE else ""
             given.append(await self._give_one(visit, form, period, each.standing, why))
         content = await self._turns.alone(_pack, given)
         return ConsoleResponse(content=content, content_type="application/zip", filename=f"{form}_{period}{GIVEN}")
@@ -197,10 +194,10 @@ class RoundPages:
         a text that says why.
         """
         asked, user, now = visit.asked, visit.user, visit.now
-        unit, book = chosen.unit.code, await self._turns.read_book()
+        unit = chosen.unit.code
         try:
-            counted = await self._turns.count(
-                user.name, asked.wanted, form, standing.count_report_for_release, user, book, form, unit, period, now
+            counted = await self._turns.count_for(
+                user, asked.wanted, form, standing.count_report_for_release, unit, period, now
             )
             kept = await self._journal.admit(
                 CONSOLE,

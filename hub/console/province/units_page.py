@@ -12,7 +12,6 @@ from hub.operations.turns import ReadingTurns
 from hub.report.form.period import find_month_containing
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
-from hub.workload import closing
 
 _DEFAULT_FORM = "edoc"
 
@@ -24,7 +23,7 @@ async def show_units(visit: Visit, turns: ReadingTurns, journal: Journal, work: 
     asked, user = visit.asked, visit.user
     query = asked.query.get("q", "")[:200]
     found = await turns.look(reading.find_units, user, query, find_local_day(visit.now))
-    book = await journal.read(closing.keep_closed_workdays, await turns.read_book())
+    book = await turns.read_closed_book()
     waits = await journal.read(waiting.list_waiting_reports, user, book, visit.now)
     shown = await work(CONSOLE, THRESHOLD, reading.list_report_choices, visit.now, book)
     ids = {form.id for form in shown.forms}

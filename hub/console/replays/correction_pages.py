@@ -7,7 +7,7 @@ and no SQL.
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import attrs
@@ -19,6 +19,7 @@ from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
+from hub.domain.sanitize import clean_line
 from hub.edxml import editable, readable
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs
@@ -32,7 +33,7 @@ from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
-from hub.operations.replays.order_fields import REASON, FieldUnfit, clean_field, read_reason, sees_original
+from hub.operations.replays.order_fields import REASON, FieldUnfit, read_reason, sees_original
 from hub.operations.turns import ReadingTurns, queue_turn
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
@@ -41,6 +42,7 @@ from hub.web.message_views import compare_packets
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_correcting = partial(console_page, right=Permission.CORRECT, reach=PageReach.UNLIMITED)
 #: Maximum characters of the key of an order; the form has the same limit.
 _KEY = 200
 
@@ -79,9 +81,7 @@ class CorrectionPages:
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     turns: ReadingTurns  #: limits what is read
 
-    @console_page(
-        "GET", "/replays/correct/{message}", right=Permission.CORRECT, reach=PageReach.UNLIMITED, template="correct"
-    )
+    @_correcting("GET", "/replays/correct/{message}", template="correct")
     @read_in_turn
     async def show_correction(self, visit: Visit, message: str) -> PageAnswer:
         """Show the packet of a message in a text area, or why the message cannot be corrected."""
@@ -89,20 +89,18 @@ class CorrectionPages:
         text = await self._work(CONSOLE, len(octets), editable.write_editable_text, octets)
         return await self._write(opened, _Draft(text=text, key=self._word(), shown=octets), 200)
 
-    @console_page(
-        "POST", "/replays/correct/{message}", right=Permission.CORRECT, reach=PageReach.UNLIMITED, template="correct"
-    )
+    @_correcting("POST", "/replays/correct/{message}", template="correct")
     async def plan_correction(self, visit: Visit, message: str) -> PageAnswer:
         """Plan the correction that the form describes. Lead to the plan, or say what is wrong."""
         asked, user = visit.asked, visit.user
         opened, octets = await self._open(user, message, visit.now)
-        file = asked.file.read() if asked.file else b""
+        file = asked.read_file()
         text = asked.packet.read().decode("utf-8", "replace") if asked.packet else ""
         given = file or await self._work(CONSOLE, len(octets), editable.read_edited_text, text, octets)
-        key = clean_field(asked.form.get("key", ""), _KEY) or self._word()
+        key = clean_line(asked.form.get("key", ""), _KEY) or self._word()
         draft = _Draft(
             text=text,
-            reason=clean_field(asked.form.get("reason", ""), REASON),
+            reason=clean_line(asked.form.get("reason", ""), REASON),
             key=key,
             shown=given,
             uploaded=bool(file),
