@@ -5,7 +5,7 @@
 
 A function takes by their names: `visit`, or `asked` if the page is public; the pieces of its address; and what it works
 with, of `ConsoleParts`. A piece `{rest}` at the end is all further pieces, at least one. A method is a page too; then its
-class takes what it works with, as fields. Knows no page.
+class takes what it works with, as fields. A page of an operation names it (`does`) instead of a right. Knows no page.
 """
 
 import inspect
@@ -17,6 +17,7 @@ import attrs
 
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
+from hub.operations.operation import HubOperation
 from hub.web.answers import ConsoleResponse
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,15 +58,15 @@ class PageDeclaration:
     reach: PageReach
     template: str
     public: bool  #: whether it is answered without a look at the session
+    does: Sequence[HubOperation]  #: the operations that its form carries out, or that it shows; not all pages say it
     owner: type | None = None  #: the class whose method answers
     pieces: tuple[str, ...] = attrs.field(
         default=attrs.Factory(lambda self: tuple(filter(None, self.address.split("/"))), takes_self=True), init=False
     )
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        """The names of what the function takes."""
-        return tuple(name for name in inspect.signature(self.answer).parameters if name != "self")
+    #: the names of what the function takes
+    takes: Sequence[str] = attrs.field(
+        default=attrs.Factory(lambda self: [*inspect.signature(self.answer).parameters], takes_self=True), init=False
+    )
 
     def match_path(self, path: Sequence[str]) -> dict[str, Any] | None:
         """Return the pieces of *path* by their names; None if it is not the address of the page."""
@@ -91,19 +92,31 @@ class PageDeclaration:
 def console_page(
     method: str,
     *addresses: str,
+    does: Sequence[HubOperation] = (),
     right: Permission | None = None,
     reach: PageReach = PageReach.ANY,
     template: str = "",
     public: bool = False,
 ) -> Callable[[F], F]:
-    """Declare that the function below answers *method* at *addresses*."""
+    """Declare that the function below answers *method* at *addresses*. What it *does* says the right and the reach."""
+    if does:
+        right, reach = _read_right(does)
 
     def declare(answer: F) -> F:
-        declared = [PageDeclaration(method, address, answer, right, reach, template, public) for address in addresses]
+        declared = [
+            PageDeclaration(method, address, answer, right, reach, template, public, does) for address in addresses
+        ]
         answer.__dict__["pages"] = [*declared, *answer.__dict__.get("pages", [])]
         return answer
 
     return declare
+
+
+def _read_right(does: Sequence[HubOperation]) -> tuple[Permission, PageReach]:
+    """Return the right and the reach that all these operations have."""
+    ((right,), whole, unlimited), *others = {(each.rights, each.whole, each.unlimited) for each in does}
+    assert not others, "operations of one page have one right"
+    return right, PageReach.UNLIMITED if unlimited else PageReach.EVERY_UNIT if whole else PageReach.ANY
 
 
 def list_declared_pages(module: Any) -> list[PageDeclaration]:

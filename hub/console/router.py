@@ -119,7 +119,9 @@ class ConsoleRouter:
 
     async def _call(self, page: PageDeclaration, said: Mapping[str, Any]) -> Any:
         """Call the function of *page* with what it names: of *said*, else of the parts."""
-        named = {name: said[name] if name in said else getattr(self.parts, name) for name in page.takes}
+        named = {
+            name: said[name] if name in said else getattr(self.parts, name) for name in page.takes if name != "self"
+        }
         owner = () if page.owner is None else (self._find_owner(page.owner),)
         answer = page.answer(*owner, **named)
         return await answer if inspect.isawaitable(answer) else answer

@@ -18,7 +18,9 @@ from hub.console.registry import PAGES
 from hub.console.request import ConsoleRequest
 from hub.console.visit import Visit
 from hub.operations.accounts.permissions import Role
+from hub.operations.operation import list_fields
 from tests.conftest import ROOT
+from tests.console_town import Browser, Town
 
 PARTS = get_type_hints(ConsoleParts)
 #: Templates that are the answer to some form or address beside the declared one.
@@ -34,7 +36,7 @@ def test_a_page_takes_its_address_the_visit_and_parts(page: PageDeclaration) -> 
     pieces = {each[1:-1]: tuple[str, ...] if each == "{rest}" else str for each in page.pieces if each.startswith("{")}
     given: dict[str, Any] = {**pieces, "asked" if page.public else "visit": ConsoleRequest if page.public else Visit}
     hints = get_type_hints(page.answer)
-    for name in page.takes:
+    for name in {*page.takes} - {"self"}:
         assert hints[name] == given.get(name, PARTS.get(name)), name
     if page.owner is not None:
         fields: Any = attrs.fields(page.owner)
@@ -66,6 +68,22 @@ def test_each_template_has_its_page() -> None:
         if '{% extends "base.html.jinja" %}' in each.read_text("utf-8")
     }
     assert extending - declared == OTHERS
+
+
+FORMS = {page.address: page for page in PAGES if page.method == "POST" and len(page.does) == 1 and page.does[0].takes}
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_a_form_asks_what_its_operation_takes(town: Town, address: str) -> None:
+    town.add("root", role=Role.ADMINISTRATOR)
+    browser = Browser(town)
+    browser.sign_in("root")
+    assert browser.get(address).status == 200
+    form = browser.page.partition(f'action="{address}"')[2].partition("</form>")[0]
+    named = {"scopes" if each.startswith("scope.") else each for each in re.findall(r' name="([^"]+)"', form)}
+    (operation,) = FORMS[address].does
+    assert operation.takes is not None
+    assert named - {"proof"} == {each.name for each in list_fields(operation.takes)}
 
 
 #: The manual of each language, the head of its table of rights, and how it says which limits an account may have.

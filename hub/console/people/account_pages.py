@@ -9,19 +9,20 @@ A one-time password and the secret of one-time codes stand once, on the page tha
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import attrs
 
-from hub.console.page import PageAnswer, PageReach, PageValues, console_page
+from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.request import ConsoleRequest
 from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts import accounts, desk, tokens
 from hub.operations.accounts.account_operations import (
+    LIST,
     MAKE,
+    READ,
     AccountChange,
     AccountCodes,
     AccountPassword,
@@ -33,8 +34,8 @@ from hub.operations.accounts.account_operations import (
 )
 from hub.operations.accounts.account_steps import BY_ACT
 from hub.operations.accounts.accounts import AccountAct, AccountRefused, AccountView
-from hub.operations.accounts.permissions import Permission, Role
-from hub.operations.operation import HubOperation, OperationCall
+from hub.operations.accounts.permissions import Role
+from hub.operations.operation import HubOperation, OperationCall, list_fields
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
@@ -43,7 +44,6 @@ from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
-_managing = partial(console_page, right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED)
 #: The piece of the address of the form for a new account. No account has this name.
 NEW = "_new"
 #: Characters read of a field.
@@ -70,7 +70,7 @@ class AccountPages:
     _work: Work  #: runs heavy computations in worker threads
     _live: Live  #: the configuration in force
 
-    @_managing("GET", "/users", template="users")
+    @console_page("GET", "/users", does=(LIST,), template="users")
     async def list_accounts(self, visit: Visit) -> PageAnswer:
         """Show the accounts that are searched for."""
         asked = visit.asked
@@ -93,17 +93,17 @@ class AccountPages:
             "more": None if found.more is None else build_page_path("users", **given, after=found.more),
         }
 
-    @_managing("GET", f"/users/{NEW}", template="user_new")
+    @console_page("GET", f"/users/{NEW}", does=(MAKE,), template="user_new")
     def ask_account(self) -> PageAnswer:
         """Show the form of a new account."""
         return self._ask_new({})
 
     def _ask_new(self, form: Mapping[str, str], wrong: AccountRefused | None = None) -> PageValues:
-        names = ("name", "role", "units", "partners")
-        said = {"typed": {name: form.get(name, "")[:LONGEST] for name in names}, "roles": list(Role), "wrong": wrong}
+        typed = {each.name: form.get(each.name, "")[:LONGEST] for each in list_fields(NewAccount)}
+        said = {"typed": typed, "roles": list(Role), "wrong": wrong}
         return PageValues(said, status_of(wrong))
 
-    @_managing("POST", f"/users/{NEW}", template="user_new")
+    @console_page("POST", f"/users/{NEW}", does=(MAKE,), template="user_new")
     async def add_account(self, visit: Visit) -> PageAnswer:
         """Make an account."""
         form = visit.asked.form
@@ -121,7 +121,7 @@ class AccountPages:
         step = await self._work(CONSOLE, THRESHOLD, operation.prepare, call)
         return await self._journal.admit(CONSOLE, step)
 
-    @_managing("GET", "/users/{name}", template="user")
+    @console_page("GET", "/users/{name}", does=(READ,), template="user")
     async def show_account(self, visit: Visit, name: str) -> PageAnswer:
         """Show one account."""
         done = visit.asked.query.get("done", "")
@@ -153,7 +153,7 @@ class AccountPages:
         }
         return PageValues(said, status_of(wrong))
 
-    @_managing("POST", "/users/{name}", template="user")
+    @console_page("POST", "/users/{name}", does=tuple(BY_ACT.values()), template="user")
     async def change_account(self, visit: Visit, name: str) -> PageAnswer:
         """Do what `do` says to the account."""
         asked, form = visit.asked, visit.asked.form

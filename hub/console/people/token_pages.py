@@ -6,11 +6,10 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 
 import attrs
 
-from hub.console.page import PageAnswer, PageReach, PageValues, console_page
+from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.people.account_pages import LONGEST, make_call, show_once, status_of
 from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
@@ -18,14 +17,14 @@ from hub.language.phrases import phrase
 from hub.operations.accounts import desk, token_steps, tokens
 from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
-from hub.operations.accounts.token_operations import DAYS, NewToken
+from hub.operations.accounts.token_operations import ADD, DAYS, LIST, REMOVE, NewToken
+from hub.operations.operation import list_fields
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 
-_managing = partial(console_page, right=Permission.MANAGE_USERS, reach=PageReach.UNLIMITED)
 #: A token that ends within this time is marked.
 _SOON = timedelta(days=14)
 #: What a field for a scope is called, before the scope.
@@ -40,12 +39,12 @@ class TokenPages:
     _turns: ReadingTurns  #: limits what is read
     _live: Live  #: the configuration in force
 
-    @_managing("GET", "/tokens", template="tokens")
+    @console_page("GET", "/tokens", does=(LIST, ADD), template="tokens")
     async def list_tokens(self, visit: Visit) -> PageAnswer:
         """Show the tokens, and the form of a new one."""
         return await self._list(visit, {}, done=visit.asked.query.get("removed", "")[:64])
 
-    @_managing("POST", "/tokens/{name}")
+    @console_page("POST", "/tokens/{name}", does=(REMOVE,))
     async def remove_token(self, visit: Visit, name: str) -> PageAnswer:
         """Remove the token."""
         try:
@@ -62,7 +61,7 @@ class TokenPages:
         done: str = "",
         wrong: AccountRefused | None = None,
     ) -> PageValues:
-        names = ("name", "role", "units", "partners", "days", "owner")
+        names = {each.name for each in list_fields(NewToken)} - {"scopes"}
         said = {
             "tokens": await self._turns.look(tokens.list_tokens),
             "now": visit.now,
@@ -79,7 +78,7 @@ class TokenPages:
         }
         return PageValues(said, status_of(wrong))
 
-    @_managing("POST", "/tokens", template="tokens")
+    @console_page("POST", "/tokens", does=(ADD,), template="tokens")
     async def add_token(self, visit: Visit) -> PageAnswer:
         """Make a token, and show it once."""
         form = visit.asked.form

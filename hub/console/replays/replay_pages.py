@@ -34,7 +34,7 @@ from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import REASON, FieldUnfit
-from hub.operations.replays.plan_operations import PLANS
+from hub.operations.replays.plan_operations import PLANS, TOPIC
 from hub.operations.replays.replay_orders import ITEMS, LONGEST, SEARCH, STEPS, may_press
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import Work
@@ -58,7 +58,7 @@ class ReplayPages:
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     turns: ReadingTurns  #: limits what is read
 
-    @console_page("GET", "/replays", right=Permission.SEE_REPLAYS, template="replays")
+    @console_page("GET", "/replays", does=TOPIC.operations[:1], template="replays")
     @read_in_turn
     async def list_replays(self, visit: Visit) -> PageAnswer:
         """Show the plans, newest first."""
