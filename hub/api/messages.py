@@ -191,7 +191,7 @@ def _views(parts: OperationParts) -> MessageViews:
 async def read_message(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one message: why it was refused, its deliveries, attempts, links and facts."""
     opened = await _open(parts, call)
-    _, said = _views(parts).show(opened, {}, await parts.turns.read_book())
+    said = _views(parts).show(opened, {}, await parts.turns.read_book())
     return answer_value(ApiMessageDetails.of(opened, list_reasons(opened.reasons), said["cells"]), call)  # type: ignore[arg-type]
 
 
@@ -211,31 +211,20 @@ async def read_receipt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=receipt, content_type=OCTETS, filename=f"{opened.message.id}-receipt.xml")
 
 
-async def _view(parts: OperationParts, call: ApiCall, *rest: str) -> dict[str, object] | ConsoleResponse:
-    """Return what the page behind a message shows. It records who opened what."""
-    opened = await _open(parts, call)
-    answer = await _views(parts).open(call.user, opened, {}, rest, call.now)
-    return answer if isinstance(answer, ConsoleResponse) else answer[1]
-
-
 async def open_content(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the exact octets of a message."""
-    answer = await _view(parts, call, "content")
-    assert isinstance(answer, ConsoleResponse)
-    return answer
+    return await _views(parts).download(call.user, await _open(parts, call), call.now)
 
 
 async def open_attachment(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with an attachment, unpacked."""
-    answer = await _view(parts, call, "attachments", call.text("number"))
-    assert isinstance(answer, ConsoleResponse)
-    return answer
+    opened = await _open(parts, call)
+    return await _views(parts).open_attachment(call.user, opened, call.now, call.text("number"))
 
 
 async def open_packet(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the packet line by line, each finding at its line."""
-    said = await _view(parts, call, "packet")
-    packet = said["packet"] if isinstance(said, dict) else None
+    packet = (await _views(parts).open_packet(call.user, await _open(parts, call), call.now))["packet"]
     if not isinstance(packet, readable.ReadablePacket):
         raise ApiProblem("not-found", phrase("The packet is too large to be shown; open its content"))
     return answer_value(ApiPacket.project(packet), call)
@@ -243,24 +232,25 @@ async def open_packet(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
 
 async def open_attempt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the request and the reply of one attempt."""
-    said = await _view(parts, call, "attempts", call.text("attempt"))
-    assert isinstance(said, dict)
+    opened = await _open(parts, call)
+    said = await _views(parts).open_attempt(call.user, opened, call.now, call.text("attempt"))
     return answer_value(ApiExchange.of(said["attempt"], said["body"]), call)  # type: ignore[arg-type]
 
 
 async def compare_messages(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what differs between two packets."""
-    return _answer_comparison(await _view(parts, call, "compare", call.text("other")), call)
+    opened = await _open(parts, call)
+    said = await _views(parts).compare_packet(call.user, opened, call.now, call.text("other"))
+    return _answer_comparison(said, call)
 
 
 async def compare_attempts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what differs between the requests and the replies of two attempts."""
-    rest = ("attempts", call.text("attempt"), "compare", call.text("other"))
-    return _answer_comparison(await _view(parts, call, *rest), call)
+    opened, attempts = await _open(parts, call), (call.text("attempt"), call.text("other"))
+    return _answer_comparison(await _views(parts).compare_attempts(call.user, opened, call.now, *attempts), call)
 
 
-def _answer_comparison(said: object, call: ApiCall) -> ConsoleResponse:
-    assert isinstance(said, dict)
+def _answer_comparison(said: dict[str, Any], call: ApiCall) -> ConsoleResponse:
     found = [ApiDifference.project(each, part=part) for part, each in said["parts"] if each is not None]
     if not found:
         raise ApiProblem("not-found", phrase("The packets are too large to be compared"))

@@ -24,7 +24,7 @@ from tests.console_town import Browser, Town
 
 PARTS = get_type_hints(ConsoleParts)
 #: Templates that are the answer to some form or address beside the declared one.
-OTHERS = {"attempt", "call", "error", "packet", "partner_new", "partner_refused", "shown_once", "what_if_form"}
+OTHERS = {"call", "error", "partner_new", "partner_refused", "shown_once", "what_if_form"}
 
 
 def name_page(page: PageDeclaration) -> str:

@@ -3,7 +3,6 @@
 The pictures of the documentation are made of some of them.
 """
 
-import ast
 import os
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -20,7 +19,7 @@ from hub.language.languages import Language
 from hub.operations.accounts import passwords
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
-from hub.web import layout, message_views
+from hub.web import layout
 from hub.web.answering import HEADERS
 from tests import databases
 from tests.browsing import REPLACE, Judge, Look, chromium, window
@@ -57,6 +56,7 @@ NO_SCREENS = {
     ("console", "*"),
     ("integration", "*", "*"),
     ("messages", "*", "content"),
+    ("messages", "*", "receipt"),
     ("messages", "*", "attachments", "*"),
 }
 
@@ -139,29 +139,6 @@ def list_routes() -> Iterator[tuple[str, ...]]:
     """Return each address of the console: its pieces, `*` for any; at its end `**` for any more pieces."""
     for page in PAGES:
         yield tuple("**" if each == "{rest}" else "*" if each.startswith("{") else each for each in page.pieces)
-    for node in ast.walk(ast.parse(Path(message_views.__file__).read_text("utf-8"))):
-        if isinstance(node, ast.Match):
-            for each in node.cases:
-                yield from (("messages", "*", *pieces) for pieces in _read_pattern(each.pattern))
-
-
-def _read_pattern(pattern: ast.pattern) -> Iterator[tuple[str, ...]]:
-    """Return the addresses of a case."""
-    assert isinstance(pattern, ast.MatchSequence), ast.unparse(pattern)
-    yield from product(*map(_read_piece, pattern.patterns))
-
-
-def _read_piece(pattern: ast.pattern) -> list[str]:
-    match pattern:
-        case ast.MatchValue(value=ast.Constant(value=str(word))):
-            return [word]
-        case ast.MatchOr(patterns=patterns):
-            return [word for each in patterns for word in _read_piece(each)]
-        case ast.MatchAs(pattern=ast.pattern() as inner):
-            return _read_piece(inner)
-        case ast.MatchStar():
-            return ["**"]
-    return ["*"]
 
 
 def leads_to(route: tuple[str, ...], address: str) -> bool:

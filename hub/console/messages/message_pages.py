@@ -11,6 +11,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import partial
 
 import attrs
 
@@ -26,7 +27,7 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.saved_searches import SavedSearch
 from hub.operations.messages import message_list
 from hub.operations.messages.shown_reasons import group_reasons
-from hub.operations.messages.visible_messages import ShownCall, may_see_refused
+from hub.operations.messages.visible_messages import ShownCall, ShownMessage, may_see_refused
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading
 from hub.operations.turns import ReadingTurns
@@ -34,6 +35,8 @@ from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 from hub.web.message_views import MessageViews
+
+_opening = partial(console_page, "GET", right=Permission.SEE_CONTENT)
 
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 
@@ -50,40 +53,76 @@ class MessagePages:
     @console_page("GET", "/messages/{identity}", right=Permission.FIND_MESSAGES, template="message")
     async def show_message(self, visit: Visit, identity: str) -> PageAnswer:
         """Show a message or a refused call."""
-        return await self.open_message(visit, identity, ())
+        opened, names = await self._read(visit, identity)
+        if isinstance(opened, ShownCall):
+            call, reasons = opened.call, group_reasons([Problem(opened.call.code, opened.call.detail)])
+            return PageValues({"call": call, "events": opened.happened, "reasons": reasons}, template="call")
+        return self._views.show(opened, names, await self._turns.read_book())
 
-    @console_page("GET", "/messages/{identity}/{rest}", right=Permission.FIND_MESSAGES, template="message")
-    async def open_message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> PageAnswer:
-        """Show what the message contains, or what belongs to it."""
+    @console_page("GET", "/messages/{identity}/receipt", right=Permission.FIND_MESSAGES)
+    async def send_receipt(self, visit: Visit, identity: str) -> PageAnswer:
+        """Return the hub's receipt of the message."""
+        opened, _ = await self._open(visit, identity)
+        if not opened.receipt:
+            raise refuse_as_absent()
+        receipt = await self._journal.read(search.read_stored_receipt, identity)
+        assert receipt is not None
+        name = f"{identity}-receipt.xml"
+        return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
+
+    @_opening("/messages/{identity}/content")
+    async def send_content(self, visit: Visit, identity: str) -> PageAnswer:
+        """Return the exact bytes of the message."""
+        opened, _ = await self._open(visit, identity)
+        return await self._views.download(visit.user, opened, visit.now)
+
+    @_opening("/messages/{identity}/packet", template="packet")
+    async def show_packet(self, visit: Visit, identity: str) -> PageAnswer:
+        """Show the packet for people."""
+        opened, _ = await self._open(visit, identity)
+        return await self._views.open_packet(visit.user, opened, visit.now)
+
+    @_opening("/messages/{identity}/attachments/{number}")
+    async def send_attachment(self, visit: Visit, identity: str, number: str) -> PageAnswer:
+        """Return one attachment of the packet."""
+        opened, _ = await self._open(visit, identity)
+        return await self._views.open_attachment(visit.user, opened, visit.now, number)
+
+    @_opening("/messages/{identity}/compare/{other}", template="compare")
+    async def compare_packets(self, visit: Visit, identity: str, other: str) -> PageAnswer:
+        """Show the packet beside that of another message."""
+        opened, _ = await self._open(visit, identity)
+        return await self._views.compare_packet(visit.user, opened, visit.now, other)
+
+    @_opening("/messages/{identity}/attempts/{attempt}", template="attempt")
+    async def show_attempt(self, visit: Visit, identity: str, attempt: str) -> PageAnswer:
+        """Show one attempt to deliver the message: request and reply."""
+        opened, names = await self._open(visit, identity)
+        return {**await self._views.open_attempt(visit.user, opened, visit.now, attempt), "names": names}
+
+    @_opening("/messages/{identity}/attempts/{attempt}/compare/{other}", template="compare")
+    async def compare_attempts(self, visit: Visit, identity: str, attempt: str, other: str) -> PageAnswer:
+        """Show two attempts beside each other."""
+        opened, _ = await self._open(visit, identity)
+        return await self._views.compare_attempts(visit.user, opened, visit.now, attempt, other)
+
+    @property
+    def _views(self) -> MessageViews:
+        return MessageViews(self._journal, self._live, self._turns.alone)
+
+    async def _read(self, visit: Visit, identity: str) -> tuple[ShownMessage | ShownCall, Mapping[str, str]]:
+        """Return a message or a refused call with the names of units. Raises `RequestRefused`."""
         if not _MESSAGE.fullmatch(identity):
             raise refuse_as_absent()
-        user = visit.user
-        words = (user, identity, find_local_day(visit.now), self._live.config.archive)
-        opened, names = await self._turns.look(reading.open_visible_message, *words)
+        words = (visit.user, identity, find_local_day(visit.now), self._live.config.archive)
+        return await self._turns.look(reading.open_visible_message, *words)
+
+    async def _open(self, visit: Visit, identity: str) -> tuple[ShownMessage, Mapping[str, str]]:
+        """Return a message with the names of units. Raises `RequestRefused`."""
+        opened, names = await self._read(visit, identity)
         if isinstance(opened, ShownCall):
-            if rest:
-                raise refuse_as_absent()
-            call = opened.call
-            said = {
-                "call": call,
-                "events": opened.happened,
-                "reasons": group_reasons([Problem(call.code, call.detail)]),
-            }
-            return PageValues(said, template="call")
-        if rest == ("receipt",) and opened.receipt:
-            receipt = await self._journal.read(search.read_stored_receipt, identity)
-            assert receipt is not None
-            name = f"{identity}-receipt.xml"
-            return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
-        views = MessageViews(self._journal, self._live, self._turns.alone)
-        if rest:
-            answer = await views.open(user, opened, names, rest, visit.now)
-            if isinstance(answer, ConsoleResponse):
-                return answer
-            template, said = answer
-        else:
-            template, said = views.show(opened, names, await self._turns.read_book())
-        return PageValues(said, template=template)
+            raise refuse_as_absent()
+        return opened, names
 
     def _names(self) -> tuple[Mapping[str, str], str, date]:
         """Return what a search needs besides the journal: names of partners by code, the upstream partner, the day."""
