@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 import jsonschema
 
 from hub.api.openapi import make_openapi
-from hub.api.operation import ApiParts
 from hub.api.problems import MEDIA_TYPE
 from hub.api.service import ApiRequest, ApiService
 from hub.api.table import find_operations
@@ -57,23 +56,10 @@ class Program:
         self.town, self.language, self.address = town, language, "10.0.0.9"
         self.token = make_token(town, *scopes, **said)
         self.pages = town.pages()
-        config: Any = self.pages.live.config
+        config: Any = self.pages.parts.live.config
         if not hasattr(config, "replay"):
             config.replay = ReplaySettings()
-        self.service = ApiService(
-            ApiParts(
-                journal=self.pages._journal,
-                live=self.pages.live,
-                turns=self.pages.turns,
-                now=lambda: town.now,
-                trust=self.pages.trust,
-                work=self.pages._work,
-                test_partner=self.pages.partners.run_test,
-                partners=self.pages.partners.orders,
-                trials=self.pages.trials,
-                checks=self.pages.list_checks,
-            )
-        )
+        self.service = ApiService(self.pages.parts)
         self.said: Any = None  #: the last answer, decoded
 
     def get(self, place: str, **said: Any) -> ConsoleResponse:

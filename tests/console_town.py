@@ -26,8 +26,9 @@ from hub.config.upkeep.backup import BackupSettings
 from hub.config.upkeep.retention import RetentionSettings
 from hub.config.values import ConsoleSettings, KeyRotation
 from hub.console import edge
-from hub.console.pages import ConsolePages
+from hub.console.parts import ConsoleParts
 from hub.console.request import ConsoleRequest
+from hub.console.router import ConsoleRouter
 from hub.console.sign_in.openid_sign_in import FLOW
 from hub.domain.writer_budget import WriterBudget, WriterReading
 from hub.journal import messages, unit_registry
@@ -87,7 +88,7 @@ class Town:
     async def facts(self, _services: object) -> None:
         """Wait for nothing: what is taken in here has its facts at once."""
 
-    def pages(self) -> ConsolePages:
+    def pages(self) -> ConsoleRouter:
         """Return the pages as a node has them; each call is another node."""
         config = SimpleNamespace(
             name="Tỉnh",
@@ -118,12 +119,22 @@ class Town:
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
         live = self.live or Live(Setup(province))
-        words = (database, run_at_once, live, lambda: self.now, self._word, self._salt)
-        pages = ConsolePages(
-            *words, self._checks, self.facts, self.manager, lambda _: self.fetch, self.disk, self._read_writer
+        parts = ConsoleParts(
+            journal=database,
+            work=run_at_once,
+            live=live,
+            now=lambda: self.now,
+            word=self._word,
+            salt=self._salt,
+            checks=self._checks,
+            facts=self.facts,
+            manager=self.manager,
+            make_fetch=lambda _: self.fetch,
+            disk=self.disk,
+            writer=self._read_writer,
         )
-        pages.trials._trials |= {each.id: each for each in self.trials}
-        return pages
+        parts.trials._trials |= {each.id: each for each in self.trials}
+        return ConsoleRouter(parts)
 
     def _read_writer(self) -> WriterReading:
         return self.budget.read(300.0)

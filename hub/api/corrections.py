@@ -9,7 +9,7 @@ from typing import Annotated
 
 import attrs
 
-from hub.api.operation import ApiCall, ApiOperation, ApiParts, order_once
+from hub.api.operation import ApiCall, ApiOperation, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.replays import locate_plan
 from hub.delivery.correction_runner import CorrectionRunner
@@ -22,6 +22,7 @@ from hub.journal.replays.corrections import CorrectionOrder
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
+from hub.operations.parts import OperationParts
 from hub.operations.replays.order_fields import read_reason, sees_original
 from hub.operations.replays.plan_operations import Plan
 from hub.store.transactions import Transaction
@@ -38,7 +39,7 @@ class ApiCorrection:
     start: bool = False
 
 
-async def correct_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def correct_message(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Record an order to send a corrected packet in place of a message."""
     wanted: ApiCorrection = call.body
     message = call.text("message")

@@ -9,16 +9,17 @@ from functools import partial
 
 import attrs
 
-from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer_value, order_once
+from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.report_values import ApiDeclarable, ApiDeclaration, ApiDeclarationOrder, ApiRecordedDeclaration
 from hub.api.reports import count_report
 from hub.domain.errors import describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.parts import OperationParts
 from hub.operations.reports import reading
 from hub.report.counting.declaring import Declaration, DeclaredCell
 from hub.report.workbooks.declared_workbook import read_declared_workbook
@@ -30,7 +31,7 @@ from hub.workload import declarations
 _CELL = 200  #: octets of the JSON of a cell, roughly
 
 
-async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_declaration(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the newest declaration beside the count."""
     asked, compared = await count_report(parts, call, reading.compare_visible_declaration, call.now)
     said = ApiDeclarable(
@@ -45,7 +46,7 @@ async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await parts.turns.work(CONSOLE, cells * _CELL, answer_value, said, call)
 
 
-async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def declare_report(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares."""
     wanted: ApiDeclarationOrder = call.body
     asked = await count_report(parts, call, reading.find_visible_report, call.now)
@@ -59,10 +60,10 @@ async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     if flaws:
         raise ApiProblem("order-unfit", flaws=flaws[:_FLAWS])
     cells = tuple(
-        DeclaredCell(unit=each.unit, column=each.column, figure=_read_figure(each.figure), note=_clean(each.note))
+        DeclaredCell(unit=each.unit, column=each.column, figure=_read_figure(each.figure), note=clean_line(each.note))
         for each in wanted.cells
     )
-    said = {"by": _clean(wanted.by), "note": _clean(wanted.note)}
+    said = {"by": clean_line(wanted.by), "note": clean_line(wanted.note)}
     return await _record(
         parts,
         call,
@@ -70,7 +71,7 @@ async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     )
 
 
-async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def declare_by_workbook(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Record what a unit declares by a filled workbook."""
     report, names = await count_report(parts, call, reading.find_declared_report, call.now)
     try:
@@ -81,7 +82,7 @@ async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse
     return await _record(parts, call, said)
 
 
-async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_workbook(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the empty workbook for a declaration."""
     asked = await count_report(parts, call, reading.find_visible_report, call.now)
     made = await parts.turns.alone(reading.write_declaration_template, asked, call.language)
@@ -93,7 +94,7 @@ async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 _FLAWS = 100
 
 
-async def _record(parts: ApiParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
+async def _record(parts: OperationParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
     """Record a declaration, and answer with its message. Raises `ApiProblem`; then nothing is recorded."""
     named, province = attrs.evolve(said, by=said.by or call.token.by), parts.live.province
 
@@ -117,11 +118,6 @@ def _read_figure(said: float | None) -> int | Decimal | None:
     if said is None or isinstance(said, int):
         return said
     return int(said) if said == int(said) else Decimal(repr(said))
-
-
-def _clean(text: str) -> str:
-    """Return *text* on one line, without control characters."""
-    return replace_controls(" ".join(text.split()))
 
 
 _reading = partial(ApiOperation, tag="reports", scopes=(Permission.SEE_REPORTS,))

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, answer_value
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.values import (
     ApiCallDetails,
@@ -35,6 +35,7 @@ from hub.operations.messages.search_request import Direction, SearchPlan, plan_s
 from hub.operations.messages.shown_reasons import list_reasons
 from hub.operations.messages.visible_messages import ShownCall, ShownMessage
 from hub.operations.operation import CURSOR as _CURSOR
+from hub.operations.parts import OperationParts
 from hub.operations.reports import reading
 from hub.web.answers import ConsoleResponse
 from hub.web.message_views import MessageViews
@@ -120,7 +121,7 @@ class ApiSearchConditions:
         return {name: getattr(self, name) or "" for name in message_list.CHOOSING} | {"id": " ".join(self.id)}
 
 
-async def list_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_messages(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the messages that a search finds."""
     query = parse_search(call)
     page = await parts.turns.look(message_list.find_message_page, call.user, query, *parts.names())
@@ -136,7 +137,7 @@ async def list_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
-async def export_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def export_messages(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with all that a search finds as a file, at most `EXPORTED` rows."""
     query, kind = parse_search(call), call.text("format") or ExportFormat.JSONL
     names = parts.names()
@@ -146,7 +147,7 @@ async def export_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(parts=found, content_type=message_list.FILES[kind], filename=name)
 
 
-async def list_calls(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_calls(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the refused calls, which brought no message."""
     query = parse_search(call, calls=True)
     page = await parts.turns.look(message_list.find_message_page, call.user, query, *parts.names())
@@ -154,7 +155,7 @@ async def list_calls(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiRefusedCalls(items=page.calls, next=page.older), call)
 
 
-async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_call(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one refused call."""
     opened, _ = await parts.turns.look(
         reading.open_visible_message,
@@ -169,7 +170,7 @@ async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiCallDetails.of(opened, reason.sentence), call)
 
 
-async def _open(parts: ApiParts, call: ApiCall) -> ShownMessage:
+async def _open(parts: OperationParts, call: ApiCall) -> ShownMessage:
     """Return the message that the call names, if its token may see it. Raises `ApiProblem`."""
     opened, _ = await parts.turns.look(
         reading.open_visible_message,
@@ -183,25 +184,25 @@ async def _open(parts: ApiParts, call: ApiCall) -> ShownMessage:
     return opened
 
 
-def _views(parts: ApiParts) -> MessageViews:
+def _views(parts: OperationParts) -> MessageViews:
     return MessageViews(parts.journal, parts.live, parts.turns.alone)
 
 
-async def read_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_message(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one message: why it was refused, its deliveries, attempts, links and facts."""
     opened = await _open(parts, call)
-    _, said = _views(parts).show(opened, {}, await parts.turns.read_book())
+    said = _views(parts).show(opened, {}, await parts.turns.read_book())
     return answer_value(ApiMessageDetails.of(opened, list_reasons(opened.reasons), said["cells"]), call)  # type: ignore[arg-type]
 
 
-async def list_message_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_message_events(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the events of one message."""
     opened = await _open(parts, call)
     said = ApiMessageEvents(items=[ApiEvent.of(each) for each in opened.happened], more=opened.more)
     return answer_value(said, call)
 
 
-async def read_receipt(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_receipt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the receipt that the hub signed."""
     opened = await _open(parts, call)
     receipt = await parts.journal.read(search.read_stored_receipt, opened.message.id) if opened.receipt else None
@@ -210,56 +211,46 @@ async def read_receipt(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=receipt, content_type=OCTETS, filename=f"{opened.message.id}-receipt.xml")
 
 
-async def _view(parts: ApiParts, call: ApiCall, *rest: str) -> dict[str, object] | ConsoleResponse:
-    """Return what the page behind a message shows. It records who opened what."""
-    opened = await _open(parts, call)
-    answer = await _views(parts).open(call.user, opened, {}, rest, call.now)
-    return answer if isinstance(answer, ConsoleResponse) else answer[1]
-
-
-async def open_content(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def open_content(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the exact octets of a message."""
-    answer = await _view(parts, call, "content")
-    assert isinstance(answer, ConsoleResponse)
-    return answer
+    return await _views(parts).download(call.user, await _open(parts, call), call.now)
 
 
-async def open_attachment(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def open_attachment(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with an attachment, unpacked."""
-    answer = await _view(parts, call, "attachments", call.text("number"))
-    assert isinstance(answer, ConsoleResponse)
-    return answer
+    opened = await _open(parts, call)
+    return await _views(parts).open_attachment(call.user, opened, call.now, call.text("number"))
 
 
-async def open_packet(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def open_packet(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the packet line by line, each finding at its line."""
-    said = await _view(parts, call, "packet")
-    packet = said["packet"] if isinstance(said, dict) else None
+    packet = (await _views(parts).open_packet(call.user, await _open(parts, call), call.now))["packet"]
     if not isinstance(packet, readable.ReadablePacket):
         raise ApiProblem("not-found", phrase("The packet is too large to be shown; open its content"))
     return answer_value(ApiPacket.project(packet), call)
 
 
-async def open_attempt(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def open_attempt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the request and the reply of one attempt."""
-    said = await _view(parts, call, "attempts", call.text("attempt"))
-    assert isinstance(said, dict)
+    opened = await _open(parts, call)
+    said = await _views(parts).open_attempt(call.user, opened, call.now, call.text("attempt"))
     return answer_value(ApiExchange.of(said["attempt"], said["body"]), call)  # type: ignore[arg-type]
 
 
-async def compare_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def compare_messages(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what differs between two packets."""
-    return _answer_comparison(await _view(parts, call, "compare", call.text("other")), call)
+    opened = await _open(parts, call)
+    said = await _views(parts).compare_packet(call.user, opened, call.now, call.text("other"))
+    return _answer_comparison(said, call)
 
 
-async def compare_attempts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def compare_attempts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what differs between the requests and the replies of two attempts."""
-    rest = ("attempts", call.text("attempt"), "compare", call.text("other"))
-    return _answer_comparison(await _view(parts, call, *rest), call)
+    opened, attempts = await _open(parts, call), (call.text("attempt"), call.text("other"))
+    return _answer_comparison(await _views(parts).compare_attempts(call.user, opened, call.now, *attempts), call)
 
 
-def _answer_comparison(said: object, call: ApiCall) -> ConsoleResponse:
-    assert isinstance(said, dict)
+def _answer_comparison(said: dict[str, Any], call: ApiCall) -> ConsoleResponse:
     found = [ApiDifference.project(each, part=part) for part, each in said["parts"] if each is not None]
     if not found:
         raise ApiProblem("not-found", phrase("The packets are too large to be compared"))

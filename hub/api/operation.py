@@ -4,8 +4,8 @@ Contains no operation, no HTTP and no journal. `hub.api.table` lists them, `hub.
 `hub.api.service` runs them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,21 +14,13 @@ import attrs
 from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
 from hub.api.schemas import write_json
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Detail
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
-from hub.monitoring.connection_steps import ConnectionStep
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.tokens import ApiToken, TokenUser
 from hub.operations.operation import hide_secrets
-from hub.operations.partners.partner_orders import PartnerOrders
-from hub.operations.partners.rule_trials import RuleTrials
-from hub.operations.partners.trust_orders import TrustOrders
-from hub.operations.turns import ReadingTurns
-from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.operations.parts import OperationParts
 from hub.store.transactions import Transaction
-from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 
 #: First pieces of every address.
@@ -81,27 +73,6 @@ PIECES: Mapping[str, Phrase] = {
 
 
 @attrs.frozen(kw_only=True)
-class ApiParts:
-    """What the operations work with."""
-
-    journal: Journal
-    live: Live
-    turns: ReadingTurns  #: the same as those of the pages: both together have their bound
-    now: Callable[[], datetime]  #: the wall clock, aware and in UTC
-    #: tests the connection with a partner in both directions; raises `RequestRefused`
-    trust: TrustOrders  #: carries out changes of the trusted CAs; the same as that of the pages
-    work: Work  #: runs heavy computations in worker threads
-    test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
-    partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages
-    trials: RuleTrials  #: trials of other rules; the same as those of the pages
-    checks: Callable[[], Awaitable[Mapping[str, tuple[str, Detail]]]]  #: of `/readyz`: code and details of each
-
-    def names(self) -> tuple[Mapping[str, str], str, date]:
-        """Return what a search needs besides the journal."""
-        return self.turns.list_names(self.now())
-
-
-@attrs.frozen(kw_only=True)
 class ApiCall:
     """One request to an operation, checked."""
 
@@ -120,7 +91,7 @@ class ApiCall:
         return self.parameters.get(name, "")
 
 
-Deed = Callable[[ApiParts, ApiCall], Awaitable[ConsoleResponse]]
+Deed = Callable[[OperationParts, ApiCall], Awaitable[ConsoleResponse]]
 
 
 @attrs.frozen(kw_only=True)
@@ -177,7 +148,7 @@ def answer_value(value: object, call: ApiCall, *, status: int = 200, location: s
 
 
 async def order_once(
-    parts: ApiParts,
+    parts: OperationParts,
     call: ApiCall,
     step: Callable[[Transaction], Any],
     *,
@@ -200,7 +171,7 @@ async def order_once(
     return _answer_order(made if made.again else attrs.evolve(made, content=write_json(said, call.language)))
 
 
-async def find_answer(parts: ApiParts, call: ApiCall) -> ConsoleResponse | None:
+async def find_answer(parts: OperationParts, call: ApiCall) -> ConsoleResponse | None:
     """Return what an order was answered when its key was sent before."""
     kept = await parts.journal.read(find_kept_answer, call.token.prefix, call.key, call.request, call.now)
     return None if kept is None else _answer_order(kept)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import attrs
 
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, find_answer, order_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, answer_value, find_answer, order_once
 from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSettings
 from hub.api.partners import clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
@@ -25,6 +25,7 @@ from hub.monitoring.integration.reading import read_integration
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
 from hub.operations.partners.partner_orders import CERTIFICATE, JudgedOrder
+from hub.operations.parts import OperationParts
 from hub.web.answers import ConsoleResponse
 from hub.web.layout import render_kit_page
 
@@ -107,7 +108,7 @@ class ApiPartnerRemoval:
     apply: Annotated[bool, _APPLY] = False
 
 
-async def read_settings(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_settings(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the settings and certificates of a partner, as its file says now."""
     code = find_partner(parts, call).code
     look = await parts.partners.look(code, call.now)
@@ -115,7 +116,7 @@ async def read_settings(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiPartnerSettings.of(look, view), call)
 
 
-async def add_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def add_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Add a partner."""
     wanted: ApiPartnerAddition = call.body
     if not call.user.sees_partner(wanted.code):
@@ -125,7 +126,7 @@ async def add_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await _order(parts, call, wanted.code, order, "", any_unit=wanted.any_unit)
 
 
-async def change_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def change_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Change the settings of a partner."""
     wanted: ApiPartnerChange = call.body
     if not wanted.set and not wanted.unset and not wanted.secrets:
@@ -135,21 +136,21 @@ async def change_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await _order(parts, call, code, order, wanted.seen, any_unit=wanted.any_unit)
 
 
-async def add_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def add_certificate(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Accept one more certificate of a partner."""
     wanted: ApiCertificateAddition = call.body
     order = PartnerOrder(added=_read_certificate(wanted.certificate))
     return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
 
 
-async def remove_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def remove_certificate(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Accept a certificate of a partner no longer."""
     wanted: ApiCertificateRemoval = call.body
     order = PartnerOrder(removed=call.text("fingerprint"), last=wanted.last)
     return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
 
 
-async def remove_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def remove_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Remove a partner."""
     return await _order(
         parts, call, find_partner(parts, call).code, PartnerOrder(leaves=True), call.body.seen, leave=call.body.leave
@@ -168,7 +169,7 @@ def _read_certificate(text: str) -> bytes:
 
 
 async def _order(
-    parts: ApiParts,
+    parts: OperationParts,
     call: ApiCall,
     code: str,
     order: PartnerOrder,
@@ -202,20 +203,20 @@ def _say_left(judged: JudgedOrder) -> Phrase:
 # --- for its developers -----------------------------------------------------------------------------------------------
 
 
-async def read_checklist(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_checklist(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the addresses, the rights and the first messages of a partner."""
     facts, steps = await _gather(parts, call)
     return answer_value(ApiIntegration.of(facts, steps), call)
 
 
-async def read_kit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_kit(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the file for the developers of a partner."""
     facts, steps = await _gather(parts, call)
     kit = await parts.turns.alone(make_kit, facts, steps, call.now, render_kit_page)
     return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name_kit(facts.partner.code))
 
 
-async def read_invitation(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_invitation(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the kit and a letter."""
     facts, steps = await _gather(parts, call)
     letters = write_letters(facts, PartnerInvitation.of(call.text("contact"), call.text("window")))
@@ -224,7 +225,7 @@ async def read_invitation(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name)
 
 
-async def _gather(parts: ApiParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
+async def _gather(parts: OperationParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
     partner, config = find_partner(parts, call), parts.live.config
     units, steps = await parts.turns.look(read_integration, partner, config, find_local_day(call.now))
     return gather_facts(config, partner, units), list(steps)

@@ -5,14 +5,14 @@ from functools import partial
 import attrs
 
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, order_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.values import ApiConnectionTest, ApiPartner, ApiPartnerList, ApiPauseResult, ApiUnitList
 from hub.config import Partner
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Receive, Unit
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.journal.queue import partner_state
 from hub.journal.queue.deliveries import resume_deliveries
 from hub.journal.queue.partner_state import PartnerStanding
@@ -20,6 +20,7 @@ from hub.journal.replays.replay import TOGETHER
 from hub.language.phrases import phrase
 from hub.language.sorting import make_code_sort_key
 from hub.operations.accounts.permissions import Permission
+from hub.operations.parts import OperationParts
 from hub.operations.reports import reading
 from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
@@ -38,13 +39,13 @@ class ApiReasonGiven:
 
 def clean_reason(text: str) -> str:
     """Return a reason in one line. Raises `ApiProblem` if there is none."""
-    reason = replace_controls(" ".join(text.split()))[:REASON]
+    reason = clean_line(text, REASON)
     if not reason:
         raise ApiProblem("order-unfit", flaws=[NamedFlaw("reason", phrase("Say why; the reason is recorded."))])
     return reason
 
 
-def find_partner(parts: ApiParts, call: ApiCall) -> Partner:
+def find_partner(parts: OperationParts, call: ApiCall) -> Partner:
     """Return the partner that the call names. Raises `ApiProblem` if there is none, or not for the token."""
     code = call.text("partner")
     partner = parts.live.config.partners.get(code)
@@ -53,7 +54,7 @@ def find_partner(parts: ApiParts, call: ApiCall) -> Partner:
     return partner
 
 
-async def list_partners(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_partners(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the partners of the token."""
     standings = await parts.turns.look(partner_state.read_partner_standings)
     config = parts.live.config
@@ -65,30 +66,30 @@ async def list_partners(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiPartnerList(items=said), call)
 
 
-async def read_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one partner."""
     partner = find_partner(parts, call)
     standing = await parts.turns.look(partner_state.read_partner_standing, partner.code)
     return answer_value(ApiPartner.of(partner, standing, parts.live.config.upstream), call)
 
 
-async def run_connection_test(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def run_connection_test(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Test the connection with a partner, in both directions."""
     steps = await parts.test_partner(find_partner(parts, call).code, call.now)
     return answer_value(ApiConnectionTest(works=not any(each.failed for each in steps), steps=steps), call)
 
 
-async def pause_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def pause_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Pause the sending to a partner."""
     return await _change(parts, call, paused=True)
 
 
-async def resume_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def resume_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Resume the sending to a partner, and its suspended deliveries."""
     return await _change(parts, call, paused=False)
 
 
-async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleResponse:
+async def _change(parts: OperationParts, call: ApiCall, *, paused: bool) -> ConsoleResponse:
     partner, reason = find_partner(parts, call), clean_reason(call.body.reason)
     if partner.receive is not Receive.PUSH:
         raise ApiProblem("not-pushed")
@@ -110,14 +111,14 @@ async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleRes
     return answer
 
 
-async def list_units(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_units(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the units of the token that match a text."""
     on, cursor = find_local_day(call.now), call.text("cursor") or None
     found = await parts.turns.look(reading.find_units, call.user, call.text("q"), on, cursor)
     return answer_value(ApiUnitList(items=found.found, next=found.more, count=found.count), call)
 
 
-async def read_unit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_unit(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one unit."""
     code = call.text("unit")
     found = await parts.turns.look(reading.find_units, call.user, code, find_local_day(call.now))

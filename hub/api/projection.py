@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, order_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, answer_value, order_once
 from hub.api.problems import PROBLEMS, ApiProblem, NamedFlaw
 from hub.domain.fair_queue import CONSOLE
 from hub.operations.operation import (
@@ -16,6 +16,7 @@ from hub.operations.operation import (
     Topic,
     list_fields,
 )
+from hub.operations.parts import OperationParts
 from hub.runtime.thread_pool import THRESHOLD
 from hub.web.answers import ConsoleResponse
 
@@ -55,7 +56,7 @@ def _read_query(operation: HubOperation, call: ApiCall) -> Any:
     return operation.takes(**said) if operation.takes else None
 
 
-async def _run(parts: ApiParts, call: ApiCall, *, topic: Topic, operation: HubOperation) -> ConsoleResponse:
+async def _run(parts: OperationParts, call: ApiCall, *, topic: Topic, operation: HubOperation) -> ConsoleResponse:
     asked = OperationCall(
         subject=call.text(operation.subject.name) if operation.subject else "",
         asked=call.body if operation.event else _read_query(operation, call),

@@ -9,15 +9,7 @@ from typing import Any
 import attrs
 
 from hub.api.messages import CURSOR, ApiSearchConditions
-from hub.api.operation import (
-    ROOT,
-    ApiCall,
-    ApiOperation,
-    ApiParameter,
-    ApiParts,
-    answer_value,
-    order_once,
-)
+from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParameter, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.values import ApiPlanItem, ApiPlanItems
 from hub.domain.model import DeliveryState
@@ -25,6 +17,7 @@ from hub.journal.replays import replay_plans
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
+from hub.operations.parts import OperationParts
 from hub.operations.replays import replay_orders
 from hub.operations.replays.plan_operations import Plan
 from hub.operations.replays.replay_orders import ITEMS, ShownPlan
@@ -51,7 +44,7 @@ class ApiReplayOrder(ApiSearchConditions):
         return self.conditions() | said | numbers | {"again": "1" if self.again else ""}
 
 
-async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def make_plan(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Record an order to replay deliveries. The hub chooses them from now on; the plan tells how far it is."""
     wanted: ApiReplayOrder = call.body
     order = await replay_orders.read_order(parts.journal, parts.live, call.user, wanted.fields(), call.now)
@@ -78,14 +71,14 @@ def locate_plan(plan: Plan) -> str:
     return build_page_path(*ROOT, "replays", plan.id)
 
 
-async def read_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_plan(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one plan and what has become of its deliveries."""
     seen = await _read_shown(parts, call, 0, 0)
     return answer_value(Plan.of(seen.plan, seen.results), call)
 
 
 async def _read_shown(
-    parts: ApiParts, call: ApiCall, after: int, limit: int, now: DeliveryState | None = None
+    parts: OperationParts, call: ApiCall, after: int, limit: int, now: DeliveryState | None = None
 ) -> ShownPlan:
     words = (call.user, call.text("plan"), after, limit, now)
     try:
@@ -94,7 +87,7 @@ async def _read_shown(
         raise ApiProblem("not-found") from None
 
 
-async def list_plan_items(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_plan_items(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with some deliveries of a plan, each with its state before and now."""
     after = call.text("cursor") or "0"
     if not (after.isascii() and after.isdecimal() and len(after) <= 18):

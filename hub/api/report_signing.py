@@ -6,13 +6,14 @@ An official signs elsewhere. A signed file is taken as from the page (`hub.opera
 from functools import partial
 
 from hub.api.declarations import refuse_by_problems
-from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer_value, find_answer, order_once
+from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, answer_value, find_answer, order_once
 from hub.api.report_values import ApiClosedReport, ApiClosingOrder, ApiReportLife, ApiReportSignature
 from hub.api.reports import count_report, name_report
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.model import Problem
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
+from hub.operations.parts import OperationParts
 from hub.operations.replays.order_fields import FieldUnfit, read_reason
 from hub.operations.reports import standing
 from hub.operations.reports.signed_uploads import AcceptStep, SignedUpload, SignedUploads
@@ -22,7 +23,7 @@ from hub.web.answers import ConsoleResponse
 from hub.workload import revisions, submission
 
 
-async def read_life(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_life(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the state of a report and its revisions."""
     found = await count_report(parts, call, standing.compare_report_standing, call.now)
     officials = parts.live.config.officials
@@ -33,7 +34,7 @@ async def read_life(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiReportLife.of(found, problem, drafted=drafted, pdf=pdf, stamped=stamped), call)
 
 
-async def close_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def close_report(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Fix the figures of a report for signing: the same revision each time, or a new one if a reason is given."""
     if kept := await find_answer(parts, call):
         return kept
@@ -65,7 +66,7 @@ async def close_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         raise refuse_by_problems([Problem("period-not-closed", str(unclosed))], call) from None
 
 
-async def read_document(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_document(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the document that the next official signs."""
     found = await count_report(parts, call, standing.read_given_revision, call.now)
     if found is None:
@@ -74,7 +75,7 @@ async def read_document(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=found.octets, content_type=FILE_TYPE, filename=name)
 
 
-async def hand_in_document(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def hand_in_document(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Accept a document that an official has signed, XML or PDF."""
     if kept := await find_answer(parts, call):
         return kept

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, answer_value
 from hub.api.problems import refusing_parameter
 from hub.api.report_values import ApiReportRound
 from hub.api.values import ApiFactList, ApiForm, ApiGlance, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
@@ -19,6 +19,7 @@ from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages.visible_messages import PRIVATE
+from hub.operations.parts import OperationParts
 from hub.operations.reports import reading, standing
 from hub.operations.reports.glance_reading import KINDS as GLANCE_KINDS
 from hub.operations.reports.glance_reading import GlanceReader
@@ -29,7 +30,6 @@ from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 from hub.workload.unit_report import RowChoice
 
@@ -70,15 +70,15 @@ def name_report(call: ApiCall) -> tuple[str, str, str]:
     return call.text("form"), call.text("unit"), call.text("period")
 
 
-async def count_report(parts: ApiParts, call: ApiCall, step: Callable[..., T], *rest: object) -> T:
+async def count_report(parts: OperationParts, call: ApiCall, step: Callable[..., T], *rest: object) -> T:
     """Return what *step* reads of the report that the path names: for the caller, by the province's forms."""
-    words = (call.user, await parts.turns.read_book(), *name_report(call), *rest)
-    return await parts.turns.count(call.user.name, call.wanted, call.text("form"), step, *words)
+    form, unit, period = name_report(call)
+    return await parts.turns.count_for(call.user, call.wanted, form, step, unit, period, *rest)
 
 
-async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_reports(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the forms and periods of which there are reports."""
-    book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
+    book = await parts.turns.read_closed_book()
     shown = await parts.turns.work(CONSOLE, THRESHOLD, reading.list_report_choices, call.now, book)
     said = ApiReportList(
         forms=[ApiForm.project(each, title=each.title.say(call.language)) for each in shown.forms],
@@ -87,10 +87,10 @@ async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
-async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_report(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one report and its state."""
     form, unit, period = name_report(call)
-    book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
+    book = await parts.turns.read_closed_book()
     words = (call.user, book, form, unit, period, call.now)
     with refusing_parameter("revision", phrase("is no number of a revision")):
         revision = reading.read_revision_number(call.text("revision"))
@@ -112,7 +112,7 @@ async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
-async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_facts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the facts behind a number."""
     form, unit, period = name_report(call)
     with refusing_parameter():
@@ -124,7 +124,7 @@ async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiFactList.of(page, () if call.user.may(Permission.SEE_PRIVATE) else PRIVATE), call)
 
 
-async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_file(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the report as a file."""
     kind = call.text("format")
     made = await count_report(parts, call, reading.write_report_file, call.now, kind, call.language)
@@ -138,7 +138,7 @@ async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
 
 
-async def read_round(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_round(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with how the reports of the units stand that the caller sees and the parameters choose."""
     form, period = call.text("form"), call.text("period")
     chosen = {name: call.text(name) for name in ("below", "level", "kind", "step", "declared")}
@@ -147,7 +147,7 @@ async def read_round(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiReportRound.of(found), call)
 
 
-async def _read_view(parts: ApiParts, call: ApiCall) -> GlanceView:
+async def _read_view(parts: OperationParts, call: ApiCall) -> GlanceView:
     reader = GlanceReader(parts.journal, parts.live, parts.turns)
     asked = GlanceAsked(
         form=call.text("form"),
@@ -159,14 +159,14 @@ async def _read_view(parts: ApiParts, call: ApiCall) -> GlanceView:
     return await reader.read_view(call.user, asked, call.now, call.wanted)
 
 
-async def read_glance(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_glance(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the ranking."""
     view = await _read_view(parts, call)
     said = ApiGlance(form=view.form.id, period=view.period.text, glance=files.describe_glance(view))
     return answer_value(said, call)
 
 
-async def read_glance_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_glance_file(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the ranking as a file."""
     view, kind = await _read_view(parts, call), call.text("format")
     content = await parts.turns.alone(files.write_glance, view, kind, call.language)

@@ -13,7 +13,7 @@ import structlog
 
 from hub.api.idempotency import IdempotencyConflict, KeysExhausted, hash_request
 from hub.api.openapi import write_openapi
-from hub.api.operation import FILE_TYPE, LONGEST, ROOT, ApiCall, ApiOperation, ApiParts, ParameterPlace
+from hub.api.operation import FILE_TYPE, LONGEST, ROOT, ApiCall, ApiOperation, ParameterPlace
 from hub.api.problems import MEDIA_TYPE, ApiProblem, NamedFlaw, write_problem
 from hub.api.schemas import JsonUnfit, read_object
 from hub.api.table import find_operations
@@ -28,6 +28,7 @@ from hub.operations.accounts import tokens
 from hub.operations.accounts.sessions import find_address_network
 from hub.operations.accounts.tokens import ApiToken, TokenUser
 from hub.operations.partners.partner_orders import Flaw, OrderRefusal, OrderRefused
+from hub.operations.parts import OperationParts
 from hub.operations.refusals import RequestRefused
 from hub.operations.replays.order_fields import FieldUnfit
 from hub.web.answers import ConsoleResponse
@@ -67,7 +68,7 @@ class ApiRequest:
 class ApiService:
     """Answers the requests of one node."""
 
-    _parts: ApiParts
+    _parts: OperationParts
     _check: TokenCheck = attrs.field(factory=TokenCheck, init=False, repr=False)
 
     async def answer(self, asked: ApiRequest) -> ConsoleResponse:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import attrs
 
-from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_value, find_answer, order_once
+from hub.api.operation import ApiCall, ApiOperation, answer_value, find_answer, order_once
 from hub.api.partners import clean_reason
 from hub.api.problems import ApiProblem
 from hub.api.schemas import At, Projected
@@ -21,6 +21,7 @@ from hub.monitoring.partner_view import TrustedAuthority, describe_authority
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
 from hub.operations.partners.partner_orders import CERTIFICATE
+from hub.operations.parts import OperationParts
 from hub.web.answers import ConsoleResponse
 
 _SEEN = phrase("seen of the list, as listTrusted tells it")
@@ -89,13 +90,13 @@ class ApiTrustEdit(Projected[TrustEdit]):
         )
 
 
-async def list_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_trusted(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the trusted CAs."""
     said = ApiTrusted(items=await parts.trust.list_authorities(call.now), seen=await parts.trust.see())
     return answer_value(said, call)
 
 
-async def add_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def add_trusted(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Trust a CA."""
     wanted: ApiTrustAddition = call.body
     content = wanted.pem.encode("utf-8", "replace")
@@ -105,12 +106,12 @@ async def add_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return await _order(parts, call, order)
 
 
-async def remove_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def remove_trusted(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Trust a CA no longer."""
     return await _order(parts, call, TrustOrder(removed=call.text("fingerprint")))
 
 
-async def _order(parts: ApiParts, call: ApiCall, order: TrustOrder) -> ConsoleResponse:
+async def _order(parts: OperationParts, call: ApiCall, order: TrustOrder) -> ConsoleResponse:
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
     if kept := await find_answer(parts, call):
         return kept

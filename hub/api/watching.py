@@ -6,7 +6,7 @@ Reads what the pages read (`hub.console.exchange.events_page`, `hub.monitoring.o
 from functools import partial
 
 from hub.api.messages import CURSOR
-from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, order_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, answer_value, order_once
 from hub.api.problems import ApiProblem, NamedFlaw, refusing_parameter
 from hub.api.values import (
     ApiAcknowledged,
@@ -26,6 +26,7 @@ from hub.language.phrases import phrase
 from hub.monitoring import overview
 from hub.monitoring.failures import FailureKind
 from hub.operations.accounts.permissions import Permission
+from hub.operations.parts import OperationParts
 from hub.operations.watching import (
     limited_overview,
     visible_alerts,
@@ -38,21 +39,21 @@ from hub.store.transactions import Transaction
 from hub.web.answers import ConsoleResponse
 
 
-async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_status(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the overview of the exchange."""
     config = parts.live.config
     found = await parts.turns.look(overview.measure_overview, config.partners, call.now)
     return answer_value(ApiStatus.of(config.name, limited_overview.limit_overview(found, call.user)), call)
 
 
-async def read_readiness(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_readiness(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the checks of `/readyz`, with details."""
     checks = await parts.checks()
     said = [ApiCheck(name=name, code=code, detail=detail) for name, (code, detail) in checks.items()]
     return answer_value(ApiReadiness(items=said), call)
 
 
-async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_events(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the events that no message leads to."""
     asked = {name: call.text(name) for name in visible_events.FIELDS}
     if call.text("cursor"):
@@ -67,7 +68,7 @@ async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiEventList.of(page.found, more, page.reached), call)
 
 
-async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_failures(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the failures by cause."""
     search = visible_failures.read_failure_search({name: call.text(name) for name in visible_failures.FIELDS}, call.now)
     found = await parts.turns.look(visible_failures.read_failures_page, call.user, search, parts.live.config.partners)
@@ -77,7 +78,7 @@ async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
-async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_open_work(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with who is late today."""
     asked = {name: call.text(name) for name in visible_late_work.FIELDS} | {"after": call.text("cursor")}
     with refusing_parameter():
@@ -93,18 +94,18 @@ async def list_open_work(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiLate.of(view, following), call)
 
 
-async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_token(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what the token of the request may see and do."""
     return answer_value(ApiTokenInfo.project(call.token), call)
 
 
-async def list_raised_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def list_raised_alerts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the alerts to operators."""
     found = await parts.turns.look(visible_alerts.read_visible_alerts, call.user)
     return answer_value(ApiAlertList.project(found), call)
 
 
-async def acknowledge_alerts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def acknowledge_alerts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Acknowledge alerts."""
     keys = [HubAlertKey(each.condition, each.about, each.node) for each in call.body.alerts]
     acknowledge = partial(

@@ -11,7 +11,7 @@ from typing import Annotated
 import attrs
 
 from hub.api.messages import ApiSearchConditions
-from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_value
+from hub.api.operation import ROOT, ApiCall, ApiOperation, answer_value
 from hub.api.problems import ApiProblem
 from hub.api.schemas import At, Projected
 from hub.domain.model import Detail, MessageState
@@ -30,6 +30,7 @@ from hub.operations.partners.rule_trials import (
     may_see_details,
     read_most,
 )
+from hub.operations.parts import OperationParts
 from hub.operations.replays import replay_orders
 from hub.report.counting.deriving import Number
 from hub.web.answers import ConsoleResponse
@@ -142,7 +143,7 @@ def _write_cell(value: Number | datetime) -> float | datetime | None:
     return value if value is None or isinstance(value, datetime) else float(value)
 
 
-async def try_rules(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def try_rules(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Begin a trial of other schemas or another policy."""
     wanted: ApiRulesOrder = call.body
     try:
@@ -163,19 +164,19 @@ async def try_rules(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return _answer(call, trial, status=202)
 
 
-async def read_trial(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def read_trial(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with a trial."""
     return _answer(call, _find(parts, call))
 
 
-async def cancel_trial(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def cancel_trial(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Cancel a trial."""
     trial = _find(parts, call)
     parts.trials.cancel(trial)
     return _answer(call, trial)
 
 
-def _find(parts: ApiParts, call: ApiCall) -> RuleTrial:
+def _find(parts: OperationParts, call: ApiCall) -> RuleTrial:
     try:
         return parts.trials.find(call.user, call.text("trial"))
     except KeyError:
@@ -187,7 +188,7 @@ def _answer(call: ApiCall, trial: RuleTrial, status: int = 200) -> ConsoleRespon
     return answer_value(ApiRuleTrial.of(trial, call.user), call, status=status, location=location)
 
 
-async def try_form(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+async def try_form(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Count a report by another form."""
     wanted: ApiFormOrder = call.body
     content = wanted.form.encode("utf-8", "replace")

@@ -15,8 +15,8 @@ from cryptography import x509
 from twisted.internet.defer import CancelledError
 
 from hub.console import request as given
-from hub.console.pages import ConsolePages
 from hub.console.request import BEGINNING, LANGUAGE, SESSION, ConsoleRequest
+from hub.console.router import ConsoleRouter
 from hub.console.sign_in.openid_sign_in import FLOW, PROVIDER
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
@@ -46,14 +46,14 @@ _PACKET = 1 << 20
 class Console(AnsweringResource):
     """All pages of the admin port that need a sign-in."""
 
-    def __init__(self, pages: ConsolePages, journal: Journal) -> None:
+    def __init__(self, router: ConsoleRouter, journal: Journal) -> None:
         super().__init__(journal)
-        self._pages = pages
+        self._router = router
 
     def limit(self, request: Any) -> int:
         """Return the maximum octets of the body of *request*. Only a session known to this node may send a file."""
         word = (request.getCookie(SESSION.encode()) or b"").decode("latin-1")
-        return LARGEST if self._pages.knows(word) else LIMIT
+        return LARGEST if self._router.knows(word) else LIMIT
 
     async def make_answer(self, request: Any, wanted: Callable[[], bool]) -> ConsoleResponse:
         """Return the page that *request* asks for, or the page of its refusal."""
@@ -63,14 +63,14 @@ class Console(AnsweringResource):
             if request.method == b"POST":
                 octets, drawer = request.take_body()
                 asked = attrs.evolve(asked, **_form(request.getHeader("content-type") or "", octets))
-            return await self._pages.answer(asked)
+            return await self._router.answer(asked)
         except RequestRefused as refused:
-            return self._pages.refusal(asked, refused)
+            return self._router.refusal(asked, refused)
         except CancelledError:
             raise
         except Exception:
             log.exception("console-failed")
-            return self._pages.refusal(asked, refusals.refuse_as_failed())
+            return self._router.refusal(asked, refusals.refuse_as_failed())
         finally:
             if drawer is not None:
                 drawer.close()

@@ -52,6 +52,10 @@ class ConsoleRequest:
         """Return the language of the answer, `vi` or `en`."""
         return choose_language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
 
+    def read_file(self) -> bytes:
+        """Return the uploaded file; empty without one."""
+        return self.file.read() if self.file else b""
+
     def here(self, language: Language) -> str:
         """Return the address of the same page in *language*."""
         query = {name: value for name, value in self.query.items() if name != "lang"}

@@ -49,3 +49,8 @@ def replace_controls(text: str) -> str:
     Each character that moves the cursor or is invisible becomes U+FFFD.
     """
     return "".join("\ufffd" if unicodedata.category(each) in _MOVING else each for each in text)
+
+
+def clean_line(text: str, longest: int | None = None) -> str:
+    """Return a typed *text* on one line without control characters, at most *longest* characters of it."""
+    return replace_controls(" ".join(text.split()))[:longest]

@@ -19,10 +19,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 
 from hub.api.edge import ApiResource, write_early_problem
-from hub.api.operation import ApiParts
 from hub.api.service import ApiService
 from hub.console import edge
-from hub.console.pages import ConsolePages
+from hub.console.parts import ConsoleParts
+from hub.console.router import ConsoleRouter
 from hub.console.sign_in.openid_client import make_network_fetch
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import HUB, PortShare
@@ -294,11 +294,11 @@ def _admin_site(
         return await readings.write_metrics(await measure())
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
-    pages = _console_pages(frame, database, exchange, measure, reload)
-    console = edge.Console(pages, database.journal)
+    parts = _console_parts(frame, database, exchange, measure, reload)
+    console = edge.Console(ConsoleRouter(parts), database.journal)
     rules = FormRules(lambda: live.config.reports).list_files
     served = admin.make_admin_resource(measure, readings.list_wsdls, tell, _public(frame, database), console, rules)
-    programs = _api(frame, database, pages)
+    programs = ApiResource(ApiService(parts), database.journal)
     served.putChild(b"api", programs)
 
     def limit(request: Any) -> int:
@@ -325,42 +325,25 @@ def _refuse_early(problem: Problem, request: BoundedRequest) -> tuple[dict[str, 
     return edge.write_early_refusal(problem)
 
 
-def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiResource:
-    """Return the API, which has its turns with the pages."""
-    parts = ApiParts(
-        journal=database.journal,
-        live=frame.live,
-        turns=pages.turns,
-        now=frame.now,
-        trust=pages.trust,
-        work=database.scheduler.work,
-        test_partner=pages.partners.run_test,
-        partners=pages.partners.orders,
-        trials=pages.trials,
-        checks=pages.list_checks,
-    )
-    return ApiResource(ApiService(parts), database.journal)
-
-
-def _console_pages(
+def _console_parts(
     frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
     measure: Callable[[], defer.Deferred[admin.Readiness]],
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
-) -> ConsolePages:
+) -> ConsoleParts:
     async def checks() -> dict[str, tuple[str, Detail]]:
         found = await measure()
         return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
 
-    return ConsolePages(
-        database.journal,
-        database.scheduler.work,
-        frame.live,
-        frame.now,
+    return ConsoleParts(
+        journal=database.journal,
+        work=database.scheduler.work,
+        live=frame.live,
+        now=frame.now,
         word=lambda: secrets.token_urlsafe(32),
         salt=lambda: secrets.token_bytes(16),
-        list_checks=checks,
+        checks=checks,
         facts=exchange.access.wait_for_facts,
         manager=PartnerManager(frame.live, reload, run_in_reactor_pool(frame.reactor)),
         make_fetch=lambda provider: make_network_fetch(

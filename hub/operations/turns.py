@@ -15,6 +15,7 @@ from hub.config.reports import ReportSettings
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.operations import refusals
+from hub.operations.accounts.users import User
 from hub.report.form import book
 from hub.report.form.book import Book
 from hub.runtime.thread_pool import THRESHOLD, Work
@@ -22,6 +23,7 @@ from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live
+from hub.workload import closing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +62,22 @@ class ReadingTurns:
         if self._forms is None or self._forms[0] is not reports:
             self._forms = (reports, await self.work(CONSOLE, THRESHOLD, book.read_book, reports))
         return self._forms[1]
+
+    async def read_closed_book(self) -> Book:
+        """Return the province's forms, with the ends of the months that are closed."""
+        return await self._journal.read(closing.keep_closed_workdays, await self.read_book())
+
+    async def count_for(
+        self,
+        user: User,
+        wanted: Callable[[], bool],
+        form: str,
+        step: Callable[Concatenate[Transaction, User, Book, str, P], T],
+        *words: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Read what *step* needs of the reports of *form* that *user* may see: of user, forms, *form* and *words*."""
+        return await self.count(user.name, wanted, form, step, user, await self.read_book(), form, *words, **named)
 
     async def count(
         self,

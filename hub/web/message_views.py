@@ -38,8 +38,8 @@ T = TypeVar("T")
 
 #: Runs a heavy computation when its turn comes.
 Alone = Callable[..., Awaitable[object]]
-#: The name of a template, and what it is given.
-View = tuple[str, dict[str, object]]
+#: What a page says.
+View = dict[str, object]
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +66,7 @@ class MessageViews:
         message = opened.message
         partner = self._live.config.partners.get(message.partner)
         signed = opened.signature or {}
-        return "message", {
+        return {
             "opened": opened,
             "names": names,
             "reasons": group_reasons(opened.reasons),
@@ -75,33 +75,15 @@ class MessageViews:
             "cells": [list_cells(each, book, opened.seen) for each in opened.facts],
         }
 
-    async def open(
-        self, user: User, opened: ShownMessage, names: Mapping[str, str], rest: tuple[str, ...], now: datetime
-    ) -> View | ConsoleResponse:
-        """Return what stands behind the page of a message. Raises `RequestRefused` if it does not exist."""
-        match rest:
-            case ("content",) if opened.kept:
-                return await self._download(user, opened, now)
-            case ("packet",) if opened.kept:
-                return await self._packet(user, opened, now)
-            case ("attachments", number) if opened.kept and number.isdecimal() and len(number) < 5:
-                return await self._attachment(user, opened, int(number), now)
-            case ("compare", other) if opened.kept:
-                return await self._compare(user, opened, other, now)
-            case ("attempts", one, "compare", other) if opened.may_open:
-                return await self._compare_attempts(user, opened, one, other, now)
-            case ("attempts", name) if opened.may_open:
-                template, said = await self._attempt(user, opened, name, now)
-                return template, {**said, "names": names}
-        raise refuse_as_absent()
-
     async def _record(
         self, user: User, opened: ShownMessage, what: OpenedContent, now: datetime, name: str = ""
     ) -> None:
         """Record that the content is opened, before any of it is shown."""
         await self._journal.admit(CONSOLE, visible_messages.record_opening, user, opened.message.id, what, now, name)
 
-    async def _download(self, user: User, opened: ShownMessage, now: datetime) -> ConsoleResponse:
+    async def download(self, user: User, opened: ShownMessage, now: datetime) -> ConsoleResponse:
+        """Return the exact octets. Raises `RequestRefused`, as all below, if there is no such thing, or not for *user*."""
+        _require(opened.kept)
         sha256, name = opened.message.sha256, f"{opened.message.id}.xml"
         size = await self._journal.read(blobs.read_blob_size, sha256)
         if size is None:
@@ -147,28 +129,34 @@ class MessageViews:
         except ArchiveAbsent:
             raise refuse_as_absent() from None
 
-    async def _packet(self, user: User, opened: ShownMessage, now: datetime) -> View:
+    async def open_packet(self, user: User, opened: ShownMessage, now: datetime) -> View:
+        """Return the packet line by line."""
+        _require(opened.kept)
         octets = await self._octets(opened)
         packet = None
         if octets is not None:
             await self._record(user, opened, OpenedContent.PACKET, now)
             packet = await self._alone(readable.write_readable_packet, octets, opened.findings[:FINDINGS])
-        return "packet", {"opened": opened, "packet": packet}
+        return {"opened": opened, "packet": packet}
 
-    async def _attachment(self, user: User, opened: ShownMessage, number: int, now: datetime) -> ConsoleResponse:
+    async def open_attachment(self, user: User, opened: ShownMessage, now: datetime, number: str) -> ConsoleResponse:
+        """Return an attachment of the packet."""
+        _require(opened.kept and number.isdecimal() and len(number) < 5)
         octets = await self._octets(opened)
-        found = None if octets is None else await self._alone(readable.read_packet_attachment, octets, number)
+        found = None if octets is None else await self._alone(readable.read_packet_attachment, octets, int(number))
         if not isinstance(found, tuple):
             raise refuse_as_absent()
         listed, content = found
-        await self._record(user, opened, OpenedContent.ATTACHMENT, now, listed.name or str(number))
+        await self._record(user, opened, OpenedContent.ATTACHMENT, now, listed.name or str(int(number)))
         return ConsoleResponse(
             content=content,
             content_type="application/octet-stream",
-            filename=listed.name or f"{opened.message.id}-{number}",
+            filename=listed.name or f"{opened.message.id}-{int(number)}",
         )
 
-    async def _attempt(self, user: User, opened: ShownMessage, name: str, now: datetime) -> View:
+    async def open_attempt(self, user: User, opened: ShownMessage, now: datetime, name: str) -> View:
+        """Return the request and the reply of one attempt."""
+        _require(opened.may_open)
         place = next((place for place, each in enumerate(opened.attempts) if each.id == name), None)
         if place is None:
             raise refuse_as_absent()
@@ -180,7 +168,7 @@ class MessageViews:
             body = await self._read_kept(opened, exchanges.read_reply_body, attempt.exchange)
         same = [each for each in opened.attempts if each.partner == attempt.partner]
         at = same.index(attempt)
-        return "attempt", {
+        return {
             "opened": opened,
             "attempt": attempt,
             "body": None if body is None else body.decode("utf-8", "replace"),
@@ -189,8 +177,9 @@ class MessageViews:
             "after": same[at + 1] if at + 1 < len(same) else None,
         }
 
-    async def _compare(self, user: User, opened: ShownMessage, other: str, now: datetime) -> View:
+    async def compare_packet(self, user: User, opened: ShownMessage, now: datetime, other: str) -> View:
         """Compare the packet with that of another message that the user may see."""
+        _require(opened.kept)
         folder = self._live.config.archive
         second = await self._journal.read(visible_messages.find_visible_message, user, other, folder)
         if second is None or not second.kept:
@@ -203,10 +192,11 @@ class MessageViews:
             difference = await self._alone(compare_packets, *octets)
         names = [each.code or each.message.message_id or each.message.id for each in (opened, second)]
         places = [("messages", each.message.id) for each in (opened, second)]
-        return "compare", {"opened": opened, "parts": [(None, difference)], "names": names, "places": places}
+        return {"opened": opened, "parts": [(None, difference)], "names": names, "places": places}
 
-    async def _compare_attempts(self, user: User, opened: ShownMessage, one: str, other: str, now: datetime) -> View:
+    async def compare_attempts(self, user: User, opened: ShownMessage, now: datetime, one: str, other: str) -> View:
         """Compare the requests and the replies of two attempts."""
+        _require(opened.may_open)
         by_name = {each.id: each for each in opened.attempts}
         if one not in by_name or other not in by_name:
             raise refuse_as_absent()
@@ -224,12 +214,17 @@ class MessageViews:
         replies = await self._alone(
             compare_lines, first.write_reply_lines(bodies[0]), second.write_reply_lines(bodies[1])
         )
-        return "compare", {
+        return {
             "opened": opened,
             "parts": [("request", requests), ("reply", replies)],
             "names": [f"{each.partner} {each.number}" for each in (first, second)],
             "places": [("messages", opened.message.id, "attempts", each.id) for each in (first, second)],
         }
+
+
+def _require(there: bool) -> None:
+    if not there:
+        raise refuse_as_absent()
 
 
 def _read_with_archives(

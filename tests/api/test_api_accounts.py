@@ -28,7 +28,7 @@ def program(town: Town) -> Program:
     town.add("an", role=Role.ADMINISTRATOR)
     town.add("ky", role=Role.ENGINEER)
     made = Program(town, name="kho", made_by="an")
-    config: Any = made.pages.live.config
+    config: Any = made.pages.parts.live.config
     config.anchors = Anchors((pki.authority().certificate,))
     return made
 

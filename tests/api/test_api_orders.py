@@ -140,7 +140,7 @@ def test_an_order_that_will_not_do_is_refused_with_a_code_and_nothing_is_done(to
 def test_another_person_must_approve_and_the_owner_of_a_token_is_one_person(town, program):
     own, other = Program(town, owner="An"), Program(town, owner="binh")
     for each in (program, own, other):
-        config: Any = each.pages.live.config
+        config: Any = each.pages.parts.live.config
         config.replay = ReplaySettings(approve_over=1)
     plan, _ = make(program)
     go_on(town)

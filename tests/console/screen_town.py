@@ -396,7 +396,7 @@ def _try_rules(made: ScreenTown) -> None:
     person = made.browser("minh")
     person.get("/what-if")
     assert person.post("/what-if", tries="rules", signature="both").status == 303
-    (done,) = person.pages.trials._trials.values()
+    (done,) = person.pages.parts.trials._trials.values()
     assert done.changes, done.why
     runs, failed = (attrs.evolve(done, id=make_first_id(NOW + timedelta(hours=each))) for each in (1, 2))
     runs.state, runs.left = TrialState.RUNNING, 3

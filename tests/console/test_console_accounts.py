@@ -198,7 +198,7 @@ def test_a_password_codes_and_sessions_are_taken_and_given(town: Town, root: Bro
 
 
 def test_a_certificate_signs_in_one_account_and_is_taken_back(town: Town, root: Browser) -> None:
-    config: Any = root.pages.live.config
+    config: Any = root.pages.parts.live.config
     config.anchors = Anchors((pki.authority().certificate,))
     own = pki.partner("an").certificate
     assert order(root, "ky", "add-certificate", file=Octets.of(pem(own))).status == 200
@@ -247,7 +247,7 @@ def test_nobody_locks_out_the_own_account_or_the_last_administrator(town: Town, 
 def test_the_last_administrator_keeps_the_codes_that_are_needed(town: Town, root: Browser) -> None:
     order(root, "root", "set-codes")
     secret = secret_of(root)
-    config: Any = root.pages.live.config
+    config: Any = root.pages.parts.live.config
     config.console = ConsoleSettings(administrators_need_codes=True, keys=KEYS)
     root.sign_in("root")
     root.get("/sign-in/code")
@@ -345,7 +345,7 @@ def connect(context: Any, behind: Browser) -> None:
 @pytest.mark.slow
 def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, root: Browser) -> None:
     """With script and without. Where `PICTURES` is set, a picture of each page is left in that folder."""
-    config: Any = root.pages.live.config
+    config: Any = root.pages.parts.live.config
     config.anchors = Anchors((pki.authority().certificate,))
 
     def seen(page: Any, name: str) -> None:

@@ -50,7 +50,7 @@ def an(town):
 
 
 def trust(browser, anchors):
-    browser.pages.live.config.anchors = anchors
+    browser.pages.parts.live.config.anchors = anchors
 
 
 def test_the_certificate_signs_in_its_user(town, an):

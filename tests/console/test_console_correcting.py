@@ -36,7 +36,7 @@ def original(town):
 
 def give_config(pages, **rules):
     """Give a hub the partners of the town, and *rules* of `[replay]`."""
-    config: Any = pages.live.config
+    config: Any = pages.parts.live.config
     config.partners = {
         code: SimpleNamespace(name=code, code=code, policy=Policy(), certificates=()) for code in ("vpub", "sotttt")
     }
@@ -179,7 +179,7 @@ def test_the_service_of_a_node_carries_out_what_a_crash_interrupted(town, origin
     woken = []
     words = (
         InlineDatabase(town.engine),
-        an.pages.live,
+        an.pages.parts.live,
         Clock(),
         lambda: town.now,
         lambda: None,

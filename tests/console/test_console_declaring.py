@@ -2,6 +2,7 @@
 
 import pytest
 
+from hub.console.province.report_pages import ReportPages
 from hub.formats.spool import Octets
 from hub.operations.accounts.permissions import Role
 from hub.report.form.book import read_shipped_book
@@ -120,7 +121,7 @@ def test_what_many_units_declared_is_written_beside_the_reactor(binh):
         worked.append((size, words[:1]))
         return run_at_once(owner, size, step, *words)
 
-    binh.pages._reports._work = work
+    binh.pages._find_owner(ReportPages)._work = work
     binh.get(PLACE)
     assert [size > 4096 for size, words in worked if words == ("declared",)] == [True]
 

@@ -38,7 +38,7 @@ def signed_in(town, name, role):
     town.add(name, role=role)
     browser = Browser(town)
     assert browser.sign_in(name).status == 303
-    config: Any = browser.pages.live.config
+    config: Any = browser.pages.parts.live.config
     config.partners = {
         code: SimpleNamespace(name=code, certificates=(), receive=Receive.PUSH) for code in ("vpub", "sotttt")
     }

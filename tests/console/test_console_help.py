@@ -278,7 +278,7 @@ def test_a_refusal_with_a_code_leads_to_the_code(town, op, code, monkeypatch):
     async def facts(_services):
         raise Unready(code)
 
-    monkeypatch.setattr(op.pages.turns, "_facts", facts)
+    monkeypatch.setattr(op.pages.parts.turns, "_facts", facts)
     assert op.get(REPORT).status == 503
     assert helped(op) == f"/help/reference/errors#{code}"
 

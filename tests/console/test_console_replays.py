@@ -29,7 +29,7 @@ def an(town):
 def signed_in(town, name, role=Role.OPERATOR, address="10.0.0.1"):
     town.add(name, role=role) if role is Role.OPERATOR else town.add(name, "H55.13", role=role)
     browser = Browser(town, address)
-    config: Any = browser.pages.live.config
+    config: Any = browser.pages.parts.live.config
     config.partners = {code: SimpleNamespace(name=code) for code in ("vpub", "sotttt")}
     config.replay, config.upstream = ReplaySettings(), "vpcp"
     browser.sign_in(name)
@@ -122,7 +122,7 @@ def signed_proof(browser):
 def test_another_person_approves_what_is_large(town, an):
     binh = signed_in(town, "binh", address="10.0.0.2")
     for browser in (an, binh):
-        config: Any = browser.pages.live.config
+        config: Any = browser.pages.parts.live.config
         config.replay = ReplaySettings(approve_over=1)
     answer, _ = make(town, an, again="1")
     go_on(town)

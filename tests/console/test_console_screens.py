@@ -3,25 +3,23 @@
 The pictures of the documentation are made of some of them.
 """
 
-import ast
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-import hub.console
 from hub.console.help_pages import LARGEST_PICTURE
+from hub.console.registry import PAGES
 from hub.language.languages import Language
 from hub.operations.accounts import passwords
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
-from hub.web import layout, message_views
+from hub.web import layout
 from hub.web.answering import HEADERS
 from tests import databases
 from tests.browsing import REPLACE, Judge, Look, chromium, window
@@ -44,38 +42,21 @@ PICTURES = {"en": "pictures", "vi": "vi/pictures"}
 HIGHEST = 1000
 #: What is printed of a sheet of A4 across, without its margins of 10 mm, in pixels of CSS.
 A4_ACROSS = 1047
-#: The address before what a module of the console distinguishes.
-PREFIXES: dict[str, tuple[str, ...]] = {
-    "pages": (),
-    "message_pages": (),
-    "report_pages": (),
-    "sign_in_pages": (),
-    "partner_pages": ("partners",),
-    "trust_pages": ("trust",),
-    "replay_pages": ("replays",),
-    "what_if_pages": ("what-if",),
-    "account_pages": ("users",),
-    "token_pages": ("tokens",),
-    "message_views": ("messages", "*"),
-    "round_page": ("month",),
-}
 #: Addresses that give a file, or lead elsewhere.
 NO_SCREENS = {
     ("sign-out",),
     ("reports",),
     ("late.csv",),
     ("late.xlsx",),
-    ("late.csv", "**"),
-    ("late.xlsx", "**"),
     ("month",),
     ("month", "*", "*", "remind"),
     ("messages.csv",),
     ("messages.jsonl",),
-    ("messages.csv", "**"),
-    ("messages.jsonl", "**"),
     ("tokens", "*"),
-    ("console", "**"),
+    ("console", "*"),
+    ("integration", "*", "*"),
     ("messages", "*", "content"),
+    ("messages", "*", "receipt"),
     ("messages", "*", "attachments", "*"),
 }
 
@@ -155,43 +136,9 @@ def open_screen(visitor: ScreenVisitor, screen: Screen, language: str) -> str:
 
 
 def list_routes() -> Iterator[tuple[str, ...]]:
-    """Return each address that the console distinguishes: its pieces, `*` for any; at its end `**` for any more pieces."""
-    for file in sorted([*Path(hub.console.__file__).parent.rglob("*.py"), Path(message_views.__file__)]):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            found: Iterable[tuple[str, ...]] = ()
-            if isinstance(node, ast.Match) and re.search(r"\bpath(\[1:\])?$|^rest$", ast.unparse(node.subject)):
-                found = chain.from_iterable(_read_pattern(each.pattern) for each in node.cases)
-            elif isinstance(node, ast.Compare) and "path" in ast.unparse(node.left):
-                tuples = [each for each in ast.walk(node) if isinstance(each, ast.Tuple)]
-                words = [[each.value for each in one.elts if isinstance(each, ast.Constant)] for one in tuples]
-                rest = ["**"] if "[" in ast.unparse(node.left) else []
-                found = [
-                    (*map(str, said), *rest)
-                    for said, one in zip(words, tuples, strict=True)
-                    if len(said) == len(one.elts)
-                ]
-            for pieces in found:
-                assert file.stem in PREFIXES, f"{file.name} distinguishes addresses: which ones?"
-                yield PREFIXES[file.stem] + pieces
-
-
-def _read_pattern(pattern: ast.pattern) -> Iterator[tuple[str, ...]]:
-    """Return the addresses of a case."""
-    assert isinstance(pattern, ast.MatchSequence), ast.unparse(pattern)
-    yield from product(*map(_read_piece, pattern.patterns))
-
-
-def _read_piece(pattern: ast.pattern) -> list[str]:
-    match pattern:
-        case ast.MatchValue(value=ast.Constant(value=str(word))):
-            return [word]
-        case ast.MatchOr(patterns=patterns):
-            return [word for each in patterns for word in _read_piece(each)]
-        case ast.MatchAs(pattern=ast.pattern() as inner):
-            return _read_piece(inner)
-        case ast.MatchStar():
-            return ["**"]
-    return ["*"]
+    """Return each address of the console: its pieces, `*` for any; at its end `**` for any more pieces."""
+    for page in PAGES:
+        yield tuple("**" if each == "{rest}" else "*" if each.startswith("{") else each for each in page.pieces)
 
 
 def leads_to(route: tuple[str, ...], address: str) -> bool:

@@ -214,7 +214,7 @@ def test_the_pdf_is_signed_where_a_tool_signs_only_pdf(town, clerk):
     with transactions.write_transaction(town.engine) as tx:
         counted = console.count_report_for_release(tx, user, read_shipped_book(), "edoc", "H55.13", PERIOD, town.now)
         gone = submission.submit_report(
-            tx, clerk.pages.live.province, counted, "baocao", reason="", by="vanhanh", now=town.now
+            tx, clerk.pages.parts.live.province, counted, "baocao", reason="", by="vanhanh", now=town.now
         )
     assert gone.message.id == one.message, "the sealed report goes"
     assert standing(town)[0].state is ReportState.SUBMITTED
@@ -359,7 +359,7 @@ def test_a_reason_is_one_line_of_five_hundred_characters_whatever_a_browser_send
 def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     old = get(clerk)
     assert hand_in(clerk, by_xmlsec(old)).status == 303
-    province = clerk.pages.live.province
+    province = clerk.pages.parts.live.province
     user = User(name="chi", role=Role.OPERATOR, units=("*",), added_at=NOW, changed_at=NOW)
     with transactions.write_transaction(town.engine) as tx:
         counted = console.count_report_for_release(tx, user, read_shipped_book(), "edoc", "H55.13", PERIOD, NOW)

@@ -116,7 +116,7 @@ def test_a_trial_is_its_makers_and_can_be_cancelled(office: Office, monkeypatch:
     other.get("/what-if")
     assert other.post(trial).status == 404
     assert office.visit("xem", Role.VIEWER).get("/what-if").status == 404
-    (kept,) = engineer.pages.trials._trials.values()
+    (kept,) = engineer.pages.parts.trials._trials.values()
     kept.state = TrialState.RUNNING
     engineer.get(f"{trial}?live=1")
     assert 'http-equiv="refresh"' in engineer.page
@@ -159,7 +159,7 @@ def test_a_step_that_takes_too_long_ends_the_trial(office: Office, monkeypatch: 
         asked.append((reader.name, reader.longest))
         return fail(Unready("hub-busy", phrase("the report takes longer than {longest} s", longest="60")))
 
-    monkeypatch.setattr(type(engineer.pages._journal), "read_report", give_up)
+    monkeypatch.setattr(type(engineer.pages.parts.journal), "read_report", give_up)
     engineer.get(send(engineer, profile="strict").location)
     assert ("không thành" in engineer.page, "60 giây" in engineer.page) == (True, True)
     assert asked == [("?what-if ky-su", 60.0)]

@@ -366,7 +366,7 @@ def test_signing_in_and_what_is_refused(town: Town) -> None:
 def test_the_public_pages_and_the_page_of_contracts(town: Town) -> None:
     operator = User(name="op", role=Role.OPERATOR, units=("*",), added_at=NOW, changed_at=NOW)
     with pseudo.spoken():
-        live = town.pages().live
+        live = town.pages().parts.live
         with transactions.write_transaction(town.engine) as tx:
             counted = standing.count_report_for_release(
                 tx, operator, read_shipped_book(), "edoc", "H55.13", "2026-11", NOW

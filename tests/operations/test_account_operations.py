@@ -42,7 +42,7 @@ def test_an_operation_writes_the_event_that_it_names_in_the_name_of_who_orders(t
     town.add("an", role=Role.ADMINISTRATOR)
     town.add("ky", role=Role.ENGINEER)
     program = Program(town, name="kho", made_by="an")
-    config: Any = program.pages.live.config
+    config: Any = program.pages.parts.live.config
     config.anchors = Anchors((pki.authority().certificate,))
     for each in topic.operations:
         if each.event:

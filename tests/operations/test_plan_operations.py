@@ -52,7 +52,7 @@ def test_the_api_has_a_page_of_plans_and_the_command_as_many_as_are_asked_for(to
     bring(town.engine, 1)
     ids = [order(town.engine, again=True, key=str(number)).id for number in range(3)]
     call = OperationCall(
-        asked=PlanSearch(limit=2, cursor=max(ids)), by="an", now=town.now, config=town.pages().live.config
+        asked=PlanSearch(limit=2, cursor=max(ids)), by="an", now=town.now, config=town.pages().parts.live.config
     )
     with transactions.read_transaction(town.engine) as tx:
         found = list_plans(call)(tx)

@@ -22,12 +22,14 @@ def publish(town, period):
     """Publish a report, and return where it is."""
     with transactions.write_transaction(town.engine) as tx:
         counted = standing.count_report_for_release(tx, OPERATOR, read_shipped_book(), "edoc", "H55.13", period, NOW)
-        submission.publish_report(tx, town.pages().live.province, counted, reason="", by="op", now=NOW)
+        submission.publish_report(tx, town.pages().parts.live.province, counted, reason="", by="op", now=NOW)
     return f"reports/edoc/H55.13/{period}.html"
 
 
 def test_what_no_unit_can_be_called_is_not_asked_of_the_journal(town):
-    pages = public_pages.PublicPages(cast("Any", None), run_at_once, town.pages().live, lambda: "https://hub/public")
+    pages = public_pages.PublicPages(
+        cast("Any", None), run_at_once, town.pages().parts.live, lambda: "https://hub/public"
+    )
     for unit in ("H55%00", "%0d%0a", "%E2%80%A8"):
         assert done(pages.page(f"reports/edoc/{unit}/2026-11.html")) is None
 
@@ -42,7 +44,7 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
         return run_at_once(owner, size, step, *words)
 
     pages = public_pages.PublicPages(
-        InlineDatabase(town.engine), cast("Any", work), town.pages().live, lambda: "https://hub/public"
+        InlineDatabase(town.engine), cast("Any", work), town.pages().parts.live, lambda: "https://hub/public"
     )
     first = done(pages.page(october))
     for place in (october, november, october, second, october):
@@ -55,7 +57,7 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
 def test_a_published_report_is_open_data_with_the_numbers_of_its_page(town):
     place = publish(town, "2026-10").removesuffix(".html")
     pages = public_pages.PublicPages(
-        InlineDatabase(town.engine), cast("Any", run_at_once), town.pages().live, lambda: "https://hub/public"
+        InlineDatabase(town.engine), cast("Any", run_at_once), town.pages().parts.live, lambda: "https://hub/public"
     )
     page, data, rows = (done(pages.page(f"{place}.{kind}")) for kind in ("html", "json", "csv"))
     assert rows.content_type == "text/csv; charset=utf-8"

@@ -6,17 +6,12 @@ An account that is limited to some partners sees the alerts about these, and tho
 """
 
 import contextlib
-from collections.abc import Mapping
-from datetime import datetime
 
-import attrs
-
-from hub.console.request import ConsoleRequest
+from hub.console.page import PageAnswer, PageReach, console_page
+from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.keeping.hub_alerts import HubAlertKey
 from hub.operations.accounts.permissions import Permission
-from hub.operations.accounts.users import User
-from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.operations.watching.visible_alerts import (
     NOTE,
@@ -27,37 +22,19 @@ from hub.operations.watching.visible_alerts import (
 from hub.store.group_commit import Journal
 
 
-@attrs.frozen(kw_only=True)
-class AlertsPage:
-    """The page: its template and what it says."""
-
-    said: Mapping[str, object]
-    status: int = 200
-    template: str = "alerts"
+@console_page("GET", "/alerts", right=Permission.SEE_READINESS, reach=PageReach.EVERY_UNIT, template="alerts")
+async def show_alerts(visit: Visit, turns: ReadingTurns) -> PageAnswer:
+    """Show what is raised and what has ended lately."""
+    return {"found": await turns.look(read_visible_alerts, visit.user), "note": NOTE}
 
 
-@attrs.frozen
-class AlertPages:
-    """Makes the page."""
-
-    _journal: Journal
-    _turns: ReadingTurns
-
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> AlertsPage:
-        """Return the page."""
-        del now
-        if asked.path[1:]:
-            raise refuse_as_absent()
-        found = await self._turns.look(read_visible_alerts, user)
-        return AlertsPage(said={"found": found, "note": NOTE})
-
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> str:
-        """Acknowledge what the form names, and return the address of the page."""
-        if asked.path[1:] or not user.may(Permission.ACKNOWLEDGE):
-            raise refuse_as_absent()
-        said = {name: asked.form.get(name, "") for name in ("condition", "about", "node")}
-        keys = None if asked.form.get("all") else [HubAlertKey(said["condition"], said["about"], said["node"])]
-        note = clean_note(asked.form.get("note", ""))
-        with contextlib.suppress(KeyError):  # it has ended meanwhile: the page says so
-            await self._journal.admit(CONSOLE, acknowledge_visible_alerts, user, keys, by=user.name, note=note, now=now)
-        return "/alerts"
+@console_page("POST", "/alerts", right=Permission.ACKNOWLEDGE, reach=PageReach.EVERY_UNIT)
+async def acknowledge_alerts(visit: Visit, journal: Journal) -> PageAnswer:
+    """Acknowledge what the form names."""
+    user, form, now = visit.user, visit.asked.form, visit.now
+    said = {name: form.get(name, "") for name in ("condition", "about", "node")}
+    keys = None if form.get("all") else [HubAlertKey(said["condition"], said["about"], said["node"])]
+    note = clean_note(form.get("note", ""))
+    with contextlib.suppress(KeyError):  # it has ended meanwhile: the page says so
+        await journal.admit(CONSOLE, acknowledge_visible_alerts, user, keys, by=user.name, note=note, now=now)
+    return "/alerts"

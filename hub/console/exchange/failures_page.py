@@ -8,13 +8,19 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
+from hub.console.visit import Visit
 from hub.domain.failure_causes import NOBODY
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
 from hub.monitoring import failures
 from hub.monitoring.failures import BACK, FailureGroup, FailureKind
+from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
+from hub.operations.turns import ReadingTurns
+from hub.operations.watching import visible_failures
 from hub.operations.watching.visible_failures import FailureSearch, FoundFailures
+from hub.units.live import Live
 
 NAMES: Mapping[FailureKind, Phrase] = {
     FailureKind.DEAD: phrase("dead delivery"),
@@ -61,3 +67,12 @@ def link_group(group: FailureGroup) -> GroupPlaces:
         example=example,
         replay=build_page_path("replays", "new", **chosen),
     )
+
+
+@console_page("GET", "/failures", right=Permission.SEE_REFUSED, reach=PageReach.EVERY_UNIT, template="failures")
+async def show_failures(visit: Visit, turns: ReadingTurns, live: Live) -> PageAnswer:
+    """Show the failures by cause."""
+    partners, user = live.config.partners, visit.user
+    search = visible_failures.read_failure_search(visit.asked.query, visit.now)
+    found = await turns.look(visible_failures.read_failures_page, user, search, partners)
+    return PageValues(arrange_failures(search, found, user.keep_visible(partners)), 422 if found.wrong else 200)

@@ -8,12 +8,22 @@ from datetime import datetime
 
 import attrs
 
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
+from hub.console.province.units_page import show_units
+from hub.console.visit import Visit
 from hub.domain.model import DeliveryState, MessageState
 from hub.journal.event_index import NOBODY
 from hub.language.durations import describe_age
+from hub.monitoring import overview
 from hub.monitoring.overview import MOST, BoundedCount, Overview, PartnerOverview
+from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
+from hub.operations.turns import ReadingTurns
+from hub.operations.watching import limited_overview, visible_alerts
 from hub.operations.watching.visible_alerts import ShownAlerts
+from hub.runtime.thread_pool import Work
+from hub.store.group_commit import Journal
+from hub.units.live import Live
 
 
 @attrs.frozen(kw_only=True)
@@ -73,3 +83,14 @@ def _place_of_deliveries(partner: str, state: DeliveryState) -> str:
 
 def _place_of_refused(partner: str, day: datetime) -> str:
     return build_page_path("messages", partner=partner, state=str(MessageState.REFUSED), since=f"{day:%d/%m/%Y}")
+
+
+@console_page("GET", "/", right=Permission.SEE_OVERVIEW, reach=PageReach.EVERY_UNIT, template="overview")
+async def show_overview(visit: Visit, turns: ReadingTurns, live: Live, journal: Journal, work: Work) -> PageAnswer:
+    """Show how the exchange stands. If a unit is searched for, as the address once said, show the units."""
+    if not visit.asked.query.keys().isdisjoint({"q", "form", "period"}):
+        return PageValues(await show_units(visit, turns, journal, work), template="home")
+    found = await turns.look(overview.measure_overview, live.config.partners, visit.now)
+    alerts = await turns.look(visible_alerts.read_visible_alerts, visit.user)
+    shown, limited = limited_overview.limit_overview(found, visit.user), visit.user.visible_partners is not None
+    return arrange_overview(shown, alerts, limited=limited)

@@ -10,6 +10,7 @@ import attrs
 from hub.config.partners.partner_edit import PartnerOrder
 from hub.config.partners.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting, is_secret_key
 from hub.language.phrases import Phrase, phrase
+from hub.operations.typed_fields import read_typed_fields
 from hub.partner.adapter_settings import SECRET_FILE
 
 #: Written in the field `calls`: the partner may call nothing.
@@ -110,7 +111,7 @@ def list_new_fields(adapters: Sequence[str], typed: Mapping[str, str]) -> list[S
 
 def read_typed_partner(form: Mapping[str, str]) -> dict[str, str]:
     """Return what *form* says of a new partner, by key, with single spaces and at most `LONGEST` characters each."""
-    return {key: " ".join(form.get(key, "").split())[:LONGEST] for key in ("code", *_NEW)}
+    return read_typed_fields(form, ("code", *_NEW), LONGEST)
 
 
 def list_new_assignments(typed: Mapping[str, str]) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ def _join(value: str | tuple[str, ...] | None) -> str:
 
 def read_typed_settings(form: Mapping[str, str], settings: Sequence[PartnerSetting]) -> dict[str, str]:
     """Return what *form* says of the *settings*, by key, with single spaces and at most `LONGEST` characters each."""
-    return {each.key: " ".join(form.get(each.key, "").split())[:LONGEST] for each in settings}
+    return read_typed_fields(form, [each.key for each in settings], LONGEST)
 
 
 def read_typed_secrets(form: Mapping[str, str], settings: Sequence[PartnerSetting]) -> dict[str, str]:

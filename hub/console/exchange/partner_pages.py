@@ -13,15 +13,14 @@ refuses it. Contains no HTTP, no TOML and no SQL.
     /partners/CODE/removal          by POST: the plan to remove it; then as above
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, time
+from functools import partial
 
 import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.internet.defer import DeferredSemaphore
 
 import adapters
-from hub.config import Config
 from hub.config.files import parse_certificates
 from hub.config.partners.partner_edit import PartnerLook, PartnerOrder
 from hub.console.exchange import overview_page
@@ -37,16 +36,17 @@ from hub.console.exchange.partner_forms import (
     read_typed_settings,
     write_field,
 )
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
 from hub.console.request import ConsoleRequest
+from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.domain.writer_budget import WriterReading, WriterUse
 from hub.journal import nodes
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.monitoring import overview
 from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT_NAMES, CallDirection, ConnectionStep
-from hub.monitoring.inbound_check import check_inbound
 from hub.monitoring.overview import PartnerOverview
 from hub.monitoring.partner_view import list_trusted_authorities, measure_partner
 from hub.operations.accounts.permissions import Permission
@@ -59,27 +59,16 @@ from hub.operations.partners.partner_orders import (
     JudgedOrder,
     OrderRefusal,
     OrderRefused,
-    PartnerManaging,
     PartnerOrders,
 )
-from hub.operations.refusals import RequestRefused, refuse_as_absent, refuse_as_busy
+from hub.operations.refusals import RequestRefused, refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
-#: Persons who may wait for a connection test; one is made at a time.
-TESTS = 3
-
-
-@attrs.frozen
-class PartnerPage:
-    """One page: its template and what it says."""
-
-    template: str
-    said: Mapping[str, object]
-    status: int = 200
+_seeing = partial(console_page, right=Permission.SEE_PARTNERS, reach=PageReach.EVERY_UNIT)
+_managing = partial(console_page, right=Permission.MANAGE_PARTNERS, reach=PageReach.EVERY_UNIT)
 
 
 @attrs.frozen(kw_only=True)
@@ -101,98 +90,60 @@ class _Wanted:
 class PartnerPages:
     """Makes the pages of partners."""
 
-    _journal: Journal  #: the journal to read and write
     _work: Work  #: runs what reads files in worker threads
     _live: Live  #: the configuration in force
     _turns: ReadingTurns  #: limits what is read
-    _manager: PartnerManaging | None  #: reads, tests and changes partners
+    _partners: PartnerOrders  #: carries out changes
     _writer: Callable[[], WriterReading]  #: tells how busy this node's writer is
-    _testing: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
+    _test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]  #: tests the connection
 
-    #: carries out changes; the API has the same
-    orders: PartnerOrders = attrs.field(
-        default=attrs.Factory(
-            lambda self: PartnerOrders(self._journal, self._work, self._live, self._manager), takes_self=True
-        ),
-        init=False,
-    )
-
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage:
-        """Return the page for a GET request."""
-        match asked.path[1:]:
-            case () if asked.query.get("add") == "1":
-                _require_adding(user)
-                return self._ask_new({})
-            case ():
-                return await self._list(user, now)
-            case (code,) if user.sees_partner(code):
-                return await self._show(code, user, now, done=asked.query.get("done", ""))
-            case (code, "settings") if user.sees_partner(code):
-                _require_managing(user, code)
-                return await self._ask_settings(code, now)
-        raise refuse_as_absent()
-
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
-        """Do what a form asks. Return the address of the next page, or the page that says what comes or why not."""
-        match asked.path[1:]:
-            case ():
-                _require_adding(user)
-                return await self._add(asked, user, now)
-            case (code, "test") if user.sees_partner(code):
-                return await self._test(code, now)
-            case (code, "settings" | "certificates" | "removal" as kind):
-                _require_managing(user, code)
-                return await self._change(asked, code, kind, user, now)
-        raise refuse_as_absent()
-
-    async def _list(self, user: User, now: datetime) -> PartnerPage:
+    @_seeing("GET", "/partners", template="partners")
+    async def list_partners(self, visit: Visit) -> PageAnswer:
+        """Show the partners that the user sees, or the form of a new one."""
+        user, now = visit.user, visit.now
+        if visit.asked.query.get("add") == "1":
+            if not user.may(Permission.MANAGE_PARTNERS):
+                raise refuse_as_absent()
+            return self._ask_new({})
         partners = user.keep_visible(self._live.config.partners)
         found = await self._turns.look(overview.measure_overview, partners, now)
         states = {each.code: each for each in found.partners}
         trusted = await self._work(CONSOLE, THRESHOLD, list_trusted_authorities, self._live.config, now)
-        said = {
+        return {
             "partners": list(partners.values()),
             "states": states,
             "manages": user.may(Permission.MANAGE_PARTNERS),
             "trusted": [attrs.evolve(each, partners=_keep_seen(user, each.partners)) for each in trusted],
         }
-        return PartnerPage("partners", said)
 
-    async def _show(self, code: str, user: User, now: datetime, done: str = "") -> PartnerPage:
-        look = await self.orders.look(code, now)
+    @_seeing("GET", "/partners/{code}", template="partner")
+    async def show_partner(self, visit: Visit, code: str) -> PageAnswer:
+        """Show one partner."""
+        _require_seen(visit, code)
+        now = visit.now
+        look = await self._partners.look(code, now)
         state = await self._turns.look(measure_partner, self._live.config.partners, code, now)
-        view = await self.orders.view(look, code, now)
+        view = await self._partners.view(look, code, now)
         running = await self._turns.look(_count_nodes, now)
-        said = {
+        return {
             "code": code,
             "view": view,
             "look": look,
             "state": state,
             "writer": self._writer().uses.get(code, WriterUse()),
             "numbers": {} if state is None else _link_numbers(state, now),
-            "manages": user.may(Permission.MANAGE_PARTNERS),
-            "done": done,
+            "manages": visit.user.may(Permission.MANAGE_PARTNERS),
+            "done": visit.asked.query.get("done", ""),
             "nodes": running,
             "write_field": write_field,
         }
-        return PartnerPage("partner", said)
 
-    async def run_test(self, code: str, now: datetime) -> list[ConnectionStep]:
-        """Test the connection with the partner *code* in both directions, and return the steps.
-
-        Raises `RequestRefused` if there is no such partner, or if too many tests wait already.
-        """
-        config = self._live.config
-        if code not in config.partners:
-            raise refuse_as_absent()
-        if len(self._testing.waiting) >= TESTS:
-            raise refuse_as_busy(10)
-        out = await self._testing.run(self.orders.managed.test, config, code, now)
-        return [*out, *await self._turns.look(_list_inbound, config, code, now)]
-
-    async def _test(self, code: str, now: datetime) -> PartnerPage:
-        steps = await self.run_test(code, now)
-        said = {
+    @_seeing("POST", "/partners/{code}/test", template="partner_test")
+    async def test_connection(self, visit: Visit, code: str) -> PageAnswer:
+        """Test the connection with the partner, and show the steps."""
+        _require_seen(visit, code)
+        steps = await self._test_partner(code, visit.now)
+        return {
             "code": code,
             "directions": [
                 (DIRECTION_NAMES[direction], [each for each in steps if each.direction is direction])
@@ -201,9 +152,14 @@ class PartnerPages:
             "step_names": STEP_NAMES,
             "verdict_names": VERDICT_NAMES,
         }
-        return PartnerPage("partner_test", said)
 
     # --- changes -------------------------------------------------------------------------------------------------------
+
+    @_managing("GET", "/partners/{code}/settings", template="partner_settings")
+    async def ask_settings(self, visit: Visit, code: str) -> PageAnswer:
+        """Show the form of the settings."""
+        _require_seen(visit, code)
+        return await self._ask_settings(code, visit.now)
 
     async def _ask_settings(
         self,
@@ -212,31 +168,35 @@ class PartnerPages:
         typed: Mapping[str, str] | None = None,
         wrong: Sequence[Flaw] = (),
         status: int = 200,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the form of the settings. *typed* stands in its fields if it is shown again, with what is *wrong*."""
-        look = await self.orders.look(code, now)
-        view = await self.orders.view(look, code, now)
+        look = await self._partners.look(code, now)
+        view = await self._partners.view(look, code, now)
         fields = list_setting_fields(view.settings, adapters.list_adapter_names(), look.secrets, typed)
         groups: dict[str, list[object]] = {}
         for field in fields:
             groups.setdefault(name_group(field.key), []).append(field)
         said = {"code": code, "name": view.partner.name, "groups": groups, "seen": look.sha256, "wrong": wrong}
-        return PartnerPage("partner_settings", said, status)
+        return PageValues(said, status, template="partner_settings")
 
-    async def _change(
-        self, asked: ConsoleRequest, code: str, kind: str, user: User, now: datetime
-    ) -> PartnerPage | str:
+    @_managing(
+        "POST",
+        *("/partners/{code}/settings", "/partners/{code}/certificates", "/partners/{code}/removal"),
+        template="partner_plan",
+    )
+    async def change_partner(self, visit: Visit, code: str) -> PageAnswer:
         """Show the plan of a change, or make it."""
-        look = await self.orders.look(code, now)
-        wanted = await self._read_wanted(asked, code, kind, look, now)
-        return await self._carry_out(asked, wanted, user, now)
+        _require_seen(visit, code)
+        look = await self._partners.look(code, visit.now)
+        return await self._carry_out(visit, await self._read_wanted(visit, code, look))
 
-    async def _add(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
+    @_managing("POST", "/partners", template="partner_plan")
+    async def add_partner(self, visit: Visit) -> PageAnswer:
         """Show the plan of a new partner, or add it."""
+        asked = visit.asked
         typed = read_typed_partner(asked.form)
-        if not user.sees_partner(typed["code"]):
-            raise refuse_as_absent()
-        content = asked.file.read() if asked.file else asked.form.get("pem", "").encode()
+        _require_seen(visit, typed["code"])
+        content = asked.read_file() or asked.form.get("pem", "").encode()
         wanted = _Wanted(
             code=typed["code"],
             name=typed["name"],
@@ -245,22 +205,22 @@ class PartnerPages:
             order=PartnerOrder(new=True, assignments=list_new_assignments(typed), added=content[:CERTIFICATE] or None),
             kept=typed | {"pem": _write_pem(content[:CERTIFICATE])},
             seen="",
-            reason=_read_reason(asked.form),
+            reason=clean_line(asked.form.get("reason", ""), REASON),
         )
-        return await self._carry_out(asked, wanted, user, now)
+        return await self._carry_out(visit, wanted)
 
-    async def _carry_out(self, asked: ConsoleRequest, wanted: _Wanted, user: User, now: datetime) -> PartnerPage | str:
-        code = wanted.code
+    async def _carry_out(self, visit: Visit, wanted: _Wanted) -> PageAnswer:
+        code, asked, now = wanted.code, visit.asked, visit.now
         try:
-            judged = await self.orders.judge(code, wanted.order, wanted.seen, now)
+            judged = await self._partners.judge(code, wanted.order, wanted.seen, now)
             wrong = _find_missing(wanted, judged, asked) if asked.form.get("do") == "apply" else None
             if wrong is not None or asked.form.get("do") != "apply":
                 return self._confirm(wanted, judged, wrong=wrong)
-            await self.orders.make(judged, by=user.name, reason=wanted.reason, now=now)
+            await self._partners.make(judged, by=visit.user.name, reason=wanted.reason, now=now)
         except OrderRefused as refused:
             match refused.refusal:
                 case OrderRefusal.STALE if not wanted.order.new:
-                    return await self._refuse_stale(wanted, await self.orders.look(code, now), now)
+                    return await self._refuse_stale(wanted, await self._partners.look(code, now), now)
                 case OrderRefusal.LAST:
                     return self._confirm(wanted, None, last=refused.flaws[0][1])
                 case OrderRefusal.UNWRITABLE:
@@ -270,7 +230,7 @@ class PartnerPages:
             return build_page_path("partners")
         return build_page_path("partners", code, done="added" if wanted.order.new else "1")
 
-    def _ask_new(self, typed: Mapping[str, str], wrong: Sequence[Flaw] = ()) -> PartnerPage:
+    def _ask_new(self, typed: Mapping[str, str], wrong: Sequence[Flaw] = ()) -> PageValues:
         """Return the form of a new partner."""
         said = {
             "code": typed.get("code", ""),
@@ -278,24 +238,22 @@ class PartnerPages:
             "pem": typed.get("pem", ""),
             "wrong": wrong,
         }
-        return PartnerPage("partner_new", said, 422 if wrong else 200)
+        return PageValues(said, 422 if wrong else 200, template="partner_new")
 
-    async def _read_wanted(
-        self, asked: ConsoleRequest, code: str, kind: str, look: PartnerLook, now: datetime
-    ) -> _Wanted:
-        form = asked.form
+    async def _read_wanted(self, visit: Visit, code: str, look: PartnerLook) -> _Wanted:
+        asked, form, kind = visit.asked, visit.asked.form, visit.asked.path[-1]
         partner = look.config.partners.get(code)
         common = {
             "code": code,
             "name": "" if partner is None else partner.name,
             "kind": kind,
             "seen": form.get("seen", ""),
-            "reason": _read_reason(form),
+            "reason": clean_line(form.get("reason", ""), REASON),
         }
         if kind == "removal":
             return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
         if kind == "settings":
-            view = await self.orders.view(look, code, now)
+            view = await self._partners.view(look, code, visit.now)
             typed, secrets = read_typed_settings(form, view.settings), read_typed_secrets(form, view.settings)
             order = make_settings_order(typed, view.settings, secrets)
             return _Wanted(**common, title=phrase("Change the settings"), order=order, kept=typed | secrets)
@@ -303,7 +261,7 @@ class PartnerPages:
             order = PartnerOrder(removed=fingerprint, last=form.get("last") == "1")
             kept = {"remove": fingerprint} | ({"last": "1"} if order.last else {})
             return _Wanted(**common, title=phrase("Accept a certificate no longer"), order=order, kept=kept)
-        content = asked.file.read() if asked.file else form.get("pem", "").encode()
+        content = asked.read_file() or form.get("pem", "").encode()
         order = PartnerOrder(added=content[:CERTIFICATE])
         kept = {"pem": _write_pem(content[:CERTIFICATE])}
         return _Wanted(**common, title=phrase("Accept one more certificate"), order=order, kept=kept)
@@ -315,7 +273,7 @@ class PartnerPages:
         *,
         last: Phrase | None = None,
         wrong: Phrase | None = None,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the page that shows the plan before it is made. Without a plan it asks whether the *last* one may go."""
         new = wanted.order.new
         said = {
@@ -332,7 +290,7 @@ class PartnerPages:
             "left": {} if judged is None else judged.left,
             "wrong": wrong,
         }
-        return PartnerPage("partner_plan", said, 422 if wrong else 200)
+        return PageValues(said, 422 if wrong else 200)
 
     async def _refuse(
         self,
@@ -340,22 +298,22 @@ class PartnerPages:
         wrong: Sequence[Flaw],
         now: datetime,
         status: int = 422,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the page that says why the change is not possible. Nothing was written."""
         if wanted.order.new:
             return self._ask_new(wanted.kept, wrong)
         if wanted.kind == "settings":
             return await self._ask_settings(wanted.code, now, wanted.kept, wrong, status)
         said = {"code": wanted.code, "title_of": wanted.title, "wrong": wrong}
-        return PartnerPage("partner_refused", said, status)
+        return PageValues(said, status, template="partner_refused")
 
-    async def _refuse_stale(self, wanted: _Wanted, look: PartnerLook, now: datetime) -> PartnerPage:
+    async def _refuse_stale(self, wanted: _Wanted, look: PartnerLook, now: datetime) -> PageValues:
         """Tell that the file was changed since the person saw it; the form shows what it says now."""
         why = phrase("The partner's file has changed since this page was loaded. Nothing was written.")
         if wanted.kind != "settings":
             again = phrase("Open the partner's page again and repeat the step.")
             return await self._refuse(wanted, [("", why, again)], now, 409)
-        view = await self.orders.view(look, wanted.code, now)
+        view = await self._partners.view(look, wanted.code, now)
         differing = [
             (each.key, verbatim(wanted.kept[each.key] or "–"), None)
             for each in view.settings
@@ -382,20 +340,10 @@ def _keep_seen(user: User, codes: Sequence[str]) -> tuple[str, ...]:
     return tuple(code for code in codes if user.sees_partner(code))
 
 
-def _require_managing(user: User, code: str) -> None:
-    """Check that the user may change the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
-    if not user.may(Permission.MANAGE_PARTNERS) or not user.sees_partner(code):
+def _require_seen(visit: Visit, code: str) -> None:
+    """Check that the user sees the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
+    if not visit.user.sees_partner(code):
         raise refuse_as_absent()
-
-
-def _require_adding(user: User) -> None:
-    """Check that the user may add a partner. Raises `RequestRefused`, as for a page that does not exist."""
-    if not user.may(Permission.MANAGE_PARTNERS):
-        raise refuse_as_absent()
-
-
-def _read_reason(form: Mapping[str, str]) -> str:
-    return replace_controls(" ".join(form.get("reason", "").split()))[:REASON]
 
 
 def _refuse_unwritable(refused: OrderRefused) -> RequestRefused:
@@ -417,10 +365,6 @@ def _write_pem(content: bytes) -> str:
 
 def _count_nodes(tx: Transaction, now: datetime) -> int:
     return len(nodes.list_live_nodes(tx, now))
-
-
-def _list_inbound(tx: Transaction, config: Config, code: str, now: datetime) -> list[ConnectionStep]:
-    return list(check_inbound(tx, config.partners[code], config, now))
 
 
 def _link_numbers(state: PartnerOverview, now: datetime) -> dict[str, object]:

@@ -5,24 +5,25 @@
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from functools import partial
 
 import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.console.exchange.partner_forms import REASON
-from hub.console.exchange.partner_pages import PartnerPage
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
 from hub.console.request import ConsoleRequest
-from hub.domain.sanitize import replace_controls
+from hub.console.visit import Visit
+from hub.domain.sanitize import clean_line
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.partner_view import describe_authority
-from hub.operations.accounts.users import User
+from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
 from hub.operations.partners.partner_orders import CERTIFICATE, SAY_WHY, Flaw, OrderRefusal, OrderRefused
 from hub.operations.partners.trust_orders import TrustOrders
-from hub.operations.refusals import refuse_as_absent
 
+_managing = partial(console_page, right=Permission.MANAGE_PARTNERS, reach=PageReach.UNLIMITED)
 #: Characters of a field for URLs.
 _URLS = 2000
 
@@ -31,81 +32,78 @@ _URLS = 2000
 class TrustPages:
     """Makes the pages of trusted CAs."""
 
-    _orders: TrustOrders
+    _trust: TrustOrders
 
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage:
-        """Return the page for a GET request."""
-        del user  # who may open it sees every partner
-        if asked.path[1:]:
-            raise refuse_as_absent()
-        return await self._list(asked, now, done=asked.query.get("done", ""))
+    @_managing("GET", "/trust", template="trust")
+    async def list_authorities(self, visit: Visit) -> PageAnswer:
+        """Show the trusted CAs, and the form of one more."""
+        return await self._list(visit, done=visit.asked.query.get("done", ""))
 
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
-        """Do what a form asks. Return the address of the next page, or the page that says what comes or why not."""
-        form, order = asked.form, None
-        match asked.path[1:]:
-            case ():
-                order = _read_addition(asked)
-            case (sha256,):
-                order = TrustOrder(removed=sha256)
-        if order is None:
-            raise refuse_as_absent()
-        reason = replace_controls(" ".join(form.get("reason", "").split()))[:REASON]
+    @_managing("POST", "/trust", template="trust_plan")
+    async def add_authority(self, visit: Visit) -> PageAnswer:
+        """Show the plan to trust one more CA, or make it."""
+        return await self._carry_out(visit, _read_addition(visit.asked))
+
+    @_managing("POST", "/trust/{sha256}", template="trust_plan")
+    async def remove_authority(self, visit: Visit, sha256: str) -> PageAnswer:
+        """Show the plan to trust a CA no longer, or make it."""
+        return await self._carry_out(visit, TrustOrder(removed=sha256))
+
+    async def _carry_out(self, visit: Visit, order: TrustOrder) -> PageAnswer:
+        form, now = visit.asked.form, visit.now
+        reason = clean_line(form.get("reason", ""), REASON)
         if len(order.added) > CERTIFICATE:
             large = phrase("the file is larger than {count} octets", count=CERTIFICATE)
-            return await self._list(asked, now, wrong=[("", large, None)], status=422)
+            return await self._list(visit, wrong=[("", large, None)], status=422)
         try:
-            edit = await self._orders.judge(order, form.get("seen", ""), now)
+            edit = await self._trust.judge(order, form.get("seen", ""), now)
             if form.get("do") != "apply":
-                return self._confirm(asked, order, edit, now, reason)
+                return self._confirm(visit, order, edit, reason)
             if not reason:
-                return self._confirm(asked, order, edit, now, reason, SAY_WHY)
-            await self._orders.make(edit, by=user.name, reason=reason, now=now)
+                return self._confirm(visit, order, edit, reason, SAY_WHY)
+            await self._trust.make(edit, by=visit.user.name, reason=reason, now=now)
         except OrderRefused as refused:
             status = {OrderRefusal.STALE: 409, OrderRefusal.UNWRITABLE: 500}.get(refused.refusal, 422)
-            return await self._list(asked, now, wrong=refused.flaws, status=status)
+            return await self._list(visit, wrong=refused.flaws, status=status)
         return build_page_path("trust", done="removed" if edit.removed else "added")
 
-    async def _list(
-        self, asked: ConsoleRequest, now: datetime, *, done: str = "", wrong: Sequence[Flaw] = (), status: int = 200
-    ) -> PartnerPage:
+    async def _list(self, visit: Visit, *, done: str = "", wrong: Sequence[Flaw] = (), status: int = 200) -> PageValues:
         said = {
-            "trusted": await self._orders.list_authorities(now),
-            "seen": await self._orders.see(),
+            "trusted": await self._trust.list_authorities(visit.now),
+            "seen": await self._trust.see(),
             "done": done,
             "wrong": wrong,
             "manages": True,
-            "typed": {name: asked.form.get(name, "")[:_URLS] for name in ("crl_urls", "ocsp_urls")},
+            "typed": {name: visit.asked.form.get(name, "")[:_URLS] for name in ("crl_urls", "ocsp_urls")},
         }
-        return PartnerPage("trust", said, status)
+        return PageValues(said, status, template="trust")
 
     def _confirm(
         self,
-        asked: ConsoleRequest,
+        visit: Visit,
         order: TrustOrder,
         edit: TrustEdit,
-        now: datetime,
         reason: str,
         wrong: Phrase | None = None,
-    ) -> PartnerPage:
+    ) -> PageValues:
         """Return the page that shows the plan before it is made."""
         said = {
-            "action": build_page_path(*asked.path),
+            "action": build_page_path(*visit.asked.path),
             "edit": edit,
-            "authorities": [describe_authority(each, now) for each in edit.authorities],
+            "authorities": [describe_authority(each, visit.now) for each in edit.authorities],
             "files": [each.path.name for each in edit.files],
             "pem": "" if edit.removed else _write_pem(order, edit),
             "typed": {"crl_urls": " ".join(order.crl_urls), "ocsp_urls": " ".join(order.ocsp_urls)},
-            "seen": asked.form.get("seen", ""),
+            "seen": visit.asked.form.get("seen", ""),
             "reason": reason,
             "wrong": wrong,
         }
-        return PartnerPage("trust_plan", said, 422 if wrong else 200)
+        return PageValues(said, 422 if wrong else 200)
 
 
 def _read_addition(asked: ConsoleRequest) -> TrustOrder:
     """Return the order of the form: of its file, else of its text area."""
-    content = asked.file.read() if asked.file else b""
+    content = asked.read_file()
     if not content.strip():
         content = asked.packet.read() if asked.packet else b""
     crl_urls, ocsp_urls = (tuple(asked.form.get(name, "")[:_URLS].split()) for name in ("crl_urls", "ocsp_urls"))

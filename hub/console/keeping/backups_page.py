@@ -15,6 +15,8 @@ import attrs
 
 from hub.config import Config
 from hub.config.upkeep.backup import BackupSettings, find_longest_age
+from hub.console.page import PageAnswer, PageReach, console_page
+from hub.console.visit import Visit
 from hub.keeping import backup_runs, eras
 from hub.keeping.backup_runs import BackupOutcome, BackupRun, BackupStanding
 from hub.keeping.backups import claims, due, witness
@@ -24,11 +26,13 @@ from hub.keeping.backups.witness import WitnessSize
 from hub.keeping.eras import Era
 from hub.language.phrases import Phrase
 from hub.language.system_errors import name_system_error
+from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
+from hub.units.live import Live
 
 #: Backups on one page, and eras that are shown.
 PAGE, MOST_ERAS = 50, 20
@@ -104,11 +108,10 @@ def look_at_folder(settings: BackupSettings | None, province: str, files: Sequen
         return SeenFolder(fault=name_system_error(error), witness=measured)
 
 
-async def show_backups(
-    turns: ReadingTurns, disk: DiskReader, config: Config, query: Mapping[str, str], now: datetime
-) -> dict[str, object]:
-    """Return the values of the page that *query* asks for. Raises `RequestRefused`."""
-    before = query.get("before")
+@console_page("GET", "/backups", right=Permission.SEE_READINESS, reach=PageReach.EVERY_UNIT, template="backups")
+async def show_backups(visit: Visit, turns: ReadingTurns, disk: DiskReader, live: Live) -> PageAnswer:
+    """Show the page that the address asks for. Raises `RequestRefused`."""
+    before, config, now = visit.asked.query.get("before"), live.config, visit.now
     found = await turns.look(read_backups, config.backup, before, now)
     shown = [*found.runs, *([found.standing.last_good] if found.standing.last_good else [])]
     files = sorted({each.file for each in shown if each.file is not None})

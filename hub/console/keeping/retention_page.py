@@ -13,8 +13,9 @@ from typing import Any
 
 import attrs
 
-from hub.config import Config
 from hub.config.upkeep.retention import FOR_GOOD, RetentionSettings
+from hub.console.page import PageAnswer, PageReach, console_page
+from hub.console.visit import Visit
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
 from hub.keeping.archive import catalogue
@@ -23,11 +24,13 @@ from hub.keeping.retention import disk_budget, parts
 from hub.keeping.retention.disk_budget import BudgetStanding
 from hub.keeping.retention.parts import RetentionPart
 from hub.monitoring.hub_alerts.conditions import RETENTION_LATE
+from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store.transactions import Transaction
+from hub.units.live import Live
 
 #: Open parts, and ended ones on one page.
 OPEN, PAGE = 200, 50
@@ -94,11 +97,11 @@ def _find_state(entry: ArchiveEntry, folder: Path) -> str:
         return "absent"
 
 
-async def show_retention(
-    turns: ReadingTurns, disk: DiskReader, config: Config, query: Mapping[str, str], now: datetime
-) -> dict[str, object]:
-    """Return the values of the page that *query* asks for. Raises `RequestRefused`."""
-    before, settings = _read_number(query.get("before")), config.retention
+@console_page("GET", "/retention", right=Permission.SEE_READINESS, reach=PageReach.EVERY_UNIT, template="retention")
+async def show_retention(visit: Visit, turns: ReadingTurns, disk: DiskReader, live: Live) -> PageAnswer:
+    """Show the page that the address asks for. Raises `RequestRefused`."""
+    config, now = live.config, visit.now
+    before, settings = _read_number(visit.asked.query.get("before")), config.retention
     found = await turns.look(read_retention, settings, before, now)
     looked = {each.id: each for each in (*found.newest, *found.entries.values())}
     seen = await disk.read(look_for_archives, list(looked.values()), config.archive)

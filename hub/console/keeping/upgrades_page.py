@@ -13,10 +13,12 @@ from typing import Any
 
 import attrs
 
-from hub.config import Config
+from hub.console.page import PageAnswer, PageReach, console_page
+from hub.console.visit import Visit
 from hub.journal import event_index, nodes
 from hub.journal.event_index import EventFilter
 from hub.journal.nodes import SeenNode
+from hub.operations.accounts.permissions import Permission
 from hub.operations.turns import ReadingTurns
 from hub.runtime.disk_reader import DiskReader
 from hub.store import schema_version, transactions
@@ -65,12 +67,10 @@ def look_for_copies(names: Sequence[str]) -> list[str]:
     return [each for each in names if each.startswith("/") and Path(each).exists()]
 
 
-async def show_upgrades(
-    turns: ReadingTurns, disk: DiskReader, config: Config, query: Mapping[str, str], now: datetime
-) -> dict[str, object]:
-    """Return the values of the page."""
-    del config, query
-    found = await turns.look(read_versions, now)
+@console_page("GET", "/upgrades", right=Permission.SEE_READINESS, reach=PageReach.EVERY_UNIT, template="upgrades")
+async def show_upgrades(visit: Visit, turns: ReadingTurns, disk: DiskReader) -> PageAnswer:
+    """Show the versions in force, and how they came to be."""
+    found = await turns.look(read_versions, visit.now)
     names = [str(each["copy"]) for each in found.upgrades if each.get("copy")]
     there = await disk.read(look_for_copies, names) if names else []
     return {"found": found, "applied": found.applied[:MIGRATIONS], "copies": there or []}

@@ -13,12 +13,16 @@ from typing import Any
 
 import attrs
 
+from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.request import ConsoleRequest
+from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts import accounts, desk, tokens
 from hub.operations.accounts.account_operations import (
+    LIST,
     MAKE,
+    READ,
     AccountChange,
     AccountCodes,
     AccountPassword,
@@ -31,8 +35,7 @@ from hub.operations.accounts.account_operations import (
 from hub.operations.accounts.account_steps import BY_ACT
 from hub.operations.accounts.accounts import AccountAct, AccountRefused, AccountView
 from hub.operations.accounts.permissions import Role
-from hub.operations.accounts.users import User
-from hub.operations.operation import HubOperation, OperationCall
+from hub.operations.operation import HubOperation, OperationCall, list_fields
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
@@ -59,15 +62,6 @@ _DONE: Mapping[AccountAct, Phrase] = {
 
 
 @attrs.frozen
-class PeoplePage:
-    """One page: its template and what it says."""
-
-    template: str
-    said: Mapping[str, object]
-    status: int = 200
-
-
-@attrs.frozen
 class AccountPages:
     """Makes the pages of accounts."""
 
@@ -76,29 +70,10 @@ class AccountPages:
     _work: Work  #: runs heavy computations in worker threads
     _live: Live  #: the configuration in force
 
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage:
-        """Return the page for a GET request."""
-        match asked.path[1:]:
-            case ():
-                return await self._list(asked)
-            case (name,) if name == NEW:
-                return self._ask_new({})
-            case (name,):
-                done = asked.query.get("done", "")
-                said = _DONE.get(AccountAct(done)) if done in {*AccountAct} else None
-                return await self._show(name, user, now, done=said)
-        raise refuse_as_absent()
-
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage | str:
-        """Do what a form asks. Return the address of the next page, or the page that says what was done or why not."""
-        match asked.path[1:]:
-            case (name,) if name == NEW:
-                return await self._make(asked.form, user, now)
-            case (name,):
-                return await self._do(asked, name, user, now)
-        raise refuse_as_absent()
-
-    async def _list(self, asked: ConsoleRequest) -> PeoplePage:
+    @console_page("GET", "/users", does=(LIST,), template="users")
+    async def list_accounts(self, visit: Visit) -> PageAnswer:
+        """Show the accounts that are searched for."""
+        asked = visit.asked
         text, after = (asked.query.get(name, "").strip()[:64] for name in ("q", "after"))
         role, state = asked.query.get("role", ""), asked.query.get("state", "")
         words = (
@@ -109,7 +84,7 @@ class AccountPages:
         )
         found = await self._turns.look(accounts.find_accounts, *words)
         given = {"q": text or None, "role": role or None, "state": state or None}
-        said = {
+        return {
             "found": found.found,
             "given": {name: value or "" for name, value in given.items()},
             "roles": list(Role),
@@ -117,42 +92,52 @@ class AccountPages:
             "first": build_page_path("users", **given) if after else None,
             "more": None if found.more is None else build_page_path("users", **given, after=found.more),
         }
-        return PeoplePage("users", said)
 
-    def _ask_new(self, form: Mapping[str, str], wrong: AccountRefused | None = None) -> PeoplePage:
-        names = ("name", "role", "units", "partners")
-        said = {"typed": {name: form.get(name, "")[:LONGEST] for name in names}, "roles": list(Role), "wrong": wrong}
-        return PeoplePage("user_new", said, status_of(wrong))
+    @console_page("GET", f"/users/{NEW}", does=(MAKE,), template="user_new")
+    def ask_account(self) -> PageAnswer:
+        """Show the form of a new account."""
+        return self._ask_new({})
 
-    async def _make(self, form: Mapping[str, str], by: User, now: datetime) -> PeoplePage:
+    def _ask_new(self, form: Mapping[str, str], wrong: AccountRefused | None = None) -> PageValues:
+        typed = {each.name: form.get(each.name, "")[:LONGEST] for each in list_fields(NewAccount)}
+        said = {"typed": typed, "roles": list(Role), "wrong": wrong}
+        return PageValues(said, status_of(wrong))
+
+    @console_page("POST", f"/users/{NEW}", does=(MAKE,), template="user_new")
+    async def add_account(self, visit: Visit) -> PageAnswer:
+        """Make an account."""
+        form = visit.asked.form
         try:
             units, partners = _read_limits(form)
             asked = NewAccount(name=form.get("name", ""), role=_read_role(form), units=units, partners=partners)
-            made: AccountPassword = await self._order(MAKE, by, now, asked=asked)
+            made: AccountPassword = await self._order(MAKE, visit, asked=asked)
         except AccountRefused as refused:
             return self._ask_new(form, refused)
         return _show_password(made, phrase("The account is made"))
 
-    async def _order(
-        self, operation: HubOperation, user: User, now: datetime, *, name: str = "", asked: object = None
-    ) -> Any:
-        """Carry out *operation* for *user*; return its answer. Raises `AccountRefused`."""
-        call = OperationCall(subject=name, asked=asked, by=user.name, maker=user, now=now, config=self._live.config)
+    async def _order(self, operation: HubOperation, visit: Visit, *, name: str = "", asked: object = None) -> Any:
+        """Carry out *operation* for the user of *visit*; return its answer. Raises `AccountRefused`."""
+        call = make_call(visit, self._live, subject=name, asked=asked)
         step = await self._work(CONSOLE, THRESHOLD, operation.prepare, call)
         return await self._journal.admit(CONSOLE, step)
 
+    @console_page("GET", "/users/{name}", does=(READ,), template="user")
+    async def show_account(self, visit: Visit, name: str) -> PageAnswer:
+        """Show one account."""
+        done = visit.asked.query.get("done", "")
+        return await self._show(visit, name, done=_DONE.get(AccountAct(done)) if done in {*AccountAct} else None)
+
     async def _show(
         self,
+        visit: Visit,
         name: str,
-        user: User,
-        now: datetime,
         *,
         done: Phrase | None = None,
         noted: Sequence[Phrase] = (),
         wrong: AccountRefused | None = None,
-    ) -> PeoplePage:
+    ) -> PageValues:
         try:
-            view, open_now, owned = await self._turns.look(_read_account, name, now)
+            view, open_now, owned = await self._turns.look(_read_account, name, visit.now)
         except AccountRefused:
             raise refuse_as_absent() from None
         said = {
@@ -160,34 +145,42 @@ class AccountPages:
             "view": view,
             "sessions": open_now,
             "tokens": owned,
-            "own": name == user.name,
+            "own": name == visit.user.name,
             "roles": list(Role),
             "done": done,
             "noted": noted,
             "wrong": wrong,
         }
-        return PeoplePage("user", said, status_of(wrong))
+        return PageValues(said, status_of(wrong))
 
-    async def _do(self, asked: ConsoleRequest, name: str, user: User, now: datetime) -> PeoplePage | str:
-        form = asked.form
+    @console_page("POST", "/users/{name}", does=tuple(BY_ACT.values()), template="user")
+    async def change_account(self, visit: Visit, name: str) -> PageAnswer:
+        """Do what `do` says to the account."""
+        asked, form = visit.asked, visit.asked.form
         if form.get("do") not in {*AccountAct}:
             raise refuse_as_absent()
         act = AccountAct(form["do"])
         if act is AccountAct.REMOVE and form.get("sure") != "1":
             unsure = AccountRefused("not-sure", phrase("Tick that the account is to be removed."))
-            return await self._show(name, user, now, wrong=unsure)
+            return await self._show(visit, name, wrong=unsure)
         try:
-            answer = await self._order(BY_ACT[act], user, now, name=name, asked=_read_asked(act, asked))
+            answer = await self._order(BY_ACT[act], visit, name=name, asked=_read_asked(act, asked))
         except AccountRefused as refused:
-            return await self._show(name, user, now, wrong=refused)
+            return await self._show(visit, name, wrong=refused)
         match answer:
             case AccountPassword():
                 return _show_password(answer, phrase("The account has a new password; its sessions ended"))
             case AccountCodes():
                 return _show_codes(answer)
             case CertificateBound() if answer.warnings:
-                return await self._show(name, user, now, done=_DONE[act], noted=answer.warnings)
+                return await self._show(visit, name, done=_DONE[act], noted=answer.warnings)
         return build_page_path("users") if act is AccountAct.REMOVE else build_page_path("users", name, done=str(act))
+
+
+def make_call(visit: Visit, live: Live, *, subject: str = "", asked: object = None) -> OperationCall:
+    """Return the call of an operation that the form of *visit* asks for."""
+    user = visit.user
+    return OperationCall(subject=subject, asked=asked, by=user.name, maker=user, now=visit.now, config=live.config)
 
 
 def _read_asked(act: AccountAct, asked: ConsoleRequest) -> object:
@@ -199,8 +192,7 @@ def _read_asked(act: AccountAct, asked: ConsoleRequest) -> object:
             units, partners = desk.complete_limits(role, *_read_limits(form))
             return AccountChange(role=role, units=units, partners=partners)
         case AccountAct.ADD_CERTIFICATE:
-            content = asked.file.read() if asked.file else b""
-            return CertificateGiven(pem=content.decode("latin-1") or form.get("pem", ""))
+            return CertificateGiven(pem=asked.read_file().decode("latin-1") or form.get("pem", ""))
         case AccountAct.REMOVE_CERTIFICATE:
             return CertificateNamed(sha256=form.get("certificate", "")[:64])
     return None
@@ -211,7 +203,7 @@ def status_of(wrong: AccountRefused | None) -> int:
     return 200 if wrong is None else 409 if wrong.code in CONFLICTS else 422
 
 
-def _show_password(made: AccountPassword, title: Phrase) -> PeoplePage:
+def _show_password(made: AccountPassword, title: Phrase) -> PageValues:
     note = phrase(
         "It is not shown again. Give it to the person by a safe way; whoever signs in with it must choose another one "
         "first."
@@ -221,7 +213,7 @@ def _show_password(made: AccountPassword, title: Phrase) -> PeoplePage:
     )
 
 
-def _show_codes(made: AccountCodes) -> PeoplePage:
+def _show_codes(made: AccountCodes) -> PageValues:
     return show_once(
         made.account.name,
         made.secret or "",
@@ -244,7 +236,7 @@ def show_once(
     address: str = "",
     back: str = "",
     back_of: Phrase | None = None,
-) -> PeoplePage:
+) -> PageValues:
     """Return the page that shows a secret once. *back*: the page that follows; the account *name* if there is none."""
     said = {
         "name": name,
@@ -256,7 +248,7 @@ def show_once(
         "back": back or build_page_path("users", name),
         "back_of": back_of or verbatim(name),
     }
-    return PeoplePage("shown_once", said)
+    return PageValues(said, template="shown_once")
 
 
 def _read_account(

@@ -5,21 +5,20 @@
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import attrs
 
-from hub.console.people.account_pages import LONGEST, PeoplePage, show_once, status_of
-from hub.console.request import ConsoleRequest
+from hub.console.page import PageAnswer, PageValues, console_page
+from hub.console.people.account_pages import LONGEST, make_call, show_once, status_of
+from hub.console.visit import Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.language.phrases import phrase
-from hub.operations.accounts import desk, tokens
+from hub.operations.accounts import desk, token_steps, tokens
 from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
-from hub.operations.accounts.token_operations import DAYS, NewToken
-from hub.operations.accounts.token_steps import make_token, remove_token
-from hub.operations.accounts.users import User
-from hub.operations.operation import OperationCall
+from hub.operations.accounts.token_operations import ADD, DAYS, LIST, REMOVE, NewToken
+from hub.operations.operation import list_fields
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
@@ -40,55 +39,49 @@ class TokenPages:
     _turns: ReadingTurns  #: limits what is read
     _live: Live  #: the configuration in force
 
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage:
-        """Return the page for a GET request."""
-        if asked.path[1:]:
-            raise refuse_as_absent()
-        return await self._list(user, now, {}, done=asked.query.get("removed", "")[:64])
+    @console_page("GET", "/tokens", does=(LIST, ADD), template="tokens")
+    async def list_tokens(self, visit: Visit) -> PageAnswer:
+        """Show the tokens, and the form of a new one."""
+        return await self._list(visit, {}, done=visit.asked.query.get("removed", "")[:64])
 
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage | str:
-        """Do what a form asks. Return the address of the next page, or the page that says what was done or why not."""
-        match asked.path[1:]:
-            case ():
-                return await self._make(asked.form, user, now)
-            case (name,):
-                try:
-                    await self._journal.admit(CONSOLE, remove_token(self._call(user, now, subject=name)))
-                except AccountRefused:
-                    raise refuse_as_absent() from None
-                return build_page_path("tokens", removed=name)
-        raise refuse_as_absent()
-
-    def _call(self, user: User, now: datetime, *, subject: str = "", asked: NewToken | None = None) -> OperationCall:
-        return OperationCall(subject=subject, asked=asked, by=user.name, maker=user, now=now, config=self._live.config)
+    @console_page("POST", "/tokens/{name}", does=(REMOVE,))
+    async def remove_token(self, visit: Visit, name: str) -> PageAnswer:
+        """Remove the token."""
+        try:
+            await self._journal.admit(CONSOLE, token_steps.remove_token(make_call(visit, self._live, subject=name)))
+        except AccountRefused:
+            raise refuse_as_absent() from None
+        return build_page_path("tokens", removed=name)
 
     async def _list(
         self,
-        user: User,
-        now: datetime,
+        visit: Visit,
         form: Mapping[str, str],
         *,
         done: str = "",
         wrong: AccountRefused | None = None,
-    ) -> PeoplePage:
-        names = ("name", "role", "units", "partners", "days", "owner")
+    ) -> PageValues:
+        names = {each.name for each in list_fields(NewToken)} - {"scopes"}
         said = {
             "tokens": await self._turns.look(tokens.list_tokens),
-            "now": now,
-            "soon": now + _SOON,
+            "now": visit.now,
+            "soon": visit.now + _SOON,
             "scopes": list(Permission),
             "ticked": _read_scopes(form),
             "roles": list(Role),
             "typed": dict.fromkeys(names, "")
-            | {"days": str(DAYS), "owner": user.name}
+            | {"days": str(DAYS), "owner": visit.user.name}
             | {name: form[name][:LONGEST] for name in names if name in form},
             "longest": tokens.LONGEST,
             "done": done,
             "wrong": wrong,
         }
-        return PeoplePage("tokens", said, status_of(wrong))
+        return PageValues(said, status_of(wrong))
 
-    async def _make(self, form: Mapping[str, str], user: User, now: datetime) -> PeoplePage:
+    @console_page("POST", "/tokens", does=(ADD,), template="tokens")
+    async def add_token(self, visit: Visit) -> PageAnswer:
+        """Make a token, and show it once."""
+        form = visit.asked.form
         role = form.get("role", "")
         scopes = {*_read_scopes(form), *(PERMISSIONS[Role(role)] if role in {*Role} else ())}
         days = form.get("days", "").strip()
@@ -101,9 +94,9 @@ class TokenPages:
             owner=form.get("owner", ""),
         )
         try:
-            made = await self._journal.admit(CONSOLE, make_token(self._call(user, now, asked=asked)))
+            made = await self._journal.admit(CONSOLE, token_steps.make_token(make_call(visit, self._live, asked=asked)))
         except AccountRefused as refused:
-            return await self._list(user, now, form, wrong=refused)
+            return await self._list(visit, form, wrong=refused)
         return show_once(
             made.token.name,
             made.secret or "",

@@ -5,20 +5,20 @@
 /glance/FORM/PERIOD/UNIT[?by=…]            how one unit stands among those that are like it, and why
 """
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 import attrs
 from markupsafe import Markup
 
+from hub.console.page import PageAnswer, console_page
 from hub.console.request import ConsoleRequest
+from hub.console.visit import PageFrame, Visit
 from hub.domain.fair_queue import CONSOLE
 from hub.journal.fact_reading import fact_rows
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.operations.accounts.users import User
+from hub.operations.accounts.permissions import Permission
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading
@@ -30,17 +30,13 @@ from hub.report.output import svg
 from hub.report.output.spike_lines import describe_spike
 from hub.store.group_commit import Journal
 from hub.units.live import Live
-from hub.web import layout
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing
 from hub.workload.glance_view import GlanceAsked
 
 #: Units that are named among those that changed most, up and down.
 _CHANGED = 5
 #: Cost estimate: writing one row costs as much as parsing this many octets of XML.
 _ROW = 4096
-
-Around = Callable[[], Mapping[str, object]]
 
 
 @attrs.define(eq=False)
@@ -50,53 +46,44 @@ class GlancePages:
     _journal: Journal
     _turns: ReadingTurns  #: limits what is read, and runs heavy computations
     _live: Live
+    _frame: PageFrame
     _reader: GlanceReader = attrs.field(
         default=attrs.Factory(lambda self: GlanceReader(self._journal, self._live, self._turns), takes_self=True),
         init=False,
     )
 
-    async def answer(self, asked: ConsoleRequest, user: User, now: datetime, around: Around) -> ConsoleResponse:
-        """Return the answer to a GET request. *around*: returns what every page needs."""
-        query, pieces = asked.query, asked.path[1:]
-        if not pieces:
-            if await self._turns.look(fact_rows.read_earliest_fact_time) is None:
-                return ConsoleResponse(content=layout.render_page("glance_none", asked.language, around()))
-            return await self._lead_on(query, now)
-        if len(pieces) not in (2, 3):
+    @console_page("GET", "/glance", right=Permission.SEE_REPORTS, template="glance_none")
+    async def find_glance(self, visit: Visit) -> PageAnswer:
+        """Lead to the first form and its newest closed month, or to what is chosen."""
+        if await self._turns.look(fact_rows.read_earliest_fact_time) is None:
+            return {}
+        query = visit.asked.query
+        form, period = await self._reader.find_first(query.get("form", ""), visit.now)
+        chosen = {name: query[name] for name in ("by", "class", "under") if query.get(name)}
+        if query.get("was", form) != form:
+            chosen.pop("by", None)  # an indicator of the form that was shown before
+        return build_page_path("glance", form, query.get("period") or period, **chosen)
+
+    @console_page("GET", "/glance/{form}/{period}", right=Permission.SEE_REPORTS, template="glance")
+    async def show_glance(self, visit: Visit, form: str, period: str) -> PageAnswer:
+        """Show the units of a class, ranked, or return them as a file."""
+        asked, (period, dot, kind) = visit.asked, period.partition(".")
+        if dot and kind not in KINDS:
             raise refuse_as_absent()
-        form, (period, dot, kind) = pieces[0], pieces[1].partition(".")
-        if dot and (kind not in KINDS or len(pieces) == 3):
-            raise refuse_as_absent()
-        wanted = GlanceAsked(
-            form=form,
-            period=period,
-            indicator=query.get("by", ""),
-            of_class=query.get("class", ""),
-            under=query.get("under", ""),
-        )
-        if len(pieces) == 3:
-            return await self._show_unit(asked, user, now, around, wanted, pieces[2])
-        view = await self._reader.read_view(user, wanted, now, asked.wanted)
+        wanted = _read_wanted(asked, form, period)
+        view = await self._reader.read_view(visit.user, wanted, visit.now, asked.wanted)
         if not dot:
-            return await self._show(asked, now, around, view)
+            return await self._show(visit, view)
         content = await self._reader.write_file(view, kind, asked.language)
         name = f"{view.form.id}_{view.indicator.key}_{view.period.text}.{kind}"
         return ConsoleResponse(content=content, content_type=KINDS[kind], filename=name)
 
-    async def _lead_on(self, query: Mapping[str, str], now: datetime) -> ConsoleResponse:
-        form, period = await self._reader.find_first(query.get("form", ""), now)
-        chosen = {name: query[name] for name in ("by", "class", "under") if query.get(name)}
-        if query.get("was", form) != form:
-            chosen.pop("by", None)  # an indicator of the form that was shown before
-        place = build_page_path("glance", form, query.get("period") or period, **chosen)
-        return ConsoleResponse(status=303, location=place)
-
-    async def _show(self, asked: ConsoleRequest, now: datetime, around: Around, view: GlanceView) -> ConsoleResponse:
-        book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
-        language = asked.language
+    async def _show(self, visit: Visit, view: GlanceView) -> ConsoleResponse:
+        book = await self._turns.read_closed_book()
+        language = visit.asked.language
 
         def make() -> bytes:
-            shown = reading.list_report_choices(now, book, view.form, view.period)
+            shown = reading.list_report_choices(visit.now, book, view.form, view.period)
             ups, downs = view.ranking.list_changes(_CHANGED)
             said = {
                 **_say(view, language),
@@ -107,13 +94,17 @@ class GlancePages:
                 "kinds": tuple(KINDS),
                 "shown": name_shown(view, language),
             }
-            return layout.render_page("glance", language, {**around(), **said})
+            return self._frame.draw_page("glance", visit, said)
 
         return ConsoleResponse(content=await self._turns.work(CONSOLE, len(view.ranking.rows) * _ROW, make))
 
-    async def _show_unit(
-        self, asked: ConsoleRequest, user: User, now: datetime, around: Around, wanted: GlanceAsked, unit: str
-    ) -> ConsoleResponse:
+    @console_page("GET", "/glance/{form}/{period}/{unit}", right=Permission.SEE_REPORTS, template="glance_unit")
+    async def show_unit_glance(self, visit: Visit, form: str, period: str, unit: str) -> PageAnswer:
+        """Show how one unit stands among those that are like it, and why."""
+        if "." in period:
+            raise refuse_as_absent()
+        asked, user, now = visit.asked, visit.user, visit.now
+        wanted = _read_wanted(asked, form, period)
         found = await self._reader.read_unit(user, wanted, unit, now, asked.wanted)
         language, view = asked.language, found.view
         divides, shows = bool(view.form.divides_by), view.complete or asked.query.get("fields") == "1"
@@ -132,10 +123,21 @@ class GlancePages:
                 "fields": fields,
                 "divides": divides,
             }
-            return layout.render_page("glance_unit", language, {**around(), **said})
+            return self._frame.draw_page("glance_unit", visit, said)
 
         rows = 1 if found.below is None else len(found.below.rows)
         return ConsoleResponse(content=await self._turns.work(CONSOLE, rows * _ROW, make))
+
+
+def _read_wanted(asked: ConsoleRequest, form: str, period: str) -> GlanceAsked:
+    query = asked.query
+    return GlanceAsked(
+        form=form,
+        period=period,
+        indicator=query.get("by", ""),
+        of_class=query.get("class", ""),
+        under=query.get("under", ""),
+    )
 
 
 def _say(view: GlanceView, language: Language) -> dict[str, Any]:

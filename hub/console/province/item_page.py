@@ -8,14 +8,18 @@ from datetime import datetime
 
 import attrs
 
+from hub.console.page import PageAnswer, console_page
+from hub.console.visit import Visit
 from hub.monitoring import item_life
 from hub.monitoring.item_life import ItemLife
 from hub.monitoring.late_work import UnitUnknown
 from hub.operations.accounts import users
+from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import MessageName
 from hub.operations.refusals import refuse_as_absent
+from hub.operations.turns import ReadingTurns
 from hub.store.transactions import Transaction
 
 _LONGEST = 400
@@ -46,3 +50,10 @@ def read_item_page(tx: Transaction, user: User, query: Mapping[str, str], now: d
         each if each.message in messages else attrs.evolve(each, counterpart="", attributes=()) for each in life.facts
     ]
     return SeenLife(life=attrs.evolve(life, facts=facts), messages=messages)
+
+
+@console_page("GET", "/item", right=Permission.SEE_REPORTS, template="item")
+async def show_item(visit: Visit, turns: ReadingTurns) -> PageAnswer:
+    """Show all that was told of one thing."""
+    seen = await turns.look(read_item_page, visit.user, visit.asked.query, visit.now)
+    return {"life": seen.life, "messages": seen.messages}

@@ -17,16 +17,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 
-from hub.console import help_pages
+from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.request import ConsoleRequest
 from hub.console.visit import PageFrame, Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, ReportState
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.journal import blobs
 from hub.language.catalogues import translate
-from hub.operations import refusals
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.page_paths import build_page_path
@@ -53,7 +52,7 @@ from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web import layout, signing_tool
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing, declarations, submission
+from hub.workload import declarations, submission
 from hub.workload.revisions import EarlyStep
 from hub.workload.unit_report import RowChoice
 
@@ -80,47 +79,30 @@ class ReportPages:
     _turns: ReadingTurns  #: limits what is read
     _frame: PageFrame
 
-    async def show(self, visit: Visit) -> ConsoleResponse:
-        """Answer a GET request."""
-        match visit.asked.path:
-            case ("reports",):
-                return _chosen(visit.asked)
-            case ("reports", form, unit, period):
-                return await self._report(visit, form, unit, period)
-            case ("reports", form, unit, period, column):
-                return await self._behind(visit, form, unit, period, column)
-            case ("declarations", form, unit, period):
-                return await self._declared(visit, form, unit, period)
-            case ("signing", form, unit, period):
-                return await self._signing(visit, form, unit, period)
-        raise refuse_as_absent()
-
-    async def act(self, visit: Visit) -> ConsoleResponse:
-        """Answer a form sent by POST."""
-        match visit.asked.path:
-            case ("declarations", form, unit, period):
-                return await self._declare(visit, form, unit, period)
-            case ("signing", form, unit, period):
-                if period.endswith(_GIVEN):
-                    return await self._give_out(visit, form, unit, period.removesuffix(_GIVEN))
-                return await self._take_signed(visit, form, unit, period)
-        raise refuse_as_absent()
-
-    async def _report(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
+    @console_page("GET", "/reports/{form}/{unit}/{period}", right=Permission.SEE_REPORTS, template="report")
+    async def show_report(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
+        """Show the report, or return it as a file."""
         text, dot, kind = period.rpartition(".")
         if dot:
             return await self._file(visit, form, unit, text, kind)
         charted = visit.asked.query.get("charts") == "1"
-        book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
-        words = (visit.session.user, book, form, unit, period, visit.now)
+        book = await self._turns.read_closed_book()
+        words = (visit.user, book, form, unit, period, visit.now)
         revision = reading.read_revision_number(visit.asked.query.get("revision", ""))
         rows = _read_rows(visit.asked)
-        counted, stands = await self._counted(
-            visit, form, standing.count_report_with_standing, *words, charted=charted, revision=revision, rows=rows
+        counted, stands = await self._turns.count(
+            visit.user.name,
+            visit.asked.wanted,
+            form,
+            standing.count_report_with_standing,
+            *words,
+            charted=charted,
+            revision=revision,
+            rows=rows,
         )
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: redirect to the report's only address
-            return ConsoleResponse(status=303, location=build_page_path("reports", form, found.members[0], period))
+            return build_page_path("reports", form, found.members[0], period)
 
         def make() -> bytes:
             report = counted.report
@@ -162,9 +144,9 @@ class ReportPages:
                 and any(code != principal for code, principal in found.principals.items()),
                 "standing": stands,
                 "needs_drafter": self._needs_drafter(form),
-                "may": visit.session.user.may(Permission.SIGN),
+                "may": visit.user.may(Permission.SIGN),
             }
-            return layout.render_page("report", language, self._frame.describe(visit.asked, visit.word, visit) | said)
+            return self._frame.draw_page("report", visit, said)
 
         return ConsoleResponse(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
 
@@ -183,13 +165,16 @@ class ReportPages:
         name = reading.name_report_file(made.asked, kind)
         return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
 
-    async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> ConsoleResponse:
-        query, user = visit.asked.query, visit.session.user
+    @console_page("GET", "/reports/{form}/{unit}/{period}/{column}", right=Permission.SEE_REPORTS, template="facts")
+    async def show_facts(self, visit: Visit, form: str, unit: str, period: str, column: str) -> PageAnswer:
+        """Show the facts behind a number."""
+        query, user = visit.asked.query, visit.user
         after = reading.FactCursor.parse(query["after"]) if "after" in query else None
         row, divided, opened = query.get("unit"), query.get("row"), query.get("open")
         address = (form, unit, period, column)
-        behind = await self._counted(
-            visit,
+        behind = await self._turns.count(
+            user.name,
+            visit.asked.wanted,
             form,
             reading.read_facts_page,
             user,
@@ -205,7 +190,7 @@ class ReportPages:
         def place(cursor: str | None) -> str:
             return build_page_path("reports", *address, unit=row, open=opened, row=divided, after=cursor)
 
-        said = {
+        return {
             "form": found.form,
             "period": found.period,
             "unit": found.members[0],
@@ -230,13 +215,15 @@ class ReportPages:
             "first": place(None) if after is not None else None,
             "more": place(behind.more.text()) if behind.more is not None else None,
         }
-        return self._frame.render("facts", visit, said)
 
-    async def _declared(
-        self, visit: Visit, form: str, unit: str, period: str, wrong: Sequence[str] = ()
-    ) -> ConsoleResponse:
+    @console_page("GET", "/declarations/{form}/{unit}/{period}", right=Permission.SEE_REPORTS, template="declared")
+    async def show_declaration(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
+        """Show the unit's declaration beside the count, or return the workbook for one."""
+        return await self._declared(visit, form, unit, period)
+
+    async def _declared(self, visit: Visit, form: str, unit: str, period: str, wrong: Sequence[str] = ()) -> PageAnswer:
         text, dot, kind = period.rpartition(".")
-        user = visit.session.user
+        user = visit.user
         if dot:
             if kind != "xlsx":
                 raise refuse_as_absent()
@@ -246,7 +233,7 @@ class ReportPages:
             return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
         asked, compared = await self._counted_report(visit, reading.compare_visible_declaration, form, unit, period)
         if asked.members[0] != unit:
-            return ConsoleResponse(status=303, location=build_page_path("declarations", form, asked.members[0], period))
+            return build_page_path("declarations", form, asked.members[0], period)
         said = {
             "asked": asked,
             "form": asked.form,
@@ -259,16 +246,16 @@ class ReportPages:
             "many": len(asked.members) > 1,
             "wrong": wrong,
         }
-        page = await self._work(CONSOLE, len(asked.members) * _ROW, self._frame.render, "declared", visit, said)
-        return attrs.evolve(page, status=422) if wrong else page
+        page = await self._work(CONSOLE, len(asked.members) * _ROW, self._frame.draw_page, "declared", visit, said)
+        return ConsoleResponse(status=422 if wrong else 200, content=page)
 
-    async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
-        user, file, language = visit.session.user, visit.asked.file, visit.asked.language
-        if not user.may(Permission.DECLARE):
-            raise refusals.refuse_declaration()
+    @console_page("POST", "/declarations/{form}/{unit}/{period}", right=Permission.DECLARE, template="declared")
+    async def declare_figures(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
+        """Record the declaration in the workbook that was sent."""
+        user, language = visit.user, visit.asked.language
         report, names = await self._counted_report(visit, reading.find_declared_report, form, unit, period)
         try:
-            said = await self._turns.alone(read_declared_workbook, file.read() if file else b"", report, names)
+            said = await self._turns.alone(read_declared_workbook, visit.asked.read_file(), report, names)
         except Misfilled as misfilled:
             wrong = [
                 f"{each.cell}: {translate(each.wrong, language)}" if each.cell else translate(each.wrong, language)
@@ -285,17 +272,22 @@ class ReportPages:
             if problems := [problem for recorded in taken for problem in recorded.problems]:
                 wrong = [describe_problem(each, language) for each in problems]
                 return await self._declared(visit, form, unit, period, wrong)
-        return ConsoleResponse(status=303, location=build_page_path("declarations", form, said.unit, period))
+        return build_page_path("declarations", form, said.unit, period)
+
+    @console_page("GET", "/signing/{form}/{unit}/{period}", right=Permission.SEE_REPORTS, template="signing")
+    async def show_signing(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
+        """Show the state of the report and what a clerk may do next."""
+        return await self._signing(visit, form, unit, period)
 
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
-    ) -> ConsoleResponse:
+    ) -> PageAnswer:
         """Show the state of the report and what a clerk may do next, or why an action failed."""
-        user, language = visit.session.user, visit.asked.language
+        user, language = visit.user, visit.asked.language
         found = await self._counted_report(visit, standing.compare_report_standing, form, unit, period)
         asked = found.asked
         if asked.members[0] != unit and not problems:
-            return ConsoleResponse(status=303, location=build_page_path("signing", form, asked.members[0], period))
+            return build_page_path("signing", form, asked.members[0], period)
         scripted = user.may(Permission.SIGN) and found.step in _TO_SIGN
         said = {
             "standing": found,
@@ -311,10 +303,8 @@ class ReportPages:
             "tool": signing_tool.SIGN_XML,
             "wrong": [(each.code, describe_problem(each, language)) for each in problems],
             "problem": None if found.problem is None else describe_problem(found.problem, language),
-            "error_help": help_pages.name_error_help,
         }
-        page = attrs.evolve(self._frame.render("signing", visit, said), scripted=scripted)
-        return attrs.evolve(page, status=422) if problems else page
+        return PageValues(said, 422 if problems else 200, scripted=scripted)
 
     def _needs_drafter(self, form: str) -> bool:
         officials = self._live.config.officials
@@ -324,12 +314,10 @@ class ReportPages:
         officials = self._live.config.officials
         return officials is not None and officials.needs_stamp
 
-    async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
+    async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
         """Return the file to sign: the same octets each time, or a new revision if a reason is given."""
-        user, said = visit.session.user, visit.asked.form.get("reason")
-        reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
-        if not user.may(Permission.SIGN):
-            raise refusals.refuse_signing()
+        user, said = visit.user, visit.asked.form.get("reason")
+        reason = None if said is None else clean_line(said, _REASON)
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
@@ -357,17 +345,20 @@ class ReportPages:
             filename=submission.name_signing_file(kept, sha256),
         )
 
-    async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
-        """Record what an official has signed. Of a refused file, the SHA-256 and the reasons are recorded."""
-        user, file = visit.session.user, visit.asked.file
-        if not user.may(Permission.SIGN):
-            raise refusals.refuse_signing()
+    @console_page("POST", "/signing/{form}/{unit}/{period}", right=Permission.SIGN, template="signing")
+    async def sign_report(self, visit: Visit, form: str, unit: str, period: str) -> PageAnswer:
+        """Return the file to sign, or record what an official has signed.
+
+        Of a refused file, the SHA-256 and the reasons are recorded.
+        """
+        if period.endswith(_GIVEN):
+            return await self._give_out(visit, form, unit, period.removesuffix(_GIVEN))
         upload = SignedUpload(
-            user=user,
+            user=visit.user,
             form=form,
             unit=unit,
             period=period,
-            content=file.read() if file else b"",
+            content=visit.asked.read_file(),
             now=visit.now,
             wanted=visit.asked.wanted,
         )
@@ -375,7 +366,7 @@ class ReportPages:
             code = await SignedUploads(self._journal, self._live, self._turns).take(upload)
         except Rejected as rejected:
             return await self._signing(visit, form, unit, period, rejected.problems)
-        return ConsoleResponse(status=303, location=build_page_path("signing", form, code, period))
+        return build_page_path("signing", form, code, period)
 
     async def _counted_report(
         self,
@@ -388,22 +379,20 @@ class ReportPages:
         **named: P.kwargs,
     ) -> T:
         """Read what *step* needs of the report of *unit*, as the user of *visit* may see it now."""
-        words = (visit.session.user, await self._turns.read_book(), form, unit, period, visit.now)
-        return await self._counted(visit, form, step, *words, *more, **named)
-
-    async def _counted(
-        self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
-    ) -> T:
-        """Read what a report needs from the journal, which may be a large amount."""
-        return await self._turns.count(visit.session.user.name, visit.asked.wanted, form, step, *words, **named)
+        asked = visit.asked
+        return await self._turns.count_for(
+            visit.user, asked.wanted, form, step, unit, period, visit.now, *more, **named
+        )
 
 
 def _read_rows(asked: ConsoleRequest) -> RowChoice:
     return reading.read_row_choice(asked.query.get("rows", ""), asked.query.get("open", ""))
 
 
-def _chosen(asked: ConsoleRequest) -> ConsoleResponse:
-    words = [asked.query.get(name, "") for name in ("form", "unit", "period")]
+@console_page("GET", "/reports", right=Permission.SEE_REPORTS)
+def find_report(visit: Visit) -> PageAnswer:
+    """Lead to the report that the form of the units chooses."""
+    words = [visit.asked.query.get(name, "") for name in ("form", "unit", "period")]
     if not all(words):
         raise refuse_as_absent()
-    return ConsoleResponse(status=303, location=build_page_path("reports", *words))
+    return build_page_path("reports", *words)

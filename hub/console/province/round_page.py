@@ -18,18 +18,19 @@ from functools import partial
 
 import attrs
 
-from hub.console.request import ConsoleRequest
+from hub.console.page import PageAnswer, PageValues, console_page
+from hub.console.visit import Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem, UnitKind, UnitLevel
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.journal import blobs
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.page_paths import build_page_path
-from hub.operations.refusals import refuse_as_absent, refuse_signing
+from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading, standing
 from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
 from hub.operations.reports.visible_round import (
@@ -47,7 +48,7 @@ from hub.report.form.period import find_month_containing
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
-from hub.workload import closing, submission
+from hub.workload import submission
 from hub.workload.many import reminders, round_plan, signed_batch
 from hub.workload.many.reminders import PlannedReminder
 from hub.workload.many.report_round import DeclarationStanding, ReportRound, UnitStanding
@@ -68,15 +69,6 @@ class TakenFile:
     wrong: Sequence[Phrase] = ()  #: why it was refused; empty if it was accepted
 
 
-@attrs.frozen(kw_only=True)
-class RoundPage:
-    """A page: its template and what it says."""
-
-    said: Mapping[str, object]
-    status: int = 200
-    template: str = "round"
-
-
 @attrs.frozen
 class RoundPages:
     """Makes the pages of rounds."""
@@ -85,56 +77,42 @@ class RoundPages:
     _turns: ReadingTurns
     _live: Live
 
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> RoundPage | str:
-        """Return the page for a GET request, or the address that it leads to."""
-        match asked.path[1:]:
-            case ():
-                book = await self._journal.read(closing.keep_closed_workdays, await self._turns.read_book())
-                month = find_month_containing(
-                    find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts
-                )
-                form, period = asked.query.get("form", ""), asked.query.get("period", "")
-                kept = {name: value for name, value in asked.query.items() if name not in ("form", "period") and value}
-                return build_page_path("month", form or _DEFAULT_FORM, period or month.text, **kept)
-            case (form, period):
-                return await self._page(asked, user, form, period, now)
-        raise refuse_as_absent()
+    @console_page("GET", "/month", right=Permission.SEE_REPORTS)
+    async def find_round(self, visit: Visit) -> PageAnswer:
+        """Lead to the round of the last ended month, or to what is chosen."""
+        book = await self._turns.read_closed_book()
+        query, now = visit.asked.query, visit.now
+        month = find_month_containing(find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts)
+        form, period = query.get("form", ""), query.get("period", "")
+        kept = {name: value for name, value in query.items() if name not in ("form", "period") and value}
+        return build_page_path("month", form or _DEFAULT_FORM, period or month.text, **kept)
 
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> RoundPage | ConsoleResponse | str:
-        """Take in signed files, give out the files to sign, or remind units of what is not handed in."""
-        if not user.may(Permission.SIGN):
-            raise refuse_signing()
-        match asked.path[1:]:
-            case (form, period) if period.endswith(GIVEN):
-                return await self._give_out(asked, user, form, period.removesuffix(GIVEN), now)
-            case (form, period, "remind"):
-                return await self._remind(asked, user, form, period, now)
-            case (form, period):
-                taken = await self._take_in(asked, user, form, period, now)
-                refused = any(each.wrong for each in taken)
-                page = await self._page(asked, user, form, period, now, taken)
-                return attrs.evolve(page, status=422 if refused or not taken else 200)
-        raise refuse_as_absent()
+    @console_page("GET", "/month/{form}/{period}", right=Permission.SEE_REPORTS, template="round")
+    async def show_round(self, visit: Visit, form: str, period: str) -> PageAnswer:
+        """Show how the reports of all units stand."""
+        return PageValues(await self._page(visit, form, period))
+
+    @console_page("POST", "/month/{form}/{period}", right=Permission.SIGN, template="round")
+    async def take_signed_reports(self, visit: Visit, form: str, period: str) -> PageAnswer:
+        """Take in signed files, or give out the files to sign."""
+        if period.endswith(GIVEN):
+            return await self._give_out(visit, form, period.removesuffix(GIVEN))
+        taken = await self._take_in(visit, form, period)
+        refused = any(each.wrong for each in taken)
+        return PageValues(await self._page(visit, form, period, taken), 422 if refused or not taken else 200)
 
     async def _page(
-        self,
-        asked: ConsoleRequest,
-        user: User,
-        form: str,
-        period: str,
-        now: datetime,
-        taken: Sequence[TakenFile] | None = None,
-    ) -> RoundPage:
+        self, visit: Visit, form: str, period: str, taken: Sequence[TakenFile] | None = None
+    ) -> Mapping[str, object]:
+        asked, user, now = visit.asked, visit.user, visit.now
         book, search = await self._turns.read_book(), read_round_search(asked.query)
-        words = (user, book, form, period, now, search)
-        whole, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
+        whole, found = await self._turns.count_for(user, asked.wanted, form, read_visible_choice, period, now, search)
         done = asked.query.get("reminded", "")
-        said = {
+        return {
             **arrange_round(search, whole, found, book, now, user, taken),
             "to_remind": len(self._plan_reminders(whole, found, now)) if user.may(Permission.SIGN) else 0,
             "reminded": int(done) if done.isascii() and done.isdigit() and len(done) < 6 else None,
         }
-        return RoundPage(said=said)
 
     def _plan_reminders(self, whole: ReportRound, found: ReportRound, now: datetime) -> list[PlannedReminder]:
         """Return the mails about the units of *found* that go to units of *whole*, which the user sees."""
@@ -143,25 +121,30 @@ class RoundPages:
         planned = () if settings is None else reminders.plan_reminders(found, settings, now)[0]
         return [each for each in planned if each.unit in seen]
 
-    async def _remind(self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime) -> str:
+    @console_page("POST", "/month/{form}/{period}/remind", right=Permission.SIGN)
+    async def remind_units(self, visit: Visit, form: str, period: str) -> PageAnswer:
+        """Remind the chosen units of reports that are not handed in, by mail."""
+        asked, user, now = visit.asked, visit.user, visit.now
         search = read_round_search(asked.form)
-        words = (user, await self._turns.read_book(), form, period, now, search)
-        whole, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
+        whole, found = await self._turns.count_for(user, asked.wanted, form, read_visible_choice, period, now, search)
         mails = self._plan_reminders(whole, found, now)
         step = partial(reminders.request_reminders, by=user.name, now=now)
         fresh = await self._journal.admit(CONSOLE, step, found, mails)
         typed = {name: value for name, value in search.typed.items() if value}
         return build_page_path("month", form, period, **typed, reminded=str(sum(fresh.values())))
 
-    async def _take_in(
-        self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime
-    ) -> list[TakenFile]:
+    @console_page("POST", "/month", "/month/{rest}", right=Permission.SIGN)
+    def refuse_round(self) -> PageAnswer:
+        """Refuse a form for no round: who may not sign is told so at every address."""
+        raise refuse_as_absent()
+
+    async def _take_in(self, visit: Visit, form: str, period: str) -> list[TakenFile]:
         """Accept each file of the upload. The refusal of one keeps no other."""
-        content = asked.file.read() if asked.file else b""
+        asked, user, now = visit.asked, visit.user, visit.now
+        content = asked.read_file()
         if not content:
             return []
-        words = (user, await self._turns.read_book(), form, period, now)
-        found = await self._turns.count(user.name, asked.wanted, form, read_visible_round, *words)
+        found = await self._turns.count_for(user, asked.wanted, form, read_visible_round, period, now)
         units = [each.unit.code for each in found.units]
         files = await self._turns.alone(signed_batch.list_uploaded_files, content)
         uploads = SignedUploads(self._journal, self._live, self._turns)
@@ -189,39 +172,32 @@ class RoundPages:
             return TakenFile(name=file.name, unit=unit, wrong=wrong)
         return TakenFile(name=file.name, unit=unit)
 
-    async def _give_out(
-        self, asked: ConsoleRequest, user: User, form: str, period: str, now: datetime
-    ) -> ConsoleResponse:
+    async def _give_out(self, visit: Visit, form: str, period: str) -> ConsoleResponse:
         """Return a ZIP of the files to sign of at most `MOST` chosen units, first of those that have none yet."""
-        book, reason = await self._turns.read_book(), replace_controls(" ".join(asked.form.get("reason", "").split()))
-        words = (user, book, form, period, now, read_round_search(asked.form))
-        _, found = await self._turns.count(user.name, asked.wanted, form, read_visible_choice, *words)
-        plan = [each for each in round_plan.plan_giving_out(found, reason=reason[:500]) if each.acts]
+        asked, user, now = visit.asked, visit.user, visit.now
+        reason = clean_line(asked.form.get("reason", ""), 500)
+        search = read_round_search(asked.form)
+        _, found = await self._turns.count_for(user, asked.wanted, form, read_visible_choice, period, now, search)
+        plan = [each for each in round_plan.plan_giving_out(found, reason=reason) if each.acts]
         plan.sort(key=lambda each: each.deed is RoundDeed.GIVE_AGAIN)  # stable
         given = []
         for each in plan[:MOST]:
-            why = reason[:500] if each.deed is RoundDeed.REVISE else ""
-            given.append(await self._give_one(asked, user, form, period, now, each.standing, why))
+            why = reason if each.deed is RoundDeed.REVISE else ""
+            given.append(await self._give_one(visit, form, period, each.standing, why))
         content = await self._turns.alone(_pack, given)
         return ConsoleResponse(content=content, content_type="application/zip", filename=f"{form}_{period}{GIVEN}")
 
     async def _give_one(
-        self,
-        asked: ConsoleRequest,
-        user: User,
-        form: str,
-        period: str,
-        now: datetime,
-        chosen: UnitStanding,
-        reason: str,
+        self, visit: Visit, form: str, period: str, chosen: UnitStanding, reason: str
     ) -> tuple[str, bytes]:
         """Give out the report of one unit. Return the name of its file, and the octets; of one that cannot be given out,
         a text that says why.
         """
-        unit, book = chosen.unit.code, await self._turns.read_book()
+        asked, user, now = visit.asked, visit.user, visit.now
+        unit = chosen.unit.code
         try:
-            counted = await self._turns.count(
-                user.name, asked.wanted, form, standing.count_report_for_release, user, book, form, unit, period, now
+            counted = await self._turns.count_for(
+                user, asked.wanted, form, standing.count_report_for_release, unit, period, now
             )
             kept = await self._journal.admit(
                 CONSOLE,

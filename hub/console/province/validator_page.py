@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 import attrs
 
+from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.request import ConsoleRequest
+from hub.console.visit import Visit
 from hub.domain.errors import Rejected, describe_problem
 from hub.formats.spool import Octets
 from hub.language.catalogues import translate
+from hub.operations.accounts.permissions import Permission
 from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
@@ -30,9 +33,6 @@ class JudgedFile:
     wrong: Sequence[str] = ()
 
 
-NOT_JUDGED = JudgedFile()
-
-
 async def judge_file(turns: ReadingTurns, asked: ConsoleRequest) -> JudgedFile:
     """Return what the rules of its form say of the uploaded file. A large report takes 4 s of one worker thread."""
     try:
@@ -47,3 +47,20 @@ async def judge_file(turns: ReadingTurns, asked: ConsoleRequest) -> JudgedFile:
 
 def _validate(file: Octets | None, book: Book) -> Verdict:
     return validating.validate_report(file.read() if file else b"", book.forms)
+
+
+@console_page("GET", "/validate", right=Permission.SEE_REPORTS, template="validator")
+def show_validator() -> PageAnswer:
+    """Show the form for a file."""
+    return _say_verdict(JudgedFile())
+
+
+@console_page("POST", "/validate", right=Permission.SEE_REPORTS, template="validator")
+async def validate_file(visit: Visit, turns: ReadingTurns) -> PageAnswer:
+    """Test the file, and show what came of it."""
+    return _say_verdict(await judge_file(turns, visit.asked))
+
+
+def _say_verdict(judged: JudgedFile) -> PageValues:
+    said = {**attrs.asdict(judged, recurse=False), "most": MOST_LISTED}
+    return PageValues(said, 422 if judged.wrong else 200)

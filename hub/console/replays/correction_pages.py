@@ -5,16 +5,21 @@ and no SQL.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 import attrs
+from twisted.internet.defer import Deferred
 
-from hub.console.request import ConsoleRequest
+from hub.console.page import PageAnswer, PageReach, PageValues, console_page
+from hub.console.visit import Visit
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
+from hub.domain.sanitize import clean_line
 from hub.edxml import editable, readable
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs
@@ -22,28 +27,34 @@ from hub.journal.replays import corrections, replay_plans
 from hub.journal.replays.corrections import CorrectionOrder
 from hub.journal.replays.replay_plans import KeyReused
 from hub.language.phrases import Phrase, phrase
+from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
-from hub.operations.replays.order_fields import REASON, FieldUnfit, clean_field, read_reason, sees_original
+from hub.operations.replays.order_fields import REASON, FieldUnfit, read_reason, sees_original
+from hub.operations.turns import ReadingTurns, queue_turn
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
+from hub.units.live import Live
 from hub.web.message_views import compare_packets
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+_correcting = partial(console_page, right=Permission.CORRECT, reach=PageReach.UNLIMITED)
 #: Maximum characters of the key of an order; the form has the same limit.
 _KEY = 200
 
 
-@attrs.frozen
-class ReplayPage:
-    """One page: its template and what it says."""
+def read_in_turn(show: F) -> F:
+    """Let the page *show* have its turn at the journal."""
 
-    template: str
-    said: Mapping[str, object]
-    status: int = 200
-    live: bool = False  #: a script keeps it fresh
+    @wraps(show)
+    async def shown(self: Any, *words: Any, **named: Any) -> PageAnswer:
+        return await queue_turn(self.turns.looking, lambda: Deferred.fromCoroutine(show(self, *words, **named)))
+
+    return shown  # type: ignore[return-value]
 
 
 @attrs.frozen(kw_only=True)
@@ -64,39 +75,45 @@ class CorrectionPages:
     """Makes the pages of corrections."""
 
     _journal: Journal  #: the journal to read and write
-    _runner: CorrectionRunner  #: records the orders
+    _live: Live  #: the configuration and the province in force
     _word: Callable[[], str]  #: returns a new random word: the key of an order
     _work: Work  #: runs XML work where its cost says
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    turns: ReadingTurns  #: limits what is read
 
-    async def show(self, user: User, message_id: str, now: datetime) -> ReplayPage:
-        """Return the page with the packet of a message in a text area, or why the message cannot be corrected."""
-        opened, octets = await self._open(user, message_id, now)
+    @_correcting("GET", "/replays/correct/{message}", template="correct")
+    @read_in_turn
+    async def show_correction(self, visit: Visit, message: str) -> PageAnswer:
+        """Show the packet of a message in a text area, or why the message cannot be corrected."""
+        opened, octets = await self._open(visit.user, message, visit.now)
         text = await self._work(CONSOLE, len(octets), editable.write_editable_text, octets)
         return await self._write(opened, _Draft(text=text, key=self._word(), shown=octets), 200)
 
-    async def order(self, asked: ConsoleRequest, user: User, message_id: str, now: datetime) -> ReplayPage | str:
-        """Plan the correction that the form of *asked* describes. Return the address of the plan, or what is wrong."""
-        opened, octets = await self._open(user, message_id, now)
-        file = asked.file.read() if asked.file else b""
+    @_correcting("POST", "/replays/correct/{message}", template="correct")
+    async def plan_correction(self, visit: Visit, message: str) -> PageAnswer:
+        """Plan the correction that the form describes. Lead to the plan, or say what is wrong."""
+        asked, user = visit.asked, visit.user
+        opened, octets = await self._open(user, message, visit.now)
+        file = asked.read_file()
         text = asked.packet.read().decode("utf-8", "replace") if asked.packet else ""
         given = file or await self._work(CONSOLE, len(octets), editable.read_edited_text, text, octets)
-        key = clean_field(asked.form.get("key", ""), _KEY) or self._word()
+        key = clean_line(asked.form.get("key", ""), _KEY) or self._word()
         draft = _Draft(
             text=text,
-            reason=clean_field(asked.form.get("reason", ""), REASON),
+            reason=clean_line(asked.form.get("reason", ""), REASON),
             key=key,
             shown=given,
             uploaded=bool(file),
         )
         try:
             order = CorrectionOrder(
-                original=message_id,
+                original=message,
                 given=hashlib.sha256(given).hexdigest(),
                 key=f"{user.name} {key}",
                 reason=read_reason(draft.reason),
                 by=user.name,
             )
-            plan = await self._runner.order(order, given)
+            plan = await CorrectionRunner(CONSOLE, self._journal, self._live, self._work, self._now).order(order, given)
         except FieldUnfit as unfit:
             return await self._write(opened, attrs.evolve(draft, wrong=unfit.why), 422)
         except KeyReused:  # the form was sent before, with another packet: this is another order
@@ -105,22 +122,24 @@ class CorrectionPages:
             return await self._write(opened, attrs.evolve(draft, problems=rejected.problems), 422)
         return build_page_path("replays", plan.id)
 
-    async def compare(self, user: User, plan_id: str, now: datetime) -> ReplayPage:
-        """Return the page that compares the packet of a correction with that of the original."""
+    @console_page(
+        "GET", "/replays/{plan_id}/compare", right=Permission.SEE_REPLAYS, reach=PageReach.UNLIMITED, template="compare"
+    )
+    @read_in_turn
+    async def compare_correction(self, visit: Visit, plan_id: str) -> PageAnswer:
+        """Show the packet of a correction beside that of the original."""
         try:
             plan = await self._journal.read(replay_plans.read_plan, plan_id)
         except KeyError:
             raise refuse_as_absent() from None
         if plan.corrects is None or plan.packet is None:
             raise refuse_as_absent()
-        opened, octets = await self._open(user, plan.corrects, now)
+        opened, octets = await self._open(visit.user, plan.corrects, visit.now)
         packet = await self._journal.read(blobs.read_blob, plan.packet)
         difference = await self._work(CONSOLE, len(octets) + len(packet), compare_packets, octets, packet)
         names = [opened.code or opened.message.id, plan.reason]
         places = [("messages", plan.corrects), ("replays", plan.id)]
-        return ReplayPage(
-            "compare", {"opened": opened, "parts": [(None, difference)], "names": names, "places": places}
-        )
+        return {"opened": opened, "parts": [(None, difference)], "names": names, "places": places}
 
     async def _open(self, user: User, message_id: str, now: datetime) -> tuple[ShownMessage, bytes]:
         """Return a message that *user* may see, and its octets, after recording that they are opened."""
@@ -132,7 +151,7 @@ class CorrectionPages:
         await self._journal.admit(CONSOLE, visible_messages.record_opening, user, message_id, OpenedContent.PACKET, now)
         return opened, await self._journal.read(blobs.read_blob, opened.message.sha256)
 
-    async def _write(self, opened: ShownMessage, draft: _Draft, status: int) -> ReplayPage:
+    async def _write(self, opened: ShownMessage, draft: _Draft, status: int) -> PageValues:
         obstacle: Problem | None = None
         try:
             _ = await self._journal.read(corrections.read_correctable_message, opened.message.id)
@@ -149,7 +168,7 @@ class CorrectionPages:
             "packet": packet,
             "longest": editable.LARGEST_TEXT,
         }
-        return ReplayPage("correct", said, status)
+        return PageValues(said, status)
 
 
 _SENT_BEFORE = phrase("This form was sent before with other values. Send it again to make another plan.")

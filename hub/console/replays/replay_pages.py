@@ -17,8 +17,9 @@ from datetime import datetime
 
 import attrs
 
-from hub.console.replays.correction_pages import CorrectionPages, ReplayPage
-from hub.console.request import ConsoleRequest
+from hub.console.page import PageAnswer, PageValues, console_page
+from hub.console.replays.correction_pages import read_in_turn
+from hub.console.visit import Visit
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState
@@ -33,14 +34,13 @@ from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import REASON, FieldUnfit
-from hub.operations.replays.plan_operations import PLANS
+from hub.operations.replays.plan_operations import PLANS, TOPIC
 from hub.operations.replays.replay_orders import ITEMS, LONGEST, SEARCH, STEPS, may_press
+from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 
-#: Addresses that are no plan's.
-_NO_PLANS = frozenset({"new", "correct"})
 #: States of a queued delivery that the hub will change by itself.
 _UNDER_WAY = frozenset({DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.HELD, DeliveryState.FETCHED})
 #: Fields of the form for a new plan.
@@ -56,48 +56,24 @@ class ReplayPages:
     _word: Callable[[], str]  #: returns a new random word: the key of an order
     _work: Work  #: runs XML work where its cost says
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    turns: ReadingTurns  #: limits what is read
 
-    @property
-    def _runner(self) -> CorrectionRunner:
-        return CorrectionRunner(CONSOLE, self._journal, self._live, self._work, self._now)
-
-    @property
-    def _corrections(self) -> CorrectionPages:
-        return CorrectionPages(self._journal, self._runner, self._word, self._work)
-
-    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> ReplayPage:
-        """Return the page for a GET request of *user*."""
-        match asked.path[1:]:
-            case ():
-                return await self._list(asked, user)
-            case ("new",) if user.may(Permission.REPLAY):
-                return self._ask(user, asked.query)
-            case ("correct", message) if user.may(Permission.CORRECT):
-                return await self._corrections.show(user, message, now)
-            case (plan,) if plan not in _NO_PLANS:
-                return await self._show(asked, user, plan)
-            case (plan, "compare") if plan not in _NO_PLANS:
-                return await self._corrections.compare(user, plan, now)
-        raise refuse_as_absent()
-
-    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> ReplayPage | str:
-        """Do what a form of *user* asks. Return the address of the next page, or the page that says why not."""
-        match asked.path[1:]:
-            case () if user.may(Permission.REPLAY):
-                return await self._make(asked.form, user, now)
-            case ("correct", message) if user.may(Permission.CORRECT):
-                return await self._corrections.order(asked, user, message, now)
-            case (plan,):
-                return await self._steer(asked, user, plan, now)
-        raise refuse_as_absent()
-
-    async def _list(self, asked: ConsoleRequest, user: User) -> ReplayPage:
-        before = asked.query.get("before", "")[:36] or None
-        plans = await self._journal.read(replay_orders.list_visible_plans, user, PLANS + 1, before)
+    @console_page("GET", "/replays", does=TOPIC.operations[:1], template="replays")
+    @read_in_turn
+    async def list_replays(self, visit: Visit) -> PageAnswer:
+        """Show the plans, newest first."""
+        before = visit.asked.query.get("before", "")[:36] or None
+        plans = await self._journal.read(replay_orders.list_visible_plans, visit.user, PLANS + 1, before)
         more = build_page_path("replays", before=plans[PLANS - 1].id) if len(plans) > PLANS else None
-        return ReplayPage("replays", {"plans": plans[:PLANS], "more": more, "before": before})
+        return {"plans": plans[:PLANS], "more": more, "before": before}
 
-    def _ask(self, user: User, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
+    @console_page("GET", "/replays/new", right=Permission.REPLAY, template="replay_new")
+    @read_in_turn
+    async def ask_replay(self, visit: Visit) -> PageAnswer:
+        """Show the form for a new plan, filled in with the fields of a search."""
+        return self._ask(visit.user, visit.asked.query)
+
+    def _ask(self, user: User, given: Mapping[str, str], wrong: Phrase | None = None) -> PageValues:
         fields = {name: given.get(name, "")[:REASON] for name in FIELDS}
         if "again" not in given and fields["delivery"] == DeliveryState.DELIVERED:
             fields["again"] = "1"  # a search of what was delivered
@@ -108,9 +84,12 @@ class ReplayPages:
             "wrong": wrong,
             "partners": sorted(user.keep_visible(self._live.config.partners), key=make_code_sort_key),
         }
-        return ReplayPage("replay_new", said, 422 if wrong else 200)
+        return PageValues(said, 422 if wrong else 200)
 
-    async def _make(self, form: Mapping[str, str], user: User, now: datetime) -> ReplayPage | str:
+    @console_page("POST", "/replays", right=Permission.REPLAY, template="replay_new")
+    async def plan_replay(self, visit: Visit) -> PageAnswer:
+        """Make a plan; the hub chooses its deliveries."""
+        user, form, now = visit.user, visit.asked.form, visit.now
         try:
             order = await replay_orders.read_order(self._journal, self._live, user, form, now)
             plan = await self._journal.admit(
@@ -134,9 +113,14 @@ class ReplayPages:
             )
         return build_page_path("replays", plan.id)
 
-    async def _show(
-        self, asked: ConsoleRequest, user: User, plan_id: str, wrong: Phrase | None = None, status: int = 200
-    ) -> ReplayPage:
+    @console_page("GET", "/replays/{plan_id}", right=Permission.SEE_REPLAYS, template="replay")
+    @read_in_turn
+    async def show_replay(self, visit: Visit, plan_id: str) -> PageAnswer:
+        """Show one plan; while it is carried out, a script keeps the page fresh."""
+        return await self._show(visit, plan_id)
+
+    async def _show(self, visit: Visit, plan_id: str, wrong: Phrase | None = None, status: int = 200) -> PageValues:
+        asked, user = visit.asked, visit.user
         after, state = asked.query.get("after", ""), asked.query.get("now", "")
         now = DeliveryState(state) if state in {*DeliveryState} else None
         try:
@@ -164,9 +148,12 @@ class ReplayPages:
             "first": build_page_path("replays", plan.id, now=now) if place else None,
             "now": now,
         }
-        return ReplayPage("replay", said, status, live=goes_on)
+        return PageValues(said, status, live=goes_on)
 
-    async def _steer(self, asked: ConsoleRequest, user: User, plan_id: str, now: datetime) -> ReplayPage | str:
+    @console_page("POST", "/replays/{plan_id}", right=Permission.SEE_REPLAYS, template="replay")
+    async def steer_replay(self, visit: Visit, plan_id: str) -> PageAnswer:
+        """Start, pause, resume, cancel or approve the plan, as `do` says."""
+        asked, user, now = visit.asked, visit.user, visit.now
         what = asked.form.get("do", "")
         if not may_press(user, what):
             raise refuse_as_absent()
@@ -183,15 +170,11 @@ class ReplayPages:
                 approve_over=over,
             )
             if plan.corrects is not None and plan.state is PlanState.RUNNING:
-                _ = await self._runner.run(plan)
+                _ = await CorrectionRunner(CONSOLE, self._journal, self._live, self._work, self._now).run(plan)
         except KeyError:
             raise refuse_as_absent() from None
         except SamePerson:
-            return await self._show(
-                asked, user, plan_id, phrase("You made this plan: another person must approve it."), 409
-            )
+            return await self._show(visit, plan_id, phrase("You made this plan: another person must approve it."), 409)
         except PlanUnmovable:
-            return await self._show(
-                asked, user, plan_id, phrase("The plan has changed meanwhile; see its state below."), 409
-            )
+            return await self._show(visit, plan_id, phrase("The plan has changed meanwhile; see its state below."), 409)
         return build_page_path("replays", plan_id)

@@ -62,7 +62,7 @@ class TriedTooOften(Exception):
 
 @attrs.frozen
 class ProviderEntry:
-    """What a sign-in at a provider came to, for `ConsolePages`."""
+    """What a sign-in at a provider came to, for `SignInPages`."""
 
     word: str = attrs.field(repr=False)  #: the secret word of the session, or of the wait for a code
     found: Entered

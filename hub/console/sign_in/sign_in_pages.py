@@ -19,6 +19,7 @@ import attrs
 import structlog
 
 from hub.console import request as given
+from hub.console.page import PageAnswer, PageValues, console_page
 from hub.console.request import BEGINNING, SESSION, ConsoleRequest, require_form_proof, write_set_cookie
 from hub.console.sign_in import openid_flow
 from hub.console.sign_in.openid_client import MakeFetch, OpenIdClients
@@ -40,7 +41,6 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal
 from hub.units.live import Live
-from hub.web import layout
 from hub.web.answers import ConsoleResponse
 
 log = structlog.get_logger()
@@ -82,19 +82,6 @@ class SignInPages:
         ),
         init=False,
     )
-
-    async def answer(self, asked: ConsoleRequest) -> ConsoleResponse | None:
-        """Return the answer to a request that signs in; None if *asked* is another."""
-        match (asked.method, asked.path):
-            case ("POST", ("sign-in",)):
-                return await self._sign_in(asked)
-            case ("POST", ("sign-in", "certificate")):
-                return await self._sign_in_by_certificate(asked)
-            case (_, ("sign-in", "code")):
-                return await self._sign_in_by_code(asked)
-            case (_, ("sign-in", "openid", name)):
-                return await self._sign_in_by_provider(asked, name)
-        return None
 
     def knows(self, word: str) -> bool:
         """Tell whether this node has shown a page to the session with *word*."""
@@ -139,12 +126,19 @@ class SignInPages:
             "certificates": self._live.config.console.client_certificates,
             "providers": self._openid.list_buttons(),
         }
-        content = layout.render_page("signin", asked.language, self._frame.describe(asked, word) | said)
+        content = self._frame.draw_public_page("signin", asked, said, word)
         if asked.path in {(), ("sign-in",)} and not wrong:
             status = 200  # nothing was withheld: this page was asked for
         return ConsoleResponse(status=status, content=content, cookies=(write_set_cookie(BEGINNING, word),))
 
-    async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
+    @console_page("GET", "/sign-in")
+    def leave_sign_in(self) -> PageAnswer:
+        """Lead on who is signed in already."""
+        return "/"
+
+    @console_page("POST", "/sign-in", template="signin", public=True)
+    async def sign_in_by_password(self, asked: ConsoleRequest) -> ConsoleResponse:
+        """Sign in by name and password."""
         begun = asked.cookies.get(BEGINNING, "")
         require_form_proof(asked, begun if _WORD.fullmatch(begun) else None)
         try:
@@ -194,7 +188,8 @@ class SignInPages:
             answer = attrs.evolve(answer, cookies=(*answer.cookies, way))
         return answer
 
-    async def _sign_in_by_certificate(self, asked: ConsoleRequest) -> ConsoleResponse:
+    @console_page("POST", "/sign-in/certificate", template="signin", public=True)
+    async def sign_in_by_certificate(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Sign in the user whose certificate the browser showed when it opened the connection."""
         begun = asked.cookies.get(BEGINNING, "")
         require_form_proof(asked, begun if _WORD.fullmatch(begun) else None)
@@ -221,7 +216,9 @@ class SignInPages:
             return await self.ask_to_sign_in(asked, unknown)
         return await self._let_in(asked, word, found)
 
-    async def _sign_in_by_provider(self, asked: ConsoleRequest, name: str) -> ConsoleResponse:
+    @console_page("GET", "/sign-in/openid/{name}", template="onward", public=True)
+    @console_page("POST", "/sign-in/openid/{name}", template="onward", public=True)
+    async def sign_in_by_provider(self, asked: ConsoleRequest, name: str) -> ConsoleResponse:
         """By POST lead the browser to an OpenID provider; by GET judge what it comes back with.
 
         A browser that another site leads here does not send the cookies of sessions, nor after a redirect. So both ways
@@ -257,12 +254,12 @@ class SignInPages:
     def _lead_on(self, asked: ConsoleRequest, address: str, *cookies: str) -> ConsoleResponse:
         """Return a page that leads to *address* at once, without script."""
         said = {"address": address, "host": urlsplit(address).netloc}
-        content = layout.render_page(
-            "onward", asked.language, self._frame.describe(_back_at_sign_in(asked, "/")) | said
-        )
+        content = self._frame.draw_public_page("onward", _back_at_sign_in(asked, "/"), said)
         return ConsoleResponse(content=content, cookies=cookies)
 
-    async def _sign_in_by_code(self, asked: ConsoleRequest) -> ConsoleResponse:
+    @console_page("GET", "/sign-in/code", template="code", public=True)
+    @console_page("POST", "/sign-in/code", template="code", public=True)
+    async def sign_in_by_code(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Ask for the one-time code of a sign-in whose password was right; by POST, judge it."""
         begun = asked.cookies.get(BEGINNING, "")
         if not _WORD.fullmatch(begun):
@@ -299,7 +296,7 @@ class SignInPages:
     ) -> ConsoleResponse:
         place = asked.form.get("next", "") if asked.method == "POST" else asked.query.get("next", "")
         said = {"wrong": _said(wrong, asked), "next": given.sanitize_redirect(place)}
-        content = layout.render_page("code", asked.language, self._frame.describe(asked, word) | said)
+        content = self._frame.draw_public_page("code", asked, said, word)
         return ConsoleResponse(status=status, content=content)
 
     def _say_later(self, again: datetime) -> tuple[Phrase, int]:
@@ -307,6 +304,7 @@ class SignInPages:
         seconds = max(0, int((again - self._now()).total_seconds())) + 1
         return phrase("Too many attempts. Try again in {seconds} s.", seconds=seconds), seconds
 
+    @console_page("POST", "/sign-out")
     async def sign_out(self, visit: Visit) -> ConsoleResponse:
         """End the session, or all of the user."""
         everywhere = visit.asked.form.get("everywhere") == "1"
@@ -317,9 +315,13 @@ class SignInPages:
             return self._lead_on(visit.asked, logout, *over)
         return ConsoleResponse(status=303, location="/", cookies=over)
 
-    async def show_account(self, visit: Visit, wrong: Phrase | None = None) -> ConsoleResponse:
+    @console_page("GET", "/account", template="account")
+    async def show_account(self, visit: Visit) -> PageAnswer:
         """Show the user's own account."""
-        name = visit.session.user.name
+        return await self._describe_account(visit)
+
+    async def _describe_account(self, visit: Visit, wrong: Phrase | None = None) -> PageValues:
+        name = visit.user.name
         open_now = await self._journal.read(sessions.list_sessions, visit.now, name)
         coded = await self._journal.read(second_factor.has_codes, name)
         said = {
@@ -330,10 +332,7 @@ class SignInPages:
             "must_change": visit.session.must_change,
             "wrong": _said(wrong, visit.asked),
         }
-        content = layout.render_page(
-            "account", visit.asked.language, self._frame.describe(visit.asked, visit.word, visit) | said
-        )
-        return ConsoleResponse(status=400 if wrong else 200, content=content)
+        return PageValues(said, 400 if wrong else 200)
 
     async def _list_persons(self, name: str) -> list[tuple[str, str]]:
         """Return title and subject of the user *name* at each provider in force."""
@@ -343,18 +342,19 @@ class SignInPages:
             (titles[each.issuer, each.claim], each.subject) for each in bound if (each.issuer, each.claim) in titles
         ]
 
-    async def change_password(self, visit: Visit) -> ConsoleResponse:
+    @console_page("POST", "/account", template="account")
+    async def change_password(self, visit: Visit) -> PageAnswer:
         """Change the user's own password, which ends the sessions."""
-        form, name = visit.asked.form, visit.session.user.name
+        form, name = visit.asked.form, visit.user.name
         old, new = form.get("old", ""), form.get("new", "")
         try:
             passwords.check_password(new, name)
         except passwords.PasswordUnfit as unfit:
-            return await self.show_account(visit, unfit.reason)
+            return await self._describe_account(visit, unfit.reason)
         if new == old:
-            return await self.show_account(visit, phrase("The new password is the current one."))
+            return await self._describe_account(visit, phrase("The new password is the current one."))
         if new != form.get("again"):
-            return await self.show_account(visit, phrase("The two passwords differ."))
+            return await self._describe_account(visit, phrase("The two passwords differ."))
 
         async def change(kept: str) -> tuple[bool]:
             hashed = await self._work(CONSOLE, THRESHOLD, passwords.hash_password, new, self._salt())
@@ -363,9 +363,9 @@ class SignInPages:
         given_old = old[: passwords.LONGEST + 1]
         again, changed = await self._try(name, visit.asked.address, partial(self._compare, given_old, change))
         if again is not None:
-            return await self.show_account(visit, phrase("Too many attempts; wait."))
+            return await self._describe_account(visit, phrase("Too many attempts; wait."))
         if changed is None:
-            return await self.show_account(visit, phrase("The current password is wrong."))
+            return await self._describe_account(visit, phrase("The current password is wrong."))
         if changed == (False,):
             raise given.refuse_unproven_form()
         return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))

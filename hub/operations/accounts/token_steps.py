@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from hub.config import ANY
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.language.phrases import phrase
 from hub.operations.accounts import accounts, tokens
 from hub.operations.accounts.accounts import AccountRefused
@@ -44,7 +44,7 @@ def _draw_up_token(call: OperationCall, text: str) -> ApiToken:
     return ApiToken(
         name=name,
         prefix=tokens.find_prefix(text) or "",
-        owner=replace_controls(" ".join(asked.owner.split()))[:_OWNER] or accounts.name_person(call.by),
+        owner=clean_line(asked.owner, _OWNER) or accounts.name_person(call.by),
         scopes=tuple(sorted(map(str, granted))),
         units=tuple(dict.fromkeys(asked.units or [ANY])),
         partners=tuple(dict.fromkeys(asked.partners or [ANY])),

@@ -24,7 +24,7 @@ from hub.operations.accounts.users import User
 from hub.operations.messages import search_export, visible_messages
 from hub.operations.messages.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.operations.messages.visible_messages import PRIVATE, may_see_refused
-from hub.operations.typed_times import read_time
+from hub.operations.typed_fields import read_time
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 

@@ -1,6 +1,6 @@
 """The fields of orders to send messages again, and who may correct one."""
 
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
@@ -18,14 +18,9 @@ class FieldUnfit(Exception):
         self.why = why
 
 
-def clean_field(text: str, longest: int) -> str:
-    """Return the *text* of a field on one line, with at most *longest* characters."""
-    return replace_controls(" ".join(text.split()))[:longest]
-
-
 def read_reason(text: str) -> str:
     """Return the reason in a field. Raises `FieldUnfit` if there is none."""
-    reason = clean_field(text, REASON)
+    reason = clean_line(text, REASON)
     if not reason:
         raise FieldUnfit(phrase("Say why; the reason is recorded."))
     return reason

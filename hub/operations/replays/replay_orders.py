@@ -11,6 +11,7 @@ import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState
+from hub.domain.sanitize import clean_line
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
@@ -22,7 +23,7 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import message_list
 from hub.operations.messages.search_request import SearchRequest, plan_search
-from hub.operations.replays.order_fields import FieldUnfit, clean_field, read_reason, sees_original
+from hub.operations.replays.order_fields import FieldUnfit, read_reason, sees_original
 from hub.operations.replays.plan_operations import NEEDED
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
@@ -80,7 +81,7 @@ async def read_order(journal: Journal, live: Live, user: User, form: Mapping[str
 async def _read_choice(
     journal: Journal, live: Live, user: User, form: Mapping[str, str], now: datetime
 ) -> ReplayChoice:
-    said = {name: clean_field(form.get(name, ""), LONGEST) for name in (*SEARCH, "id", "to")}
+    said = {name: clean_line(form.get(name, ""), LONGEST) for name in (*SEARCH, "id", "to")}
     if not any(said.values()):
         raise FieldUnfit(phrase("Choose by at least one field; everything at once is refused."))
     if said["to"] and said["to"] not in user.keep_visible(live.config.partners):

@@ -99,6 +99,5 @@ class SignedUploads:
         return found
 
     async def _read(self, upload: SignedUpload, step: Callable[..., T]) -> T:
-        book = await self._turns.read_book()
-        words = (upload.user, book, upload.form, upload.unit, upload.period)
-        return await self._turns.count(upload.user.name, upload.wanted, upload.form, step, *words, upload.now)
+        words = (upload.unit, upload.period, upload.now)
+        return await self._turns.count_for(upload.user, upload.wanted, upload.form, step, *words)

@@ -10,6 +10,7 @@ from hub.journal import unit_registry
 from hub.operations.accounts import users
 from hub.operations.accounts.users import User
 from hub.operations.refusals import refuse_as_absent
+from hub.operations.typed_fields import read_typed_fields
 from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import PeriodUnreadable, parse_period
@@ -42,7 +43,7 @@ class RoundSearch:
 def read_round_search(query: Mapping[str, str]) -> RoundSearch:
     """Return what *query*, the query of the address, asks for. Unknown words choose nothing."""
     fields = ("below", "level", "kind", "step", "declared")
-    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in fields}
+    typed = read_typed_fields(query, fields, _LONGEST)
 
     def one(name: str) -> frozenset[str]:
         return frozenset({typed[name]}) if typed[name] else frozenset()

@@ -6,7 +6,7 @@ from datetime import datetime
 import attrs
 
 from hub.domain.model import ReportState
-from hub.domain.sanitize import replace_controls
+from hub.domain.sanitize import clean_line
 from hub.keeping import hub_alerts
 from hub.keeping.hub_alerts import HubAlert, HubAlertKey
 from hub.language.phrases import Phrase
@@ -104,7 +104,7 @@ def acknowledge_visible_alerts(
 
 def clean_note(text: str) -> str:
     """Return a note as it is kept: one line of at most `NOTE` characters."""
-    return replace_controls(" ".join(text.split()))[:NOTE]
+    return clean_line(text, NOTE)
 
 
 def _is_visible(user: User, alert: HubAlert) -> bool:

@@ -11,7 +11,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.users import User
 from hub.operations.refusals import refuse_as_absent
-from hub.operations.typed_times import read_time
+from hub.operations.typed_fields import read_time, read_typed_fields
 from hub.store.transactions import Transaction
 
 #: Events on one page.
@@ -52,7 +52,7 @@ class FoundEvents:
 
 def read_event_search(query: Mapping[str, str]) -> EventSearch:
     """Return what *query*, the query of the address, asks for. Raises `RequestRefused` for a cursor that is none."""
-    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in FIELDS}
+    typed = read_typed_fields(query, FIELDS, _LONGEST)
     wrong: list[Phrase] = []
     since, until = (read_time(typed[name], wrong) for name in ("since", "until"))
     text = typed["q"]

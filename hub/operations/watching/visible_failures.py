@@ -12,7 +12,7 @@ from hub.monitoring import failures
 from hub.monitoring.failures import BACK, FailureFilter, FailureKind, FailureList
 from hub.operations.accounts.users import User
 from hub.operations.messages.search_request import is_known_partner
-from hub.operations.typed_times import read_time
+from hub.operations.typed_fields import read_time, read_typed_fields
 from hub.store.transactions import Transaction
 
 #: Characters read of each field of the search.
@@ -42,7 +42,7 @@ class FoundFailures:
 
 def read_failure_search(query: Mapping[str, str], now: datetime) -> FailureSearch:
     """Return what *query*, the query of the address, asks for."""
-    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in FIELDS}
+    typed = read_typed_fields(query, FIELDS, _LONGEST)
     wrong: list[Phrase] = []
     since, until = (read_time(typed[name], wrong) for name in ("since", "until"))
     kind = typed["state"]

@@ -15,6 +15,7 @@ from hub.operations.accounts import users
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.refusals import refuse_as_absent
+from hub.operations.typed_fields import read_typed_fields
 from hub.report.counting.open_work import ListedWork, WorkState, read_rules
 from hub.report.form.workdays import Workdays
 from hub.store.transactions import Transaction
@@ -45,7 +46,7 @@ class LateSearch:
 
 def read_late_search(query: Mapping[str, str]) -> LateSearch:
     """Return what *query*, the query of the address, asks for. Raises `RequestRefused` for a place that is none."""
-    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in FIELDS}
+    typed = read_typed_fields(query, FIELDS, _LONGEST)
     wrong: list[Phrase] = []
     state, service, days = typed["state"], typed["service"], typed["days"]
     if state and state not in {*WorkState}:

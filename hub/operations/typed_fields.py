@@ -1,5 +1,6 @@
-"""Reads the times that a person types into a search."""
+"""Reads what a person types into a search."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from hub.domain.local_time import parse_local_time
@@ -15,3 +16,8 @@ def read_time(text: str, wrong: list[Phrase]) -> datetime | None:
     except ValueError:
         wrong.append(phrase("“{text}” is not a time; write 27/11/2026 or 27/11/2026 08:00", text=text))
         return None
+
+
+def read_typed_fields(query: Mapping[str, str], names: Iterable[str], longest: int) -> dict[str, str]:
+    """Return what was typed into the fields with these *names*, with single spaces, at most *longest* characters each."""
+    return {name: " ".join(query.get(name, "").split())[:longest] for name in names}
