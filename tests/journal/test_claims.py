@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, deliveries, pickup, queue_view
@@ -85,9 +85,9 @@ def work(engine: sa.Engine) -> dict[str, int]:
     once("claim without room", claims.claim_deliveries, "vpub", LATER, **claim)
     for number, taken in enumerate(taken_on):
         verdict, outcome = (
-            (AttemptVerdict(DeliveryState.DELIVERED), "accepted")
+            (AttemptVerdict(DeliveryState.DELIVERED), DeliveryEvent.ACCEPTED)
             if number
-            else (AttemptVerdict(DeliveryState.WAITING, "", LATER), "unavailable")
+            else (AttemptVerdict(DeliveryState.WAITING, "", LATER), DeliveryEvent.UNAVAILABLE)
         )
         once("settle", claims.settle_claim, claims.EndedAttempt(taken, outcome, verdict, AttemptExchange(), LATER))
     with transactions.write_transaction(engine) as tx:

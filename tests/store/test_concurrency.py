@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from twisted.python.failure import Failure
 
 from hub.domain.errors import Rejected, Unready
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.journal import events, messages, nodes, search
 from hub.journal.decisions import RecordedMessage
@@ -74,7 +74,7 @@ def claim(engine, holder, limit=3, now=NOW):
 
 
 def settle(engine, claimed, state=DeliveryState.DELIVERED, now=LATER):
-    outcome = {DeliveryState.DELIVERED: "accepted", DeliveryState.DEAD: "refused"}[state]
+    outcome = {DeliveryState.DELIVERED: DeliveryEvent.ACCEPTED, DeliveryState.DEAD: DeliveryEvent.REFUSED}[state]
     return one(
         engine,
         claims.settle_claim,
