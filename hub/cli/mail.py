@@ -7,7 +7,17 @@ from typing import IO
 
 import click
 
-from hub.cli.screen import CommandStop, Screen, command, command_group, pass_screen, read_language, say_count, t
+from hub.cli.screen import (
+    EXISTING_FILE,
+    CommandStop,
+    Screen,
+    command,
+    command_group,
+    pass_screen,
+    read_language,
+    say_count,
+    t,
+)
 
 _Log = click.File("r", encoding="utf-8", errors="replace")
 
@@ -47,7 +57,7 @@ def mail() -> None:
 @click.option(
     "--directory",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help=t(
         "The unit of each address: lines PATTERN,CODE; a pattern is an address, an address with *, or a domain.",
     ),

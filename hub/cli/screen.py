@@ -274,6 +274,9 @@ class LocalTime(click.ParamType[datetime]):
             )
 
 
+#: The type of an argument or option that names a file to read.
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 pass_screen = click.make_pass_decorator(Screen, ensure=True)
 
 

@@ -16,6 +16,7 @@ import attrs
 import click
 
 from hub.cli.screen import (
+    EXISTING_FILE,
     FAILED,
     OK,
     PARTLY,
@@ -34,8 +35,6 @@ from hub.cli.screen import (
 if TYPE_CHECKING:
     from hub.cli.documents_client import DocumentsClient, SubmissionRefused
     from hub.config import Config
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @attrs.frozen
@@ -56,12 +55,12 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--as", "partner", metavar="PARTNER", help=t("The sample partner.")),
         click.option("--url", metavar="URL", help=t("Address of the documents service.")),
-        click.option("--key", type=_FILE, help=t("Private key (PEM).")),
-        click.option("--certificate", type=_FILE, help=t("Certificate (PEM).")),
-        click.option("--ca", type=_FILE, help=t("The hub's CA (PEM).")),
+        click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM).")),
+        click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM).")),
+        click.option("--ca", type=EXISTING_FILE, help=t("The hub's CA (PEM).")),
         click.option(
             "--hub-certificate",
-            type=_FILE,
+            type=EXISTING_FILE,
             help=t(
                 "The certificate with which the hub signs (PEM), if it differs from its TLS certificate.",
             ),

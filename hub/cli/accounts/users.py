@@ -12,7 +12,18 @@ import click
 
 from hub.cli import person
 from hub.cli.projection import project_commands
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
+from hub.cli.screen import (
+    EXISTING_FILE,
+    NOT_FOUND,
+    CommandStop,
+    Screen,
+    command,
+    command_group,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
 from hub.operations.accounts.account_operations import (
     CHANGE,
     SET_CODES,
@@ -35,7 +46,7 @@ if TYPE_CHECKING:
 
 _password_file = click.option(
     "--password-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help=t("A file that contains the password; without it the command asks."),
 )
 _once = click.option(
@@ -295,7 +306,7 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
     "lienthong users certificate nguyenvana nguyenvana.crt --remove",
 )
 @_name
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=EXISTING_FILE)
 @click.option("--remove", is_flag=True, help=t("Sign in by this certificate no longer."))
 @pass_screen
 def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hub.keeping.archive.reading import Archive
     from hub.store.transactions import Transaction
 
-_name = click.argument("archive", metavar="ARCHIVE")
+_archive_name = click.argument("archive", metavar="ARCHIVE")
 
 
 @command_group(
@@ -198,7 +198,7 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
     "lienthong archive show 0193… --messages --json",
     "lienthong archive show 0193… --events",
 )
-@_name
+@_archive_name
 @click.option("--messages", "listed", is_flag=True, help=t("Also each message."))
 @click.option("--events", "others", is_flag=True, help=t("Also each event of no message."))
 @pass_screen
@@ -275,7 +275,7 @@ def _list_messages(found: "Archive") -> Iterator[dict[str, object]]:
     ),
     "lienthong archive extract archive-2026-08-0193….zip 0193… thu-muc",
 )
-@_name
+@_archive_name
 @click.argument("message", metavar="MESSAGE")
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @pass_screen
@@ -411,7 +411,7 @@ def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
     "lienthong archive give-up archive-2026-08-0193….zip --reason 'hong dia'",
     "lienthong archive give-up archive-2026-08-0193….zip --reason 'hong dia' --yes",
 )
-@_name
+@_archive_name
 @click.option("--reason", required=True, help=t("Why; it is recorded."))
 @click.option("--yes", is_flag=True, help=t("Do it."))
 @pass_screen

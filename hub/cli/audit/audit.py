@@ -16,6 +16,7 @@ import attrs
 import click
 
 from hub.cli.screen import (
+    EXISTING_FILE,
     FAILED,
     OK,
     UNAVAILABLE,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from hub.audit.drill.plan import DrillPlan
     from hub.cli.documents_client import ServiceClient
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _DAY = click.DateTime(["%Y-%m-%d"])
 #: The files of a drill, in its folder.
@@ -106,8 +106,8 @@ def audit() -> None:
     multiple=True,
     help=t("Only this service; default documents, meetings, incidents, dossiers, mail and work."),
 )
-@click.option("--key", type=_FILE, help=t("Private key (PEM)."))
-@click.option("--certificate", type=_FILE, help=t("Certificate (PEM)."))
+@click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM)."))
+@click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM)."))
 @pass_screen
 def plan_drill(
     screen: Screen,
@@ -236,12 +236,12 @@ def _door_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where the hub is and who calls."""
     options = (
         click.option("--url", required=True, metavar="URL", help=t("Address of the hub: https://HOST:PORT.")),
-        click.option("--ca", required=True, type=_FILE, help=t("The hub's CA (PEM).")),
-        click.option("--key", type=_FILE, help=t("Private key (PEM); default inspector.key in DIR.")),
-        click.option("--certificate", type=_FILE, help=t("Certificate (PEM); default inspector.crt in DIR.")),
+        click.option("--ca", required=True, type=EXISTING_FILE, help=t("The hub's CA (PEM).")),
+        click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM); default inspector.key in DIR.")),
+        click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM); default inspector.crt in DIR.")),
         click.option(
             "--hub-certificate",
-            type=_FILE,
+            type=EXISTING_FILE,
             help=t("The certificate with which the hub signs (PEM), if it differs from its TLS certificate."),
         ),
         click.option("--timeout", default=60.0, show_default=True, help=t("Seconds to wait for one call.")),

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import click
 
 from hub.cli.screen import (
+    EXISTING_FILE,
     FAILED,
     UNAVAILABLE,
     CommandStop,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from hub.audit import AuditFinding, AuditTrust
 
 _LONGEST = 1000  #: maximum characters shown of a finding
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @command(
@@ -145,11 +145,11 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
     "lienthong verify bien-nhan.xml --ca ca.crt --json",
     "lienthong verify archive-2026-08-0193….zip --ca ca.crt",
 )
-@click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, type=EXISTING_FILE, metavar="FILE…")
 @click.option(
     "--ca",
     "anchors",
-    type=_FILE,
+    type=EXISTING_FILE,
     multiple=True,
     help=t(
         "Trusted CAs (PEM); default pki/ca.crt beside hub.toml.",
@@ -158,7 +158,7 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
 @click.option(
     "--hub-certificate",
     "hubs",
-    type=_FILE,
+    type=EXISTING_FILE,
     multiple=True,
     help=t(
         "The hub's certificate (PEM): seals must be by its subject; default, without --ca, pki/hub.crt.",

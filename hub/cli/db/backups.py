@@ -21,6 +21,7 @@ from hub.cli.db.restored import (
 )
 from hub.cli.screen import (
     CONFIGURATION,
+    EXISTING_FILE,
     NOT_FOUND,
     PARTLY,
     UNAVAILABLE,
@@ -197,16 +198,16 @@ def _tell_failure(screen: Screen, config: "Config") -> None:
 _identity = click.option(
     "--identity",
     metavar=t("FILE"),
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help=t("The file with the private key, as `age-keygen` writes it."),
 )
 _signer = click.option(
     "--signer",
     metavar=t("FILE"),
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help=t("The certificate (PEM) of the hub that made the backup; default: pki.certificate of hub.toml."),
 )
-_file = click.argument("file", metavar=t("FILE"), type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_file = click.argument("file", metavar=t("FILE"), type=EXISTING_FILE)
 
 
 @command(

@@ -12,7 +12,18 @@ from pathlib import Path
 import attrs
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.cli.screen import (
+    CONFIGURATION,
+    EXISTING_FILE,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
 from hub.config import Config
 from hub.keeping.move import JournalMove, Tell, Unmovable
 from hub.language.phrases import phrase
@@ -47,7 +58,7 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
 @click.option(
     "--password-file",
     metavar=t("FILE"),
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help=t("A file that contains only the password for PostgreSQL."),
 )
 @click.option("--yes", is_flag=True, help=t("Run the plan."))

@@ -13,6 +13,7 @@ import click
 
 from hub.cli.message.messages import add_filter_options, build_message_filter
 from hub.cli.screen import (
+    EXISTING_FILE,
     CommandStop,
     Screen,
     WholeNumber,
@@ -58,7 +59,7 @@ _PART, _MOST = 50, 10_000
 @click.option("--policy", multiple=True, metavar="KEY=VALUE", help=t("A key of the policy, for every partner."))
 @click.option(
     "--form",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     metavar="FILE",
     help=t("A form; with --period, and --unit for another unit than the province."),
 )

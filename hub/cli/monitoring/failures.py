@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
 
 #: What failed, and what a row says of it.
-_NAMES = {
+FAILURE_NAMES = {
     "dead": phrase("dead delivery"),
     "suspended": phrase("suspended delivery"),
     "refused": phrase("refused message"),
@@ -46,7 +46,10 @@ _NAMES = {
 )
 @click.option("--partner", help=t("Failures with this partner; - : calls of callers that are no partner."))
 @click.option(
-    "--state", "kind", type=click.Choice(tuple(_NAMES)), help=t("Dead deliveries, refused messages, or refused calls.")
+    "--state",
+    "kind",
+    type=click.Choice(tuple(FAILURE_NAMES)),
+    help=t("Dead deliveries, refused messages, or refused calls."),
 )
 @click.option(
     "--since", type=LocalTime(), help=t("Causes with a failure from this time on; default: of the last 30 days.")
@@ -128,7 +131,7 @@ def _make_row(group: "FailureGroup") -> dict[str, object]:
 
     refused = str(group.kind) in {"refused", "call"}
     return _list_fields(group) | {
-        "state": say(_NAMES[str(group.kind)]),
+        "state": say(FAILURE_NAMES[str(group.kind)]),
         "count": say_count(group.count) + ("+" if group.more else ""),
         "first": write_local_time(group.first),
         "last": write_local_time(group.last),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hub.monitoring.late_work import LateView, UnitLateness
 
-_STATES = ("late", "soon", "waiting")
+LATE_STATES = ("late", "soon", "waiting")
 #: Steps by which the command takes newest events into the list where no hub does; each has at most 4,000.
 _STEPS = 25
 
@@ -45,7 +45,7 @@ _STEPS = 25
 @click.option("--unit", metavar="CODE", help=t("This unit and those below it."))
 @click.option("--items", is_flag=True, help=t("One line for each thing, of all units."))
 @click.option("--service", metavar="NAME", help=t("Only this service: documents, dossiers, work."))
-@click.option("--state", type=click.Choice(_STATES), help=t("Only what is late, due soon, or waiting or excused."))
+@click.option("--state", type=click.Choice(LATE_STATES), help=t("Only what is late, due soon, or waiting or excused."))
 @click.option("--field", metavar="CODE", help=t("Only this field of procedures, or kind of work."))
 @click.option("--officer", metavar="CODE", help=t("Only what this officer has."))
 @click.option(
@@ -151,5 +151,5 @@ def _list_fields(each: "UnitLateness") -> dict[str, object]:
         "soon": each.soon,
         "waiting": each.waiting,
         "oldest": each.oldest and each.oldest.isoformat(),
-        "services": {one.service: {state: getattr(one, state) for state in _STATES} for one in each.counts},
+        "services": {one.service: {state: getattr(one, state) for state in LATE_STATES} for one in each.counts},
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.partner.writing import WritingOptions, add_writing_options, change_partner
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, t
+from hub.cli.screen import EXISTING_FILE, NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, t
 
 if TYPE_CHECKING:
     from hub.config.partners.partner_edit import PartnerEdit
@@ -72,7 +72,7 @@ def certificate() -> None:
     "lienthong partners certificate add soyte soyte-2027.crt --reload",
 )
 @click.argument("code")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=EXISTING_FILE)
 @add_writing_options
 @pass_screen
 def add_certificate(screen: Screen, code: str, file: Path, reason: str, dry_run: bool, reload: bool) -> None:

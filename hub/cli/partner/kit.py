@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hub.monitoring.integration.facts import IntegrationFacts
     from hub.monitoring.integration.first_messages import StepState
 
-_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_WRITTEN = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @command(
@@ -29,7 +29,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     "lienthong partners kit soyte -o soyte.zip",
 )
 @click.argument("code")
-@click.option("-o", "--output", type=_FILE, metavar=t("FILE"), help=t("Write the ZIP file."))
+@click.option("-o", "--output", type=_WRITTEN, metavar=t("FILE"), help=t("Write the ZIP file."))
 @pass_screen
 def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
     facts, steps = _gather(screen, code)
@@ -54,7 +54,7 @@ def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    type=_WRITTEN,
     metavar=t("FILE"),
     help=t("Write this file; without it lienthong-CODE-invitation.zip."),
 )

@@ -13,6 +13,7 @@ import click
 from hub.cli.partner.writing import tell_warnings
 from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl, add_wsdl_options
 from hub.cli.screen import (
+    EXISTING_FILE,
     PARTLY,
     CommandStop,
     Screen,
@@ -238,7 +239,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     "certificate_files",
     multiple=True,
     metavar=t("FILE"),
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help=t(
         "PEM certificate; repeatable during a change of certificates. Required for a new partner.",
     ),

@@ -20,6 +20,7 @@ import attrs
 import click
 
 from hub.cli.screen import (
+    EXISTING_FILE,
     FAILED,
     NOT_FOUND,
     OK,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from hub.simulator.partner_site import SimulatedCall, SimulatedPartner
     from hub.simulator.tally import SimulationTally
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PATH = "/soap/documents"
 #: Seconds that one call to the hub may take.
 _PATIENCE = 15.0
@@ -138,7 +138,9 @@ class SimulationOptions:
     callback=_read_answer,
     help=t("The answer to each call."),
 )
-@click.option("--script", type=_FILE, metavar=t("FILE"), callback=_read_script, help=t("Answers to the first calls."))
+@click.option(
+    "--script", type=EXISTING_FILE, metavar=t("FILE"), callback=_read_script, help=t("Answers to the first calls.")
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help=t("The address to listen at."))
 @click.option(
     "--port",
@@ -155,10 +157,12 @@ class SimulationOptions:
 @click.option("--calls", "most_calls", type=WholeNumber(1), metavar="N", help=t("Stop after N calls."))
 @click.option("--seconds", "most_seconds", type=float, metavar="N", help=t("Stop after N seconds."))
 @click.option("--url", metavar="URL", help=t("Address of the hub's documents service, to send to."))
-@click.option("--key", type=_FILE, help=t("Private key (PEM)."))
-@click.option("--certificate", type=_FILE, help=t("Certificate (PEM)."))
-@click.option("--ca", type=_FILE, help=t("The hub's CA (PEM)."))
-@click.option("--hub-certificate", type=_FILE, help=t("The certificates that the hub shows and signs with (PEM)."))
+@click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM)."))
+@click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM)."))
+@click.option("--ca", type=EXISTING_FILE, help=t("The hub's CA (PEM)."))
+@click.option(
+    "--hub-certificate", type=EXISTING_FILE, help=t("The certificates that the hub shows and signs with (PEM).")
+)
 @pass_screen
 def simulate_partner(
     screen: Screen,

@@ -8,6 +8,7 @@ import click
 
 from hub.cli.screen import (
     CONFIGURATION,
+    EXISTING_FILE,
     Screen,
     colour_difference,
     command,
@@ -23,8 +24,6 @@ from hub.language.phrases import Phrase, phrase
 if TYPE_CHECKING:
     from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
     from hub.security.crl_ocsp import RevocationStatus
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @command_group(
@@ -134,8 +133,8 @@ def _age(since: timedelta) -> str:
     "lienthong trust add rootca.crt --crl rootca.crl",
     "lienthong trust add subca.crt --crl-url http://crl.ca.example/subca.crl --ocsp-url http://ocsp.ca.example",
 )
-@click.argument("file", type=_FILE)
-@click.option("--crl", "crl_file", type=_FILE, metavar=t("FILE"), help=t("A PEM CRL."))
+@click.argument("file", type=EXISTING_FILE)
+@click.option("--crl", "crl_file", type=EXISTING_FILE, metavar=t("FILE"), help=t("A PEM CRL."))
 @click.option(
     "--crl-url",
     "crl_urls",

@@ -9,7 +9,7 @@ import attrs
 import click
 
 from hub.cli.partner.writing import WritingOptions, change_partner
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
+from hub.cli.screen import EXISTING_FILE, NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.partner.adapter_settings import MAPPING
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_wsdl_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "authorities",
             multiple=True,
             metavar=t("FILE"),
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            type=EXISTING_FILE,
             help=t("A CA to trust where the WSDL is fetched, beside those of the machine and of trust/."),
         ),
         click.option("--allow-http", "plain", is_flag=True, help=t("Fetch the WSDL over http, too.")),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
     from hub.workload.many.report_round import ReportRound, RoundFilter, UnitStanding
 
-_STEPS = ("running", "month-open", "ready", "closed", "drafted", "signed", "submitted", "accepted", "returned")
-_DECLARED = ("undeclared", "declared", "declared-equal", "declared-differing")
+ROUND_STEPS = ("running", "month-open", "ready", "closed", "drafted", "signed", "submitted", "accepted", "returned")
+DECLARED_STATES = ("undeclared", "declared", "declared-equal", "declared-differing")
 
 
 def add_unit_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,13 +34,13 @@ def add_unit_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--step",
             "steps",
             multiple=True,
-            type=click.Choice(_STEPS),
+            type=click.Choice(ROUND_STEPS),
             help=t("Only units whose report is at this step; may be repeated."),
         ),
         click.option(
             "--declared",
             multiple=True,
-            type=click.Choice(_DECLARED),
+            type=click.Choice(DECLARED_STATES),
             help=t("Only units whose declaration stands so; may be repeated."),
         ),
     )
@@ -177,11 +177,13 @@ def _say_standing(standing: "UnitStanding") -> dict[str, object]:
 def say_round_counts(found: "ReportRound") -> Iterator[str]:
     """Yield lines that say how many units are in each state, and how much time is left."""
     counts = found.count_steps()
-    steps = [f"{say_filter_word('reports', word)}: {say_count(counts[word])}" for word in _STEPS if counts.get(word)]
+    steps = [
+        f"{say_filter_word('reports', word)}: {say_count(counts[word])}" for word in ROUND_STEPS if counts.get(word)
+    ]
     yield t("Units: {count}; {steps}", count=say_count(len(found.units)), steps="; ".join(steps) or "–")
     told = found.count_declarations()
     yield "; ".join(
-        f"{say_filter_word('declaration', word)}: {say_count(told[word])}" for word in _DECLARED if told.get(word)
+        f"{say_filter_word('declaration', word)}: {say_count(told[word])}" for word in DECLARED_STATES if told.get(word)
     )
     if found.open_month and found.ended:
         yield t("{unclosed} is not closed; lienthong report close {unclosed} closes it", unclosed=found.open_month)

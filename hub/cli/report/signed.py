@@ -12,6 +12,7 @@ import click
 
 from hub.cli.report.arguments import PERIODS, add_report_arguments
 from hub.cli.screen import (
+    EXISTING_FILE,
     FAILED,
     NOT_FOUND,
     UNAVAILABLE,
@@ -52,7 +53,7 @@ LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 
     "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
 )
 @add_report_arguments
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=EXISTING_FILE)
 @pass_screen
 def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
     from hub.cli.journal import open_journal

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.screen import (
+    EXISTING_FILE,
     FAILED,
     NOT_FOUND,
     CommandStop,
@@ -67,7 +68,7 @@ def write_rules(screen: Screen, form: str, kind: str, period: str | None) -> Non
     "lienthong report validate bao-cao.xml",
     "lienthong --json report validate bao-cao.json",
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=EXISTING_FILE)
 @pass_screen
 def validate_file(screen: Screen, file: Path) -> None:
     from hub.domain.errors import Rejected

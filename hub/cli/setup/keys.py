@@ -13,6 +13,7 @@ import click
 from hub.cli.partner.writing import WritingOptions, add_writing_options, tell_or_reload, write_and_record
 from hub.cli.screen import (
     CONFIGURATION,
+    EXISTING_FILE,
     FAILED,
     PARTLY,
     CommandStop,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from hub.monitoring.keys.rehearsal import PartnerRehearsal, RehearsalFinding
     from hub.monitoring.keys.rotation import PlannedStep
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Days of which a rotation looks at what partners showed.
 _LOOKED_BACK = 30
 STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": phrase("retire")}
@@ -59,7 +59,7 @@ def keys() -> None:
     "lienthong keys rehearse hub-2027.crt",
     "lienthong keys rehearse hub-2027.crt --use tls --json | jq 'select(.verdict == \"breaks\")'",
 )
-@click.argument("file", type=_FILE, metavar=t("FILE"))
+@click.argument("file", type=EXISTING_FILE, metavar=t("FILE"))
 @click.option(
     "--use",
     "uses",
@@ -191,8 +191,8 @@ def _list_fields(finding: "RehearsalFinding") -> dict[str, object]:
     "lienthong keys rotate hub-2027.crt hub-2027.key --reload",
     "lienthong keys rotate --reload",
 )
-@click.argument("certificate", type=_FILE, metavar=t("CERTIFICATE"), required=False)
-@click.argument("key", type=_FILE, metavar=t("KEY"), required=False)
+@click.argument("certificate", type=EXISTING_FILE, metavar=t("CERTIFICATE"), required=False)
+@click.argument("key", type=EXISTING_FILE, metavar=t("KEY"), required=False)
 @click.option("--use", type=click.Choice(["tls", "sign"]), help=t("Which certificate, where TLS has one of its own."))
 @click.option(
     "--overlap",

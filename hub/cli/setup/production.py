@@ -13,6 +13,7 @@ import click
 
 from hub.cli.screen import (
     CONFIGURATION,
+    EXISTING_FILE,
     CommandStop,
     Screen,
     command,
@@ -26,7 +27,6 @@ from hub.cli.screen import (
 if TYPE_CHECKING:
     from hub.node.init_production import ProductionAnswers, TrustGiven
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: What has no default, in the order in which a person is asked.
 _NEEDED = ("province", "name", "organization", "dns", "administrator")
 #: What a person is asked beside that; each question has its default.
@@ -34,14 +34,14 @@ _ASKED = ("data", "database", "soap_host", "admin_host", "ca", "units")
 #: Where the packages of Linux keep what changes (Filesystem Hierarchy Standard 3.0, 5.8), beside a directory in /etc.
 _SYSTEM, _SYSTEM_DATA = Path("/etc/lienthong"), "/var/lib/lienthong"
 
-_trust_options = (
+TRUST_OPTIONS = (
     click.option(
         "--ca",
-        type=_FILE,
+        type=EXISTING_FILE,
         metavar=t("FILE"),
         help=t("The certificate of the CA that issues the hub's certificate (PEM or DER); trusted from now on."),
     ),
-    click.option("--crl", type=_FILE, metavar=t("FILE"), help=t("The revocation list of that CA.")),
+    click.option("--crl", type=EXISTING_FILE, metavar=t("FILE"), help=t("The revocation list of that CA.")),
     click.option(
         "--crl-url",
         multiple=True,
@@ -55,7 +55,7 @@ _options = (
     click.option("--production", is_flag=True, help=t("A hub for production: nothing in it is a sample.")),
     click.option(
         "--answers",
-        type=_FILE,
+        type=EXISTING_FILE,
         metavar=t("FILE"),
         is_eager=True,
         expose_value=False,
@@ -78,16 +78,24 @@ _options = (
         "--data", metavar="DIR", help=t("The data directory; default: data, for /etc/lienthong /var/lib/lienthong.")
     ),
     click.option(
-        "--database-password-file", type=_FILE, metavar=t("FILE"), help=t("PostgreSQL: holds the password, mode 0600.")
+        "--database-password-file",
+        type=EXISTING_FILE,
+        metavar=t("FILE"),
+        help=t("PostgreSQL: holds the password, mode 0600."),
     ),
     click.option("--soap-host", metavar="IP", help=t("The address of the SOAP port; default 0.0.0.0.")),
     click.option("--admin-host", metavar="IP", help=t("The address of the admin port; default 127.0.0.1.")),
-    click.option("--units", type=_FILE, metavar=t("FILE"), help=t("The units, a CSV file as for `units import`.")),
+    click.option(
+        "--units", type=EXISTING_FILE, metavar=t("FILE"), help=t("The units, a CSV file as for `units import`.")
+    ),
     click.option("--administrator", metavar="NAME", help=t("The first user of the console; a password is made.")),
     click.option(
-        "--password-file", type=_FILE, metavar=t("FILE"), help=t("That user's password, instead of one that is made.")
+        "--password-file",
+        type=EXISTING_FILE,
+        metavar=t("FILE"),
+        help=t("That user's password, instead of one that is made."),
     ),
-    *_trust_options,
+    *TRUST_OPTIONS,
 )
 
 
@@ -97,7 +105,7 @@ def add_production_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _add_trust_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    return reduce(lambda made, option: option(made), reversed(_trust_options), function)
+    return reduce(lambda made, option: option(made), reversed(TRUST_OPTIONS), function)
 
 
 def _take_answers(context: click.Context, file: Path | None) -> None:
@@ -201,7 +209,7 @@ def _read_answer(name: str, text: str) -> Any:
     if name == "dns":
         return _fit(name, tuple(text.replace(",", " ").split()))
     if name in {"ca", "units"}:
-        return _FILE.convert(text, None, click.get_current_context()) if text else None
+        return EXISTING_FILE.convert(text, None, click.get_current_context()) if text else None
     return _fit(name, text)
 
 
@@ -343,7 +351,7 @@ def read_trust(
     "lienthong -c /etc/lienthong/hub.toml enroll hub.crt",
     "lienthong -c /etc/lienthong/hub.toml enroll hub.crt --ca rootca.crt --crl-url http://crl.ca.example/root.crl",
 )
-@click.argument("file", type=_FILE)
+@click.argument("file", type=EXISTING_FILE)
 @_add_trust_options
 @pass_screen
 def enroll(

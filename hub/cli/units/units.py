@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import Screen, command, command_group, pass_screen, say_count, t
+from hub.cli.screen import EXISTING_FILE, Screen, command, command_group, pass_screen, say_count, t
 from hub.cli.units.fetch import fetch_units
 from hub.cli.units.merge import merge_units
 
@@ -164,7 +164,7 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
     "lienthong units import donvi.csv --yes",
     "lienthong units import --national getAgenciesList.json",
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=EXISTING_FILE)
 @click.option("--dry-run", is_flag=True, help=t("Only show what would change."))
 @click.option("--yes", is_flag=True, help=t("Also change existing units."))
 @click.option(

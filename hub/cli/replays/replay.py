@@ -1,6 +1,6 @@
 """`lienthong replay` and `lienthong give-up`: put dead deliveries back to waiting, and give up waiting ones.
 
-Both print a plan first and need a reason. `lienthong replays` (hub.cli.replays) shows and steers the plans that run.
+Both print a plan first and need a reason. `lienthong replays` (hub.cli.replays.replays) shows and steers the plans that run.
 """
 
 import time
@@ -14,7 +14,7 @@ import click
 
 from hub.cli import person
 from hub.cli.message.messages import add_filter_options, build_message_filter
-from hub.cli.plan_rows import print_plan_rows
+from hub.cli.replays.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, WholeNumber, command, pass_screen, say, say_count, t
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def replay_dead_letters(
     yes: bool,
     **options: Any,
 ) -> None:
-    from hub.cli.correction import send_corrected
     from hub.cli.journal import open_journal
+    from hub.cli.replays.correction import send_corrected
     from hub.config import read_config
     from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry

@@ -47,7 +47,7 @@ def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str
 
 
 def _show_items(screen: Screen, tx: "Transaction", plan: str, state: str | None) -> None:
-    from hub.cli.replay import make_item_row
+    from hub.cli.replays.replay import make_item_row
     from hub.cli.words import say_word
     from hub.domain.model import DeliveryState
     from hub.journal.replays import replay_plans

@@ -13,7 +13,7 @@ import click
 
 from hub.cli import person
 from hub.cli.message.named_message import find_one_message
-from hub.cli.plan_rows import print_plan_rows
+from hub.cli.replays.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, exit_command, read_language, say_count, t
 
 if TYPE_CHECKING:
