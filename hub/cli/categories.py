@@ -1,20 +1,8 @@
 """`lienthong categories`: lists the code lists received from other systems, the entries of one list, or one entry."""
 
-import click
-
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, t
 
 
-@command(
-    "categories",
-    t("Code lists from other systems: list them, show the entries of one, or look up one code."),
-    "lienthong categories",
-    "lienthong categories LayDanhSachTTHC",
-    "lienthong categories LayDanhSachTTHC 2.000815",
-)
-@click.argument("name", metavar=t("[LIST]"), required=False)
-@click.argument("code", metavar=t("[CODE]"), required=False)
-@pass_screen
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_filter_word

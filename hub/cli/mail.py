@@ -8,81 +8,14 @@ from typing import IO
 import click
 
 from hub.cli.screen import (
-    EXISTING_FILE,
     CommandStop,
     Screen,
-    command,
-    command_group,
-    pass_screen,
     read_language,
     say_count,
     t,
 )
 
-_Log = click.File("r", encoding="utf-8", errors="replace")
 
-
-@command_group(
-    "mail",
-    t("The shared mail: usage figures from the logs of Postfix and Dovecot."),
-)
-def mail() -> None:
-    pass
-
-
-@command(
-    "usage",
-    t(
-        "Count one day in the logs, by unit: accounts, mails sent, received and refused as too large, "
-        "mailboxes nearly full.\n\nPrints the figures, and records them in the hub's journal only with "
-        "--yes. The figures contain no addresses."
-    ),
-    "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv /var/log/mail.log",
-    "lienthong mail usage --since 2026-11-15 --day 2026-12-14 --directory hop-thu.csv /var/log/mail.log* --yes",
-    "doveadm -f tab quota get -A > quota.txt",
-    "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv --quotas quota.txt /var/log/mail.log --yes",
-)
-@click.argument("logs", nargs=-1, required=True, type=_Log)
-@click.option(
-    "--day",
-    required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
-    help=t("The day to count, in Hà Nội time."),
-)
-@click.option(
-    "--since",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help=t("Count only the accounts that were active on any day from this one to --day, each once."),
-)
-@click.option(
-    "--directory",
-    required=True,
-    type=EXISTING_FILE,
-    help=t(
-        "The unit of each address: lines PATTERN,CODE; a pattern is an address, an address with *, or a domain.",
-    ),
-)
-@click.option(
-    "--quotas",
-    type=_Log,
-    help=t("The output of `doveadm -f tab quota get -A`."),
-)
-@click.option(
-    "--zone",
-    default="Asia/Ho_Chi_Minh",
-    show_default=True,
-    help=t("The time zone of the mail server."),
-)
-@click.option(
-    "--correction",
-    default="",
-    metavar="TEXT",
-    help=t(
-        "Why earlier figures of this day were wrong. The difference is recorded.",
-    ),
-)
-@click.option("--yes", is_flag=True, help=t("Record them in the hub's journal."))
-@pass_screen
 def usage(
     screen: Screen,
     logs: Sequence[IO[str]],
@@ -166,6 +99,3 @@ def _print(screen: Screen, tally: dict[str, dict[str, int]]) -> None:
 def _lines(logs: Sequence[IO[str]]) -> Iterator[str]:
     for log in logs:
         yield from log
-
-
-mail.add_command(usage)

@@ -6,24 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_screen, say_count, t
+from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, say_count, t
 
 if TYPE_CHECKING:
     from hub.config import Config
 
 
-@command(
-    "pause",
-    t(
-        "Pause sending to the partner CODE.\n\nEvery node sees it at once; attempts under way are "
-        "finished. Messages for the partner are still accepted and wait. The time of give-up continues "
-        "to run, but no waiting delivery becomes a dead letter before resume."
-    ),
-    'lienthong pause vpub --reason "bảo trì máy chủ đến 17 giờ"',
-)
-@click.argument("code")
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@pass_screen
 def pause_sending(screen: Screen, code: str, reason: str) -> None:
     if _pause(screen, code, reason.strip()):
         screen.note(t("Sending to {code} is paused.", code=code))
@@ -31,17 +19,6 @@ def pause_sending(screen: Screen, code: str, reason: str) -> None:
         screen.note(t("{code} was already paused.", code=code))
 
 
-@command(
-    "resume",
-    t(
-        "Resume sending to the partner CODE.\n\nIf the breaker is open, the partner is tried at once, without waiting. "
-        "Suspended deliveries wait for their turn again."
-    ),
-    "lienthong resume vpub",
-)
-@click.argument("code")
-@click.option("--reason", default="", help=t("Why; it is recorded."))
-@pass_screen
 def resume_sending(screen: Screen, code: str, reason: str) -> None:
     changed, resumed = _resume(screen, code, reason.strip())
     if changed:

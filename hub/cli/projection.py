@@ -29,10 +29,7 @@ from hub.operations.operation import (
 
 def project_topic(topic: Topic) -> CommandGroup:
     """Return the group of the commands of *topic*, in the language of the environment."""
-    group = command_group(topic.name, say(topic.about))(lambda: None)
-    for each in project_commands(topic):
-        group.add_command(each)
-    return group
+    return command_group(topic.name, say(topic.about), commands=project_commands(topic))
 
 
 def project_commands(topic: Topic) -> list[click.Command]:
@@ -41,7 +38,7 @@ def project_commands(topic: Topic) -> list[click.Command]:
 
 
 def _project_operation(topic: Topic, operation: HubOperation, words: CommandWords) -> click.Command:
-    made = command(words.name, say(words.about), *words.examples)(partial(_run, topic, operation, words))
+    made = command(words.name, say(words.about), *words.examples, runs=partial(_run, topic, operation, words))
     fields = list_fields(operation.takes) if operation.takes else ()
     subject = [click.Argument([operation.subject.typed])] if operation.subject else []
     made.params[:0] = [*subject, *map(_project_field, fields)]
@@ -73,8 +70,7 @@ def _read_field(field: AskedField, typed: Any) -> Any:
     return tuple(map(field.kind, typed)) if field.many else field.kind(typed)
 
 
-def _run(topic: Topic, operation: HubOperation, words: CommandWords, /, **typed: Any) -> None:
-    screen = click.get_current_context().ensure_object(Screen)
+def _run(topic: Topic, operation: HubOperation, words: CommandWords, screen: Screen, /, **typed: Any) -> None:
     subject = typed.pop(operation.subject.typed) if operation.subject else ""
     asked = None
     if operation.takes:

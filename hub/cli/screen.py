@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import reduce
 from importlib import import_module
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -276,8 +277,7 @@ class LocalTime(click.ParamType[datetime]):
 
 #: The type of an argument or option that names a file to read.
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-pass_screen = click.make_pass_decorator(Screen, ensure=True)
+EXISTING_FILE.name = t("FILE")  # click says its own word in the language that is set when this module is imported
 
 
 def _set_config(context: click.Context, _option: click.Parameter, value: str | None) -> None:
@@ -334,8 +334,7 @@ class CommandGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._table:
             return super().get_command(ctx, cmd_name)
-        module, attribute = self._table[cmd_name][0].split(":")
-        return self.make_command(getattr(import_module(module), attribute))
+        return self.make_command(resolve(self._table[cmd_name][0]))
 
     def make_command(self, found: Any) -> click.Command:
         """Return the command that the value *found*, of the table, is."""
@@ -364,9 +363,31 @@ def _help(said: str, examples: Sequence[str]) -> dict[str, str]:
     return {"help": said, "epilog": f"\b\n{title}\n{lines}" if examples else ""}
 
 
-def command(name: str, said: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command with a help page and examples."""
-    return click.command(name, cls=Command, **_help(said, examples))
+def resolve(place: str) -> Any:
+    """Import and return what stands at *place*, `module:attribute`."""
+    module, attribute = place.split(":")
+    return getattr(import_module(module), attribute)
+
+
+def command(
+    name: str,
+    said: str,
+    *examples: str,
+    runs: str | Callable[..., Any],
+    options: Sequence[Callable[[Any], Any]] = (),
+) -> Command:
+    """Declare a command: its help page, examples, and *options*, the decorators of click in the order of the help.
+
+    *runs*, a function or `module:function`, is called with the `Screen` first. Its module is imported when the command
+    runs: help, completion and manuals need none of what a command does.
+    """
+
+    def run(*given: Any, **typed: Any) -> Any:
+        deed = resolve(runs) if isinstance(runs, str) else runs
+        return deed(click.get_current_context().ensure_object(Screen), *given, **typed)
+
+    callback = reduce(lambda made, option: option(made), reversed(options), run)
+    return click.command(name, cls=Command, **_help(said, examples))(callback)
 
 
 def command_group(
@@ -375,12 +396,10 @@ def command_group(
     *examples: str,
     cls: type[CommandGroup] = CommandGroup,
     table: Mapping[str, tuple[str, Phrase]] | None = None,
-) -> Callable[[Callable[..., Any]], CommandGroup]:
-    """Make a function a group of commands, like `lienthong partners`.
-
-    Commands of *table* are imported only when used.
-    """
-    return click.group(name, cls=cls, table=table, **_help(said, examples))
+    commands: Sequence[click.Command] = (),
+) -> CommandGroup:
+    """Declare a group of commands, like `lienthong partners`: those of *table*, imported only when used, and *commands*."""
+    return cls(name, table=table, commands=commands, **_help(said, examples))
 
 
 @contextmanager

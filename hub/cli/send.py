@@ -16,17 +16,14 @@ import attrs
 import click
 
 from hub.cli.screen import (
-    EXISTING_FILE,
     FAILED,
     OK,
     PARTLY,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
     exit_command,
     make_file_stop,
-    pass_screen,
     read_language,
     say,
     t,
@@ -50,61 +47,6 @@ class Caller:
     timeout: float  #: seconds for one call
 
 
-def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `Caller` to a command."""
-    options = (
-        click.option("--as", "partner", metavar="PARTNER", help=t("The sample partner.")),
-        click.option("--url", metavar="URL", help=t("Address of the documents service.")),
-        click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM).")),
-        click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM).")),
-        click.option("--ca", type=EXISTING_FILE, help=t("The hub's CA (PEM).")),
-        click.option(
-            "--hub-certificate",
-            type=EXISTING_FILE,
-            help=t(
-                "The certificate with which the hub signs (PEM), if it differs from its TLS certificate.",
-            ),
-        ),
-        click.option(
-            "--timeout",
-            default=60.0,
-            show_default=True,
-            help=t("Seconds to wait for one call."),
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-@command(
-    "send",
-    t(
-        "Sign and send one packet, then verify the receipt.  FILE is - for standard input.\n\nExits 0 "
-        "accepted, 1 refused, 69 unavailable (send it again, with the same --message-id)."
-    ),
-    "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt",
-    "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt --sign-packet",
-    "lienthong send vanban.edxml --key k.key --certificate k.crt --ca ca.crt --url https://truc.example.vn/soap/documents",
-)
-@click.argument("file", metavar="FILE", type=click.File("rb"))
-@_caller_options
-@click.option(
-    "--message-id",
-    metavar="ID",
-    help=t("Your message id; default the SHA-256 of the packet."),
-)
-@click.option(
-    "--sign-packet",
-    is_flag=True,
-    help=t("Also sign the packet (enveloped XMLDSig) before sending."),
-)
-@click.option(
-    "--receipt",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help=t("Write the receipt to this file."),
-)
-@pass_screen
 def send(
     screen: Screen,
     /,
@@ -138,20 +80,6 @@ def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
         raise CommandStop(t("the packet cannot be signed: {why}", why=why), FAILED) from rejected
 
 
-@command(
-    "fetch",
-    t(
-        "Fetch all waiting messages into DIR, each into a file ID.edxml.\n\nWithout --confirm the "
-        "messages stay waiting. Without --unit, messages for every unit of the sample partner are "
-        "fetched.\n\nExits 0 done, 1 refused, 3 partly, 69 unavailable."
-    ),
-    "lienthong -c tinh/hub.toml fetch --as sotttt --confirm den",
-)
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@_caller_options
-@click.option("--unit", "units", metavar="CODE", multiple=True, help=t("For this unit only."))
-@click.option("--confirm", is_flag=True, help=t("Confirm each message after its file is written."))
-@pass_screen
 def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
     with _connected(screen, Caller(**options)) as (client, config):
         wanted = units or _units_of(options["partner"], config())

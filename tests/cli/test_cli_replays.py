@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import Result
 
-from hub.cli.replays.replays import replays
+from hub.cli.replays.commands import replays
 from hub.domain.model import DeliveryState
 from hub.journal.fact_reading import fact_rows
 from hub.journal.replays import replay_plans

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
-from hub.cli.screen import FAILED, CommandStop, Screen, command, exit_command, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, exit_command
 from hub.language.phrases import phrase
 from lienthong_demo.command import kept, midnight
 from lienthong_demo.command.child_process import run_in_child_process
@@ -41,42 +41,6 @@ _UPSTREAM_POLICY = '\n[policy]\nfirst-retry = "200ms"\nmax-retry = "1s"\n'
 _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 
 
-@command(
-    "demo",
-    t(
-        "Run it all in a fresh directory: a real hub under twistd, three partner systems as processes "
-        "of their own, packets signed and sent over SOAP, the national axis down and back, statuses, "
-        "reports; then recount everything.\n\nThe last line on standard output is JSON; the exit code is "
-        "0 when nothing is lost and every number agrees."
-    ),
-    "lienthong demo",
-    "lienthong demo --keep",
-    "lienthong demo --database postgresql",
-    "lienthong demo --full",
-)
-@click.option(
-    "--keep",
-    is_flag=True,
-    help=t("Leave everything running until Ctrl-C."),
-)
-@click.option(
-    "--database",
-    type=click.Choice(["sqlite", "postgresql"]),
-    default="sqlite",
-    show_default=True,
-    help=t(
-        "The journal's database; postgresql: a server of its own, for this run alone.",
-    ),
-)
-@click.option(
-    "--full",
-    is_flag=True,
-    help=t(
-        "The day of the province in its real numbers: 989 units, 3,200 documents, 1,000 dossiers, 9,000 "
-        "mailboxes; some minutes.",
-    ),
-)
-@pass_screen
 def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
     from lienthong_demo.plan.day import SMALL, WHOLE
     from lienthong_demo.run.postgres import Absent, Server

@@ -11,15 +11,10 @@ import attrs
 import click
 
 from hub.cli import person
-from hub.cli.projection import project_commands
 from hub.cli.screen import (
-    EXISTING_FILE,
     NOT_FOUND,
     CommandStop,
     Screen,
-    command,
-    command_group,
-    pass_screen,
     say,
     say_count,
     t,
@@ -35,8 +30,7 @@ from hub.operations.accounts.account_operations import (
 from hub.operations.accounts.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cryptography import x509
 
@@ -44,71 +38,7 @@ if TYPE_CHECKING:
     from hub.operations.accounts.provider_accounts import ProviderPerson
     from hub.operations.accounts.users import User
 
-_password_file = click.option(
-    "--password-file",
-    type=EXISTING_FILE,
-    help=t("A file that contains the password; without it the command asks."),
-)
-_once = click.option(
-    "--one-time",
-    "once",
-    is_flag=True,
-    help=t("The hub makes a password and prints it once; the user must change it at the next sign-in."),
-)
-_name = click.argument("name")
-_units = click.option(
-    "--unit",
-    "units",
-    multiple=True,
-    metavar="CODE|'*'",
-    help=t("A visible unit, including the units below it; repeatable. Roles of the exchange need none: every unit."),
-)
-_partners = click.option(
-    "--partner",
-    "partners",
-    multiple=True,
-    metavar="CODE|'*'",
-    help=t("A partner whose messages and deliveries are visible; repeatable. Without it, all."),
-)
 
-
-def _choose_role(*, required: bool) -> "Callable[[Any], Any]":
-    """Return the option `--role`."""
-    return click.option(
-        "--role",
-        type=click.Choice([role.value for role in Role]),
-        required=required,
-        help=t(
-            "viewer: reports, without content of messages; reader: also content; clerk: also declares and signs; "
-            "engineer: the exchange and replays; approver: approves replays; operator: all this; "
-            "administrator: also the users."
-        ),
-    )
-
-
-@command_group(
-    "users",
-    say(TOPIC.about),
-)
-def users() -> None:
-    pass
-
-
-@command(
-    "add",
-    t("Add a user. The password is asked for, or read from a file; it is never an argument."),
-    "lienthong users add nguyenvana --role clerk --unit H55.13",
-    "lienthong users add vanphong --role reader --unit '*'",
-    "lienthong users add kysu --role engineer --partner vpub --partner sotttt",
-    "lienthong users add tranthib --role reader --unit H55.30 --one-time",
-)
-@_name
-@_choose_role(required=True)
-@_units
-@_partners
-@_password_file
-@_once
-@pass_screen
 def add_console_user(
     screen: Screen,
     name: str,
@@ -141,17 +71,6 @@ def add_console_user(
     show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
 
 
-@command(
-    "set",
-    t("Change what a user may do: the role, the units or the partners. What is not given stays; sessions go on."),
-    "lienthong users set nguyenvana --role clerk",
-    "lienthong users set kysu --unit H55.13 --partner '*'",
-)
-@_name
-@_choose_role(required=False)
-@_units
-@_partners
-@pass_screen
 def set_console_user(
     screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
 ) -> None:
@@ -171,12 +90,6 @@ def set_console_user(
     screen.row(row, t("Changed {name}.", name=changed.name))
 
 
-@command(
-    "list",
-    t("List the users, their roles, the units and partners they see, and who is locked."),
-    "lienthong users list --json",
-)
-@pass_screen
 def list_users(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_filter_word
@@ -215,16 +128,6 @@ def list_users(screen: Screen) -> None:
         screen.note(t("There is no user yet: lienthong users add"))
 
 
-@command(
-    "password",
-    t("Set a new password; this ends all sessions of the user."),
-    "lienthong users password nguyenvana",
-    "lienthong users password nguyenvana --one-time",
-)
-@_name
-@_password_file
-@_once
-@pass_screen
 def set_user_password(screen: Screen, name: str, password_file: Path | None, once: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.operations.accounts import users as people
@@ -263,18 +166,6 @@ def show_password(screen: Screen, row: "Mapping[str, object]", said: str, passwo
     screen.note(t("Keep the password now: it cannot be shown again. It must be changed at the next sign-in."))
 
 
-@command(
-    "totp",
-    t(
-        "Let a user sign in with one-time codes (TOTP): prints a new secret once, and its address for an app, and ends "
-        "all sessions of the user; --remove: without codes again."
-    ),
-    "lienthong users totp nguyenvana",
-    "lienthong users totp nguyenvana --remove",
-)
-@_name
-@click.option("--remove", is_flag=True, help=t("Sign in without codes again."))
-@pass_screen
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.operations.accounts import second_factor
@@ -296,19 +187,6 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
     screen.row({"name": name, "secret": made.secret, "uri": made.uri}, f"{said}\n{made.secret}\n{made.uri}")
 
 
-@command(
-    "certificate",
-    t(
-        "Let a user sign in by a client certificate, which a browser shows; --remove: not any more, and end all "
-        "sessions of the user."
-    ),
-    "lienthong users certificate nguyenvana nguyenvana.crt",
-    "lienthong users certificate nguyenvana nguyenvana.crt --remove",
-)
-@_name
-@click.argument("file", type=EXISTING_FILE)
-@click.option("--remove", is_flag=True, help=t("Sign in by this certificate no longer."))
-@pass_screen
 def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.config import files
@@ -353,20 +231,6 @@ def _warn_of_certificate(screen: Screen, config: "Config", shown: "Sequence[x509
         screen.note(t("Warning: the hub does not accept this certificate: {why}", why=str(rejected)))
 
 
-@command(
-    "openid",
-    t(
-        "Let a user sign in at an OpenID provider: PROVIDER is its name in `[console.providers]`, SUBJECT the person "
-        "there, as a refused sign-in names it; --remove: not any more, and end all sessions of the user."
-    ),
-    "lienthong users openid nguyenvana sso 9f1c2d7e-4a",
-    "lienthong users openid nguyenvana sso 9f1c2d7e-4a --remove",
-)
-@_name
-@click.argument("provider")
-@click.argument("subject")
-@click.option("--remove", is_flag=True, help=t("Sign in as this person no longer. PROVIDER may be an issuer, too."))
-@pass_screen
 def set_openid_person(screen: Screen, name: str, provider: str, subject: str, remove: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.operations.accounts import provider_accounts
@@ -402,15 +266,6 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
     screen.row(row, t("{name} signs in as {subject} at {issuer}.", **row))
 
 
-@command(
-    "sessions",
-    t("List who is signed in and from where; --end ends all sessions of a user."),
-    "lienthong users sessions",
-    "lienthong users sessions nguyenvana --end",
-)
-@click.argument("name", required=False)
-@click.option("--end", is_flag=True, help=t("End all sessions of NAME."))
-@pass_screen
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.operations.accounts import sessions
@@ -499,17 +354,3 @@ def _row(
     keys = ("name", "role", "units", "partners", "added_at", "changed_at", "must_change", "locked_at", "signed_in_at")
     more = {"totp": totp, "certificates": list(certificates), "openid": [each.tell() for each in persons]}
     return {key: getattr(user, key) for key in keys} | more
-
-
-for each in (
-    list_users,
-    add_console_user,
-    set_console_user,
-    set_user_password,
-    set_one_time_codes,
-    set_client_certificate,
-    set_openid_person,
-    *project_commands(TOPIC),
-    list_sessions,
-):
-    users.add_command(each)

@@ -20,11 +20,7 @@ from hub.cli.screen import (
     UNAVAILABLE,
     CommandStop,
     Screen,
-    WholeNumber,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     progress_bar,
     say_count,
     t,
@@ -39,32 +35,7 @@ if TYPE_CHECKING:
     from hub.keeping.archive.reading import Archive
     from hub.store.transactions import Transaction
 
-_archive_name = click.argument("archive", metavar="ARCHIVE")
 
-
-@command_group(
-    "archive",
-    t(
-        "Archive files: what the hub has let go of, month by month, in sealed files.\n\nARCHIVE is the id or the name of a "
-        "file, as `lienthong archive list` shows it. A file may be moved away; put it back into the folder of [archive] to "
-        "read it. `lienthong show`, `trace`, `compare` and `replay` read it by themselves."
-    ),
-    "lienthong archive list",
-    "lienthong archive verify",
-)
-def archive() -> None:
-    pass
-
-
-@command(
-    "list",
-    t("List the archive files, newest first: their month, what is in them, and whether they are there."),
-    "lienthong archive list",
-    "lienthong archive list --json",
-)
-@click.option("--limit", type=WholeNumber(1), default=50, show_default=True, help=t("Maximum number."))
-@click.option("--before", metavar="ID", help=t("Continue behind the archive with this id, the last one of a page."))
-@pass_screen
 def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.keeping.archive import catalogue
@@ -94,18 +65,6 @@ def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
     return attrs.asdict(entry) | {"name": entry.name, "file": None if place is None else str(place)}
 
 
-@command(
-    "verify",
-    t(
-        "Verify archive files: whether each is the one that was written, is sealed by the hub, and whole. Without ARCHIVE: "
-        "all of them, and what other files in the folder hold.\n\nExits 1 if a file is absent, is another one, or anything "
-        "in it is false. `lienthong verify FILE` does the same without the hub."
-    ),
-    "lienthong archive verify",
-    "lienthong archive verify archive-2026-08-0193….zip",
-)
-@click.argument("archives", nargs=-1, metavar="[ARCHIVE]...")
-@pass_screen
 def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.keeping.archive import catalogue
@@ -188,20 +147,6 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
         yield str(error)
 
 
-@command(
-    "show",
-    t(
-        "Show what is in an archive file: its manifest, with --messages a line for each message, with --events each event "
-        "that is of none of them: the refused calls."
-    ),
-    "lienthong archive show archive-2026-08-0193….zip",
-    "lienthong archive show 0193… --messages --json",
-    "lienthong archive show 0193… --events",
-)
-@_archive_name
-@click.option("--messages", "listed", is_flag=True, help=t("Also each message."))
-@click.option("--events", "others", is_flag=True, help=t("Also each event of no message."))
-@pass_screen
 def show_archive_file(screen: Screen, archive: str, listed: bool, others: bool) -> None:
     import json
 
@@ -267,18 +212,6 @@ def _list_messages(found: "Archive") -> Iterator[dict[str, object]]:
         yield {name: each.row[name] for name in names} | {"size": each.row["size"], "octets": each.has_octets}
 
 
-@command(
-    "extract",
-    t(
-        "Write one message of an archive file into the folder DIR: its octets as they arrived, its receipt, and its line "
-        "with all rows and events as JSON. MESSAGE is the hub's id."
-    ),
-    "lienthong archive extract archive-2026-08-0193….zip 0193… thu-muc",
-)
-@_archive_name
-@click.argument("message", metavar="MESSAGE")
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@pass_screen
 def extract_message(screen: Screen, archive: str, message: str, directory: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.person import record_openings
@@ -400,21 +333,6 @@ def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
         ) from None
 
 
-@command(
-    "give-up",
-    t(
-        "Give up an archive file that is lost or damaged before all that is in it has gone, so that its month goes on. "
-        "Look for a copy first.\n\nIf nothing has gone with it, all of it is still in the journal and goes into another "
-        "file. If some has gone, only this file has that: the rest goes into another one, and the journal goes on naming "
-        "this one. Without --yes the command only says which it is. Exits 1 if the file is whole or all of it has gone."
-    ),
-    "lienthong archive give-up archive-2026-08-0193….zip --reason 'hong dia'",
-    "lienthong archive give-up archive-2026-08-0193….zip --reason 'hong dia' --yes",
-)
-@_archive_name
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@click.option("--yes", is_flag=True, help=t("Do it."))
-@pass_screen
 def give_up_archive_file(screen: Screen, archive: str, reason: str, yes: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.person import name_person
@@ -455,7 +373,3 @@ def _read_lost_file(tx: "Transaction", entry: "ArchiveEntry") -> "LostFile":
         return giving_up.read_lost_file(tx, entry)
     except giving_up.FileNeeded as needed:
         raise CommandStop(f"{entry.name}: {say(needed.why)}") from None
-
-
-for each in (list_archive_files, verify_archive_files, show_archive_file, extract_message, give_up_archive_file):
-    archive.add_command(each)

@@ -6,7 +6,7 @@ Knows files, keys and the address of a hub. `hub.audit.drill` knows what is sent
 import json
 import os
 import secrets
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,17 +16,13 @@ import attrs
 import click
 
 from hub.cli.screen import (
-    EXISTING_FILE,
     FAILED,
     OK,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
-    command_group,
     exit_command,
     make_file_stop,
-    pass_screen,
     progress_bar,
     say,
     say_count,
@@ -40,8 +36,6 @@ if TYPE_CHECKING:
     from hub.audit.drill.plan import DrillPlan
     from hub.cli.documents_client import ServiceClient
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_DAY = click.DateTime(["%Y-%m-%d"])
 #: The files of a drill, in its folder.
 PLAN, UNITS, SENT, FLOORS, PROTOCOL = "plan.json", "units.csv", "sent.jsonl", "open-since.json", "protocol.xml"
 KEY, CERTIFICATE, AUTHORITY, CRL = "inspector.key", "inspector.crt", "inspector-ca.crt", "inspector-ca.crl"
@@ -53,62 +47,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@command_group(
-    "audit",
-    t(
-        "An inspector's drill: messages drawn from a seed under test units, sent like those of every system, and the hub's "
-        "reports compared with the inspector's own list. Tolerance nought.\n\nThe test units are in no total of the "
-        "province. See docs/howto/drill.md."
-    ),
-    "lienthong audit plan dien-tap --province H55",
-    "lienthong audit send dien-tap --url https://truc.example.vn:8443 --ca ca.crt",
-    "lienthong audit reconcile dien-tap --url https://truc.example.vn:8443 --ca ca.crt",
-    "lienthong verify dien-tap/protocol.xml --ca dien-tap/inspector-ca.crt --ca ca.crt",
-)
-def audit() -> None:
-    pass
-
-
-@command(
-    "plan",
-    t(
-        "Draw a drill into the folder DIR: the plan with every message, the units to import, and, without --key, the "
-        "inspector's own key and certificate.\n\nThe same seed, day and key give the same plan. It is for the month of "
-        "reports that contains the day; send it before that month ends."
-    ),
-    "lienthong audit plan dien-tap --province H55",
-    "lienthong audit plan dien-tap --province H55 --seed 20261128 --key thanhtra.key --certificate thanhtra.crt",
-)
-@click.argument("directory", metavar="DIR", type=_FOLDER)
-@click.option("--province", required=True, metavar="CODE", help=t("The code of the province, such as H55."))
-@click.option(
-    "--seed", type=click.IntRange(0), help=t("The number that the drill is drawn from; default a random one.")
-)
-@click.option("--today", type=_DAY, help=t("The day for which it is drawn; default today."))
-@click.option(
-    "--cut-off",
-    type=click.IntRange(1, 28),
-    default=15,
-    show_default=True,
-    help=t("The day on which the province's months of reports begin; 1: calendar months."),
-)
-@click.option(
-    "--day-off",
-    "days_off",
-    type=_DAY,
-    multiple=True,
-    help=t("A holiday of the province that this program does not know."),
-)
-@click.option(
-    "--service",
-    "services",
-    metavar="SERVICE",
-    multiple=True,
-    help=t("Only this service; default documents, meetings, incidents, dossiers, mail and work."),
-)
-@click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM)."))
-@click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM)."))
-@pass_screen
 def plan_drill(
     screen: Screen,
     directory: Path,
@@ -232,37 +170,6 @@ def _write_keys(directory: Path, name: str, now: datetime) -> tuple[Path, Path]:
     return directory / KEY, directory / CERTIFICATE
 
 
-def _door_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where the hub is and who calls."""
-    options = (
-        click.option("--url", required=True, metavar="URL", help=t("Address of the hub: https://HOST:PORT.")),
-        click.option("--ca", required=True, type=EXISTING_FILE, help=t("The hub's CA (PEM).")),
-        click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM); default inspector.key in DIR.")),
-        click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM); default inspector.crt in DIR.")),
-        click.option(
-            "--hub-certificate",
-            type=EXISTING_FILE,
-            help=t("The certificate with which the hub signs (PEM), if it differs from its TLS certificate."),
-        ),
-        click.option("--timeout", default=60.0, show_default=True, help=t("Seconds to wait for one call.")),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-@command(
-    "send",
-    t(
-        "Send the drill in DIR to the hub, step by step, as signed SOAP calls over TLS.\n\nEach answer is noted before the "
-        "next step. An interrupted drill goes on where it stopped when the command is given again. Exits 69 if the hub does "
-        "not answer."
-    ),
-    "lienthong audit send dien-tap --url https://truc.example.vn:8443 --ca ca.crt",
-)
-@click.argument("directory", metavar="DIR", type=_FOLDER)
-@_door_options
-@pass_screen
 def send_drill(screen: Screen, /, directory: Path, **options: Any) -> None:
     from hub.audit.drill import sending
     from hub.audit.drill.protocol import write_sent_line
@@ -294,18 +201,6 @@ def send_drill(screen: Screen, /, directory: Path, **options: Any) -> None:
     )
 
 
-@command(
-    "reconcile",
-    t(
-        "Fetch the hub's sealed reports of the test units, compare them with the plan, and write the signed protocol.\n\n"
-        "Each difference names its cell, both numbers and the messages. Exits 0 if everything is equal, 1 if anything "
-        "differs."
-    ),
-    "lienthong audit reconcile dien-tap --url https://truc.example.vn:8443 --ca ca.crt",
-)
-@click.argument("directory", metavar="DIR", type=_FOLDER)
-@_door_options
-@pass_screen
 def reconcile_drill_reports(screen: Screen, /, directory: Path, **options: Any) -> None:
     from hub.audit.drill import protocol, sending
     from hub.config.writing import write_atomically
@@ -428,8 +323,3 @@ def _written(directory: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise make_file_stop(error.filename or directory, error) from error
-
-
-audit.add_command(plan_drill)
-audit.add_command(send_drill)
-audit.add_command(reconcile_drill_reports)

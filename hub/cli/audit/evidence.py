@@ -13,14 +13,11 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import click
 
 from hub.cli.screen import (
-    EXISTING_FILE,
     FAILED,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     progress_bar,
     say,
     t,
@@ -37,33 +34,6 @@ if TYPE_CHECKING:
 _LONGEST = 1000  #: maximum characters shown of a finding
 
 
-@command(
-    "evidence",
-    t(
-        "Write the evidence file of a report: for each number its facts, messages, events, and "
-        "(--with-messages) the exact octets.\n\nThe file is a ZIP without compression with a manifest "
-        "sealed by the hub. `lienthong verify` checks it anywhere, without a hub."
-    ),
-    "lienthong evidence H55.13 2026-11",
-    "lienthong evidence H55.13 2026-11 --form dossiers --with-messages -o chungcu.zip",
-    "lienthong verify chungcu.zip --ca ca.crt",
-)
-@click.argument("unit")
-@click.argument("period")
-@click.option("--form", default="edoc", show_default=True, help=t("The form."))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=t("The file; default evidence-FORM-UNIT-PERIOD.zip."),
-)
-@click.option(
-    "--with-messages",
-    "octets",
-    is_flag=True,
-    help=t("Include the exact octets of the messages."),
-)
-@pass_screen
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
     import attrs
 
@@ -132,39 +102,6 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
         ) from None
 
 
-@command(
-    "verify",
-    t(
-        "Check, without a hub, an evidence file, an archive file, a sealed report as XML, a receipt, or the protocol of a "
-        "drill. Prints one line for each check.\n\nHOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be "
-        "checked here, or is information. Exit codes: 0 nothing is false · 1 something is false · 2 "
-        "wrong usage."
-    ),
-    "lienthong verify evidence-edoc-H55.13-2026-11.zip",
-    "lienthong verify baocao.xml --ca ca.crt --hub-certificate hub.crt",
-    "lienthong verify bien-nhan.xml --ca ca.crt --json",
-    "lienthong verify archive-2026-08-0193….zip --ca ca.crt",
-)
-@click.argument("files", nargs=-1, required=True, type=EXISTING_FILE, metavar="FILE…")
-@click.option(
-    "--ca",
-    "anchors",
-    type=EXISTING_FILE,
-    multiple=True,
-    help=t(
-        "Trusted CAs (PEM); default pki/ca.crt beside hub.toml.",
-    ),
-)
-@click.option(
-    "--hub-certificate",
-    "hubs",
-    type=EXISTING_FILE,
-    multiple=True,
-    help=t(
-        "The hub's certificate (PEM): seals must be by its subject; default, without --ca, pki/hub.crt.",
-    ),
-)
-@pass_screen
 def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Path], hubs: Sequence[Path]) -> None:
     trust, false = _trust(screen, anchors, hubs), 0
     for path in files:

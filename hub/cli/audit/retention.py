@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
@@ -15,11 +14,7 @@ from hub.cli.screen import (
     UNAVAILABLE,
     CommandStop,
     Screen,
-    WholeNumber,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     say,
     say_count,
     say_instant,
@@ -50,30 +45,6 @@ WHY: dict[str, Phrase] = {
 }
 
 
-@command_group(
-    "retention",
-    t(
-        "What the hub keeps and lets go of. Only what is handled goes, never by age alone, and only after it is in a "
-        "sealed archive file. `[retention]` in hub.toml says how long each kind is kept; "
-        "docs/howto/keep-and-let-go.md says why."
-    ),
-    "lienthong retention plan",
-    "lienthong retention parts",
-)
-def retention() -> None:
-    pass
-
-
-@command(
-    "plan",
-    t(
-        "Show what would go now, by month, and why the rest stays; and how large the database is and for how many days "
-        "the budget lasts. Changes nothing.\n\nIt looks at all messages of the months that are old enough."
-    ),
-    "lienthong retention plan",
-    "lienthong retention plan --json",
-)
-@pass_screen
 def plan_retention(screen: Screen) -> None:
     from hub.keeping.retention import disk_budget
     from hub.store import transactions
@@ -125,14 +96,6 @@ def _show_budget(screen: Screen, standing: "BudgetStanding") -> None:
     screen.row(fields, text)
 
 
-@command(
-    "parts",
-    t("List what is announced, is going and has gone, newest first, each with its archive file."),
-    "lienthong retention parts",
-    "lienthong retention parts --json",
-)
-@click.option("--limit", type=WholeNumber(1), default=50, show_default=True, help=t("Maximum number."))
-@pass_screen
 def list_retention_parts(screen: Screen, limit: int) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.keeping.retention import parts
@@ -178,15 +141,6 @@ def _write_part(part: "RetentionPart") -> dict[str, object]:
     }
 
 
-@command(
-    "announce",
-    t(
-        "Announce all that would go now. It goes after the days of `announce` in [retention]: a running hub with "
-        "`enabled = true` does it, or `lienthong retention run`."
-    ),
-    "lienthong retention announce",
-)
-@pass_screen
 def announce_retention(screen: Screen) -> None:
     from hub.cli.person import name_person
 
@@ -204,18 +158,6 @@ def announce_retention(screen: Screen) -> None:
         screen.note(t("Nothing new is to be announced."))
 
 
-@command(
-    "run",
-    t(
-        "Archive what is announced and due, and then delete it from the journal, while the hub runs or not. Without --yes "
-        "it only shows what is due.\n\nExits 1 if a part could not go, and says why: nothing is deleted that is not in a "
-        "verified file. Exits 69 while another process is at it."
-    ),
-    "lienthong retention run",
-    "lienthong retention run --yes",
-)
-@click.option("--yes", is_flag=True, help=t("Do it."))
-@pass_screen
 def run_retention(screen: Screen, yes: bool) -> None:
     from hub.keeping.archive.retention import RetentionHeld, hold_turn
     from hub.keeping.retention import parts
@@ -237,18 +179,6 @@ def run_retention(screen: Screen, yes: bool) -> None:
         exit_command(FAILED)
 
 
-@command(
-    "withdraw",
-    t(
-        "Withdraw what was announced: it stays. PART is its number, as `lienthong retention parts` shows it. A hub with "
-        "`enabled = true` in [retention] announces it anew the next day, and it goes after as many days as ever. Exits 1 "
-        "once the part is archived."
-    ),
-    "lienthong retention withdraw 3 --reason 'thanh tra'",
-)
-@click.argument("part", metavar="PART", type=WholeNumber(1))
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@pass_screen
 def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.person import name_person
@@ -332,10 +262,3 @@ def _now(coroutine: Coroutine[Any, Any, T]) -> T:
     if isinstance(result, Failure):
         result.raiseException()
     return result
-
-
-retention.add_command(plan_retention)
-retention.add_command(list_retention_parts)
-retention.add_command(announce_retention)
-retention.add_command(run_retention)
-retention.add_command(withdraw_retention)

@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import sqlalchemy as sa
 
 from hub.cli.screen import (
     FAILED,
     CommandStop,
     Screen,
-    command,
     exit_command,
     make_file_stop,
-    pass_screen,
     progress_bar,
     say,
     say_count,
@@ -28,16 +25,6 @@ from hub.language.phrases import Phrase
 WrongCounts = dict[tuple[str, str], tuple[int, int]]
 
 
-@command(
-    "backup",
-    t(
-        "Back up the SQLite journal to a new FILE while the hub runs, then verify the copy: the file's "
-        "structure, the hash chain, the bytes of each message.\n\nFor PostgreSQL use pg_dump."
-    ),
-    "lienthong db backup /sao-luu/hub-2026-11-24.db",
-)
-@click.argument("file", metavar=t("FILE"), type=click.Path(dir_okay=False, path_type=Path))
-@pass_screen
 def backup(screen: Screen, file: Path) -> None:
     from hub.cli.journal import read_journal_config
     from hub.config.database import find_sqlite_file
@@ -72,20 +59,6 @@ def backup(screen: Screen, file: Path) -> None:
     )
 
 
-@command(
-    "verify",
-    t(
-        "Check the whole journal: the file's structure (SQLite), the hash chain and its end, the bytes of each message, "
-        "closed months against what the hub's key attests, a drawn part of the facts against their events, and the "
-        "numbers of waiting deliveries that the database keeps. Exits 1 if anything is damaged, edited or counted wrong. "
-        "The command reads all data.\n\n--facts compares all facts; interrupted, it says how to go on."
-    ),
-    "lienthong db verify",
-    "lienthong db verify --facts",
-)
-@click.option("--facts", "whole", is_flag=True, help=t("Compare all facts with their events, not a drawn part."))
-@click.option("--after", default="", metavar="PLACE", help=t("With --facts: go on where it was interrupted."))
-@pass_screen
 def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
     from hub.cli.db.edits import compare_facts, find_edits, read_place
     from hub.cli.journal import open_journal, read_view_config
@@ -128,16 +101,6 @@ def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
         )
 
 
-@command(
-    "recount",
-    t(
-        "Count the waiting deliveries anew, by partner and state, where the numbers that the database keeps for metrics, "
-        "alerts and pages are wrong. `lienthong db verify` tells whether one is. The hub may run meanwhile; with a million "
-        "waiting deliveries its intake waits some seconds."
-    ),
-    "lienthong db recount",
-)
-@pass_screen
 def recount_waiting(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.journal.queue import waiting_counts

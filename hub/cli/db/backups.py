@@ -12,26 +12,19 @@ from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
 from hub.cli.db.restored import (
-    adopt_journal,
     claim_era,
-    list_lost,
     require_no_other_hub,
     tell_era,
-    write_letters,
 )
 from hub.cli.screen import (
     CONFIGURATION,
-    EXISTING_FILE,
     NOT_FOUND,
     PARTLY,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
-    command_group,
     exit_command,
     make_file_stop,
-    pass_screen,
     progress_bar,
     say,
     say_count,
@@ -48,32 +41,6 @@ if TYPE_CHECKING:
     from hub.security.age_files import PrivateKey
 
 
-@command_group(
-    "backup",
-    t(
-        "Backups of the hub: its journal and, by choice, its configuration and keys; encrypted to public keys "
-        "(age), signed by the hub, each tried by restoring it. `[backup]` in hub.toml says where and when; "
-        "docs/howto/back-up.md says how."
-    ),
-    "lienthong backup run",
-    "lienthong backup list",
-    "lienthong backup restore /sao-luu/lienthong-H55-20261129T010000Z.tar.gz.age --identity khoa.txt",
-)
-def manage_backups() -> None:
-    pass
-
-
-@command(
-    "make-key",
-    t(
-        "Make a key pair: the private key into the new FILE, the public key on the screen, for `recipients` in "
-        "[backup]. Do this on another machine than the hub, and keep FILE there, twice. Without it no backup can be "
-        "read. It needs no hub; `age-keygen` makes the same."
-    ),
-    "lienthong backup make-key khoa-sao-luu.txt",
-)
-@click.argument("file", metavar=t("FILE"), type=click.Path(dir_okay=False, path_type=Path))
-@pass_screen
 def make_key(screen: Screen, file: Path) -> None:
     import os
 
@@ -91,16 +58,6 @@ def make_key(screen: Screen, file: Path) -> None:
     screen.note(t("The private key is in {file}. Keep it on another machine than the hub.", file=file))
 
 
-@command(
-    "run",
-    t(
-        "Make a backup now, while the hub runs or not, and try it: it is decrypted, restored into a folder of its "
-        "own and checked whole. Only a backup that was tried is kept, and only then older ones are removed.\n\n"
-        "Exits 1 if there is no new backup, and says why."
-    ),
-    "lienthong backup run",
-)
-@pass_screen
 def run_backup_now(screen: Screen) -> None:
     from hub.cli.journal import read_journal_config
     from hub.keeping.backups.making import run_backup
@@ -130,15 +87,6 @@ def run_backup_now(screen: Screen) -> None:
         screen.note(t("Not in it: {names}", names=", ".join(record.manifest.left_out)))
 
 
-@command(
-    "list",
-    t(
-        "The backups in the folder, the oldest first; and why the last one failed, if it did. Needs no private key. "
-        "Exits 4 if there is none."
-    ),
-    "lienthong backup list --json",
-)
-@pass_screen
 def list_made_backups(screen: Screen) -> None:
     from hub.cli.journal import read_view_config
     from hub.keeping.backups import shelf
@@ -195,35 +143,6 @@ def _tell_failure(screen: Screen, config: "Config") -> None:
         screen.note(t("The last backup failed, {at}: {reason}", at=at, reason=reason))
 
 
-_identity = click.option(
-    "--identity",
-    metavar=t("FILE"),
-    type=EXISTING_FILE,
-    help=t("The file with the private key, as `age-keygen` writes it."),
-)
-_signer = click.option(
-    "--signer",
-    metavar=t("FILE"),
-    type=EXISTING_FILE,
-    help=t("The certificate (PEM) of the hub that made the backup; default: pki.certificate of hub.toml."),
-)
-_file = click.argument("file", metavar=t("FILE"), type=EXISTING_FILE)
-
-
-@command(
-    "verify",
-    t(
-        "Verify a backup. With the private key it is decrypted, restored into a folder of its own and checked whole, "
-        "as at the trial; without it, the file is compared with the one that was tried.\n\nDo this now and then on "
-        "another machine: it shows that the private key is still there. Exits 1 if the backup is not good."
-    ),
-    "lienthong backup verify /sao-luu/lienthong-H55-20261129T010000Z.tar.gz.age --identity khoa.txt",
-    "lienthong backup verify FILE --identity khoa.txt --signer hub.crt",
-)
-@_file
-@_identity
-@_signer
-@pass_screen
 def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None) -> None:
     from hub.keeping.backups import shelf
 
@@ -282,30 +201,6 @@ def _say_tried(restored: bool) -> str:
     )
 
 
-@command(
-    "restore",
-    t(
-        "Restore the journal of a backup, for the hub of hub.toml, which must be stopped. The backup is verified "
-        "whole first; files that are in the place of the journal are renamed, never overwritten.\n\nOn a new machine, "
-        "--configuration-to writes the configuration of the backup into an empty folder first. If keys are missing "
-        "there, put them in their places and restore the journal by a second command, which is printed.\n\nMessages "
-        "received after the moment of the backup are not in it: docs/howto/back-up.md says what to do."
-    ),
-    "lienthong backup restore /sao-luu/lienthong-H55-20261129T010000Z.tar.gz.age --identity khoa.txt",
-    "lienthong backup restore FILE --identity khoa.txt --signer hub.crt --configuration-to /etc/lienthong",
-)
-@_file
-@_identity
-@_signer
-@click.option(
-    "--configuration-to",
-    "home",
-    metavar=t("DIR"),
-    type=click.Path(file_okay=False, path_type=Path),
-    help=t("An empty or new folder for the configuration of the backup."),
-)
-@click.option("--reason", default="", help=t("Why; it is recorded."))
-@pass_screen
 def restore_backup(
     screen: Screen, file: Path, identity: Path | None, signer: Path | None, home: Path | None, reason: str
 ) -> None:
@@ -518,13 +413,3 @@ def _fields(record: "BackupRecord") -> dict[str, object]:
         "restored": record.restored,
         **_said(record.manifest),
     }
-
-
-manage_backups.add_command(make_key)
-manage_backups.add_command(run_backup_now)
-manage_backups.add_command(list_made_backups)
-manage_backups.add_command(verify_backup)
-manage_backups.add_command(restore_backup)
-manage_backups.add_command(adopt_journal)
-manage_backups.add_command(list_lost)
-manage_backups.add_command(write_letters)

@@ -11,30 +11,14 @@ from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,
     Screen,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     progress_bar,
     say,
     say_count,
     say_instant,
     t,
 )
-from hub.language.phrases import phrase
 
-COMMANDS = {
-    "backup": (
-        "hub.cli.db.backup:backup",
-        phrase("Back up the SQLite journal while the hub runs"),
-    ),
-    "verify": ("hub.cli.db.backup:verify_journal", phrase("Check the whole journal for damage")),
-    "recount": ("hub.cli.db.backup:recount_waiting", phrase("Count the waiting deliveries anew")),
-    "move": (
-        "hub.cli.db.move:move_journal",
-        phrase("Move the journal from SQLite to PostgreSQL"),
-    ),
-}
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -42,21 +26,6 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
 
 
-@command_group(
-    "db",
-    t("The journal's database: its version, upgrade, backup, verification, and the move to PostgreSQL."),
-    table=COMMANDS,
-)
-def db() -> None:
-    pass
-
-
-@command(
-    "status",
-    t("Compare the database's version with the one this program needs. Exits 1 if the program cannot run on it."),
-    "lienthong db status --json",
-)
-@pass_screen
 def show_database_status(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.store import schema_version, transactions
@@ -128,37 +97,6 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
     return {"exchange": exchange, "published": lag.published, "unpublished": lag.events, "oldest": oldest}
 
 
-@command(
-    "upgrade",
-    t(
-        "Upgrade the journal to the version this program needs, or create it. The upgrade is rehearsed on a "
-        "copy first, and it is not committed if it would change a message, a delivery, a fact or the chain of "
-        "events. Refused while nodes of the old version run, except with --before.\n\n"
-        "The way back: if the older program runs on the new version too, start it again. If not, the copy of "
-        "before the upgrade is kept, and --undo puts it back, as long as no message has come since."
-    ),
-    "lienthong db upgrade --rehearse",
-    "lienthong db upgrade",
-    "lienthong db upgrade --before",
-    "lienthong db upgrade --undo",
-)
-@click.option(
-    "--before",
-    "part",
-    flag_value="before",
-    help=t("Only the part with which nodes of the old version still run."),
-)
-@click.option(
-    "--after",
-    "part",
-    flag_value="after",
-    help=t("The rest, once no node of the old version is left."),
-)
-@click.option("--rehearse", is_flag=True, help=t("Only try it on a copy, and say how long it takes."))
-@click.option("--no-copy", is_flag=True, help=t("Make no copy: no rehearsal, and no way back but a backup."))
-@click.option("--undo", is_flag=True, help=t("Put the copy of before the upgrade back. The hub must be stopped."))
-@click.option("--yes", is_flag=True, help=t("With --undo: give up what happened since, but for messages."))
-@pass_screen
 def upgrade_hub_database(
     screen: Screen, part: str | None, rehearse: bool, no_copy: bool, undo: bool, yes: bool
 ) -> None:
@@ -330,12 +268,6 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
     return bool(alive)
 
 
-@command(
-    "nodes",
-    t("The nodes that share the journal: alive, lapsed, stopped; how many deliveries each is sending."),
-    "lienthong db nodes --json",
-)
-@pass_screen
 def list_hub_nodes(screen: Screen) -> None:
     from datetime import UTC, datetime
 
@@ -370,8 +302,3 @@ def list_hub_nodes(screen: Screen) -> None:
         ]
     if not screen.table(columns, rows):
         screen.note(t("There is no node yet."))
-
-
-db.add_command(show_database_status)
-db.add_command(upgrade_hub_database)
-db.add_command(list_hub_nodes)

@@ -14,12 +14,9 @@ import click
 
 from hub.cli.screen import (
     CONFIGURATION,
-    EXISTING_FILE,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
-    pass_screen,
     say,
     say_count,
     t,
@@ -42,27 +39,6 @@ WHY = {
 _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty", "target-version"}
 
 
-@command(
-    "move",
-    t(
-        "Move the journal from SQLite into an empty PostgreSQL database, including waiting deliveries. "
-        "Prints the plan; --yes runs it.\n\nThe hub must be stopped. If the command is interrupted, run "
-        "it again: tables already moved and verified are not moved again. Each table is compared by the "
-        "number and the digest of all its rows, and the events by their hash chain. At the end the "
-        "source is marked as moved."
-    ),
-    "lienthong db move --to postgresql://lienthong@db.example/lienthong --password-file /etc/lienthong/db-password",
-    "lienthong db move --to postgresql://lienthong@/lienthong --yes",
-)
-@click.option("--to", "to", metavar="URL", required=True, help=t("The target: postgresql://…"))
-@click.option(
-    "--password-file",
-    metavar=t("FILE"),
-    type=EXISTING_FILE,
-    help=t("A file that contains only the password for PostgreSQL."),
-)
-@click.option("--yes", is_flag=True, help=t("Run the plan."))
-@pass_screen
 def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
     from hub.cli.journal import hold_data_folder, read_journal_config
     from hub.config import database

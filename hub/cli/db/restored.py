@@ -7,29 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from hub.cli.screen import CommandStop, Screen, command, make_file_stop, pass_screen, say, say_count, say_instant, t
+from hub.cli.screen import CommandStop, Screen, make_file_stop, say, say_count, say_instant, t
 
 if TYPE_CHECKING:
     from hub.config import Config
     from hub.keeping.eras import Era, LostReceipt
 
 
-@command(
-    "adopt",
-    t(
-        "Say that the journal was put back to an earlier moment by other tools, such as PostgreSQL's recovery to a "
-        "moment, and that the hub shall go on with it. An era begins, and the receipts that the journal lacks are "
-        "recorded as far as this node has seen them.\n\nPrints the plan; --yes runs it. The hub must be stopped, on "
-        "every node. `backup restore` does the same by itself."
-    ),
-    'lienthong backup adopt --reason "khôi phục đến 10 giờ sau khi hỏng đĩa"',
-    'lienthong backup adopt --reason "khôi phục đến 10 giờ sau khi hỏng đĩa" --yes',
-)
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@click.option("--yes", is_flag=True, help=t("Run the plan."))
-@pass_screen
 def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
     from hub.cli.journal import hold_data_folder, open_journal, read_journal_config
     from hub.cli.person import name_person
@@ -139,17 +123,6 @@ def _say_window(era: "Era") -> str:
     )
 
 
-@command(
-    "lost",
-    t(
-        "The receipts that the hub gave and that the journal lacks since it was put back, and whether the message has "
-        "come again."
-    ),
-    "lienthong backup lost --awaited",
-)
-@click.option("--awaited", is_flag=True, help=t("Only those that have not come again."))
-@click.option("--partner", metavar=t("CODE"), help=t("Only those of this partner."))
-@pass_screen
 def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.keeping import eras
@@ -171,16 +144,6 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
         screen.note(_say_window(begun[-1]))
 
 
-@command(
-    "letters",
-    t(
-        "Write into the new folder DIR a letter to each partner that asks it to send again what the journal lacks: "
-        "CODE.txt, and CODE.csv with the message ids that are known. Nothing is sent."
-    ),
-    "lienthong backup letters thu-de-nghi",
-)
-@click.argument("folder", metavar=t("DIR"), type=click.Path(file_okay=False, path_type=Path))
-@pass_screen
 def write_letters(screen: Screen, folder: Path) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.keeping import eras

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from hub.cli.message.named_message import find_one_message
-from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, exit_command, pass_screen, read_language, t
+from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, exit_command, read_language, t
 from hub.cli.words import say_value, say_word
 from hub.domain.errors import write_problem_json
 from hub.domain.sanitize import replace_controls
@@ -177,17 +177,6 @@ def _write_duration(length: "timedelta") -> str:
     return write_duration(length, read_language())
 
 
-@command(
-    "compare",
-    t(
-        "Compare the packets of two messages, line by line, or the requests and replies of two attempts (their ids: "
-        "show ID --json). Exits 1 if they differ."
-    ),
-    "lienthong compare 0193… 0194…",
-)
-@click.argument("one", metavar="ID|ATTEMPT")
-@click.argument("other", metavar="ID|ATTEMPT")
-@pass_screen
 def compare(screen: Screen, one: str, other: str) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.person import record_openings

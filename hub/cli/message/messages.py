@@ -1,7 +1,7 @@
 """`lienthong messages`, `show`, `trace`: finds and lists messages, shows one message, and lists its events."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import click
 
 from hub.cli.message.named_message import find_one_message, plan_message_search
 from hub.cli.monitoring.repeating import repeat
-from hub.cli.screen import CommandStop, LocalTime, Screen, WholeNumber, command, pass_screen, say, t
+from hub.cli.screen import CommandStop, Screen, say, t
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,38 +22,11 @@ if TYPE_CHECKING:
     from hub.operations.messages.visible_messages import OpenedContent
     from hub.store.transactions import Transaction
 
-_STATES = ("accepted", "refused")
-_DIRECTIONS = ("in", "out", "within")
-DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "suspended", "dead")
-
-
-def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose messages. `messages`, `replay` and `give-up` share them."""
-    options = (
-        click.option("--state", type=click.Choice(_STATES), help=t("State of the message.")),
-        click.option(
-            "--delivery-state",
-            type=click.Choice(DELIVERY_STATES),
-            help=t("Has a delivery in this state."),
-        ),
-        click.option("--partner", help=t("The sending or a receiving partner.")),
-        click.option("--message-id", help=t("The id given by the sender.")),
-        click.option("--unit", help=t("The sending or a receiving unit.")),
-        click.option("--service", help=t("Service of the message.")),
-        click.option("--kind", help=t("Kind of the message.")),
-        click.option("--cause", metavar="CAUSE", help=t("It failed for this cause, as `lienthong failures` shows it.")),
-        click.option("--since", type=LocalTime(), help=t("From this time on.")),
-        click.option("--until", type=LocalTime(), help=t("Before this time.")),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
 
 def build_message_filter(
     tx: "Transaction", options: Mapping[str, Any], config: "Config", ids: tuple[str, ...] | None = None
 ) -> "MessageFilter":
-    """Return the filter that the options of `add_filter_options` describe. A unit may be given by alias or name.
+    """Return the filter that the options of `FILTER_OPTIONS` describe. A unit may be given by alias or name.
 
     Raises `CommandStop` 4 for an unknown partner or unit.
     """
@@ -69,48 +42,6 @@ _SHOWN, _LATE = 20, 120
 _AGAIN = 1.0
 
 
-@command(
-    "messages",
-    t("Find messages of the journal and list them, newest first. TEXT: whatever is at hand."),
-    "lienthong messages 15/SNV-VP",
-    "lienthong messages ket noi du lieu --since 27/11/2026",
-    'lienthong messages "Sở KHCN" --state refused -n 50',
-    "lienthong messages --refusal unit-unknown --csv",
-    "lienthong messages --delivery-state dead --partner vpub --json",
-    "lienthong messages --since 2026-11-01 --unit H55.01 --count",
-    "lienthong messages --kind recall --limit 50 --after 0193…",
-    "lienthong messages --tracking 0193…",
-    "lienthong messages --calls",
-    "lienthong messages --follow",
-)
-@click.argument("text", nargs=-1, metavar="[TEXT]...")
-@add_filter_options
-@click.option("--direction", type=click.Choice(_DIRECTIONS), help=t("Into the province, out of it, or within it."))
-@click.option("--refusal", metavar="CODE", help=t("The hub refused it with this code."))
-@click.option("--answer", metavar="CODE", help=t("A partner answered a delivery with this code."))
-@click.option("--recipient", help=t("A receiving unit."))
-@click.option(
-    "--to",
-    "sent_to",
-    metavar="CODE",
-    help=t("A receiving partner; with --delivery-state, of the delivery in that state."),
-)
-@click.option("--newest", "-n", type=WholeNumber(1), help=t("The newest ones, so many."))
-@click.option("--limit", type=WholeNumber(1), help=t("The oldest ones, so many."))
-@click.option("--after", metavar="ID", help=t("Continue behind the message with this id, the last one of a page."))
-@click.option("--before", metavar="ID", help=t("Continue ahead of the message with this id, newest first."))
-@click.option("--count", "only_count", is_flag=True, help=t("Print only the number."))
-@click.option(
-    "--tracking",
-    metavar="ID",
-    help=t(
-        "The call with this tracking id, even if it produced no message.",
-    ),
-)
-@click.option("--calls", is_flag=True, help=t("The refused calls, which brought no message."))
-@click.option("--follow", is_flag=True, help=t("Go on with new messages as they come, until interrupted."))
-@click.option("--csv", "as_csv", is_flag=True, help=t("As CSV, for a spreadsheet."))
-@pass_screen
 def list_messages(screen: Screen, /, text: tuple[str, ...], tracking: str | None, follow: bool, **options: Any) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.operations.messages.search_request import Direction, SearchRequest
@@ -328,21 +259,6 @@ def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
     return None if search.find_messages_by_name(tx, name) else _refused_call(tx, name)
 
 
-@command(
-    "show",
-    t(
-        "Show one message; --raw: its exact bytes on standard output; --signature: who signed, with "
-        "which certificate, over what."
-    ),
-    "lienthong show 0193… --raw > packet.edxml",
-    "lienthong show 0193… --signature",
-    "lienthong show 0193… --attempts",
-)
-@click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
-@click.option("--raw", is_flag=True, help=t("Only the exact bytes."))
-@click.option("--signature", is_flag=True, help=t("The stored signatures, verified again."))
-@click.option("--attempts", is_flag=True, help=t("Each attempt to deliver it, with request and reply."))
-@pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
     from hub.cli.audit.archive import open_kept_rows
     from hub.cli.journal import open_journal, read_view_config
@@ -484,13 +400,6 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
     return {key: getattr(delivery, key) for key in keys}
 
 
-@command(
-    "trace",
-    t("List all events of a message in order, then the state of its deliveries."),
-    "lienthong trace 0193… --json",
-)
-@click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
-@pass_screen
 def trace(screen: Screen, name: str) -> None:
     from hub.cli.audit.archive import open_kept_rows
     from hub.cli.journal import open_journal, read_view_config

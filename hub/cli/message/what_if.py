@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from hub.cli.message.messages import add_filter_options, build_message_filter
+from hub.cli.message.messages import build_message_filter
 from hub.cli.screen import (
-    EXISTING_FILE,
     CommandStop,
     Screen,
-    WholeNumber,
-    command,
     exit_command,
-    pass_screen,
     progress_bar,
     read_language,
     say,
@@ -36,39 +32,9 @@ if TYPE_CHECKING:
     from hub.units.province import Province
 
 #: Messages judged in one transaction; the newest ones that are judged without `-n`.
-_PART, _MOST = 50, 10_000
+_PART = 50
 
 
-@command(
-    "what-if",
-    t(
-        "Say what other schemas, another policy or another form would change. Nothing is sent or written.\n\n--schema and "
-        "--policy judge past packets again, the newest first. --form counts a report again. Exits 1 if something would "
-        "change."
-    ),
-    "lienthong what-if --schema xsd-moi --since 2026-11-01",
-    "lienthong what-if --policy profile=strict --partner sotttt -n 1000 --json",
-    "lienthong what-if --form edoc-moi.toml --period 2026-11 --unit H55",
-)
-@click.option(
-    "--schema",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help=t("A folder with the schemas of packets: document.xsd and status.xsd, or observed/ and strict/ with both."),
-)
-@click.option("--policy", multiple=True, metavar="KEY=VALUE", help=t("A key of the policy, for every partner."))
-@click.option(
-    "--form",
-    type=EXISTING_FILE,
-    metavar="FILE",
-    help=t("A form; with --period, and --unit for another unit than the province."),
-)
-@click.option("--period", help=t("The period of the report: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026."))
-@add_filter_options
-@click.option(
-    "--newest", "-n", type=WholeNumber(1), default=_MOST, show_default=True, help=t("The newest ones, so many.")
-)
-@pass_screen
 def show_what_if(
     screen: Screen,
     /,

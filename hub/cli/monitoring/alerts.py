@@ -14,11 +14,7 @@ from hub.cli.screen import (
     USAGE,
     CommandStop,
     Screen,
-    WholeNumber,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     say,
     say_count,
     t,
@@ -32,22 +28,6 @@ if TYPE_CHECKING:
 _LOOK = 0.5
 
 
-@command_group("alerts", t("What operators must know of: list it, acknowledge it, test how it is told."))
-def manage_alerts() -> None:
-    pass
-
-
-@command(
-    "list",
-    t(
-        "List the alerts that are raised, the gravest first.\n\nAn alert begins when its condition is met and ends when it "
-        "has not been for two minutes. Exits 1 if one is raised that nobody has acknowledged."
-    ),
-    "lienthong alerts list",
-    "lienthong alerts list --ended --json",
-)
-@click.option("--ended", is_flag=True, help=t("Also those that ended in the last 90 days."))
-@pass_screen
 def list_hub_alerts(screen: Screen, ended: bool) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.keeping import hub_alerts
@@ -108,21 +88,6 @@ def _write_json(alert: "HubAlert") -> dict[str, object]:
     }
 
 
-@command(
-    "acknowledge",
-    t(
-        "Say that you know of raised alerts and see to them.\n\nCONDITION is a word of `lienthong alerts list`, ABOUT narrows it "
-        "to one partner, certificate or form. What is acknowledged is not reminded of; it is told of again when it grows "
-        "worse, when more comes, and when it ends."
-    ),
-    'lienthong alerts acknowledge dead-letters vpub --note "vpub sửa trong chiều nay"',
-    "lienthong alerts acknowledge --all",
-)
-@click.argument("condition", required=False)
-@click.argument("about", required=False)
-@click.option("--all", "everything", is_flag=True, help=t("All that are raised."))
-@click.option("--note", default="", help=t("What you do about it; it is recorded."))
-@pass_screen
 def acknowledge(screen: Screen, condition: str | None, about: str | None, everything: bool, note: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.keeping import hub_alerts
@@ -147,19 +112,6 @@ def _fits(key: "HubAlertKey", condition: str | None, about: str | None) -> bool:
     return condition in {None, key.kind} and about in {None, key.about}
 
 
-@command(
-    "test",
-    t(
-        "Send a test through each channel of [alerts.operators], as the running hub would send an alert, and say what "
-        "became of it.\n\nIt is sent at once, in quiet hours too. Exits 0 if every channel took it, 1 if one did not, 69 if no "
-        "hub has sent it in time, 2 if there is no channel."
-    ),
-    "lienthong alerts test",
-    "lienthong alerts test --channel webhook",
-)
-@click.option("--channel", "only", multiple=True, help=t("Only this channel: mail, webhook or syslog; repeatable."))
-@click.option("--wait", type=WholeNumber(0), default=60, show_default=True, help=t("Seconds to wait for the hub."))
-@pass_screen
 def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_value
@@ -198,7 +150,3 @@ def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
 def _is_told(standing: "NoticeStanding") -> bool:
     """Tell whether a first attempt has ended."""
     return bool(standing.reason) or standing.state in {"sent", "failed"}
-
-
-for _each in (list_hub_alerts, acknowledge, test_channels):
-    manage_alerts.add_command(_each)

@@ -8,7 +8,7 @@ import attrs
 import click
 
 from hub.cli.monitoring.repeating import repeat
-from hub.cli.screen import NOT_FOUND, CommandStop, LocalTime, Screen, WholeNumber, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -25,31 +25,6 @@ _SLACK = timedelta(seconds=30)
 _SHOWN = frozenset({"at", "event", "partner", "link", "user", "by"})
 
 
-@command(
-    "events",
-    t(
-        "List the events that no message leads to, newest first: sign-ins, refused calls, pauses, breakers, links, users, "
-        "reloads, downloads of content.\n\nThe events of a message: `lienthong trace`."
-    ),
-    "lienthong events",
-    "lienthong events --kind call-refused --since 27/11/2026",
-    "lienthong events --tracking 0193…",
-    "lienthong events --user an --json",
-    "lienthong events --partner vpub --follow",
-)
-@click.option("--kind", "name", metavar="EVENT", help=t("Events of this name, such as user-signed-in."))
-@click.option("--partner", help=t("About this partner, or the link of this name; - : about none."))
-@click.option("--user", help=t("About this account, or done by this person."))
-@click.option("--tracking", metavar="ID", help=t("The call that was refused under this tracking id."))
-@click.option(
-    "--cause", metavar="CAUSE", help=t("The call was refused for this cause, as `lienthong failures` shows it.")
-)
-@click.option("--text", default="", help=t("Words that stand in the event, with diacritics or without."))
-@click.option("--since", type=LocalTime(), help=t("From this time on."))
-@click.option("--until", type=LocalTime(), help=t("Before this time."))
-@click.option("-n", "--limit", type=WholeNumber(1), help=t("Maximum number; default 20, with --json all."))
-@click.option("--follow", is_flag=True, help=t("Print the newest, oldest first, then each new one until Ctrl-C."))
-@pass_screen
 def list_events(screen: Screen, /, limit: int | None, follow: bool, **options: Any) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.journal import event_index

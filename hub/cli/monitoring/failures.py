@@ -3,60 +3,22 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import click
-
+from hub.cli.monitoring.commands import FAILURE_NAMES
 from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,
-    LocalTime,
     Screen,
-    WholeNumber,
-    command,
-    pass_screen,
     say,
     say_count,
     t,
 )
-from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.config import Config
     from hub.monitoring.failures import FailureGroup, FailureList
     from hub.store.transactions import Transaction
 
-#: What failed, and what a row says of it.
-FAILURE_NAMES = {
-    "dead": phrase("dead delivery"),
-    "suspended": phrase("suspended delivery"),
-    "refused": phrase("refused message"),
-    "call": phrase("refused call"),
-}
 
-
-@command(
-    "failures",
-    t(
-        "List dead deliveries, refused messages and refused calls by cause, the latest first.\n\nOne cause: the same "
-        "partner and the same reason, but for ids, numbers, times, addresses and names. `lienthong replay --cause` replays "
-        "the dead deliveries of one, `lienthong messages --cause` and `lienthong events --cause` list what has it."
-    ),
-    "lienthong failures",
-    "lienthong failures --partner vpub --state dead --since 27/11/2026",
-    "lienthong failures --json",
-)
-@click.option("--partner", help=t("Failures with this partner; - : calls of callers that are no partner."))
-@click.option(
-    "--state",
-    "kind",
-    type=click.Choice(tuple(FAILURE_NAMES)),
-    help=t("Dead deliveries, refused messages, or refused calls."),
-)
-@click.option(
-    "--since", type=LocalTime(), help=t("Causes with a failure from this time on; default: of the last 30 days.")
-)
-@click.option("--until", type=LocalTime(), help=t("Causes with a failure before this time."))
-@click.option("-n", "--limit", type=WholeNumber(1), default=50, help=t("Maximum number of causes; default 50."))
-@pass_screen
 def list_failure_groups(
     screen: Screen, /, partner: str | None, kind: str | None, since: datetime | None, until: datetime | None, limit: int
 ) -> None:

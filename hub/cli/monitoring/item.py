@@ -2,24 +2,9 @@
 
 from datetime import UTC, datetime
 
-import click
-
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say_instant, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say_instant, t
 
 
-@command(
-    "item",
-    t(
-        "All that was told of one thing of a unit, by day: its milestones, each with the message behind it.\n\nKEY is "
-        "the code of a work item or a dossier, as `lienthong late` and `report facts` say it."
-    ),
-    "lienthong item H55.13 NV-2026-0152",
-    "lienthong item H55.13 S-261101-0001 --service dossiers --json",
-)
-@click.argument("unit", metavar="UNIT")
-@click.argument("key", metavar="KEY")
-@click.option("--service", metavar="NAME", default="work", help=t("The service: work (default), dossiers, documents …"))
-@pass_screen
 def show_item(screen: Screen, /, unit: str, key: str, service: str) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.cli.words import say_word

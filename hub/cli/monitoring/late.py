@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.monitoring.commands import LATE_STATES
 from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,
     Screen,
-    WholeNumber,
-    command,
-    pass_screen,
     read_language,
     say,
     say_count,
@@ -25,38 +23,10 @@ if TYPE_CHECKING:
 
     from hub.monitoring.late_work import LateView, UnitLateness
 
-LATE_STATES = ("late", "soon", "waiting")
 #: Steps by which the command takes newest events into the list where no hub does; each has at most 4,000.
 _STEPS = 25
 
 
-@command(
-    "late",
-    t(
-        "Who is late today: dossiers, documents with a due day and work items that are open and overdue, or due within "
-        "some working days.\n\nWithout --unit and --items: how many each unit has, the one with the most first. With "
-        "either: the things one by one, by due day. Who waits for somebody else, or is excused, is shown apart."
-    ),
-    "lienthong late",
-    "lienthong late --unit H55.13 --state late",
-    "lienthong late --items --service dossiers --days 5 --json",
-    "lienthong late --unit H55.13 --format xlsx -o late.xlsx",
-)
-@click.option("--unit", metavar="CODE", help=t("This unit and those below it."))
-@click.option("--items", is_flag=True, help=t("One line for each thing, of all units."))
-@click.option("--service", metavar="NAME", help=t("Only this service: documents, dossiers, work."))
-@click.option("--state", type=click.Choice(LATE_STATES), help=t("Only what is late, due soon, or waiting or excused."))
-@click.option("--field", metavar="CODE", help=t("Only this field of procedures, or kind of work."))
-@click.option("--officer", metavar="CODE", help=t("Only what this officer has."))
-@click.option(
-    "--days", type=WholeNumber(0, 60), default=3, help=t("Due within so many working days counts as soon; default 3.")
-)
-@click.option("-n", "--limit", type=WholeNumber(1, 20_000), default=1_000, help=t("Most lines; default 1,000."))
-@click.option(
-    "--format", "kind", type=click.Choice(("csv", "xlsx")), help=t("Write a file with one line for each thing.")
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=t("The file to write."))
-@pass_screen
 def list_late(
     screen: Screen, /, unit: str | None, items: bool, limit: int, kind: str | None, output: Path | None, **said: object
 ) -> None:

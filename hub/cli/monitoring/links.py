@@ -2,20 +2,9 @@
 
 import attrs
 
-from hub.cli.screen import Screen, command, pass_screen, t
+from hub.cli.screen import Screen, t
 
 
-@command(
-    "links",
-    t(
-        "The state of the link to each system, by node.\n\nThe hub probes links if `hub.toml` has [links] "
-        "every: it connects and makes a TLS handshake, and sends nothing. Silent: the node has not "
-        "reported for a long time."
-    ),
-    "lienthong links",
-    "lienthong links --json",
-)
-@pass_screen
 def links(screen: Screen) -> None:
     from datetime import UTC, datetime
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.monitoring.repeating import EVERY, is_terminal, repeat
-from hub.cli.screen import PARTLY, UNAVAILABLE, Screen, command, exit_command, pass_screen, say, t
+from hub.cli.screen import PARTLY, UNAVAILABLE, Screen, exit_command, say, t
 from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
@@ -24,26 +24,6 @@ _COUNTED = {
 }
 
 
-@command(
-    "status",
-    t(
-        "How the exchange stands: for each partner what waits, is held, dead, and was refused today; its breaker, pause, "
-        "link and certificate; how many messages come and go in a minute.\n\n"
-        "Exits 0 if all is well, 3 if something needs attention, 69 if no hub runs or the database does not answer. "
-        "A count ends at 10,000 and then shows a plus sign."
-    ),
-    "lienthong status",
-    "lienthong status --watch",
-    "lienthong status --json | jq 'select(.concerns != [])'",
-)
-@click.option("--watch", is_flag=True, help=t("Keep it fresh on the terminal, until Ctrl-C."))
-@click.option(
-    "--every",
-    type=click.FloatRange(min=1),
-    metavar="S",
-    help=t("With --watch: seconds between two readings; default 5. Needed if the output is not a terminal."),
-)
-@pass_screen
 def show_status(screen: Screen, watch: bool, every: float | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.monitoring import overview

@@ -23,9 +23,7 @@ from hub.cli.screen import (
     USAGE,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     say,
     say_count,
     t,
@@ -44,27 +42,6 @@ _HIDDEN = "•••"
 _PLAIN_HEADERS = ("content-type", "soapaction", "retry-after", "server", "date")
 
 
-@command(
-    "call",
-    t(
-        "Call one operation of the partner CODE by hand, and show both envelopes.\n\nThe call goes the way of every call "
-        "to this partner: its URL, TLS, signature and verification are those of its file and its mapping. KEY is the path "
-        "of a part of the request, as in a mapping; VALUE is a text, in which {settings.NAME} and {secrets.NAME} stand for "
-        "the partner's own, or @FILE for the octets of a file. What the mapping gives the operation without a message, "
-        "such as a user and a password, need not be given. Secrets are not shown. That it was called is recorded, what it "
-        "was sent is not. The partner may act on the call.\n\nExits 1 if the partner answers with a fault, 69 if no answer comes that can be read."
-    ),
-    "lienthong call dvc DangNhap --dry-run",
-    "lienthong call dvc GuiHoSo maTin=thu-1 noiDung=@hoso.xml",
-    "lienthong call dvc TrangThai ma=123 --json | jq -r .reply.body",
-)
-@click.argument("code", metavar="CODE")
-@click.argument("operation", metavar="OPERATION")
-@click.argument("values", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--reason", default="", help=t("Why; it is recorded."))
-@click.option("--dry-run", is_flag=True, help=t("Only show the request."))
-@click.option("--full", is_flag=True, help=t("Do not shorten long texts."))
-@pass_screen
 def call_operation(
     screen: Screen, code: str, operation: str, values: tuple[str, ...], reason: str, dry_run: bool, full: bool
 ) -> None:

@@ -11,9 +11,7 @@ from hub.cli.screen import (
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     say,
     t,
 )
@@ -24,19 +22,6 @@ if TYPE_CHECKING:
     from hub.monitoring.connection_steps import ConnectionStep
 
 
-@command(
-    "test",
-    t(
-        "Test the connection with the partner CODE in both directions: each step with a verdict and what to do.\n\nThe hub "
-        "to the partner: name, TCP, TLS with each certificate, a harmless GET. The partner to the hub: its certificates, "
-        "rights, last call, what was refused today. No document is sent. Exits 69 if the way to the partner fails, 1 if "
-        "only the other way does."
-    ),
-    "lienthong partners test soyte",
-    "lienthong partners test soyte --json | jq 'select(.verdict == \"failed\")'",
-)
-@click.argument("code")
-@pass_screen
 def try_connection(screen: Screen, code: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers

@@ -6,31 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from hub.cli.screen import Screen, command, make_file_stop, pass_screen, say, t
+from hub.cli.screen import Screen, make_file_stop, say, t
 
 if TYPE_CHECKING:
     from hub.monitoring.integration.facts import IntegrationFacts
     from hub.monitoring.integration.first_messages import StepState
 
-_WRITTEN = click.Path(dir_okay=False, writable=True, path_type=Path)
 
-
-@command(
-    "kit",
-    t(
-        "Show which first messages the partner CODE has exchanged, and write the file for its developers.\n\nThe ZIP "
-        "file has a page in both languages, the contracts, the hub's certificates, the error list and signed samples "
-        "of each operation. It contains no private key. The samples are signed with a throw-away key that no hub "
-        "accepts."
-    ),
-    "lienthong partners kit soyte",
-    "lienthong partners kit soyte -o soyte.zip",
-)
-@click.argument("code")
-@click.option("-o", "--output", type=_WRITTEN, metavar=t("FILE"), help=t("Write the ZIP file."))
-@pass_screen
 def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
     facts, steps = _gather(screen, code)
     for state in steps:
@@ -39,28 +21,6 @@ def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
         _write_kit(screen, output, facts, steps)
 
 
-@command(
-    "invite",
-    t(
-        "Write the kit of the partner CODE with a letter to its developers, in Vietnamese and English: one file to mail.\n\n"
-        "The letter says the address and the contract, and what to send back: a certificate or a request for one, units, a "
-        "test window, a contact. It sends nothing and issues no certificate. Take the answer in by `partners certificate "
-        "add`."
-    ),
-    "lienthong partners invite soyte",
-    'lienthong partners invite soyte -o soyte.zip --contact "Trần Văn A, 0261 123 456" --window "01/12/2026, 14:00-16:00"',
-)
-@click.argument("code")
-@click.option(
-    "-o",
-    "--output",
-    type=_WRITTEN,
-    metavar=t("FILE"),
-    help=t("Write this file; without it lienthong-CODE-invitation.zip."),
-)
-@click.option("--contact", default="", help=t("Who answers questions."))
-@click.option("--window", default="", help=t("When to test."))
-@pass_screen
 def invite_partner(screen: Screen, code: str, output: Path | None, contact: str, window: str) -> None:
     from hub.monitoring.integration.letter import PartnerInvitation, name_invitation, write_letters
 

@@ -11,61 +11,26 @@ import attrs
 import click
 
 from hub.cli.partner.writing import tell_warnings
-from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl, add_wsdl_options
+from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl
 from hub.cli.screen import (
-    EXISTING_FILE,
     PARTLY,
     CommandStop,
     Screen,
     colour_difference,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     t,
 )
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase
 
 #: Special values of --calls and --tells.
-NONE, DEFAULT = "none", "default"
 
 if TYPE_CHECKING:
     from hub.config import Config, Partner
     from hub.config.editing import Value
 
 
-@command_group(
-    "partners",
-    t("Partners: list them, add, change, test or remove one, what each may call."),
-    table={
-        "show": ("hub.cli.partner.show:show_partner", phrase("Show all that is known of one partner.")),
-        "set": ("hub.cli.partner.change:set_partner", phrase("Set keys of a partner.")),
-        "certificate": (
-            "hub.cli.partner.change:certificate",
-            phrase("The certificates of a partner: accept one more, or one no longer."),
-        ),
-        "test": (
-            "hub.cli.partner.connection:try_connection",
-            phrase("Test the connection with a partner in both directions."),
-        ),
-        "remove": ("hub.cli.partner.removal:remove_partner", phrase("Remove a partner.")),
-        "kit": ("hub.cli.partner.kit:make_partner_kit", phrase("First messages of a partner, and the file for it")),
-        "invite": ("hub.cli.partner.kit:invite_partner", phrase("A file to mail to a partner's developers")),
-        "simulate": ("hub.cli.partner.simulate:simulate_partner", phrase("Be a partner that answers as told")),
-    },
-)
-def partners() -> None:
-    pass
-
-
-@command(
-    "list",
-    t("List the partners. Exits 3 if the file of one has mistakes, which are named."),
-    "lienthong partners list --json",
-)
-@pass_screen
 def list_partners(screen: Screen) -> None:
     from hub.cli.journal import read_view_config
     from hub.cli.words import say_filter_word
@@ -191,99 +156,6 @@ def say_standing(standing: Mapping[str, object] | None) -> str:
     return ""
 
 
-def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
-    for value in values:
-        if "=" not in value:
-            raise click.BadParameter(t("{value} is not KEY=VALUE", value=repr(value)))
-    return dict(value.split("=", 1) for value in values)
-
-
-def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | None":
-    """Return the names in a LIST. `default` are those of a new partner."""
-    from hub.intake.grants import NEW_CALLS
-
-    if value is None:
-        return None
-    if value == DEFAULT:
-        return NEW_CALLS
-    return () if value == NONE else tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-
-
-@command(
-    "add",
-    t(
-        "Add the partner CODE: check the input, then write partners/CODE.toml and its "
-        "certificate.\n\nWith --replace, only the given options change in the existing file: comments and "
-        "other keys stay. The difference is printed, and the old file is kept beside it (.old). A "
-        "running hub uses it after `lienthong reload`. With --wsdl, the partner is called by its WSDL: the file and all "
-        "that it imports are fetched once and kept in partners/CODE/ with their SHA-256, beside a mapping to fill in; the "
-        "hub does not push to it until receive is set. With --replace a new version of the WSDL is laid into a new folder, "
-        "with the mapping in force. A unit that the registry does not contain is "
-        "added and marked. Keys of --policy: signature=message|packet|both, profile=observed|strict, "
-        "sha1=no|yes, vxp-signature=no|yes, max-age=900s, clock-skew=60s, "
-        "revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, "
-        "timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, "
-        "intake-connections=256, intake-spool=1024MiB."
-    ),
-    "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
-    "lienthong partners add motcua --certificate motcua.crt --unit H55.20 \\",
-    "    --push https://10.0.0.5/soap/documents --policy timeout=10s",
-    "lienthong partners add soc --certificate soc.crt --tells '*'",
-    "lienthong partners add soyte --certificate soyte-2027.crt --replace --dry-run",
-    "lienthong partners add soyte --calls documents,mail,lookups.VerifyCitizen --replace",
-    "lienthong partners add dvc --wsdl https://dvc.example.vn/DichVu.asmx?wsdl --operation GuiHoSo",
-)
-@click.argument("code")
-@click.option(
-    "--certificate",
-    "certificate_files",
-    multiple=True,
-    metavar=t("FILE"),
-    type=EXISTING_FILE,
-    help=t(
-        "PEM certificate; repeatable during a change of certificates. Required for a new partner.",
-    ),
-)
-@click.option(
-    "--unit",
-    "units",
-    multiple=True,
-    metavar=t("CODE"),
-    help=t(
-        "A unit of this partner; '*': the partner may send for any unit.",
-    ),
-)
-@click.option(
-    "--calls",
-    metavar=t("LIST"),
-    callback=_names,
-    help=t(
-        "Services and operations that it may call, separated by commas; none: nothing; default: documents, as for a new partner.",
-    ),
-)
-@click.option(
-    "--tells",
-    type=click.Choice(["*", NONE]),
-    metavar="'*'",
-    help=t(
-        "'*': it may report figures about any unit, but not send for it; none: remove this right.",
-    ),
-)
-@click.option("--fetch", is_flag=True, help=t("The partner fetches the messages for its units."))
-@click.option("--push", metavar="URL", help=t("The hub pushes to this URL."))
-@click.option("--name", help=t("The displayed name."))
-@click.option("--adapter", help=t("The adapter; default documents."))
-@click.option(
-    "--policy",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=_pairs,
-    help=t("A policy value; repeatable."),
-)
-@add_wsdl_options
-@click.option("--replace", is_flag=True, help=t("Change an existing partner."))
-@click.option("--dry-run", is_flag=True, help=t("Only show the difference."))
-@pass_screen
 def add_partner(screen: Screen, /, code: str, **given: Any) -> None:
     wsdl = {each.name: given.pop(each.name) for each in attrs.fields(WsdlOptions)}
     if wsdl["wsdl"] is not None:
@@ -377,29 +249,6 @@ def _add_partner(
     screen.note(t("A running hub uses it after `lienthong reload`"))
 
 
-@command(
-    "grants",
-    t(
-        "Show what each partner may call; --propose makes the key calls from what it has called.\n\nThe "
-        "proposal comes from accepted messages: by service; for lookups by operation. Queries (Get…, "
-        "List…) leave no trace in the journal: add their services by `partners add CODE --calls … "
-        "--replace`. A partner that has sent nothing gets no proposal. The difference is printed; --yes "
-        "also writes it, and keeps the old file (.old)."
-    ),
-    "lienthong partners grants",
-    "lienthong partners grants --propose",
-    "lienthong partners grants soyte --propose --since 2026-01-01 --yes",
-)
-@click.argument("codes", nargs=-1, metavar="[CODE]...")
-@click.option("--propose", is_flag=True, help=t("Make a proposal."))
-@click.option(
-    "--since",
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar=t("DAY"),
-    help=t("Only from this day on (Hà Nội)."),
-)
-@click.option("--yes", is_flag=True, help=t("Write the proposal into the files."))
-@pass_screen
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config, read_view_config, require_partner
     from hub.config import editing
@@ -536,8 +385,3 @@ def _pem(file: Path, place: Path) -> bytes | None:
         raise ConfigurationFault([Mistake(str(file), what, expected)])
 
     return b"".join(one.public_bytes(Encoding.PEM) for one in files.read_certificate_file(file, wrong))
-
-
-partners.add_command(list_partners)
-partners.add_command(add_partner)
-partners.add_command(grants_command)

@@ -13,9 +13,7 @@ from hub.cli.screen import (
     CommandStop,
     Screen,
     colour_difference,
-    command,
     exit_command,
-    pass_screen,
     say,
     t,
 )
@@ -26,26 +24,6 @@ if TYPE_CHECKING:
     from hub.domain.model import DeliveryState
 
 
-@command(
-    "remove",
-    t(
-        "Remove the partner CODE. Prints what that means; --yes does it.\n\nRefused while deliveries to it wait, are held or "
-        "dead: replay them, give them up, or leave them in the journal with --leave-deliveries. Its messages stay, and can "
-        "be found and shown as before. Its file is kept as CODE.toml.old, its certificates and the folder of its mapping stay."
-    ),
-    'lienthong partners remove soyte --reason "hệ thống cũ đã bỏ"',
-    'lienthong partners remove soyte --reason "hệ thống cũ đã bỏ" --yes --reload',
-)
-@click.argument("code")
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@click.option(
-    "--leave-deliveries",
-    is_flag=True,
-    help=t("Remove it although deliveries wait: they go on when a partner of that code is added again."),
-)
-@click.option("--yes", is_flag=True, help=t("Do it."))
-@click.option("--reload", is_flag=True, help=t("Make the running hub use it at once; what it refuses is taken back."))
-@pass_screen
 def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: bool, yes: bool, reload: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.config import ANY
@@ -129,21 +107,6 @@ def _say_left(code: str, left: "Mapping[DeliveryState, int]") -> str:
     return t("{code}: deliveries in the journal: {said}", code=code, said=said)
 
 
-@command(
-    "remove",
-    t(
-        "Trust a CA no longer. FINGERPRINT: the beginning of its SHA-256, at least 8 digits, or its file.\n\nSays whose "
-        "certificates would no longer be verified, and then needs --yes. Its files in trust/ are kept as NAME.old. Refused "
-        "if the hub's own certificate needs it."
-    ),
-    "lienthong trust remove 3f0c9a11",
-    'lienthong trust remove trust/3f0c9a110b7d2e44.crt --reason "CA đã ngừng" --yes --reload',
-)
-@click.argument("fingerprint", metavar="FINGERPRINT")
-@click.option("--reason", default="", help=t("Why; it is recorded."))
-@click.option("--yes", is_flag=True, help=t("Do it."))
-@click.option("--reload", is_flag=True, help=t("Make the running hub use it at once; what it refuses is taken back."))
-@pass_screen
 def remove_anchor(screen: Screen, fingerprint: str, reason: str, yes: bool, reload: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.config.partners.partner_edit import CertificateNotFound

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.partner.partners import list_fields, read_standings, say_granted, say_standing
-from hub.cli.screen import CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.cli.screen import CommandStop, Screen, say, say_count, t
 from hub.domain.errors import ConfigurationFault
 from hub.language.phrases import phrase
 
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 _USES = {"tls": phrase("shown until"), "sign": phrase("signed until")}
 
 
-@command(
-    "show",
-    t(
-        "Show all that is known of the partner CODE: each setting with its default and the line of the file that sets it, "
-        "the certificates with the days left, what it may call, and how the exchange with it stands."
-    ),
-    "lienthong partners show soyte",
-    "lienthong partners show soyte --json | jq '.settings[] | select(.line)'",
-)
-@click.argument("code")
-@click.option("--changed", is_flag=True, help=t("Of the settings, only those that the file sets."))
-@pass_screen
 def show_partner(screen: Screen, code: str, changed: bool) -> None:
     from hub.cli.journal import read_view_config, require_partner
     from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers

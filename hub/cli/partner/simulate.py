@@ -20,7 +20,6 @@ import attrs
 import click
 
 from hub.cli.screen import (
-    EXISTING_FILE,
     FAILED,
     NOT_FOUND,
     OK,
@@ -28,11 +27,8 @@ from hub.cli.screen import (
     UNAVAILABLE,
     CommandStop,
     Screen,
-    WholeNumber,
-    command,
     exit_command,
     make_file_stop,
-    pass_screen,
     say,
     say_count,
     t,
@@ -58,24 +54,24 @@ _LINE = 4096
 _LEAVE = 0.2
 
 
-def _read_answer(_context: click.Context, _option: click.Parameter, value: str) -> "ToldAnswer":
+def _read_answer(value: str) -> "ToldAnswer":
     from hub.simulator.answers import AnswerUnfit, parse_answer
 
     try:
         return parse_answer(value)
     except AnswerUnfit as unfit:
-        raise click.BadParameter(say(unfit.reason)) from unfit
+        raise click.BadParameter(say(unfit.reason), param_hint="'--answer'") from unfit
 
 
-def _read_script(_context: click.Context, _option: click.Parameter, value: Path | None) -> "tuple[ScriptLine, ...]":
+def _read_script(value: Path | None) -> "tuple[ScriptLine, ...]":
     from hub.simulator.answers import AnswerUnfit, parse_script
 
     try:
         return () if value is None else parse_script(value.read_text("utf-8"))
     except AnswerUnfit as unfit:
-        raise click.BadParameter(say(unfit.reason)) from unfit
+        raise click.BadParameter(say(unfit.reason), param_hint="'--script'") from unfit
     except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+        raise click.BadParameter(str(error), param_hint="'--script'") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -108,62 +104,6 @@ class SimulationOptions:
     yes: bool
 
 
-@command(
-    "simulate",
-    t(
-        "Be the partner CODE: serve SendDocument over TLS, check each call of the hub (signature, contract, packet), "
-        "and answer as told, until Ctrl-C.\n\nAnswers: accept · refuse:CODE:DETAIL · slow:SECONDS · down · garbage · "
-        "timeout. Type another one and press Enter to change it while it runs. A script gives one answer a line; `xN` "
-        "behind an answer is for N calls, and after the last line --answer holds again.\n\nThe partner's key and "
-        "certificate are pki/partners/CODE.key and .crt. Without them, and without a file partners/CODE.toml, they "
-        "are made with the sample CA, and the lines of the partner's file are printed; --add writes them. Away "
-        "from any hub, give --key, --certificate and --hub-certificate.\n\n--send makes it also send signed documents. "
-        "The hub counts them like any others, so use a hub that is for tests.\n\nExits 0 if each call passed all checks "
-        "and each document was accepted, 1 if not, 3 if some documents were accepted, 69 if the hub or the port "
-        "cannot be had."
-    ),
-    "lienthong -c tinh/hub.toml partners simulate vpub",
-    "lienthong -c tinh/hub.toml partners simulate vpub --answer refuse:unit-unknown:H55.99",
-    "lienthong -c tinh/hub.toml partners simulate vpub --script ba-ngay.txt --calls 20 --json",
-    "lienthong -c tinh/hub.toml partners simulate thu --add --unit H55.90 --send 100 --rate 5 --to H55.13",
-    "lienthong partners simulate vpub --key k.key --certificate k.crt --hub-certificate hub.crt --port 9443",
-)
-@click.argument("code")
-@click.option(
-    "--answer",
-    "usual",
-    default="accept",
-    show_default=True,
-    metavar=t("ANSWER"),
-    callback=_read_answer,
-    help=t("The answer to each call."),
-)
-@click.option(
-    "--script", type=EXISTING_FILE, metavar=t("FILE"), callback=_read_script, help=t("Answers to the first calls.")
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help=t("The address to listen at."))
-@click.option(
-    "--port",
-    type=WholeNumber(0, 65535),
-    help=t("The port to listen at; default that of the partner's file, otherwise a free one."),
-)
-@click.option("--add", is_flag=True, help=t("Add the partner to the hub if it is not known yet."))
-@click.option("--unit", "units", metavar=t("CODE"), multiple=True, help=t("A unit of the partner that is added."))
-@click.option("--send", "number", type=WholeNumber(0), default=0, metavar="N", help=t("Also send N documents."))
-@click.option("--rate", type=float, default=1.0, show_default=True, metavar="N", help=t("Documents a second."))
-@click.option("--from", "sender", metavar=t("CODE"), help=t("The unit that sends; default the first of the partner."))
-@click.option("--to", "recipient", metavar=t("CODE"), help=t("The unit to send to; default one of another partner."))
-@click.option("--yes", is_flag=True, help=t("Also send to a hub that is not on this machine."))
-@click.option("--calls", "most_calls", type=WholeNumber(1), metavar="N", help=t("Stop after N calls."))
-@click.option("--seconds", "most_seconds", type=float, metavar="N", help=t("Stop after N seconds."))
-@click.option("--url", metavar="URL", help=t("Address of the hub's documents service, to send to."))
-@click.option("--key", type=EXISTING_FILE, help=t("Private key (PEM)."))
-@click.option("--certificate", type=EXISTING_FILE, help=t("Certificate (PEM)."))
-@click.option("--ca", type=EXISTING_FILE, help=t("The hub's CA (PEM)."))
-@click.option(
-    "--hub-certificate", type=EXISTING_FILE, help=t("The certificates that the hub shows and signs with (PEM).")
-)
-@pass_screen
 def simulate_partner(
     screen: Screen,
     /,
@@ -175,7 +115,8 @@ def simulate_partner(
     hub_certificate: Path | None,
     **given: Any,
 ) -> None:
-    options = SimulationOptions(**given)
+    read = {"usual": _read_answer(given["usual"]), "script": _read_script(given["script"])}
+    options = SimulationOptions(**given | read)
     if options.rate <= 0 or (options.most_seconds or 1) <= 0:
         raise click.UsageError(t("--rate and --seconds must be above 0"))
     files = SimulationFiles(key=key, certificate=certificate, ca=ca, hub_certificate=hub_certificate, url=url)

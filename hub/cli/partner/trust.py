@@ -4,17 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from hub.cli.screen import (
     CONFIGURATION,
-    EXISTING_FILE,
     Screen,
     colour_difference,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     say,
     t,
 )
@@ -26,17 +20,6 @@ if TYPE_CHECKING:
     from hub.security.crl_ocsp import RevocationStatus
 
 
-@command_group(
-    "trust",
-    t("Trust anchors (CA certificates) and CRLs."),
-    table={"remove": ("hub.cli.partner.removal:remove_anchor", phrase("Trust a CA no longer."))},
-)
-def trust() -> None:
-    pass
-
-
-@command("list", t("List the anchors and their CRLs."), "lienthong trust list")
-@pass_screen
 def list_trust(screen: Screen) -> None:
     from hub.cli.journal import read_view_config
     from hub.config import revocation_cache
@@ -124,32 +107,6 @@ def _age(since: timedelta) -> str:
     return t("{minutes} h", minutes=minutes // 60)
 
 
-@command(
-    "add",
-    t(
-        "Trust the anchors in FILE (PEM); --crl is their revocation list.\n\nRun the command again with a "
-        "newer CRL to replace the old one. A running hub uses it after `lienthong reload`."
-    ),
-    "lienthong trust add rootca.crt --crl rootca.crl",
-    "lienthong trust add subca.crt --crl-url http://crl.ca.example/subca.crl --ocsp-url http://ocsp.ca.example",
-)
-@click.argument("file", type=EXISTING_FILE)
-@click.option("--crl", "crl_file", type=EXISTING_FILE, metavar=t("FILE"), help=t("A PEM CRL."))
-@click.option(
-    "--crl-url",
-    "crl_urls",
-    multiple=True,
-    metavar="URL",
-    help=t("URL from which the hub fetches the CRL by itself; repeatable."),
-)
-@click.option(
-    "--ocsp-url",
-    "ocsp_urls",
-    multiple=True,
-    metavar="URL",
-    help=t("URL of the CA's OCSP responder; repeatable."),
-)
-@pass_screen
 def add_anchor(
     screen: Screen, file: Path, crl_file: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
 ) -> None:
@@ -189,7 +146,3 @@ def add_anchor(
         if kept:
             screen.note(t("Old file: {kept}", kept=kept))
     screen.note(t("A running hub uses it after `lienthong reload`"))
-
-
-trust.add_command(list_trust)
-trust.add_command(add_anchor)

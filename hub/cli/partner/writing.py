@@ -4,10 +4,9 @@ import getpass
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
-import click
 
 from hub.cli.screen import CONFIGURATION, NOT_FOUND, CommandStop, Screen, colour_difference, exit_command, say, t
 
@@ -22,22 +21,9 @@ if TYPE_CHECKING:
     from hub.units.unit_index import UnitIndex
 
 
-def add_writing_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every command that changes a partner."""
-    for option in (
-        click.option(
-            "--reload", is_flag=True, help=t("Make the running hub use it at once; what it refuses is taken back.")
-        ),
-        click.option("--dry-run", is_flag=True, help=t("Only show the difference.")),
-        click.option("--reason", default="", help=t("Why; it is recorded.")),
-    ):
-        command = option(command)
-    return command
-
-
 @attrs.frozen
 class WritingOptions:
-    """The values of `add_writing_options`."""
+    """The values of `WRITING_OPTIONS`."""
 
     reason: str
     dry_run: bool

@@ -1,6 +1,5 @@
 """`lienthong partners add CODE --wsdl …`: fetches a WSDL once, keeps its files, and writes the entry and a mapping to fill in."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import attrs
 import click
 
 from hub.cli.partner.writing import WritingOptions, change_partner
-from hub.cli.screen import EXISTING_FILE, NOT_FOUND, CommandStop, Screen, say, say_count, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.partner.adapter_settings import MAPPING
 
 if TYPE_CHECKING:
@@ -37,45 +36,6 @@ class WsdlOptions:
     plain: bool
     authorities: tuple[Path, ...]
     as_hub: bool
-
-
-def add_wsdl_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options about a WSDL."""
-    for option in (
-        click.option("--as-hub", is_flag=True, help=t("Show the hub's certificate where the WSDL is fetched.")),
-        click.option(
-            "--ca",
-            "authorities",
-            multiple=True,
-            metavar=t("FILE"),
-            type=EXISTING_FILE,
-            help=t("A CA to trust where the WSDL is fetched, beside those of the machine and of trust/."),
-        ),
-        click.option("--allow-http", "plain", is_flag=True, help=t("Fetch the WSDL over http, too.")),
-        click.option(
-            "--allow-host",
-            "hosts",
-            multiple=True,
-            metavar="HOST",
-            help=t("Fetch what the WSDL imports from this host, too."),
-        ),
-        click.option("--url", help=t("The endpoint of a partner with a WSDL; default: the address in it.")),
-        click.option("--port", metavar=t("NAME"), help=t("The port of the WSDL; default: the first one.")),
-        click.option(
-            "--operation",
-            "operations",
-            multiple=True,
-            metavar=t("NAME"),
-            help=t("An operation of the WSDL, in the order of the calls; repeatable."),
-        ),
-        click.option(
-            "--wsdl",
-            metavar="URL|" + t("FILE"),
-            help=t("The WSDL of the partner: it is fetched with all that it imports, and kept in partners/CODE/."),
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def add_partner_by_wsdl(

@@ -13,9 +13,9 @@ import attrs
 import click
 
 from hub.cli import person
-from hub.cli.message.messages import add_filter_options, build_message_filter
+from hub.cli.message.messages import build_message_filter
 from hub.cli.replays.plan_rows import print_plan_rows
-from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, WholeNumber, command, pass_screen, say, say_count, t
+from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, say_count, t
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -34,52 +34,6 @@ _AGAIN = 0.05
 _ITEM_ACTIONS = {"planned": "planned", "queued": "replayed", "left": "left", "excluded": "excluded"}
 
 
-class _Rate(click.ParamType["Rate"]):
-    """A number of deliveries in a time, such as 600/m."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Rate":
-        """Parse the notation of a partner's rate."""
-        from hub.partner.rate_limit import EXPECTED, Rate
-
-        try:
-            return value if isinstance(value, Rate) else Rate.read(value)
-        except ValueError:
-            self.fail(t("{value} is not a rate: {expected}", value=repr(value), expected=say(EXPECTED)), param, ctx)
-
-
-@command(
-    "replay",
-    t(
-        "Replay deliveries. Prints the plan; --yes runs it.\n\nChoose messages by ID (the hub's or "
-        "the sender's) or by filters. Dead deliveries are chosen, with --again also delivered ones. Bytes and "
-        "message id stay the same, so neither the recipient nor the report counts a message twice."
-    ),
-    'lienthong replay --partner vpub --reason "máy chủ đã chạy lại"',
-    'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
-    'lienthong replay --again --to vpub --since 2026-11-26 --reason "khôi phục bản sao lưu" --rate 600/m --yes',
-    'lienthong replay 0193… --corrected da-sua.edxml --reason "sai mã cơ quan" --yes',
-)
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@add_filter_options
-@click.option("--recipient", help=t("Only deliveries to this unit."))
-@click.option("--to", metavar="CODE", help=t("Only deliveries to this partner."))
-@click.option("--again", is_flag=True, help=t("Also deliveries that were delivered."))
-@click.option(
-    "--corrected",
-    type=click.File("rb"),
-    metavar="FILE",
-    help=t("Send this packet in place of the one message ID, which the hub refused or which has dead deliveries."),
-)
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@click.option("--rate", type=_Rate(), help=t("Queue at most so many, such as 600/m; the running hub does it."))
-@click.option(
-    "--stop-after", type=WholeNumber(1), help=t("Stop when so many have died again; the running hub does it.")
-)
-@click.option("--key", help=t("A name for this order: given twice with one name, it runs once."))
-@click.option("--yes", is_flag=True, help=t("Run the plan."))
-@pass_screen
 def replay_dead_letters(
     screen: Screen,
     /,
@@ -310,22 +264,6 @@ def _tell(screen: Screen, plan: "ReplayPlan") -> None:
             )
 
 
-@command(
-    "give-up",
-    t(
-        "Give up waiting deliveries. Prints the plan; --yes runs it.\n\nThey become dead letters, as at "
-        "the end of their give-up time; `lienthong replay` puts them back. Deliveries being sent are "
-        "left alone."
-    ),
-    'lienthong give-up --partner vpub --until 2026-11-01 --reason "hệ thống cũ đã bỏ"',
-    'lienthong give-up 0193… --reason "gửi nhầm" --yes',
-)
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@add_filter_options
-@click.option("--recipient", help=t("Only deliveries to this unit."))
-@click.option("--reason", required=True, help=t("Why; it is recorded."))
-@click.option("--yes", is_flag=True, help=t("Run the plan."))
-@pass_screen
 def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:

@@ -2,33 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from hub.cli.message.messages import DELIVERY_STATES
-from hub.cli.projection import project_commands
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
-from hub.operations.replays.plan_operations import TOPIC, write_row
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
+from hub.operations.replays.plan_operations import write_row
 
 if TYPE_CHECKING:
     from hub.journal.replays.replay_plans import ReplayPlan
     from hub.store.transactions import Transaction
 
-_plan_id = click.argument("plan", metavar="ID")
 
-
-@command(
-    "show",
-    t("Show one plan: what was chosen and why others were left out, and what has become of the deliveries."),
-    "lienthong replays show 0193…",
-    "lienthong replays show 0193… --items --json",
-    "lienthong replays show 0193… --delivery-state dead",
-)
-@_plan_id
-@click.option("--items", is_flag=True, help=t("Also each delivery, with its state before and now."))
-@click.option(
-    "--delivery-state", type=click.Choice(DELIVERY_STATES), help=t("Each queued delivery that is now in this state.")
-)
-@pass_screen
 def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.journal.replays import replay_plans
@@ -120,9 +101,3 @@ def _say_plan(plan: "ReplayPlan", results: dict[str, int]) -> str:
     ]
     width = max(len(name) for name, value in lines if value)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines if value)
-
-
-replays = command_group(TOPIC.name, say(TOPIC.about))(lambda: None)
-_list, *_steps = project_commands(TOPIC)
-for _each in (_list, show_replay_plan, *_steps):
-    replays.add_command(_each)

@@ -1,8 +1,5 @@
 """Arguments that several commands of `lienthong report` share."""
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 
 from hub.cli.screen import t
@@ -14,8 +11,5 @@ form_option = click.option("--form", default="edoc", help=t("The form; default e
 every_form_option = click.option("--form", metavar="FORM", help=t("The form; without it: every form."))
 
 
-def add_report_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add UNIT, PERIOD and `--form` to a command. Together they name one report."""
-    for decorate in (form_option, click.argument("period"), click.argument("unit")):
-        function = decorate(function)
-    return function
+#: Add UNIT, PERIOD and `--form` to a command. Together they name one report.
+REPORT_ARGUMENTS = (click.argument("unit"), click.argument("period"), form_option)

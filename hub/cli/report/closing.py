@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from hub.cli.report.arguments import PERIODS, every_form_option
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, read_language, say, say_count, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, read_language, say, say_count, t
 from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
@@ -29,23 +28,6 @@ if TYPE_CHECKING:
 _MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
 
 
-@command(
-    "close",
-    t(
-        "Close the months of an ended period. A month that is closed already is counted again, and "
-        "units whose numbers differ get a revision. Figures that are far from those of the months before are told "
-        "before a month is closed.\n\n{periods} Without --form: for every form.",
-        periods=PERIODS,
-    ),
-    "lienthong report close 2026-12",
-    "lienthong report close 2026-12 --plan",
-    'lienthong report close 2026-12 --form dossiers --reason "tìm thấy trong nhật ký"',
-)
-@click.argument("period")
-@every_form_option
-@click.option("--reason", default="", help=t("Reason for revisions; recorded."))
-@click.option("--plan", "planned", is_flag=True, help=t("Count, tell what is unusual, and close nothing."))
-@pass_screen
 def close_period(screen: Screen, period: str, form: str | None, reason: str, *, planned: bool) -> None:
     from hub.cli.journal import make_outstanding_error, open_journal, read_journal_config
     from hub.domain.local_time import HANOI
@@ -363,14 +345,6 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
     }
 
 
-@command(
-    "periods",
-    t("List the closed months and the open one, of one form or of every form."),
-    "lienthong report periods --form dossiers",
-    "lienthong report periods --json",
-)
-@every_form_option
-@pass_screen
 def list_periods(screen: Screen, form: str | None) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.report.arguments import PERIODS, add_report_arguments
 from hub.cli.screen import (
     NOT_FOUND,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
     exit_command,
     make_file_stop,
-    pass_screen,
     progress_bar,
     read_language,
     say,
@@ -46,21 +43,6 @@ if TYPE_CHECKING:
 _ENDINGS, _MOST_FILES = (".xlsx", ".xls"), 2000
 
 
-@command(
-    "template",
-    t("Write the XLSX template in which a unit declares its figures.\n\n{periods}", periods=PERIODS),
-    "lienthong report template H55.13 2026-12 -o mau.xlsx",
-    "lienthong report template H55.13 2026-12 --form dossiers -o mau.xlsx",
-)
-@add_report_arguments
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=t("The file to write."),
-)
-@pass_screen
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
@@ -74,29 +56,6 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     screen.note(t("Wrote {output}.", output=output))
 
 
-@command(
-    "declare",
-    t(
-        "Record what a unit declares by a workbook (.xlsx, .xls): the template that it has filled in, or the workbook of "
-        "the paper form, of a unit or of a whole province. A folder has a workbook of each unit, called by its code or "
-        "name. The journal names the user who runs the command.\n\n{periods} `lienthong report template` writes the "
-        "template.",
-        periods=PERIODS,
-    ),
-    "lienthong report declare H55.13 2026-12 mau.xlsx",
-    "lienthong report declare H55 2026-12 --form ii06a bieu-toan-tinh.xls",
-    "lienthong report declare H55 2026-12 --form ii06a --each bieu-toan-tinh.xls",
-    "lienthong report declare H55 2026-12 --form btp07a thang-12/",
-)
-@add_report_arguments
-@click.option(
-    "--each",
-    "apart",
-    is_flag=True,
-    help=t("Record the rows of the file as a declaration of each unit for itself. Interrupted, type it again."),
-)
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
-@pass_screen
 def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bool, file: Path) -> None:
     import getpass
 
@@ -206,18 +165,6 @@ def _record_declared(
             show(start + len(some), len(parts))
 
 
-@command(
-    "reconcile",
-    t(
-        "Compare a unit's newest declaration with the hub's count, cell by cell. Cells that differ come "
-        "first, each with the command that shows its messages.\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report reconcile H55.13 2026-12",
-    "lienthong report reconcile H55.13 2026-12 --json | jq 'select(.verdict == \"differs\")'",
-)
-@add_report_arguments
-@pass_screen
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.journal import unit_registry

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.report.arguments import PERIODS
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, read_language, say, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, read_language, say, t
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -22,29 +21,6 @@ if TYPE_CHECKING:
     from hub.workload.glance_view import GlanceAsked
 
 
-@command(
-    "glance",
-    t(
-        "The units of a class beside one another: ranked by an indicator, with the change since the period before, the "
-        "trend of twelve periods, the target, and what is far from the others.\n\n{periods} Closed periods are read as "
-        "they were closed. A running one is as counted in the night before; the time is said. --by takes the key of an "
-        "indicator or of a column of the form.",
-        periods=PERIODS,
-    ),
-    "lienthong report glance ii06a 2026-11",
-    "lienthong report glance edoc 2026-11 --class communes --by overdue",
-    "lienthong report glance edoc 2026-Q4 --under H55.13 --format csv -o don-vi.csv",
-)
-@click.argument("form")
-@click.argument("period")
-@click.option("--by", "indicator", default="", metavar="KEY", help=t("The indicator; default: the first."))
-@click.option("--class", "of_class", default="", metavar="KEY", help=t("The class of units; default: the first."))
-@click.option("--under", default="", metavar="CODE", help=t("Compare the units directly below this one instead."))
-@click.option(
-    "--format", "kind", type=click.Choice(["csv", "json", "pdf", "xlsx"]), help=t("Write a file of that format.")
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=t("Write to this file."))
-@pass_screen
 def show_glance(
     screen: Screen,
     form: str,

@@ -18,8 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import attrs
 import click
 
-from hub.cli.report.arguments import PERIODS
-from hub.cli.report.round_state import add_unit_options, read_chosen_round
+from hub.cli.report.round_state import read_chosen_round
 from hub.cli.screen import (
     CONFIGURATION,
     FAILED,
@@ -27,9 +26,7 @@ from hub.cli.screen import (
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     progress_bar,
     read_language,
     say,
@@ -56,7 +53,6 @@ _DEEDS = {
     "nothing": phrase("done already"),
     "blocked": phrase("not now"),
 }
-_plan_option = click.option("--plan", "planned", is_flag=True, help=t("Say what would be done, and do nothing."))
 
 
 @attrs.frozen
@@ -94,24 +90,6 @@ def _read_round(work: _Work, chosen: dict[str, Any]) -> "ReportRound":
 # --- give-out ------------------------------------------------------------------------------------------------------------
 
 
-@command(
-    "give-out",
-    t(
-        "Give out the reports of many units to be signed: one file for each unit, in a folder or a ZIP. From then on "
-        "these revisions do not change. A unit whose report is given out already gets the same file again.\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report give-out ii06a 2026-12 -o ky/ --plan",
-    "lienthong report give-out ii06a 2026-12 -o ky.zip --below H55.13",
-    'lienthong report give-out ii06a 2026-12 -o ky/ --step returned --reason "bị trả lại"',
-)
-@click.argument("form")
-@click.argument("period")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=t("A folder, or a file .zip."))
-@click.option("--reason", default="", help=t("Reason for new revisions of returned reports; recorded."))
-@add_unit_options
-@_plan_option
-@pass_screen
 def give_out_reports(
     screen: Screen, /, form: str, period: str, output: Path, reason: str, *, planned: bool, **chosen: Any
 ) -> None:
@@ -179,22 +157,6 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 # --- hand-in -------------------------------------------------------------------------------------------------------------
 
 
-@command(
-    "hand-in",
-    t(
-        "Submit the reports of many units to the partner PARTNER, each as it was signed. What was submitted already is "
-        "not sent again.\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report hand-in ii06a 2026-12 baocao --plan",
-    "lienthong report hand-in ii06a 2026-12 baocao --step signed",
-)
-@click.argument("form")
-@click.argument("period")
-@click.argument("partner")
-@add_unit_options
-@_plan_option
-@pass_screen
 def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, planned: bool, **chosen: Any) -> None:
     from hub.cli.report.submitting import check_taker
     from hub.workload.many import round_plan
@@ -225,22 +187,6 @@ def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
 # --- collect -------------------------------------------------------------------------------------------------------------
 
 
-@command(
-    "collect",
-    t(
-        "Take in the signed reports of many units at once: files, folders and ZIPs with signed XML or PDF. Each file is "
-        "judged for itself, and the refusal of one keeps no other. The unit is read from the file; of a PDF, from "
-        "its name FORM_UNIT_PERIOD….\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report collect ii06a 2026-12 da-ky/ --plan",
-    "lienthong report collect ii06a 2026-12 da-ky.zip",
-)
-@click.argument("form")
-@click.argument("period")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@_plan_option
-@pass_screen
 def collect_reports(screen: Screen, form: str, period: str, paths: tuple[Path, ...], *, planned: bool) -> None:
     from hub.config import revocation_cache
     from hub.workload.many import signed_batch
@@ -326,22 +272,6 @@ def _say_collected(row: dict[str, Any]) -> str:
 # --- remind --------------------------------------------------------------------------------------------------------------
 
 
-@command(
-    "remind",
-    t(
-        "Remind units by mail of reports that they have not handed in: those that are chosen, each at its address of "
-        "[alerts] in hub.toml, or at that of the nearest unit above it. A running hub sends the mails within a minute, "
-        "at most one to a unit of this form and period on a day.\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report remind ii06a 2026-12 --plan",
-    "lienthong report remind ii06a 2026-12 --step ready --step closed",
-)
-@click.argument("form")
-@click.argument("period")
-@add_unit_options
-@_plan_option
-@pass_screen
 def remind_units(screen: Screen, /, form: str, period: str, *, planned: bool, **chosen: Any) -> None:
     from hub.store import transactions
     from hub.workload.many import reminders

@@ -3,69 +3,67 @@
 Contains the names of the commands, old and new, and what replaces an old option.
 """
 
-from pathlib import Path
-
 import click
 
-from hub.cli.report.show import add_show_options, check_column, choose_format, print_facts, print_report, show_report
-from hub.cli.screen import USAGE, Command, CommandGroup, CommandStop, Screen, command_group, pass_screen, t
+from hub.cli.report.commands import SHOW_OPTIONS, show_report
+from hub.cli.screen import USAGE, CommandGroup, CommandStop, command, command_group, t
 from hub.language.phrases import phrase
 
 #: name -> (`module:attribute`, description in Vietnamese, in English), in the order of a report's life.
 COMMANDS = {
-    "show": ("hub.cli.report.show:show_report", phrase("Show a unit's report, or export it")),
+    "show": ("hub.cli.report.commands:show_report", phrase("Show a unit's report, or export it")),
     "facts": (
-        "hub.cli.report.show:show_facts",
+        "hub.cli.report.commands:show_facts",
         phrase("The facts behind a report, or all facts"),
     ),
     "template": (
-        "hub.cli.report.declared:write_template",
+        "hub.cli.report.commands:write_template",
         phrase("Write the XLSX template for a unit's declaration"),
     ),
     "declare": (
-        "hub.cli.report.declared:declare_figures",
+        "hub.cli.report.commands:declare_figures",
         phrase("Record the figures that a unit declares"),
     ),
     "reconcile": (
-        "hub.cli.report.declared:show_reconciliation",
+        "hub.cli.report.commands:show_reconciliation",
         phrase("Compare a unit's declaration with the hub's count"),
     ),
     "close": (
-        "hub.cli.report.closing:close_period",
+        "hub.cli.report.commands:close_period",
         phrase("Close the months of an ended period"),
     ),
     "periods": (
-        "hub.cli.report.closing:list_periods",
+        "hub.cli.report.commands:list_periods",
         phrase("List closed periods, and when each was closed"),
     ),
     "import-signed": (
-        "hub.cli.report.signed:import_signed",
+        "hub.cli.report.commands:import_signed",
         phrase("Import the XML report that an official has signed"),
     ),
     "state": (
-        "hub.cli.report.signed:show_state",
+        "hub.cli.report.commands:show_state",
         phrase("State of a report: closed, signed, submitted, accepted"),
     ),
-    "round": ("hub.cli.report.round_state:show_round", phrase("How the reports of all units stand")),
-    "give-out": ("hub.cli.report.many:give_out_reports", phrase("Give out the reports of many units to be signed")),
-    "remind": ("hub.cli.report.many:remind_units", phrase("Remind units by mail of reports not handed in")),
-    "collect": ("hub.cli.report.many:collect_reports", phrase("Take in the signed reports of many units")),
-    "hand-in": ("hub.cli.report.many:hand_in_reports", phrase("Submit the reports of many units to a partner")),
+    "round": ("hub.cli.report.commands:show_round", phrase("How the reports of all units stand")),
+    "give-out": ("hub.cli.report.commands:give_out_reports", phrase("Give out the reports of many units to be signed")),
+    "remind": ("hub.cli.report.commands:remind_units", phrase("Remind units by mail of reports not handed in")),
+    "collect": ("hub.cli.report.commands:collect_reports", phrase("Take in the signed reports of many units")),
+    "hand-in": ("hub.cli.report.commands:hand_in_reports", phrase("Submit the reports of many units to a partner")),
     "submit": (
-        "hub.cli.report.submitting:submit_report",
+        "hub.cli.report.commands:submit_report",
         phrase("Submit a report to a partner"),
     ),
-    "publish": ("hub.cli.report.submitting:publish_report", phrase("Publish a report")),
+    "publish": ("hub.cli.report.commands:publish_report", phrase("Publish a report")),
     "glance": (
-        "hub.cli.report.glance:show_glance",
+        "hub.cli.report.commands:show_glance",
         phrase("Rank all units of a class, with trend and change"),
     ),
     "rules": (
-        "hub.cli.report.validating:write_rules",
+        "hub.cli.report.commands:write_rules",
         phrase("Write a form's rules as Schematron or JSON Schema"),
     ),
     "validate": (
-        "hub.cli.report.validating:validate_file",
+        "hub.cli.report.commands:validate_file",
         phrase("Test whether the cells of anyone's report agree"),
     ),
 }
@@ -116,7 +114,7 @@ def _skip_common_options(args: list[str]) -> int:
     return at
 
 
-@command_group(
+report_workload = command_group(
     "report",
     t(
         "The workload reports of the units: shown, declared and reconciled, closed, signed, submitted, "
@@ -130,46 +128,20 @@ def _skip_common_options(args: list[str]) -> int:
     cls=_Reports,
     table=COMMANDS,
 )
-def report_workload() -> None:
-    pass
 
 
-@click.command("show", cls=Command, help=show_report.help, epilog=show_report.epilog)
-@click.argument("unit", required=False)
-@click.argument("period", required=False)
-@add_show_options
-@click.option("--facts", "only_facts", is_flag=True, help=t("The facts, like report facts."))
-@pass_screen
-def show_short_form(
-    screen: Screen,
-    unit: str | None,
-    period: str | None,
-    form: str,
-    kind: str | None,
-    output: Path | None,
-    charted: bool,
-    explain: str | None,
-    row: str | None,
-    divided: str | None,
-    by: str | None,
-    opened: str | None,
-    revision: int | None,
-    reason: str,
-    only_facts: bool,
-) -> None:
-    if (unit is None) != (period is None) or (unit is None and not only_facts):
-        raise click.UsageError(t("UNIT and PERIOD are needed"))
-    if only_facts:
-        check_column(explain, (row, divided))
-        choose_format(screen, kind, charted=charted, on_screen=False)
-        print_facts(screen, unit, period, form)
-    else:
-        assert unit is not None
-        assert period is not None
-        of, rows = (row, divided), (by, opened)
-        print_report(
-            screen, unit, period, form, kind, output, explain, of, rows, reason, charted=charted, revision=revision
-        )
+show_short_form = command(
+    "show",
+    "",
+    runs="hub.cli.report.show:show_short_form",
+    options=(
+        click.argument("unit", required=False),
+        click.argument("period", required=False),
+        *SHOW_OPTIONS,
+        click.option("--facts", "only_facts", is_flag=True, help=t("The facts, like report facts.")),
+    ),
+)
+show_short_form.help, show_short_form.epilog = show_report.help, show_report.epilog
 
 
 def _name_successor(_context: click.Context, option: click.Parameter, value: str | None) -> None:

@@ -4,14 +4,14 @@ them.
 Contains the dialogue only. `hub.workload.many.report_round` reads the states.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.report.arguments import PERIODS
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.cli.report.commands import DECLARED_STATES, ROUND_STEPS
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.cli.words import say_filter_word, say_word
 
 if TYPE_CHECKING:
@@ -19,40 +19,11 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
     from hub.workload.many.report_round import ReportRound, RoundFilter, UnitStanding
 
-ROUND_STEPS = ("running", "month-open", "ready", "closed", "drafted", "signed", "submitted", "accepted", "returned")
-DECLARED_STATES = ("undeclared", "declared", "declared-equal", "declared-differing")
-
-
-def add_unit_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose units of a round. They are passed on to `read_chosen_round`."""
-    options = (
-        click.option("--unit", "units", multiple=True, metavar="UNIT", help=t("Only this unit; may be repeated.")),
-        click.option("--below", default="", metavar="UNIT", help=t("Only this unit and those below it.")),
-        click.option("--level", "levels", multiple=True, help=t("Only units of this level; may be repeated.")),
-        click.option("--kind", "kinds", multiple=True, help=t("Only units of this kind; may be repeated.")),
-        click.option(
-            "--step",
-            "steps",
-            multiple=True,
-            type=click.Choice(ROUND_STEPS),
-            help=t("Only units whose report is at this step; may be repeated."),
-        ),
-        click.option(
-            "--declared",
-            multiple=True,
-            type=click.Choice(DECLARED_STATES),
-            help=t("Only units whose declaration stands so; may be repeated."),
-        ),
-    )
-    for decorate in reversed(options):
-        function = decorate(function)
-    return function
-
 
 def read_chosen_round(
     tx: "Transaction", book: "Book", form: str, period: str, now: datetime, chosen: dict[str, Any]
 ) -> "ReportRound":
-    """Return the round with the units that the options *chosen* (`add_unit_options`) name.
+    """Return the round with the units that the options *chosen* (`UNIT_OPTIONS`) name.
 
     Raises `UsageError` for an unknown form, period, level or kind, `CommandStop` 4 for an unknown unit.
     """
@@ -90,21 +61,6 @@ def _make_filter(tx: "Transaction", found: "ReportRound", chosen: dict[str, Any]
     )
 
 
-@command(
-    "round",
-    t(
-        "How the report of each unit stands: open, declared, given out, signed, submitted, accepted or returned, and the "
-        "days that are left. Declared figures are compared once the period is closed.\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report round edoc 2026-12",
-    "lienthong report round ii06a 2026-12 --below H55.13 --step ready --step returned",
-    "lienthong report round ii06a 2026-12 --json",
-)
-@click.argument("form")
-@click.argument("period")
-@add_unit_options
-@pass_screen
 def show_round(screen: Screen, /, form: str, period: str, **chosen: Any) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book

@@ -1,17 +1,16 @@
 """`lienthong report show` and `facts`: shows a workload report, the messages behind a number, or all its facts."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
-from hub.cli.report.arguments import PERIODS, form_option
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, read_language, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, read_language, t
 
 if TYPE_CHECKING:
     from hub.domain.model import Fact
@@ -29,101 +28,6 @@ _TOGETHER = 500  #: facts whose messages are looked up in one query
 _CHARTED = ("html", "pdf", "xlsx")  #: formats that can contain charts
 
 
-def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `report show` to a command."""
-    options = (
-        form_option,
-        click.option(
-            "--format",
-            "kind",
-            type=click.Choice(["csv", "html", "json", "paper", "pdf", "xlsx", "xml"]),
-            help=t("The format; default csv. paper: the workbook of the paper form."),
-        ),
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help=t("Write to this file."),
-        ),
-        click.option(
-            "--charts",
-            "charted",
-            is_flag=True,
-            help=t(
-                "Include charts (html, pdf, xlsx); this counts earlier periods too.",
-            ),
-        ),
-        click.option("--explain", metavar="COLUMN", help=t("The messages behind a column.")),
-        click.option(
-            "--unit",
-            "row",
-            metavar="CODE",
-            help=t("With --explain: only the row of this unit."),
-        ),
-        click.option(
-            "--row",
-            "divided",
-            metavar="VALUE",
-            help=t("With --explain: only the row of this value, such as a field; of two values joined by |."),
-        ),
-        click.option(
-            "--rows",
-            "by",
-            type=click.Choice(["unit", "principal"]),
-            help=t(
-                "A row for each unit, or for each department and commune with the units below it; default: as the form says."
-            ),
-        ),
-        click.option(
-            "--open",
-            "opened",
-            metavar="CODE",
-            help=t(
-                "The units that the row of this department or commune sums up; with --explain: the messages behind it."
-            ),
-        ),
-        click.option(
-            "--revision",
-            type=click.IntRange(min=1),
-            help=t("Show a closed report as it was in this revision (csv, html, json)."),
-        ),
-        click.option(
-            "--reason",
-            default="",
-            help=t(
-                "With --format xml: reason for a new revision; recorded.",
-            ),
-        ),
-    )
-    for decorate in reversed(options):
-        function = decorate(function)
-    return function
-
-
-@command(
-    "show",
-    t(
-        "The workload report of a unit (and of the units below it) for a period.\n\n{periods} --explain "
-        "COLUMN lists exactly the messages behind a number. --format xml of an ended period is the "
-        "document to sign: the same octets each time. --format pdf and html of a report that was given out show its "
-        "newest revision, with its number, state and signatures.",
-        periods=PERIODS,
-    ),
-    "lienthong report show H55.01 2026-12 --format html -o baocao.html",
-    "lienthong report show H55.01 2026-12 --format xlsx -o baocao.xlsx",
-    "lienthong report show H55.01 2026-12 --format pdf --charts -o baocao.pdf",
-    "lienthong report show H55 2026-Q4 --explain received",
-    "lienthong report show H55 2026-Q4 --explain received --unit H55.13",
-    "lienthong report show H55.13 2026-12 --form ii06a --explain received --row TP-HT",
-    "lienthong report show H55 2026-12 --form tonghop --rows principal",
-    "lienthong report show H55 2026-12 --form ii06a --open H55.13 --explain received",
-    "lienthong report show H55 2026-12 --format xml -o bao-cao.xml",
-    'lienthong report show H55 2026-12 --format xml --reason "bị trả lại" -o bao-cao.xml',
-)
-@click.argument("unit")
-@click.argument("period")
-@add_show_options
-@pass_screen
 def show_report(
     screen: Screen,
     unit: str,
@@ -146,16 +50,6 @@ def show_report(
     )
 
 
-@command(
-    "facts",
-    t("List all facts behind a report; without UNIT and PERIOD: all facts.\n\n{periods}", periods=PERIODS),
-    "lienthong report facts H55.13 2026-12 --form dossiers",
-    "lienthong report facts --json",
-)
-@click.argument("unit", required=False)
-@click.argument("period", required=False)
-@form_option
-@pass_screen
 def show_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
     if unit is not None and period is None:
         raise click.UsageError(t("UNIT needs PERIOD"))
@@ -483,4 +377,36 @@ def _print_rows(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> N
                 "Details: lienthong trace ID (events), show ID (message), show ID --raw (exact bytes), show ID "
                 "--signature."
             ),
+        )
+
+
+def show_short_form(
+    screen: Screen,
+    unit: str | None,
+    period: str | None,
+    form: str,
+    kind: str | None,
+    output: Path | None,
+    charted: bool,
+    explain: str | None,
+    row: str | None,
+    divided: str | None,
+    by: str | None,
+    opened: str | None,
+    revision: int | None,
+    reason: str,
+    only_facts: bool,
+) -> None:
+    if (unit is None) != (period is None) or (unit is None and not only_facts):
+        raise click.UsageError(t("UNIT and PERIOD are needed"))
+    if only_facts:
+        check_column(explain, (row, divided))
+        choose_format(screen, kind, charted=charted, on_screen=False)
+        print_facts(screen, unit, period, form)
+    else:
+        assert unit is not None
+        assert period is not None
+        of, rows = (row, divided), (by, opened)
+        print_report(
+            screen, unit, period, form, kind, output, explain, of, rows, reason, charted=charted, revision=revision
         )

@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 import attrs
 import click
 
-from hub.cli.report.arguments import PERIODS, add_report_arguments
 from hub.cli.screen import (
-    EXISTING_FILE,
     FAILED,
     NOT_FOUND,
     UNAVAILABLE,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     say,
     t,
 )
@@ -42,19 +38,6 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 989 units has about 3 MB
 
 
-@command(
-    "import-signed",
-    t(
-        "Import the XML report that an official has signed. Prints who signed it, or why it is "
-        "refused.\n\n{periods} `lienthong report show UNIT PERIOD --format xml` writes the document to "
-        "sign; where two persons sign, after the first signature the document with it.",
-        periods=PERIODS,
-    ),
-    "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
-)
-@add_report_arguments
-@click.argument("file", type=EXISTING_FILE)
-@pass_screen
 def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
     from hub.cli.journal import open_journal
     from hub.config import read_config, revocation_cache
@@ -108,17 +91,6 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     screen.row(fields, "\n".join(lines))
 
 
-@command(
-    "state",
-    t(
-        "The state of each revision of a report: when it was closed, who signed it, when it was "
-        "submitted, and the recipient's answer with its reasons.\n\n{periods}",
-        periods=PERIODS,
-    ),
-    "lienthong report state H55 2026-12",
-)
-@add_report_arguments
-@pass_screen
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
     from hub.cli.journal import open_journal, read_view_config
     from hub.report.form import book

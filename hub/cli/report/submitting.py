@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.report.arguments import PERIODS, add_report_arguments
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -18,33 +17,10 @@ if TYPE_CHECKING:
     from hub.workload.submission import CountedReport, KeptRevision
 
 
-@command(
-    "submit",
-    t(
-        "Submit the report of an ended period to the partner PARTNER. A signed report is submitted "
-        "exactly as signed.\n\n{periods} If the numbers differ from the existing revision, --reason is "
-        "needed.",
-        periods=PERIODS,
-    ),
-    "lienthong report submit H55 2026-12 baocao",
-    'lienthong report submit H55 2026-12 baocao --form dossiers --reason "bị trả lại"',
-)
-@add_report_arguments
-@click.argument("partner")
-@click.option("--reason", default="", help=t("Reason for a new revision; recorded."))
-@pass_screen
 def submit_report(screen: Screen, unit: str, period: str, form: str, partner: str, reason: str) -> None:
     _submit_or_publish(screen, unit, period, form, partner, reason.strip())
 
 
-@command(
-    "publish",
-    t("Publish the report of an ended period.\n\n{periods}", periods=PERIODS),
-    'lienthong report publish H55 2026-12 --reason "CV 123/UBND"',
-)
-@add_report_arguments
-@click.option("--reason", required=True, help=t("Reason; recorded."))
-@pass_screen
 def publish_report(screen: Screen, unit: str, period: str, form: str, reason: str) -> None:
     if not reason.strip():
         raise click.UsageError(t("--reason is needed"))

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.screen import (
-    EXISTING_FILE,
     FAILED,
     NOT_FOUND,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     read_language,
     say,
     t,
@@ -26,20 +23,6 @@ if TYPE_CHECKING:
     from hub.report.form.form import Form
 
 
-@command(
-    "rules",
-    t(
-        "Write the rules of a form that a receiver can run: as Schematron for the sealed XML, or as JSON Schema for the "
-        "JSON report, which says the shape only. The admin port serves both at /contracts/report/."
-    ),
-    "lienthong report rules ii06a --schematron > ii06a.sch",
-    "lienthong report rules ii06a --json-schema > ii06a.schema.json",
-)
-@click.argument("form")
-@click.option("--schematron", "kind", flag_value="schematron", default="schematron", help=t("Schematron; the default."))
-@click.option("--json-schema", "kind", flag_value="json-schema", help=t("JSON Schema 2020-12."))
-@click.option("--period", metavar="PERIOD", help=t("The version in force in that period; default: the newest."))
-@pass_screen
 def write_rules(screen: Screen, form: str, kind: str, period: str | None) -> None:
     from hub.report.form.form import FormMissing, choose_form
     from hub.report.form.period import PeriodUnreadable, parse_period
@@ -58,18 +41,6 @@ def write_rules(screen: Screen, form: str, kind: str, period: str | None) -> Non
     click.echo(write(versions[-1]), nl=False)
 
 
-@command(
-    "validate",
-    t(
-        "Test whether the cells of a report agree: the sealed XML or the JSON of anyone. Names each cell that does not "
-        "hold. No seal or signature is verified, and nothing is counted again.\n\nThe forms are those of the "
-        "configuration, or those shipped where there is no configuration file."
-    ),
-    "lienthong report validate bao-cao.xml",
-    "lienthong --json report validate bao-cao.json",
-)
-@click.argument("file", type=EXISTING_FILE)
-@pass_screen
 def validate_file(screen: Screen, file: Path) -> None:
     from hub.domain.errors import Rejected
     from hub.report.form.form import FormMissing

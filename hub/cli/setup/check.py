@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, read_language, say, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, exit_command, read_language, say, t
 from hub.domain.errors import Mistake
 from hub.language.phrases import phrases
 
@@ -13,27 +13,6 @@ if TYPE_CHECKING:
     from hub.cli.partner.tried_secrets import TrialReport
 
 
-@command(
-    "check",
-    t(
-        "Check everything and name every mistake at once: configuration, keys, certificates, CRLs, "
-        "contracts, units, ports, database; sign, verify and route a sample packet through each "
-        "receiving partner.\n\nNothing is changed. `twistd` does not start while this command reports a "
-        "mistake, but for a form whose legal basis has ended. A warning does not stop it."
-    ),
-    "lienthong check",
-    "lienthong -c tinh/hub.toml check --connect",
-)
-@click.option(
-    "--connect",
-    is_flag=True,
-    help=t(
-        "Also try the TLS handshake with each partner that the hub pushes to, its secrets by a question that changes "
-        "nothing where its adapter has one, the sign-in at RabbitMQ ([feed]), and the discovery document and keys of each "
-        "OpenID provider ([console.providers]).",
-    ),
-)
-@pass_screen
 def check_hub(screen: Screen, connect: bool) -> None:
     from hub.node.check import check_config
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, Screen, command, exit_command, pass_screen, say, t
+from hub.cli.screen import FAILED, Screen, exit_command, say, t
 from hub.domain.sanitize import replace_controls
 
 if TYPE_CHECKING:
@@ -17,20 +17,6 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": None}
 
 
-@command(
-    "doctor",
-    t(
-        "Examine everything that breaks hubs: whether another distribution has overwritten the program, libraries, "
-        "configuration, files and their owner, clock, disk, memory, certificates, database, the running hub and its "
-        "ports, the service.\n\nOne line a check, and what to do where something is wrong. Nothing is changed, apart "
-        "from a small file that is written into the data directory and taken away again.\n\n"
-        "Exits 0 if nothing failed (warnings are no failure), 1 if something did."
-    ),
-    "lienthong doctor",
-    "sudo -u lienthong lienthong -c /etc/lienthong/hub.toml doctor",
-    "lienthong doctor --json | jq 'select(.verdict != \"ok\")'",
-)
-@pass_screen
 def doctor(screen: Screen) -> None:
     counts: Counter[str] = Counter()
     for found in _examine(screen):

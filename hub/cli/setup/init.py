@@ -9,60 +9,10 @@ from typing import Any
 
 import click
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, WholeNumber, command, make_file_stop, pass_screen, say, t
-from hub.cli.setup.production import add_production_options, init_production, refuse_production_options
-
-_PORT = WholeNumber(0, 65535)
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, make_file_stop, say, t
+from hub.cli.setup.production import init_production, refuse_production_options
 
 
-@command(
-    "init",
-    t(
-        "Write into DIR everything that a hub needs: hub.toml, a sample PKI, three sample partners, "
-        "sample units, the database.\n\nDIR must be empty or absent. The hub listens on this machine only "
-        "(127.0.0.1).\n\n--production writes a hub for a province instead, with nothing that is made up: it asks for "
-        "all that it needs and was not told, makes a key and the request for its certificate, and says what comes next."
-    ),
-    "lienthong init tinh",
-    "lienthong init tinh --soap-port 0 --admin-port 0",
-    "lienthong init tinh --key-type ec-p256",
-    "lienthong init tinh --database postgresql://lienthong@/lienthong",
-    "twistd -n lienthong -c tinh/hub.toml",
-    "lienthong init /etc/lienthong --production",
-    "lienthong init /etc/lienthong --production --answers answers.toml",
-)
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--soap-port",
-    type=_PORT,
-    default=8443,
-    show_default=True,
-    help=t("The SOAP port; 0 picks a free one."),
-)
-@click.option(
-    "--admin-port",
-    type=_PORT,
-    default=8444,
-    show_default=True,
-    help=t("The admin port; 0 picks a free one."),
-)
-@click.option(
-    "--database",
-    metavar="URL",
-    help=t(
-        "An empty database for the journal; default: SQLite's hub.db in the data directory. PostgreSQL: "
-        "postgresql://USER@HOST/DATABASE.",
-    ),
-)
-@click.option(
-    "--key-type",
-    type=click.Choice(["rsa", "ec-p256"]),
-    default="rsa",
-    show_default=True,
-    help=t("The type of the hub's key; ec-p256 signs faster."),
-)
-@add_production_options
-@pass_screen
 def init(
     screen: Screen,
     /,

@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.partner.writing import WritingOptions, add_writing_options, tell_or_reload, write_and_record
+from hub.cli.partner.writing import WritingOptions, tell_or_reload, write_and_record
 from hub.cli.screen import (
     CONFIGURATION,
-    EXISTING_FILE,
     FAILED,
     PARTLY,
     CommandStop,
     Screen,
-    command,
-    command_group,
     exit_command,
-    pass_screen,
     say,
     t,
 )
@@ -44,37 +40,6 @@ STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": p
 _VERDICTS = {"fine": phrase("fine"), "unsure": phrase("not sure"), "breaks": phrase("breaks")}
 
 
-@command_group("keys", t("The hub's own keys and certificates."))
-def keys() -> None:
-    pass
-
-
-@command(
-    "rehearse",
-    t(
-        "Say what the hub's new certificate FILE (PEM, with the CAs above it behind it) would break: by itself, and for "
-        "each partner by what its handshakes and signatures showed lately. Changes nothing; the key is not needed.\n\n"
-        "Exits 0 if nothing speaks against it, 3 if it is not sure for some partner, 1 if calls would fail."
-    ),
-    "lienthong keys rehearse hub-2027.crt",
-    "lienthong keys rehearse hub-2027.crt --use tls --json | jq 'select(.verdict == \"breaks\")'",
-)
-@click.argument("file", type=EXISTING_FILE, metavar=t("FILE"))
-@click.option(
-    "--use",
-    "uses",
-    type=click.Choice(["tls", "sign"]),
-    multiple=True,
-    help=t("What it will be used for; without it, for both."),
-)
-@click.option(
-    "--days",
-    type=click.IntRange(1, 400),
-    default=30,
-    show_default=True,
-    help=t("How far back to look at what partners showed."),
-)
-@pass_screen
 def rehearse_key(screen: Screen, file: Path, uses: "Sequence[str]", days: int) -> None:
     from hub.cli.journal import read_journal_config
 
@@ -180,31 +145,6 @@ def _list_fields(finding: "RehearsalFinding") -> dict[str, object]:
     return {"code": finding.code, "text": say(finding.text), "sure": finding.sure}
 
 
-@command(
-    "rotate",
-    t(
-        "Make the next step of changing the hub's certificate. With CERTIFICATE (PEM, with the CAs above it) and KEY it "
-        "announces them: they are put in place and named to partners, and the old ones stay in use. Without them, after the "
-        "overlap, it switches to the announced ones, and after another overlap it retires the old certificate.\n\n"
-        "A step that is not due changes nothing and exits 3. What a rehearsal says would break is not announced (1)."
-    ),
-    "lienthong keys rotate hub-2027.crt hub-2027.key --reload",
-    "lienthong keys rotate --reload",
-)
-@click.argument("certificate", type=EXISTING_FILE, metavar=t("CERTIFICATE"), required=False)
-@click.argument("key", type=EXISTING_FILE, metavar=t("KEY"), required=False)
-@click.option("--use", type=click.Choice(["tls", "sign"]), help=t("Which certificate, where TLS has one of its own."))
-@click.option(
-    "--overlap",
-    type=click.IntRange(0, 400),
-    default=14,
-    show_default=True,
-    help=t("Days from this step to the next one."),
-)
-@click.option("--now", "at_once", is_flag=True, help=t("Make the step although its day has not come."))
-@click.option("--despite", is_flag=True, help=t("Announce a certificate although it would break something."))
-@add_writing_options
-@pass_screen
 def rotate_key(
     screen: Screen,
     certificate: Path | None,
@@ -332,7 +272,3 @@ def _only_for_owner() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-keys.add_command(rehearse_key)
-keys.add_command(rotate_key)

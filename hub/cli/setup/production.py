@@ -1,10 +1,9 @@
 """`lienthong init --production` and `lienthong enroll`: a hub of a province, and its first certificate."""
 
 import sys
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,8 @@ from hub.cli.screen import (
     EXISTING_FILE,
     CommandStop,
     Screen,
-    command,
     exit_command,
     make_file_stop,
-    pass_screen,
     say,
     t,
 )
@@ -33,99 +30,6 @@ _NEEDED = ("province", "name", "organization", "dns", "administrator")
 _ASKED = ("data", "database", "soap_host", "admin_host", "ca", "units")
 #: Where the packages of Linux keep what changes (Filesystem Hierarchy Standard 3.0, 5.8), beside a directory in /etc.
 _SYSTEM, _SYSTEM_DATA = Path("/etc/lienthong"), "/var/lib/lienthong"
-
-TRUST_OPTIONS = (
-    click.option(
-        "--ca",
-        type=EXISTING_FILE,
-        metavar=t("FILE"),
-        help=t("The certificate of the CA that issues the hub's certificate (PEM or DER); trusted from now on."),
-    ),
-    click.option("--crl", type=EXISTING_FILE, metavar=t("FILE"), help=t("The revocation list of that CA.")),
-    click.option(
-        "--crl-url",
-        multiple=True,
-        metavar="URL",
-        help=t("URL from which the hub fetches the CRL by itself; repeatable."),
-    ),
-    click.option("--ocsp-url", multiple=True, metavar="URL", help=t("URL of the CA's OCSP responder; repeatable.")),
-)
-
-_options = (
-    click.option("--production", is_flag=True, help=t("A hub for production: nothing in it is a sample.")),
-    click.option(
-        "--answers",
-        type=EXISTING_FILE,
-        metavar=t("FILE"),
-        is_eager=True,
-        expose_value=False,
-        callback=lambda context, _option, file: _take_answers(context, file),
-        help=t("TOML with the long options as keys; what it does not have is asked, on a terminal."),
-    ),
-    click.option("--province", metavar="CODE", help=t("The code of the province, such as H55.")),
-    click.option("--name", metavar=t("TEXT"), help=t("The name of the hub, for display.")),
-    click.option(
-        "--organization", metavar=t("TEXT"), help=t("The agency that answers for the hub; stands in its certificate.")
-    ),
-    click.option("--country", metavar="CODE", default="VN", show_default=True, help=t("Its country, two letters.")),
-    click.option(
-        "--dns",
-        multiple=True,
-        metavar="NAME",
-        help=t("A host name or IP address by which partners call the hub; repeatable, the first in the WSDLs."),
-    ),
-    click.option(
-        "--data", metavar="DIR", help=t("The data directory; default: data, for /etc/lienthong /var/lib/lienthong.")
-    ),
-    click.option(
-        "--database-password-file",
-        type=EXISTING_FILE,
-        metavar=t("FILE"),
-        help=t("PostgreSQL: holds the password, mode 0600."),
-    ),
-    click.option("--soap-host", metavar="IP", help=t("The address of the SOAP port; default 0.0.0.0.")),
-    click.option("--admin-host", metavar="IP", help=t("The address of the admin port; default 127.0.0.1.")),
-    click.option(
-        "--units", type=EXISTING_FILE, metavar=t("FILE"), help=t("The units, a CSV file as for `units import`.")
-    ),
-    click.option("--administrator", metavar="NAME", help=t("The first user of the console; a password is made.")),
-    click.option(
-        "--password-file",
-        type=EXISTING_FILE,
-        metavar=t("FILE"),
-        help=t("That user's password, instead of one that is made."),
-    ),
-    *TRUST_OPTIONS,
-)
-
-
-def add_production_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `init --production` to a command."""
-    return reduce(lambda made, option: option(made), reversed(_options), function)
-
-
-def _add_trust_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    return reduce(lambda made, option: option(made), reversed(TRUST_OPTIONS), function)
-
-
-def _take_answers(context: click.Context, file: Path | None) -> None:
-    """Make the answers of *file* the defaults of the options."""
-    if file is None:
-        return
-    try:
-        found = tomllib.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise click.UsageError(t("{file}: is not TOML: {error}", file=file, error=error)) from None
-    known = {
-        option.name: option for option in context.command.params if option.name not in {"answers", "production", None}
-    }
-    values: dict[str, object] = {}
-    for key, value in found.items():
-        name = key.replace("-", "_")
-        if name not in known or not isinstance(known[name], click.Option):
-            raise click.UsageError(t("{file}: there is no option --{key}", file=file, key=key))
-        values[name] = [value] if known[name].multiple and isinstance(value, str) else value
-    context.default_map = {**(context.default_map or {}), **values}
 
 
 # --- init ------------------------------------------------------------------------------------------------------------
@@ -341,19 +245,6 @@ def read_trust(
     return TrustGiven(authorities=authorities, crls=crls, crl_urls=crl_urls, ocsp_urls=ocsp_urls)
 
 
-@command(
-    "enroll",
-    t(
-        "Take in the first certificate of the hub, which the CA issued for pki/hub.csr, and with --ca the CA's own.\n\n"
-        "FILE is PEM, with the CAs between it and the anchor if there are any, or DER. A certificate that the hub could "
-        "not work with is refused, with every reason. Nothing is written then."
-    ),
-    "lienthong -c /etc/lienthong/hub.toml enroll hub.crt",
-    "lienthong -c /etc/lienthong/hub.toml enroll hub.crt --ca rootca.crt --crl-url http://crl.ca.example/root.crl",
-)
-@click.argument("file", type=EXISTING_FILE)
-@_add_trust_options
-@pass_screen
 def enroll(
     screen: Screen,
     file: Path,

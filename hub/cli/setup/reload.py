@@ -1,8 +1,6 @@
 """`lienthong reload`: makes the running hub reload its configuration, and prints what changed."""
 
-import click
-
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, say, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, exit_command, say, t
 from hub.language.phrases import phrase
 
 _MARKS = {
@@ -13,22 +11,6 @@ _MARKS = {
 }
 
 
-@command(
-    "reload",
-    t(
-        "Make the running hub reload configuration, partners, certificates, CRLs and units, without "
-        "dropping connections.\n\nA configuration with mistakes is refused, and the hub keeps the old "
-        "one. Exits 69 if no hub runs, 78 if it was refused."
-    ),
-    "lienthong -c tinh/hub.toml reload",
-)
-@click.option(
-    "--timeout",
-    default=30.0,
-    show_default=True,
-    help=t("Seconds to wait for the verdict."),
-)
-@pass_screen
 def reload(screen: Screen, timeout: float) -> None:
     from hub.config import read_data_directory
     from hub.runtime import pidfile

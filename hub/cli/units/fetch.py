@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-import click
 
 from hub.cli.screen import (
     FAILED,
@@ -16,8 +15,6 @@ from hub.cli.screen import (
     USAGE,
     CommandStop,
     Screen,
-    command,
-    pass_screen,
     say_count,
     t,
 )
@@ -26,32 +23,6 @@ if TYPE_CHECKING:
     from hub.config import Config
 
 
-@command(
-    "fetch",
-    t(
-        "Ask the national axis for its list of all agencies (getAgenciesList) and import it like `units "
-        "import --national`, or write it to a file.\n\nThe partner's adapter must support this list (vxp)."
-    ),
-    "lienthong units fetch --from vpcp --dry-run",
-    "lienthong units fetch --from vpcp --yes",
-    "lienthong units fetch --from vpcp -o getAgenciesList.json",
-)
-@click.option("--from", "partner", required=True, metavar="PARTNER", help=t("The partner."))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Write to this file and import nothing."),
-)
-@click.option("--dry-run", is_flag=True, help=t("Only show what would change."))
-@click.option("--yes", is_flag=True, help=t("Also change existing agencies."))
-@click.option(
-    "--timeout",
-    default=300.0,
-    show_default=True,
-    help=t("Seconds to wait for the answer."),
-)
-@pass_screen
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
     from hub.cli.journal import read_journal_config
     from hub.cli.units.plan import write_unit_list

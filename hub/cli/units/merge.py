@@ -16,9 +16,7 @@ from hub.cli.screen import (
     USAGE,
     CommandStop,
     Screen,
-    command,
     exit_command,
-    pass_screen,
     say,
     say_count,
     t,
@@ -51,53 +49,6 @@ _SORTS = {
 _ESTATES = {"documents-in-hand": Estate.DOCUMENTS, "users": Estate.OFFICIALS, "tokens": Estate.OFFICIALS}
 
 
-@command(
-    "merge",
-    t(
-        "Record that the units OLD end on a day and that others continue their work: a merger, or with several "
-        "--into a split, of which the first is the main successor and --share says which dossiers go to which. With --part "
-        "the units go on, and only the dossiers pass that --share names, from that day on.\n\n--plan shows what is touched, and what goes to "
-        "whom, and writes nothing: documents on their way and in hand, dossiers in hand, mail accounts, partners, accounts and officials. Successors are "
-        "imported before. Rights of systems and people are handed over only with --what partners and --what officials. "
-        "Without OLD, the recorded deeds are listed. --undo undoes one, and gives back what is open of the work."
-    ),
-    "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --plan",
-    "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --reference '1683/NQ-UBTVQH15'",
-    "lienthong units merge H55.44 --into H55.45 --on 2026-07-01 --what documents --what partners",
-    "lienthong units merge H55.41 --into H55.43 --into H55.45 --on 2026-07-01 --share H55.45:field=TP-HT",
-    "lienthong units merge H55.41 H55.42 --part --into H55.47 --on 2026-07-01 --share H55.47:field=TP-HT",
-    "lienthong units merge --undo 019f2c1a-7c1e-7000-8000-3f1f0e1d2c3b",
-)
-@click.argument("old", nargs=-1)
-@click.option("--into", "new", multiple=True, metavar="NEW", help=t("A unit that continues the work; repeatable."))
-@click.option(
-    "--on",
-    "day",
-    type=click.DateTime(["%Y-%m-%d", "%d/%m/%Y"]),
-    help=t("The first day on which the units OLD no longer are, or no longer have the part."),
-)
-@click.option("--part", is_flag=True, help=t("The units OLD go on; NEW continue the dossiers that --share names."))
-@click.option("--plan", is_flag=True, help=t("Only show what is touched."))
-@click.option(
-    "--what",
-    type=click.Choice([str(estate) for estate in Estate]),
-    multiple=True,
-    help=t("A part of the work that is handed over; repeatable. Default: documents, dossiers, mail."),
-)
-@click.option(
-    "--share",
-    multiple=True,
-    metavar="NEW:KIND=VALUE",
-    help=t(
-        "Dossiers that go to NEW: those with this field, procedure or competent unit, or with a code in a file (keys=FILE, "
-        "one a line). Repeatable: the first rule that fits decides, and what none fits goes to the main successor, or with "
-        "--part stays."
-    ),
-)
-@click.option("--reference", default="", metavar="TEXT", help=t("The number of the decision."))
-@click.option("--yes", is_flag=True, help=t("Record without asking."))
-@click.option("--undo", metavar="ID", help=t("Undo this deed."))
-@pass_screen
 def merge_units(
     screen: Screen,
     old: tuple[str, ...],
