@@ -1,14 +1,13 @@
 """`lienthong categories`: lists the code lists received from other systems, the entries of one list, or one entry."""
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, t
+from hub.cli.words import say_filter_word
+from hub.journal import code_lists
+from hub.store import transactions
 
 
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.words import say_filter_word
-    from hub.journal import code_lists
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if name is None:
             held: list[dict[str, object]] = [

@@ -21,6 +21,7 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
+from hub.config.service_files import read_shipped_services
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.formats import safe_xml
@@ -29,7 +30,9 @@ from hub.language.system_errors import name_system_error
 from hub.partner.reply_parsing import retry_after
 from hub.security import signing, wss_verify
 from hub.security.certificates import Anchors, CredentialUnfit, Identity, load_pem_certificates
+from hub.services.defined import load_defined_contract
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
+from hub.soap.defined_contract import compile_answers
 
 _MAX_AGE = timedelta(seconds=900)
 _LONGEST = 60 * 1024 * 1024  #: maximum octets of an answer: the hub's largest document, plus its envelope
@@ -295,10 +298,6 @@ class DocumentsClient(ServiceClient):
 
 def load_shipped_contract(service: str) -> wsdl.Contract:
     """Return the contract of a service that the hub brings along, defined by its schema, as one that validates answers."""
-    from hub.config.service_files import read_shipped_services  # reads schemas, which no call to another service needs
-    from hub.services.defined import load_defined_contract
-    from hub.soap.defined_contract import compile_answers
-
     defined = read_shipped_services()[service]
     answers = compile_answers(service, [each.operation for each in defined.messages], defined.schema)
     return attrs.evolve(load_defined_contract(defined), schema=answers)

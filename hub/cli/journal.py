@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.cli.screen import CONFIGURATION, NOT_FOUND, UNAVAILABLE, CommandStop, Screen, make_file_stop, t
-from hub.config import Config, Partner
+from hub.config import Config, Partner, read_config
 from hub.config.database import find_sqlite_file
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties
 from hub.keeping import integrity
 from hub.language.phrases import verbatim
 from hub.node.consistency import find_version_mistake
+from hub.runtime import pidfile
 from hub.store import move_marks, schema_version, transactions
 
 #: Seconds that a command which counts waits for outstanding facts; seconds between two checks.
@@ -53,8 +54,6 @@ def require_partner(config: Config, code: str) -> Partner:
 
 
 def _read_without(screen: Screen, needs: Collection[str] | None) -> Config:
-    from hub.config import read_config
-
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
             told = "at line" in str(mistake.wrong)  # of a file that is not TOML
@@ -143,8 +142,6 @@ def hold_data_folder(config: Config) -> Generator[None]:
 
     Raises `CommandStop` if one runs.
     """
-    from hub.runtime import pidfile
-
     # `lienthong reload` would signal this process, which holds the pid file
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

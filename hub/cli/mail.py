@@ -1,12 +1,14 @@
 """`lienthong mail`: counts the usage of the shared mail in its logs, and records the figures in the journal."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from hub.cli.journal import open_journal
 from hub.cli.screen import (
     CommandStop,
     Screen,
@@ -14,6 +16,16 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.cli.words import say_word
+from hub.config import read_config
+from hub.domain.errors import describe_problem
+from hub.domain.local_time import find_local_day as today
+from hub.intake import mail_usage
+from hub.journal import duties, unit_registry
+from hub.services.mail import FIGURES, NAME
+from hub.services.mail import log as mail_log
+from hub.store import transactions
+from hub.units.province import Province
 
 
 def usage(
@@ -27,11 +39,6 @@ def usage(
     correction: str,
     yes: bool,
 ) -> None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    from hub.cli.words import say_word
-    from hub.services.mail import log as mail_log
-
     first = None if since is None else since.date()
     if first is not None and (quotas is not None or first > day.date()):
         raise CommandStop(t("--since goes with no --quotas, and is not after --day"))
@@ -61,19 +68,6 @@ def _hand_in(
     screen: Screen, tally: dict[str, dict[str, int]], day: date, since: date | None, correction: str
 ) -> tuple[dict[str, dict[str, int]], str]:
     """Record the count, or its difference from earlier figures. Return what was recorded, and why it was refused."""
-    from datetime import UTC
-
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.domain.errors import describe_problem
-    from hub.domain.local_time import find_local_day as today
-    from hub.intake import mail_usage
-    from hub.journal import duties, unit_registry
-    from hub.services.mail import NAME
-    from hub.services.mail import log as mail_log
-    from hub.store import transactions
-    from hub.units.province import Province
-
     config, now = read_config(screen.config), datetime.now(UTC)
     with open_journal(config, counts=[NAME] if correction else ()) as engine:
         with transactions.write_transaction(engine) as tx:
@@ -89,9 +83,6 @@ def _hand_in(
 
 
 def _print(screen: Screen, tally: dict[str, dict[str, int]]) -> None:
-    from hub.cli.words import say_word
-    from hub.services.mail import FIGURES
-
     titles = {"unit": t("unit")} | {milestone: say_word("mail", milestone) for milestone in FIGURES.values()}
     screen.table(titles, ({"unit": unit, **figures} for unit, figures in sorted(tally.items())))
 

@@ -2,14 +2,16 @@
 
 import getpass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, say_count, t
-
-if TYPE_CHECKING:
-    from hub.config import Config
+from hub.config import Config
+from hub.domain.model import Receive
+from hub.journal.queue import deliveries, partner_state
+from hub.journal.replays.replay import TOGETHER
+from hub.store import transactions
 
 
 def pause_sending(screen: Screen, code: str, reason: str) -> None:
@@ -31,10 +33,6 @@ def resume_sending(screen: Screen, code: str, reason: str) -> None:
 
 def _pause(screen: Screen, code: str, reason: str) -> bool:
     """Pause the sending. Return False if it is already paused."""
-    from hub.cli.journal import open_journal
-    from hub.journal.queue import partner_state
-    from hub.store import transactions
-
     config = _read_config(screen, code)
     if not reason:
         raise click.UsageError(t("--reason must not be empty"))
@@ -49,11 +47,6 @@ def _resume(screen: Screen, code: str, reason: str) -> tuple[bool, int]:
 
     Return whether there was a pause or an open breaker, and the number of deliveries.
     """
-    from hub.cli.journal import open_journal
-    from hub.journal.queue import deliveries, partner_state
-    from hub.journal.replays.replay import TOGETHER
-    from hub.store import transactions
-
     by, resumed = getpass.getuser(), 0
     with open_journal(_read_config(screen, code)) as engine:
         with transactions.write_transaction(engine) as tx:
@@ -69,11 +62,8 @@ def _resume(screen: Screen, code: str, reason: str) -> tuple[bool, int]:
     return changed, resumed
 
 
-def _read_config(screen: Screen, code: str) -> "Config":
+def _read_config(screen: Screen, code: str) -> Config:
     """Return the configuration. Raises `CommandStop` if the hub does not push to the partner *code*."""
-    from hub.cli.journal import read_journal_config
-    from hub.domain.model import Receive
-
     config = read_journal_config(screen)
     partner = config.partners.get(code)
     if partner is None and not (config.path.parent / "partners" / f"{code}.toml").exists():

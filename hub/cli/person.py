@@ -7,12 +7,12 @@ import os
 import pwd
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import sqlalchemy as sa
+import sqlalchemy as sa
 
-    from hub.operations.messages.visible_messages import OpenedContent
+from hub.operations.messages import visible_messages
+from hub.operations.messages.visible_messages import OpenedContent
+from hub.store import transactions
 
 
 def name_person() -> str:
@@ -24,14 +24,11 @@ def name_person() -> str:
         return str(uid)
 
 
-def record_openings(engine: "sa.Engine", openings: "Iterable[tuple[str, OpenedContent, str]]") -> None:
+def record_openings(engine: sa.Engine, openings: Iterable[tuple[str, OpenedContent, str]]) -> None:
     """Record that the person opens content, before any of it is shown.
 
     Each of *openings* is the hub's id of a message, what of it is opened, and its name if there are several.
     """
-    from hub.operations.messages import visible_messages
-    from hub.store import transactions
-
     now, by = datetime.now(UTC), name_person()
     with transactions.write_transaction(engine) as tx:
         for identity, what, name in openings:

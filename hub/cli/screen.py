@@ -313,10 +313,11 @@ def common_options() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command of `lienthong`, with `-c` and `--json`."""
+    """A command of `lienthong`, with `-c` and `--json`. *runs*: as `command` takes it."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, runs: str | Callable[..., Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.runs = runs
         self.params += common_options()
 
 
@@ -387,7 +388,7 @@ def command(
         return deed(click.get_current_context().ensure_object(Screen), *given, **typed)
 
     callback = reduce(lambda made, option: option(made), reversed(options), run)
-    return click.command(name, cls=Command, **_help(said, examples))(callback)
+    return click.command(name, cls=Command, runs=runs, **_help(said, examples))(callback)
 
 
 def command_group(

@@ -9,12 +9,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import attrs
 import click
 
+from hub.cli.documents_client import DocumentsClient, HubUnavailable, SubmissionRefused
 from hub.cli.screen import (
     FAILED,
     OK,
@@ -28,10 +29,12 @@ from hub.cli.screen import (
     say,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.cli.documents_client import DocumentsClient, SubmissionRefused
-    from hub.config import Config
+from hub.config import ANY, Config, read_config
+from hub.config.durable_files import replace_file
+from hub.domain.errors import Rejected, describe_problem, find_error_sentence
+from hub.language.catalogues import say_both
+from hub.language.languages import Language
+from hub.security.certificates import load_pem_certificates as certificates
 
 
 @attrs.frozen
@@ -67,10 +70,8 @@ def send(
     screen.row(fields, t("Accepted: {document_id}", document_id=sent.document_id))
 
 
-def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
+def _signed(packet: bytes, client: DocumentsClient) -> bytes:
     """Return *packet* signed with the caller's key. Raises `CommandStop` if it cannot be signed."""
-    from hub.domain.errors import Rejected, describe_problem
-
     try:
         return client.sign_packet(packet)
     except ValueError as error:
@@ -91,11 +92,9 @@ def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], c
 
 
 def _fetch_all(
-    screen: Screen, client: "DocumentsClient", directory: Path, units: tuple[str, ...], confirm: bool
+    screen: Screen, client: DocumentsClient, directory: Path, units: tuple[str, ...], confirm: bool
 ) -> tuple[int, int]:
     """Fetch for each unit until nothing new waits. Return the numbers of files written and of refused messages."""
-    from hub.cli.documents_client import SubmissionRefused
-
     written: dict[str, dict[str, object]] = {}
     refused: set[str] = set()
     for unit in units:
@@ -117,10 +116,8 @@ def _fetch_all(
     return len(written), len(refused)
 
 
-def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict[str, object]:
+def _write(client: DocumentsClient, document_id: str, directory: Path) -> dict[str, object]:
     """Fetch one message into a file. The complete file is on disk before the message can be confirmed."""
-    from hub.config.durable_files import replace_file
-
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"
     replace_file(path, found.packet)
@@ -129,16 +126,11 @@ def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict
 
 
 @contextmanager
-def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClient", Callable[[], "Config"]]]:
+def _connected(screen: Screen, caller: Caller) -> Generator[tuple[DocumentsClient, Callable[[], Config]]]:
     """Yield the client for *caller*, and a function that reads the configuration. Raises `UsageError`."""
-    from hub.cli.documents_client import DocumentsClient
-    from hub.security.certificates import load_pem_certificates as certificates
-
     read: list[Config] = []
 
-    def config() -> "Config":
-        from hub.config import read_config
-
+    def config() -> Config:
         if not read:
             read.append(read_config(screen.config))
         return read[0]
@@ -176,7 +168,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
         yield client, config
 
 
-def find_documents_url(config: "Config") -> str:
+def find_documents_url(config: Config) -> str:
     """Return the URL of the hub in the configuration: its public address, or its port on this machine."""
     if config.public_url:
         return f"{config.public_url.rstrip('/')}/soap/documents"
@@ -184,9 +176,7 @@ def find_documents_url(config: "Config") -> str:
     return f"https://{f'[{host}]' if ':' in host else host}:{config.soap.port}/soap/documents"
 
 
-def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
-    from hub.config import ANY
-
+def _units_of(partner: str | None, config: Config) -> tuple[str, ...]:
     found = config.partners.get(partner or "")
     units = tuple(unit for unit in found.units if unit != ANY) if found else ()
     if not units:
@@ -197,8 +187,6 @@ def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
 @contextmanager
 def _told(screen: Screen) -> Generator[None]:
     """End the command with the right exit code if it is refused, unavailable, or a file cannot be written."""
-    from hub.cli.documents_client import HubUnavailable, SubmissionRefused
-
     try:
         yield
     except SubmissionRefused as refused:
@@ -212,7 +200,7 @@ def _told(screen: Screen) -> Generator[None]:
         raise make_file_stop(error.filename2 or error.filename, error) from error
 
 
-def _show_refusal(screen: Screen, refused: "SubmissionRefused", document_id: str | None = None) -> None:
+def _show_refusal(screen: Screen, refused: SubmissionRefused, document_id: str | None = None) -> None:
     if screen.json:
         errors = [{"code": problem.code, "description": str(problem.detail)} for problem in refused.problems]
         named = {"document_id": document_id} if document_id else {}
@@ -233,10 +221,6 @@ def _choose_language(code: str, answer: str) -> str:
 
     An answer that is made otherwise, as by another version, is returned whole.
     """
-    from hub.domain.errors import find_error_sentence
-    from hub.language.catalogues import say_both
-    from hub.language.languages import Language
-
     try:
         vietnamese, english = (f"{each}." for each in say_both(find_error_sentence(code)))
     except KeyError:

@@ -14,6 +14,7 @@ from hub.domain.local_time import localise_instant
 from hub.language.fields import choose_detail, find_field_term, name_field
 from hub.language.phrases import Phrase
 from hub.language.terms import describe_reason, name_word
+from hub.report.words import write_number
 
 #: Problems that are named where an event is on one line; `show` has all of them.
 _PROBLEMS = 3
@@ -92,6 +93,4 @@ def _change(value: object) -> str:
 
 def say_figure(value: int | Decimal) -> str:
     """Return a number of a report as it is written in the user's language."""
-    from hub.report.words import write_number
-
     return write_number(value, read_language())

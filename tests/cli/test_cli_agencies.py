@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hub.cli import lienthong
-from hub.cli.partner import conversation
+from hub.cli.units import fetch
 from hub.domain.model import Refused, Unavailable
 from tests import homes
 
@@ -39,7 +39,7 @@ def typed(home, monkeypatch):
     """Types the command where the axis answers what is given first."""
 
     def run(answer, *words, partner="vpcp"):
-        monkeypatch.setattr(conversation, "hold_conversation", lambda _config, _partner, _conversation: answer)
+        monkeypatch.setattr(fetch, "hold_conversation", lambda _config, _partner, _conversation: answer)
         command = ["-c", str(home / "hub.toml"), "units", "fetch", "--from", partner, *map(str, words)]
         return CliRunner(env={"LANG": "en_US.UTF-8"}).invoke(lienthong, command)
 

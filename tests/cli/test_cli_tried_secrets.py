@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import adapters.ngsp
 from hub.cli import lienthong
-from hub.cli.partner import conversation
+from hub.cli.partner import tried_secrets
 from hub.domain.model import Reply, Request
 from hub.runtime.http_client import Unreachable
 from tests import homes
@@ -77,7 +77,7 @@ def play(home: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
             pytest.fail("it wants more replies")
 
         monkeypatch.setattr(
-            conversation, "hold_conversations", lambda _config, talks: [end(who.code, talk) for who, talk in talks]
+            tried_secrets, "hold_conversations", lambda _config, talks: [end(who.code, talk) for who, talk in talks]
         )
         return CliRunner(env={"LANG": "en_US.UTF-8"}).invoke(
             lienthong, ["-c", str(home / "hub.toml"), "check", "--connect", *words]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hub.cli.partner import conversation
+from hub.cli.partner import call
 from hub.config import read_config
 from hub.domain.model import Reply, Request
 from hub.journal import event_index
@@ -222,7 +222,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
                 talk.send(got)
             return end.value.value
 
-        monkeypatch.setattr(conversation, "hold_conversation", hold)
+        monkeypatch.setattr(call, "hold_conversation", hold)
         return sent
 
     return told_to

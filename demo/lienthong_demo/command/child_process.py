@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from hub.cli.screen import CommandStop
+from lienthong_demo.run.parent import bind_to_parent
+from lienthong_demo.run.stage import StageFailed
 
 Result = TypeVar("Result")
 
@@ -19,9 +21,6 @@ def run_in_child_process(name: str, work: Callable[[], Result]) -> Iterator[Call
     This process must have one thread. The function raises StageFailed when *work* raised it or CommandStop, or when the
     child ended without a result. The result must be picklable.
     """
-    from lienthong_demo.run.parent import bind_to_parent
-    from lienthong_demo.run.stage import StageFailed
-
     parent, fork = os.getpid(), multiprocessing.get_context("fork")
     receiver, sender = fork.Pipe(duplex=False)
 

@@ -9,21 +9,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from hub.domain.local_time import find_local_day
 from hub.language.phrases import phrase
+from hub.report.form.period import Period, find_month_containing
+from hub.security import sample_pki
 from lienthong_demo.command import declared as demo_declared
 from lienthong_demo.command import evening, events, hubs, shared
 from lienthong_demo.command.enrolling import enrol_partner
-
-if TYPE_CHECKING:
-    from hub.report.form.period import Period
-    from lienthong_demo.command.operator import Narrator, Operator
-    from lienthong_demo.plan.day import Scale, Town
-    from lienthong_demo.run.dayplay import DayPlay
-    from lienthong_demo.run.stage import Site, Stage
+from lienthong_demo.command.operator import Narrator, Operator
+from lienthong_demo.plan.day import Scale, Town
+from lienthong_demo.protocol.notebook import read_notebook
+from lienthong_demo.run.conductor import Look
+from lienthong_demo.run.dayplay import MAIL, OFFICERS, ONE_STOP, WATCHMAN, DayPlay
+from lienthong_demo.run.stage import Site, Stage
+from lienthong_demo.tally import eventtally, tally
 
 #: The code of the sample's province, as `init` writes it.
 PROVINCE = "H55"
@@ -120,8 +123,8 @@ class Dusk:
     """What is there after a day was played: everything still runs."""
 
     played: Played
-    stage: "Stage"
-    town: "Town"
+    stage: Stage
+    town: Town
     outbox: Path
     ended: str  #: the period before the current one
     left: str  #: a unit with numbers in it, whose official may sign and has not
@@ -130,19 +133,15 @@ class Dusk:
 def play_day(
     around: contextlib.ExitStack,
     directory: Path,
-    operator: "Operator",
-    narrator: "Narrator",
-    scale: "Scale",
+    operator: Operator,
+    narrator: Narrator,
+    scale: Scale,
     words: Sequence[str],
 ) -> Dusk:
     """Set up the hub of the day in *directory*, play the day, and compare. Raises StageFailed, CommandStop.
 
     The hub and the partners run until *around* is closed.
     """
-    from hub.report.form.period import find_month_containing
-    from lienthong_demo.run.dayplay import ONE_STOP
-    from lienthong_demo.run.stage import Site, Stage
-
     site, period = Site(directory / "hub"), find_month_containing(datetime.now(UTC))
     operator.run_command("init", str(site.directory), *words)
     if scale.offices > 12:  # there are twelve sample units
@@ -182,17 +181,14 @@ def play_day(
     return Dusk(played, stage, town, outbox, before.text, left)
 
 
-def _town(operator: "Operator", scale: "Scale") -> "Town":
-    from hub.domain.local_time import find_local_day
-    from lienthong_demo.plan.day import Town
-
+def _town(operator: Operator, scale: Scale) -> Town:
     codes = [unit["code"] for unit in operator.rows("units", "list") if not unit["until"]]  # none ends later
     fetching = tuple(code for code in codes if code.startswith(f"{PROVINCE}.13"))[:6]
     rest = tuple(code for code in codes if code not in fetching)
     return Town(fetching, rest, AGENCIES, find_local_day(datetime.now(UTC)))
 
 
-def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
+def _offices(town: Town, scale: Scale) -> tuple[str, ...]:
     """Return the units with a one-stop office: `scale.offices` of them, from the whole province, the first for itself.
 
     Units of the Party have none, and their codes come before those of the province.
@@ -202,11 +198,8 @@ def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
     return tuple(own[::step][: scale.offices])
 
 
-def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
+def _found(stage: Stage, site: Site, town: Town, scale: Scale) -> None:
     """Start the partners that the hub calls, and write the partners' files as an operator would."""
-    from hub.security import sample_pki
-    from lienthong_demo.run.dayplay import ONE_STOP, WATCHMAN
-
     partners, secrets = site.directory / "partners", site.directory / "secrets"
     for place, secret in _SECRETS.items():
         sample_pki.write_secret(secrets / place, secret.encode())
@@ -225,10 +218,8 @@ def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
     events.open_event_systems(site, WATCHMAN, _offices(town, scale), town.fetching[0], AGENCIES[2])
 
 
-def _call_in(stage: "Stage", town: "Town", scale: "Scale") -> None:
+def _call_in(stage: Stage, town: Town, scale: Scale) -> None:
     """Start the other systems that call the hub, or are pushed to by SOAP."""
-    from lienthong_demo.run.dayplay import MAIL, OFFICERS, WATCHMAN
-
     offices = _offices(town, scale)
     with stage.start_together():
         for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
@@ -239,17 +230,14 @@ def _call_in(stage: "Stage", town: "Town", scale: "Scale") -> None:
 
 
 def _conducted(
-    stage: "Stage",
-    operator: "Operator",
-    narrator: "Narrator",
-    town: "Town",
-    scale: "Scale",
+    stage: Stage,
+    operator: Operator,
+    narrator: Narrator,
+    town: Town,
+    scale: Scale,
     outbox: Path,
     first: Any,
-) -> "DayPlay":
-    from lienthong_demo.run.conductor import Look
-    from lienthong_demo.run.dayplay import WATCHMAN, DayPlay
-
+) -> DayPlay:
     def look() -> Look:
         outstanding = sum(operator.count("--delivery-state", state) for state in _OUTSTANDING)
         # Syslog has no answer. Messages that the monitoring system sent and the journal does not hold yet count as
@@ -261,12 +249,8 @@ def _conducted(
     return DayPlay(stage, town, scale, first, outbox, narrator, look, _STILL, neighbours)
 
 
-def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, folder: Path) -> Played:
+def _compare(stage: Stage, operator: Operator, day: DayPlay, period: str, folder: Path) -> Played:
     """Write the reports, and compare every unit's facts and reports with the partners' own files."""
-    from lienthong_demo.protocol.notebook import read_notebook
-    from lienthong_demo.run.dayplay import WATCHMAN
-    from lienthong_demo.tally import eventtally, tally
-
     notebooks: dict[str, list[Mapping[str, Any]]] = {
         notebook.stem: list(read_notebook(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
     }
@@ -315,7 +299,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
     )
 
 
-def _compare_ended_month(operator: "Operator", day: "DayPlay", month: "Period", province: str) -> Iterator[str]:
+def _compare_ended_month(operator: Operator, day: DayPlay, month: Period, province: str) -> Iterator[str]:
     """Yield the differences between the ended month's reports and the offices' books; also if these are empty."""
     books = day.books(month.first, month.last)
     if not all(any(book.values()) for each in books.values() for book in each.values()):
@@ -345,7 +329,7 @@ def _circulated(facts: Sequence[Mapping[str, Any]]) -> int:
     return sum(received.values()) - len(received)
 
 
-def _write(operator: "Operator", unit: str, period: str, form: str, folder: Path) -> list[ReportPage]:
+def _write(operator: Operator, unit: str, period: str, form: str, folder: Path) -> list[ReportPage]:
     """Write the report *form* of *unit*, which has a row for each unit below it."""
     files = []
     for kind in ("html", "xlsx", "xml", "csv", "json"):

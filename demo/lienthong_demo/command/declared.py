@@ -7,13 +7,11 @@ Knows what was planted and what an operator reads. Does not know how figures are
 
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING
 
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    from lienthong_demo.command.operator import Narrator, Operator
-    from lienthong_demo.run.stage import Stage
+from lienthong_demo.command.operator import Narrator, Operator
+from lienthong_demo.run.dayplay import ONE_STOP
+from lienthong_demo.run.stage import Stage
 
 FORM = "dossiers"
 #: The figure that the unit declares one too high.
@@ -21,14 +19,12 @@ WRONG = "supplement_requested"
 
 
 def play_declarations(
-    stage: "Stage", operator: "Operator", narrator: "Narrator", unit: str, period: str, days: tuple[date, date]
+    stage: Stage, operator: Operator, narrator: Narrator, unit: str, period: str, days: tuple[date, date]
 ) -> Iterator[str]:
     """Let the one-stop software declare its own count of *unit* for *days*.
 
     Yield what the hub's reconciliation gets wrong.
     """
-    from lienthong_demo.run.dayplay import ONE_STOP
-
     order = stage.partners[ONE_STOP].order
     said = order("report", unit=unit, period=period, wrong=WRONG, **{"from": f"{days[0]}", "to": f"{days[1]}"})
     if not said["accepted"]:

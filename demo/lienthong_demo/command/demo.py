@@ -16,22 +16,26 @@ from html import escape
 from math import ceil
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import attrs
 import click
 
 from hub.cli.screen import FAILED, CommandStop, Screen, exit_command
+from hub.domain.local_time import find_local_day
 from hub.language.phrases import phrase
+from hub.report.form.period import find_month_containing
 from lienthong_demo.command import kept, midnight
 from lienthong_demo.command.child_process import run_in_child_process
 from lienthong_demo.command.day import Dusk, Played, ReportPage, play_day
 from lienthong_demo.command.operator import Narrator, Operator
-
-if TYPE_CHECKING:
-    from lienthong_demo.plan.story import Cast
-    from lienthong_demo.run.stage import Stage
-    from lienthong_demo.tally.recount import Planted, Statements
+from lienthong_demo.plan.day import SMALL, WHOLE
+from lienthong_demo.plan.story import DISSOLVED, DISSOLVED_CSV, Cast
+from lienthong_demo.protocol.notebook import read_notebook
+from lienthong_demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM, Conductor, Look
+from lienthong_demo.run.postgres import Absent, Server
+from lienthong_demo.run.stage import Site, Stage, StageFailed
+from lienthong_demo.tally.recount import Planted, Statements, recount_day
 
 _DEADLINE = 120.0  #: maximum seconds of any wait
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
@@ -42,10 +46,6 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 
 
 def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
-    from lienthong_demo.plan.day import SMALL, WHOLE
-    from lienthong_demo.run.postgres import Absent, Server
-    from lienthong_demo.run.stage import Site, Stage, StageFailed
-
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts background jobs with SIGINT ignored
         signal.signal(asked, _interrupt)
     for name in [name for name in os.environ if name.startswith("LIENTHONG_")]:
@@ -162,16 +162,12 @@ class _Story:
     """What a played story leaves for the recount."""
 
     units: Sequence[Mapping[str, Any]]
-    planted: Sequence["Planted"]
+    planted: Sequence[Planted]
     failure: str | None  #: why it stopped before its end
 
 
-def _play_story(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> _Story:
+def _play_story(stage: Stage, operator: Operator, narrator: Narrator, directory: Path) -> _Story:
     """Play the story."""
-    from lienthong_demo.plan.story import DISSOLVED_CSV
-    from lienthong_demo.run.conductor import UPSTREAM, Conductor, Look
-    from lienthong_demo.run.stage import StageFailed
-
     (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
     operator.run_command("units", "import", str(directory / "units.csv"))
     with stage.site.directory.joinpath("partners", f"{UPSTREAM}.toml").open("a", encoding="utf-8") as file:
@@ -194,10 +190,8 @@ def _play_story(stage: "Stage", operator: Operator, narrator: Narrator, director
     return _Story(units, conductor.planted, failure)
 
 
-def _recount_story(stage: "Stage", operator: Operator, directory: Path, story: _Story) -> Played:
+def _recount_story(stage: Stage, operator: Operator, directory: Path, story: _Story) -> Played:
     """Write the story's reports, and recount."""
-    from lienthong_demo.tally.recount import recount_day
-
     pages = _write_reports(operator, story.units, directory / "reports")
     verdict = recount_day(_statements(stage, operator, story))
     return Played(
@@ -212,11 +206,7 @@ def _recount_story(stage: "Stage", operator: Operator, directory: Path, story: _
     )
 
 
-def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
-    from hub.domain.local_time import find_local_day
-    from lienthong_demo.plan.story import DISSOLVED, Cast
-    from lienthong_demo.run.conductor import DEPARTMENT, OFFICE
-
+def _cast(units: Sequence[Mapping[str, Any]]) -> Cast:
     def of(partner: str) -> tuple[str, ...]:
         return tuple(unit["code"] for unit in units if unit["partner"] == partner and unit["code"] != DISSOLVED)
 
@@ -227,12 +217,8 @@ def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {alias: unit["code"] for unit in units for alias in unit["aliases"]}
 
 
-def _statements(stage: "Stage", operator: Operator, story: _Story) -> "Statements":
+def _statements(stage: Stage, operator: Operator, story: _Story) -> Statements:
     """Gather the statements of both sides: the hub's command line and the partners' files."""
-    from lienthong_demo.protocol.notebook import read_notebook
-    from lienthong_demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM
-    from lienthong_demo.tally.recount import Statements
-
     messages = operator.rows("messages")
     accepted = [message["id"] for message in messages if message["state"] == "accepted"]
     settings = stage.site.read()
@@ -258,8 +244,6 @@ def _statements(stage: "Stage", operator: Operator, story: _Story) -> "Statement
 
 def _period() -> str:
     """Return the month that a result of today belongs to."""
-    from hub.report.form.period import find_month_containing
-
     return find_month_containing(datetime.now(UTC)).text
 
 

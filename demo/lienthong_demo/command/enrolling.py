@@ -3,30 +3,22 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lienthong_demo.run.stage import Site
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from hub.security import sample_pki
+from lienthong_demo.run.stage import Site
 
 
 def enrol_partner(
-    site: "Site", code: str, name: str, units: Sequence[str], *, calls: Sequence[str], tells: bool = False
+    site: Site, code: str, name: str, units: Sequence[str], *, calls: Sequence[str], tells: bool = False
 ) -> None:
     """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA.
 
     *calls*: the services and operations it may call. *tells*: it may report figures about any unit.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-        load_pem_private_key,
-    )
-
-    from hub.security import sample_pki
-
     authority = load_pem_private_key(site.pki("ca.key").read_bytes(), None)
     assert isinstance(authority, RSAPrivateKey)
     issuer = sample_pki.Authority(authority, x509.load_pem_x509_certificate(site.pki("ca.crt").read_bytes()))

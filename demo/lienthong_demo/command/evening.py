@@ -12,17 +12,18 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from hub.language.phrases import phrase
+from hub.security import sample_pki
 from lienthong_demo.command import officials
-
-if TYPE_CHECKING:
-    from lienthong_demo.command.operator import Narrator, Operator
-    from lienthong_demo.run.stage import Site, Stage
+from lienthong_demo.command.operator import Narrator, Operator
+from lienthong_demo.protocol.notebook import read_notebook
+from lienthong_demo.run.stage import Site, Stage, StageFailed
+from lienthong_demo.tally import tally, tallyreports
 
 REPORTING, WEB = "baocao", "congtt"
 #: The forms of the previous period that the province submits. Only dossiers are told of it: they count by the units' days.
@@ -68,13 +69,11 @@ max-retry = "2s"
 {more}"""
 
 
-def open_report_systems(stage: "Stage", site: "Site", signing: Iterable[str]) -> None:
+def open_report_systems(stage: Stage, site: Site, signing: Iterable[str]) -> None:
     """Start the two systems that accept reports, write their files as an operator would, and enable the link probes.
 
     One official may sign for the province, and one for each of the units *signing*.
     """
-    from hub.security import sample_pki
-
     officials.enrol_officials(site, (str(site.read()["province"]), *signing))
     partners = site.directory / "partners"
     for code, (adapter, service, name, units, secret) in _TAKERS.items():
@@ -92,9 +91,9 @@ def open_report_systems(stage: "Stage", site: "Site", signing: Iterable[str]) ->
 class Evening:
     """One evening: `leave` before the day, `play` after it, `differences` in the end."""
 
-    stage: "Stage"
-    operator: "Operator"
-    narrator: "Narrator"
+    stage: Stage
+    operator: Operator
+    narrator: Narrator
     period: str  #: the previous period, which has ended
     current: str
     planted: str  #: the unit whose report is returned
@@ -159,9 +158,6 @@ class Evening:
 
     def differences(self) -> Iterator[str]:
         """Yield the differences of facts, form, pages and links from the two systems' files and the conductor's acts."""
-        from lienthong_demo.protocol.notebook import read_notebook
-        from lienthong_demo.tally import tally, tallyreports
-
         notes: list[Mapping[str, Any]] = list(read_notebook(self.stage.notebooks / f"{REPORTING}.jsonl"))
         results = list(tally.count_results_once(tallyreports.tally_reporting_system(notes)).values())
         messages = self.operator.rows("messages")
@@ -182,9 +178,6 @@ class Evening:
 
     def _unlike_pages(self) -> Iterator[str]:
         """Compare the pages that the portal holds, the public pages, and the report that the operator is shown."""
-        from lienthong_demo.protocol.notebook import read_notebook
-        from lienthong_demo.tally import tallyreports
-
         held = tallyreports.tally_web_portal(read_notebook(self.stage.notebooks / f"{WEB}.jsonl"))
         paths = [f"/reports/{PUBLISHED}/{self._province}/{self.period}.{kind}" for kind in ("html", "json")]
         served = {path: page for path in paths if (page := self._served(f"/public{path}")) is not None}
@@ -258,8 +251,6 @@ class Evening:
 
     def _wait(self, until: Callable[[], bool], what: str) -> None:
         """Wait until the condition holds. Raises StageFailed if that takes too long."""
-        from lienthong_demo.run.stage import StageFailed
-
         deadline = time.monotonic() + _STILL
         while not until():
             self.stage.must_live()

@@ -6,12 +6,12 @@ Knows hub.toml, a partner's file and the forms' columns. Plays nothing itself.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hub.runtime.free_ports import find_free_ports
 from lienthong_demo.command.enrolling import enrol_partner
-
-if TYPE_CHECKING:
-    from lienthong_demo.run.stage import Site
+from lienthong_demo.run.stage import Site
+from lienthong_demo.tally import eventtally, tally
 
 Line = Mapping[str, Any]
 
@@ -52,13 +52,11 @@ severity = "warning"
 """
 
 
-def open_event_systems(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
+def open_event_systems(site: Site, watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
     """Let the hub receive syslog from *watchman*, which monitors *units*.
 
     The hub reports grave incidents to *agency* in the name of *unit*.
     """
-    from hub.runtime.free_ports import find_free_ports
-
     text = site.config.read_text("utf-8")
     (port,) = find_free_ports(1)
     site.config.write_text(text + _SETTINGS.format(port=port, agency=agency, unit=unit), "utf-8")
@@ -77,8 +75,6 @@ def compare_event_facts(
 
     *rows* returns a form's rows.
     """
-    from lienthong_demo.tally import eventtally, tally
-
     systems = [*notebooks["sotttt"], *notebooks["vpub"]]
     results = [*eventtally.tally_calendars(systems), *eventtally.tally_watchman(notebooks[watchman])]
     beside = [*eventtally.tally_meetings(systems, first, today), *eventtally.tally_incidents(notebooks[watchman])]

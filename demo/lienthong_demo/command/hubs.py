@@ -5,14 +5,15 @@ Knows their files. Plays nothing itself.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lienthong_demo.command.operator import Narrator, Operator
-    from lienthong_demo.plan.day import Scale, Town
-    from lienthong_demo.run.neighbours import Neighbours
-    from lienthong_demo.run.stage import Site, Stage
-    from lienthong_demo.tally.tally import TalliedResult
+from hub.security import sample_pki
+from lienthong_demo.command.operator import Narrator, Operator
+from lienthong_demo.plan.day import Scale, Town
+from lienthong_demo.run.neighbours import AGENCIES, Neighbours, list_contact_units
+from lienthong_demo.run.stage import Site, Stage
+from lienthong_demo.tally import tallyhubs
+from lienthong_demo.tally.tally import TalliedResult
 
 #: Partner -> its name, the path of its service, its settings, its secrets.
 _HUBS = {
@@ -47,11 +48,8 @@ max-retry = "2s"
 """
 
 
-def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agencies_csv: Path) -> None:
+def open_hubs(stage: Stage, site: Site, operator: Operator, town: Town, agencies_csv: Path) -> None:
     """Start the hubs, write their partners' files, and import the agencies behind them through the file *agencies_csv*."""
-    from hub.security import sample_pki
-    from lienthong_demo.run.neighbours import AGENCIES, list_contact_units
-
     partners, units = site.directory / "partners", list_contact_units(town)
     for code, (name, path, settings, secrets) in _HUBS.items():
         agency = AGENCIES[code]
@@ -70,18 +68,13 @@ def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", 
     operator.run_command("units", "import", str(agencies_csv))
 
 
-def open_neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":
+def open_neighbours(stage: Stage, town: Town, scale: Scale, outbox: Path, narrator: Narrator) -> Neighbours:
     """Return the documents exchanged with them during the day."""
-    from lienthong_demo.run.neighbours import Neighbours
-
     return Neighbours(stage, town, scale, outbox, narrator)
 
 
-def tally_partner_files(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[TalliedResult]":
+def tally_partner_files(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[TalliedResult]:
     """Return the results in their own files."""
-    from lienthong_demo.run.neighbours import AGENCIES
-    from lienthong_demo.tally import tallyhubs
-
     agencies = AGENCIES.values()
     return [
         *tallyhubs.tally_gateway(notebooks["lgsp"], agencies),

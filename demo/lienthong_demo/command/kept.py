@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -18,12 +17,11 @@ import click
 from hub.cli.screen import say, t
 from hub.language.phrases import Phrase, phrase
 from lienthong_demo.command import officials
-
-if TYPE_CHECKING:
-    from lienthong_demo.command.operator import Narrator, Operator
-    from lienthong_demo.plan.day import Town
-    from lienthong_demo.plan.story import Letter
-    from lienthong_demo.run.stage import Stage
+from lienthong_demo.command.operator import Narrator, Operator
+from lienthong_demo.plan.day import Town
+from lienthong_demo.plan.story import Cast, Letter, compose_letter, plan_refusals
+from lienthong_demo.run.dayplay import AXIS, ONE_STOP
+from lienthong_demo.run.stage import Stage, StageFailed
 
 #: Letters that the axis refuses for good.
 DEAD = 3
@@ -72,11 +70,8 @@ def list_persons(province: str, unit: str, ended: str) -> list[ConsolePerson]:
     ]
 
 
-def leave_work(stage: "Stage", operator: "Operator", narrator: "Narrator", town: "Town", outbox: Path) -> None:
+def leave_work(stage: Stage, operator: Operator, narrator: Narrator, town: Town, outbox: Path) -> None:
     """Have calls and documents refused, and documents die. Raises StageFailed, CommandStop."""
-    from lienthong_demo.run.dayplay import AXIS, ONE_STOP
-    from lienthong_demo.run.stage import StageFailed
-
     stage.partners[ONE_STOP].order("spoil")
     refused = sum(not _send(stage, outbox, letter) for letter in _plan_refused(town))
     axis = stage.partners[AXIS].order
@@ -94,22 +89,18 @@ def leave_work(stage: "Stage", operator: "Operator", narrator: "Narrator", town:
     )
 
 
-def _plan_refused(town: "Town") -> Iterator["Letter"]:
-    from lienthong_demo.plan.story import Cast, plan_refusals
-
+def _plan_refused(town: Town) -> Iterator[Letter]:
     letters = plan_refusals(Cast(town.fetching, town.pushed, {}, town.today))
     yield from (letter for letter in letters if letter.partner in ("sotttt", "vpub") and letter.expected)
 
 
-def _plan_dead(town: "Town") -> Iterator["Letter"]:
-    from lienthong_demo.plan.story import Cast, compose_letter
-
+def _plan_dead(town: Town) -> Iterator[Letter]:
     cast, numbers = Cast(town.fetching, town.pushed, {}, town.today), count(1)
     for agency in town.agencies[:DEAD]:
         yield compose_letter(cast, "LOI", numbers, "sotttt", town.fetching[0], (agency,))
 
 
-def _send(stage: "Stage", outbox: Path, letter: "Letter") -> bool:
+def _send(stage: Stage, outbox: Path, letter: Letter) -> bool:
     """Send a letter, and tell whether the hub accepted it."""
     file = outbox / f"kept-{len(list(outbox.glob('kept-*'))):03}.edxml"
     file.write_bytes(letter.content)
@@ -117,7 +108,7 @@ def _send(stage: "Stage", outbox: Path, letter: "Letter") -> bool:
     return bool(stage.partners[letter.partner].order("send", file=str(file), **fields)["accepted"])
 
 
-def let_in(operator: "Operator", directory: Path, persons: list[ConsolePerson]) -> str:
+def let_in(operator: Operator, directory: Path, persons: list[ConsolePerson]) -> str:
     """Add an account for each person. Return the password, which is the same for all and is kept in a file."""
     word, file = secrets.token_urlsafe(12), directory / "console-password"
     file.touch(mode=0o600)
@@ -128,7 +119,7 @@ def let_in(operator: "Operator", directory: Path, persons: list[ConsolePerson]) 
     return word
 
 
-def stay(stage: "Stage", persons: list[ConsolePerson], word: str, ended: str) -> None:
+def stay(stage: Stage, persons: list[ConsolePerson], word: str, ended: str) -> None:
     """Print an address for each person, and wait for Ctrl-C. Raises StageFailed if a process ends before."""
     site = stage.site
     admin, lienthong = site.address("admin"), Path(sys.executable).with_name("lienthong")

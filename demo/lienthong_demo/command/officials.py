@@ -9,13 +9,15 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from hub.cli.screen import t
-
-if TYPE_CHECKING:
-    from lienthong_demo.command.operator import Operator
-    from lienthong_demo.run.stage import Site
+from hub.security import sample_pki
+from lienthong_demo.command.operator import Operator
+from lienthong_demo.run.stage import Child, Site, StageFailed
 
 _HUB = """
 [officials]
@@ -29,19 +31,8 @@ units = ["{unit}"]
 _PATIENCE = 60.0  #: seconds
 
 
-def enrol_officials(site: "Site", units: Iterable[str]) -> None:
+def enrol_officials(site: Site, units: Iterable[str]) -> None:
     """Issue a certificate of the sample CA to one official of each of *units*, and register that official for the unit."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-        load_pem_private_key,
-    )
-
-    from hub.security import sample_pki
-
     key = load_pem_private_key(site.pki("ca.key").read_bytes(), password=None)
     assert isinstance(key, RSAPrivateKey)
     authority = sample_pki.Authority(key, x509.load_pem_x509_certificate(site.pki("ca.crt").read_bytes()))
@@ -59,13 +50,11 @@ def enrol_officials(site: "Site", units: Iterable[str]) -> None:
     site.config.write_text(site.config.read_text("utf-8") + _HUB, "utf-8")
 
 
-def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str, form: str, *more: str) -> None:
+def sign_unit_report(site: Site, operator: Operator, unit: str, period: str, form: str, *more: str) -> None:
     """Export a report, let the unit's official sign it, and import it. Raises StageFailed, CommandStop.
 
     *more* are further arguments of the export, such as a reason.
     """
-    from lienthong_demo.run.stage import Child, StageFailed
-
     asked = (unit, period, "--form", form)
     given, signed = (_home(site) / f"{form}_{unit}{end}" for end in (".xml", ".signed.xml"))
     given.write_bytes(operator.run_command("report", "show", *asked, "--format", "xml", *more))
@@ -82,16 +71,16 @@ def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str,
     operator.run_command("report", "import-signed", *asked, str(signed))
 
 
-def write_signing_command(site: "Site", unit: str) -> str:
+def write_signing_command(site: Site, unit: str) -> str:
     """Return the command by which the official of *unit* signs a file, for a shell."""
     return " ".join((shlex.join(_list_signing_words(site, unit)), t("FILE"), t("SIGNED-FILE")))
 
 
-def _list_signing_words(site: "Site", unit: str) -> list[str]:
+def _list_signing_words(site: Site, unit: str) -> list[str]:
     key, certificate = (str(_home(site) / f"{unit}.{kind}") for kind in ("key", "crt"))
     return [sys.executable, "-m", "lienthong_demo.partners.official", "--key", key, "--certificate", certificate]
 
 
-def _home(site: "Site") -> Path:
+def _home(site: Site) -> Path:
     """Return the directory where the officials keep their keys and documents."""
     return site.directory.parent / "persons"

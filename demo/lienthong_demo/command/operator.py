@@ -14,7 +14,10 @@ from typing import Any
 
 import attrs
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from hub.cli import lienthong
 from hub.cli.screen import CommandStop, say
 from hub.language.phrases import Phrase
 
@@ -41,8 +44,6 @@ class Narrator:
         if not sys.stderr.isatty():
             yield lambda _done, _total: None
             return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
         # The console keeps this stream, because `Operator.run_command` redirects standard error while a bar is shown.
@@ -62,8 +63,6 @@ class Operator:
 
     def run_command(self, *arguments: str) -> bytes:
         """Return the output of `lienthong -c hub.toml ARGUMENTS`. Raises CommandStop, with the error text, if it fails."""
-        from hub.cli import lienthong
-
         printed, said = io.BytesIO(), io.StringIO()
         stdout = io.TextIOWrapper(printed, "utf-8", write_through=True)
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(said):

@@ -4,12 +4,13 @@ Knows the partners' files and the forms' columns. Plays nothing itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hub.security import sample_pki
 from lienthong_demo.command.enrolling import enrol_partner
-
-if TYPE_CHECKING:
-    from lienthong_demo.run.stage import Site, Stage
+from lienthong_demo.run.dayplay import MAIL, OFFICERS, SERVICES
+from lienthong_demo.run.stage import Site, Stage
+from lienthong_demo.tally import tally, tallyshared
 
 Line = Mapping[str, Any]
 
@@ -71,11 +72,8 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
 FORMS = tuple(_COLUMNS)
 
 
-def open_shared_services(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
+def open_shared_services(stage: Stage, site: Site, offices: Sequence[str]) -> None:
     """Start the shared services. Let the shared mail report for all units and the officers of *offices* make lookups."""
-    from hub.security import sample_pki
-    from lienthong_demo.run.dayplay import MAIL, OFFICERS, SERVICES
-
     partners = site.directory / "partners"
     for name, secret in _SECRETS.items():
         sample_pki.write_secret(site.directory / "secrets" / SERVICES / name, secret.encode())
@@ -94,9 +92,6 @@ def compare_shared_facts(
 
     *rows* returns a form's rows.
     """
-    from lienthong_demo.run.dayplay import MAIL, OFFICERS, SERVICES
-    from lienthong_demo.tally import tally, tallyshared
-
     results = [*tallyshared.tally_mail(notebooks[MAIL]), *tallyshared.tally_lookups(notebooks[OFFICERS])]
     expected = tally.sum_results(tally.count_results_once(results).values())
     differences = [

@@ -3,14 +3,17 @@
 import getpass
 import secrets
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import click
+from cryptography import x509
 
 from hub.cli import person
+from hub.cli.carrying import carry_out, stop_refused
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,
@@ -19,6 +22,19 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.cli.words import say_filter_word
+from hub.config import Config, files
+from hub.domain.errors import Rejected
+from hub.operations.accounts import (
+    accounts,
+    client_certificates,
+    desk,
+    passwords,
+    provider_accounts,
+    second_factor,
+    sessions,
+)
+from hub.operations.accounts import users as people
 from hub.operations.accounts.account_operations import (
     CHANGE,
     SET_CODES,
@@ -28,15 +44,11 @@ from hub.operations.accounts.account_operations import (
     AccountCodes,
 )
 from hub.operations.accounts.permissions import Role
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from cryptography import x509
-
-    from hub.config import Config
-    from hub.operations.accounts.provider_accounts import ProviderPerson
-    from hub.operations.accounts.users import User
+from hub.operations.accounts.provider_accounts import ProviderPerson
+from hub.operations.accounts.users import NameUnfit, User, normalise_user_name
+from hub.security.certificates import Purpose, hash_certificate
+from hub.security.id_token import LONGEST_SUBJECT
+from hub.store import transactions
 
 
 def add_console_user(
@@ -48,11 +60,6 @@ def add_console_user(
     password_file: Path | None,
     once: bool,
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import accounts, desk
-    from hub.operations.accounts import users as people
-    from hub.store import transactions
-
     now, config, by = datetime.now(UTC), read_journal_config(screen), person.name_person()
     try:
         user = desk.make_user(name, Role(role), units, partners, now)
@@ -65,8 +72,6 @@ def add_console_user(
             with transactions.write_transaction(engine) as tx:
                 accounts.make_account(tx, user, hashed, configured=config.partners, by=by, now=now)
     except accounts.AccountRefused as refused:
-        from hub.cli.carrying import stop_refused
-
         stop_refused(TOPIC, refused)
     show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
 
@@ -74,14 +79,9 @@ def add_console_user(
 def set_console_user(
     screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import provider_accounts
-    from hub.store import transactions
-
     if role is None and not units and not partners:
         raise click.UsageError(t("give --role, --unit or --partner"))
     asked = AccountChange(role=Role(role) if role else None, units=units, partners=partners)
-    from hub.cli.carrying import carry_out
 
     changed: Account = carry_out(screen, TOPIC, CHANGE, name, asked)
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -91,12 +91,6 @@ def set_console_user(
 
 
 def list_users(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.words import say_filter_word
-    from hub.operations.accounts import client_certificates, provider_accounts, second_factor
-    from hub.operations.accounts import users as people
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found, coded = people.list_users(tx), second_factor.list_users_with_codes(tx)
         certified, persons = client_certificates.list_certificates(tx), provider_accounts.list_persons(tx)
@@ -129,10 +123,6 @@ def list_users(screen: Screen) -> None:
 
 
 def set_user_password(screen: Screen, name: str, password_file: Path | None, once: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import users as people
-    from hub.store import transactions
-
     name = _named(name)
     with open_journal(read_journal_config(screen)) as engine:
         with transactions.read_transaction(engine) as tx:
@@ -146,8 +136,6 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None, onc
 
 def choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, str]:
     """Return a new one-time password, or an empty text, and the hash of the password that is set."""
-    from hub.operations.accounts import passwords
-
     if not once:
         return "", _hashed(name, file)
     if file is not None:
@@ -156,7 +144,7 @@ def choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, s
     return password, passwords.hash_password(password, secrets.token_bytes(16))
 
 
-def show_password(screen: Screen, row: "Mapping[str, object]", said: str, password: str) -> None:
+def show_password(screen: Screen, row: Mapping[str, object], said: str, password: str) -> None:
     """Print what was done, and a one-time password if one was made."""
     if not password:
         screen.row(row, said)
@@ -167,10 +155,6 @@ def show_password(screen: Screen, row: "Mapping[str, object]", said: str, passwo
 
 
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import second_factor
-    from hub.store import transactions
-
     name = _named(name)
     if remove:
         with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
@@ -178,7 +162,6 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
                 raise CommandStop(t("there is no user {name} with one-time codes", name=name), NOT_FOUND)
         screen.row({"name": name}, t("{name} signs in without codes.", name=name))
         return
-    from hub.cli.carrying import carry_out
 
     made: AccountCodes = carry_out(screen, TOPIC, SET_CODES, name)
     said = t(
@@ -188,12 +171,6 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
 
 
 def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.config import files
-    from hub.operations.accounts import client_certificates
-    from hub.security.certificates import hash_certificate
-    from hub.store import transactions
-
     def wrong(what: object, _expected: object) -> None:
         raise CommandStop(say(what))
 
@@ -218,11 +195,8 @@ def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) 
     screen.row(said, t("{name} signs in by the certificate {sha256}.", name=name, sha256=sha256))
 
 
-def _warn_of_certificate(screen: Screen, config: "Config", shown: "Sequence[x509.Certificate]", now: datetime) -> None:
+def _warn_of_certificate(screen: Screen, config: Config, shown: Sequence[x509.Certificate], now: datetime) -> None:
     """Say why the hub would not accept a certificate now, as far as the configuration shows it."""
-    from hub.domain.errors import Rejected
-    from hub.security.certificates import Purpose
-
     if not config.console.client_certificates:
         screen.note(t("Warning: `[console] client-certificates` is off: no browser is asked for a certificate."))
     try:
@@ -232,12 +206,6 @@ def _warn_of_certificate(screen: Screen, config: "Config", shown: "Sequence[x509
 
 
 def set_openid_person(screen: Screen, name: str, provider: str, subject: str, remove: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import provider_accounts
-    from hub.operations.accounts.provider_accounts import ProviderPerson
-    from hub.security.id_token import LONGEST_SUBJECT
-    from hub.store import transactions
-
     name, config, now, by = _named(name), read_journal_config(screen), datetime.now(UTC), person.name_person()
     known = config.console.providers.get(provider)
     if known is None and not remove:
@@ -267,11 +235,6 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
 
 
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.operations.accounts import sessions
-    from hub.operations.accounts import users as people
-    from hub.store import transactions
-
     if end and name is None:
         raise click.UsageError(t("--end needs NAME"))
     name, now = None if name is None else _named(name), datetime.now(UTC)
@@ -307,8 +270,6 @@ def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
 
 
 def _named(text: str) -> str:
-    from hub.operations.accounts.users import NameUnfit, normalise_user_name
-
     try:
         return normalise_user_name(text)
     except NameUnfit:
@@ -327,8 +288,6 @@ def _make_absent(name: str) -> CommandStop:
 
 def _hashed(name: str, file: Path | None) -> str:
     """Return the hash of the password in *file*, or of the password typed twice."""
-    from hub.operations.accounts import passwords
-
     if file is not None:
         given = file.read_text("utf-8").rstrip("\r\n")
     elif sys.stdin.isatty():
@@ -345,12 +304,12 @@ def _hashed(name: str, file: Path | None) -> str:
 
 
 def _row(
-    user: "User | Account",
+    user: User | Account,
     *,
     totp: bool = False,
-    certificates: "Sequence[str]" = (),
-    persons: "Sequence[ProviderPerson]" = (),
-) -> "Mapping[str, object]":
+    certificates: Sequence[str] = (),
+    persons: Sequence[ProviderPerson] = (),
+) -> Mapping[str, object]:
     keys = ("name", "role", "units", "partners", "added_at", "changed_at", "must_change", "locked_at", "signed_in_at")
     more = {"totp": totp, "certificates": list(certificates), "openid": [each.tell() for each in persons]}
     return {key: getattr(user, key) for key in keys} | more

@@ -3,16 +3,21 @@
 Contains the wording only. `hub.keeping.archive` reads the files.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import click
 
+from hub.audit import AuditTrust
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
+from hub.cli.monitoring.events import print_events
+from hub.cli.person import name_person, record_openings
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -22,25 +27,28 @@ from hub.cli.screen import (
     Screen,
     exit_command,
     progress_bar,
+    say,
     say_count,
     t,
 )
+from hub.cli.words import say_value
+from hub.config import Config
+from hub.domain.model import Message
+from hub.keeping.archive import catalogue, giving_up, opening
+from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
+from hub.keeping.archive.giving_up import LostFile
+from hub.keeping.archive.reading import Archive, NoArchive, audit_archive_file, open_archive
+from hub.keeping.archive.unrecorded import judge_unrecorded_file
+from hub.keeping.retention.parts import PartMoved
 from hub.language.system_errors import name_system_error
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.domain.model import Message
-    from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
-    from hub.keeping.archive.giving_up import LostFile
-    from hub.keeping.archive.reading import Archive
-    from hub.store.transactions import Transaction
+from hub.operations.messages.visible_messages import OpenedContent
+from hub.report.counting.lines import write_compact_json
+from hub.security.certificates import Anchors
+from hub.store import transactions
+from hub.store.transactions import Transaction
 
 
 def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping.archive import catalogue
-    from hub.store import transactions
-
     config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = catalogue.list_archives(tx, limit, before)
@@ -60,16 +68,12 @@ def list_archive_files(screen: Screen, limit: int, before: str | None) -> None:
         screen.note(t("There is no archive file yet."))
 
 
-def _write_entry(entry: "ArchiveEntry", config: "Config") -> dict[str, object]:
+def _write_entry(entry: ArchiveEntry, config: Config) -> dict[str, object]:
     place = entry.find_file(config.archive)
     return attrs.asdict(entry) | {"name": entry.name, "file": None if place is None else str(place)}
 
 
 def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping.archive import catalogue
-    from hub.store import transactions
-
     config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = [_find_entry(tx, name) for name in archives] if archives else catalogue.list_archives(tx)
@@ -88,12 +92,9 @@ def verify_archive_files(screen: Screen, archives: Sequence[str]) -> None:
 
 
 def _judge_unrecorded(
-    screen: Screen, tx: "Transaction", config: "Config", known: "Sequence[ArchiveEntry]", name: str
+    screen: Screen, tx: Transaction, config: Config, known: Sequence[ArchiveEntry], name: str
 ) -> None:
     """Say of the file *name* of the folder, which is none of those *known*, whether anything in it is nowhere else."""
-    from hub.keeping.archive.reading import NoArchive, open_archive
-    from hub.keeping.archive.unrecorded import judge_unrecorded_file
-
     fields: dict[str, object] = {"id": None, "name": name, "holds": None, "problems": [], "recorded": False}
     said = t("{name} is in the folder, but not in the journal.", name=name)
     try:
@@ -120,15 +121,8 @@ def _judge_unrecorded(
     screen.row(fields | attrs.asdict(content), f"{said} {why}")
 
 
-def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
+def _find_problems(entry: ArchiveEntry, config: Config) -> Iterator[str]:
     """Yield what is wrong with the file of *entry*: it is absent, it is not the one that was written, or it is not whole."""
-    from hashlib import file_digest
-
-    from hub.audit import AuditTrust
-    from hub.cli.screen import say
-    from hub.keeping.archive.reading import audit_archive_file
-    from hub.security.certificates import Anchors
-
     path = entry.find_file(config.archive)
     if path is None:
         yield t("the file is absent")
@@ -148,10 +142,6 @@ def _find_problems(entry: "ArchiveEntry", config: "Config") -> Iterator[str]:
 
 
 def show_archive_file(screen: Screen, archive: str, listed: bool, others: bool) -> None:
-    import json
-
-    from hub.cli.monitoring.events import print_events
-
     with _opened(screen, archive) as found:
         said = found.manifest
         fields = {
@@ -182,8 +172,6 @@ def show_archive_file(screen: Screen, archive: str, listed: bool, others: bool) 
 
 
 def _say_fields(fields: dict[str, object]) -> str:
-    from hub.cli.words import say_value
-
     titles = {
         "id": t("id"),
         "period": t("month"),
@@ -206,17 +194,13 @@ def _say_fields(fields: dict[str, object]) -> str:
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines)
 
 
-def _list_messages(found: "Archive") -> Iterator[dict[str, object]]:
+def _list_messages(found: Archive) -> Iterator[dict[str, object]]:
     names = ("id", "received_at", "partner", "message_id", "service", "kind", "state", "sender", "subject", "sha256")
     for each in found.messages():
         yield {name: each.row[name] for name in names} | {"size": each.row["size"], "octets": each.has_octets}
 
 
 def extract_message(screen: Screen, archive: str, message: str, directory: Path) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.person import record_openings
-    from hub.operations.messages.visible_messages import OpenedContent
-
     with _opened(screen, archive) as found:
         try:
             one = found.read_message(message)
@@ -236,10 +220,8 @@ def extract_message(screen: Screen, archive: str, message: str, directory: Path)
     screen.row({"id": one.id, "files": [str(each) for each in written]}, "\n".join(map(str, written)))
 
 
-def _extract(found: "Archive", message: str, directory: Path) -> Iterator[Path]:
+def _extract(found: Archive, message: str, directory: Path) -> Iterator[Path]:
     """Write the files of one message, each only if there is no such file. Yield each."""
-    from hub.report.counting.lines import write_compact_json
-
     one, line = found.read_message(message), found.read_message_lines([message])[message]
     with _new_file(directory / f"{message}.json") as (path, write):
         write(write_compact_json({**line, "events": [attrs.asdict(each) for each in found.read_events(message)]}))
@@ -263,13 +245,8 @@ def _new_file(path: Path) -> Iterator[tuple[Path, Callable[[bytes], object]]]:
 
 
 @contextmanager
-def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
+def _opened(screen: Screen, name: str) -> Iterator[Archive]:
     """Yield the open archive *name*. Raises `CommandStop` 4 if it is not known, 1 if its file is absent or damaged."""
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping.archive import catalogue
-    from hub.keeping.archive.reading import NoArchive
-    from hub.store import transactions
-
     config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         entry = _find_entry(tx, name)
@@ -283,10 +260,8 @@ def _opened(screen: Screen, name: str) -> Iterator["Archive"]:
 
 
 @contextmanager
-def stop_without_archive(config: "Config") -> Iterator[None]:
+def stop_without_archive(config: Config) -> Iterator[None]:
     """Raise `CommandStop` 1, which names the file, if the block needs an archive file that is not there or damaged."""
-    from hub.keeping.archive.catalogue import ArchiveAbsent
-
     try:
         yield
     except ArchiveAbsent as absent:
@@ -294,15 +269,11 @@ def stop_without_archive(config: "Config") -> Iterator[None]:
 
 
 @contextmanager
-def open_kept_rows(
-    tx: "Transaction", message: "Message", config: "Config", *, octets: bool = False
-) -> "Iterator[Transaction]":
+def open_kept_rows(tx: Transaction, message: Message, config: Config, *, octets: bool = False) -> Iterator[Transaction]:
     """Yield where the rows of *message* are read: the journal, or what it and archive files have together.
 
     *octets*: its bytes, too, if they are not very large. Raises `CommandStop` 1.
     """
-    from hub.keeping.archive import opening
-
     with (
         stop_without_archive(config),
         opening.open_kept_message(tx, message.id, config.archive, octets=octets) as kept,
@@ -310,7 +281,7 @@ def open_kept_rows(
         yield kept
 
 
-def say_absent(absent: "ArchiveAbsent", config: "Config") -> str:
+def say_absent(absent: ArchiveAbsent, config: Config) -> str:
     """Return what to do when an archive file is needed and not there, or cannot be read."""
     if absent.why:
         return t("the archive file {name} cannot be read: {why}", name=absent.entry.name, why=absent.why)
@@ -322,9 +293,7 @@ def say_absent(absent: "ArchiveAbsent", config: "Config") -> str:
     )
 
 
-def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
-    from hub.keeping.archive import catalogue
-
+def _find_entry(tx: Transaction, name: str) -> ArchiveEntry:
     try:
         return catalogue.read_archive_entry(tx, name)
     except KeyError:
@@ -334,12 +303,6 @@ def _find_entry(tx: "Transaction", name: str) -> "ArchiveEntry":
 
 
 def give_up_archive_file(screen: Screen, archive: str, reason: str, yes: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.person import name_person
-    from hub.keeping.archive import giving_up
-    from hub.keeping.retention.parts import PartMoved
-    from hub.store import transactions
-
     config = read_journal_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
@@ -365,10 +328,7 @@ def give_up_archive_file(screen: Screen, archive: str, reason: str, yes: bool) -
     screen.row(fields | {"unused": lost.is_unused, "given_up": yes}, text)
 
 
-def _read_lost_file(tx: "Transaction", entry: "ArchiveEntry") -> "LostFile":
-    from hub.cli.screen import say
-    from hub.keeping.archive import giving_up
-
+def _read_lost_file(tx: Transaction, entry: ArchiveEntry) -> LostFile:
     try:
         return giving_up.read_lost_file(tx, entry)
     except giving_up.FileNeeded as needed:

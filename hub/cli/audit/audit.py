@@ -10,11 +10,20 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
+from cryptography.x509 import load_pem_x509_certificates as certificates
+from lxml import etree
 
+from hub.audit.drill import drawing, protocol, sending
+from hub.audit.drill.expecting import SentStep
+from hub.audit.drill.keys import make_inspector_keys
+from hub.audit.drill.plan import DrillPlan, PlanUnreadable, list_traps, read_plan, write_plan
+from hub.audit.drill.protocol import ProtocolUnreadable, read_sent, write_sent_line
+from hub.audit.drill.sending import DrillRefused
+from hub.cli.documents_client import HubUnavailable, ServiceClient, SubmissionRefused
 from hub.cli.screen import (
     FAILED,
     OK,
@@ -28,13 +37,14 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    from lxml import etree
-
-    from hub.audit.drill.expecting import SentStep
-    from hub.audit.drill.plan import DrillPlan
-    from hub.cli.documents_client import ServiceClient
+from hub.config.writing import write_atomically
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Unit, UnitKind
+from hub.report.form.workdays import load_workdays
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.security.sample_pki import write_secret
+from hub.units.units_csv import write_units_csv
 
 #: The files of a drill, in its folder.
 PLAN, UNITS, SENT, FLOORS, PROTOCOL = "plan.json", "units.csv", "sent.jsonl", "open-since.json", "protocol.xml"
@@ -59,12 +69,6 @@ def plan_drill(
     key: Path | None,
     certificate: Path | None,
 ) -> None:
-    from hub.audit.drill import drawing
-    from hub.audit.drill.plan import list_traps, write_plan
-    from hub.domain.local_time import find_local_day
-    from hub.security import signing
-    from hub.security.certificates import Identity
-
     if (key is None) != (certificate is None):
         raise click.UsageError(t("give both --key and --certificate, or neither"))
     if unknown := {*services} - {*drawing.SERVICES}:
@@ -121,7 +125,7 @@ def plan_drill(
         screen.note(_say_next_steps(directory, plan, certificate))
 
 
-def _say_next_steps(directory: Path, plan: "DrillPlan", certificate: Path) -> str:
+def _say_next_steps(directory: Path, plan: DrillPlan, certificate: Path) -> str:
     units = " ".join(f"--unit {unit.code}" for unit in plan.units)
     calls = sorted({step.service for step in plan.steps} | {"reports"})
     lines = [
@@ -135,11 +139,8 @@ def _say_next_steps(directory: Path, plan: "DrillPlan", certificate: Path) -> st
     return "\n".join(lines)
 
 
-def _write_units(plan: "DrillPlan") -> bytes:
+def _write_units(plan: DrillPlan) -> bytes:
     """Return the units of *plan* as the CSV that `lienthong units import` reads."""
-    from hub.domain.model import Unit, UnitKind
-    from hub.units.units_csv import write_units_csv
-
     units = [
         Unit(
             each.code, each.name, each.parent or None, aliases=(each.alias,) if each.alias else (), kind=UnitKind.DRILL
@@ -151,8 +152,6 @@ def _write_units(plan: "DrillPlan") -> bytes:
 
 def _find_holidays(last: date) -> tuple[list[date], list[date]]:
     """Return the days off and the worked days of weekends behind the day *last* that the hub's calendar lists."""
-    from hub.report.form.workdays import load_workdays
-
     behind = {day: said for day, said in load_workdays().days.items() if last < day <= last + _BEHIND}
     off = [day for day, said in behind.items() if not said.worked]
     return off, [day for day, said in behind.items() if said.worked]
@@ -160,9 +159,6 @@ def _find_holidays(last: date) -> tuple[list[date], list[date]]:
 
 def _write_keys(directory: Path, name: str, now: datetime) -> tuple[Path, Path]:
     """Write new keys of the inspector, which only this user can read. Return the paths of the key and the certificate."""
-    from hub.audit.drill.keys import make_inspector_keys
-    from hub.security.sample_pki import write_secret
-
     made = make_inspector_keys(name, now)
     write_secret(directory / KEY, made.key)
     for path, content in ((CERTIFICATE, made.certificate), (AUTHORITY, made.authority), (CRL, made.crl)):
@@ -171,10 +167,6 @@ def _write_keys(directory: Path, name: str, now: datetime) -> tuple[Path, Path]:
 
 
 def send_drill(screen: Screen, /, directory: Path, **options: Any) -> None:
-    from hub.audit.drill import sending
-    from hub.audit.drill.protocol import write_sent_line
-    from hub.domain.local_time import find_local_day
-
     plan, sent = _read_plan(directory), _read_sent(directory)
     if find_local_day(_now()) > plan.last:
         raise CommandStop(t("the period of this drill ended on {day}: draw another one", day=plan.last), FAILED)
@@ -202,9 +194,6 @@ def send_drill(screen: Screen, /, directory: Path, **options: Any) -> None:
 
 
 def reconcile_drill_reports(screen: Screen, /, directory: Path, **options: Any) -> None:
-    from hub.audit.drill import protocol, sending
-    from hub.config.writing import write_atomically
-
     plan, sent = _read_plan(directory), _read_sent(directory)
     with _opened(directory, options) as door:
         asked = sending.list_asked_reports(plan)
@@ -242,13 +231,10 @@ def reconcile_drill_reports(screen: Screen, /, directory: Path, **options: Any) 
 class _FrontDoor:
     """The way to the hub's services over TLS (`hub.audit.drill.sending.Door`)."""
 
-    client: "ServiceClient"
+    client: ServiceClient
 
-    def call(self, service: str, element: "etree._Element") -> "etree._Element":
+    def call(self, service: str, element: etree._Element) -> etree._Element:
         """See `Door`. Raises `HubUnavailable`, too."""
-        from hub.audit.drill.sending import DrillRefused
-        from hub.cli.documents_client import SubmissionRefused
-
         try:
             return self.client.ask(service, element, f"{self.client.path.rstrip('/')}/soap/{service}")[0]
         except SubmissionRefused as refused:
@@ -258,10 +244,6 @@ class _FrontDoor:
 @contextmanager
 def _opened(directory: Path, options: Mapping[str, Any]) -> Generator[_FrontDoor]:
     """Yield the door to the hub. Raises `UsageError`; `CommandStop` (69) if the hub does not answer."""
-    from cryptography.x509 import load_pem_x509_certificates as certificates
-
-    from hub.cli.documents_client import HubUnavailable, ServiceClient
-
     try:
         signing = options["hub_certificate"]
         client = ServiceClient(
@@ -282,19 +264,15 @@ def _opened(directory: Path, options: Mapping[str, Any]) -> Generator[_FrontDoor
         raise CommandStop(t("unavailable: {outage}", outage=outage), UNAVAILABLE) from outage
 
 
-def _read_plan(directory: Path) -> "DrillPlan":
-    from hub.audit.drill.plan import PlanUnreadable, read_plan
-
+def _read_plan(directory: Path) -> DrillPlan:
     try:
         return read_plan((directory / PLAN).read_bytes())
     except (OSError, PlanUnreadable) as error:
         raise CommandStop(t("{path} is no plan of a drill: {error}", path=directory / PLAN, error=error)) from None
 
 
-def _read_sent(directory: Path) -> "list[SentStep]":
+def _read_sent(directory: Path) -> list[SentStep]:
     """Return the steps that were noted, in their order. A last line that was not written whole is taken out of the file."""
-    from hub.audit.drill.protocol import ProtocolUnreadable, read_sent
-
     path = directory / SENT
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
@@ -309,7 +287,7 @@ def _read_sent(directory: Path) -> "list[SentStep]":
     return found
 
 
-def _read_floors(path: Path) -> "Mapping[str, date]":
+def _read_floors(path: Path) -> Mapping[str, date]:
     try:
         return {form: date.fromisoformat(day) for form, day in json.loads(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:

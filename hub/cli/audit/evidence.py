@@ -8,10 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, BinaryIO
 
+import attrs
 import click
+from cryptography import x509
 
+from hub import audit
+from hub.audit import AuditFinding, AuditTrust
+from hub.cli.audit.archive import stop_without_archive
+from hub.cli.journal import open_journal, read_journal_config
+from hub.cli.report.declared import read_report_sources
 from hub.cli.screen import (
     FAILED,
     UNAVAILABLE,
@@ -23,28 +30,19 @@ from hub.cli.screen import (
     t,
 )
 from hub.config.durable_files import hold_workplace
+from hub.domain.errors import Unready
 from hub.domain.sanitize import replace_controls
+from hub.keeping.archive import reading
 from hub.language.system_errors import name_system_error
-
-if TYPE_CHECKING:
-    from cryptography import x509
-
-    from hub.audit import AuditFinding, AuditTrust
+from hub.report.form import book
+from hub.security.certificates import Anchors, CredentialUnfit, load_pem_certificates
+from hub.store import transactions
+from hub.workload import evidence_file as deed
 
 _LONGEST = 1000  #: maximum characters shown of a finding
 
 
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
-    import attrs
-
-    from hub.cli.audit.archive import stop_without_archive
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.report.declared import read_report_sources
-    from hub.domain.errors import Unready
-    from hub.report.form import book
-    from hub.store import transactions
-    from hub.workload import evidence_file as deed
-
     now, config = datetime.now(UTC), read_journal_config(screen)
     known = book.read_book(config.reports)
     with open_journal(config, counts=known.services(form)) as engine, transactions.read_transaction(engine) as tx:
@@ -117,21 +115,13 @@ def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Pat
     exit_command(FAILED if false else 0)
 
 
-def _audit(
-    file: BinaryIO, path: Path, trust: "AuditTrust", tell: Callable[[int, int], None]
-) -> "Iterator[AuditFinding]":
-    from hub import audit
-    from hub.keeping.archive import reading
-
+def _audit(file: BinaryIO, path: Path, trust: AuditTrust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
     archived = reading.is_archive(file.read(100))
     file.seek(0)
     return reading.audit_archive_file(file, path, trust, tell) if archived else audit.audit_file(file, trust, tell)
 
 
-def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "AuditTrust":
-    from hub.audit import AuditTrust
-    from hub.security.certificates import Anchors
-
+def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> AuditTrust:
     beside = screen.config.parent / "pki"
     if not anchors:
         if not (beside / "ca.crt").is_file():
@@ -145,16 +135,14 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Au
     return AuditTrust(anchors=Anchors(every), persons=persons, now=datetime.now(UTC), hub=tuple(leaves))
 
 
-def _certificates(path: Path) -> "list[x509.Certificate]":
-    from hub.security.certificates import CredentialUnfit, load_pem_certificates
-
+def _certificates(path: Path) -> list[x509.Certificate]:
     try:
         return load_pem_certificates(path.read_bytes())
     except CredentialUnfit as error:
         raise click.UsageError(t("{path}: no PEM certificate: {error}", path=path, error=error)) from None
 
 
-def _print(screen: Screen, path: Path, finding: "AuditFinding") -> None:
+def _print(screen: Screen, path: Path, finding: AuditFinding) -> None:
     words = {True: t("HOLDS"), False: t("FALSE"), None: t("NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
     place, text = (replace_controls(said[:_LONGEST]) for said in (finding.place, say(finding.text)))

@@ -3,11 +3,14 @@
 from collections.abc import Awaitable, Coroutine, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from time import sleep
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
+from hub.cli.person import name_person
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -20,14 +23,20 @@ from hub.cli.screen import (
     say_instant,
     t,
 )
+from hub.config import Config
+from hub.domain.errors import Unready
+from hub.keeping.archive.catalogue import ArchiveAbsent
+from hub.keeping.archive.retention import RetentionHeld, RetentionRun, hold_turn, make_setting
+from hub.keeping.archive.writing import ArchiveBroken
+from hub.keeping.retention import disk_budget, parts
+from hub.keeping.retention.disk_budget import BudgetStanding
+from hub.keeping.retention.parts import RetentionPart
 from hub.language.phrases import Phrase, phrase
 from hub.language.terms import find_term
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.keeping.archive.retention import RetentionRun
-    from hub.keeping.retention.disk_budget import BudgetStanding
-    from hub.keeping.retention.parts import RetentionPart
+from hub.report.form import book
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.workload.closing import list_counting_forms
 
 T = TypeVar("T")
 #: Why a message stays, for the words of `KeptBecause`.
@@ -46,9 +55,6 @@ WHY: dict[str, Phrase] = {
 
 
 def plan_retention(screen: Screen) -> None:
-    from hub.keeping.retention import disk_budget
-    from hub.store import transactions
-
     with _run(screen) as (run, config):
         plans = _now(run.plan())
         with transactions.read_transaction(run.journal.engine) as tx:  # type: ignore[attr-defined]
@@ -72,7 +78,7 @@ def plan_retention(screen: Screen) -> None:
     _show_budget(screen, standing)
 
 
-def _show_budget(screen: Screen, standing: "BudgetStanding") -> None:
+def _show_budget(screen: Screen, standing: BudgetStanding) -> None:
     fields = {
         "kind": "size",
         "octets": standing.octets,
@@ -97,10 +103,6 @@ def _show_budget(screen: Screen, standing: "BudgetStanding") -> None:
 
 
 def list_retention_parts(screen: Screen, limit: int) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping.retention import parts
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = parts.list_parts(tx, limit=limit)
     rows = [_write_part(each) for each in found]
@@ -125,7 +127,7 @@ def _say_state(state: str) -> str:
     return say(term.name) if term else state
 
 
-def _write_part(part: "RetentionPart") -> dict[str, object]:
+def _write_part(part: RetentionPart) -> dict[str, object]:
     return {
         "part": part.number,
         "month": part.month,
@@ -142,8 +144,6 @@ def _write_part(part: "RetentionPart") -> dict[str, object]:
 
 
 def announce_retention(screen: Screen) -> None:
-    from hub.cli.person import name_person
-
     with _run(screen) as (run, _config):
         made = _now(run.announce(name_person()))
     for part in made:
@@ -159,10 +159,6 @@ def announce_retention(screen: Screen) -> None:
 
 
 def run_retention(screen: Screen, yes: bool) -> None:
-    from hub.keeping.archive.retention import RetentionHeld, hold_turn
-    from hub.keeping.retention import parts
-    from hub.store import transactions
-
     failed = False
     with _run(screen) as (run, _config):
         with transactions.read_transaction(run.journal.engine) as tx:  # type: ignore[attr-defined]
@@ -180,11 +176,6 @@ def run_retention(screen: Screen, yes: bool) -> None:
 
 
 def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.person import name_person
-    from hub.keeping.retention import parts
-    from hub.store import transactions
-
     said = {"by": name_person(), "reason": reason}
     try:
         with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
@@ -197,12 +188,7 @@ def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
     screen.row(_write_part(done), text)
 
 
-def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, yes: bool) -> bool:
-    from hub.domain.errors import Unready
-    from hub.keeping.archive.catalogue import ArchiveAbsent
-    from hub.keeping.archive.retention import RetentionHeld
-    from hub.keeping.archive.writing import ArchiveBroken
-
+def _carry_out(screen: Screen, run: RetentionRun, part: RetentionPart, *, yes: bool) -> bool:
     try:
         done = _now(run.carry_out(part.number)) if yes else part
     except (RetentionHeld, ArchiveAbsent, ArchiveBroken, OSError, Unready) as error:
@@ -221,14 +207,8 @@ def _carry_out(screen: Screen, run: "RetentionRun", part: "RetentionPart", *, ye
 
 
 @contextmanager
-def _run(screen: Screen) -> "Generator[tuple[RetentionRun, Config]]":
+def _run(screen: Screen) -> Generator[tuple[RetentionRun, Config]]:
     """Yield the steps of retention on the journal of the command's hub."""
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.keeping.archive.retention import RetentionRun, make_setting
-    from hub.report.form import book
-    from hub.store.group_commit import InlineDatabase
-    from hub.workload.closing import list_counting_forms
-
     config = read_journal_config(screen)
     forms = list_counting_forms(book.read_book(config.reports).forms)
     feed = config.feed.exchange if config.feed else None
@@ -248,8 +228,6 @@ def _run(screen: Screen) -> "Generator[tuple[RetentionRun, Config]]":
 
 
 def _pause(seconds: float) -> Awaitable[None]:
-    from time import sleep
-
     sleep(seconds)
     return succeed(None)
 

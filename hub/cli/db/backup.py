@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hub.cli.db.edits import compare_facts, find_edits, read_place
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.screen import (
     FAILED,
     CommandStop,
@@ -19,18 +21,22 @@ from hub.cli.screen import (
     say_instant,
     t,
 )
+from hub.cli.words import say_word
+from hub.config.database import find_sqlite_file
+from hub.journal import duties, events
+from hub.journal.queue import waiting_counts
+from hub.keeping.backups.journal_copy import write_checked_copy
+from hub.keeping.backups.package import BackupUnfit
+from hub.keeping.integrity import find_journal_damage
 from hub.language.phrases import Phrase
+from hub.store import transactions
+from hub.store.tables import message
 
 #: By partner and state: how many deliveries are kept as waiting, and how many there are.
 WrongCounts = dict[tuple[str, str], tuple[int, int]]
 
 
 def backup(screen: Screen, file: Path) -> None:
-    from hub.cli.journal import read_journal_config
-    from hub.config.database import find_sqlite_file
-    from hub.keeping.backups.journal_copy import write_checked_copy
-    from hub.keeping.backups.package import BackupUnfit
-
     config = read_journal_config(screen)
     journal = find_sqlite_file(config.database_url)
     if journal is None:
@@ -60,11 +66,6 @@ def backup(screen: Screen, file: Path) -> None:
 
 
 def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
-    from hub.cli.db.edits import compare_facts, find_edits, read_place
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.queue import waiting_counts
-    from hub.store import transactions
-
     fields: dict[str, Any] = {}
     count = 0
     wrong: WrongCounts = {}
@@ -102,10 +103,6 @@ def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
 
 
 def recount_waiting(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.journal.queue import waiting_counts
-    from hub.store import transactions
-
     with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
         wrong = waiting_counts.mend_wrong_counts(tx)
     _print_counts(screen, wrong)
@@ -113,8 +110,6 @@ def recount_waiting(screen: Screen) -> None:
 
 
 def _print_counts(screen: Screen, wrong: WrongCounts) -> None:
-    from hub.cli.words import say_word
-
     for (partner, state), (kept, there) in wrong.items():
         fields = {"kind": "count", "partner": partner, "state": state, "kept": kept, "there": there}
         text = t(
@@ -129,17 +124,12 @@ def _print_counts(screen: Screen, wrong: WrongCounts) -> None:
 
 def _problems(tx: sa.Connection) -> Iterator[Phrase]:
     """Yield each damage of the journal. Show a progress bar over the octets of the messages."""
-    from hub.keeping.integrity import find_journal_damage
-
     with progress_bar(t("Verifying")) as tell:
         yield from find_journal_damage(tx, tell)
 
 
 def _state(tx: sa.Connection) -> dict[str, Any]:
     """Return the number of messages, the chain's head, the time of the last event, and the number of facts left."""
-    from hub.journal import duties, events
-    from hub.store.tables import message
-
     number, head = events.read_chain_head(tx)
     messages = tx.scalar(sa.select(sa.func.count()).select_from(message))
     outstanding = duties.read_outstanding_duties(tx).facts

@@ -1,11 +1,11 @@
 """`lienthong backup`: makes backups of the hub, lists and verifies them, and restores one."""
 
+import os
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from cryptography import x509
@@ -16,6 +16,8 @@ from hub.cli.db.restored import (
     require_no_other_hub,
     tell_era,
 )
+from hub.cli.journal import hold_data_folder, open_journal, read_journal_config, read_view_config
+from hub.cli.person import name_person
 from hub.cli.screen import (
     CONFIGURATION,
     NOT_FOUND,
@@ -31,21 +33,30 @@ from hub.cli.screen import (
     say_instant,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.config.upkeep.backup import BackupSettings
-    from hub.keeping.backups.journal_copy import Tell
-    from hub.keeping.backups.manifest import BackupManifest
-    from hub.keeping.backups.shelf import BackupRecord
-    from hub.security.age_files import PrivateKey
+from hub.config import Config
+from hub.config.database import find_sqlite_file
+from hub.config.durable_files import hold_workplace
+from hub.config.upkeep.backup import BackupSettings
+from hub.domain.errors import ConfigurationFault, Unready
+from hub.keeping import eras
+from hub.keeping.archive import catalogue
+from hub.keeping.backup_runs import read_backup_standing
+from hub.keeping.backups import journal_copy, restoring, shelf, trial
+from hub.keeping.backups.following import MOST_COUNTED
+from hub.keeping.backups.journal_copy import Tell
+from hub.keeping.backups.making import BackupRuns, run_backup
+from hub.keeping.backups.manifest import BackupManifest
+from hub.keeping.backups.package import BackupUnfit
+from hub.keeping.backups.restoring import RestoreStatement
+from hub.keeping.backups.shelf import BackupRecord
+from hub.keeping.backups.witness import Witness
+from hub.language.terms import describe_reason
+from hub.security.age_files import PrivateKey, make_private_key, read_private_keys
+from hub.security.certificates import load_pem_certificates
+from hub.store import transactions
 
 
 def make_key(screen: Screen, file: Path) -> None:
-    import os
-
-    from hub.security.age_files import make_private_key
-
     key = make_private_key()
     try:
         with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as target:
@@ -59,9 +70,6 @@ def make_key(screen: Screen, file: Path) -> None:
 
 
 def run_backup_now(screen: Screen) -> None:
-    from hub.cli.journal import read_journal_config
-    from hub.keeping.backups.making import run_backup
-
     config = read_journal_config(screen)
     settings = _settings(config)
     try:
@@ -88,9 +96,6 @@ def run_backup_now(screen: Screen) -> None:
 
 
 def list_made_backups(screen: Screen) -> None:
-    from hub.cli.journal import read_view_config
-    from hub.keeping.backups import shelf
-
     config = read_view_config(screen, "backup")
     settings = _settings(config)
     with _explained():
@@ -113,16 +118,8 @@ def list_made_backups(screen: Screen) -> None:
         raise CommandStop(t("{folder} holds no backup", folder=settings.folder), NOT_FOUND)
 
 
-def _tell_failure(screen: Screen, config: "Config") -> None:
+def _tell_failure(screen: Screen, config: Config) -> None:
     """Say why the last backup failed, if it did. The journal may be what was lost: then say that it cannot be asked."""
-    from hub.cli.journal import open_journal
-    from hub.domain.errors import ConfigurationFault
-    from hub.keeping import eras
-    from hub.keeping.backup_runs import read_backup_standing
-    from hub.keeping.backups.following import MOST_COUNTED
-    from hub.language.terms import describe_reason
-    from hub.store import transactions
-
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
             failed = read_backup_standing(tx).failure
@@ -144,8 +141,6 @@ def _tell_failure(screen: Screen, config: "Config") -> None:
 
 
 def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Path | None) -> None:
-    from hub.keeping.backups import shelf
-
     if identity is None:
         record = shelf.find_record(file)
         if record is None:
@@ -162,13 +157,8 @@ def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Pat
     _try_whole(screen, file, _keys(identity), signer)
 
 
-def _try_whole(screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signer: Path | None) -> None:
+def _try_whole(screen: Screen, file: Path, keys: Sequence[PrivateKey], signer: Path | None) -> None:
     """Decrypt, restore and check a backup in a folder beside it, and say what it is."""
-    from hub.cli.journal import read_journal_config
-    from hub.config.durable_files import hold_workplace
-    from hub.domain.errors import ConfigurationFault
-    from hub.keeping.backups import journal_copy, trial
-
     signers, place = _signers(screen, signer), journal_copy.NOWHERE
     try:
         config = read_journal_config(screen)
@@ -215,10 +205,8 @@ def restore_backup(
 
 
 def _restore_home(
-    screen: Screen, file: Path, keys: "Sequence[PrivateKey]", signers: Sequence[x509.Certificate], home: Path
+    screen: Screen, file: Path, keys: Sequence[PrivateKey], signers: Sequence[x509.Certificate], home: Path
 ) -> None:
-    from hub.keeping.backups import restoring
-
     try:
         with _explained(), _telling() as tell:
             manifest = restoring.restore_files(file, keys, signers, home, lambda count: tell("restoring", count))
@@ -236,20 +224,12 @@ def _restore_home(
 def _restore_journal(
     screen: Screen,
     file: Path,
-    keys: "Sequence[PrivateKey]",
+    keys: Sequence[PrivateKey],
     signers: Sequence[x509.Certificate],
     *,
     reason: str,
     again: str,
 ) -> None:
-    from hub.cli.journal import hold_data_folder, read_journal_config
-    from hub.cli.person import name_person
-    from hub.config.database import find_sqlite_file
-    from hub.domain.errors import ConfigurationFault
-    from hub.keeping.backups import journal_copy, restoring
-    from hub.keeping.backups.restoring import RestoreStatement
-    from hub.keeping.backups.witness import Witness
-
     try:
         config = read_journal_config(screen)
     except ConfigurationFault as fault:
@@ -293,12 +273,8 @@ def _restore_journal(
     tell_era(screen, done.era, done.lost, fields)
 
 
-def _tell_absent_archives(screen: Screen, config: "Config") -> list[str]:
+def _tell_absent_archives(screen: Screen, config: Config) -> list[str]:
     """Say which archive files the restored journal names that are not here, and return their names."""
-    from hub.cli.journal import open_journal
-    from hub.keeping.archive import catalogue
-    from hub.store import transactions
-
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         absent = catalogue.list_absent_files(catalogue.list_archives(tx), config.archive)
     if absent:
@@ -313,15 +289,13 @@ def _tell_absent_archives(screen: Screen, config: "Config") -> list[str]:
     return absent
 
 
-def _settings(config: "Config") -> "BackupSettings":
+def _settings(config: Config) -> BackupSettings:
     if config.backup is None:
         raise CommandStop(t("hub.toml has no [backup]: docs/howto/back-up.md shows one"), CONFIGURATION)
     return config.backup
 
 
-def _keys(identity: Path) -> "tuple[PrivateKey, ...]":
-    from hub.security.age_files import read_private_keys
-
+def _keys(identity: Path) -> tuple[PrivateKey, ...]:
     try:
         return read_private_keys(identity)
     except (OSError, ValueError) as error:
@@ -330,10 +304,6 @@ def _keys(identity: Path) -> "tuple[PrivateKey, ...]":
 
 def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
     """Return the certificates one of which must have signed the backup."""
-    from hub.cli.journal import read_journal_config
-    from hub.domain.errors import ConfigurationFault
-    from hub.security.certificates import load_pem_certificates
-
     if signer is not None:
         try:
             return load_pem_certificates(signer.read_bytes())[:1]
@@ -352,10 +322,6 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
 @contextmanager
 def _explained() -> Generator[None]:
     """Turn what can fail with a backup into a `CommandStop` that says what."""
-    from hub.domain.errors import Unready
-    from hub.keeping.backups.making import BackupRuns
-    from hub.keeping.backups.package import BackupUnfit
-
     try:
         yield
     except BackupUnfit as unfit:
@@ -375,7 +341,7 @@ def _explained() -> Generator[None]:
 
 
 @contextmanager
-def _telling() -> "Generator[Tell]":
+def _telling() -> Generator[Tell]:
     """Show the octets that each step has done, on a terminal."""
     with progress_bar(t("Backup")) as bar:
         total, step = 0, ""
@@ -389,7 +355,7 @@ def _telling() -> "Generator[Tell]":
         yield tell
 
 
-def _said(manifest: "BackupManifest") -> dict[str, object]:
+def _said(manifest: BackupManifest) -> dict[str, object]:
     return {
         "made_at": manifest.made_at,
         "hub": manifest.hub,
@@ -404,7 +370,7 @@ def _said(manifest: "BackupManifest") -> dict[str, object]:
     }
 
 
-def _fields(record: "BackupRecord") -> dict[str, object]:
+def _fields(record: BackupRecord) -> dict[str, object]:
     return {
         "file": str(record.file),
         "octets": record.octets,

@@ -1,11 +1,16 @@
 """`lienthong db`: shows the database's version, upgrades it, and lists the nodes that share it."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import attrs
 import click
+from sqlalchemy import Engine
 
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
+from hub.cli.person import name_person
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -18,18 +23,19 @@ from hub.cli.screen import (
     say_instant,
     t,
 )
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from hub.config import Config
-    from hub.store.transactions import Transaction
+from hub.cli.words import say_word
+from hub.config import Config
+from hub.config.database import find_sqlite_file
+from hub.journal import feed_cursor, nodes
+from hub.keeping import upgrade
+from hub.keeping.backups.witness import Witness
+from hub.runtime import pidfile
+from hub.runtime.disk_space import describe_lacking_room
+from hub.store import schema_version, transactions
+from hub.store.transactions import Transaction
 
 
 def show_database_status(screen: Screen) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.store import schema_version, transactions
-
     config = read_view_config(screen)
     with open_journal(config, any_version=True) as engine, transactions.read_transaction(engine) as tx:
         found, least, needed = (
@@ -82,16 +88,12 @@ def _verdict(fields: Mapping[str, object]) -> str:
 
 
 def _refusal(found: object) -> str:
-    from hub.store import schema_version
-
     way = schema_version.find_way_to_upgrade(schema_version.list_migration_steps(), str(found))
     return say(way) if way else t("newer; upgrade the program")
 
 
-def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
+def _fed(tx: Transaction, exchange: str) -> dict[str, Any]:
     """Return how many events the feed has published, and how many are left."""
-    from hub.journal import feed_cursor
-
     lag = feed_cursor.read_feed_lag(tx, exchange)
     oldest = lag.oldest.isoformat() if lag.oldest else None
     return {"exchange": exchange, "published": lag.published, "unpublished": lag.events, "oldest": oldest}
@@ -100,10 +102,6 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
 def upgrade_hub_database(
     screen: Screen, part: str | None, rehearse: bool, no_copy: bool, undo: bool, yes: bool
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.config.database import find_sqlite_file
-    from hub.store import schema_version, transactions
-
     if undo + rehearse + no_copy > 1 or (undo and part):
         raise click.UsageError(t("--undo, --rehearse and --no-copy are used alone"))
     if yes and not undo:
@@ -136,16 +134,9 @@ def upgrade_hub_database(
 
 
 def _upgrade(
-    screen: Screen, config: "Config", engine: "Engine", before: str, target: str, *, copies: bool, rehearses: bool
+    screen: Screen, config: Config, engine: Engine, before: str, target: str, *, copies: bool, rehearses: bool
 ) -> str | None:
     """Upgrade the journal, and return the name of the copy that is kept as the way back. Raises `CommandStop`."""
-    from datetime import UTC, datetime
-
-    from hub.cli.person import name_person
-    from hub.config.database import find_sqlite_file
-    from hub.keeping import upgrade
-    from hub.store import schema_version
-
     steps = schema_version.list_migration_steps()
     removes = schema_version.applies_after_part(steps, before, target)
     copy = upgrade.place_copy(config.database_url, before, config.password_file)
@@ -186,25 +177,14 @@ def _upgrade(
 
 def _refuse_without_room(file: Path) -> None:
     """Refuse a copy of SQLite's *file* for which its disk has no room. Raises `CommandStop`."""
-    from hub.runtime.disk_space import describe_lacking_room
-
     # once for the copy, once for what the migrations write before they are undone there
     if lacking := describe_lacking_room(file.parent, 2 * file.stat().st_size):
         said = t("make room; or `--no-copy`, without the rehearsal and without the copy to go back to: back up before")
         raise CommandStop(f"{say(lacking)} ({said})")
 
 
-def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine", *, gives_up: bool) -> None:
+def _undo_upgrade(screen: Screen, config: Config, engine: Engine, *, gives_up: bool) -> None:
     """Put the copy of before the upgrade back. Raises `CommandStop`."""
-    from datetime import UTC, datetime
-
-    from hub.cli.person import name_person
-    from hub.cli.words import say_word
-    from hub.keeping import upgrade
-    from hub.keeping.backups.witness import Witness
-    from hub.runtime import pidfile
-    from hub.store import schema_version, transactions
-
     if pid := pidfile.find_live_pid(config.data):
         raise CommandStop(t("the hub is running (pid {pid}); stop it first", pid=pid))
     now = transactions.read_schema_version(engine)
@@ -243,17 +223,11 @@ def _undo_upgrade(screen: Screen, config: "Config", engine: "Engine", *, gives_u
     )
 
 
-def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None, target: str) -> bool:
+def _refuse_beside_others(config: Config, engine: Engine, found: str | None, target: str) -> bool:
     """Refuse an upgrade that would remove what a running node still uses. Raises `CommandStop`.
 
     Tells whether nodes run, which is allowed while an upgrade only adds.
     """
-    from datetime import UTC, datetime
-
-    from hub.journal import nodes
-    from hub.runtime import pidfile
-    from hub.store import schema_version, transactions
-
     pid, mine = pidfile.find_live_pid(config.data), pidfile.name_node(config.data, datetime.now(UTC))
     with transactions.read_transaction(engine) as tx:
         told = schema_version.read_least_version(tx) is not None  # otherwise the database is older than this table
@@ -269,15 +243,6 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
 
 
 def list_hub_nodes(screen: Screen) -> None:
-    from datetime import UTC, datetime
-
-    import attrs
-
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.words import say_word
-    from hub.journal import nodes
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         rows = [
             attrs.asdict(seen.node)

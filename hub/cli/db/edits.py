@@ -4,17 +4,25 @@ import base64
 import json
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import sqlalchemy as sa
 
 from hub.cli.screen import Screen, progress_bar, read_language, say, say_count, t
+from hub.config import Config
+from hub.journal import events
+from hub.keeping import backup_runs, fact_audit
+from hub.keeping.backup_runs import BackupOutcome
+from hub.keeping.backups import lineage
+from hub.keeping.backups.witness import Witness
+from hub.keeping.fact_audit import FactFinding, FactStep
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.keeping.fact_audit import FactFinding, FactStep
-    from hub.store.transactions import Transaction
+from hub.report.output.closing_lines import describe_tampering, list_tampering
+from hub.store.tables import fact
+from hub.store.transactions import Transaction
+from hub.workload import attestations
+from hub.workload.attestation_watch import compare_drawn_events, compare_drawn_facts
 
 #: Steps of a drawn part, of facts and of events each.
 _DRAWN = 5
@@ -28,15 +36,8 @@ _FAULTS = {
 Place = tuple[bool, Any]
 
 
-def find_edits(screen: Screen, tx: "Transaction", config: "Config") -> int:
+def find_edits(screen: Screen, tx: Transaction, config: Config) -> int:
     """Print what of closed months and of the chain's end somebody edited. Return how much that is."""
-    from hub.keeping import backup_runs
-    from hub.keeping.backup_runs import BackupOutcome
-    from hub.keeping.backups import lineage
-    from hub.keeping.backups.witness import Witness
-    from hub.report.output.closing_lines import describe_tampering, list_tampering
-    from hub.workload import attestations
-
     trust, count = config.reports.trust, 0
 
     def tell(said: Any) -> None:
@@ -65,19 +66,14 @@ def find_edits(screen: Screen, tx: "Transaction", config: "Config") -> int:
     return count
 
 
-def _read_end(tx: "Transaction") -> int:
-    from hub.journal import events
-
+def _read_end(tx: Transaction) -> int:
     return events.read_chain_head(tx)[0]
 
 
-def compare_facts(screen: Screen, tx: "Transaction", place: Place, *, whole: bool) -> int:
+def compare_facts(screen: Screen, tx: Transaction, place: Place, *, whole: bool) -> int:
     """Compare facts with their events, all (*whole*) from *place* on or a drawn part, and print what differs. Return how
     many do.
     """
-    from hub.keeping import fact_audit
-    from hub.workload.attestation_watch import compare_drawn_events, compare_drawn_facts
-
     count = compared = gone = 0
     ways: list[tuple[bool, Callable[[Any, Any], FactStep]]] = [
         (False, fact_audit.compare_facts if whole else compare_drawn_facts),
@@ -114,15 +110,11 @@ def compare_facts(screen: Screen, tx: "Transaction", place: Place, *, whole: boo
     return count
 
 
-def _count_facts(tx: "Transaction") -> int:
-    import sqlalchemy as sa
-
-    from hub.store.tables import fact
-
+def _count_facts(tx: Transaction) -> int:
     return int(tx.scalar(sa.select(sa.func.count()).select_from(fact)) or 0)
 
 
-def _tell_fact(screen: Screen, found: "FactFinding") -> None:
+def _tell_fact(screen: Screen, found: FactFinding) -> None:
     said = {"unit": found.unit, "service": found.service, "key": found.key, "milestone": found.milestone}
     text = t(
         "fact {unit} {service} {key} {milestone}: {fault} {fields}",

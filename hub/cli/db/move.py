@@ -11,7 +11,12 @@ from pathlib import Path
 
 import attrs
 import click
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import DBAPIError
 
+from hub.cli.journal import hold_data_folder, read_journal_config
 from hub.cli.screen import (
     CONFIGURATION,
     UNAVAILABLE,
@@ -21,9 +26,12 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-from hub.config import Config
+from hub.config import Config, database
+from hub.config.writing import quote_toml
+from hub.domain.errors import ConfigurationFault, Mistake
 from hub.keeping.move import JournalMove, Tell, Unmovable
 from hub.language.phrases import phrase
+from hub.store import move_marks, transactions
 
 #: reason for which a move is refused -> what is wrong
 WHY = {
@@ -40,10 +48,6 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
 
 
 def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
-    from hub.cli.journal import hold_data_folder, read_journal_config
-    from hub.config import database
-    from hub.config.writing import quote_toml
-
     try:
         target = database.parse_database_url(to, Path())
     except database.DatabaseUrlUnfit as unfit:
@@ -105,12 +109,6 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
 
     Raises `CommandStop` or `ConfigurationFault` if one is unfit.
     """
-    import psycopg
-    from sqlalchemy.exc import DBAPIError
-
-    from hub.domain.errors import ConfigurationFault, Mistake
-    from hub.store import move_marks, transactions
-
     there = transactions.open_journal(config.database_url, pooled=False)
     here = transactions.open_journal(target, password_file=password_file)
     try:
@@ -136,9 +134,6 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
 @contextmanager
 def _bar() -> Generator[Tell]:
     """Show the progress of each table on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
     with Progress(
         TextColumn("{task.description:>16}"),
         BarColumn(),

@@ -5,24 +5,22 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from hub.cli.journal import hold_data_folder, open_journal, read_journal_config, read_view_config
+from hub.cli.person import name_person
 from hub.cli.screen import CommandStop, Screen, make_file_stop, say, say_count, say_instant, t
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.keeping.eras import Era, LostReceipt
+from hub.config import Config
+from hub.domain.local_time import write_local_time
+from hub.journal import events
+from hub.keeping import eras
+from hub.keeping.backups import claims, lineage
+from hub.keeping.backups.witness import Witness
+from hub.keeping.eras import Era, EraBeginning, LostReceipt
+from hub.runtime import pidfile
+from hub.store import transactions
 
 
 def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
-    from hub.cli.journal import hold_data_folder, open_journal, read_journal_config
-    from hub.cli.person import name_person
-    from hub.journal import events
-    from hub.keeping.backups import lineage
-    from hub.keeping.backups.witness import Witness
-    from hub.keeping.eras import EraBeginning
-    from hub.store import transactions
-
     config, now = read_journal_config(screen), datetime.now(UTC)
     witness = Witness(config.witness_folder)
     with hold_data_folder(config), open_journal(config) as engine:
@@ -53,11 +51,8 @@ def adopt_journal(screen: Screen, reason: str, yes: bool) -> None:
     tell_era(screen, era, lost, {"action": "adopted"})
 
 
-def require_no_other_hub(config: "Config", now: datetime) -> None:
+def require_no_other_hub(config: Config, now: datetime) -> None:
     """Raise `CommandStop` if another hub of this journal runs, as far as the folder of the backups tells."""
-    from hub.keeping.backups import claims
-    from hub.runtime import pidfile
-
     if config.backup is None:
         return
     try:
@@ -68,14 +63,11 @@ def require_no_other_hub(config: "Config", now: datetime) -> None:
         raise CommandStop(say(found))
 
 
-def claim_era(config: "Config", era: "Era", now: datetime) -> None:
+def claim_era(config: Config, era: Era, now: datetime) -> None:
     """Say beside the backups that the hub of this journal serves *era*. A hub of an earlier one ends then.
 
     Raises `CommandStop`.
     """
-    from hub.keeping.backups import claims
-    from hub.runtime import pidfile
-
     if config.backup is None:
         return
     try:
@@ -86,7 +78,7 @@ def claim_era(config: "Config", era: "Era", now: datetime) -> None:
         raise make_file_stop(error.filename, error) from error
 
 
-def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -> None:
+def tell_era(screen: Screen, era: Era, lost: int, fields: dict[str, object]) -> None:
     """Say which era began, what is missing, and what to do about it."""
     screen.row(
         {
@@ -112,7 +104,7 @@ def tell_era(screen: Screen, era: "Era", lost: int, fields: dict[str, object]) -
     )
 
 
-def _say_window(era: "Era") -> str:
+def _say_window(era: Era) -> str:
     """Return from when to when all receipts are known."""
     if era.complete_from is None or era.complete_until is None:
         return t("Of no time since then is it known that these are all; more may be missing.")
@@ -124,10 +116,6 @@ def _say_window(era: "Era") -> str:
 
 
 def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping import eras
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = eras.list_lost_receipts(tx, partner=partner)
         begun = eras.list_restored_eras(tx)
@@ -145,10 +133,6 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
 
 
 def write_letters(screen: Screen, folder: Path) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping import eras
-    from hub.store import transactions
-
     config = read_view_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         begun = eras.list_restored_eras(tx)
@@ -171,9 +155,7 @@ def write_letters(screen: Screen, folder: Path) -> None:
         )
 
 
-def _write_letter(folder: Path, config: "Config", code: str, era: "Era", known: "Sequence[LostReceipt]") -> None:
-    from hub.domain.local_time import write_local_time
-
+def _write_letter(folder: Path, config: Config, code: str, era: Era, known: Sequence[LostReceipt]) -> None:
     since = write_local_time(era.since) if era.since else t("the beginning")
     text = t(
         "To: {partner}\nFrom: {hub}\n\n"
@@ -200,7 +182,7 @@ def _write_letter(folder: Path, config: "Config", code: str, era: "Era", known: 
         )
 
 
-def _fields(each: "LostReceipt") -> dict[str, object]:
+def _fields(each: LostReceipt) -> dict[str, object]:
     receipt = each.receipt
     return {
         "partner": receipt.partner,

@@ -4,28 +4,33 @@ Contains the wording only. The journal works out the stages and finds the links.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 import click
 
+from hub.cli.audit.archive import open_kept_rows
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.message.named_message import find_one_message
+from hub.cli.person import record_openings
 from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, exit_command, read_language, t
 from hub.cli.words import say_value, say_word
+from hub.config import Config
 from hub.domain.errors import write_problem_json
+from hub.domain.model import Delivery, Message, Problem
 from hub.domain.sanitize import replace_controls
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
-    from hub.config import Config
-    from hub.domain.model import Delivery, Message, Problem
-    from hub.journal.lineage import MessageLink
-    from hub.journal.queue.exchanges import AttemptRecord
-    from hub.journal.queue.timeline import DeliveryStage
-    from hub.operations.messages.visible_messages import OpenedContent
-    from hub.store.transactions import Transaction
-
+from hub.domain.written_times import write_duration, write_second
+from hub.edxml import readable
+from hub.formats.line_difference import compare_lines
+from hub.journal import blobs, events, lineage
+from hub.journal.lineage import MessageLink
+from hub.journal.queue import exchanges
+from hub.journal.queue.exchanges import AttemptRecord
+from hub.journal.queue.timeline import DeliveryStage, list_delivery_stages
+from hub.operations.messages.visible_messages import OpenedContent
+from hub.store import transactions
+from hub.store.transactions import Transaction
 
 _COLOURS = {"-": "red", "+": "green"}
 
@@ -34,11 +39,11 @@ _COLOURS = {"-": "red", "+": "green"}
 class MessageLife:
     """The life of one message."""
 
-    deliveries: "Sequence[Delivery]"
-    stages: "Mapping[str, Sequence[DeliveryStage]]"  #: by delivery
-    attempts: "Sequence[AttemptRecord]"
-    links: "Sequence[MessageLink]"
-    problems: "Sequence[Problem]"  #: why it was refused
+    deliveries: Sequence[Delivery]
+    stages: Mapping[str, Sequence[DeliveryStage]]  #: by delivery
+    attempts: Sequence[AttemptRecord]
+    links: Sequence[MessageLink]
+    problems: Sequence[Problem]  #: why it was refused
 
     def fields(self) -> dict[str, object]:
         """Return what `show --json` prints of it."""
@@ -67,7 +72,7 @@ class MessageLife:
             parts += [f"  {_write_link(each)}" for each in self.links]
         return "\n".join(map(replace_controls, parts))
 
-    def _lines(self, delivery: "Delivery") -> Iterator[str]:
+    def _lines(self, delivery: Delivery) -> Iterator[str]:
         doubt = t("possibly twice") if delivery.twice else t("possibly there already") if delivery.unsure else ""
         yield f"  {delivery.recipient} ({delivery.partner})" + (f": {doubt}" if doubt else "")
         for stage in self.stages[delivery.id]:
@@ -79,14 +84,8 @@ class MessageLife:
             yield f"    {_write_time(stage.begin)}  " + ", ".join(filter(None, said))
 
 
-def read_message_life(
-    tx: "Transaction", message: "Message", made: "Sequence[Delivery]", kept: "Transaction"
-) -> MessageLife:
+def read_message_life(tx: Transaction, message: Message, made: Sequence[Delivery], kept: Transaction) -> MessageLife:
     """Return the life of *message*, whose deliveries were *made*. *kept*: where its own rows are read."""
-    from hub.journal import events, lineage
-    from hub.journal.queue import exchanges
-    from hub.journal.queue.timeline import list_delivery_stages
-
     told = events.read_message_events(kept, message.id)
     attempts = exchanges.read_attempts(kept, message.id)
     return MessageLife(
@@ -98,10 +97,8 @@ def read_message_life(
     )
 
 
-def list_attempts(tx: "Transaction", message: "Message") -> Iterator[tuple[dict[str, object], str]]:
+def list_attempts(tx: Transaction, message: Message) -> Iterator[tuple[dict[str, object], str]]:
     """Yield fields and text of each attempt to deliver *message*, with its request and its reply."""
-    from hub.journal.queue import exchanges
-
     for each in exchanges.read_attempts(tx, message.id):
         body = None if each.exchange is None else exchanges.read_reply_body(tx, each.exchange)
         shown = None if body is None else body.decode("utf-8", "replace")
@@ -109,7 +106,7 @@ def list_attempts(tx: "Transaction", message: "Message") -> Iterator[tuple[dict[
         yield make_attempt_fields(each) | {"body": shown}, "\n".join(lines)
 
 
-def make_attempt_fields(attempt: "AttemptRecord") -> dict[str, object]:
+def make_attempt_fields(attempt: AttemptRecord) -> dict[str, object]:
     """Return an attempt for JSON: without the reply's body."""
     plain = attrs.asdict(attempt, filter=attrs.filters.exclude("message", "head", "exchange", "varying"), recurse=False)
     head = attempt.head
@@ -123,7 +120,7 @@ def make_attempt_fields(attempt: "AttemptRecord") -> dict[str, object]:
     return {**plain, "request": asked, "reply": heard}
 
 
-def _show_attempt(attempt: "AttemptRecord", body: str | None) -> Iterator[str]:
+def _show_attempt(attempt: AttemptRecord, body: str | None) -> Iterator[str]:
     yield _write_attempt(attempt)
     head = attempt.head
     if head is None:
@@ -143,7 +140,7 @@ def _show_attempt(attempt: "AttemptRecord", body: str | None) -> Iterator[str]:
         yield f"  … {t('the reply had {size} octets', size=head.size)}"
 
 
-def _write_attempt(attempt: "AttemptRecord") -> str:
+def _write_attempt(attempt: AttemptRecord) -> str:
     number = t("attempt {number}", number=attempt.number)
     said = [
         number,
@@ -155,34 +152,25 @@ def _write_attempt(attempt: "AttemptRecord") -> str:
     return f"{_write_time(attempt.started_at)}  {attempt.partner}  " + ", ".join(filter(None, said))
 
 
-def _write_link(link: "MessageLink") -> str:
+def _write_link(link: MessageLink) -> str:
     said = [link.code, link.subject, say_word("message", link.state)]
     return f"{say_word('relation', link.relation)}: {link.id}  " + ", ".join(filter(None, said))
 
 
-def _stage(stage: "DeliveryStage") -> dict[str, Any]:
+def _stage(stage: DeliveryStage) -> dict[str, Any]:
     spent = None if stage.duration is None else stage.duration.total_seconds()
     return attrs.asdict(stage) | {"seconds": spent}
 
 
-def _write_time(at: "datetime") -> str:
-    from hub.domain.written_times import write_second
-
+def _write_time(at: datetime) -> str:
     return write_second(at)
 
 
-def _write_duration(length: "timedelta") -> str:
-    from hub.domain.written_times import write_duration
-
+def _write_duration(length: timedelta) -> str:
     return write_duration(length, read_language())
 
 
 def compare(screen: Screen, one: str, other: str) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.person import record_openings
-    from hub.formats.line_difference import compare_lines
-    from hub.store import transactions
-
     config = read_view_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
@@ -205,18 +193,12 @@ def compare(screen: Screen, one: str, other: str) -> None:
 
 
 def _read_lines(
-    tx: "Transaction", name: str, config: "Config"
-) -> "tuple[tuple[str, OpenedContent, str], dict[str, list[str]]]":
+    tx: Transaction, name: str, config: Config
+) -> tuple[tuple[str, OpenedContent, str], dict[str, list[str]]]:
     """Return what of the attempt or the message *name* is opened, and the lines to compare, by part.
 
     Raises `CommandStop` 4; 1 if its archive file is not there.
     """
-    from hub.cli.audit.archive import open_kept_rows
-    from hub.edxml import readable
-    from hub.journal import blobs
-    from hub.journal.queue import exchanges
-    from hub.operations.messages.visible_messages import OpenedContent
-
     attempt = exchanges.find_attempt(tx, name)
     if attempt is not None:
         body = b"" if attempt.exchange is None else exchanges.read_reply_body(tx, attempt.exchange) or b""

@@ -2,36 +2,48 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
+from typing import Any
 
 import attrs
 import click
+from sqlalchemy import Engine
 
+from hub.cli.audit.archive import open_kept_rows, stop_without_archive
+from hub.cli.journal import open_journal, read_view_config
+from hub.cli.message import life
 from hub.cli.message.named_message import find_one_message, plan_message_search
+from hub.cli.message.signatures import list_kept_signatures
 from hub.cli.monitoring.repeating import repeat
-from hub.cli.screen import CommandStop, Screen, say, t
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from hub.config import Config
-    from hub.domain.model import Delivery, Message, Problem
-    from hub.journal.search import MessageFilter, RefusedCall
-    from hub.operations.messages.search_request import SearchPlan
-    from hub.operations.messages.visible_messages import OpenedContent
-    from hub.store.transactions import Transaction
+from hub.cli.person import record_openings
+from hub.cli.screen import CommandStop, Screen, read_language, say, t
+from hub.cli.words import say_field, say_fields, say_filter_word, say_refusal, say_value, say_word
+from hub.config import Config
+from hub.domain.errors import find_error_sentence
+from hub.domain.local_time import localise_instant, write_local_time
+from hub.domain.model import Delivery, Message, Problem
+from hub.domain.sanitize import replace_controls
+from hub.journal import blobs, events, search, search_index
+from hub.journal.queue import deliveries, exchanges
+from hub.journal.search import MessageFilter, RefusedCall
+from hub.keeping.archive import opening
+from hub.language.fields import choose_detail
+from hub.language.terms import describe_reason
+from hub.operations.messages import search_export
+from hub.operations.messages.search_request import Direction, SearchPlan, SearchRequest
+from hub.operations.messages.visible_messages import OpenedContent
+from hub.store import transactions
+from hub.store.transactions import Transaction
 
 
 def build_message_filter(
-    tx: "Transaction", options: Mapping[str, Any], config: "Config", ids: tuple[str, ...] | None = None
-) -> "MessageFilter":
+    tx: Transaction, options: Mapping[str, Any], config: Config, ids: tuple[str, ...] | None = None
+) -> MessageFilter:
     """Return the filter that the options of `FILTER_OPTIONS` describe. A unit may be given by alias or name.
 
     Raises `CommandStop` 4 for an unknown partner or unit.
     """
-    from hub.operations.messages.search_request import SearchRequest
-
     (wanted,) = plan_message_search(tx, SearchRequest(**options), config).filters
     return attrs.evolve(wanted, ids=ids)
 
@@ -43,10 +55,6 @@ _AGAIN = 1.0
 
 
 def list_messages(screen: Screen, /, text: tuple[str, ...], tracking: str | None, follow: bool, **options: Any) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.operations.messages.search_request import Direction, SearchRequest
-    from hub.store import transactions
-
     config = read_view_config(screen)
     own = ("newest", "limit", "after", "before", "only_count", "calls", "as_csv")
     form = _ListForm(**{name: options.pop(name) for name in own}).fit(screen, follow)
@@ -87,10 +95,8 @@ class _ListForm:
         return attrs.evolve(form, newest_first=asked and not (self.limit or self.after), turned=follow)
 
 
-def _warn(tx: "Transaction", screen: Screen, plan: "SearchPlan") -> None:
+def _warn(tx: Transaction, screen: Screen, plan: SearchPlan) -> None:
     """Say what the search leaves out."""
-    from hub.journal import search_index
-
     if plan.reading.many:
         number = plan.reading.many
         screen.note(t("The text names {number} agencies; none of them is looked for. Write more.", number=number))
@@ -98,10 +104,8 @@ def _warn(tx: "Transaction", screen: Screen, plan: "SearchPlan") -> None:
         screen.note(t("The running hub still indexes older messages: their words are found later."))
 
 
-def _list_found(tx: "Transaction", screen: Screen, plan: "SearchPlan", form: _ListForm, tracking: str | None) -> int:
+def _list_found(tx: Transaction, screen: Screen, plan: SearchPlan, form: _ListForm, tracking: str | None) -> int:
     """Print what is found, or the number. Return the number of rows."""
-    from hub.journal import search
-
     wanted = [attrs.evolve(each, after=form.after, before=form.before) for each in plan.filters]
     if tracking is not None:
         wanted = [attrs.evolve(each, ids=(tracking,)) for each in wanted]
@@ -124,13 +128,8 @@ def _list_found(tx: "Transaction", screen: Screen, plan: "SearchPlan", form: _Li
     return screen.table(_columns(), _rows(tx, shown, screen))
 
 
-def _follow(engine: "Engine", screen: Screen, plan: "SearchPlan") -> None:
+def _follow(engine: Engine, screen: Screen, plan: SearchPlan) -> None:
     """Print the messages that come from now on, each once, until the user interrupts."""
-    from datetime import timedelta
-
-    from hub.domain.model import Message
-    from hub.journal import search
-    from hub.store import transactions
 
     def look() -> list[Message]:
         since = datetime.now(UTC) - timedelta(seconds=_LATE)
@@ -153,13 +152,7 @@ def _follow(engine: "Engine", screen: Screen, plan: "SearchPlan") -> None:
     repeat(print_new, _AGAIN)
 
 
-def _print_csv(tx: "Transaction", wanted: "Sequence[MessageFilter]", limit: int | None, *, newest_first: bool) -> int:
-    from itertools import islice
-
-    from hub.cli.screen import read_language
-    from hub.journal import search
-    from hub.operations.messages import search_export
-
+def _print_csv(tx: Transaction, wanted: Sequence[MessageFilter], limit: int | None, *, newest_first: bool) -> int:
     language, count = read_language(), 0
     found = search.find_messages(tx, wanted, limit, newest_first=newest_first)
     sys.stdout.buffer.write(search_export.write_csv_head(language))
@@ -185,26 +178,18 @@ def _columns() -> dict[str, str]:
     }
 
 
-def _rows(tx: "Transaction", found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
+def _rows(tx: Transaction, found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
     """Yield the fields of each row; for people with what they read in their place, and times in Hà Nội."""
     if screen.json:
         yield from found
         return
-    from itertools import islice
 
     rest = iter(found)
     while some := list(islice(rest, 500)):
         yield from _say_rows(tx, some)
 
 
-def _say_rows(tx: "Transaction", some: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    from hub.cli.screen import read_language
-    from hub.cli.words import say_filter_word
-    from hub.domain.local_time import write_local_time
-    from hub.journal import search
-    from hub.language.terms import describe_reason
-    from hub.operations.messages import search_export
-
+def _say_rows(tx: Transaction, some: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     summaries = search.summarise_deliveries(tx, [fields["id"] for fields in some])
     for fields in some:
         made = summaries.get(fields["id"], [])
@@ -224,23 +209,17 @@ def _say_rows(tx: "Transaction", some: list[dict[str, Any]]) -> Iterator[dict[st
 
 def _say_kind(fields: Mapping[str, Any]) -> str:
     """Return the name of the kind of a message, or of a call that brought none."""
-    from hub.cli.words import say_word
-
     return t("call") if fields["service"] is None else say_word(fields["service"], fields["kind"])
 
 
-def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
+def _refused_call(tx: Transaction, tracking: str) -> dict[str, Any] | None:
     """Return the refused call with the id *tracking* in the fields of a message; None if there is none."""
-    from hub.journal import search
-
     call = search.read_refused_call(tx, tracking)
     return None if call is None else _call_fields(call)
 
 
-def _call_fields(call: "RefusedCall") -> dict[str, Any]:
+def _call_fields(call: RefusedCall) -> dict[str, Any]:
     """Return a refused call in the fields of a message."""
-    from hub.domain.model import Message
-
     fields: dict[str, Any] = dict.fromkeys(field.name for field in attrs.fields(Message))
     refusal = ": ".join(each for each in (call.code, call.detail) if each)
     said = {"partner": call.partner, "operation": call.operation, "certificate": call.certificate}
@@ -252,24 +231,12 @@ def _call_fields(call: "RefusedCall") -> dict[str, Any]:
     )
 
 
-def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
+def _only_call(tx: Transaction, name: str) -> dict[str, Any] | None:
     """Return the refused call with the tracking id *name*, or None if *name* is the name of a message."""
-    from hub.journal import search
-
     return None if search.find_messages_by_name(tx, name) else _refused_call(tx, name)
 
 
 def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
-    from hub.cli.audit.archive import open_kept_rows
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.message import life
-    from hub.cli.message.signatures import list_kept_signatures
-    from hub.cli.person import record_openings
-    from hub.journal import search
-    from hub.journal.queue import deliveries
-    from hub.keeping.archive import opening
-    from hub.store import transactions
-
     config = read_view_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
@@ -310,16 +277,12 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
 
 
 def _find_opened(
-    tx: "Transaction", message: "Message", *, raw: bool, attempts: bool, archived: bool
-) -> "OpenedContent | None":
+    tx: Transaction, message: Message, *, raw: bool, attempts: bool, archived: bool
+) -> OpenedContent | None:
     """Return what of *message* the command is going to show: its bytes, or the exchanges of its attempts, or nothing.
 
     *tx* is where its rows are read. *archived*: some of them are in an archive file.
     """
-    from hub.journal import blobs
-    from hub.journal.queue import exchanges
-    from hub.operations.messages.visible_messages import OpenedContent
-
     if raw:
         return OpenedContent.BYTES if archived or blobs.read_blob_size(tx, message.sha256) is not None else None
     kept = attempts and any(each.head is not None for each in exchanges.read_attempts(tx, message.id))
@@ -327,11 +290,9 @@ def _find_opened(
 
 
 def _listed(
-    fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]], problems: "Sequence[Problem]" = ()
+    fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]], problems: Sequence[Problem] = ()
 ) -> str:
     """Return the lines that show a message, or a call that brought none, with its deliveries and *problems*."""
-    from hub.cli.words import say_field, say_fields, say_filter_word, say_refusal, say_value
-
     said = {
         "kind": _say_kind(fields),
         "state": say_filter_word("message", fields["state"]),
@@ -349,13 +310,8 @@ def _listed(
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines if value)
 
 
-def _say_problems(problems: "Sequence[Problem]") -> Iterator[str]:
+def _say_problems(problems: Sequence[Problem]) -> Iterator[str]:
     """Yield the reasons of a refusal: what a code means once for all that follow one another and have it."""
-    from itertools import groupby
-
-    from hub.domain.errors import find_error_sentence
-    from hub.domain.sanitize import replace_controls
-
     for code, reasons in groupby(problems, lambda each: each.code):
         some = list(reasons)
         name = f"{code} ({len(some)})" if len(some) > 1 else code
@@ -368,10 +324,7 @@ def _say_problems(problems: "Sequence[Problem]") -> Iterator[str]:
                 yield f"  {replace_controls(say(each.detail))}"
 
 
-def _pieces(tx: "Transaction", message: "Message", config: "Config") -> Iterator[bytes]:
-    from hub.cli.audit.archive import stop_without_archive
-    from hub.keeping.archive import opening
-
+def _pieces(tx: Transaction, message: Message, config: Config) -> Iterator[bytes]:
     try:
         with stop_without_archive(config):
             yield from opening.read_kept_octets(tx, message.id, message.sha256, config.archive)
@@ -381,7 +334,7 @@ def _pieces(tx: "Transaction", message: "Message", config: "Config") -> Iterator
         ) from None
 
 
-def _delivery(delivery: "Delivery") -> dict[str, object]:
+def _delivery(delivery: Delivery) -> dict[str, object]:
     keys = (
         "recipient",
         "partner",
@@ -401,12 +354,6 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 
 
 def trace(screen: Screen, name: str) -> None:
-    from hub.cli.audit.archive import open_kept_rows
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.journal import events
-    from hub.journal.queue import deliveries
-    from hub.store import transactions
-
     config = read_view_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         if _only_call(tx, name) is not None:
@@ -439,11 +386,6 @@ def _print_trace(
     service: str,
 ) -> None:
     """Print each event on a line, then the state of each delivery. *service* is that of their message."""
-    from hub.cli.screen import read_language
-    from hub.cli.words import say_fields, say_word
-    from hub.domain.local_time import localise_instant, write_local_time
-    from hub.language.fields import choose_detail
-
     apart = {"at", "event", "message", "delivery"}
     lines = [
         (

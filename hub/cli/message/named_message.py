@@ -1,25 +1,23 @@
 """Finds the message that a person names, for the commands about one message."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from hub.cli.audit.archive import stop_without_archive
 from hub.cli.screen import NOT_FOUND, CommandStop, t
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.domain.model import Message
-    from hub.operations.messages.search_request import SearchPlan, SearchRequest
-    from hub.store.transactions import Transaction
+from hub.config import Config
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Message, MessageState
+from hub.journal import search
+from hub.keeping.archive import opening
+from hub.operations.messages.search_request import SearchPlan, SearchRequest, plan_search
+from hub.store.transactions import Transaction
 
 #: Messages that are looked at for the one with a number.
 _NUMBERED = 100
 
 
-def plan_message_search(tx: "Transaction", asked: "SearchRequest", config: "Config") -> "SearchPlan":
+def plan_message_search(tx: Transaction, asked: SearchRequest, config: Config) -> SearchPlan:
     """Return the filters of *asked*. Raises `CommandStop` 4 for an unknown partner or unit."""
-    from hub.domain.local_time import find_local_day
-    from hub.operations.messages.search_request import plan_search
-
     names = {code: partner.name for code, partner in config.partners.items()}
     plan = plan_search(tx, asked, names, config.upstream, find_local_day(datetime.now(UTC)))
     for each in plan.unknown:
@@ -35,17 +33,12 @@ def plan_message_search(tx: "Transaction", asked: "SearchRequest", config: "Conf
     return plan
 
 
-def find_one_message(tx: "Transaction", name: str, config: "Config | None" = None) -> "Message":
+def find_one_message(tx: Transaction, name: str, config: Config | None = None) -> Message:
     """Return the message with the hub id or message id *name*; of several the newest, accepted ones first.
 
     With *config* the only one with this number and notation is found, too, and one whose rows are all in an archive file, by
     the hub id. Raises `CommandStop` 4 if there is none, or several have the number; 1 if the archive file that may have it is not there.
     """
-    from hub.cli.audit.archive import stop_without_archive
-    from hub.domain.model import MessageState
-    from hub.journal import search
-    from hub.keeping.archive import opening
-
     found = search.find_messages_by_name(tx, name)
     if not found and config is not None:
         found = _find_by_number(tx, name, config)
@@ -66,14 +59,11 @@ def find_one_message(tx: "Transaction", name: str, config: "Config | None" = Non
     return (accepted or found)[-1]
 
 
-def _find_by_number(tx: "Transaction", name: str, config: "Config") -> "list[Message]":
+def _find_by_number(tx: Transaction, name: str, config: Config) -> list[Message]:
     """Return the message with that number and notation or DocumentId, else the only one that `lienthong messages NAME` finds.
 
     Return none if there is none. Raises `CommandStop` if there are several.
     """
-    from hub.journal import search
-    from hub.operations.messages.search_request import SearchRequest
-
     plan = plan_message_search(tx, SearchRequest(text=name), config)
     found = list(search.find_messages(tx, plan.filters, _NUMBERED, newest_first=True))
     found = [each for each in found if name in (each.code, each.document_id)] or found

@@ -6,30 +6,30 @@ Contains the wording only. `hub.audit` verifies the signatures.
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
+from hub.audit import AuditTrust, documents
+from hub.audit.seals import Sealers
 from hub.cli.screen import say, say_count, say_instant, t
 from hub.cli.words import say_refusal, say_word
+from hub.config import Config
+from hub.domain.errors import Rejected
+from hub.domain.model import DOCUMENTS, Message
+from hub.formats.spool import Octets
+from hub.journal import blobs, events, search
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
-    from hub.config import Config
-    from hub.domain.model import Message
-    from hub.security.kept_envelopes import SignedPart
-    from hub.store.transactions import Transaction
+from hub.security import kept_envelopes
+from hub.security.certificates import Purpose, load_der
+from hub.security.kept_envelopes import SignedPart
+from hub.store.transactions import Transaction
 
 Line = tuple[dict[str, object], str]
 
 
-def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Line]:
+def list_kept_signatures(tx: Transaction, message: Message, config: Config) -> Iterator[Line]:
     """Yield fields and a line of text for each signature. `what` is `packet`, `receipt` or `call`."""
-    from hub.domain.model import DOCUMENTS
-    from hub.journal import events
-
     told = {str(event["event"]): event for event in events.read_message_events(tx, message.id)}
     if message.service == DOCUMENTS:
         yield _packet(tx, message, config, told.get("packet-signature", {}))
@@ -37,11 +37,8 @@ def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config"
     yield _call(tx, message, config, told.get("sha1-used", {}))
 
 
-def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict[str, object]) -> Line:
+def _packet(tx: Transaction, message: Message, config: Config, event: dict[str, object]) -> Line:
     """Return the packet's own signature: the result on arrival, and the result of verifying the same octets now."""
-    from hub.audit import AuditTrust, documents
-    from hub.journal import blobs
-
     fields: dict[str, object] = {
         "what": "packet",
         "standing": message.signature,
@@ -77,11 +74,7 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
     )
 
 
-def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
-    from hub.audit import AuditTrust, documents
-    from hub.audit.seals import Sealers
-    from hub.journal import search
-
+def _receipt(tx: Transaction, message: Message, config: Config) -> Line:
     content = search.read_stored_receipt(tx, message.id)
     if content is None:
         return {"what": "receipt", "holds": None}, t("receipt: there is none")
@@ -95,13 +88,8 @@ def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
     return fields, t("receipt: the seal is valid, by {name}", name=name)
 
 
-def _call(tx: "Transaction", message: "Message", config: "Config", sha1: dict[str, object]) -> Line:
+def _call(tx: Transaction, message: Message, config: Config, sha1: dict[str, object]) -> Line:
     """Return the signature of the call: its kept parts, verified again, with the certificate as judged at that time."""
-    from hub.formats.spool import Octets
-    from hub.journal import blobs
-    from hub.security import kept_envelopes
-    from hub.security.certificates import load_der
-
     fields: dict[str, object] = {
         "what": "call",
         "partner": message.partner,
@@ -144,11 +132,8 @@ def _call(tx: "Transaction", message: "Message", config: "Config", sha1: dict[st
     return fields, t("call: the signature is valid, verified again, by {subject}", subject=subject)
 
 
-def _find_distrust(certificate: "Certificate", at: datetime, config: "Config") -> str:
+def _find_distrust(certificate: Certificate, at: datetime, config: Config) -> str:
     """Return why *certificate* was not trusted at that time; "" if it was."""
-    from hub.domain.errors import Rejected
-    from hub.security.certificates import Purpose
-
     try:
         config.anchors.check(certificate, at, purpose=Purpose.SIGN)
     except Rejected as rejected:
@@ -156,6 +141,6 @@ def _find_distrust(certificate: "Certificate", at: datetime, config: "Config") -
     return ""
 
 
-def _part(part: "SignedPart") -> dict[str, object]:
+def _part(part: SignedPart) -> dict[str, object]:
     before, after = (None if each is None else each.decode() for each in (part.before, part.after))
     return {"uri": part.uri, "before": before, "after": after, "width": part.width}

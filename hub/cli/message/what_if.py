@@ -6,11 +6,14 @@ Sends nothing and writes nothing. Contains the options and the wording only.
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
+import sqlalchemy as sa
+from lxml import etree
 
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.message.messages import build_message_filter
 from hub.cli.screen import (
     CommandStop,
@@ -22,14 +25,23 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.intake.what_if import RejudgedMessage, TriedRules
-    from hub.journal.search import MessageFilter
-    from hub.report.form.form import Form
-    from hub.units.province import Province
+from hub.cli.words import say_word
+from hub.config import read_config
+from hub.domain.errors import ConfigurationFault
+from hub.domain.local_time import find_local_day, write_local_time
+from hub.domain.model import DOCUMENTS
+from hub.edxml.readable import PacketFinding
+from hub.intake.rejudging import rejudge_part
+from hub.intake.what_if import JUDGING, RejudgedMessage, TriedRules, parse_tried_policy
+from hub.journal import search, unit_registry
+from hub.journal.search import MessageFilter
+from hub.report.form import book
+from hub.report.form.form import Form, FormMissing
+from hub.report.form.period import PeriodUnreadable
+from hub.report.form.toml import read_form_toml
+from hub.store import transactions
+from hub.units.province import Province
+from hub.workload import form_trial
 
 #: Messages judged in one transaction; the newest ones that are judged without `-n`.
 _PART = 50
@@ -57,13 +69,8 @@ def show_what_if(
     exit_command(int(changed))
 
 
-def _read_rules(schema: Path | None, policy: tuple[str, ...]) -> "TriedRules":
+def _read_rules(schema: Path | None, policy: tuple[str, ...]) -> TriedRules:
     """Return the rules to try. Raises `UsageError` for what cannot be tried."""
-    from lxml import etree
-
-    from hub.domain.errors import ConfigurationFault
-    from hub.intake.what_if import JUDGING, TriedRules, parse_tried_policy
-
     for each in policy:
         if each.partition("=")[0].strip() not in JUDGING:
             keys = ", ".join(JUDGING)
@@ -91,16 +98,8 @@ class _RejudgedCount:
     effects: dict[str, int] = attrs.field(factory=dict)
 
 
-def _try_rules(screen: Screen, rules: "TriedRules", most: int, options: dict[str, Any]) -> bool:
+def _try_rules(screen: Screen, rules: TriedRules, most: int, options: dict[str, Any]) -> bool:
     """Judge past packets by *rules*, and print those for which something would change. Tell whether there is one."""
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.domain.local_time import find_local_day
-    from hub.domain.model import DOCUMENTS
-    from hub.journal import search, unit_registry
-    from hub.store import transactions
-    from hub.units.province import Province
-
     if options["service"] not in (None, DOCUMENTS):
         raise click.UsageError(t("only packets are judged again: --service documents"))
     config, tally = read_config(screen.config), _RejudgedCount()
@@ -119,21 +118,18 @@ def _try_rules(screen: Screen, rules: "TriedRules", most: int, options: dict[str
 
 
 def _rejudge(
-    engine: "sa.Engine",
-    province: "Province",
-    rules: "TriedRules",
-    wanted: "MessageFilter",
+    engine: sa.Engine,
+    province: Province,
+    rules: TriedRules,
+    wanted: MessageFilter,
     most: int,
     tally: _RejudgedCount,
     tell: Any,
-) -> "Iterator[RejudgedMessage]":
+) -> Iterator[RejudgedMessage]:
     """Judge the newest *most* messages that *wanted* lets through, and yield those for which something would change.
 
     Each part is a transaction of its own, so that a running hub can clean up behind it.
     """
-    from hub.intake.rejudging import rejudge_part
-    from hub.store import transactions
-
     before, left = None, most
     while left > 0:
         with transactions.read_transaction(engine) as tx:
@@ -149,9 +145,7 @@ def _rejudge(
             return
 
 
-def _make_row(found: "RejudgedMessage") -> dict[str, object]:
-    from hub.edxml.readable import PacketFinding
-
+def _make_row(found: RejudgedMessage) -> dict[str, object]:
     problems = [PacketFinding(code=each.code, detail=each.detail, refuses=True) for each in found.problems]
     message = found.message
     return {
@@ -176,10 +170,7 @@ def _columns() -> dict[str, str]:
     }
 
 
-def _say_row(row: "Mapping[str, Any]") -> dict[str, object]:
-    from hub.cli.words import say_word
-    from hub.domain.local_time import write_local_time
-
+def _say_row(row: Mapping[str, Any]) -> dict[str, object]:
     first, *others = row["problems"]
     more = f" (+{len(others)})" if others else ""
     return {
@@ -191,8 +182,6 @@ def _say_row(row: "Mapping[str, Any]") -> dict[str, object]:
 
 
 def _tell_tally(screen: Screen, tally: _RejudgedCount) -> None:
-    from hub.cli.words import say_word
-
     changed = sum(tally.effects.values())
     screen.note(
         t(
@@ -209,16 +198,6 @@ def _tell_tally(screen: Screen, tally: _RejudgedCount) -> None:
 
 def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool:
     """Count the report by the form in *file*, and print the cells that differ. Tell whether there is one."""
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.report.form import book
-    from hub.report.form.form import FormMissing
-    from hub.report.form.period import PeriodUnreadable
-    from hub.report.form.toml import read_form_toml
-    from hub.store import transactions
-    from hub.workload import form_trial
-
     config = read_journal_config(screen)
     tried = read_form_toml(file.read_bytes(), file.name, config.reports.countable)
     forms = book.read_book(config.reports)
@@ -253,7 +232,7 @@ def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool
     return bool(cells)
 
 
-def _say_cell(cell: dict[str, Any], tried: "Form") -> dict[str, object]:
+def _say_cell(cell: dict[str, Any], tried: Form) -> dict[str, object]:
     heading = next((each.heading.say(read_language()) for each in tried.columns if each.key == cell["column"]), "")
     unit = f"{cell['unit']} {t('total')}" if cell["total"] else cell["unit"]
     return {**cell, "unit": unit, "column": f"{cell['column']} {heading}".rstrip()}

@@ -2,11 +2,11 @@
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli import person
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -19,20 +19,19 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.keeping.alert_notices import NoticeStanding
-    from hub.keeping.hub_alerts import HubAlert, HubAlertKey
+from hub.cli.words import say_value, say_word
+from hub.keeping import alert_notices, hub_alerts
+from hub.keeping.alert_notices import NoticeStanding, NoticeState
+from hub.keeping.hub_alerts import HubAlert, HubAlertKey
+from hub.monitoring.hub_alerts import texts
+from hub.report.words import write_moment
+from hub.store import transactions
 
 #: Seconds between two looks at what became of a test.
 _LOOK = 0.5
 
 
 def list_hub_alerts(screen: Screen, ended: bool) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.keeping import hub_alerts
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = hub_alerts.read_alerts(tx, ended=ended)
     columns = {
@@ -53,11 +52,7 @@ def list_hub_alerts(screen: Screen, ended: bool) -> None:
         exit_command(FAILED)
 
 
-def _write_row(alert: "HubAlert") -> dict[str, object]:
-    from hub.cli.words import say_word
-    from hub.monitoring.hub_alerts import texts
-    from hub.report.words import write_moment
-
+def _write_row(alert: HubAlert) -> dict[str, object]:
     known = alert.acknowledged_at
     return {
         "severity": say_word("severity", alert.severity),
@@ -70,9 +65,7 @@ def _write_row(alert: "HubAlert") -> dict[str, object]:
     }
 
 
-def _write_json(alert: "HubAlert") -> dict[str, object]:
-    from hub.monitoring.hub_alerts import texts
-
+def _write_json(alert: HubAlert) -> dict[str, object]:
     return {
         "condition": alert.key.kind,
         "about": alert.key.about,
@@ -89,10 +82,6 @@ def _write_json(alert: "HubAlert") -> dict[str, object]:
 
 
 def acknowledge(screen: Screen, condition: str | None, about: str | None, everything: bool, note: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.keeping import hub_alerts
-    from hub.store import transactions
-
     by = person.name_person()
     if everything == (condition is not None):
         raise click.UsageError(t("give CONDITION or --all"))
@@ -108,17 +97,11 @@ def acknowledge(screen: Screen, condition: str | None, about: str | None, everyt
     screen.note(t("Alerts acknowledged: {count}.", count=say_count(len(done))))
 
 
-def _fits(key: "HubAlertKey", condition: str | None, about: str | None) -> bool:
+def _fits(key: HubAlertKey, condition: str | None, about: str | None) -> bool:
     return condition in {None, key.kind} and about in {None, key.about}
 
 
 def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.words import say_value
-    from hub.keeping import alert_notices
-    from hub.keeping.alert_notices import NoticeState
-    from hub.store import transactions
-
     config = read_journal_config(screen)
     channels = [each for each in config.operator_alerts.channels if not only or each.partition(" ")[0] in only]
     if not channels:
@@ -147,6 +130,6 @@ def test_channels(screen: Screen, only: tuple[str, ...], wait: int) -> None:
         exit_command(FAILED)
 
 
-def _is_told(standing: "NoticeStanding") -> bool:
+def _is_told(standing: NoticeStanding) -> bool:
     """Tell whether a first attempt has ended."""
     return bool(standing.reason) or standing.state in {"sent", "failed"}

@@ -2,18 +2,24 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.repeating import repeat
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, t
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.journal.event_index import EventFilter, ListedEvent
-    from hub.store.transactions import Transaction
+from hub.cli.words import say_fields, say_word
+from hub.config import Config
+from hub.domain.failure_causes import read_cause_name
+from hub.domain.local_time import write_local_time
+from hub.journal import event_index
+from hub.journal.event_index import EventFilter, ListedEvent
+from hub.language.terms import find_term
+from hub.operations.accounts import users
+from hub.store import transactions
+from hub.store.transactions import Transaction
 
 #: Events of a list, unless the user says how many.
 _NEWEST = 20
@@ -26,10 +32,6 @@ _SHOWN = frozenset({"at", "event", "partner", "link", "user", "by"})
 
 
 def list_events(screen: Screen, /, limit: int | None, follow: bool, **options: Any) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.journal import event_index
-    from hub.store import transactions
-
     wanted = event_index.EventFilter(**options)
     if follow and wanted.until is not None:
         raise click.UsageError(t("--follow and --until exclude each other"))
@@ -45,7 +47,7 @@ def list_events(screen: Screen, /, limit: int | None, follow: bool, **options: A
             newest = list(_walk(tx, wanted, most))
         _print_table(screen, reversed(newest))
 
-        def read(after: int) -> "list[ListedEvent]":
+        def read(after: int) -> list[ListedEvent]:
             with transactions.read_transaction(engine) as tx:
                 return event_index.find_new_events(tx, wanted, after)
 
@@ -61,12 +63,12 @@ class EventFollower:
     again, and those already told are left out.
     """
 
-    _read: "Callable[[int], list[ListedEvent]]"  #: returns the events beyond a serial
+    _read: Callable[[int], list[ListedEvent]]  #: returns the events beyond a serial
     _after: int  #: up to this serial everything was told
     _told: set[int]  #: serials beyond that, or before, that were told already
     _marks: list[tuple[datetime, int]] = attrs.field(factory=list, init=False)  #: time, and highest serial seen then
 
-    def find_new(self, now: datetime) -> "list[ListedEvent]":
+    def find_new(self, now: datetime) -> list[ListedEvent]:
         """Return the events that were not returned before."""
         found = [one for one in self._read(self._after) if one.cursor.serial not in self._told]
         self._told |= {one.cursor.serial for one in found}
@@ -78,13 +80,8 @@ class EventFollower:
         return found
 
 
-def _refuse_unknown(tx: "Transaction", config: "Config", wanted: "EventFilter") -> None:
+def _refuse_unknown(tx: Transaction, config: Config, wanted: EventFilter) -> None:
     """Raise `CommandStop` 4 for a name, a partner or an account that is not known, so that no typo looks like "none"."""
-    from hub.domain.failure_causes import read_cause_name
-    from hub.journal import event_index
-    from hub.language.terms import find_term
-    from hub.operations.accounts import users
-
     if wanted.name and find_term("event", wanted.name) is None:
         names = ", ".join(event_index.list_event_names(tx))
         raise CommandStop(
@@ -101,10 +98,8 @@ def _refuse_unknown(tx: "Transaction", config: "Config", wanted: "EventFilter") 
         raise CommandStop(t("there is no user {name}", name=user), NOT_FOUND)
 
 
-def _walk(tx: "Transaction", wanted: "EventFilter", most: int | None) -> "Iterable[ListedEvent]":
+def _walk(tx: Transaction, wanted: EventFilter, most: int | None) -> Iterable[ListedEvent]:
     """Yield at most *most* events (None: all), newest first."""
-    from hub.journal import event_index
-
     before, left = None, most
     while True:
         page = event_index.find_events(tx, wanted, 500 if left is None else min(left, 500), before)
@@ -115,7 +110,7 @@ def _walk(tx: "Transaction", wanted: "EventFilter", most: int | None) -> "Iterab
             return
 
 
-def _print_list(screen: Screen, found: "Iterable[ListedEvent]", most: int | None) -> None:
+def _print_list(screen: Screen, found: Iterable[ListedEvent], most: int | None) -> None:
     count = _print_table(screen, found)
     if not count and not screen.json:
         screen.note(t("No events."))
@@ -123,7 +118,7 @@ def _print_list(screen: Screen, found: "Iterable[ListedEvent]", most: int | None
         screen.note(t("These are the newest {count}; -n shows more.", count=count))
 
 
-def _print_table(screen: Screen, found: "Iterable[ListedEvent]") -> int:
+def _print_table(screen: Screen, found: Iterable[ListedEvent]) -> int:
     return print_events(screen, (one.fields for one in found))
 
 
@@ -141,9 +136,6 @@ def print_events(screen: Screen, found: Iterable[Mapping[str, Any]]) -> int:
 
 
 def _make_row(fields: Mapping[str, Any]) -> dict[str, object]:
-    from hub.cli.words import say_fields, say_word
-    from hub.domain.local_time import write_local_time
-
     people = [str(fields[key]) for key in ("user", "by") if fields.get(key)]
     return {
         "at": write_local_time(datetime.fromisoformat(fields["at"])),

@@ -1,8 +1,8 @@
 """`lienthong failures`: lists what failed, by cause. Contains no SQL (`hub.monitoring.failures`)."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.commands import FAILURE_NAMES
 from hub.cli.screen import (
     NOT_FOUND,
@@ -12,20 +12,21 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.monitoring.failures import FailureGroup, FailureList
-    from hub.store.transactions import Transaction
+from hub.cli.words import say_refusal
+from hub.config import Config
+from hub.domain.failure_causes import NOBODY
+from hub.domain.local_time import write_local_time
+from hub.language.terms import describe_reason
+from hub.monitoring import failures
+from hub.monitoring.failures import FailureGroup, FailureList
+from hub.operations.messages.search_request import is_known_partner
+from hub.store import transactions
+from hub.store.transactions import Transaction
 
 
 def list_failure_groups(
     screen: Screen, /, partner: str | None, kind: str | None, since: datetime | None, until: datetime | None, limit: int
 ) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.monitoring import failures
-    from hub.store import transactions
-
     wanted = failures.FailureFilter(
         partner=partner,
         kind=None if kind is None else failures.FailureKind(kind),
@@ -39,17 +40,14 @@ def list_failure_groups(
     _print(screen, found)
 
 
-def _refuse_unknown(tx: "Transaction", config: "Config", partner: str | None) -> None:
+def _refuse_unknown(tx: Transaction, config: Config, partner: str | None) -> None:
     """Raise `CommandStop` 4 for a partner that is not known, so that no typo looks like "none"."""
-    from hub.domain.failure_causes import NOBODY
-    from hub.operations.messages.search_request import is_known_partner
-
     names = {code: each.name for code, each in config.partners.items()}
     if partner and partner != NOBODY and not is_known_partner(tx, partner, names):
         raise CommandStop(t("there is no partner {code}", code=partner), NOT_FOUND)
 
 
-def _print(screen: Screen, found: "FailureList") -> None:
+def _print(screen: Screen, found: FailureList) -> None:
     titles = {
         "state": t("state"),
         "partner": t("partner"),
@@ -70,7 +68,7 @@ def _print(screen: Screen, found: "FailureList") -> None:
         screen.note(t("Of {names} there are more causes than are read.", names=", ".join(found.unread)))
 
 
-def _list_fields(group: "FailureGroup") -> dict[str, object]:
+def _list_fields(group: FailureGroup) -> dict[str, object]:
     """Return what `--json` says of a group."""
     return {
         "cause": group.cause,
@@ -86,11 +84,7 @@ def _list_fields(group: "FailureGroup") -> dict[str, object]:
     }
 
 
-def _make_row(group: "FailureGroup") -> dict[str, object]:
-    from hub.cli.words import say_refusal
-    from hub.domain.local_time import write_local_time
-    from hub.language.terms import describe_reason
-
+def _make_row(group: FailureGroup) -> dict[str, object]:
     refused = str(group.kind) in {"refused", "call"}
     return _list_fields(group) | {
         "state": say(FAILURE_NAMES[str(group.kind)]),

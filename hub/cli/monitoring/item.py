@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say_instant, t
+from hub.cli.words import say_word
+from hub.monitoring import item_life
+from hub.store import transactions
 
 
 def show_item(screen: Screen, /, unit: str, key: str, service: str) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.words import say_word
-    from hub.monitoring import item_life
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         life = item_life.read_item_life(tx, unit, service, key, datetime.now(UTC))
     if life is None:

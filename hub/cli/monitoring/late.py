@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import sqlalchemy as sa
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.commands import LATE_STATES
 from hub.cli.screen import (
     NOT_FOUND,
@@ -17,11 +18,13 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.monitoring.late_work import LateView, UnitLateness
+from hub.journal.sequels.open_work import following
+from hub.monitoring import late_work
+from hub.monitoring.late_work import LateView, UnitLateness
+from hub.report.counting.open_work import WorkState
+from hub.report.form.workdays import load_workdays
+from hub.report.output import work_list
+from hub.store import transactions
 
 #: Steps by which the command takes newest events into the list where no hub does; each has at most 4,000.
 _STEPS = 25
@@ -30,12 +33,6 @@ _STEPS = 25
 def list_late(
     screen: Screen, /, unit: str | None, items: bool, limit: int, kind: str | None, output: Path | None, **said: object
 ) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.monitoring import late_work
-    from hub.report.counting.open_work import WorkState
-    from hub.report.form.workdays import load_workdays
-    from hub.store import transactions
-
     if (kind is None) != (output is None):
         raise click.UsageError(t("--format and -o go together"))
     state = said.pop("state")
@@ -64,11 +61,8 @@ def list_late(
         screen.note(t("Events not in the list yet: {count}.", count=say_count(view.unread)))
 
 
-def _catch_up(engine: "sa.Engine") -> None:
+def _catch_up(engine: sa.Engine) -> None:
     """Take what is new into the list, as a running hub does each two seconds."""
-    from hub.journal.sequels.open_work import following
-    from hub.store import transactions
-
     for _ in range(_STEPS):
         with transactions.read_transaction(engine) as tx:
             step = following.read_step(tx)
@@ -78,16 +72,12 @@ def _catch_up(engine: "sa.Engine") -> None:
             following.write_step(tx, step)
 
 
-def _write_file(view: "LateView", kind: str, output: Path) -> None:
-    from hub.report.output import work_list
-
+def _write_file(view: LateView, kind: str, output: Path) -> None:
     write = work_list.write_work_xlsx if kind == "xlsx" else work_list.write_work_csv
     output.write_bytes(write(view.items, view.head, read_language()))
 
 
-def _print_items(screen: Screen, view: "LateView") -> None:
-    from hub.report.output import work_list
-
+def _print_items(screen: Screen, view: LateView) -> None:
     shown = ("due", "days", "state", "unit", "service", "number", "field", "officer", "message")
     titles = {key: say(work_list.COLUMNS[key]) for key in shown}
     rows = (
@@ -100,7 +90,7 @@ def _print_items(screen: Screen, view: "LateView") -> None:
         screen.note(t("Nothing is late or due soon."))
 
 
-def _print_units(screen: Screen, units: "Sequence[UnitLateness]") -> None:
+def _print_units(screen: Screen, units: Sequence[UnitLateness]) -> None:
     titles = {
         "unit": t("unit"),
         "name": t("name of the unit"),
@@ -113,7 +103,7 @@ def _print_units(screen: Screen, units: "Sequence[UnitLateness]") -> None:
         screen.note(t("Nothing is late or due soon."))
 
 
-def _list_fields(each: "UnitLateness") -> dict[str, object]:
+def _list_fields(each: UnitLateness) -> dict[str, object]:
     return {
         "unit": each.unit,
         "name": each.name,

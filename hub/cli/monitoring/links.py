@@ -1,17 +1,18 @@
 """`lienthong links`: shows the state of each link, as each node saw it last."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+
 import attrs
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.screen import Screen, t
+from hub.cli.words import say_figure, say_value, say_word
+from hub.monitoring import link_rows
+from hub.store import transactions
 
 
 def links(screen: Screen) -> None:
-    from datetime import UTC, datetime
-
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.monitoring import link_rows
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = link_rows.list_seen_links(tx, datetime.now(UTC))
     titles = {
@@ -32,10 +33,6 @@ def links(screen: Screen) -> None:
 
 def _shown(row: dict[str, object], *, plain: bool) -> dict[str, object]:
     """Return *row* without its name. For a screen, write latencies in milliseconds and shorten the node's name."""
-    from decimal import Decimal
-
-    from hub.cli.words import say_figure, say_value, say_word
-
     del row["name"]
     if plain:
         return row

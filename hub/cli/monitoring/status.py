@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.repeating import EVERY, is_terminal, repeat
-from hub.cli.screen import PARTLY, UNAVAILABLE, Screen, exit_command, say, t
+from hub.cli.screen import PARTLY, UNAVAILABLE, Screen, exit_command, say, say_count, t
+from hub.cli.setup.keys import STEPS
+from hub.cli.words import say_word
+from hub.config import Config
+from hub.journal.queue.partner_state import Pause
+from hub.language.durations import describe_age
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.journal.queue.partner_state import Pause
-    from hub.monitoring.overview import BoundedCount, ExchangeRate, Overview, PartnerOverview
+from hub.language.terms import describe_reason
+from hub.monitoring import overview
+from hub.monitoring.keys.rotation import RotationStep, find_next_step
+from hub.monitoring.overview import BoundedCount, ExchangeRate, Overview, PartnerOverview
+from hub.report.words import write_moment
+from hub.store import transactions
 
 #: The keys of the counts of deliveries, in `--json` and as columns, by the state that they count.
 _COUNTED = {
@@ -25,17 +32,13 @@ _COUNTED = {
 
 
 def show_status(screen: Screen, watch: bool, every: float | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.monitoring import overview
-    from hub.store import transactions
-
     if every is not None and not watch:
         raise click.UsageError(t("--every needs --watch"))
     if watch and every is None and not is_terminal():
         raise click.UsageError(t("the output is not a terminal: say with --every how often to print"))
     config = read_view_config(screen)
 
-    def measure() -> "Overview":
+    def measure() -> Overview:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
             return overview.measure_overview(tx, config.partners, datetime.now(UTC))
 
@@ -54,9 +57,7 @@ def show_status(screen: Screen, watch: bool, every: float | None) -> None:
         exit_command(PARTLY if found.nodes else UNAVAILABLE)
 
 
-def _print(screen: Screen, config: "Config", found: "Overview") -> None:
-    from hub.cli.words import say_word
-
+def _print(screen: Screen, config: Config, found: Overview) -> None:
     if screen.json:
         for fields in _list_fields(config, found):
             screen.row(fields, "")
@@ -85,10 +86,7 @@ def _print(screen: Screen, config: "Config", found: "Overview") -> None:
         screen.note(f"{say_word('concern', 'no-node')}: {said}")
 
 
-def _say_hub(config: "Config", found: "Overview") -> str:
-    from hub.cli.screen import say_count
-    from hub.report.words import write_moment
-
+def _say_hub(config: Config, found: Overview) -> str:
     return t(
         "{name} · {time} · nodes that run: {nodes} · a minute: {accepted} received, {refused} refused, {delivered} delivered",
         name=config.name,
@@ -100,10 +98,8 @@ def _say_hub(config: "Config", found: "Overview") -> str:
     )
 
 
-def _list_pending_restarts(found: "Overview") -> Iterator[str]:
+def _list_pending_restarts(found: Overview) -> Iterator[str]:
     """Yield a line for each node that must be restarted."""
-    from hub.report.words import write_moment
-
     for name, pending in found.restarts.items():
         assert pending.since is not None
         yield t(
@@ -114,17 +110,14 @@ def _list_pending_restarts(found: "Overview") -> Iterator[str]:
         )
 
 
-def _list_awaited(found: "Overview") -> Iterator[str]:
+def _list_awaited(found: Overview) -> Iterator[str]:
     """Yield a line if messages with a receipt are missing."""
     if found.awaited.number:
         yield t("{count} messages with a receipt are missing; ask for them again", count=_say_bounded(found.awaited))
 
 
-def _list_rotation(config: "Config") -> Iterator[str]:
+def _list_rotation(config: Config) -> Iterator[str]:
     """Yield a line if the hub's certificate is being changed."""
-    from hub.cli.setup.keys import STEPS
-    from hub.monitoring.keys.rotation import RotationStep, find_next_step
-
     step, due = find_next_step(config.rotation)
     if step is not RotationStep.ANNOUNCE:
         day = t("at any time") if due is None else f"{due:%d/%m/%Y}"
@@ -135,28 +128,20 @@ def _list_rotation(config: "Config") -> Iterator[str]:
         )
 
 
-def _read_rotation_fields(config: "Config") -> dict[str, object] | None:
-    from hub.monitoring.keys.rotation import RotationStep, find_next_step
-
+def _read_rotation_fields(config: Config) -> dict[str, object] | None:
     step, due = find_next_step(config.rotation)
     return None if step is RotationStep.ANNOUNCE else {"step": step, "due": due}
 
 
-def _say_rate(rate: "ExchangeRate") -> str:
-    from hub.cli.screen import say_count
-
+def _say_rate(rate: ExchangeRate) -> str:
     return ("≈ " if rate.estimated else "") + say_count(rate.number)
 
 
-def _say_bounded(count: "BoundedCount") -> str:
-    from hub.cli.screen import say_count
-
+def _say_bounded(count: BoundedCount) -> str:
     return say_count(count.number) + ("+" if count.more else "")
 
 
-def _make_row(partner: "PartnerOverview", found: "Overview") -> dict[str, object]:
-    from hub.cli.words import say_word
-
+def _make_row(partner: PartnerOverview, found: Overview) -> dict[str, object]:
     counts: dict[str, Any] = {str(state): each.count for state, each in partner.deliveries.items()}
     refused = (partner.refused_messages, partner.refused_calls)
     return {
@@ -173,20 +158,16 @@ def _make_row(partner: "PartnerOverview", found: "Overview") -> dict[str, object
     }
 
 
-def _say_pause(pause: "Pause") -> str:
-    from hub.language.terms import describe_reason
-
+def _say_pause(pause: Pause) -> str:
     return t("paused by {by}: {reason}", by=pause.by, reason=say(describe_reason(pause.reason)))
 
 
 def _say_age(seconds: float) -> str:
     """Return a duration in its largest unit: `40 s`, `12 min`, `5 h`, `3 d`."""
-    from hub.language.durations import describe_age
-
     return say(describe_age(seconds))
 
 
-def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, object]]:
+def _list_fields(config: Config, found: Overview) -> Iterator[dict[str, object]]:
     """Yield the object of the hub, then one for each partner."""
     counts = {"strangers_refused_today": found.strangers, "awaited_receipts": found.awaited}
     yield {
@@ -211,7 +192,7 @@ def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, obje
         yield _list_partner_fields(partner)
 
 
-def _list_partner_fields(partner: "PartnerOverview") -> dict[str, object]:
+def _list_partner_fields(partner: PartnerOverview) -> dict[str, object]:
     breaker, pause, link = partner.standing.breaker, partner.pause, partner.link
     counts = {str(state): each.count for state, each in partner.deliveries.items()}
     counts |= {"refused_today": partner.refused_messages, "calls_refused_today": partner.refused_calls}

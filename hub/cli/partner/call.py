@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import HTTP
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import click
+from lxml import etree
 
+import adapters
+from hub.cli.journal import open_journal
+from hub.cli.partner.conversation import hold_conversation
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -28,12 +31,18 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.config import Config, read_config
+from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.delivery.partner_adapters import make_terms
+from hub.domain.errors import Rejected
+from hub.domain.model import Reply, Request
+from hub.domain.sanitize import replace_controls
+from hub.formats import safe_xml
+from hub.journal import partner_changes
 from hub.language.system_errors import name_system_error
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.domain.model import Reply, Request
-    from hub.partner.hand_calls import HandAnswer
+from hub.partner.hand_calls import HandAnswer, HandCaller, UnfitCall
+from hub.runtime.http_client import Unreachable
+from hub.store import transactions
 
 #: Octets of a file that a value may name, characters of a text that are shown on a screen.
 _LARGEST, _SHOWN = 20_000_000, 400
@@ -45,14 +54,6 @@ _PLAIN_HEADERS = ("content-type", "soapaction", "retry-after", "server", "date")
 def call_operation(
     screen: Screen, code: str, operation: str, values: tuple[str, ...], reason: str, dry_run: bool, full: bool
 ) -> None:
-    import adapters
-    from hub.cli.partner.conversation import hold_conversation
-    from hub.config import read_config
-    from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
-    from hub.delivery.partner_adapters import make_terms
-    from hub.partner.hand_calls import HandCaller, UnfitCall
-    from hub.runtime.http_client import Unreachable
-
     config, now = read_config(screen.config, set_aside=screen.mistakes), datetime.now(UTC)
     partner = config.partners.get(code)
     if partner is None:
@@ -91,11 +92,7 @@ def call_operation(
     _show(screen, exchanges[-1], answer, hide, full=full)
 
 
-def _record(config: "Config", code: str, operation: str, reason: str, now: datetime) -> None:
-    from hub.cli.journal import open_journal
-    from hub.journal import partner_changes
-    from hub.store import transactions
-
+def _record(config: Config, code: str, operation: str, reason: str, now: datetime) -> None:
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
         partner_changes.record_hand_call(tx, code, operation, by=getpass.getuser(), reason=reason, now=now)
 
@@ -145,7 +142,7 @@ def _list_forms(secret: str) -> Iterable[str]:
     yield base64.b64encode(secret.encode()).decode()
 
 
-def _describe_request(request: "Request", hide: _Hider) -> dict[str, object]:
+def _describe_request(request: Request, hide: _Hider) -> dict[str, object]:
     headers = {name.lower(): text for name, text in request.headers}
     return {
         "url": request.url,
@@ -154,7 +151,7 @@ def _describe_request(request: "Request", hide: _Hider) -> dict[str, object]:
     }
 
 
-def _describe_reply(reply: "Reply", hide: _Hider) -> dict[str, object]:
+def _describe_reply(reply: Reply, hide: _Hider) -> dict[str, object]:
     return {
         "status": reply.status,
         "headers": {name: hide(text) for name, text in reply.headers.items() if name in _PLAIN_HEADERS},
@@ -177,11 +174,6 @@ def _write_body(body: bytes, media: str) -> str:
 
 def _write_xml(content: bytes) -> str:
     """Return XML on indented lines. What is no XML that may be parsed is returned as text."""
-    from lxml import etree
-
-    from hub.domain.errors import Rejected
-    from hub.formats import safe_xml
-
     try:
         root = safe_xml.parse_safe_xml(content, limits=safe_xml.Limits(size=_LARGEST * 2, plain=frozenset()))
     except Rejected:
@@ -190,7 +182,7 @@ def _write_xml(content: bytes) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def _show(screen: Screen, exchange: "tuple[Request, Reply]", answer: "HandAnswer", hide: _Hider, *, full: bool) -> None:
+def _show(screen: Screen, exchange: tuple[Request, Reply], answer: HandAnswer, hide: _Hider, *, full: bool) -> None:
     request, reply = _describe_request(exchange[0], hide), _describe_reply(exchange[1], hide)
     fields: dict[str, object] = {
         "sent": True,
@@ -221,15 +213,13 @@ def _say_part(title: str, part: Mapping[str, object], *, full: bool) -> str:
 
 
 def _make_safe(line: str) -> str:
-    from hub.domain.sanitize import replace_controls
-
     return replace_controls(line.replace("\t", "  "))
 
 
 def _shorten(body: str) -> str:
     """Return *body* with the middle of each long text left out."""
 
-    def cut(found: "re.Match[str]") -> str:
+    def cut(found: re.Match[str]) -> str:
         text = found.group()
         left = t("… {count} characters …", count=say_count(len(text) - 2 * (_SHOWN // 4)))
         return f"{text[: _SHOWN // 4]}{left}{text[-(_SHOWN // 4) :]}"

@@ -2,17 +2,15 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.partner.writing import WritingOptions, change_partner
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, t
-
-if TYPE_CHECKING:
-    from hub.config.partners.partner_edit import PartnerEdit
-    from hub.node.partner_editor import PartnerEditor
-    from hub.units.unit_index import UnitIndex
+from hub.config.partners.partner_edit import CertificateNotFound, LastCertificate, PartnerEdit
+from hub.config.partners.partner_settings import AssignmentUnfit
+from hub.node.partner_editor import PartnerEditor
+from hub.units.unit_index import UnitIndex
 
 
 def set_partner(
@@ -24,12 +22,10 @@ def set_partner(
     dry_run: bool,
     reload: bool,
 ) -> None:
-    from hub.config.partners.partner_settings import AssignmentUnfit
-
     if not assignments and not unset:
         raise click.UsageError(t("say what to change: KEY=VALUE or --unset KEY"))
 
-    def plan(editor: "PartnerEditor", units: "UnitIndex", now: datetime) -> "PartnerEdit":
+    def plan(editor: PartnerEditor, units: UnitIndex, now: datetime) -> PartnerEdit:
         try:
             return editor.plan_settings(code, assignments, unset, units, now)
         except AssignmentUnfit as unfit:
@@ -52,9 +48,7 @@ def add_certificate(screen: Screen, code: str, file: Path, reason: str, dry_run:
 def remove_certificate(
     screen: Screen, code: str, fingerprint: str, last: bool, reason: str, dry_run: bool, reload: bool
 ) -> None:
-    from hub.config.partners.partner_edit import CertificateNotFound, LastCertificate
-
-    def plan(editor: "PartnerEditor", units: "UnitIndex", now: datetime) -> "PartnerEdit":
+    def plan(editor: PartnerEditor, units: UnitIndex, now: datetime) -> PartnerEdit:
         try:
             return editor.plan_certificate_removal(code, fingerprint, units, now, last=last)
         except CertificateNotFound as missing:

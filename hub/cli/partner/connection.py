@@ -1,10 +1,11 @@
 """`lienthong partners test`: tries the connection with a partner in both directions, and says what to do about each fault."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -15,21 +16,21 @@ from hub.cli.screen import (
     say,
     t,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hub.monitoring.connection_steps import ConnectionStep
+from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.monitoring.connection_steps import (
+    DIRECTION_NAMES,
+    STEP_NAMES,
+    VERDICT_NAMES,
+    CallDirection,
+    ConnectionStep,
+    StepVerdict,
+)
+from hub.monitoring.inbound_check import check_inbound
+from hub.monitoring.outbound_check import check_outbound
+from hub.store import transactions
 
 
 def try_connection(screen: Screen, code: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
-    from hub.monitoring.connection_steps import CallDirection
-    from hub.monitoring.inbound_check import check_inbound
-    from hub.monitoring.outbound_check import check_outbound
-    from hub.store import transactions
-
     config, now = read_journal_config(screen), datetime.now(UTC)
     partner = config.partners.get(code)
     if partner is None:
@@ -44,10 +45,8 @@ def try_connection(screen: Screen, code: str) -> None:
         exit_command(FAILED)
 
 
-def _tell(screen: Screen, direction: str, steps: "Iterable[ConnectionStep]") -> set[str]:
+def _tell(screen: Screen, direction: str, steps: Iterable[ConnectionStep]) -> set[str]:
     """Print each step as it comes. Return the direction if one failed."""
-    from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT_NAMES, CallDirection, StepVerdict
-
     colours = {StepVerdict.GOOD: "green", StepVerdict.WARNING: "yellow", StepVerdict.FAILED: "red"}
     if not screen.json:
         click.secho(say(DIRECTION_NAMES[CallDirection(direction)]), bold=True)

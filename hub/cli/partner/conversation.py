@@ -5,17 +5,22 @@ Knows the reactor and the sender. Does not know what the conversations say, nor 
 
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
+from twisted.internet.defer import Deferred, gatherResults
 
+from hub.config import Config, Partner
+from hub.delivery.http_transport import Sender, SenderReactor
+from hub.delivery.mail_connection import MailConnector
+from hub.delivery.transports import list_carriers
 from hub.domain.model import Reply, Request
-
-if TYPE_CHECKING:
-    from hub.config import Config, Partner
+from hub.runtime.thread_pool import run_at_once
+from hub.units.live import Live, Setup
+from hub.units.province import Province
 
 T = TypeVar("T")
-Talk = tuple["Partner", Generator[Request, Reply, T]]
+Talk = tuple[Partner, Generator[Request, Reply, T]]
 
 
 def _watch_nothing(_request: Request, _reply: Reply) -> None:
@@ -23,8 +28,8 @@ def _watch_nothing(_request: Request, _reply: Reply) -> None:
 
 
 def hold_conversation(
-    config: "Config",
-    partner: "Partner",
+    config: Config,
+    partner: Partner,
     conversation: Generator[Request, Reply, T],
     watch: Callable[[Request, Reply], None] = _watch_nothing,
 ) -> T:
@@ -39,21 +44,13 @@ def hold_conversation(
 
 
 def hold_conversations(
-    config: "Config", talks: Sequence[Talk[T]], watch: Callable[[Request, Reply], None] = _watch_nothing
+    config: Config, talks: Sequence[Talk[T]], watch: Callable[[Request, Reply], None] = _watch_nothing
 ) -> list[T | Exception]:
     """Return what each of *talks*, held beside one another, returns or raises, in their order.
 
     Runs the reactor, so a process may call this once.
     """
-    from twisted.internet import reactor
-    from twisted.internet.defer import Deferred, gatherResults
-
-    from hub.delivery.http_transport import Sender, SenderReactor
-    from hub.delivery.mail_connection import MailConnector
-    from hub.delivery.transports import list_carriers
-    from hub.runtime.thread_pool import run_at_once
-    from hub.units.live import Live, Setup
-    from hub.units.province import Province
+    from twisted.internet import reactor  # importing it chooses it: only who runs it may
 
     def now() -> datetime:
         return datetime.now(UTC)
@@ -63,7 +60,7 @@ def hold_conversations(
     sender = Sender(live, cast("SenderReactor", reactor), now, carriers)
     ended: list[list[T | Exception]] = []
 
-    async def talk(partner: "Partner", conversation: Generator[Request, Reply, T]) -> T | Exception:
+    async def talk(partner: Partner, conversation: Generator[Request, Reply, T]) -> T | Exception:
         try:
             step = next(conversation)
             while True:

@@ -17,6 +17,9 @@ from hub.domain.errors import Mistake
 from hub.language.phrases import phrase, verbatim
 from hub.monitoring.connection_steps import ConnectionStepName, StepVerdict
 from hub.monitoring.outbound_check import check_outbound
+from hub.operations.accounts.openid_metadata import LARGEST, ProviderDown, name_discovery, read_metadata
+from hub.runtime.http_client import split_http_url
+from hub.security.id_token import TokenRefused, read_signing_keys
 
 _PATIENCE = 5.0  #: seconds for one handshake
 
@@ -111,9 +114,6 @@ def _trust(authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
 
 def try_providers(config: Config) -> tuple[list[Mistake], list[Mistake]]:
     """Return the OpenID providers whose documents do not serve, and those that could not be reached."""
-    from hub.operations.accounts.openid_metadata import ProviderDown, name_discovery, read_metadata
-    from hub.security.id_token import TokenRefused, read_signing_keys
-
     refused: list[Mistake] = []
     unreachable: list[Mistake] = []
     for provider in config.console.providers.values():
@@ -134,9 +134,6 @@ def try_providers(config: Config) -> tuple[list[Mistake], list[Mistake]]:
 
 def _read_document(url: str, tls: ssl.SSLContext) -> bytes:
     """Return the document at *url*. Raises `ProviderDown` for another status than 200, and any error of the connection."""
-    from hub.operations.accounts.openid_metadata import LARGEST, ProviderDown
-    from hub.runtime.http_client import split_http_url
-
     server, target, _ = split_http_url(url)
     line = http.client.HTTPSConnection(server.host, server.port, context=tls, timeout=_PATIENCE)
     try:

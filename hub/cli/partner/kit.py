@@ -4,13 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from hub.cli.journal import open_journal, read_journal_config, require_partner
 from hub.cli.screen import Screen, make_file_stop, say, t
-
-if TYPE_CHECKING:
-    from hub.monitoring.integration.facts import IntegrationFacts
-    from hub.monitoring.integration.first_messages import StepState
+from hub.config.writing import write_atomically
+from hub.domain.local_time import find_local_day, write_local_time
+from hub.monitoring.integration.facts import IntegrationFacts, gather_facts
+from hub.monitoring.integration.first_messages import StepState
+from hub.monitoring.integration.kit import make_kit
+from hub.monitoring.integration.letter import PartnerInvitation, name_invitation, write_letters
+from hub.monitoring.integration.page import STEPS
+from hub.monitoring.integration.reading import read_integration
+from hub.store import transactions
+from hub.web.layout import render_kit_page
 
 
 def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
@@ -22,21 +28,13 @@ def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
 
 
 def invite_partner(screen: Screen, code: str, output: Path | None, contact: str, window: str) -> None:
-    from hub.monitoring.integration.letter import PartnerInvitation, name_invitation, write_letters
-
     facts, steps = _gather(screen, code)
     letters = write_letters(facts, PartnerInvitation.of(contact, window))
     _write_kit(screen, output or Path(name_invitation(code)), facts, steps, letters)
 
 
-def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[StepState]]":
+def _gather(screen: Screen, code: str) -> tuple[IntegrationFacts, Sequence[StepState]]:
     """Return what the developers of the partner *code* must know, and its first steps."""
-    from hub.cli.journal import open_journal, read_journal_config, require_partner
-    from hub.domain.local_time import find_local_day
-    from hub.monitoring.integration.facts import gather_facts
-    from hub.monitoring.integration.reading import read_integration
-    from hub.store import transactions
-
     config = read_journal_config(screen)
     partner = require_partner(config, code)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
@@ -47,14 +45,10 @@ def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[Step
 def _write_kit(
     screen: Screen,
     output: Path,
-    facts: "IntegrationFacts",
-    steps: "Sequence[StepState]",
-    letters: "Mapping[str, bytes] | None" = None,
+    facts: IntegrationFacts,
+    steps: Sequence[StepState],
+    letters: Mapping[str, bytes] | None = None,
 ) -> None:
-    from hub.config.writing import write_atomically
-    from hub.monitoring.integration.kit import make_kit
-    from hub.web.layout import render_kit_page
-
     kit = make_kit(facts, steps, datetime.now(UTC), render_kit_page, letters)
     try:
         write_atomically(output.absolute(), kit)
@@ -64,7 +58,7 @@ def _write_kit(
     screen.row(fields, t("Wrote {path}", path=output))
 
 
-def _write_step(state: "StepState") -> dict[str, object]:
+def _write_step(state: StepState) -> dict[str, object]:
     """Return a step for `--json`."""
     return {
         "kind": "step",
@@ -75,10 +69,7 @@ def _write_step(state: "StepState") -> dict[str, object]:
     }
 
 
-def _say_step(state: "StepState") -> str:
-    from hub.domain.local_time import write_local_time
-    from hub.monitoring.integration.page import STEPS
-
+def _say_step(state: StepState) -> str:
     name, do = STEPS[state.step]
     if state.at is None:
         return f"[ ] {say(name)}\n      {say(do)}"

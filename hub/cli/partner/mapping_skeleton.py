@@ -7,16 +7,13 @@ a person decides that.
 import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from hub.cli.screen import read_language, say_count, t
 from hub.config.editing import Value, edit_toml
 from hub.config.writing import quote_toml
 from hub.domain.sanitize import replace_controls
-
-if TYPE_CHECKING:
-    from hub.formats.models.xsd_model import Labels, ModelValue
-    from hub.soap.wsdl_fields import DescribedOperation, DescribedPort, OperationField
+from hub.formats.models.xsd_model import Labels, ModelValue
+from hub.soap.wsdl_fields import DescribedOperation, DescribedPort, OperationField
 
 #: Characters of one documentation, values of one enumeration that are written.
 _SAID, _VALUES = 300, 30
@@ -27,9 +24,9 @@ def write_mapping(
     files: Mapping[str, bytes],
     main: str,
     origin: str,
-    port: "DescribedPort",
-    ports: "Sequence[DescribedPort]",
-    operations: "Sequence[DescribedOperation]",
+    port: DescribedPort,
+    ports: Sequence[DescribedPort],
+    operations: Sequence[DescribedOperation],
 ) -> str:
     """Return the text of a mapping for the WSDL *main* of *files*, with a step for each of *operations*.
 
@@ -76,7 +73,7 @@ def _write_hashes(files: Mapping[str, bytes]) -> Iterator[str]:
         yield f"{quote_toml(name)} = {quote_toml(hashlib.sha256(content).hexdigest())}"
 
 
-def _write_step(operation: "DescribedOperation") -> Iterator[str]:
+def _write_step(operation: DescribedOperation) -> Iterator[str]:
     """Yield the lines of one step of a delivery."""
     if operation.documentation:
         yield from _comment(operation.documentation)
@@ -108,7 +105,7 @@ def _write_step(operation: "DescribedOperation") -> Iterator[str]:
         yield '# reason = "PATH"'
 
 
-def _write_fields(fields: "Iterable[OperationField]") -> Iterator[str]:
+def _write_fields(fields: Iterable[OperationField]) -> Iterator[str]:
     for field in fields:
         if field.most != 1:
             yield from _comment(t("For several: {table}", table=f'[deliver.list."{field.path}"]'))
@@ -119,7 +116,7 @@ def _write_fields(fields: "Iterable[OperationField]") -> Iterator[str]:
         yield f"# {quote_toml(field.path)} = {quote_toml(given)}{_comment_of(_describe(field))}"
 
 
-def _describe(field: "OperationField") -> str:
+def _describe(field: OperationField) -> str:
     """Return type, occurrence, allowed values and documentation, each behind a separator."""
     said = [
         *(_say_type(field.value) if field.value is not None else []),
@@ -136,7 +133,7 @@ def _say_most(most: int | None) -> str:
     return t("any number") if most is None else t("at most {count} times", count=say_count(most))
 
 
-def _say_type(value: "ModelValue") -> Iterator[str]:
+def _say_type(value: ModelValue) -> Iterator[str]:
     yield f"xs:{value.builtin}" if value.variety == "atomic" else f"{value.variety} (xs:{value.builtin})"
     if value.choices is not None:
         shown = [
@@ -166,7 +163,7 @@ def _say_type(value: "ModelValue") -> Iterator[str]:
         yield t("at most {count} decimals", count=value.fraction_digits)
 
 
-def choose_label(labels: "Labels") -> str:
+def choose_label(labels: Labels) -> str:
     """Return the documentation in the language of the command, or in no language, or in whichever there is."""
     language = str(read_language())
     found = labels.get(language) or labels.get("") or labels.get("vi") or next(iter(labels.values()), "")

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from hub.cli.journal import open_journal, read_journal_config, read_view_config, require_partner
 from hub.cli.partner.writing import tell_warnings
 from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl
 from hub.cli.screen import (
@@ -20,21 +22,29 @@ from hub.cli.screen import (
     exit_command,
     t,
 )
+from hub.cli.words import say_filter_word, say_value, say_word
+from hub.config import ANY, Config, Partner, editing, files, read_config, read_partner_change
+from hub.config.editing import Value
+from hub.config.writing import write_partner_toml
 from hub.domain.errors import ConfigurationFault, Mistake
-from hub.domain.model import DOCUMENTS
+from hub.domain.local_time import HANOI, find_local_day
+from hub.domain.model import DOCUMENTS, Receive
+from hub.intake import grants
+from hub.intake.grants import NEW_CALLS
+from hub.journal import search, unit_registry
+from hub.journal.queue import partner_state as partners
+from hub.journal.queue.partner_state import PartnerStanding
 from hub.language.phrases import Phrase
+from hub.node.consistency import find_any_unit_warning, find_partner_mistakes
+from hub.partner.policy import write_policy
+from hub.security.certificates import hash_certificate
+from hub.services.lookups import operations
+from hub.store import transactions
 
 #: Special values of --calls and --tells.
 
-if TYPE_CHECKING:
-    from hub.config import Config, Partner
-    from hub.config.editing import Value
-
 
 def list_partners(screen: Screen) -> None:
-    from hub.cli.journal import read_view_config
-    from hub.cli.words import say_filter_word
-
     config = read_view_config(screen)
     standings = read_standings(screen, config)
     rows = [list_fields(config, partner, standings) for partner in config.partners.values()]
@@ -60,12 +70,8 @@ def list_partners(screen: Screen) -> None:
         exit_command(PARTLY)
 
 
-def list_fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
+def list_fields(config: Config, partner: Partner, standings: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
     """Return all fields of a partner, as in `--json`."""
-    from hub.intake import grants
-    from hub.partner.policy import write_policy
-    from hub.security.certificates import hash_certificate
-
     return {
         "code": partner.code,
         "name": partner.name,
@@ -90,16 +96,13 @@ def list_fields(config: "Config", partner: "Partner", standings: Mapping[str, Ma
     }
 
 
-def say_granted(names: "Iterable[str]") -> str:
+def say_granted(names: Iterable[str]) -> str:
     """Return what may be called, each with its name: `lookups.VerifyCitizen (citizen verified)`."""
     return ", ".join(f"{each} ({name})" if (name := name_grant(each)) else each for each in names)
 
 
 def name_grant(granted: str) -> str:
     """Return the name of a service, or of a lookup; of another operation the name of its service; "" if it has none."""
-    from hub.cli.words import say_word
-    from hub.services.lookups import operations
-
     service, _, operation = granted.partition(".")
     if service == operations.NAME and operation in operations.OPERATIONS:
         return say_word(service, operations.OPERATIONS[operation].milestone)
@@ -107,17 +110,11 @@ def name_grant(granted: str) -> str:
     return "" if name == service else name
 
 
-def read_standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
+def read_standings(screen: Screen, config: Config) -> dict[str, dict[str, object]]:
     """Return the sending state of each partner that the hub pushes to.
 
     If the journal cannot be opened, print a note and return nothing.
     """
-    from hub.cli.journal import open_journal
-    from hub.domain.model import Receive
-    from hub.journal.queue import partner_state as partners
-    from hub.journal.queue.partner_state import PartnerStanding
-    from hub.store import transactions
-
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
             every, under_way = partners.read_partner_standings(tx), partners.count_attempts_under_way(tx)
@@ -142,8 +139,6 @@ def read_standings(screen: Screen, config: "Config") -> dict[str, dict[str, obje
 
 def say_standing(standing: Mapping[str, object] | None) -> str:
     """Return the sending state in a few words."""
-    from hub.cli.words import say_value, say_word
-
     match standing:
         case None:
             return ""
@@ -181,13 +176,6 @@ def _add_partner(
     replace: bool,
     dry_run: bool,
 ) -> None:
-    from hub.cli.journal import open_journal
-    from hub.config import ANY, editing, read_partner_change
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.node.consistency import find_partner_mistakes
-    from hub.store import transactions
-
     if fetch and push:
         raise click.UsageError(t("choose --fetch or --push"))
     home = screen.config.absolute().parent
@@ -250,14 +238,6 @@ def _add_partner(
 
 
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config, read_view_config, require_partner
-    from hub.config import editing
-    from hub.domain.local_time import HANOI
-    from hub.domain.model import Receive
-    from hub.intake import grants
-    from hub.journal import search
-    from hub.store import transactions
-
     if (yes or since) and not propose:
         raise click.UsageError(t("--yes and --since go with --propose"))
     config = read_journal_config(screen) if propose else read_view_config(screen)
@@ -327,17 +307,11 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
 
 def _begin_file(code: str, certificates: Iterable[str]) -> str:
     """Return the text of a new partner's file."""
-    from hub.config.writing import write_partner_toml
-    from hub.intake.grants import NEW_CALLS
-
     return write_partner_toml(name=code, certificates=certificates, calls=NEW_CALLS)
 
 
-def _tell_rights(screen: Screen, partner: "Partner", *, known: bool) -> None:
+def _tell_rights(screen: Screen, partner: Partner, *, known: bool) -> None:
     """Tell what a new partner may call, and warn of one that may send for any unit from now on."""
-    from hub.config import read_config
-    from hub.node.consistency import find_any_unit_warning
-
     if not known:
         granted = say_granted(partner.calls or ()) or t("nothing")
         screen.note(t("{code} may call {calls}", code=partner.code, calls=granted))
@@ -345,7 +319,7 @@ def _tell_rights(screen: Screen, partner: "Partner", *, known: bool) -> None:
     tell_warnings(screen, find_any_unit_warning(held, partner))
 
 
-def _url(before: str, push: str | None) -> "dict[str, Value]":
+def _url(before: str, push: str | None) -> dict[str, Value]:
     """Return the change of `url`: the URL to push to, or None to remove a URL that served only for pushing."""
     if push:
         return {"url": push}
@@ -374,10 +348,6 @@ def _places(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[s
 
 def _pem(file: Path, place: Path) -> bytes | None:
     """Return the certificate in *file* and its chain in PEM; None if *file* is already at *place*."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from hub.config import files
-
     if place.exists() and place.samefile(file):
         return None
 

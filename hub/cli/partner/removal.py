@@ -1,11 +1,12 @@
 """`lienthong partners remove` and `trust remove`: say what would be lost before anything is, and lose nothing of the journal."""
 
 import getpass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.partner.writing import say_mistake, tell_or_reload, write_and_record
 from hub.cli.screen import (
     FAILED,
@@ -15,24 +16,25 @@ from hub.cli.screen import (
     colour_difference,
     exit_command,
     say,
+    say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from hub.domain.model import DeliveryState
+from hub.cli.words import say_word
+from hub.config import ANY
+from hub.config.partners.partner_edit import CertificateNotFound
+from hub.domain.errors import write_mistake_json
+from hub.domain.local_time import find_local_day
+from hub.domain.model import DeliveryState
+from hub.journal import partner_changes, unit_registry
+from hub.monitoring import partner_traffic
+from hub.monitoring.partner_traffic import MOST
+from hub.node.partner_editor import PartnerEditor
+from hub.node.trust_editor import plan_trust_removal
+from hub.security.certificates import describe_owner, hash_certificate
+from hub.store import transactions
 
 
 def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: bool, yes: bool, reload: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.config import ANY
-    from hub.domain.local_time import find_local_day
-    from hub.journal import partner_changes, unit_registry
-    from hub.monitoring import partner_traffic
-    from hub.node.partner_editor import PartnerEditor
-    from hub.store import transactions
-
     if not reason.strip():
         raise click.UsageError(t("--reason must not be empty"))
     now, editor = datetime.now(UTC), PartnerEditor(screen.config)
@@ -88,16 +90,12 @@ def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: boo
     tell_or_reload(screen, config.data, editor.home, edit.files, reload=reload)
 
 
-def _say_units(units: "Sequence[str]") -> "Iterator[str]":
+def _say_units(units: Sequence[str]) -> Iterator[str]:
     if units:
         yield t("These units have no system afterwards; messages to them are refused: {units}", units=", ".join(units))
 
 
-def _say_left(code: str, left: "Mapping[DeliveryState, int]") -> str:
-    from hub.cli.screen import say_count
-    from hub.cli.words import say_word
-    from hub.monitoring.partner_traffic import MOST
-
+def _say_left(code: str, left: Mapping[DeliveryState, int]) -> str:
     if not left:
         return t("{code}: no delivery waits for it, is held or dead", code=code)
     said = ", ".join(
@@ -108,13 +106,6 @@ def _say_left(code: str, left: "Mapping[DeliveryState, int]") -> str:
 
 
 def remove_anchor(screen: Screen, fingerprint: str, reason: str, yes: bool, reload: bool) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.config.partners.partner_edit import CertificateNotFound
-    from hub.domain.errors import write_mistake_json
-    from hub.journal import partner_changes
-    from hub.node.trust_editor import plan_trust_removal
-    from hub.security.certificates import describe_owner, hash_certificate
-
     now, config = datetime.now(UTC), read_journal_config(screen)
     try:
         plan = plan_trust_removal(screen.config, fingerprint, now)

@@ -1,35 +1,34 @@
 """`lienthong partners show`: all that is known of one partner, and where each setting comes from."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from hub.cli.journal import open_journal, read_view_config, require_partner
 from hub.cli.partner.partners import list_fields, read_standings, say_granted, say_standing
-from hub.cli.screen import CommandStop, Screen, say, say_count, t
-from hub.domain.errors import ConfigurationFault
+from hub.cli.screen import CommandStop, Screen, read_language, say, say_count, t
+from hub.cli.words import say_word
+from hub.config import Config
+from hub.config.partners.partner_settings import PartnerSetting
+from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.domain.errors import ConfigurationFault, describe_problem
+from hub.domain.local_time import write_local_time
+from hub.domain.sightings import SightingKind
 from hub.language.phrases import phrase
+from hub.monitoring.keys import sighting_rows
+from hub.monitoring.overview import BoundedCount, PartnerOverview
+from hub.monitoring.partner_view import PartnerCertificate, PartnerFile, PartnerView, measure_partner, view_partner
+from hub.store import transactions
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from hub.config import Config
-    from hub.config.partners.partner_settings import PartnerSetting
-    from hub.monitoring.overview import BoundedCount, PartnerOverview
-    from hub.monitoring.partner_view import PartnerCertificate, PartnerFile, PartnerView
-
-    #: SHA-256 of a certificate and its use (a key of `_USES`) -> when it was seen so last
-    Uses = Mapping[tuple[str, str], datetime]
+Uses = Mapping[tuple[str, str], datetime]
 
 #: How a partner uses a certificate when it calls the hub.
 _USES = {"tls": phrase("shown until"), "sign": phrase("signed until")}
 
 
 def show_partner(screen: Screen, code: str, changed: bool) -> None:
-    from hub.cli.journal import read_view_config, require_partner
-    from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
-    from hub.monitoring.partner_view import view_partner
-
     config, now = read_view_config(screen), datetime.now(UTC)
     _ = require_partner(config, code)
     set_revocation_answers(config, load_revocation_answers(config, now))
@@ -48,13 +47,8 @@ def show_partner(screen: Screen, code: str, changed: bool) -> None:
     screen.row(fields, "\n".join(lines))
 
 
-def _read_uses(config: "Config", code: str, now: datetime) -> "Uses":
+def _read_uses(config: Config, code: str, now: datetime) -> Uses:
     """Return when each certificate was used last, by its SHA-256 and the use; empty if the journal cannot be read."""
-    from hub.cli.journal import open_journal
-    from hub.domain.sightings import SightingKind
-    from hub.monitoring.keys import sighting_rows
-    from hub.store import transactions
-
     kinds = {SightingKind.CALLER_CERTIFICATE: "tls", SightingKind.SIGNATURE_CERTIFICATE: "sign"}
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
@@ -66,12 +60,8 @@ def _read_uses(config: "Config", code: str, now: datetime) -> "Uses":
     }
 
 
-def _measure(config: "Config", code: str, now: datetime) -> "PartnerOverview | None":
+def _measure(config: Config, code: str, now: datetime) -> PartnerOverview | None:
     """Return the state of the exchange; None if the journal cannot be read, which another note tells."""
-    from hub.cli.journal import open_journal
-    from hub.monitoring.partner_view import measure_partner
-    from hub.store import transactions
-
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
             return measure_partner(tx, config.partners, code, now)
@@ -79,26 +69,26 @@ def _measure(config: "Config", code: str, now: datetime) -> "PartnerOverview | N
         return None
 
 
-def _section(title: str, lines: "Iterable[str]") -> "Iterator[str]":
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
     found = list(lines)
     if found:
         yield click.style(title, bold=True)
         yield from (f"  {line}" for line in found)
 
 
-def _say_settings(code: str, settings: "Iterable[PartnerSetting]") -> "Iterator[str]":
+def _say_settings(code: str, settings: Iterable[PartnerSetting]) -> Iterator[str]:
     found = list(settings)
     width = max((len(each.key) for each in found), default=0)
     for each in found:
         yield f"{each.key.ljust(width)}  {_say_value(each)}  ({_say_origin(code, each)})"
 
 
-def _say_value(setting: "PartnerSetting") -> str:
+def _say_value(setting: PartnerSetting) -> str:
     value = setting.value
     return (", ".join(value) if isinstance(value, tuple) else value) or "–"
 
 
-def _say_origin(code: str, setting: "PartnerSetting") -> str:
+def _say_origin(code: str, setting: PartnerSetting) -> str:
     default = setting.default
     written = (", ".join(default) if isinstance(default, tuple) else default) or "–"
     if setting.is_set:
@@ -106,17 +96,13 @@ def _say_origin(code: str, setting: "PartnerSetting") -> str:
     return t("default")
 
 
-def _say_file(file: "PartnerFile") -> str:
+def _say_file(file: PartnerFile) -> str:
     return t(
         "{path}  {count} octets  SHA-256 {sha256}", path=file.path, count=say_count(file.octets), sha256=file.sha256
     )
 
 
-def _say_certificate(certificate: "PartnerCertificate", uses: "Uses") -> str:
-    from hub.cli.screen import read_language
-    from hub.domain.errors import describe_problem
-    from hub.domain.local_time import write_local_time
-
+def _say_certificate(certificate: PartnerCertificate, uses: Uses) -> str:
     said = t(
         "{sha256}  {subject}  until {end}, {days} days left  {file}",
         sha256=certificate.sha256,
@@ -131,14 +117,12 @@ def _say_certificate(certificate: "PartnerCertificate", uses: "Uses") -> str:
     return said if certificate.problem is None else f"{said}: {describe_problem(certificate.problem, read_language())}"
 
 
-def _say_grants(view: "PartnerView") -> str:
+def _say_grants(view: PartnerView) -> str:
     why = t("by the key calls") if view.partner.calls is not None else t("by its kind, without the key calls")
     return f"{say_granted(view.granted) or t('nothing')} ({why})"
 
 
-def _say_state(stands: "PartnerOverview | None", standing: str) -> "Iterator[str]":
-    from hub.cli.words import say_word
-
+def _say_state(stands: PartnerOverview | None, standing: str) -> Iterator[str]:
     if stands is not None:
         counts = [(say_word("delivery", state), each.count) for state, each in stands.deliveries.items()]
         counts.append((t("refused today"), stands.refused_messages))
@@ -150,12 +134,12 @@ def _say_state(stands: "PartnerOverview | None", standing: str) -> "Iterator[str
         yield f"{t('sending')}: {standing}"
 
 
-def _say_bounded(count: "BoundedCount") -> str:
+def _say_bounded(count: BoundedCount) -> str:
     return say_count(count.number) + ("+" if count.more else "")
 
 
 def _list_more(
-    view: "PartnerView", settings: "Iterable[PartnerSetting]", stands: "PartnerOverview | None", uses: "Uses"
+    view: PartnerView, settings: Iterable[PartnerSetting], stands: PartnerOverview | None, uses: Uses
 ) -> dict[str, Any]:
     """Return the fields of `--json` beyond those of `partners list`."""
     return {

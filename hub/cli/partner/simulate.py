@@ -6,6 +6,7 @@ Finds the partner's key and the hub's certificates, prints each call, and reads 
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,12 +14,16 @@ from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 import click
+from cryptography import x509
 
+from hub.cli.documents_client import DocumentsClient, HubUnavailable, SubmissionRefused
+from hub.cli.journal import read_journal_config
+from hub.cli.partner.partners import add_partner
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -33,17 +38,22 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    from cryptography import x509
-
-    from hub.cli.documents_client import DocumentsClient
-    from hub.config import Config, Partner
-    from hub.domain.model import Problem
-    from hub.security.certificates import Identity
-    from hub.simulator.answers import AnswerPlan, ScriptLine, ToldAnswer
-    from hub.simulator.partner_site import SimulatedCall, SimulatedPartner
-    from hub.simulator.tally import SimulationTally
+from hub.cli.send import find_documents_url
+from hub.config import ANY, Config, Listen, Partner, is_partner_code
+from hub.config.writing import write_partner_toml
+from hub.domain.local_time import HANOI, find_local_day
+from hub.domain.model import Problem
+from hub.edxml.sample import make_sample_packet
+from hub.intake.grants import NEW_CALLS
+from hub.runtime.free_ports import find_free_ports
+from hub.runtime.logs import configure_logs
+from hub.runtime.ports import Port, bind_port
+from hub.security import sample_pki
+from hub.security.certificates import Identity, hash_certificate, load_pem_certificates
+from hub.simulator.answers import AnswerPlan, AnswerUnfit, ScriptLine, ToldAnswer, parse_answer, parse_script
+from hub.simulator.partner_site import LARGEST, PartnerSite, PartnerTlsFactory, SimulatedCall, SimulatedPartner
+from hub.simulator.tally import SentOutcome, SimulationTally
+from hub.soap import wsdl
 
 _PATH = "/soap/documents"
 #: Seconds that one call to the hub may take.
@@ -54,18 +64,14 @@ _LINE = 4096
 _LEAVE = 0.2
 
 
-def _read_answer(value: str) -> "ToldAnswer":
-    from hub.simulator.answers import AnswerUnfit, parse_answer
-
+def _read_answer(value: str) -> ToldAnswer:
     try:
         return parse_answer(value)
     except AnswerUnfit as unfit:
         raise click.BadParameter(say(unfit.reason), param_hint="'--answer'") from unfit
 
 
-def _read_script(value: Path | None) -> "tuple[ScriptLine, ...]":
-    from hub.simulator.answers import AnswerUnfit, parse_script
-
+def _read_script(value: Path | None) -> tuple[ScriptLine, ...]:
     try:
         return () if value is None else parse_script(value.read_text("utf-8"))
     except AnswerUnfit as unfit:
@@ -89,8 +95,8 @@ class SimulationFiles:
 class SimulationOptions:
     """What the partner is to do."""
 
-    usual: "ToldAnswer"
-    script: "tuple[ScriptLine, ...]"
+    usual: ToldAnswer
+    script: tuple[ScriptLine, ...]
     host: str
     port: int | None
     add: bool
@@ -128,17 +134,15 @@ def simulate_partner(
 class SimulationSetting:
     """What was found of the partner and of the hub."""
 
-    identity: "Identity"
-    hub: "tuple[x509.Certificate, ...]"
+    identity: Identity
+    hub: tuple[x509.Certificate, ...]
     port: int
-    client: "DocumentsClient | None"  #: None: nothing is to be sent
+    client: DocumentsClient | None  #: None: nothing is to be sent
     sender: str | None
     recipient: str | None
 
 
 def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: SimulationOptions) -> SimulationSetting:
-    from hub.security.certificates import Identity, load_pem_certificates
-
     given = files.key and files.certificate and files.hub_certificate
     config = None if given and not options.add else _read_config(screen, code)
     partner = None if config is None else config.partners.get(code)
@@ -188,19 +192,14 @@ def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: Si
     )
 
 
-def _read_config(screen: Screen, code: str) -> "Config":
-    from hub.cli.journal import read_journal_config
-    from hub.config import is_partner_code
-
+def _read_config(screen: Screen, code: str) -> Config:
     if not is_partner_code(code):
         raise CommandStop(t("{code} is not a valid partner code", code=repr(code)))
     return read_journal_config(screen)
 
 
-def _find_pair(screen: Screen, pki: Path, code: str, partner: "Partner | None") -> tuple[Path, Path]:
+def _find_pair(screen: Screen, pki: Path, code: str, partner: Partner | None) -> tuple[Path, Path]:
     """Return the partner's key and certificate. If the hub does not know it yet, they may be made here."""
-    from hub.security import sample_pki
-
     key, certificate = (pki / "partners" / f"{code}.{ending}" for ending in ("key", "crt"))
     if key.exists() and certificate.exists():
         return key, certificate
@@ -211,9 +210,7 @@ def _find_pair(screen: Screen, pki: Path, code: str, partner: "Partner | None") 
     return key, certificate
 
 
-def _choose_port(options: SimulationOptions, partner: "Partner | None") -> int:
-    from hub.runtime.free_ports import find_free_ports
-
+def _choose_port(options: SimulationOptions, partner: Partner | None) -> int:
     if options.port:
         return options.port
     if options.port is None and partner is not None and partner.url:
@@ -223,7 +220,7 @@ def _choose_port(options: SimulationOptions, partner: "Partner | None") -> int:
     return find_free_ports(1)[0]
 
 
-def _is_served(partner: "Partner", port: int) -> bool:
+def _is_served(partner: Partner, port: int) -> bool:
     """Tell whether the hub pushes to *port* of this machine."""
     parts = urlsplit(partner.url or "")
     return partner.takes_documents and _is_here(parts.hostname or "") and parts.port == port
@@ -242,10 +239,6 @@ def _write_host(host: str) -> str:
 
 def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: SimulationOptions) -> None:
     """Add the partner to the hub, or print the lines of its file."""
-    from hub.cli.partner.partners import add_partner
-    from hub.config.writing import write_partner_toml
-    from hub.intake.grants import NEW_CALLS
-
     if options.add:
         if not options.units:
             raise click.UsageError(t("--add needs --unit"))
@@ -265,26 +258,21 @@ def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: 
     screen.note(t("Run it again with --add --unit CODE to write it, then `lienthong reload`."))
 
 
-def _first_unit(config: "Config", codes: Sequence[str]) -> str | None:
+def _first_unit(config: Config, codes: Sequence[str]) -> str | None:
     """Return the first unit of the partners *codes*."""
-    from hub.config import ANY
-
     units = (unit for code in codes if code in config.partners for unit in config.partners[code].units)
     return next((unit for unit in units if unit != ANY), None)
 
 
 def _find_client(
     files: SimulationFiles,
-    config: "Config | None",
+    config: Config | None,
     options: SimulationOptions,
     key: Path,
     certificate: Path,
-    hub: "Sequence[x509.Certificate]",
-) -> "DocumentsClient | None":
+    hub: Sequence[x509.Certificate],
+) -> DocumentsClient | None:
     """Return the connection to the hub, which is not open yet. None: nothing is to be sent."""
-    from hub.cli.documents_client import DocumentsClient
-    from hub.cli.send import find_documents_url
-
     if not options.number:
         return None
     ca = files.ca or (None if config is None else config.path.parent / "pki" / "ca.crt")
@@ -318,12 +306,12 @@ class SimulationRun:
     screen: Screen
     reactor: Any
     options: SimulationOptions
-    plan: "AnswerPlan"
-    tally: "SimulationTally"
+    plan: AnswerPlan
+    tally: SimulationTally
     #: set when the simulation ends; the thread that sends waits for it
     ended: threading.Event = attrs.field(factory=threading.Event, init=False)
 
-    def tell_call(self, call: "SimulatedCall") -> None:
+    def tell_call(self, call: SimulatedCall) -> None:
         """Print one call, and stop after the last one that was asked for."""
         self.tally.count_call(call)
         self.screen.row(_write_call(call), "" if self.screen.json else _say_call(call))
@@ -333,8 +321,6 @@ class SimulationRun:
 
     def obey(self, typed: str) -> None:
         """Do what was typed: another answer, `?` for the numbers, `q` to stop."""
-        from hub.simulator.answers import AnswerUnfit, parse_answer
-
         match typed.strip():
             case "":
                 return
@@ -359,10 +345,6 @@ class SimulationRun:
 
 def _bind(host: str, port: int) -> socket.socket:
     """Return the socket of the port. Raises `CommandStop` if it cannot be had."""
-    from hub.config import Listen
-    from hub.runtime.ports import bind_port
-    from hub.simulator.partner_site import LARGEST
-
     try:
         return bind_port(Listen(host, port, LARGEST))
     except OSError as error:
@@ -373,16 +355,7 @@ def _run(
     screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions, bound: socket.socket
 ) -> None:
     """Serve until it is stopped, print the summary, and end the command."""
-    import sys
-
-    from twisted.internet import reactor
-
-    from hub.runtime.logs import configure_logs
-    from hub.runtime.ports import Port
-    from hub.simulator.answers import AnswerPlan
-    from hub.simulator.partner_site import PartnerSite, PartnerTlsFactory, SimulatedPartner
-    from hub.simulator.tally import SimulationTally
-    from hub.soap import wsdl
+    from twisted.internet import reactor  # importing it chooses it: only who runs it may
 
     configure_logs(sys.stderr)
     loop: Any = reactor
@@ -408,10 +381,8 @@ def _run(
 
 
 def _say_ready(
-    screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions, plan: "AnswerPlan"
+    screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions, plan: AnswerPlan
 ) -> None:
-    from hub.security.certificates import hash_certificate
-
     url = f"https://{_write_host(options.host)}:{setting.port}{_PATH}"
     fields = {
         "kind": "ready",
@@ -445,9 +416,6 @@ def _read_typed(tell: Callable[[str], None]) -> None:
 
 def _send_documents(run: SimulationRun, setting: SimulationSetting) -> None:
     """Send the documents one after another, in a thread of its own, and tell of each."""
-    from hub.cli.documents_client import HubUnavailable, SubmissionRefused
-    from hub.simulator.tally import SentOutcome
-
     assert setting.client is not None
     begun = monotonic()
     with setting.client as client:
@@ -471,9 +439,6 @@ def _send_documents(run: SimulationRun, setting: SimulationSetting) -> None:
 
 
 def _make_packets(setting: SimulationSetting) -> Iterator[bytes]:
-    from hub.domain.local_time import HANOI, find_local_day
-    from hub.edxml.sample import make_sample_packet
-
     assert setting.sender is not None
     assert setting.recipient is not None
     now = datetime.now(UTC)
@@ -500,7 +465,7 @@ def _say_outcome(outcome: Any) -> str:
 # --- what is printed -------------------------------------------------------------------------------------------------
 
 
-def _write_call(call: "SimulatedCall") -> dict[str, object]:
+def _write_call(call: SimulatedCall) -> dict[str, object]:
     """Return one call for `--json`."""
     fields: dict[str, object] = {
         "kind": "call",
@@ -531,7 +496,7 @@ def _write_call(call: "SimulatedCall") -> dict[str, object]:
     return fields
 
 
-def _say_call(call: "SimulatedCall") -> str:
+def _say_call(call: SimulatedCall) -> str:
     answer = t("fault") if call.answer is None else str(call.answer)
     words = [_say_time(call.at), f"← {call.number}", answer]
     if (received := call.received) is None:
@@ -555,18 +520,16 @@ def _say_check(check: str) -> str:
     }[str(check)]
 
 
-def _say_problems(problems: "Sequence[Problem]") -> str:
+def _say_problems(problems: Sequence[Problem]) -> str:
     """Return the codes and details. A detail that is an answer of a hub is already a sentence."""
     return "; ".join(f"{each.code}: {say(each.detail)}" if each.detail else each.code for each in problems)[:500]
 
 
 def _say_time(at: datetime) -> str:
-    from hub.domain.local_time import HANOI
-
     return f"{at.astimezone(HANOI):%H:%M:%S}"
 
 
-def _write_summary(tally: "SimulationTally", partner: "SimulatedPartner") -> dict[str, object]:
+def _write_summary(tally: SimulationTally, partner: SimulatedPartner) -> dict[str, object]:
     """Return the summary for `--json`."""
     return {
         "kind": "summary",
@@ -579,7 +542,7 @@ def _write_summary(tally: "SimulationTally", partner: "SimulatedPartner") -> dic
     }
 
 
-def _say_summary(tally: "SimulationTally", turned_away: int) -> str:
+def _say_summary(tally: SimulationTally, turned_away: int) -> str:
     answers = ", ".join(f"{kind} {say_count(number)}" for kind, number in sorted(tally.answers.items()))
     lines = [
         t(
@@ -602,7 +565,7 @@ def _say_summary(tally: "SimulationTally", turned_away: int) -> str:
     return "\n".join(lines)
 
 
-def _choose_exit_code(tally: "SimulationTally") -> int:
+def _choose_exit_code(tally: SimulationTally) -> int:
     accepted, refused = tally.sent["accepted"], tally.sent["refused"]
     if not tally.passed or (refused and not accepted):
         return FAILED

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
+import adapters
+from hub.cli.partner.conversation import hold_conversations
 from hub.config import Config, Partner
+from hub.delivery.partner_adapters import make_terms
 from hub.domain.errors import Mistake
 from hub.domain.model import Refused, Reply, Request, Unavailable
 from hub.language.phrases import Phrase, phrase
@@ -64,8 +67,6 @@ class _Trial:
 
 def try_secrets(config: Config, now: datetime, broken: Collection[str]) -> TrialReport:
     """Try the secrets of each partner that the hub calls, but of those in *broken*: nothing is sent to them."""
-    from hub.cli.partner.conversation import hold_conversations
-
     report, trials = TrialReport(), list[_Trial]()
     for partner in config.partners.values():
         if partner.called and partner.secrets and partner.code not in broken:
@@ -82,9 +83,6 @@ def try_secrets(config: Config, now: datetime, broken: Collection[str]) -> Trial
 
 def _find_trial(config: Config, partner: Partner, now: datetime) -> SecretTrial | Phrase:
     """Return the trial of *partner*, with notes of its own, or why there is none."""
-    import adapters
-    from hub.delivery.partner_adapters import make_terms
-
     adapter: object = adapters.make_adapter(partner.adapter, make_terms(config, partner))
     if not isinstance(adapter, SecretTrier):
         return phrase("the adapter {adapter} has no question that changes nothing", adapter=partner.adapter)

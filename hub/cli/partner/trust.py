@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from hub.cli.journal import read_view_config
 from hub.cli.screen import (
     CONFIGURATION,
     Screen,
@@ -12,20 +12,19 @@ from hub.cli.screen import (
     say,
     t,
 )
-from hub.domain.errors import Mistake
+from hub.cli.words import say_word
+from hub.config import files, revocation_cache
+from hub.config.editing import replace_file
+from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
+from hub.config.writing import write_atomically
+from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import Phrase, phrase
-
-if TYPE_CHECKING:
-    from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
-    from hub.security.crl_ocsp import RevocationStatus
+from hub.node.trust_editor import plan_trust_addition
+from hub.security.certificates import hash_certificate
+from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationStatus
 
 
 def list_trust(screen: Screen) -> None:
-    from hub.cli.journal import read_view_config
-    from hub.config import revocation_cache
-    from hub.security.certificates import hash_certificate
-    from hub.security.crl_ocsp import RevocationList
-
     config, now = read_view_config(screen, "pki", "trust"), datetime.now(UTC)
     known = revocation_cache.load_revocation_answers(config, now)
     lists = [RevocationList(crl) for crl in config.crls]
@@ -60,11 +59,9 @@ def list_trust(screen: Screen) -> None:
 
 
 def _show_asked(
-    screen: Screen, known: "dict[str, RevocationAnswer]", questions: "list[RevocationQuestion]", now: datetime
+    screen: Screen, known: dict[str, RevocationAnswer], questions: list[RevocationQuestion], now: datetime
 ) -> None:
     """Show each question to the CAs, its answer, and the age of the answer."""
-    from hub.security.crl_ocsp import OcspAnswer
-
     rows = []
     for question in questions:
         one = known.get(question.name)
@@ -94,9 +91,7 @@ def _show_asked(
     screen.table(titles, rows)
 
 
-def _say_status(screen: Screen, status: "RevocationStatus") -> str:
-    from hub.cli.words import say_word
-
+def _say_status(screen: Screen, status: RevocationStatus) -> str:
     return status.value if screen.json else say_word("revocation", status)
 
 
@@ -110,12 +105,6 @@ def _age(since: timedelta) -> str:
 def add_anchor(
     screen: Screen, file: Path, crl_file: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
 ) -> None:
-    from hub.config import files
-    from hub.config.editing import replace_file
-    from hub.config.writing import write_atomically
-    from hub.domain.errors import ConfigurationFault
-    from hub.node.trust_editor import plan_trust_addition
-
     mistakes: list[Mistake] = []
 
     def wrong(what: Phrase, expected: Phrase) -> None:

@@ -4,21 +4,23 @@ import getpass
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
+import sqlalchemy as sa
 
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.screen import CONFIGURATION, NOT_FOUND, CommandStop, Screen, colour_difference, exit_command, say, t
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.config.editing import FileEdit
-    from hub.config.partners.partner_edit import PartnerEdit
-    from hub.domain.errors import Mistake
-    from hub.node.partner_editor import PartnerEditor
-    from hub.store.transactions import Transaction
-    from hub.units.unit_index import UnitIndex
+from hub.config.editing import FileChangedMeanwhile, FileEdit, undo_edits, write_edits
+from hub.config.partners.partner_edit import PartnerEdit
+from hub.domain.errors import Mistake
+from hub.domain.local_time import find_local_day
+from hub.journal import partner_changes, unit_registry
+from hub.language.system_errors import describe_error
+from hub.node.partner_editor import PartnerEditor
+from hub.runtime import pidfile
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.units.unit_index import UnitIndex
 
 
 @attrs.frozen
@@ -33,18 +35,12 @@ class WritingOptions:
 def change_partner(
     screen: Screen,
     code: str,
-    plan: "Callable[[PartnerEditor, UnitIndex, datetime], PartnerEdit]",
+    plan: Callable[[PartnerEditor, UnitIndex, datetime], PartnerEdit],
     options: WritingOptions,
     *,
     unchanged: str,
 ) -> None:
     """Make the change that *plan* returns, and tell what became of it. *unchanged* is said if there is nothing to do."""
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.node.partner_editor import PartnerEditor
-    from hub.store import transactions
-
     now, editor = datetime.now(UTC), PartnerEditor(screen.config)
     config = read_journal_config(screen)
     with open_journal(config) as engine:
@@ -79,7 +75,7 @@ def change_partner(
     tell_or_reload(screen, config.data, editor.home, edit.files, reload=options.reload)
 
 
-def tell_warnings(screen: Screen, warnings: "Iterable[Mistake]") -> None:
+def tell_warnings(screen: Screen, warnings: Iterable[Mistake]) -> None:
     """Print each warning as a note."""
     for warning in warnings:
         screen.note(
@@ -92,11 +88,10 @@ def tell_warnings(screen: Screen, warnings: "Iterable[Mistake]") -> None:
         )
 
 
-def record_edit(edit: "PartnerEdit", reason: str, now: datetime) -> "Callable[[Transaction], object]":
+def record_edit(edit: PartnerEdit, reason: str, now: datetime) -> Callable[[Transaction], object]:
     """Return the step of a transaction that records *edit*."""
-    from hub.journal import partner_changes
 
-    def step(tx: "Transaction") -> object:
+    def step(tx: Transaction) -> object:
         return partner_changes.record_partner_change(
             tx, edit.code, edit.changes, edit.units, by=getpass.getuser(), reason=reason.strip(), now=now
         )
@@ -105,16 +100,12 @@ def record_edit(edit: "PartnerEdit", reason: str, now: datetime) -> "Callable[[T
 
 
 def write_and_record(
-    home: Path, files: "Sequence[FileEdit]", engine: "sa.Engine", step: "Callable[[Transaction], object]"
+    home: Path, files: Sequence[FileEdit], engine: sa.Engine, step: Callable[[Transaction], object]
 ) -> list[Path]:
     """Write *files* and record the change; if one of both fails, neither stays. Return the backups.
 
     Raises CommandStop if a file was changed meanwhile, or cannot be written.
     """
-    from hub.config.editing import FileChangedMeanwhile, undo_edits, write_edits
-    from hub.language.system_errors import describe_error
-    from hub.store import transactions
-
     try:
         kept = write_edits(home, files)
     except FileChangedMeanwhile as changed:
@@ -136,14 +127,11 @@ def write_and_record(
     return kept
 
 
-def tell_or_reload(screen: Screen, data: Path, home: Path, files: "Sequence[FileEdit]", *, reload: bool) -> None:
+def tell_or_reload(screen: Screen, data: Path, home: Path, files: Sequence[FileEdit], *, reload: bool) -> None:
     """Tell when a hub uses the change; with *reload*, make the running hub use it now.
 
     A change that the hub refuses is taken back, and the command exits 78.
     """
-    from hub.config.editing import undo_edits
-    from hub.runtime import pidfile
-
     if not reload:
         if pidfile.find_live_pid(data):
             screen.note(t("The running hub uses it after `lienthong reload`"))

@@ -89,7 +89,7 @@ class WsdlFetcher:
             expected = phrase("the host of the WSDL, or --allow-host {host}", host=parts.hostname or "")
             raise ConfigurationFault([Mistake(place, phrase("it is on another host"), expected)])
 
-    def _ask(self, place: str) -> "bytes | str":
+    def _ask(self, place: str) -> bytes | str:
         """Return what is at *place*, or where it has moved to. Raises CommandStop."""
         parts = urlsplit(place)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]

@@ -1,25 +1,27 @@
 """`lienthong partners add CODE --wsdl …`: fetches a WSDL once, keeps its files, and writes the entry and a mapping to fill in."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
 
+from hub.cli.partner.mapping_skeleton import renew_mapping, write_mapping
 from hub.cli.partner.writing import WritingOptions, change_partner
+from hub.cli.partner.wsdl_fetch import WsdlFetcher
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
+from hub.config import Config, read_config
+from hub.config.editing import write_edits
+from hub.config.files import parse_certificates
+from hub.config.partners.partner_edit import PartnerEdit, PartnerExists
+from hub.config.urls import find_url_flaw
+from hub.node.partner_editor import PartnerEditor
 from hub.partner.adapter_settings import MAPPING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hub.config import Config
-    from hub.config.partners.partner_edit import PartnerEdit
-    from hub.node.partner_editor import PartnerEditor
-    from hub.soap.wsdl_fields import DescribedPort
-    from hub.soap.wsdl_gathering import GatheredFile
-    from hub.units.unit_index import UnitIndex
+from hub.soap.wsdl_fields import DescribedPort, describe_operations, list_ports
+from hub.soap.wsdl_gathering import GatheredFile, gather_wsdl
+from hub.units.unit_index import UnitIndex
 
 _MAPPING = "mapping.toml"
 
@@ -45,9 +47,6 @@ def add_partner_by_wsdl(
 
     *given*: the other options of `partners add`.
     """
-    from hub.config import read_config
-    from hub.config.partners.partner_edit import PartnerExists
-
     if given["fetch"] or given["push"] or given["adapter"]:
         raise click.UsageError(t("--wsdl goes without --fetch, --push and --adapter"))
     config = read_config(screen.config, set_aside=lambda _mistakes: None)
@@ -62,7 +61,7 @@ def add_partner_by_wsdl(
     certificate = b"".join(each.read_bytes() for each in given["certificate_files"]) or None
     assignments = _list_assignments(code, url, certificate, given)
 
-    def plan(editor: "PartnerEditor", units: "UnitIndex", now: datetime) -> "PartnerEdit":
+    def plan(editor: PartnerEditor, units: UnitIndex, now: datetime) -> PartnerEdit:
         try:
             return editor.plan_addition(code, assignments, certificate, units, now, contents)
         except PartnerExists as there:
@@ -76,11 +75,8 @@ def add_partner_by_wsdl(
         _tell_next(screen, code, url, asked.operations or port.operations)
 
 
-def _lay_beside(screen: Screen, code: str, contents: "Mapping[str, bytes]", *, dry_run: bool) -> None:
+def _lay_beside(screen: Screen, code: str, contents: Mapping[str, bytes], *, dry_run: bool) -> None:
     """Write a new version of the WSDL and its mapping into a folder that nothing uses yet."""
-    from hub.config.editing import write_edits
-    from hub.node.partner_editor import PartnerEditor
-
     editor = PartnerEditor(screen.config)
     edit = editor.plan_folder(code, contents)
     folder = edit.files[0].path.parent.name
@@ -106,7 +102,7 @@ def _lay_beside(screen: Screen, code: str, contents: "Mapping[str, bytes]", *, d
     )
 
 
-def _list_assignments(code: str, url: str | None, certificate: bytes | None, given: "Mapping[str, Any]") -> list[str]:
+def _list_assignments(code: str, url: str | None, certificate: bytes | None, given: Mapping[str, Any]) -> list[str]:
     """Return the keys of the partner's file as `KEY=VALUE`. Without a certificate it is called over TLS, not mutual TLS."""
     calls = given["calls"]
     said = {
@@ -123,11 +119,7 @@ def _list_assignments(code: str, url: str | None, certificate: bytes | None, giv
     return [*granted, *(f"{key}={value}" for key, value in said.items() if value)]
 
 
-def _gather(screen: Screen, config: "Config", asked: WsdlOptions) -> "list[GatheredFile]":
-    from hub.cli.partner.wsdl_fetch import WsdlFetcher
-    from hub.config.files import parse_certificates
-    from hub.soap.wsdl_gathering import gather_wsdl
-
+def _gather(screen: Screen, config: Config, asked: WsdlOptions) -> list[GatheredFile]:
     trusted = [*config.authorities]
     for file in asked.authorities:
         try:
@@ -148,12 +140,9 @@ def _gather(screen: Screen, config: "Config", asked: WsdlOptions) -> "list[Gathe
 
 
 def _write_folder(
-    asked: WsdlOptions, gathered: "list[GatheredFile]", before: str | None
-) -> "tuple[dict[str, bytes], DescribedPort]":
+    asked: WsdlOptions, gathered: list[GatheredFile], before: str | None
+) -> tuple[dict[str, bytes], DescribedPort]:
     """Return the files of the folder with its mapping, and the port. *before*: the mapping to bring up to date."""
-    from hub.cli.partner.mapping_skeleton import renew_mapping, write_mapping
-    from hub.soap.wsdl_fields import describe_operations, list_ports
-
     files, main = {each.name: each.content for each in gathered}, gathered[0].name
     ports = list_ports(files, main)
     port = next((each for each in ports if asked.port in (None, each.name)), None)
@@ -176,7 +165,7 @@ def _write_folder(
     return {_MAPPING: text.encode(), **files}, port
 
 
-def _read_mapping(config: "Config", code: str) -> str | None:
+def _read_mapping(config: Config, code: str) -> str | None:
     """Return the mapping in force; None if the partner has none."""
     partner = config.partners[code]
     if not partner.files:
@@ -184,14 +173,12 @@ def _read_mapping(config: "Config", code: str) -> str | None:
     return next(iter(partner.files.values())).decode()
 
 
-def _find_url(port: "DescribedPort") -> str | None:
+def _find_url(port: DescribedPort) -> str | None:
     """Return the address in the WSDL, if a partner may have it: toolkits write placeholders and localhost there."""
-    from hub.config.urls import find_url_flaw
-
     return None if find_url_flaw(port.address, ("https",)) else port.address
 
 
-def _tell_next(screen: Screen, code: str, url: str | None, operations: "Sequence[str]") -> None:
+def _tell_next(screen: Screen, code: str, url: str | None, operations: Sequence[str]) -> None:
     screen.note(t("Next:"))
     screen.note(t("1. Fill in partners/{code}/mapping.toml", code=code))
     if url is None:

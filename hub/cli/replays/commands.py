@@ -8,18 +8,16 @@ from hub.cli.message.commands import DELIVERY_STATES, FILTER_OPTIONS
 from hub.cli.projection import project_commands
 from hub.cli.screen import WholeNumber, command, command_group, say, t
 from hub.operations.replays.plan_operations import TOPIC
-from hub.partner.rate_limit import Rate
+from hub.partner.rate_limit import EXPECTED, Rate
 
 
-class _Rate(click.ParamType["Rate"]):
+class _Rate(click.ParamType[Rate]):
     """A number of deliveries in a time, such as 600/m."""
 
     name = "rate"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Rate":
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rate:
         """Parse the notation of a partner's rate."""
-        from hub.partner.rate_limit import EXPECTED, Rate
-
         try:
             return value if isinstance(value, Rate) else Rate.read(value)
         except ValueError:

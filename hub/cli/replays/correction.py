@@ -6,26 +6,31 @@ Prints what is wrong with the packet, or the plan; runs it only where it is told
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import attrs
 import click
+import sqlalchemy as sa
 
 from hub.cli import person
+from hub.cli.journal import open_journal
 from hub.cli.message.named_message import find_one_message
 from hub.cli.replays.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, exit_command, read_language, say_count, t
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.config import Config
-    from hub.domain.model import Problem
-    from hub.journal.decisions import MessageEntry
-    from hub.journal.replays.corrections import CorrectableMessage, CorrectedRecipients, CorrectionOrder
-    from hub.journal.replays.replay_plans import ReplayPlan
-    from hub.store.transactions import Transaction
-    from hub.units.province import Province
+from hub.config import Config, read_config
+from hub.domain.errors import Rejected, describe_problem
+from hub.domain.ids import make_id
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Problem
+from hub.edxml.readable import PacketFinding
+from hub.intake.correction import judge_correction, prepare_correction
+from hub.journal import blobs, unit_registry
+from hub.journal.decisions import MessageEntry
+from hub.journal.replays import corrections
+from hub.journal.replays.corrections import CorrectableMessage, CorrectedRecipients, CorrectionOrder, find_ordered_plan
+from hub.journal.replays.replay_plans import KeyReused, ReplayPlan
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.units.province import Province
 
 
 def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: str, *, yes: bool) -> None:
@@ -33,13 +38,6 @@ def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: st
 
     Exits 1 after it has printed what is wrong with the packet, and 3 if the plan awaits approval.
     """
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.domain.errors import Rejected
-    from hub.journal.replays.corrections import CorrectionOrder, find_ordered_plan
-    from hub.journal.replays.replay_plans import KeyReused
-    from hub.store import transactions
-
     config = read_config(screen.config)
     with open_journal(config) as engine:
         try:
@@ -70,23 +68,15 @@ def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: st
 class _ReadyCorrection:
     """A correction that may be carried out."""
 
-    province: "Province"
-    original: "CorrectableMessage"
-    entry: "MessageEntry"
-    recipients: "CorrectedRecipients"
+    province: Province
+    original: CorrectableMessage
+    entry: MessageEntry
+    recipients: CorrectedRecipients
     now: datetime
 
 
-def _prepare(tx: "Transaction", config: "Config", original: str, given: bytes) -> _ReadyCorrection:
+def _prepare(tx: Transaction, config: Config, original: str, given: bytes) -> _ReadyCorrection:
     """Judge the packet *given* in place of the message *original*. Raises Rejected."""
-    from hub.domain.errors import Rejected
-    from hub.domain.ids import make_id
-    from hub.domain.local_time import find_local_day
-    from hub.intake.correction import prepare_correction
-    from hub.journal import unit_registry
-    from hub.journal.replays import corrections
-    from hub.units.province import Province
-
     now = datetime.now(UTC)
     province = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(now)))
     found = corrections.read_correctable_message(tx, original)
@@ -97,14 +87,8 @@ def _prepare(tx: "Transaction", config: "Config", original: str, given: bytes) -
     return _ReadyCorrection(province=province, original=found, entry=entry, recipients=recipients, now=now)
 
 
-def _run(engine: "sa.Engine", config: "Config", order: "CorrectionOrder", ready: _ReadyCorrection) -> "ReplayPlan":
+def _run(engine: sa.Engine, config: Config, order: CorrectionOrder, ready: _ReadyCorrection) -> ReplayPlan:
     """Record the order and carry it out in one commit."""
-    from hub.domain.ids import make_id
-    from hub.intake.correction import judge_correction
-    from hub.journal import blobs
-    from hub.journal.replays import corrections
-    from hub.store import transactions
-
     province, entry, now = ready.province, ready.entry, ready.now
     assert isinstance(entry.content, bytes)
     signed = judge_correction(entry.content, ready.original, province, now, make_id(now))
@@ -117,7 +101,7 @@ def _run(engine: "sa.Engine", config: "Config", order: "CorrectionOrder", ready:
         return plan if after is None else after
 
 
-def _print_rows(screen: Screen, ready: _ReadyCorrection, plan: "ReplayPlan | None") -> None:
+def _print_rows(screen: Screen, ready: _ReadyCorrection, plan: ReplayPlan | None) -> None:
 
     original, entry, recipients = ready.original, ready.entry, ready.recipients
     done = plan is not None and plan.corrected is not None
@@ -136,11 +120,8 @@ def _print_rows(screen: Screen, ready: _ReadyCorrection, plan: "ReplayPlan | Non
     print_plan_rows(screen, rows())
 
 
-def _print_problems(screen: Screen, problems: "tuple[Problem, ...]") -> None:
+def _print_problems(screen: Screen, problems: tuple[Problem, ...]) -> None:
     """Print what is wrong with a packet, each with the line that it is on."""
-    from hub.domain.errors import describe_problem
-    from hub.edxml.readable import PacketFinding
-
     language = read_language()
 
     def rows() -> Iterator[dict[str, object]]:
@@ -171,7 +152,7 @@ def _tell_plan(screen: Screen, ready: _ReadyCorrection) -> None:
     )
 
 
-def _tell(screen: Screen, plan: "ReplayPlan") -> None:
+def _tell(screen: Screen, plan: ReplayPlan) -> None:
     """Say what happened."""
     if plan.state == "awaiting":
         screen.note(

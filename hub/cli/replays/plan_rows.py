@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from hub.cli.screen import Screen, say, t
+from hub.cli.words import say_value
 from hub.language.phrases import phrase
+from hub.language.terms import find_term
 
 #: What a row of a plan says of its delivery.
 _ACTIONS = {
@@ -30,9 +32,6 @@ def print_plan_rows(screen: Screen, rows: Iterator[dict[str, object]]) -> None:
 
 def _say_row(row: Mapping[str, object]) -> dict[str, object]:
     """Return a row of a plan as a person reads it."""
-    from hub.cli.words import say_value
-    from hub.language.terms import find_term
-
     why = row["reason"]
     # the hub's own word for why a delivery is excluded; or its state: one that is being sent cannot be given up
     term = next((found for scope in ("replay", "delivery") if (found := find_term(scope, str(why)))), None)

@@ -6,26 +6,35 @@ Both print a plan first and need a reason. `lienthong replays` (hub.cli.replays.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from uuid import uuid4
 
 import attrs
 import click
+import sqlalchemy as sa
 
 from hub.cli import person
+from hub.cli.audit.archive import say_absent
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.message.messages import build_message_filter
+from hub.cli.replays.correction import send_corrected
 from hub.cli.replays.plan_rows import print_plan_rows
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, say_count, t
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.config import Config
-    from hub.domain.model import Delivery, Message
-    from hub.journal.replays.replay import ChosenDeliveries, ReplayChoice
-    from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
-    from hub.partner.rate_limit import Rate
-    from hub.units.routing import Routes
+from hub.config import Config, read_config
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Delivery, Message
+from hub.journal import unit_registry
+from hub.journal.replays import replay as queue_replay
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay import ChosenDeliveries, ReplayChoice
+from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
+from hub.journal.replays.replay_rules import PlanState
+from hub.keeping.archive import restoring
+from hub.keeping.archive.catalogue import ArchiveAbsent
+from hub.partner.rate_limit import Rate
+from hub.store import transactions
+from hub.units.province import Province
+from hub.units.routing import Routes
 
 #: Seconds until the command looks again whether a running hub has taken the step that it was taking.
 _AGAIN = 0.05
@@ -43,21 +52,12 @@ def replay_dead_letters(
     again: bool,
     corrected: IO[bytes] | None,
     reason: str,
-    rate: "Rate | None",
+    rate: Rate | None,
     stop_after: int | None,
     key: str | None,
     yes: bool,
     **options: Any,
 ) -> None:
-    from hub.cli.journal import open_journal
-    from hub.cli.replays.correction import send_corrected
-    from hub.config import read_config
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.journal.replays.replay import ReplayChoice
-    from hub.store import transactions
-    from hub.units.province import Province
-
     _check(ids, recipient or to, reason, options)
     if corrected is not None:
         if len(ids) != 1 or recipient or to or again or rate or stop_after or any(each for each in options.values()):
@@ -91,14 +91,12 @@ class _Order:
 
     key: str
     reason: str
-    rate: "Rate | None"
+    rate: Rate | None
     stop_after: int | None
 
 
-def _show_plan(screen: Screen, engine: "sa.Engine", choice: "ReplayChoice", routes: "Routes") -> None:
+def _show_plan(screen: Screen, engine: sa.Engine, choice: ReplayChoice, routes: Routes) -> None:
     """Print what would be queued. Changes nothing."""
-    from hub.store import transactions
-
     totals = _Totals()
     with transactions.read_transaction(engine) as tx:
         print_plan_rows(screen, totals.count(tx, choice, routes))
@@ -123,10 +121,8 @@ class _Totals:
     delivered: int = 0
     octets: int = 0
 
-    def count(self, tx: "sa.Connection", choice: "ReplayChoice", routes: "Routes") -> Iterator[dict[str, object]]:
+    def count(self, tx: sa.Connection, choice: ReplayChoice, routes: Routes) -> Iterator[dict[str, object]]:
         """Yield the row of each delivery."""
-        from hub.journal.replays import replay as queue_replay
-
         after: str | None = None
         while True:
             found = queue_replay.choose_deliveries(tx, choice, routes, after)
@@ -141,21 +137,16 @@ class _Totals:
 
 def _run(
     screen: Screen,
-    engine: "sa.Engine",
-    choice: "ReplayChoice",
+    engine: sa.Engine,
+    choice: ReplayChoice,
     order: _Order,
-    routes: "Routes",
-    config: "Config",
-) -> "ReplayPlan":
+    routes: Routes,
+    config: Config,
+) -> ReplayPlan:
     """Record the order, choose its deliveries and queue them; a running hub goes on with what takes long.
 
     If this process is killed, the running hub goes on with all of it.
     """
-    from hub.journal.replays import replay as queue_replay
-    from hub.journal.replays import replay_plans
-    from hub.journal.replays.replay_rules import PlanState
-    from hub.store import transactions
-
     with transactions.write_transaction(engine) as tx:
         try:
             plan = replay_plans.make_plan(
@@ -193,14 +184,8 @@ def _run(
     return plan
 
 
-def _bring_back(screen: Screen, engine: "sa.Engine", plan: "ReplayPlan", limit: int, config: "Config") -> None:
+def _bring_back(screen: Screen, engine: sa.Engine, plan: ReplayPlan, limit: int, config: Config) -> None:
     """Bring the messages of the next *limit* deliveries back from archive files. One whose file is away is left alone."""
-    from hub.cli.audit.archive import say_absent
-    from hub.journal.replays import replay_plans
-    from hub.keeping.archive import restoring
-    from hub.keeping.archive.catalogue import ArchiveAbsent
-    from hub.store import transactions
-
     with transactions.read_transaction(engine) as tx:
         found = replay_plans.list_archived_next(tx, plan.id, limit)
     for each in found:
@@ -217,20 +202,18 @@ def _bring_back(screen: Screen, engine: "sa.Engine", plan: "ReplayPlan", limit: 
             screen.note(f"{each}: {say_absent(absent, config)}")
 
 
-def _show_items(screen: Screen, tx: "sa.Connection", plan_id: str) -> None:
-    from hub.journal.replays import replay_plans
-
+def _show_items(screen: Screen, tx: sa.Connection, plan_id: str) -> None:
     print_plan_rows(screen, map(make_item_row, replay_plans.iterate_items(tx, plan_id)))
 
 
-def make_item_row(item: "PlannedItem") -> dict[str, object]:
+def make_item_row(item: PlannedItem) -> dict[str, object]:
     """Return what `replay --json` says of one delivery of a plan."""
     row = _make_row(item.message, item.delivery, _ITEM_ACTIONS[item.state])
     row["reason"] = item.why if item.why is not None else item.was_reason
     return row
 
 
-def _tell(screen: Screen, plan: "ReplayPlan") -> None:
+def _tell(screen: Screen, plan: ReplayPlan) -> None:
     """Say what happened: what is queued is not sent yet."""
     if not plan.chosen:
         raise CommandStop(t("no delivery was chosen"), NOT_FOUND)
@@ -267,12 +250,6 @@ def _tell(screen: Screen, plan: "ReplayPlan") -> None:
 def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.journal.replays import replay as queue_replay
-    from hub.store import transactions
-
     _check(ids, recipient, reason, options)
     config = read_journal_config(screen)
     with open_journal(config) as engine:
@@ -300,11 +277,8 @@ def _check(ids: tuple[str, ...], narrowed: str | None, reason: str, options: Map
         raise click.UsageError(t("an ID or a filter is needed"))
 
 
-def _give_up_all(engine: "sa.Engine", waiting: "Sequence[Delivery]", reason: str) -> set[str]:
+def _give_up_all(engine: sa.Engine, waiting: Sequence[Delivery], reason: str) -> set[str]:
     """Give up deliveries in batches, so that a running hub never waits long. Return the ids of those that moved."""
-    from hub.journal.replays import replay as queue_replay
-    from hub.store import transactions
-
     moved: set[str] = set()
     for begin in range(0, len(waiting), queue_replay.TOGETHER):
         some = waiting[begin : begin + queue_replay.TOGETHER]
@@ -316,7 +290,7 @@ def _give_up_all(engine: "sa.Engine", waiting: "Sequence[Delivery]", reason: str
     return moved
 
 
-def _list_rows(plan: "ChosenDeliveries", moved: set[str], *, done: str, yes: bool) -> Iterator[dict[str, object]]:
+def _list_rows(plan: ChosenDeliveries, moved: set[str], *, done: str, yes: bool) -> Iterator[dict[str, object]]:
     """Yield the row of each delivery of *plan*, the excluded ones last."""
     for message, delivery in plan.moves:
         yield _make_row(message, delivery, done if delivery.id in moved else "left" if yes else "planned")
@@ -324,7 +298,7 @@ def _list_rows(plan: "ChosenDeliveries", moved: set[str], *, done: str, yes: boo
         yield _make_row(each.message, each.delivery, "excluded") | {"reason": each.why}
 
 
-def _make_row(message: "Message", delivery: "Delivery", action: str) -> dict[str, object]:
+def _make_row(message: Message, delivery: Delivery, action: str) -> dict[str, object]:
     return {
         "id": message.id,
         "message_id": message.message_id,

@@ -1,20 +1,19 @@
 """`lienthong replays`: shows the plans to replay many deliveries, and pauses, resumes, cancels and approves them."""
 
-from typing import TYPE_CHECKING
-
+from hub.cli.journal import open_journal, read_view_config
+from hub.cli.replays.replay import make_item_row
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
+from hub.cli.words import say_field, say_filter_word, say_value, say_word
+from hub.domain.model import DeliveryState
+from hub.journal.replays import replay_plans
+from hub.journal.replays.replay_plans import ReplayPlan
+from hub.language.terms import find_term
 from hub.operations.replays.plan_operations import write_row
-
-if TYPE_CHECKING:
-    from hub.journal.replays.replay_plans import ReplayPlan
-    from hub.store.transactions import Transaction
+from hub.store import transactions
+from hub.store.transactions import Transaction
 
 
 def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.journal.replays import replay_plans
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         try:
             found = replay_plans.read_plan(tx, plan)
@@ -27,12 +26,7 @@ def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str
             _show_items(screen, tx, plan, delivery_state)
 
 
-def _show_items(screen: Screen, tx: "Transaction", plan: str, state: str | None) -> None:
-    from hub.cli.replays.replay import make_item_row
-    from hub.cli.words import say_word
-    from hub.domain.model import DeliveryState
-    from hub.journal.replays import replay_plans
-
+def _show_items(screen: Screen, tx: Transaction, plan: str, state: str | None) -> None:
     columns = {
         "number": t("number"),
         "id": t("id"),
@@ -59,9 +53,6 @@ def _show_items(screen: Screen, tx: "Transaction", plan: str, state: str | None)
 
 
 def _say_why(why: object) -> str:
-    from hub.cli.words import say_value
-    from hub.language.terms import find_term
-
     term = find_term("replay", str(why))
     return say_value("reason", why) if term is None else say(term.name)
 
@@ -70,9 +61,8 @@ def _make_absent(plan: str) -> CommandStop:
     return CommandStop(t("there is no plan {plan}", plan=plan), NOT_FOUND)
 
 
-def _say_plan(plan: "ReplayPlan", results: dict[str, int]) -> str:
+def _say_plan(plan: ReplayPlan, results: dict[str, int]) -> str:
     """Return the lines that show a plan."""
-    from hub.cli.words import say_field, say_filter_word, say_word
 
     def say_counts(counts: dict[str, int], scope: str = "") -> str:
         named = ((say_word(scope, key) if scope else key, say_count(count)) for key, count in counts.items())

@@ -6,36 +6,39 @@ Contains the dialogue only. `hub.workload.closing` does the work.
 import getpass
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
+import sqlalchemy as sa
 
+from hub.cli.journal import make_outstanding_error, open_journal, read_journal_config, read_view_config, wait_for_facts
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, read_language, say, say_count, t
+from hub.config import Config
+from hub.domain import local_time
+from hub.domain.ids import make_id
+from hub.domain.local_time import HANOI
+from hub.journal import facts, unit_registry
+from hub.keeping import document_moves, dossier_moves, mail_moves
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.config import Config
-    from hub.report.counting.marks import Silence
-    from hub.report.form.book import Book
-    from hub.report.form.form import Form
-    from hub.report.form.period import Period
-    from hub.workload.closing import Closing, ClosingPlan, ClosingStep, MonthClosed, MonthDraft
-    from hub.workload.spikes import FoundSpikes
-
+from hub.monitoring import link_days
+from hub.report.counting.marks import MOST_REVISIONS, Silence
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.form.form import Form
+from hub.report.form.period import Period, PeriodUnreadable, parse_period
+from hub.report.output.closing_lines import describe_revision, list_tampering, list_unready
+from hub.report.output.spike_lines import describe_spike, round_mean
+from hub.services.links import NAME
+from hub.store import transactions
+from hub.units.province import Province
+from hub.workload import attestations, closing, closing_marks
+from hub.workload.closing import Closing, ClosingPlan, ClosingStep, MonthClosed, MonthDraft, list_counting_forms
+from hub.workload.spikes import FoundSpikes
 
 _MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
 
 
 def close_period(screen: Screen, period: str, form: str | None, reason: str, *, planned: bool) -> None:
-    from hub.cli.journal import make_outstanding_error, open_journal, read_journal_config
-    from hub.domain.local_time import HANOI
-    from hub.report.form import book
-    from hub.report.form.period import PeriodUnreadable, parse_period
-    from hub.store import transactions
-    from hub.workload import closing
-
     try:
         months = parse_period(period).months
     except PeriodUnreadable as error:
@@ -86,15 +89,13 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                     _explain(screen, name, month, turn.args[0], only=form is not None)
 
 
-def _tell_silences(screen: Screen, silent: "Sequence[Silence]") -> None:
+def _tell_silences(screen: Screen, silent: Sequence[Silence]) -> None:
     """Tell of which partners messages may be missing, before the month is closed."""
-    from hub.report.output.closing_lines import list_unready
-
     for line in list_unready(silent):
         screen.note(say(line))
 
 
-def _explain(screen: Screen, form: str, month: "Period", first: "Period | None", *, only: bool) -> None:
+def _explain(screen: Screen, form: str, month: Period, first: Period | None, *, only: bool) -> None:
     if first is None:
         said = t("{form}: there is nothing to close yet", form=form)
     elif first.first > month.first:
@@ -110,19 +111,10 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
     screen.note(said)
 
 
-def _write_link_days(engine: "sa.Engine", config: "Config", month: "Period") -> None:
+def _write_link_days(engine: sa.Engine, config: Config, month: Period) -> None:
     """Write the messages of the link days of *month* that are not written yet, whichever node stored them, and wait for
     their facts. Raises `CommandStop`.
     """
-    from hub.cli.journal import wait_for_facts
-    from hub.domain import local_time
-    from hub.journal import unit_registry
-    from hub.monitoring import link_days
-    from hub.services.links import NAME
-    from hub.store import transactions
-    from hub.units.province import Province
-    from hub.workload import closing
-
     with transactions.read_transaction(engine) as tx:
         if not closing.has_unwritten_link_days(tx, month):
             return
@@ -133,11 +125,8 @@ def _write_link_days(engine: "sa.Engine", config: "Config", month: "Period") -> 
     wait_for_facts(engine, [NAME])
 
 
-def _plan(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period") -> None:
+def _plan(screen: Screen, engine: sa.Engine, known: Book, form: str, month: Period) -> None:
     """Tell what is unusual in *month*, counted as it would be closed now. Writes nothing."""
-    from hub.store import transactions
-    from hub.workload import closing
-
     with transactions.read_transaction(engine) as tx:
         if any(each.period.text == month.text for each in closing.read_closings(tx, form)):
             screen.note(t("{form} {period}: is closed already", form=form, period=month.text))
@@ -164,12 +153,8 @@ def _plan(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: 
     screen.row({**row, **_list_spikes(draft.spikes)}, said)
 
 
-def _tell_spikes(screen: Screen, engine: "sa.Engine", draft: "MonthDraft") -> None:
+def _tell_spikes(screen: Screen, engine: sa.Engine, draft: MonthDraft) -> None:
     """Tell which figures of *draft* are unusual, before it is closed."""
-    from hub.journal import unit_registry
-    from hub.report.output.spike_lines import describe_spike
-    from hub.store import transactions
-
     found, period, form = draft.spikes, draft.plan.period, draft.plan.form
     if not found.count:
         return
@@ -189,10 +174,8 @@ def _tell_spikes(screen: Screen, engine: "sa.Engine", draft: "MonthDraft") -> No
         )
 
 
-def _list_spikes(found: "FoundSpikes") -> dict[str, object]:
+def _list_spikes(found: FoundSpikes) -> dict[str, object]:
     """Return the fields of a row that say what is unusual."""
-    from hub.report.output.spike_lines import round_mean
-
     figures = [
         {
             "unit": each.unit,
@@ -207,14 +190,8 @@ def _list_spikes(found: "FoundSpikes") -> dict[str, object]:
 
 
 def _close(
-    screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
+    screen: Screen, engine: sa.Engine, config: Config, known: Book, form: str, month: Period, reason: str
 ) -> None:
-    from hub.domain.ids import make_id
-    from hub.journal import facts
-    from hub.keeping import document_moves, dossier_moves, mail_moves
-    from hub.store import transactions
-    from hub.workload import closing
-
     by, now = getpass.getuser(), datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
@@ -268,13 +245,8 @@ def _close(
     _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
 
 
-def _restore(screen: Screen, engine: "sa.Engine", known: "Book", form: str, made: "Closing", by: str) -> None:
+def _restore(screen: Screen, engine: sa.Engine, known: Book, form: str, made: Closing, by: str) -> None:
     """Restore what somebody edited of a closed month in the database, and say so: it is no revision."""
-    from hub.journal import unit_registry
-    from hub.report.output.closing_lines import list_tampering
-    from hub.store import transactions
-    from hub.workload import attestations
-
     with transactions.write_transaction(engine) as tx:
         found = attestations.restore_attested(tx, known.trust, form, made.period.text, by, datetime.now(UTC))
         names = {unit.code: unit.name for unit in unit_registry.list_registry_units(tx, made.period.last)}
@@ -285,17 +257,14 @@ def _restore(screen: Screen, engine: "sa.Engine", known: "Book", form: str, made
 
 
 def _take_steps(
-    engine: "sa.Engine",
-    plan: "ClosingPlan",
-    steps: "Generator[ClosingStep, Any, MonthClosed]",
-    tell: "Callable[[MonthDraft], None]",
-) -> "MonthClosed":
+    engine: sa.Engine,
+    plan: ClosingPlan,
+    steps: Generator[ClosingStep, Any, MonthClosed],
+    tell: Callable[[MonthDraft], None],
+) -> MonthClosed:
     """Take the steps of a closing, each in a transaction of its own, so that a running hub writes in between. *tell*:
     called with what was counted, before it is written.
     """
-    from hub.store import transactions
-    from hub.workload import closing
-
     found = None
     try:
         while True:
@@ -315,13 +284,13 @@ def _take_steps(
 def _say(
     screen: Screen,
     form: str,
-    made: "Closing",
+    made: Closing,
     said: str,
     *,
     units: int,
     fresh: bool,
     revised: int,
-    found: "FoundSpikes | None" = None,
+    found: FoundSpikes | None = None,
 ) -> None:
     text = f"{form} {made.period.text}: {said}; SHA-256 {made.sha256}"
     if not fresh:
@@ -332,7 +301,7 @@ def _say(
     screen.row({**_fields(form, made), "fresh": fresh, "units": units, "revised": revised, **unusual}, text)
 
 
-def _fields(form: str, made: "Closing") -> dict[str, object]:
+def _fields(form: str, made: Closing) -> dict[str, object]:
     return {
         "form": form,
         "period": made.period.text,
@@ -346,10 +315,6 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
 
 
 def list_periods(screen: Screen, form: str | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.report.form import book
-    from hub.store import transactions
-
     columns = {
         "form": t("form"),
         "period": t("period"),
@@ -373,7 +338,7 @@ def list_periods(screen: Screen, form: str | None) -> None:
             _note_change(screen, each)
 
 
-def _note_change(screen: Screen, change: "dict[str, Any]") -> None:
+def _note_change(screen: Screen, change: dict[str, Any]) -> None:
     cells = "; ".join(f"{cell['column']}: {cell['was']} → {cell['now']}" for cell in change["cells"])
     messages = ", ".join(f"{each['id']} ({each['partner']}, {each['at']})" for each in change["messages"])
     screen.note(
@@ -387,9 +352,7 @@ def _note_change(screen: Screen, change: "dict[str, Any]") -> None:
     )
 
 
-def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str, object]]:
-    from hub.workload import closing
-
+def _periods(tx: sa.Connection, form: str, book: Book) -> Iterator[dict[str, object]]:
     revised = closing.count_revised_rows(tx, form)
     for made in closing.read_closings(tx, form):
         units = revised.get(made.period.text, 0)
@@ -412,19 +375,13 @@ def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str,
         }
 
 
-def _list_changes(tx: "sa.Connection", made: "Closing") -> list[dict[str, object]]:
+def _list_changes(tx: sa.Connection, made: Closing) -> list[dict[str, object]]:
     """Return what was changed in the closed month *made* and why, the newest first, at most `MOST_REVISIONS`."""
-    from hub.report.counting.marks import MOST_REVISIONS
-    from hub.report.output.closing_lines import describe_revision
-    from hub.workload import closing_marks
-
     revised = closing_marks.list_revised_rows(tx, made.form.id, [made.period.text])[::-1][:MOST_REVISIONS]
     return [describe_revision(each) for each in closing_marks.read_row_revisions(tx, made.form, revised)]
 
 
-def _forms(form: str | None, forms: "Sequence[Form]") -> list[str]:
-    from hub.workload.closing import list_counting_forms
-
+def _forms(form: str | None, forms: Sequence[Form]) -> list[str]:
     known = list_counting_forms(forms)
     if form is not None and form not in known:
         raise click.UsageError(t("no form {form}: {known}", form=form, known=", ".join(known)))

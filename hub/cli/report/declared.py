@@ -3,13 +3,16 @@
 Contains the dialogue and the display of cells, but no rules of declarations or counts.
 """
 
+import getpass
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import attrs
 import click
+import sqlalchemy as sa
 
+from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.screen import (
     NOT_FOUND,
     UNAVAILABLE,
@@ -24,31 +27,34 @@ from hub.cli.screen import (
     t,
 )
 from hub.cli.words import say_figure, say_word
+from hub.config import Config, read_config
+from hub.domain import local_time
+from hub.domain.errors import Unready, describe_problem
+from hub.journal import unit_registry
 from hub.language.catalogues import say_both
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.config import Config
-    from hub.report.counting.declaring import Declaration, Figure
-    from hub.report.counting.reconciling import ReconciledCell, Reconciliation
-    from hub.report.form.book import Book
-    from hub.report.workbooks.mistakes import Misfilled
-    from hub.store.transactions import Transaction
-    from hub.units.province import Province
-    from hub.workload.declarations import KeptDeclaration
-    from hub.workload.unit_report import ReportSources
+from hub.report.counting.declaring import Declaration, Figure, split_declaration
+from hub.report.counting.reconciling import ReconciledCell, Reconciliation
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.form.form import FormMissing
+from hub.report.form.period import PeriodUnreadable
+from hub.report.words import make_json_number
+from hub.report.workbooks import sheets
+from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
+from hub.report.workbooks.mistakes import Misfilled
+from hub.report.workbooks.template_workbook import write_template_workbook
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+from hub.workload import declarations, unit_report
+from hub.workload.declarations import KeptDeclaration
+from hub.workload.unit_report import ReportSources
 
 #: The endings of workbooks in a folder, and the maximum number of them.
 _ENDINGS, _MOST_FILES = (".xlsx", ".xls"), 2000
 
 
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.report.form import book
-    from hub.report.workbooks.template_workbook import write_template_workbook
-    from hub.store import transactions
-
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
@@ -57,18 +63,6 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
 
 
 def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bool, file: Path) -> None:
-    import getpass
-
-    import attrs
-
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.domain.errors import Unready
-    from hub.report.counting.declaring import split_declaration
-    from hub.report.form import book
-    from hub.report.workbooks.mistakes import Misfilled
-    from hub.store import transactions
-
     config, by = read_config(screen.config), getpass.getuser()
     known = book.read_book(config.reports)
     failed = 0
@@ -96,12 +90,10 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, apart: bo
     )
 
 
-def _list_files(screen: Screen, tx: "Transaction", asked: "ReportSources", folder: Path) -> dict[str, Path]:
+def _list_files(screen: Screen, tx: Transaction, asked: ReportSources, folder: Path) -> dict[str, Path]:
     """Return the workbooks of *folder* by the units that they are called after. Raises `CommandStop` if there is none, or if
     a name means no unit or one that has another file too; then every such file is named.
     """
-    from hub.workload import declarations
-
     names, found, wrong = declarations.read_unit_names(tx, asked), dict[str, Path](), list[str]()
     paths = [
         path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and not path.name.startswith((".", "~"))
@@ -128,7 +120,7 @@ def _list_files(screen: Screen, tx: "Transaction", asked: "ReportSources", folde
     return found
 
 
-def _print_mistakes(screen: Screen, file: Path, misfilled: "Misfilled", *, many: bool) -> None:
+def _print_mistakes(screen: Screen, file: Path, misfilled: Misfilled, *, many: bool) -> None:
     for wrong in misfilled.wrong:
         if screen.json:
             vi, en = say_both(wrong.wrong)
@@ -139,15 +131,11 @@ def _print_mistakes(screen: Screen, file: Path, misfilled: "Misfilled", *, many:
 
 
 def _record_declared(
-    screen: Screen, engine: "sa.Engine", province: "Province", parts: "Sequence[Declaration]", by: str, *, many: bool
+    screen: Screen, engine: sa.Engine, province: Province, parts: Sequence[Declaration], by: str, *, many: bool
 ) -> None:
     """Record *parts*, a few in each transaction, so that a running hub waits for none of them. Raises `CommandStop` for the
     first that is refused.
     """
-    from hub.domain.errors import describe_problem
-    from hub.store import transactions
-    from hub.workload import declarations
-
     with progress_bar(t("Recording")) as show:
         for start in range(0, len(parts), declarations.TOGETHER):
             some = parts[start : start + declarations.TOGETHER]
@@ -166,12 +154,6 @@ def _record_declared(
 
 
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.journal import unit_registry
-    from hub.report.form import book
-    from hub.store import transactions
-    from hub.workload import declarations
-
     now = datetime.now(UTC)
     config = read_view_config(screen, "reports", "services")
     known = book.read_book(config.reports)
@@ -193,20 +175,12 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
     _print(screen, asked, compared.kept, found, parents)
 
 
-def _read_province(tx: "Transaction", config: "Config") -> "Province":
-    from hub.domain import local_time
-    from hub.journal import unit_registry
-    from hub.units.province import Province
-
+def _read_province(tx: Transaction, config: Config) -> Province:
     return Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(datetime.now(UTC))))
 
 
-def _read_declared(tx: "Transaction", asked: "ReportSources", known: "Book", file: Path) -> "Declaration":
+def _read_declared(tx: Transaction, asked: ReportSources, known: Book, file: Path) -> Declaration:
     """Return what *file* declares. Raises `Misfilled`; `CommandStop` for a file that cannot be read."""
-    from hub.report.workbooks import sheets
-    from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
-    from hub.workload import declarations
-
     report = DeclaredReport(asked.form, asked.period, asked.members, known.layouts, asked.is_divided)
     try:
         with file.open("rb") as opened:
@@ -217,16 +191,12 @@ def _read_declared(tx: "Transaction", asked: "ReportSources", known: "Book", fil
 
 
 def read_report_sources(
-    tx: "Transaction", unit: str, period: str, form: str, forms: "Book", revision: int | None = None
-) -> "ReportSources":
+    tx: Transaction, unit: str, period: str, form: str, forms: Book, revision: int | None = None
+) -> ReportSources:
     """Return the sources of a report, in *revision* (None: the newest).
 
     Raises `UsageError` for an unknown period or form, `CommandStop` 4 for an unknown unit.
     """
-    from hub.report.form.form import FormMissing
-    from hub.report.form.period import PeriodUnreadable
-    from hub.workload import unit_report
-
     try:
         asked = unit_report.resolve_report_sources(
             tx, unit, period, form, forms, now=datetime.now(UTC), revision=revision
@@ -243,10 +213,8 @@ def read_report_sources(
     return asked
 
 
-def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
+def _objects(found: Reconciliation) -> Iterator[Mapping[str, object]]:
     """Yield the cells as JSON objects, then the manual lines."""
-    from hub.report.words import make_json_number
-
     for cell in found.cells:
         behind = cell.behind
         yield {
@@ -273,9 +241,9 @@ def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
 
 def _print(
     screen: Screen,
-    asked: "ReportSources",
-    kept: "KeptDeclaration",
-    found: "Reconciliation",
+    asked: ReportSources,
+    kept: KeptDeclaration,
+    found: Reconciliation,
     parents: Collection[str | None],
 ) -> None:
     message, said = kept.message, kept.said
@@ -343,17 +311,17 @@ def _print(
     )
 
 
-def _figure(figure: "Figure") -> str:
+def _figure(figure: Figure) -> str:
     return t("none") if figure is None else say_figure(figure)
 
 
-def _say_difference(difference: "Figure") -> str:
+def _say_difference(difference: Figure) -> str:
     if difference is None:
         return ""
     return f"+{say_figure(difference)}" if difference > 0 else say_figure(difference)
 
 
-def _opens(cell: "ReconciledCell", asked: "ReportSources", *, alone: bool) -> str:
+def _opens(cell: ReconciledCell, asked: ReportSources, *, alone: bool) -> str:
     """Return the command that shows the messages behind a cell: `trace` for one message, a list for several.
 
     *alone* says that `--explain` lists this cell only, without the cells of units below.

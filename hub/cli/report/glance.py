@@ -6,19 +6,26 @@ Contains the dialogue only. `hub.workload.glance_view` reads what is kept, `hub.
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import attrs
 import click
+import sqlalchemy as sa
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, read_language, say, t
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.report.form.book import Book
-    from hub.report.glance.settings import Glance
-    from hub.report.glance.view import GlanceView
-    from hub.workload.glance_view import GlanceAsked
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.form.form import FormMissing
+from hub.report.form.period import PeriodUnreadable
+from hub.report.glance import files, settings
+from hub.report.glance.files import describe_glance
+from hub.report.glance.glance_notes import write_notices
+from hub.report.glance.settings import Glance
+from hub.report.glance.view import GlanceView
+from hub.report.words import write_moment
+from hub.store import transactions
+from hub.workload import glance_counting
+from hub.workload.glance_view import GlanceAsked, GlanceUnknown, SheetMissing, read_glance_view
 
 
 def show_glance(
@@ -31,13 +38,6 @@ def show_glance(
     kind: str | None,
     output: Path | None,
 ) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.report.form import book
-    from hub.report.form.form import FormMissing
-    from hub.report.form.period import PeriodUnreadable
-    from hub.report.glance import files, settings
-    from hub.workload.glance_view import GlanceAsked, GlanceUnknown
-
     asked = GlanceAsked(form=form, period=period, indicator=indicator, of_class=of_class, under=under)
     config = read_view_config(screen, "reports", "services")
     known = book.read_book(config.reports)
@@ -63,14 +63,8 @@ def show_glance(
         sys.stdout.buffer.write(written)
 
 
-def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAsked") -> "GlanceView":
+def _read(engine: sa.Engine, known: Book, glance: Glance, asked: GlanceAsked) -> GlanceView:
     """Return the view; if the numbers of its period are not kept yet, they are counted."""
-    import attrs
-
-    from hub.store import transactions
-    from hub.workload import glance_counting
-    from hub.workload.glance_view import SheetMissing, read_glance_view
-
     now = datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
         try:
@@ -80,11 +74,7 @@ def _read(engine: "sa.Engine", known: "Book", glance: "Glance", asked: "GlanceAs
         return read_glance_view(tx, known, glance, attrs.evolve(asked, counted=sheet), now)
 
 
-def _print(screen: Screen, view: "GlanceView") -> None:
-    from hub.report.glance.files import describe_glance
-    from hub.report.glance.glance_notes import write_notices
-    from hub.report.words import write_moment
-
+def _print(screen: Screen, view: GlanceView) -> None:
     language, ranking = read_language(), view.ranking
     said = describe_glance(view)
     columns = {

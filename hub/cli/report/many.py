@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import attrs
 import click
+import sqlalchemy as sa
 
+from hub.cli.journal import open_journal
 from hub.cli.report.round_state import read_chosen_round
+from hub.cli.report.signed import accept_document, record_refusal
+from hub.cli.report.submitting import check_taker, count_for_release
 from hub.cli.screen import (
     CONFIGURATION,
     FAILED,
@@ -34,16 +38,20 @@ from hub.cli.screen import (
     t,
 )
 from hub.cli.words import say_word
+from hub.config import Config, read_config, revocation_cache
+from hub.config.durable_files import hold_workplace
+from hub.config.officials import SignaturePlace
+from hub.domain.errors import Rejected, Unready, describe_problem
+from hub.journal import blobs
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from hub.config import Config
-    from hub.report.form.book import Book
-    from hub.workload.many.report_round import ReportRound
-    from hub.workload.many.round_plan import PlannedUnit, RoundDeed
-    from hub.workload.many.signed_batch import BatchFile
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.store import transactions
+from hub.workload import submission
+from hub.workload.many import reminders, round_plan, signed_batch
+from hub.workload.many.report_round import ReportRound
+from hub.workload.many.round_plan import PlannedUnit, RoundDeed
+from hub.workload.many.signed_batch import BatchFile
 
 _DEEDS = {
     "give-out": phrase("is given out"),
@@ -60,9 +68,9 @@ class _Work:
     """What a command for many units works with."""
 
     screen: Screen
-    config: "Config"
-    engine: "sa.Engine"
-    book: "Book"
+    config: Config
+    engine: sa.Engine
+    book: Book
     form: str
     period: str
     now: datetime
@@ -70,19 +78,13 @@ class _Work:
 
 @contextmanager
 def _open(screen: Screen, form: str, period: str) -> Iterator[_Work]:
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.report.form import book
-
     config = read_config(screen.config)
     known = book.read_book(config.reports)
     with open_journal(config, counts=known.services(form)) as engine:
         yield _Work(screen, config, engine, known, form, period, datetime.now(UTC))
 
 
-def _read_round(work: _Work, chosen: dict[str, Any]) -> "ReportRound":
-    from hub.store import transactions
-
+def _read_round(work: _Work, chosen: dict[str, Any]) -> ReportRound:
     with transactions.read_transaction(work.engine) as tx:
         return read_chosen_round(tx, work.book, work.form, work.period, work.now, chosen)
 
@@ -93,9 +95,6 @@ def _read_round(work: _Work, chosen: dict[str, Any]) -> "ReportRound":
 def give_out_reports(
     screen: Screen, /, form: str, period: str, output: Path, reason: str, *, planned: bool, **chosen: Any
 ) -> None:
-    from hub.workload.many import round_plan
-    from hub.workload.many.round_plan import RoundDeed
-
     with _open(screen, form, period) as work:
         plan = round_plan.plan_giving_out(_read_round(work, chosen), reason=reason.strip())
         if planned:
@@ -103,7 +102,7 @@ def give_out_reports(
             return
         with _writing(output) as write:
 
-            def give(each: "PlannedUnit") -> dict[str, object]:
+            def give(each: PlannedUnit) -> dict[str, object]:
                 why = reason.strip() if each.deed is RoundDeed.REVISE else ""
                 return _give_out(work, each.standing.unit.code, why, write)
 
@@ -111,11 +110,6 @@ def give_out_reports(
 
 
 def _give_out(work: _Work, unit: str, reason: str, write: Callable[[str, bytes], None]) -> dict[str, object]:
-    from hub.cli.report.submitting import count_for_release
-    from hub.journal import blobs
-    from hub.store import transactions
-    from hub.workload import submission
-
     with transactions.read_transaction(work.engine) as tx:
         province, counted, by = count_for_release(tx, work.config, unit, work.period, work.form, work.now)
     with transactions.write_transaction(work.engine) as tx:
@@ -144,8 +138,6 @@ def _writing(output: Path) -> Iterator[Callable[[str, bytes], None]]:
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file that is whole as soon as it is there."""
-    from hub.config.durable_files import hold_workplace
-
     with hold_workplace(path.absolute()) as place:
         new = place / path.name
         with new.open("wb") as file:
@@ -158,9 +150,6 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, planned: bool, **chosen: Any) -> None:
-    from hub.cli.report.submitting import check_taker
-    from hub.workload.many import round_plan
-
     with _open(screen, form, period) as work:
         check_taker(work.config, partner)
         officials = work.config.officials
@@ -173,10 +162,6 @@ def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, 
 
 
 def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
-    from hub.cli.report.submitting import count_for_release
-    from hub.store import transactions
-    from hub.workload import submission
-
     with transactions.read_transaction(work.engine) as tx:
         province, counted, by = count_for_release(tx, work.config, unit, work.period, work.form, work.now)
     with transactions.write_transaction(work.engine) as tx:
@@ -188,9 +173,6 @@ def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
 
 
 def collect_reports(screen: Screen, form: str, period: str, paths: tuple[Path, ...], *, planned: bool) -> None:
-    from hub.config import revocation_cache
-    from hub.workload.many import signed_batch
-
     with _open(screen, form, period) as work:
         revocation_cache.set_revocation_answers(
             work.config, revocation_cache.load_revocation_answers(work.config, work.now)
@@ -228,14 +210,7 @@ def _end_judging(*, planned: bool) -> None:
         raise _Judged
 
 
-def _collect(work: _Work, found: "ReportRound", file: "BatchFile", *, planned: bool) -> dict[str, object]:
-    from hub.cli.report.signed import accept_document, record_refusal
-    from hub.config.officials import SignaturePlace
-    from hub.domain.errors import Rejected, Unready, describe_problem
-    from hub.store import transactions
-    from hub.workload import submission
-    from hub.workload.many import signed_batch
-
+def _collect(work: _Work, found: ReportRound, file: BatchFile, *, planned: bool) -> dict[str, object]:
     row: dict[str, object] = {"file": file.name, "unit": None, "outcome": "refused", "official": None, "problems": []}
     uploaded, unit, taken = b"", "", None
     address = work.form, found.period.text
@@ -273,9 +248,6 @@ def _say_collected(row: dict[str, Any]) -> str:
 
 
 def remind_units(screen: Screen, /, form: str, period: str, *, planned: bool, **chosen: Any) -> None:
-    from hub.store import transactions
-    from hub.workload.many import reminders
-
     with _open(screen, form, period) as work:
         settings = work.config.alerts
         if settings is None:
@@ -301,10 +273,10 @@ def remind_units(screen: Screen, /, form: str, period: str, *, planned: bool, **
 # --- for each unit -------------------------------------------------------------------------------------------------------
 
 
-def _tell_plan(screen: Screen, plan: Sequence["PlannedUnit"]) -> None:
+def _tell_plan(screen: Screen, plan: Sequence[PlannedUnit]) -> None:
     titles = {"unit": t("unit"), "name": t("name"), "state": t("state"), "deed": t("plan"), "why": t("why")}
 
-    def tell(each: "PlannedUnit") -> dict[str, object]:
+    def tell(each: PlannedUnit) -> dict[str, object]:
         unit, why = each.standing.unit, "" if each.why is None else say(each.why)
         said = {"unit": unit.code, "name": unit.name}
         if screen.json:
@@ -316,17 +288,14 @@ def _tell_plan(screen: Screen, plan: Sequence["PlannedUnit"]) -> None:
     screen.note(_say_counts(Counter(each.deed for each in plan)))
 
 
-def _say_counts(deeds: "Counter[RoundDeed]") -> str:
+def _say_counts(deeds: Counter[RoundDeed]) -> str:
     return "; ".join(f"{say(_DEEDS[deed])}: {say_count(many)}" for deed, many in deeds.items())
 
 
 def _do(
-    screen: Screen, label: str, plan: Sequence["PlannedUnit"], deed: Callable[["PlannedUnit"], dict[str, object]]
+    screen: Screen, label: str, plan: Sequence[PlannedUnit], deed: Callable[[PlannedUnit], dict[str, object]]
 ) -> None:
     """Do what is planned, unit by unit, and print each result. One unit's failure stops no other."""
-    from hub.domain.errors import Unready
-    from hub.workload import submission
-
     failed, done = 0, Counter["RoundDeed"]()
     todo = [each for each in plan if each.acts]
     with progress_bar(label) as progress:
@@ -355,8 +324,6 @@ def _do(
 
 
 def _say_refusal(error: Exception) -> str:
-    from hub.workload import submission
-
     match error:
         case submission.Unended():
             return t("the period has not ended")

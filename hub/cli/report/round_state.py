@@ -6,31 +6,33 @@ Contains the dialogue only. `hub.workload.many.report_round` reads the states.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.report.commands import DECLARED_STATES, ROUND_STEPS
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.cli.words import say_filter_word, say_word
-
-if TYPE_CHECKING:
-    from hub.report.form.book import Book
-    from hub.store.transactions import Transaction
-    from hub.workload.many.report_round import ReportRound, RoundFilter, UnitStanding
+from hub.domain.model import UnitKind, UnitLevel
+from hub.journal import unit_registry
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.form.form import FormMissing
+from hub.report.form.period import PeriodUnreadable
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.workload.many import report_round
+from hub.workload.many.report_round import ReportRound, RoundFilter, UnitStanding
 
 
 def read_chosen_round(
-    tx: "Transaction", book: "Book", form: str, period: str, now: datetime, chosen: dict[str, Any]
-) -> "ReportRound":
+    tx: Transaction, book: Book, form: str, period: str, now: datetime, chosen: dict[str, Any]
+) -> ReportRound:
     """Return the round with the units that the options *chosen* (`UNIT_OPTIONS`) name.
 
     Raises `UsageError` for an unknown form, period, level or kind, `CommandStop` 4 for an unknown unit.
     """
-    from hub.report.form.form import FormMissing
-    from hub.report.form.period import PeriodUnreadable
-    from hub.workload.many import report_round
-
     try:
         found = report_round.read_report_round(tx, book, form, period, now)
     except (PeriodUnreadable, FormMissing) as error:
@@ -38,11 +40,7 @@ def read_chosen_round(
     return _make_filter(tx, found, chosen).choose(found)
 
 
-def _make_filter(tx: "Transaction", found: "ReportRound", chosen: dict[str, Any]) -> "RoundFilter":
-    from hub.domain.model import UnitKind, UnitLevel
-    from hub.journal import unit_registry
-    from hub.workload.many.report_round import RoundFilter
-
+def _make_filter(tx: Transaction, found: ReportRound, chosen: dict[str, Any]) -> RoundFilter:
     for option, known in (("levels", UnitLevel), ("kinds", UnitKind)):
         for word in set(chosen[option]) - {str(each) for each in known}:
             words = ", ".join(str(each) for each in known if each)
@@ -62,10 +60,6 @@ def _make_filter(tx: "Transaction", found: "ReportRound", chosen: dict[str, Any]
 
 
 def show_round(screen: Screen, /, form: str, period: str, **chosen: Any) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.report.form import book
-    from hub.store import transactions
-
     config, now = read_view_config(screen, "reports", "services", "officials"), datetime.now(UTC)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = read_chosen_round(tx, book.read_book(config.reports), form, period, now, chosen)
@@ -89,7 +83,7 @@ def show_round(screen: Screen, /, form: str, period: str, **chosen: Any) -> None
         screen.note(line)
 
 
-def describe_standing(found: "ReportRound", standing: "UnitStanding") -> dict[str, object]:
+def describe_standing(found: ReportRound, standing: UnitStanding) -> dict[str, object]:
     """Return how the report of a unit stands as JSON has it, also in the API."""
     newest = standing.revision
     return {
@@ -114,7 +108,7 @@ def describe_standing(found: "ReportRound", standing: "UnitStanding") -> dict[st
     }
 
 
-def _say_standing(standing: "UnitStanding") -> dict[str, object]:
+def _say_standing(standing: UnitStanding) -> dict[str, object]:
     newest = standing.revision
     who = [] if newest is None or newest.signing is None else [newest.signing.official]
     who += [] if newest is None else [f"→ {each.partner}" for each in newest.handed_in]
@@ -130,7 +124,7 @@ def _say_standing(standing: "UnitStanding") -> dict[str, object]:
     }
 
 
-def say_round_counts(found: "ReportRound") -> Iterator[str]:
+def say_round_counts(found: ReportRound) -> Iterator[str]:
     """Yield lines that say how many units are in each state, and how much time is left."""
     counts = found.count_steps()
     steps = [

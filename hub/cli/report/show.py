@@ -5,22 +5,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import click
 
+from hub.cli.journal import open_journal, read_view_config
+from hub.cli.report.declared import read_report_sources
+from hub.cli.report.submitting import issue_report
 from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, read_language, t
-
-if TYPE_CHECKING:
-    from hub.domain.model import Fact
-    from hub.report.counting.counting import Report
-    from hub.report.counting.evidence import EvidenceLine, EvidenceLines
-    from hub.report.form.book import Book
-    from hub.security.certificates import Signer
-    from hub.store.transactions import Transaction
-    from hub.workload.given_paper import GivenPaper
-    from hub.workload.unit_report import Difference, ReportSources
+from hub.cli.words import say_word
+from hub.domain.errors import Unready
+from hub.domain.model import Fact
+from hub.journal import search, unit_registry
+from hub.journal.fact_reading import fact_rows
+from hub.report.counting import table
+from hub.report.counting.counting import Report
+from hub.report.counting.division import read_address
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.output import formats
+from hub.report.output.charts import make_plots
+from hub.report.output.closing_lines import write_closing_lines
+from hub.report.output.paper_workbook import write_paper_workbook
+from hub.report.output.remark_lines import write_remark_lines
+from hub.security.certificates import Signer
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.workload import facts_behind, given_paper
+from hub.workload.given_paper import GivenPaper
+from hub.workload.unit_report import Difference, ReportSources, ReportWithEvidence, RowChoice, count_neighbour_reports
 
 _FILES = ("pdf", "xlsx", "xml")  #: formats that are not printed on a terminal, and that list the evidence
 _PAPER = ("html", "pdf")  #: formats that show the newest revision that was given out, if there is one
@@ -61,12 +75,6 @@ def print_facts(screen: Screen, unit: str | None, period: str | None, form: str)
 
     Raises `UsageError` and `CommandStop`.
     """
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.report.declared import read_report_sources
-    from hub.journal.fact_reading import fact_rows
-    from hub.report.form import book
-    from hub.store import transactions
-
     now = datetime.now(UTC)
     config = read_view_config(screen, "reports", "services")
     forms = book.read_book(config.reports)
@@ -102,15 +110,6 @@ def print_report(
     period a new revision. *rows*: the rows instead of those of the form, and the row that is opened (`RowChoice`); not
     for XML, which is sealed as the form says. *revision*: the closed report as it was in that revision, of which no facts can be listed.
     """
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.report.declared import read_report_sources
-    from hub.domain.errors import Unready
-    from hub.journal import search, unit_registry
-    from hub.report.form import book
-    from hub.store import transactions
-    from hub.workload import facts_behind, given_paper
-    from hub.workload.unit_report import ReportWithEvidence, count_neighbour_reports
-
     check_column(explain, of)
     _check_rows(kind, rows, charted=charted)
     on_screen = output is None and explain is None and _shows()
@@ -166,11 +165,8 @@ def _check_rows(kind: str | None, rows: tuple[str | None, str | None], *, charte
         raise click.UsageError(t("--open goes with neither --rows nor --charts"))
 
 
-def _choose_rows(tx: "Transaction", asked: "ReportSources", by: str | None, opened: str | None) -> "ReportSources":
+def _choose_rows(tx: Transaction, asked: ReportSources, by: str | None, opened: str | None) -> ReportSources:
     """Return *asked* with the rows of `--rows` and `--open`. Raises `CommandStop` if there is no row to be opened."""
-    from hub.journal import unit_registry
-    from hub.workload.unit_report import RowChoice
-
     unit = None if opened is None else unit_registry.resolve_unit_code(tx, opened, asked.period.last)
     try:
         return asked.choose_rows(RowChoice(by=by, opened=unit))
@@ -178,13 +174,10 @@ def _choose_rows(tx: "Transaction", asked: "ReportSources", by: str | None, open
         raise CommandStop(t("the report has no row {row}", row=opened), NOT_FOUND) from None
 
 
-def _note_changes(screen: Screen, counted: "Report", asked: "ReportSources") -> None:
+def _note_changes(screen: Screen, counted: Report, asked: ReportSources) -> None:
     """Say beside the report, which CSV has no place for, that it is a revision, what units
     say of their figures, what changed, and what came late.
     """
-    from hub.report.output.closing_lines import write_closing_lines
-    from hub.report.output.remark_lines import write_remark_lines
-
     said = write_closing_lines(counted, asked.names, read_language())
     for line in (*said.top, *write_remark_lines(counted, asked.names, read_language()), *said.all):
         screen.note(line)
@@ -201,8 +194,6 @@ def _write(screen: Screen, content: bytes, output: Path | None) -> None:
 
 def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: Path | None) -> bool:
     """Write the stored sealed report if the period has ended. Return whether it has."""
-    from hub.cli.report.submitting import issue_report
-
     given = issue_report(screen, *named, reason)
     if given is None:
         return False
@@ -212,8 +203,8 @@ def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: 
 
 def _explain(
     screen: Screen,
-    tx: "Transaction",
-    asked: "ReportSources",
+    tx: Transaction,
+    asked: ReportSources,
     column: str,
     of: tuple[str | None, str | None],
     now: datetime,
@@ -223,10 +214,6 @@ def _explain(
 
     Of a large report they are printed as they are found, and not compared with the closing.
     """
-    from hub.report.counting import table
-    from hub.report.counting.division import read_address
-    from hub.workload import facts_behind
-
     row, divided = of
     values = None if divided is None else read_address(divided)
     try:
@@ -251,7 +238,7 @@ def _explain(
         _print_rows(screen, tx, behind.facts())
 
 
-def _warn(screen: Screen, wrong: "Sequence[Difference] | None") -> None:
+def _warn(screen: Screen, wrong: Sequence[Difference] | None) -> None:
     """Warn about each unit whose facts in a closed month differ from those that were closed. None: not compared."""
     if wrong is None:
         screen.note(t("The report counts very many facts; they are not compared with the closing."))
@@ -295,11 +282,11 @@ def _shows() -> bool:
 
 def _written(
     kind: str,
-    counted: "Report",
-    asked: "ReportSources",
-    lines: "Sequence[EvidenceLine] | EvidenceLines",
-    identity: "Signer",
-    others: "Sequence[Report] | None",
+    counted: Report,
+    asked: ReportSources,
+    lines: Sequence[EvidenceLine] | EvidenceLines,
+    identity: Signer,
+    others: Sequence[Report] | None,
 ) -> bytes:
     """Return the report in the format *kind*.
 
@@ -307,18 +294,13 @@ def _written(
 
     *others* are the reports of other periods for the charts; None means no charts.
     """
-    from hub.report.output import formats
-    from hub.report.output.charts import make_plots
-
     language, names = read_language(), asked.names
     charts = () if others is None else make_plots(counted, names, others, language)
     return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
 
 
-def _written_on_paper(asked: "ReportSources", forms: "Book", now: datetime) -> bytes:
+def _written_on_paper(asked: ReportSources, forms: Book, now: datetime) -> bytes:
     """Return the workbook of the paper form. Raises `UsageError` if the hub does not know how it stands."""
-    from hub.report.output.paper_workbook import write_paper_workbook
-
     layout = forms.find_layout(asked.form, asked.period)
     if layout is None:
         raise click.UsageError(t("the form {form} has no layout of its paper form", form=asked.form.id))
@@ -327,35 +309,28 @@ def _written_on_paper(asked: "ReportSources", forms: "Book", now: datetime) -> b
 
 def _written_paper(
     kind: str,
-    tx: "Transaction",
-    given: "GivenPaper",
-    forms: "Book",
+    tx: Transaction,
+    given: GivenPaper,
+    forms: Book,
     now: datetime,
     *,
     charted: bool,
 ) -> bytes:
     """Return a revision that was given out in the format *kind*."""
-    from hub.report.output.charts import make_plots
-    from hub.workload.unit_report import count_neighbour_reports
-
     language, report = read_language(), given.report
     others = count_neighbour_reports(tx, report, now, forms) if charted else None
     return given.write(kind, language, () if others is None else make_plots(report, given.names, others, language))
 
 
-def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":
+def _fact_rows(tx: Transaction, facts: Iterable[Fact]) -> Iterator[dict[str, object]]:
     """Yield the printed fields of each fact. At most `_TOGETHER` facts are held at a time."""
-    from hub.journal import search
-
     rest = iter(facts)
     while some := list(islice(rest, _TOGETHER)):
         ids = search.read_message_ids(tx, (fact.message for fact in some))
         yield from ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in some)
 
 
-def _print_rows(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> None:
-    from hub.cli.words import say_word
-
+def _print_rows(screen: Screen, tx: Transaction, facts: Iterable[Fact]) -> None:
     columns = {
         "at": t("at"),
         "unit": t("unit"),

@@ -3,13 +3,18 @@
 Contains the dialogue only. Other modules verify the signature and store the report.
 """
 
+import getpass
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import attrs
 import click
 
+from hub.cli.journal import open_journal, read_view_config
+from hub.cli.report.declared import read_report_sources
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -21,34 +26,33 @@ from hub.cli.screen import (
     t,
 )
 from hub.cli.words import say_word
+from hub.config import Config, read_config, revocation_cache
+from hub.config.officials import SignaturePlace
+from hub.domain import local_time
+from hub.domain.errors import Rejected, Unready, find_error_sentence
+from hub.domain.local_time import HANOI
+from hub.domain.model import Problem, ReportState
+from hub.journal import unit_registry
 from hub.language.catalogues import say_both
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hub.config import Config
-    from hub.domain.errors import Rejected
-    from hub.report.form.book import Book
-    from hub.report.signed.minutes import CorrectedCell
-    from hub.security.time_stamps import TimeStamp
-    from hub.store.transactions import Transaction
-    from hub.workload.revisions import Revision
-    from hub.workload.submission import KeptRevision, SignedReturn
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.form.form import FormMissing, choose_form
+from hub.report.form.period import PeriodUnreadable, parse_period
+from hub.report.signed import signed_pdf
+from hub.report.signed.minutes import CorrectedCell
+from hub.security.certificates import describe_owner, hash_certificate
+from hub.security.time_stamps import TimeStamp
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+from hub.workload import closing, given_paper, revisions, submission
+from hub.workload.revisions import Revision
+from hub.workload.submission import KeptRevision, SignedReturn
 
 LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 989 units has about 3 MB
 
 
 def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
-    from hub.cli.journal import open_journal
-    from hub.config import read_config, revocation_cache
-    from hub.config.officials import SignaturePlace
-    from hub.domain.errors import Rejected, Unready
-    from hub.domain.model import ReportState
-    from hub.report.form import book
-    from hub.security.certificates import describe_owner
-    from hub.store import transactions
-    from hub.workload import submission
-
     if file.stat().st_size > LARGEST:
         raise click.UsageError(t("{file} is too large", file=file))
     uploaded, config, now = file.read_bytes(), read_config(screen.config), datetime.now(UTC)
@@ -92,11 +96,6 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
 
 
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.report.form import book
-    from hub.store import transactions
-    from hub.workload import given_paper, revisions
-
     config = read_view_config(screen, "reports", "services")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         code, text = _named(tx, unit, period, form, book.read_book(config.reports))
@@ -114,13 +113,13 @@ def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
         screen.row(fields, "\n".join(lines))
 
 
-def _describe_cell(cell: "CorrectedCell") -> dict[str, object]:
+def _describe_cell(cell: CorrectedCell) -> dict[str, object]:
     """Return a cell that a revision corrected, as JSON has it."""
     was, now = (each if each is None or isinstance(each, int) else float(each) for each in (cell.was, cell.now))
     return {"unit": cell.unit or None, "column": cell.column, "was": was, "now": now}
 
 
-def _say_changed(changed: "Sequence[Mapping[str, object]]", more: object) -> list[str]:
+def _say_changed(changed: Sequence[Mapping[str, object]], more: object) -> list[str]:
     lines = [
         f"  {each['unit'] or t('total')} {each['column']}: {_or_none(each['was'])} → {_or_none(each['now'])}"
         for each in changed
@@ -132,7 +131,7 @@ def _or_none(value: object) -> object:
     return "–" if value is None else value
 
 
-def _lines(name: str, found: "Revision") -> list[str]:
+def _lines(name: str, found: Revision) -> list[str]:
     """Return the lines that describe one revision."""
     lines = [f"{name} {t('revision')} {found.revision}: {say_word('reports', found.state)}"]
     why = f": {found.reason} ({found.by})" if found.reason else ""
@@ -154,27 +153,18 @@ def _say_stamp(at: datetime, by: str) -> str:
     return t("time stamp of {time} by {name}", time=_at(at), name=by)
 
 
-def _describe_stamp(stamp: "TimeStamp") -> "Mapping[str, object]":
+def _describe_stamp(stamp: TimeStamp) -> Mapping[str, object]:
     """Return a time stamp as `report state` has it."""
-    from hub.security.certificates import describe_owner, hash_certificate
-
     by, certificate = describe_owner(stamp.certificate), hash_certificate(stamp.certificate)
     return {"at": stamp.at, "by": by, "certificate": certificate, "serial": f"{stamp.serial:x}"}
 
 
 def _at(moment: datetime) -> str:
-    from hub.domain.local_time import HANOI
-
     return f"{moment.astimezone(HANOI):%d/%m/%Y %H:%M}"
 
 
-def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -> tuple[str, str]:
+def _named(tx: Transaction, unit: str, period: str, form: str, book: Book) -> tuple[str, str]:
     """Return the registry's code of *unit* and the normal form of *period*. Raises `UsageError` and `CommandStop`."""
-    from hub.journal import unit_registry
-    from hub.report.form.form import FormMissing, choose_form
-    from hub.report.form.period import PeriodUnreadable, parse_period
-    from hub.workload import closing
-
     try:
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
         if all(each.period.text != span.text for each in closing.read_closings(tx, form)):
@@ -188,26 +178,13 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
 
 
 def accept_document(
-    tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
-) -> "SignedReturn":
+    tx: Transaction, config: Config, kept: KeptRevision | None, uploaded: bytes, now: datetime
+) -> SignedReturn:
     """Accept a signed XML report or PDF of the revision *kept*. Raises Rejected."""
-    from hub.report.signed import signed_pdf
-
     return (_take_pdf if uploaded.startswith(signed_pdf.BEGINS) else _take)(tx, config, kept, uploaded, now)
 
 
-def _take(
-    tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
-) -> "SignedReturn":
-    import getpass
-
-    from hub.domain import local_time
-    from hub.domain.errors import Rejected
-    from hub.domain.model import Problem
-    from hub.journal import unit_registry
-    from hub.units.province import Province
-    from hub.workload import submission
-
+def _take(tx: Transaction, config: Config, kept: KeptRevision | None, uploaded: bytes, now: datetime) -> SignedReturn:
     if kept is None:
         raise Rejected(Problem("report-not-closed"))
     province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
@@ -215,21 +192,9 @@ def _take(
 
 
 def _take_pdf(
-    tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
-) -> "SignedReturn":
+    tx: Transaction, config: Config, kept: KeptRevision | None, uploaded: bytes, now: datetime
+) -> SignedReturn:
     """Accept a signed PDF. Raises Rejected."""
-    import getpass
-
-    from hub.cli.report.declared import read_report_sources
-    from hub.domain import local_time
-    from hub.domain.errors import Rejected
-    from hub.domain.model import Problem
-    from hub.journal import unit_registry
-    from hub.report.form import book
-    from hub.report.signed import signed_pdf
-    from hub.units.province import Province
-    from hub.workload import given_paper, submission
-
     if kept is None:
         raise Rejected(Problem("report-not-closed"))
     report, officials = kept.said.report, config.officials
@@ -245,24 +210,17 @@ def _take_pdf(
 
 
 def record_refusal(
-    tx: "Transaction", code: str, form: str, period: str, rejected: "Rejected", uploaded: bytes, now: datetime
+    tx: Transaction, code: str, form: str, period: str, rejected: Rejected, uploaded: bytes, now: datetime
 ) -> None:
     """Record the refusal, if there is a revision to which it belongs."""
-    import getpass
-    import hashlib
-
-    from hub.workload import submission
-
     kept = submission.read_newest_revision(tx, code, form, period)
     if kept is not None:
         sha256 = hashlib.sha256(uploaded).hexdigest()
         submission.record_signature_refusal(tx, kept, rejected, sha256, by=getpass.getuser(), now=now)
 
 
-def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
+def _refuse(screen: Screen, rejected: Rejected) -> NoReturn:
     """Print each reason with its advice, and end the command."""
-    from hub.domain.errors import find_error_sentence
-
     for problem in rejected.problems:
         sentence = find_error_sentence(problem.code)
         if screen.json:

@@ -3,18 +3,26 @@
 Contains the dialogue only, no SQL.
 """
 
+import getpass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.journal import open_journal
+from hub.cli.report.declared import read_report_sources
 from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, t
-
-if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.store.transactions import Transaction
-    from hub.units.province import Province
-    from hub.workload.submission import CountedReport, KeptRevision
+from hub.config import Config, read_config
+from hub.domain import local_time
+from hub.domain.errors import Unready
+from hub.domain.model import Receive
+from hub.journal import blobs, unit_registry
+from hub.report.form import book
+from hub.services.reports import NAME
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+from hub.workload import submission
+from hub.workload.submission import CountedReport, KeptRevision
 
 
 def submit_report(screen: Screen, unit: str, period: str, form: str, partner: str, reason: str) -> None:
@@ -29,13 +37,6 @@ def publish_report(screen: Screen, unit: str, period: str, form: str, reason: st
 
 def _submit_or_publish(screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str) -> None:
     """Submit a report to *partner*, or publish it if *partner* is None."""
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.domain.errors import Unready
-    from hub.report.form import book
-    from hub.store import transactions
-    from hub.workload import submission
-
     config, now = read_config(screen.config), datetime.now(UTC)
     if partner is not None:
         check_taker(config, partner)
@@ -79,14 +80,6 @@ def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str)
     The first call records the report in the journal and closes it. After that, only a *reason* makes a new revision.
     Where two persons sign, it is the document with the first signature as soon as there is one.
     """
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.domain.errors import Unready
-    from hub.journal import blobs
-    from hub.report.form import book
-    from hub.store import transactions
-    from hub.workload import submission
-
     config, now = read_config(screen.config), datetime.now(UTC)
     with open_journal(config, counts=book.read_book(config.reports).services(form)) as engine:
         try:
@@ -123,11 +116,8 @@ def _say_behind(screen: Screen, revision: int) -> None:
     )
 
 
-def check_taker(config: "Config", code: str) -> None:
+def check_taker(config: Config, code: str) -> None:
     """Check that the partner *code* takes reports. Raises `CommandStop` and `UsageError`."""
-    from hub.domain.model import Receive
-    from hub.services.reports import NAME
-
     partner = config.partners.get(code)
     if partner is None:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
@@ -136,18 +126,16 @@ def check_taker(config: "Config", code: str) -> None:
 
 
 def _write_down(
-    tx: "Transaction",
-    config: "Config",
+    tx: Transaction,
+    config: Config,
     unit: str,
     period: str,
     form: str,
     partner: str | None,
     reason: str,
     now: datetime,
-) -> "KeptRevision":
+) -> KeptRevision:
     """Record the report in the journal: for *partner*, or as published if *partner* is None."""
-    from hub.workload import submission
-
     province, counted, by = count_for_release(tx, config, unit, period, form, now)
     if partner is None:
         return submission.publish_report(tx, province, counted, reason=reason, by=by, now=now)
@@ -155,18 +143,9 @@ def _write_down(
 
 
 def count_for_release(
-    tx: "Transaction", config: "Config", unit: str, period: str, form: str, now: datetime
-) -> "tuple[Province, CountedReport, str]":
+    tx: Transaction, config: Config, unit: str, period: str, form: str, now: datetime
+) -> tuple[Province, CountedReport, str]:
     """Return the province, the report as counted now, and the user's name. Raises `UsageError` and `CommandStop`."""
-    import getpass
-
-    from hub.cli.report.declared import read_report_sources
-    from hub.domain import local_time
-    from hub.journal import unit_registry
-    from hub.report.form import book
-    from hub.units.province import Province
-    from hub.workload import submission
-
     asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
     with asked.open_evidence(now) as gathered:
         counted, lines, wrong = gathered.report, gathered.listing.summary, gathered.differences

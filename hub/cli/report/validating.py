@@ -4,7 +4,6 @@ Contains the dialogue only. Reads no database.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,16 +17,15 @@ from hub.cli.screen import (
     say,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.report.form.form import Form
+from hub.config import read_config
+from hub.domain.errors import Rejected
+from hub.report.form import book
+from hub.report.form.form import Form, FormMissing, choose_form
+from hub.report.form.period import PeriodUnreadable, parse_period
+from hub.report.output import schematron, validating
 
 
 def write_rules(screen: Screen, form: str, kind: str, period: str | None) -> None:
-    from hub.report.form.form import FormMissing, choose_form
-    from hub.report.form.period import PeriodUnreadable, parse_period
-    from hub.report.output import schematron
-
     forms = _read_forms(screen)
     versions = sorted((each for each in forms if each.id == form), key=lambda each: str(each.since or ""))
     try:
@@ -42,10 +40,6 @@ def write_rules(screen: Screen, form: str, kind: str, period: str | None) -> Non
 
 
 def validate_file(screen: Screen, file: Path) -> None:
-    from hub.domain.errors import Rejected
-    from hub.report.form.form import FormMissing
-    from hub.report.output import validating
-
     if file.stat().st_size > validating.LARGEST:
         raise click.UsageError(t("{file} is too large", file=file))
     try:
@@ -70,12 +64,9 @@ def validate_file(screen: Screen, file: Path) -> None:
     )
 
 
-def _read_forms(screen: Screen) -> "tuple[Form, ...]":
+def _read_forms(screen: Screen) -> tuple[Form, ...]:
     """Return the forms of the configuration, or the shipped ones where there is no configuration file."""
-    from hub.report.form import book
-
     if not screen.config.exists():
         return book.read_shipped_book().forms
-    from hub.config import read_config
 
     return book.read_book(read_config(screen.config).reports).forms

@@ -1,29 +1,23 @@
 """`lienthong check`: reports everything because of which `twistd` would refuse to start."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli.partner.handshake import try_broker, try_partners, try_providers
+from hub.cli.partner.tried_secrets import TrialReport, try_secrets
 from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, exit_command, read_language, say, t
 from hub.domain.errors import Mistake
 from hub.language.phrases import phrases
-
-if TYPE_CHECKING:
-    from hub.cli.partner.tried_secrets import TrialReport
+from hub.node.check import check_config
 
 
 def check_hub(screen: Screen, connect: bool) -> None:
-    from hub.node.check import check_config
-
     now = datetime.now(UTC)
     findings = check_config(screen.config, now)
     mistakes = [*findings.mistakes, *findings.lapsed]
     unreachable: list[Mistake] = []
     if connect and findings.province:
-        from hub.cli.partner.handshake import try_partners
-        from hub.cli.partner.tried_secrets import try_secrets
-
         refused, unreachable, broken = try_partners(findings.province.config, now)
         if not mistakes:
             trials = try_secrets(findings.province.config, now, broken)
@@ -32,14 +26,10 @@ def check_hub(screen: Screen, connect: bool) -> None:
             unreachable += trials.unreachable
         mistakes += refused
         if findings.province.config.feed is not None and not mistakes:
-            from hub.cli.partner.handshake import try_broker
-
             refused, unreached = try_broker(findings.province.config)
             mistakes += refused
             unreachable += unreached
         if not mistakes:
-            from hub.cli.partner.handshake import try_providers
-
             refused, unreached = try_providers(findings.province.config)
             mistakes += refused
             unreachable += unreached
@@ -73,7 +63,7 @@ def check_hub(screen: Screen, connect: bool) -> None:
     screen.row({"kind": "ok"}, say(warned) if findings.warnings else t("Everything is right."))
 
 
-def _show_trials(screen: Screen, trials: "TrialReport") -> None:
+def _show_trials(screen: Screen, trials: TrialReport) -> None:
     """Say whose secrets are taken, and whose were not tried."""
     for code in trials.taken:
         fields = {"kind": "secret", "path": f"partners/{code}.toml: settings", "partner": code, "tried": True}

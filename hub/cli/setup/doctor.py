@@ -4,15 +4,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.screen import FAILED, Screen, exit_command, say, t
 from hub.domain.sanitize import replace_controls
-
-if TYPE_CHECKING:
-    from hub.node.doctor.diagnosis import Diagnosis
+from hub.language.phrases import phrase
+from hub.node.doctor import installation
+from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": None}
 
@@ -31,12 +30,8 @@ def doctor(screen: Screen) -> None:
         exit_command(FAILED)
 
 
-def _examine(screen: Screen) -> "Iterator[Diagnosis]":
+def _examine(screen: Screen) -> Iterator[Diagnosis]:
     """Yield every finding. The program itself comes first: with foreign files in it, the rest would say nothing."""
-    from hub.language.phrases import phrase
-    from hub.node.doctor import installation
-    from hub.node.doctor.diagnosis import Diagnosis, DiagnosisState
-
     broken = False
     for found in (*installation.examine_distribution(), *installation.examine_libraries()):
         broken = broken or found.verdict is DiagnosisState.FAILED
@@ -45,12 +40,12 @@ def _examine(screen: Screen) -> "Iterator[Diagnosis]":
         rest = phrase("the rest is not examined before the program is whole")
         yield Diagnosis("program", DiagnosisState.FAILED, rest, phrase("install lienthong anew"))
         return
-    from hub.node.doctor.examination import examine_hub
+    from hub.node.doctor.examination import examine_hub  # imports the whole program, which is known to be whole now
 
     yield from examine_hub(screen.config, lambda: datetime.now(UTC), os.environ)
 
 
-def _print(screen: Screen, found: "Diagnosis") -> None:
+def _print(screen: Screen, found: Diagnosis) -> None:
     if screen.json:
         advice = str(found.advice) if found.advice else None
         row = {"check": found.check, "verdict": found.verdict.value, "found": str(found.found), "advice": advice}

@@ -8,9 +8,13 @@ from shlex import quote
 from typing import Any
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, make_file_stop, say, t
 from hub.cli.setup.production import init_production, refuse_production_options
+from hub.config.database import DatabaseUrlUnfit
+from hub.node import init_province
+from hub.security.sample_pki import KeyType
 
 
 def init(
@@ -32,8 +36,6 @@ def init(
             init_production(screen, directory, answers | told)
         return
     refuse_production_options(answers)
-    from hub.node import init_province
-    from hub.security.sample_pki import KeyType
 
     ports = init_province.choose_ports(soap_port, admin_port)
     database = database or init_province.SQLITE
@@ -60,10 +62,6 @@ def init(
 @contextmanager
 def _stopping(database: str | None) -> Generator[None]:
     """End the command with a sentence where the database or the disk is to blame."""
-    from sqlalchemy.exc import OperationalError
-
-    from hub.config.database import DatabaseUrlUnfit
-
     try:
         yield
     except DatabaseUrlUnfit as unfit:

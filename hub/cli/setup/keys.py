@@ -2,14 +2,15 @@
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from cryptography import x509
 
+from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.partner.writing import WritingOptions, tell_or_reload, write_and_record
 from hub.cli.screen import (
     CONFIGURATION,
@@ -21,18 +22,26 @@ from hub.cli.screen import (
     say,
     t,
 )
+from hub.config import Config, read_config
+from hub.config.editing import undo_edits
+from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.domain.errors import ConfigurationFault
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Event
+from hub.domain.sightings import Sighting
+from hub.journal import events
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from cryptography import x509
-
-    from hub.config import Config
-    from hub.domain.sightings import Sighting
-    from hub.monitoring.keys.rehearsal import PartnerRehearsal, RehearsalFinding
-    from hub.monitoring.keys.rotation import PlannedStep
+from hub.monitoring.keys import rotation, sighting_rows
+from hub.monitoring.keys.rehearsal import (
+    PartnerRehearsal,
+    RehearsalFinding,
+    judge_next_certificate,
+    list_certificate_uses,
+    rehearse_partner,
+)
+from hub.monitoring.keys.rotation import PlannedStep, RotationStep
+from hub.security.certificates import CredentialUnfit, Identity, hash_certificate, load_pem_certificates
+from hub.store import transactions
 
 #: Days of which a rotation looks at what partners showed.
 _LOOKED_BACK = 30
@@ -40,9 +49,7 @@ STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": p
 _VERDICTS = {"fine": phrase("fine"), "unsure": phrase("not sure"), "breaks": phrase("breaks")}
 
 
-def rehearse_key(screen: Screen, file: Path, uses: "Sequence[str]", days: int) -> None:
-    from hub.cli.journal import read_journal_config
-
+def rehearse_key(screen: Screen, file: Path, uses: Sequence[str], days: int) -> None:
     config, now = read_journal_config(screen), datetime.now(UTC)
     own, found = _rehearse_now(config, *_read_certificates(file), uses, days, now)
     _show(screen, own, found)
@@ -52,28 +59,21 @@ def rehearse_key(screen: Screen, file: Path, uses: "Sequence[str]", days: int) -
 
 
 def _rehearse_now(
-    config: "Config",
-    new: "x509.Certificate",
-    chain: "tuple[x509.Certificate, ...]",
-    uses: "Sequence[str]",
+    config: Config,
+    new: x509.Certificate,
+    chain: tuple[x509.Certificate, ...],
+    uses: Sequence[str],
     days: int,
     now: datetime,
-) -> "tuple[list[RehearsalFinding], list[PartnerRehearsal]]":
+) -> tuple[list[RehearsalFinding], list[PartnerRehearsal]]:
     """Judge *new* by what was seen in the last *days*."""
-    from hub.cli.journal import open_journal
-    from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
-    from hub.monitoring.keys import sighting_rows
-    from hub.store import transactions
-
     set_revocation_answers(config, load_revocation_answers(config, now))
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         seen = sighting_rows.read_sightings(tx, now - timedelta(days=days))
     return _rehearse(config, new, chain, uses, seen, now)
 
 
-def _read_certificates(file: Path) -> "tuple[x509.Certificate, tuple[x509.Certificate, ...]]":
-    from hub.security.certificates import CredentialUnfit, load_pem_certificates
-
+def _read_certificates(file: Path) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
     try:
         first, *above = load_pem_certificates(file.read_bytes())
     except CredentialUnfit as error:
@@ -84,19 +84,13 @@ def _read_certificates(file: Path) -> "tuple[x509.Certificate, tuple[x509.Certif
 
 
 def _rehearse(
-    config: "Config",
-    new: "x509.Certificate",
-    chain: "tuple[x509.Certificate, ...]",
-    uses: "Sequence[str]",
-    seen: "Sequence[Sighting]",
+    config: Config,
+    new: x509.Certificate,
+    chain: tuple[x509.Certificate, ...],
+    uses: Sequence[str],
+    seen: Sequence[Sighting],
     now: datetime,
-) -> "tuple[list[RehearsalFinding], list[PartnerRehearsal]]":
-    from hub.monitoring.keys.rehearsal import (
-        judge_next_certificate,
-        list_certificate_uses,
-        rehearse_partner,
-    )
-
+) -> tuple[list[RehearsalFinding], list[PartnerRehearsal]]:
     current = {use: each for use, each in list_certificate_uses(config).items() if not uses or use in uses}
     own = judge_next_certificate(new, chain, list(current), config, now)
     found = [
@@ -106,7 +100,7 @@ def _rehearse(
     return own, found
 
 
-def _show(screen: Screen, own: "list[RehearsalFinding]", found: "list[PartnerRehearsal]") -> None:
+def _show(screen: Screen, own: list[RehearsalFinding], found: list[PartnerRehearsal]) -> None:
     """Print the findings."""
     rows: list[dict[str, object]] = [
         {
@@ -134,14 +128,14 @@ def _show(screen: Screen, own: "list[RehearsalFinding]", found: "list[PartnerReh
         )
 
 
-def _choose_exit_code(own: "list[RehearsalFinding]", found: "list[PartnerRehearsal]") -> int:
+def _choose_exit_code(own: list[RehearsalFinding], found: list[PartnerRehearsal]) -> int:
     verdicts = {each.verdict for each in found}
     if "breaks" in verdicts or any(finding.sure for finding in own):
         return FAILED
     return PARTLY if "unsure" in verdicts or own else 0
 
 
-def _list_fields(finding: "RehearsalFinding") -> dict[str, object]:
+def _list_fields(finding: RehearsalFinding) -> dict[str, object]:
     return {"code": finding.code, "text": say(finding.text), "sure": finding.sure}
 
 
@@ -157,11 +151,6 @@ def rotate_key(
     dry_run: bool,
     reload: bool,
 ) -> None:
-    from hub.cli.journal import read_journal_config
-    from hub.domain.local_time import find_local_day
-    from hub.monitoring.keys import rotation
-    from hub.monitoring.keys.rotation import RotationStep
-
     if (certificate is None) != (key is None):
         raise click.UsageError(t("CERTIFICATE and KEY belong together"))
     config, now = read_journal_config(screen), datetime.now(UTC)
@@ -185,19 +174,16 @@ def rotate_key(
 
 def _plan_announcement(
     screen: Screen,
-    config: "Config",
+    config: Config,
     certificate: Path,
     key: Path,
     use: str | None,
     despite: bool,
-    today: "date",
+    today: date,
     days: timedelta,
     now: datetime,
-) -> "PlannedStep":
+) -> PlannedStep:
     """Rehearse the certificate, and plan to announce it. Exits if it would break something, unless *despite*."""
-    from hub.monitoring.keys import rotation
-    from hub.security.certificates import Identity, hash_certificate
-
     if use is None and len(config.own) > 1:
         raise click.UsageError(t("TLS has a certificate of its own: say with --use which one is to change"))
     try:
@@ -229,18 +215,8 @@ def _plan_announcement(
     return rotation.plan_announcement(config, certificate.read_bytes(), key.read_bytes(), sha256, kind, today, days)
 
 
-def _make_step(
-    screen: Screen, config: "Config", planned: "PlannedStep", options: WritingOptions, now: datetime
-) -> None:
+def _make_step(screen: Screen, config: Config, planned: PlannedStep, options: WritingOptions, now: datetime) -> None:
     """Write and record the step, and tell what is next."""
-    from hub.cli.journal import open_journal
-    from hub.config import read_config
-    from hub.config.editing import undo_edits
-    from hub.domain.errors import ConfigurationFault
-    from hub.domain.model import Event
-    from hub.journal import events
-    from hub.monitoring.keys import rotation
-
     said = {"step": str(planned.step), "certificate": planned.certificate, "by": getpass.getuser()}
     files = [str(each.path) for each in planned.edits]
     row = {**said, "files": files, "written": not options.dry_run}

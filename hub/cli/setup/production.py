@@ -1,15 +1,21 @@
 """`lienthong init --production` and `lienthong enroll`: a hub of a province, and its first certificate."""
 
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import attrs
 import click
 
+from hub.cli.accounts.users import choose_password, show_password
+from hub.cli.carrying import stop_refused
+from hub.cli.person import name_person
 from hub.cli.screen import (
     CONFIGURATION,
     EXISTING_FILE,
@@ -20,9 +26,20 @@ from hub.cli.screen import (
     say,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.node.init_production import ProductionAnswers, TrustGiven
+from hub.config import files
+from hub.config.hub_tables import PROVINCE
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.language.phrases import Phrase
+from hub.node import init_production as writing
+from hub.node.check import check_config
+from hub.node.init_production import ProductionAnswers, TrustGiven, take_certificate
+from hub.node.init_province import choose_ports
+from hub.operations.accounts import account_operations, desk
+from hub.operations.accounts.accounts import AccountRefused
+from hub.operations.accounts.desk import make_user
+from hub.operations.accounts.permissions import Role
+from hub.security.certificate_request import LONGEST, normalise_server_name
+from hub.security.sample_pki import KeyType
 
 #: What has no default, in the order in which a person is asked.
 _NEEDED = ("province", "name", "organization", "dns", "administrator")
@@ -44,13 +61,6 @@ def refuse_production_options(given: Mapping[str, Any]) -> None:
 
 def init_production(screen: Screen, directory: Path, given: Mapping[str, Any]) -> None:
     """Write a hub for production into *directory*, as *given* by options, the answers file and a person."""
-    from hub.cli.accounts.users import choose_password, show_password
-    from hub.cli.carrying import stop_refused
-    from hub.cli.person import name_person
-    from hub.node import init_production as writing
-    from hub.operations.accounts import account_operations
-    from hub.operations.accounts.accounts import AccountRefused
-
     given = _ask(directory, given)
     now = datetime.now(UTC)
     password, hashed = choose_password(given["administrator"], given["password_file"], once=not given["password_file"])
@@ -119,15 +129,6 @@ def _read_answer(name: str, text: str) -> Any:
 
 def _fit(name: str, value: Any) -> Any:
     """Return the value of one option, in the form that is written. Raises click.UsageError if it does not fit."""
-    import re
-    from ipaddress import ip_address
-
-    from hub.config.hub_tables import PROVINCE
-    from hub.operations.accounts.accounts import AccountRefused
-    from hub.operations.accounts.desk import make_user
-    from hub.operations.accounts.permissions import Role
-    from hub.security.certificate_request import LONGEST, normalise_server_name
-
     try:
         match name:
             case "province" if re.fullmatch(PROVINCE, value) is None:
@@ -169,16 +170,8 @@ def _say_question(name: str) -> str:
     }[name]
 
 
-def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_change: bool) -> "ProductionAnswers":
+def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_change: bool) -> ProductionAnswers:
     """Return the answers as values. Ends the command at the first that does not fit."""
-    import attrs
-
-    from hub.node.init_production import ProductionAnswers
-    from hub.node.init_province import choose_ports
-    from hub.operations.accounts import desk
-    from hub.operations.accounts.permissions import Role
-    from hub.security.sample_pki import KeyType
-
     fits = {name: _fit(name, given[name]) for name in (*_NEEDED, "country", "soap_host", "admin_host")}
     ports = choose_ports(given["soap_port"], given["admin_port"])
     user = desk.make_user(fits["administrator"], Role.ADMINISTRATOR, (), (), now)
@@ -201,7 +194,7 @@ def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_
     )
 
 
-def _list_next_steps(config: Path, request: Path, answers: "ProductionAnswers", *, units: int) -> list[str]:
+def _list_next_steps(config: Path, request: Path, answers: ProductionAnswers, *, units: int) -> list[str]:
     """Return what is still to be done, in order."""
     typed = f"lienthong -c {quote(str(config))}"
     steps = [
@@ -222,15 +215,8 @@ def _list_next_steps(config: Path, request: Path, answers: "ProductionAnswers", 
 # --- enroll ----------------------------------------------------------------------------------------------------------
 
 
-def read_trust(
-    ca: Path | None, crl: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
-) -> "TrustGiven":
+def read_trust(ca: Path | None, crl: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]) -> TrustGiven:
     """Return what the options say of the CA. Ends the command with the mistakes in its files."""
-    from hub.config import files
-    from hub.domain.errors import ConfigurationFault, Mistake
-    from hub.language.phrases import Phrase
-    from hub.node.init_production import TrustGiven
-
     mistakes: list[Mistake] = []
 
     def wrong(what: Phrase, expected: Phrase) -> None:
@@ -253,9 +239,6 @@ def enroll(
     crl_url: tuple[str, ...],
     ocsp_url: tuple[str, ...],
 ) -> None:
-    from hub.node.check import check_config
-    from hub.node.init_production import take_certificate
-
     now = datetime.now(UTC)
     try:
         taken = take_certificate(screen.config, file.read_bytes(), read_trust(ca, crl, crl_url, ocsp_url), now)

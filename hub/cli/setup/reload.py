@@ -1,7 +1,9 @@
 """`lienthong reload`: makes the running hub reload its configuration, and prints what changed."""
 
 from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, exit_command, say, t
+from hub.config import read_data_directory
 from hub.language.phrases import phrase
+from hub.runtime import pidfile
 
 _MARKS = {
     "+": phrase("added"),
@@ -12,9 +14,6 @@ _MARKS = {
 
 
 def reload(screen: Screen, timeout: float) -> None:
-    from hub.config import read_data_directory
-    from hub.runtime import pidfile
-
     try:
         verdict = pidfile.request_reload(read_data_directory(screen.config), timeout)
     except pidfile.NotRunning:

@@ -5,10 +5,11 @@ Runs the reactor and the sender; the adapter makes the requests.
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
+from hub.cli.journal import read_journal_config, require_partner
+from hub.cli.partner.conversation import hold_conversation
 from hub.cli.screen import (
     FAILED,
     UNAVAILABLE,
@@ -18,15 +19,14 @@ from hub.cli.screen import (
     say_count,
     t,
 )
-
-if TYPE_CHECKING:
-    from hub.config import Config
+from hub.cli.units.plan import write_unit_list
+from hub.config import Config
+from hub.delivery.partner_adapters import make_adapters
+from hub.domain.model import Lister, Refused, Unavailable
+from hub.runtime.http_client import Unreachable
 
 
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
-    from hub.cli.journal import read_journal_config
-    from hub.cli.units.plan import write_unit_list
-
     content = _asked(screen, read_journal_config(screen), partner, timeout)
     if output is None:
         write_unit_list(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
@@ -38,14 +38,8 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
     )
 
 
-def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
+def _asked(screen: Screen, config: Config, code: str, timeout: float) -> bytes:
     """Return the list from the partner *code*. Raises `CommandStop`."""
-    from hub.cli.journal import require_partner
-    from hub.cli.partner.conversation import hold_conversation
-    from hub.delivery.partner_adapters import make_adapters
-    from hub.domain.model import Lister, Refused, Unavailable
-    from hub.runtime.http_client import Unreachable
-
     partner = require_partner(config, code)
     adapter: object = make_adapters(config).get(code)
     if not isinstance(adapter, Lister):

@@ -3,13 +3,16 @@ touches before anything is written, and undoes a planned one.
 """
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import click
+import sqlalchemy as sa
 
+from hub.cli.journal import open_journal, read_journal_config
+from hub.cli.person import name_person
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -21,18 +24,24 @@ from hub.cli.screen import (
     say_count,
     t,
 )
+from hub.config import Config
+from hub.domain.errors import Rejected
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Unit
+from hub.journal import code_lists, unit_registry
+from hub.journal.queue import deliveries
+from hub.journal.sequels import dossier_shares
+from hub.keeping import successions
+from hub.keeping.successions import MOST_NAMES, RecordedDeed, TouchedThings
 from hub.language.phrases import phrase
-from hub.units.deeds import PART, WORK, Estate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import sqlalchemy as sa
-
-    from hub.config import Config
-    from hub.domain.model import Unit
-    from hub.keeping.successions import RecordedDeed, TouchedThings
-    from hub.units.deeds import DeedOrder, Share, ShareKind
+from hub.operations.accounts import tokens, users
+from hub.report.counting.division import write_value
+from hub.report.form import book
+from hub.services.categories import ATTRIBUTES
+from hub.store import transactions
+from hub.units.deeds import PART, WORK, DeedOrder, Estate, Share, ShareKind, find_order_mistakes
+from hub.units.province import Province
+from hub.units.unit_index import UnitIndex
 
 #: What a deed touches, by the sort of the things.
 _SORTS = {
@@ -62,9 +71,6 @@ def merge_units(
     yes: bool,
     undo: str | None,
 ) -> None:
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.units.deeds import DeedOrder
-
     if (undo is not None or not old) and (old or new or day or part or plan or what or reference or share):
         raise CommandStop(t("--undo stands alone; a new deed needs OLD, --into and --on"), USAGE)
     if old and not (new and day):
@@ -89,11 +95,8 @@ def merge_units(
             _order(screen, config, engine, order, plan=plan, yes=yes)
 
 
-def _read_share(text: str) -> "Share":
+def _read_share(text: str) -> Share:
     """Return the rule that is typed as *text*, NEW:KIND=VALUE."""
-    from hub.report.counting.division import write_value
-    from hub.units.deeds import Share, ShareKind
-
     successor, _, rule = text.partition(":")
     kind, _, value = rule.partition("=")
     values = [write_value(value)]
@@ -108,14 +111,8 @@ def _read_share(text: str) -> "Share":
     return Share(successor, ShareKind(kind), named)
 
 
-def _list_known(tx: "sa.Connection", config: "Config") -> "dict[ShareKind, set[str]]":
+def _list_known(tx: sa.Connection, config: Config) -> dict[ShareKind, set[str]]:
     """Return the fields and the procedures of the province's list of public services and of the lists of the portal."""
-    from hub.journal import code_lists
-    from hub.report.counting.division import write_value
-    from hub.report.form import book
-    from hub.services.categories import ATTRIBUTES
-    from hub.units.deeds import ShareKind
-
     listed = book.read_book(config.reports).listed
     known = {
         ShareKind.FIELD: {write_value(service.field) for service in listed},
@@ -127,16 +124,8 @@ def _list_known(tx: "sa.Connection", config: "Config") -> "dict[ShareKind, set[s
     return known
 
 
-def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOrder", *, plan: bool, yes: bool) -> None:
+def _order(screen: Screen, config: Config, engine: sa.Engine, order: DeedOrder, *, plan: bool, yes: bool) -> None:
     """Show what *order* touches and, unless it is only planned, record it once the person agrees."""
-    from hub.cli.person import name_person
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.journal.sequels import dossier_shares
-    from hub.keeping import successions
-    from hub.store import transactions
-    from hub.units.deeds import find_order_mistakes
-
     with transactions.read_transaction(engine) as tx:
         units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, order.on, outside=True)}
         recorded = [each.order for each in successions.list_recorded_deeds(tx)]
@@ -167,7 +156,7 @@ def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOr
     )
 
 
-def _show(screen: Screen, order: "DeedOrder", touched: "list[TouchedThings]") -> None:
+def _show(screen: Screen, order: DeedOrder, touched: list[TouchedThings]) -> None:
     rows = [
         {
             "unit": each.unit,
@@ -209,12 +198,9 @@ def _show(screen: Screen, order: "DeedOrder", touched: "list[TouchedThings]") ->
 
 
 def _list_people(
-    tx: "sa.Connection", config: "Config", units: "dict[str, Unit]", order: "DeedOrder"
-) -> "Iterator[TouchedThings]":
+    tx: sa.Connection, config: Config, units: dict[str, Unit], order: DeedOrder
+) -> Iterator[TouchedThings]:
     """Yield the partners, accounts, tokens and officials that are configured with each of the units that end."""
-    from hub.keeping.successions import MOST_NAMES, TouchedThings
-    from hub.operations.accounts import tokens, users
-
     people = config.officials.people if config.officials else {}
     named = {
         "partners": [(each.code, each.units) for each in config.partners.values()],
@@ -229,12 +215,8 @@ def _list_people(
             yield TouchedThings(code, sort, len(names), tuple(names[:MOST_NAMES]))
 
 
-def _find_unreceived(config: "Config", units: "dict[str, Unit]", order: "DeedOrder") -> list[str]:
+def _find_unreceived(config: Config, units: dict[str, Unit], order: DeedOrder) -> list[str]:
     """Return the successors for which no system will receive on the day of *order*."""
-    from hub.domain.errors import Rejected
-    from hub.units.province import Province
-    from hub.units.unit_index import UnitIndex
-
     after = units | {
         code: attrs.evolve(units[code], until=order.on, successors=order.successors) for code in order.units
     }
@@ -248,10 +230,7 @@ def _find_unreceived(config: "Config", units: "dict[str, Unit]", order: "DeedOrd
     return found
 
 
-def _list(screen: Screen, engine: "sa.Engine") -> None:
-    from hub.keeping import successions
-    from hub.store import transactions
-
+def _list(screen: Screen, engine: sa.Engine) -> None:
     with transactions.read_transaction(engine) as tx:
         found = successions.list_recorded_deeds(tx)
     titles = {
@@ -268,7 +247,7 @@ def _list(screen: Screen, engine: "sa.Engine") -> None:
     screen.table(titles, map(_describe, found))
 
 
-def _describe(deed: "RecordedDeed") -> dict[str, object]:
+def _describe(deed: RecordedDeed) -> dict[str, object]:
     return {
         "deed": deed.id,
         "on": None if deed.order.on == date.max else deed.order.on,
@@ -283,11 +262,7 @@ def _describe(deed: "RecordedDeed") -> dict[str, object]:
     }
 
 
-def _undo(screen: Screen, config: "Config", engine: "sa.Engine", identity: str) -> None:
-    from hub.cli.person import name_person
-    from hub.keeping import successions
-    from hub.store import transactions
-
+def _undo(screen: Screen, config: Config, engine: sa.Engine, identity: str) -> None:
     now = datetime.now(UTC)
     try:
         with transactions.write_transaction(engine) as tx:
@@ -328,13 +303,8 @@ def _undo(screen: Screen, config: "Config", engine: "sa.Engine", identity: str) 
     )
 
 
-def _give_back_deliveries(tx: "sa.Connection", config: "Config", order: "DeedOrder", now: datetime) -> int:
+def _give_back_deliveries(tx: sa.Connection, config: Config, order: DeedOrder, now: datetime) -> int:
     """Hand over what is on its way to the units of *order*, which go on, to the partners that receive for them."""
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.journal.queue import deliveries
-    from hub.units.province import Province
-
     today = find_local_day(now)
     routes = Province.of(config, unit_registry.read_unit_index(tx, today)).routes
     ways, total = routes.list_routes(order.units, today), 0

@@ -4,17 +4,20 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 import attrs
 import click
 
+from hub.cli.journal import open_journal, read_journal_config
+from hub.cli.person import name_person
 from hub.cli.screen import FAILED, Screen, exit_command, say, say_count, t
 from hub.cli.words import say_field
+from hub.domain.local_time import find_local_day
+from hub.journal import unit_registry
 from hub.language.phrases import phrase
-
-if TYPE_CHECKING:
-    from hub.units.unit_changes import ChangedValue
+from hub.store import transactions
+from hub.units import national_agencies, unit_changes, units_csv
+from hub.units.unit_changes import ChangedValue
 
 _BIG = 500_000  #: octets of a file for which a progress bar is shown
 
@@ -36,13 +39,6 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
 
     Nothing is written with *dry_run*, with a mistake in the list, or, without *yes*, if existing units would change.
     """
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.person import name_person
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.store import transactions
-    from hub.units import national_agencies, unit_changes, units_csv
-
     config, now = read_journal_config(screen), datetime.now(UTC)
     provinces = config.province, *config.units.merged_provinces
     with open_journal(config) as engine:
@@ -100,7 +96,7 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
         exit_command(FAILED)
 
 
-def _say_change(change: "ChangedValue") -> str:
+def _say_change(change: ChangedValue) -> str:
     """Return what is changed: of which version, which value, from what to what."""
     field, values = say_field(change.field), (change.before or "–", change.after or "–")
     match change.version:

@@ -4,23 +4,22 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from hub.cli.journal import open_journal, read_view_config
 from hub.cli.screen import Screen, say_count, t
-
-if TYPE_CHECKING:
-    from hub.domain.model import Unit
+from hub.cli.units.plan import write_unit_list
+from hub.cli.words import say_word
+from hub.domain.local_time import HANOI, find_local_day
+from hub.domain.model import Unit
+from hub.journal import unit_registry
+from hub.language.sorting import make_code_sort_key
+from hub.store import transactions
+from hub.units import sample_units as seed
+from hub.units import units_csv
+from hub.units.province import Province
 
 
 def list_units(screen: Screen, outside: bool, on: datetime | None, known: datetime | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.cli.words import say_word
-    from hub.domain.local_time import HANOI, find_local_day
-    from hub.journal import unit_registry
-    from hub.language.sorting import make_code_sort_key
-    from hub.store import transactions
-    from hub.units.province import Province
-
     config = read_view_config(screen)
     day = find_local_day(datetime.now(UTC)) if on is None else on.date()
     until = None if known is None else (known + timedelta(days=1)).replace(tzinfo=HANOI)
@@ -63,24 +62,16 @@ def list_units(screen: Screen, outside: bool, on: datetime | None, known: dateti
 
 
 def export(screen: Screen, outside: bool, output: Path | None) -> None:
-    from hub.cli.journal import open_journal, read_view_config
-    from hub.journal import unit_registry
-    from hub.store import transactions
-
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = unit_registry.list_unit_histories(tx, outside=outside)
     _write(screen, found, output)
 
 
 def write_sample_units(screen: Screen, output: Path | None) -> None:
-    from hub.units import sample_units as seed
-
     _write(screen, seed.list_sample_units(), output)
 
 
-def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None:
-    from hub.units import units_csv
-
+def _write(screen: Screen, found: Sequence[Unit], output: Path | None) -> None:
     content = units_csv.write_units_csv(found)
     if output is None:
         sys.stdout.buffer.write(content)
@@ -94,6 +85,4 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
 
 
 def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:
-    from hub.cli.units.plan import write_unit_list
-
     write_unit_list(screen, file.read_bytes(), file.name, national=national, dry_run=dry_run, yes=yes)
