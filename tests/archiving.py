@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.audit import AuditFinding, AuditTrust
+from hub.audit.findings import AuditFinding
+from hub.audit.seals import AuditTrust
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Reply, Request

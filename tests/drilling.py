@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from lxml import etree
 from twisted.internet.defer import Deferred
 
-from hub.audit import AuditTrust
 from hub.audit.drill import drawing, sending, writing
 from hub.audit.drill.comparing import Reconciled, reconcile_drill
 from hub.audit.drill.expecting import SentStep
 from hub.audit.drill.plan import DrillPlan
+from hub.audit.seals import AuditTrust
 from hub.config import Partner
 from hub.config.service_files import read_shipped_services
 from hub.domain.model import Receive, Unit, UnitKind

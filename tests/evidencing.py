@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 import attrs
 from lxml import etree
 
-from hub import audit
-from hub.audit import AuditFinding, AuditTrust
+from hub.audit.findings import AuditFinding
+from hub.audit.sealed_file import audit_file
+from hub.audit.seals import AuditTrust
 from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, SignatureStanding, Unit
 from hub.formats.zip_archive import Packing
 from hub.journal import events, messages, unit_registry
@@ -121,7 +122,7 @@ def written(
 
 def found(content: bytes, trust: AuditTrust = TRUST) -> list[AuditFinding]:
     """Return all that is found of a file."""
-    return list(audit.audit_file(io.BytesIO(content), trust))
+    return list(audit_file(io.BytesIO(content), trust))
 
 
 def false(content: bytes, trust: AuditTrust = TRUST) -> list[tuple[str, str]]:

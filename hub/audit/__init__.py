@@ -1,43 +1,6 @@
 """Verifies the documents that a hub has sealed, without access to a hub: reports, receipts, evidence files.
 
-Start at `audit.audit_file`. Knows octets, anchors and the definition of a form. Uses no journal, no network and no
+Start at `sealed_file.audit_file`. Knows octets, anchors and the definition of a form. Uses no journal, no network and no
 clock. It trusts only the given anchors: whatever the file contains, every error is returned as a named finding and
 never raised.
 """
-
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
-
-from hub.audit import derived, documents
-from hub.audit.drill import protocol
-from hub.audit.findings import AuditFinding, confirm_finding, deny_finding
-from hub.audit.seals import AuditTrust
-
-__all__ = ["AuditFinding", "AuditTrust", "audit_file", "confirm_finding", "deny_finding"]
-
-_ZIP = b"PK"
-#: How a protocol is told from other documents: its namespace, among so many first octets.
-_DRILL, _HEAD = protocol.NAMESPACE.encode(), 400
-
-
-def audit_file(
-    file: BinaryIO, trust: AuditTrust, tell: Callable[[int, int], None] = lambda _done, _total: None
-) -> Iterator[AuditFinding]:
-    """Yield the findings about *file*, which must be seekable: an evidence file, a sealed report, a receipt, or the
-    protocol of a drill.
-
-    *tell* is called with the number of octets read so far and in total. Memory: some hundred octets per fact, message
-    and event, all bounded by `hub.report.signed.manifest`. A document above `documents.LARGEST` octets is reported as
-    too large and not loaded.
-    """
-    head = file.read(_HEAD)
-    if head.startswith(_ZIP):
-        yield from derived.audit_evidence_file(file, trust, tell)
-    elif _DRILL in head:
-        content = head + file.read(documents.LARGEST + 1 - len(head))
-        if len(content) > documents.LARGEST:
-            yield documents.make_too_large_finding("drill", "")
-        else:
-            yield from protocol.audit_protocol(content, trust)
-    else:
-        yield from documents.audit_document(file, trust)

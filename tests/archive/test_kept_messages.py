@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.defer import succeed
 
-from hub import audit
+from hub.audit.sealed_file import audit_file
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import Event
@@ -129,7 +129,7 @@ def test_the_evidence_of_a_report_holds_after_its_messages_went(engine, tmp_path
                 with transactions.write_transaction(engine) as tx:
                     step(tx)
     after = written()
-    found = list(audit.audit_file(io.BytesIO(evidencing.packed(after)), TRUST))
+    found = list(audit_file(io.BytesIO(evidencing.packed(after)), TRUST))
     assert [each for each in found if each.holds is False] == []
     assert "octets" in {each.check for each in found if each.holds}
     same = after.keys() - {"report.xml", "manifest.xml", *(["events.jsonl"] if restored else [])}

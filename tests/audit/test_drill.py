@@ -10,12 +10,12 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.audit import audit_file
 from hub.audit.drill.comparing import Reconciled
 from hub.audit.drill.drawing import draw_plan, find_period, make_units, name_drill
 from hub.audit.drill.expecting import COUNTED, FORMS, SUMS, SentStep, expect_numbers
 from hub.audit.drill.plan import Does, PlanUnreadable, Trap, list_traps, read_plan, write_plan
 from hub.audit.drill.protocol import DrillRecord, sign_protocol
+from hub.audit.sealed_file import audit_file
 from hub.intake import admission
 from hub.journal import decisions, facts
 from hub.journal.queue import deliveries

@@ -20,6 +20,7 @@ from hub.cli.screen import USAGE
 from hub.domain.ids import make_id
 from hub.language.languages import Language
 from tests.api_callers import Program
+from tests.declared import walk_commands
 
 #: Lines of an output that are kept, at most: a table has its titles in the first.
 _LINES = 12
@@ -80,28 +81,6 @@ def remove_values(text: str, home: str) -> list[str]:
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
-
-
-def walk_commands(command: click.Command = lienthong, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words of every command, groups included, in the order of their help."""
-    yield path
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from walk_commands(found, (*path, name))
-
-
-def find_command(path: Sequence[str]) -> click.Command:
-    """Return the command of the words *path*."""
-    found: click.Command = lienthong
-    for name in path:
-        assert isinstance(found, click.Group)
-        inner = found.get_command(click.Context(found), name)
-        assert inner is not None
-        found = inner
-    return found
 
 
 def describe_help() -> Iterator[str]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub import audit
-from hub.audit import AuditTrust
+from hub.audit.seals import AuditTrust
 from hub.domain.model import Fact, SignatureStanding
 from hub.formats import zip_archive
 from hub.journal import unit_registry

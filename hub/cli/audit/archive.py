@@ -14,10 +14,11 @@ from pathlib import Path
 import attrs
 import click
 
-from hub.audit import AuditTrust
+from hub.audit.seals import AuditTrust
 from hub.cli.journal import open_journal, read_journal_config, read_view_config
 from hub.cli.monitoring.events import print_events
-from hub.cli.person import name_person, record_openings
+from hub.cli.opened_content import record_openings
+from hub.cli.person import name_person
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,

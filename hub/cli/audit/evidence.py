@@ -14,8 +14,9 @@ import attrs
 import click
 from cryptography import x509
 
-from hub import audit
-from hub.audit import AuditFinding, AuditTrust
+from hub.audit.findings import AuditFinding
+from hub.audit.sealed_file import audit_file
+from hub.audit.seals import AuditTrust
 from hub.cli.audit.archive import stop_without_archive
 from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.report.declared import read_report_sources
@@ -118,7 +119,7 @@ def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Pat
 def _audit(file: BinaryIO, path: Path, trust: AuditTrust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
     archived = reading.is_archive(file.read(100))
     file.seek(0)
-    return reading.audit_archive_file(file, path, trust, tell) if archived else audit.audit_file(file, trust, tell)
+    return reading.audit_archive_file(file, path, trust, tell) if archived else audit_file(file, trust, tell)
 
 
 def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> AuditTrust:

@@ -108,7 +108,7 @@ show_message = command(
     "lienthong show 0193… --raw > packet.edxml",
     "lienthong show 0193… --signature",
     "lienthong show 0193… --attempts",
-    runs="hub.cli.message.messages:show_message",
+    runs="hub.cli.message.shown:show_message",
     options=(
         click.argument("name", metavar="ID|MESSAGE_ID|TRACKING"),
         click.option("--raw", is_flag=True, help=t("Only the exact bytes.")),
@@ -121,7 +121,7 @@ trace = command(
     "trace",
     t("List all events of a message in order, then the state of its deliveries."),
     "lienthong trace 0193… --json",
-    runs="hub.cli.message.messages:trace",
+    runs="hub.cli.message.shown:trace",
     options=(click.argument("name", metavar="ID|MESSAGE_ID|TRACKING"),),
 )
 

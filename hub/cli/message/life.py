@@ -13,7 +13,7 @@ import click
 from hub.cli.audit.archive import open_kept_rows
 from hub.cli.journal import open_journal, read_view_config
 from hub.cli.message.named_message import find_one_message
-from hub.cli.person import record_openings
+from hub.cli.opened_content import record_openings
 from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, exit_command, read_language, t
 from hub.cli.words import say_value, say_word
 from hub.config import Config

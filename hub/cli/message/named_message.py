@@ -1,36 +1,17 @@
 """Finds the message that a person names, for the commands about one message."""
 
-from datetime import UTC, datetime
-
 from hub.cli.audit.archive import stop_without_archive
+from hub.cli.message.messages import plan_message_search
 from hub.cli.screen import NOT_FOUND, CommandStop, t
 from hub.config import Config
-from hub.domain.local_time import find_local_day
 from hub.domain.model import Message, MessageState
 from hub.journal import search
 from hub.keeping.archive import opening
-from hub.operations.messages.search_request import SearchPlan, SearchRequest, plan_search
+from hub.operations.messages.search_request import SearchRequest
 from hub.store.transactions import Transaction
 
 #: Messages that are looked at for the one with a number.
 _NUMBERED = 100
-
-
-def plan_message_search(tx: Transaction, asked: SearchRequest, config: Config) -> SearchPlan:
-    """Return the filters of *asked*. Raises `CommandStop` 4 for an unknown partner or unit."""
-    names = {code: partner.name for code, partner in config.partners.items()}
-    plan = plan_search(tx, asked, names, config.upstream, find_local_day(datetime.now(UTC)))
-    for each in plan.unknown:
-        if each.field == "partner":
-            said = t("there is no partner {value}; `lienthong partners list` shows all", value=each.value)
-        elif each.field == "cause":
-            said = t("{value} is no cause; `lienthong failures` shows all", value=each.value)
-        else:
-            said = t(
-                "there is no unit {value}, or there are several; `lienthong units list` shows all", value=each.value
-            )
-        raise CommandStop(said, NOT_FOUND)
-    return plan
 
 
 def find_one_message(tx: Transaction, name: str, config: Config | None = None) -> Message:

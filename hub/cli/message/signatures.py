@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
-from hub.audit import AuditTrust, documents
-from hub.audit.seals import Sealers
+from hub.audit import documents
+from hub.audit.seals import AuditTrust, Sealers
 from hub.cli.screen import say, say_count, say_instant, t
 from hub.cli.words import say_refusal, say_word
 from hub.config import Config

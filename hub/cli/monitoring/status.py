@@ -9,7 +9,6 @@ import click
 from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.repeating import EVERY, is_terminal, repeat
 from hub.cli.screen import PARTLY, UNAVAILABLE, Screen, exit_command, say, say_count, t
-from hub.cli.setup.keys import STEPS
 from hub.cli.words import say_word
 from hub.config import Config
 from hub.journal.queue.partner_state import Pause
@@ -21,6 +20,8 @@ from hub.monitoring.keys.rotation import RotationStep, find_next_step
 from hub.monitoring.overview import BoundedCount, ExchangeRate, Overview, PartnerOverview
 from hub.report.words import write_moment
 from hub.store import transactions
+
+ROTATION_STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": phrase("retire")}
 
 #: The keys of the counts of deliveries, in `--json` and as columns, by the state that they count.
 _COUNTED = {
@@ -124,7 +125,7 @@ def _list_rotation(config: Config) -> Iterator[str]:
         yield t(
             "The hub's certificate is being changed: `lienthong keys rotate` is due {day} ({step})",
             day=day,
-            step=say(STEPS[step]),
+            step=say(ROTATION_STEPS[step]),
         )
 
 

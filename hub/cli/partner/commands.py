@@ -256,7 +256,7 @@ add_partner = command(
     "lienthong partners add soyte --certificate soyte-2027.crt --replace --dry-run",
     "lienthong partners add soyte --calls documents,mail,lookups.VerifyCitizen --replace",
     "lienthong partners add dvc --wsdl https://dvc.example.vn/DichVu.asmx?wsdl --operation GuiHoSo",
-    runs="hub.cli.partner.partners:add_partner",
+    runs="hub.cli.partner.adding:add_partner",
     options=(
         click.argument("code"),
         click.option(
@@ -323,7 +323,7 @@ grants_command = command(
     "lienthong partners grants",
     "lienthong partners grants --propose",
     "lienthong partners grants soyte --propose --since 2026-01-01 --yes",
-    runs="hub.cli.partner.partners:grants_command",
+    runs="hub.cli.partner.granting:grants_command",
     options=(
         click.argument("codes", nargs=-1, metavar="[CODE]..."),
         click.option("--propose", is_flag=True, help=t("Make a proposal.")),

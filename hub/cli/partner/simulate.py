@@ -23,7 +23,7 @@ from cryptography import x509
 
 from hub.cli.documents_client import DocumentsClient, HubUnavailable, SubmissionRefused
 from hub.cli.journal import read_journal_config
-from hub.cli.partner.partners import add_partner
+from hub.cli.partner.adding import add_partner
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,

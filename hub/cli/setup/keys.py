@@ -11,6 +11,7 @@ import click
 from cryptography import x509
 
 from hub.cli.journal import open_journal, read_journal_config
+from hub.cli.monitoring.status import ROTATION_STEPS
 from hub.cli.partner.writing import WritingOptions, tell_or_reload, write_and_record
 from hub.cli.screen import (
     CONFIGURATION,
@@ -45,7 +46,6 @@ from hub.store import transactions
 
 #: Days of which a rotation looks at what partners showed.
 _LOOKED_BACK = 30
-STEPS = {"announce": phrase("announce"), "switch": phrase("switch"), "retire": phrase("retire")}
 _VERDICTS = {"fine": phrase("fine"), "unsure": phrase("not sure"), "breaks": phrase("breaks")}
 
 
@@ -158,12 +158,12 @@ def rotate_key(
     step, due = rotation.find_next_step(config.rotation)
     if certificate is not None and key is not None:
         if step is not RotationStep.ANNOUNCE:
-            raise CommandStop(t("a rotation is in progress: the next step is {step}", step=say(STEPS[step])))
+            raise CommandStop(t("a rotation is in progress: the next step is {step}", step=say(ROTATION_STEPS[step])))
         planned = _plan_announcement(screen, config, certificate, key, use, despite, today, days, now)
     elif step is RotationStep.ANNOUNCE:
         raise CommandStop(t("no rotation is in progress; name the new certificate and its key"))
     elif due is not None and today < due and not at_once:
-        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=f"{due:%d/%m/%Y}"))
+        screen.note(t("The next step, {step}, is due on {due}", step=say(ROTATION_STEPS[step]), due=f"{due:%d/%m/%Y}"))
         exit_command(PARTLY)
     elif step is RotationStep.SWITCH:
         planned = rotation.plan_switch(config, today, days)
@@ -233,11 +233,11 @@ def _make_step(screen: Screen, config: Config, planned: PlannedStep, options: Wr
     except ConfigurationFault:
         undo_edits(home, planned.edits)
         raise
-    screen.row(row, t("Done: {step}", step=say(STEPS[planned.step])))
+    screen.row(row, t("Done: {step}", step=say(ROTATION_STEPS[planned.step])))
     tell_or_reload(screen, config.data, home, planned.edits, reload=options.reload)
     step, due = rotation.find_next_step(after.rotation)
     if due is not None:
-        screen.note(t("The next step, {step}, is due on {due}", step=say(STEPS[step]), due=f"{due:%d/%m/%Y}"))
+        screen.note(t("The next step, {step}, is due on {due}", step=say(ROTATION_STEPS[step]), due=f"{due:%d/%m/%Y}"))
 
 
 @contextmanager
