@@ -13,6 +13,9 @@ from typing import Any
 
 import attrs
 from cryptography import x509
+from pika import BasicProperties, ConnectionParameters, PlainCredentials
+from pika.adapters.twisted_connection import TwistedProtocolConnection
+from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.error import ConnectError
@@ -78,8 +81,6 @@ class RabbitLine:
         return PublishResult(len(publications))
 
     def _send(self, publication: EventPublication) -> Any:
-        from pika import BasicProperties
-
         properties = BasicProperties(content_type=CONTENT_TYPE, message_id=publication.id, delivery_mode=2)
         exchange = self._broker.exchange
         return self._channel.basic_publish(
@@ -121,10 +122,6 @@ async def connect_to_broker(
 
 
 def _protocol_of(broker: Broker, password: str, reactor: Any) -> Any:
-    from pika import ConnectionParameters, PlainCredentials
-    from pika.adapters.twisted_connection import TwistedProtocolConnection
-    from pika.exceptions import AMQPError
-
     class Protocol(TwistedProtocolConnection):  # type: ignore[misc] # pika publishes no types
         refusal = ""
 
@@ -161,8 +158,6 @@ def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[]
 
 async def _open(broker: Broker, protocol: Any, endpoint: Any) -> Any:
     """Return a channel with publisher confirms, after making sure that the exchange exists."""
-    from pika.exceptions import ChannelClosedByBroker
-
     ready = protocol.ready
     await connectProtocol(endpoint, protocol)
     await ready
@@ -179,8 +174,6 @@ async def _open(broker: Broker, protocol: Any, endpoint: Any) -> Any:
 
 
 def _note(result: object, found: list[str | None], place: int) -> None:
-    from pika.exceptions import UnroutableError
-
     refused = isinstance(result, Failure) and not result.check(UnroutableError)
     found[place] = _said(result.value) if refused and isinstance(result, Failure) else ""
 

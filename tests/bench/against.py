@@ -1,4 +1,5 @@
-"""Whether honest intake costs more than at another commit: `./dev bench against COMMIT [--rounds 5] [--messages N] [--json]`.
+"""Whether honest intake costs more than at another commit: `./dev bench against COMMIT [--rounds 5] [--messages N] [--json]`;
+with `--commands`, whether the commands of the command line do.
 
 Two hubs run side by side on journals of their own, that commit and this tree, in the same environment; rounds of the same pre-signed
 calls go to one and then to the other, every second time the other way round.  What counts are the medians beside the spread of the rounds,
@@ -8,6 +9,7 @@ and the median of what the two of a round differ by, on which other work of the 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,16 @@ from tests.running import RunningHub
 from tests.warm import BIN
 
 KEYS = ("per_second", "hub_cpu_us", "p99_ms")
+#: Commands that people and completion wait for: of the program, of a group, of one command, and of a journal with little in it.
+COMMANDS = (
+    "--help",
+    "partners --help",
+    "partners add --help",
+    "messages --count",
+    "partners list",
+    "status",
+    "units list",
+)
 
 
 def export_commit(commit: str, place: Path) -> Path:
@@ -35,8 +47,8 @@ def export_commit(commit: str, place: Path) -> Path:
 
 
 def measure(commit: str, rounds: int, messages: int, connections: int) -> dict[str, dict[str, list[float]]]:
-    """Return of each hub, `then` and `now`, what each round gave."""
-    found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in KEYS} for name in ("then", "now")}
+    """Return of each of `KEYS` what each round gave, of the hub `then` and `now`."""
+    found: dict[str, dict[str, list[float]]] = {key: {"then": [], "now": []} for key in KEYS}
     with tempfile.TemporaryDirectory() as text:
         place = Path(text)
         trees = {"then": export_commit(commit, place), "now": ROOT}
@@ -55,10 +67,39 @@ def measure(commit: str, rounds: int, messages: int, connections: int) -> dict[s
                     ]
                     said = over_soap(hub, batches)
                     for key in KEYS:
-                        found[name][key].append(said[key])
+                        found[key][name].append(said[key])
         finally:
             for hub in hubs.values():
                 hub.close()
+    return found
+
+
+def measure_commands(commit: str, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Return of each of `COMMANDS` its milliseconds of user CPU, `then` and `now`, in pairs."""
+    found: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as text:
+        place = Path(text)
+        trees = {"then": export_commit(commit, place), "now": ROOT}
+
+        def run(name: str, *words: str) -> float:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            subprocess.run(
+                [sys.executable, "-m", "hub.cli", "-c", "hub/hub.toml", *words],
+                cwd=place,
+                env={**os.environ, "PYTHONPATH": os.fspath(trees[name])},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            return 1000 * (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
+
+        run("then", "init", "hub", "--soap-port", "0", "--admin-port", "0")
+        for words in COMMANDS:
+            found[words] = {"then": [], "now": []}
+            for number in range(-1, rounds):  # the first pair compiles
+                for name in ("then", "now") if number % 2 else ("now", "then"):
+                    took = run(name, *words.split())
+                    if number >= 0:
+                        found[words][name].append(took)
     return found
 
 
@@ -70,17 +111,22 @@ def show(arguments: Sequence[str]) -> None:
     parser.add_argument("--messages", type=int, default=1000, help="a round")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--commands", action="store_true", help="the commands of the command line instead")
     options = parser.parse_args(arguments)
-    found = measure(options.commit, options.rounds, options.messages, options.connections)
+    found = (
+        measure_commands(options.commit, options.rounds)
+        if options.commands
+        else measure(options.commit, options.rounds, options.messages, options.connections)
+    )
     if options.json:
         print(json.dumps(found))
         return
-    for key in KEYS:
-        for name, rows in found.items():
-            values = sorted(rows[key])
+    for key, sides in found.items():
+        for name, rows in sides.items():
+            values = sorted(rows)
             print(
-                f"{key:<12} {name:<5} median {statistics.median(values):9.1f}   {values[0]:9.1f} to {values[-1]:9.1f}"
+                f"{key:<20} {name:<5} median {statistics.median(values):9.1f}   {values[0]:9.1f} to {values[-1]:9.1f}"
             )
-        then, now = (statistics.median(found[name][key]) for name in ("then", "now"))
-        paired = statistics.median(b / a for a, b in zip(found["then"][key], found["now"][key], strict=True))
-        print(f"{key:<12} now / then {now / then:.3f}   by rounds {paired:.3f}")
+        then, now = (statistics.median(sides[name]) for name in ("then", "now"))
+        paired = statistics.median(b / a for a, b in zip(sides["then"], sides["now"], strict=True))
+        print(f"{key:<20} now / then {now / then:.3f}   by rounds {paired:.3f}")

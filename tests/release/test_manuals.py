@@ -9,7 +9,7 @@ import pytest
 from hub.cli import COMMANDS
 from hub.language.languages import Language
 from tests.conftest import cannot_be_had
-from tests.golden.faces import walk_commands
+from tests.declared import walk_commands
 from tests.release import manuals
 
 pytestmark = pytest.mark.slow
