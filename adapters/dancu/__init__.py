@@ -12,8 +12,8 @@ import attrs
 from hub.domain.model import Inquest, Query
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
-from hub.soap.mapped_conversation import STEP_COST, PartnerConversation
-from hub.soap.shipped_mapping import read_shipped_mapping
+from hub.partner.mapped_conversation import STEP_COST, PartnerConversation
+from hub.partner.shipped_mapping import read_shipped_mapping
 
 _MEMBER = r"[^:\s]+:[^:\s]+:[^:\s]+:[^:\s]+"
 _SERVICE = rf"{_MEMBER}:[^:\s]+(:[^:\s]+)?"

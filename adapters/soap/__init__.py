@@ -29,11 +29,11 @@ from hub.formats import safe_xml
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import MAPPING, Setting, Terms
 from hub.partner.hand_calls import HandCall, HandValues, RehearsalFlaw
+from hub.partner.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
+from hub.partner.mapping_check import find_mapping_mistakes
 from hub.partner.mapping_values import Found, Sources, Unfit
 from hub.partner.secret_trials import SecretTrial
 from hub.partner.soap_mapping import IDENTIFYING, read_mapping
-from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
-from hub.soap.mapping_check import find_mapping_mistakes
 
 ANY_SERVICE = True  #: see `adapters.carries_any_service`
 SETTINGS = (

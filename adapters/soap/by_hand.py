@@ -1,6 +1,6 @@
 """Calls one operation of a mapped partner by hand, and tries the requests of a delivery without sending them.
 
-Knows how a step is made of what a person gives. How a conversation is held, `hub.soap.mapped_conversation` knows.
+Knows how a step is made of what a person gives. How a conversation is held, `hub.partner.mapped_conversation` knows.
 """
 
 from datetime import datetime
@@ -11,7 +11,10 @@ from hub.domain.errors import Mistake
 from hub.domain.model import Request, Unavailable
 from hub.formats import safe_xml
 from hub.language.phrases import phrase, verbatim
+from hub.partner.call_nodes import Misplaced
 from hub.partner.hand_calls import HandAnswer, HandCall, HandValues, RehearsalFlaw, UnfitCall
+from hub.partner.mapped_calls import write_mapped_call
+from hub.partner.mapped_conversation import PartnerConversation, PartnerCourse, applies
 from hub.partner.mapping_values import (
     Found,
     Placeholder,
@@ -23,9 +26,6 @@ from hub.partner.mapping_values import (
     read_value,
 )
 from hub.partner.soap_mapping import Field, MappedStep, SoapMapping, Then
-from hub.soap.call_nodes import Misplaced
-from hub.soap.mapped_calls import write_mapped_call
-from hub.soap.mapped_conversation import PartnerConversation, PartnerCourse, applies
 from hub.soap.wsdl_validation import find_schema_flaws
 
 #: What a value may use without a message.

@@ -13,10 +13,10 @@ import attrs
 
 from hub.domain.model import Arrival, Collected, Collection, Reply, Request, Unavailable
 from hub.partner.list_polling import FetchedDocument, Owed, settle_open_list
+from hub.partner.mapped_conversation import AnswerJudgement, PartnerConversation, PartnerCourse
 from hub.partner.mapping_values import AnswerPath, Unfit, read_path
+from hub.partner.partner_answers import PartnerAnswer
 from hub.partner.soap_mapping import MappedStep, Then
-from hub.soap.mapped_conversation import AnswerJudgement, PartnerConversation, PartnerCourse
-from hub.soap.partner_answers import PartnerAnswer
 
 #: Documents fetched in one collection, beside those that are owed.
 _MOST = 20

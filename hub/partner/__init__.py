@@ -1,1 +1,1 @@
-"""A partner's policy, circuit breaker, rate limits and mapping, and the modules that an adapter may use."""
+"""A partner's policy, circuit breaker, rate limits, calls by its own WSDL, and the modules that an adapter may use."""

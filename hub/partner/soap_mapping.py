@@ -2,7 +2,7 @@
 answers mean.
 
 Knows the tables and keys of docs/reference/soap-partners.md, and names every mistake with its place. Does not know the
-WSDL: `hub.soap.mapping_check` tells whether an operation or an element exists. Does not compare the SHA-256 of a file:
+WSDL: `hub.partner.mapping_check` tells whether an operation or an element exists. Does not compare the SHA-256 of a file:
 `hub.config.partners.partner_files` does, where it reads the file.
 """
 

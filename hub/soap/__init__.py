@@ -1,1 +1,1 @@
-"""SOAP envelopes, attachments, WSDL, the documents service's calls, and the calls to a partner that has a WSDL."""
+"""SOAP envelopes, attachments, WSDL, and the calls of the documents service."""

@@ -15,8 +15,8 @@ from hub.config import read_config
 from hub.domain.model import Reply, Request
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
+from hub.partner.partner_calls import PartnerOperation
 from hub.runtime.http_client import Unreachable
-from hub.soap.partner_calls import PartnerOperation
 from hub.store import transactions
 from lienthong_demo.protocol.http_server import ServerAnswer, ServerCall, serve_calls
 from tests import homes

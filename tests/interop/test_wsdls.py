@@ -17,9 +17,9 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault
 from hub.formats.streamed_xml import Loads
+from hub.partner.call_nodes import CallNode
 from hub.partner.mapping_values import read_path
-from hub.soap.call_nodes import CallNode
-from hub.soap.partner_calls import load_service
+from hub.partner.partner_calls import load_service
 from hub.soap.wsdl_documents import name_wsdl_file, read_wsdl
 from hub.soap.wsdl_fields import describe_operations
 from hub.soap.wsdl_gathering import gather_wsdl

@@ -7,9 +7,9 @@ import pytest
 from lxml import etree
 
 from hub.formats.streamed_xml import Loads
+from hub.partner.call_nodes import CallNode, Misplaced
 from hub.partner.mapping_values import Unfit, read_path
-from hub.soap.call_nodes import CallNode, Misplaced
-from hub.soap.partner_calls import load_service
+from hub.partner.partner_calls import load_service
 from tests import effort
 
 XS = "http://www.w3.org/2001/XMLSchema"

@@ -11,17 +11,17 @@ import attrs
 from lxml import etree
 
 from hub.formats.streamed_xml import Loads
+from hub.partner.call_nodes import CallNode
 from hub.partner.mapping_values import Sources, evaluate_value, list_mapped_items, write_mapped_value
 from hub.partner.soap_mapping import MappedStep, SoapMapping
 from hub.security.certificates import Signer
 from hub.security.username_token import build_username_token
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Carriage, Manner
-from hub.soap.call_nodes import CallNode
 from hub.soap.envelope import SOAP12
 
 if TYPE_CHECKING:
-    from hub.soap.partner_calls import PartnerOperation
+    from hub.partner.partner_calls import PartnerOperation
 
 
 def write_mapped_call(

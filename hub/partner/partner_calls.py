@@ -22,11 +22,11 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.sanitize import replace_unwritable
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import Phrase, phrase, verbatim
+from hub.partner.call_nodes import CallNode, Misplaced, PartnerField
 from hub.partner.mapping_values import Step, write_text
-from hub.soap.call_nodes import CallNode, Misplaced, PartnerField
+from hub.partner.zeep_arguments import CallMaking, convert_node, list_call_fields, require_path
 from hub.soap.envelope import SOAP11, SOAP12
 from hub.soap.wsdl_documents import parse_wsdl_file, read_wsdl
-from hub.soap.zeep_arguments import CallMaking, convert_node, list_call_fields, require_path
 
 #: Octets of more than this stand outside the tree while the call is built.
 _LONG = 1 << 14

@@ -17,9 +17,12 @@ import attrs
 
 from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
+from hub.partner.call_nodes import Misplaced
 from hub.partner.client_credentials import TokenClient, request_token
 from hub.partner.kept_exchange import hide_secrets
+from hub.partner.mapped_calls import write_mapped_call
 from hub.partner.mapping_values import Found, Sources, Unfit, Value, list_mapped_items, write_mapped_value, write_text
+from hub.partner.partner_answers import NO_ANSWER, PartnerAnswer, read_partner_answer
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.partner.secret_trials import SecretTrial
 from hub.partner.soap_mapping import (
@@ -31,12 +34,9 @@ from hub.partner.soap_mapping import (
     SoapMapping,
     Then,
 )
-from hub.soap.call_nodes import Misplaced
-from hub.soap.mapped_calls import write_mapped_call
-from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_partner_answer
 
 if TYPE_CHECKING:
-    from hub.soap.partner_calls import PartnerOperation, PartnerService
+    from hub.partner.partner_calls import PartnerOperation, PartnerService
 
 #: A kept value is dropped this long before its time, because the call that carries it takes time too.
 _MARGIN = timedelta(seconds=30)
@@ -343,7 +343,7 @@ class PartnerConversation:
     @cached_property
     def service(self) -> "PartnerService":
         """Return the port of the mapping. Raises ConfigurationFault. The first time takes long: see `load_service`."""
-        from hub.soap.partner_calls import load_service  # zeep: 0.2 s and 11 MB
+        from hub.partner.partner_calls import load_service  # zeep: 0.2 s and 11 MB
 
         mapping = self.mapping
         files = {name: self.terms.files[name] for name in mapping.files}

@@ -1,7 +1,7 @@
 """Puts values by path into the arguments of zeep's types, and lists the values that a type takes.
 
 Knows the component tree of zeep: elements, groups, choices, wildcards, attributes and simple types. Importing it takes
-0.2 s, because it imports zeep: `hub.soap.partner_calls` imports it when a call is made. Does not know operations.
+0.2 s, because it imports zeep: `hub.partner.partner_calls` imports it when a call is made. Does not know operations.
 """
 
 import re
@@ -21,8 +21,8 @@ from hub.domain.sanitize import replace_unwritable
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Load, Loads
 from hub.language.phrases import Phrase, phrase
+from hub.partner.call_nodes import ANY, TEXT, CallNode, Misplaced, PartnerField
 from hub.partner.mapping_values import VIETNAM, Found, Step, Unfit, local_name, write_text
-from hub.soap.call_nodes import ANY, TEXT, CallNode, Misplaced, PartnerField
 
 _XSI_TYPE = "@xsi:type"
 #: How deep a schema is followed where a type contains itself.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
+from hub.partner.call_nodes import Misplaced
 from hub.partner.mapping_values import AnswerPath, Step
 from hub.partner.soap_mapping import MappedStep, SoapMapping
-from hub.soap.call_nodes import Misplaced
 
 if TYPE_CHECKING:
-    from hub.soap.partner_calls import PartnerOperation
+    from hub.partner.partner_calls import PartnerOperation
 
 #: The steps of a path that lead into a text, which no schema describes.
 _INNER = {"xml()", "json()"}
@@ -26,7 +26,7 @@ def find_mapping_mistakes(mapping: SoapMapping, name: str, files: Mapping[str, b
     Named are operations that there are not, paths that the request, the header or the answer cannot have, and required
     elements for which nothing is given. Takes 0.2 s and more the first time: call it in a thread.
     """
-    from hub.soap.partner_calls import load_service  # zeep: 0.2 s and 11 MB
+    from hub.partner.partner_calls import load_service  # zeep: 0.2 s and 11 MB
 
     needed = {each: files[each] for each in mapping.files}
     try:

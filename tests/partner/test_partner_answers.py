@@ -7,8 +7,8 @@ from lxml import etree
 
 from hub.domain.model import Reply
 from hub.partner.mapping_values import Unfit, read_answer_path
+from hub.partner.partner_answers import read_partner_answer
 from hub.soap import envelope
-from hub.soap.partner_answers import read_partner_answer
 from tests import effort
 from tests.pki import NOW
 
