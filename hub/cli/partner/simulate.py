@@ -23,7 +23,7 @@ from cryptography import x509
 
 from hub.cli.documents_client import DocumentsClient, HubUnavailable, SubmissionRefused
 from hub.cli.journal import read_journal_config
-from hub.cli.partner.adding import add_partner
+from hub.cli.partner.commands import add_partner
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -243,6 +243,7 @@ def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: 
         if not options.units:
             raise click.UsageError(t("--add needs --unit"))
         context = click.get_current_context()
+        # The command, not its function: click fills in what is not given.
         context.invoke(add_partner, code=code, certificate_files=(certificate,), units=options.units, push=url)
         return
     lines = write_partner_toml(
