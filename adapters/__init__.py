@@ -26,7 +26,7 @@ def list_adapter_names() -> tuple[str, ...]:
 
 def make_adapter(name: str, terms: Terms) -> Adapter:
     """Return the adapter *name*, configured by *terms* for one partner. Raises KeyError if there is no such folder."""
-    folder = _folder(name)
+    folder = _import_adapter(name)
     defaults = {
         each.name: each.default for each in list_adapter_settings(name) if each.default is not None and not each.secret
     }
@@ -42,7 +42,7 @@ def list_adapter_settings(
     An adapter whose folder has the function `list_settings(given, files)` reads further ones, which the *files* of the
     partner name. *given* are the texts of `[settings]`.
     """
-    folder = _folder(name)
+    folder = _import_adapter(name)
     found: Iterable[Setting] = getattr(folder, "SETTINGS", ())
     further = getattr(folder, "list_settings", None)
     return (*found, *(further(given, files) if further else ()))
@@ -54,20 +54,20 @@ def find_file_mistakes(name: str, given: Mapping[str, str], files: Mapping[str, 
     The adapter's folder has the function `find_mistakes(given, files)` if it reads files. *given* are the texts of
     `[settings]`.
     """
-    judge = getattr(_folder(name), "find_mistakes", None)
+    judge = getattr(_import_adapter(name), "find_mistakes", None)
     found: Sequence[Mistake] = judge(given, files) if judge else ()
     return found
 
 
 def list_url_schemes(name: str) -> tuple[str, ...]:
     """Return the URL schemes that the adapter *name* supports: `https` and `http` unless its folder defines `SCHEMES`."""
-    found: Iterable[str] = getattr(_folder(name), "SCHEMES", ("https", "http"))
+    found: Iterable[str] = getattr(_import_adapter(name), "SCHEMES", ("https", "http"))
     return tuple(found)
 
 
 def carries_any_service(name: str) -> bool:
     """Tell whether the adapter *name* delivers messages of services that the configuration defines (`ANY_SERVICE`)."""
-    found: bool = getattr(_folder(name), "ANY_SERVICE", False)
+    found: bool = getattr(_import_adapter(name), "ANY_SERVICE", False)
     return found
 
 
@@ -88,7 +88,7 @@ def keeps_progress(adapter: object) -> bool:
 
 def answers_lookups(name: str) -> bool:
     """Tell whether the adapter *name* answers lookups: whether a class of its folder has the method `ask`."""
-    folder = _folder(name)
+    folder = _import_adapter(name)
     return any(
         isinstance(each, type) and each.__module__ == folder.__name__ and hasattr(each, "ask")
         for each in vars(folder).values()
@@ -101,7 +101,7 @@ def list_conversations(name: str, given: Mapping[str, str], files: Mapping[str, 
     `deliver`, `collect`, and `ask.OPERATION` for each lookup. The adapter's folder has the function
     `list_conversations(given, files)`, which returns None for files with mistakes. *given* are the texts of `[settings]`.
     """
-    listed = getattr(_folder(name), "list_conversations", None)
+    listed = getattr(_import_adapter(name), "list_conversations", None)
     found: frozenset[str] | None = listed(given, files) if listed else None
     return found
 
@@ -137,7 +137,7 @@ def find_settings_flaws(
     return [*found, *((key, phrase("unknown key"), expected) for key in sorted(set(written) - keys))]
 
 
-def _folder(name: str) -> ModuleType:
+def _import_adapter(name: str) -> ModuleType:
     if name not in list_adapter_names():
         raise KeyError(name)
     return import_module(f"adapters.{name}")

@@ -105,7 +105,7 @@ def answer_from(behind: Any, chosen: list[bytes] | None = None) -> Callable[[Any
         asked = urlsplit(route.request.url)
         place = f"{asked.path}?{asked.query}" if asked.query else asked.path
         if route.request.method == "POST":
-            sent = edge._form(route.request.headers["content-type"], Octets.of(route.request.post_data_buffer))
+            sent = edge._read_form(route.request.headers["content-type"], Octets.of(route.request.post_data_buffer))
             file = Octets.of(chosen.pop(0)) if chosen and "file" in sent else sent.get("file")
             said = behind.post(place, **{"proof": None, **sent["form"]}, file=file)
         else:

@@ -196,7 +196,9 @@ class Browser:
     def get(self, place: str, **said: Any) -> ConsoleResponse:
         """Open a page; `self.page` is its text."""
         path, _, query = place.partition("?")
-        asked = self._asked(path=answering.read_path_pieces(path.encode()), query=edge._pairs(query.encode()), **said)
+        asked = self._asked(
+            path=answering.read_path_pieces(path.encode()), query=edge._read_pairs(query.encode()), **said
+        )
         return self._answer(asked)
 
     def follow(self, place: str) -> ConsoleResponse:

@@ -40,10 +40,10 @@ def become_next_release(monkeypatch: pytest.MonkeyPatch, folder: Path, *, remove
     """Let this process have the migrations of the next release. Write no new journal then: its tables are those of today."""
     folder.mkdir()
     write_migrations(folder, removes=removes)
-    config = transactions._alembic()
+    config = transactions._make_alembic_config()
     own = Path(str(config.get_main_option("script_location"))) / "versions"
     config.set_main_option("version_locations", f"{own}{os.pathsep}{folder}")
-    monkeypatch.setattr(transactions, "_alembic", lambda: config)
+    monkeypatch.setattr(transactions, "_make_alembic_config", lambda: config)
     latest, known = transactions.read_latest_version.__wrapped__(), transactions.list_migrations.__wrapped__()
     monkeypatch.setattr(transactions, "read_latest_version", lambda: latest)
     monkeypatch.setattr(transactions, "list_migrations", lambda: known)

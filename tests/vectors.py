@@ -215,7 +215,7 @@ def identifier(kind: str, octets: bytes, encoding: str = BASE64) -> bytes:
 
 
 def ski(identity: Identity) -> bytes:
-    return wss_tokens._ski(identity.certificate)
+    return wss_tokens._read_key_identifier(identity.certificate)
 
 
 def chained(kind: str, octets: bytes, pointer_kind: str | None = None) -> bytes:

@@ -98,7 +98,7 @@ class Bkav:
         else:
             parts.complete_header(packet.header, namespace)
             files = {
-                content_id: (_media(packet.types.get(content_id, "")), content)
+                content_id: (_normalise_media(packet.types.get(content_id, "")), content)
                 for content_id, content in packet.files.items()
             }
             heard = yield from self._ask(
@@ -112,7 +112,9 @@ class Bkav:
             )
         if isinstance(heard, Unavailable):
             return heard
-        return self._failure(heard, consignment) if isinstance(heard, Failed) else _taken(heard, named, consignment)
+        return (
+            self._failure(heard, consignment) if isinstance(heard, Failed) else _judge_taken(heard, named, consignment)
+        )
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the pending documents of each organ, then the statuses of documents it sent.
@@ -279,7 +281,7 @@ def adapter(terms: Terms) -> Bkav:
     return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"], notes=terms.notes)
 
 
-def _taken(heard: BkavReply, named: NamedPacket, consignment: Consignment) -> Outcome:
+def _judge_taken(heard: BkavReply, named: NamedPacket, consignment: Consignment) -> Outcome:
     if not heard.leaves("IsSuccess"):
         return Unavailable("an answer without a Report", unknown=True)
     theirs = next(filter(None, heard.leaves("DocumentId")), "")
@@ -287,5 +289,5 @@ def _taken(heard: BkavReply, named: NamedPacket, consignment: Consignment) -> Ou
     return Accepted(named.tell(f"DocumentId {theirs}" if theirs else ""), twice=twice)
 
 
-def _media(written: str) -> str:
+def _normalise_media(written: str) -> str:
     return written if _MEDIA.fullmatch(written) else "application/octet-stream"

@@ -103,9 +103,9 @@ def build_bkav_call(
     mtom = packing == "mtom"
     kind = f'type="{XOP}"; start-info="{media}"' if mtom else f'type="{media}"'
     root_type = f'{XOP}; charset=UTF-8; type="{media}"' if mtom else envelope.CONTENT_TYPES[space]
-    pieces = [_part(boundary, root_type, "8bit", _START, octets)]
+    pieces = [_write_part(boundary, root_type, "8bit", _START, octets)]
     for content_id, (file_type, content) in files.items():
-        pieces.append(_part(boundary, file_type, "binary", quote(content_id, safe=_SAFE), content))
+        pieces.append(_write_part(boundary, file_type, "binary", quote(content_id, safe=_SAFE), content))
     pieces.append(f"--{boundary}--\r\n".encode())
     related = f'multipart/related; {kind}; boundary="{boundary}"; start="<{_START}>"{asked}'
     return (("Content-Type", related), *plain), b"".join(pieces)
@@ -123,7 +123,7 @@ def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavail
     if reply.status not in _SOAP_STATUSES:
         return Unavailable(f"HTTP {reply.status}: no SOAP answer", wait, unknown=may_have_taken(reply.status))
     try:
-        heard = _opened(reply)
+        heard = _open_reply(reply)
     except (Rejected, CallRefused, ValueError) as error:
         return Unavailable(f"HTTP {reply.status}: {error}"[:500], wait, unknown=may_have_taken(reply.status))
     for child in heard.body.iterchildren("*"):
@@ -135,7 +135,7 @@ def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavail
     successes = heard.leaves("IsSuccess")
     said = successes[0].lower() if successes else "true"
     if said in _NO:
-        errors = [(_leaf(each, "Code"), _leaf(each, "Description")) for each in heard.every("Error")]
+        errors = [(_read_leaf(each, "Code"), _read_leaf(each, "Description")) for each in heard.every("Error")]
         told = "; ".join(f"{code}: {text}" for code, text in errors)[:2000]
         return Failed(told or "IsSuccess=false, without a reason", tuple(code for code, _ in errors), reply.body)
     if said not in _YES:
@@ -153,12 +153,12 @@ def build_token_header(value: str) -> etree._Element:
     return made
 
 
-def _part(boundary: str, media: str, encoding: str, content_id: str, content: bytes) -> bytes:
+def _write_part(boundary: str, media: str, encoding: str, content_id: str, content: bytes) -> bytes:
     head = f"--{boundary}\r\nContent-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n"
     return f"{head}Content-ID: <{content_id}>\r\n\r\n".encode() + content + b"\r\n"
 
 
-def _opened(reply: Reply) -> BkavReply:
+def _open_reply(reply: Reply) -> BkavReply:
     """Decode the envelope and its parts. Raises Rejected, CallRefused or ValueError if there is no envelope."""
     media = reply.headers.get("content-type", "")
     body, files = reply.body, {}
@@ -178,5 +178,5 @@ def _opened(reply: Reply) -> BkavReply:
     return BkavReply(() if header is None else tuple(header.iterchildren("*")), found, files, reply.body)
 
 
-def _leaf(parent: etree._Element, name: str) -> str:
+def _read_leaf(parent: etree._Element, name: str) -> str:
     return next(((each.text or "").strip() for each in parent.iter("*") if etree.QName(each).localname == name), "")

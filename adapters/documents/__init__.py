@@ -110,7 +110,7 @@ class Documents:
         packet = operation == _SEND
         named = self._known.read(reply.body, now, self.max_age, self.skew) if reply.status == 200 and packet else None
         if named is not None:
-            return _accept(named)
+            return _make_accepted(named)
         try:
             child, signed = self._heard(reply.body, now)
             fault = envelope.read_fault(child)
@@ -119,17 +119,17 @@ class Documents:
         except (Rejected, ValueError) as error:
             return unavailable(str(error))
         if fault is not None:
-            told = _told(fault.problems) or fault.text
+            told = _say_problems(fault.problems) or fault.text
             return Refused(told) if fault.sender else unavailable(told)
         assert report is not None
         if not report.success:
-            return Refused(_told(report.problems) or "IsSuccess=false, without a reason")
+            return Refused(_say_problems(report.problems) or "IsSuccess=false, without a reason")
         if reply.status != 200:
             return unavailable("IsSuccess=true")
         theirs = documents_requests.read_child_text(child, "DocumentId") or ""
         if signed and packet:
             self._known.learn(reply.body, theirs, now, self.max_age, self.skew)
-        return _accept(theirs)
+        return _make_accepted(theirs)
 
     def _heard(self, body: bytes, now: datetime) -> tuple[etree._Element, bool]:
         """Return the child of the Body, and whether the reply is signed. Then it is the signed child."""
@@ -148,9 +148,9 @@ def adapter(terms: Terms) -> Documents:
     return Documents(terms.url, others, terms.identity, tuple(terms.certificates), terms.max_age, terms.skew)
 
 
-def _accept(document_id: str) -> Accepted:
+def _make_accepted(document_id: str) -> Accepted:
     return Accepted(f"DocumentId {document_id}" if document_id else "")
 
 
-def _told(problems: Sequence[Problem]) -> str:
+def _say_problems(problems: Sequence[Problem]) -> str:
     return "; ".join(f"{problem.code}: {problem.detail}" for problem in problems)[:2000]

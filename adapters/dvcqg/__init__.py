@@ -176,7 +176,7 @@ class DvcqgPortal:
             told = yield from session.ask(self.share, {"madonvi": self.madonvi, "service": name})
             if isinstance(told, Unavailable):
                 return told
-            content = _list(name, told)
+            content = _keep_list(name, told)
             times, before = known.get(name, (0, ""))
             digest = hashlib.sha256(content).hexdigest()[:32]
             if digest != before:
@@ -267,7 +267,7 @@ def adapter(terms: Terms) -> DvcqgPortal:
     )
 
 
-def _list(name: str, told: PortalAnswer) -> bytes:
+def _keep_list(name: str, told: PortalAnswer) -> bytes:
     """Return a list as it is kept, or the error returned instead.
 
     The rows are sorted, so that equal rows give equal octets.

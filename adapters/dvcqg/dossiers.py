@@ -52,7 +52,7 @@ def read_dossier_message(content: bytes, word: Word) -> PortalCall:
     if name.namespace != NAMESPACE or name.localname not in SERVICES:
         raise ValueError(f"no message of dossiers: {root.tag[:200]}")
     organ = next((xsd_types.read_xs_token(child) for child in root if safe_xml.read_local_name(child) == "OrganId"), "")
-    items = tuple(_item(child, word) for child in root if len(child))
+    items = tuple(_read_item(child, word) for child in root if len(child))
     return PortalCall(service=SERVICES[name.localname], organ=organ, items=items)
 
 
@@ -73,13 +73,13 @@ def cut_batches(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tup
         yield tuple(batch)
 
 
-def _item(element: etree._Element, word: Word) -> Item:
+def _read_item(element: etree._Element, word: Word) -> Item:
     item: Item = {}
     for child in element:
         name = safe_xml.read_local_name(child)
         if name in OURS:
             continue
-        value = _item(child, word) if name in LISTS else word(name, xsd_types.read_leaf_text(child).strip())
+        value = _read_item(child, word) if name in LISTS else word(name, xsd_types.read_leaf_text(child).strip())
         if name not in LISTS:
             item[name] = value
             continue

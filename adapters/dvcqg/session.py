@@ -131,7 +131,7 @@ class PortalSession:
         told = self._read(reply)
         if isinstance(told, Unavailable):
             return told
-        session = _object(reply.body).get("session") if told.taken else None
+        session = _read_object(reply.body).get("session") if told.taken else None
         if not isinstance(session, str) or not session:
             # does not quote a text that may be a session
             told_us = "an answer without a session" if told.taken else told.text
@@ -151,10 +151,10 @@ class PortalSession:
         if reply.status != 200:
             return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, reply.at or self.now))
         try:
-            said = _object(reply.body)
+            said = _read_object(reply.body)
         except ValueError as error:
             return Unavailable(f"no answer of the portal: {error}")
-        rows, code = _rows(said.get("result")), said.get("error_code")
+        rows, code = _read_rows(said.get("result")), said.get("error_code")
         if code is None and rows is None:
             return Unavailable("no answer of the portal: neither error_code nor result")
         shown = {name: value for name, value in said.items() if name not in {"session", "result"}}
@@ -168,7 +168,7 @@ def write_portal_json(value: object) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _read_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in *body*. Raises ValueError."""
     try:
         said = json.loads(body)
@@ -179,7 +179,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return said
 
 
-def _rows(result: object) -> tuple[Mapping[str, Any], ...] | None:
+def _read_rows(result: object) -> tuple[Mapping[str, Any], ...] | None:
     """Return the rows of a `result`; None if it is not a list of objects."""
     if isinstance(result, list) and all(isinstance(row, dict) for row in result):
         return tuple(result)

@@ -33,16 +33,16 @@ def deliver_online(url: str, wording: SystemWording, consignment: Consignment, n
     """Submit one report. In the raw format the workbook follows the XML in a second request."""
     report_files, message = wording.make_files(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
-    for name, content_type, body in _bodies(report_files, wording, message):
+    for name, content_type, body in _write_bodies(report_files, wording, message):
         headers = (*wording.headers(name), ("Content-Type", content_type), ("Accept", "application/json"))
         reply = yield Request(url + wording.settings["submit-path"], body, headers, hands_over=True)
-        outcome = _judged(reply, wording, now)
+        outcome = _judge_reply(reply, wording, now)
         if not isinstance(outcome, Accepted):
             return outcome
     return outcome
 
 
-def _bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> Iterable[tuple[str, str, bytes]]:
+def _write_bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> Iterable[tuple[str, str, bytes]]:
     """Yield the id of each request, the same on every repetition, its content type and its body."""
     if wording.settings["format"] == "raw":
         yield message, _XML, report_files.xml
@@ -52,14 +52,14 @@ def _bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> 
     boundary = f"lienthong-{message}"
     name = "_".join(quote(report_files.keys[key], safe="") for key in ("form", "unit", "period"))
     name = f"{name}_r{report_files.keys['revision']}"
-    parts = [_part(boundary, field, value.encode()) for field, value in wording.fields(report_files.keys)]
-    parts.append(_part(boundary, wording.settings["xml-field"], report_files.xml, f"{name}.xml", _XML))
+    parts = [_write_part(boundary, field, value.encode()) for field, value in wording.fields(report_files.keys)]
+    parts.append(_write_part(boundary, wording.settings["xml-field"], report_files.xml, f"{name}.xml", _XML))
     if report_files.xlsx is not None:
-        parts.append(_part(boundary, wording.settings["xlsx-field"], report_files.xlsx, f"{name}.xlsx", _XLSX))
+        parts.append(_write_part(boundary, wording.settings["xlsx-field"], report_files.xlsx, f"{name}.xlsx", _XLSX))
     yield message, f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()
 
 
-def _part(boundary: str, field: str, value: bytes, file: str = "", content_type: str = "") -> bytes:
+def _write_part(boundary: str, field: str, value: bytes, file: str = "", content_type: str = "") -> bytes:
     """Return one part of a multipart/form-data (RFC 7578)."""
     named = f'; filename="{file}"' if file else ""
     typed = f"Content-Type: {content_type}\r\n" if content_type else ""
@@ -67,8 +67,8 @@ def _part(boundary: str, field: str, value: bytes, file: str = "", content_type:
     return head.encode() + value + b"\r\n"
 
 
-def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | Refused | Unavailable:
-    said = _object(reply.body)
+def _judge_reply(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | Refused | Unavailable:
+    said = _read_object(reply.body)
     match reply.status:
         case 200 | 201 | 202 if said is not None:
             reference = said.get(wording.settings["reference"])
@@ -98,7 +98,7 @@ def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime)
     reply = yield Request(url + path, b"", (*wording.credentials(), ("Accept", "application/json")), "GET")
     if reply.status in {401, 403}:
         return Unavailable(f"HTTP {reply.status}: it does not know us", credentials=True)
-    said = _object(reply.body)
+    said = _read_object(reply.body)
     items = said.get(wording.settings["verdict-list"]) if said is not None else None
     if reply.status != 200 or not isinstance(items, list):
         return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
@@ -139,7 +139,7 @@ def _as_it_is(item: object) -> bytes:
     return json.dumps(item, ensure_ascii=False).encode(errors="backslashreplace")
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def _read_object(body: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):  # nor UTF-8

@@ -75,28 +75,28 @@ class SystemWording:
 
     def fields(self, keys: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the text fields under the names that the system uses."""
-        names = _pairs(self.settings["fields"])
+        names = _read_pairs(self.settings["fields"])
         return [(names[key], value) for key, value in keys.items() if key in names]
 
     def identity(self, item: object) -> str:
         """Return the system's id of the verdict *item*. Raises MalformedVerdict."""
         if not isinstance(item, dict):
             raise MalformedVerdict(f"{item!r:.200} is no verdict")
-        found = item.get(_pairs(self.settings["verdict-fields"]).get("id", "id"))
+        found = item.get(_read_pairs(self.settings["verdict-fields"]).get("id", "id"))
         if not isinstance(found, str | int) or found == "":
             raise MalformedVerdict("a verdict without an id")
         return replace_unstorable(str(found))
 
     def verdict(self, item: object) -> ReportVerdict | None:
         """Parse *item* into a verdict; None if no decision has been made yet. Raises MalformedVerdict, UnknownWord."""
-        names = _pairs(self.settings["verdict-fields"])
+        names = _read_pairs(self.settings["verdict-fields"])
         if not isinstance(item, dict):
             raise MalformedVerdict(f"{item!r:.200} is no verdict")
         said = {key: item.get(name) for key, name in names.items()}
         result = self._result(said.get("result"))
         if result is None:
             return None
-        words = {key: _text(said.get(key), key) for key in ("form", "unit", "period", "revision")}
+        words = {key: _write_text(said.get(key), key) for key in ("form", "unit", "period", "revision")}
         if not (words["revision"].isascii() and words["revision"].isdigit() and len(words["revision"]) < 10):
             raise MalformedVerdict(f"the revision {words['revision']!r:.200} is no number")
         reasons = said.get("reasons") or []
@@ -113,7 +113,7 @@ class SystemWording:
 
     def _result(self, said: object) -> str | None:
         """Return our word for a result; None for a pending one. Raises UnknownWord."""
-        word = _text(said, "result")
+        word = _write_text(said, "result")
         for ours in ("accepted", "returned"):
             if word in self.settings[ours].split():
                 return ours
@@ -122,11 +122,11 @@ class SystemWording:
         raise UnknownWord(f"the result {word!r:.200} is none of those in the settings accepted, returned and pending")
 
 
-def _pairs(text: str) -> dict[str, str]:
+def _read_pairs(text: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in text.split(" "))
 
 
-def _text(value: Any, key: str) -> str:
+def _write_text(value: Any, key: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "" or not str(value).isprintable():
         raise MalformedVerdict(f"{key}: {value!r:.200}")
     return str(value)

@@ -119,7 +119,7 @@ class Lgsp:
         name, is_status = consignment.message.id, consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         packet = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
-        media, body = _form(name, packet.content, {"messageType": kind})
+        media, body = _write_form(name, packet.content, {"messageType": kind})
         answer = yield from self._ask("POST", "sendEdoc", now, body=body, media=media, hands_over=True)
         if isinstance(answer, Unavailable):
             return answer
@@ -264,7 +264,7 @@ def adapter(terms: Terms) -> Lgsp:
     )
 
 
-def _form(name: str, content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
+def _write_form(name: str, content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
     """Return the media type and the octets of a multipart/form-data (RFC 7578) with the file.
 
     Equal input gives equal octets.

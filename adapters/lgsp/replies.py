@@ -49,14 +49,14 @@ class LgspCodes:
     def outcome(self, answer: LgspAnswer, attempt: int, about: tuple[str, ...] = ()) -> Refused | Unavailable:
         """Return the outcome of a failure at the *attempt*-th attempt. *about*: the recipients that it names."""
         if answer.code in self.recipient:
-            return Refused(_told(answer), about)
+            return Refused(_say_answer(answer), about)
         if answer.code in self.refused or (answer.code in self.limited and attempt >= self.tries):
-            return Refused(_told(answer))
+            return Refused(_say_answer(answer))
         return self.trouble(answer)
 
     def trouble(self, answer: LgspAnswer) -> Unavailable:
         """Return a failure as temporary, or as rejected credentials."""
-        return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
+        return Unavailable(_say_answer(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
     def passing(self, answer: LgspAnswer) -> bool:
         """Tell whether a failure does not concern this document alone: every other document would meet it too."""
@@ -105,5 +105,5 @@ def read_lgsp_packet(answer: LgspAnswer) -> bytes | None:
     return written_packet(answer.data.get("edxml") if answer.success and isinstance(answer.data, dict) else None)
 
 
-def _told(answer: LgspAnswer) -> str:
+def _say_answer(answer: LgspAnswer) -> str:
     return f"{answer.code}: {answer.told}"[:2000] if answer.code else answer.told[:2000]

@@ -142,7 +142,7 @@ class Mail:
             if reply.status != _SIGNED_IN or not self.mailbox:
                 return Accepted() if reply.status == _SIGNED_IN else self._outcome(reply, twice=False)
         reply = yield self._command("NOOP")
-        return _flaw(reply) or Accepted()
+        return _find_flaw(reply) or Accepted()
 
     def watched(self) -> Request | None:
         """Return the request that names the mailbox to wait on with IDLE; None without a mailbox."""
@@ -157,16 +157,16 @@ class Mail:
             return Unavailable("no mailbox is set: settings.mailbox")
         validity, _, last = cursor.partition(":")
         reply = yield self._command(f"UID FETCH {int(last or 0) + 1}:* (UID RFC822.SIZE)")
-        if flaw := _flaw(reply):
+        if flaw := _find_flaw(reply):
             return flaw
         found = reply.headers.get("uidvalidity", "")
         if validity and found != validity:  # the mailbox was recreated: earlier UIDs mean nothing
             validity, last = found, ""
             reply = yield self._command("UID FETCH 1:* (UID RFC822.SIZE)")
-            if flaw := _flaw(reply):
+            if flaw := _find_flaw(reply):
                 return flaw
         seen, unusable = int(last or 0), list[str]()
-        waiting = [(uid, size) for uid, size in _listed(reply.body) if uid > seen]
+        waiting = [(uid, size) for uid, size in _read_mail_list(reply.body) if uid > seen]
         batch = min(_LARGEST_BATCH, max(_BATCH, len(waiting) // _SHARE))
         for uid, size in waiting[:batch]:
             why = yield from self._take(uid, size, now)
@@ -186,7 +186,7 @@ class Mail:
         refused = bool(why)
         if not refused:
             reply = yield self._command(f"UID FETCH {uid} (BODY.PEEK[])")
-            if flaw := _flaw(reply):
+            if flaw := _find_flaw(reply):
                 return flaw
             if not reply.body.strip():
                 return ""  # another client has removed it
@@ -199,26 +199,26 @@ class Mail:
                 refused = refused or not judged.accepted
         marks = r"\Seen \Flagged" if refused else r"\Seen"
         reply = yield self._command(rf"UID STORE {uid} +FLAGS.SILENT ({marks})")
-        if flaw := _flaw(reply):
+        if flaw := _find_flaw(reply):
             return flaw
         if refused and self.refused_folder:
             reply = yield self._command(f'UID MOVE {uid} "{self.refused_folder}"')
             if reply.status not in _NOT_HELD_UP:
-                return _flaw(reply) or why
+                return _find_flaw(reply) or why
         return why
 
     def _command(self, command: str) -> Request:
         return Request(self.mailbox, command.encode("ascii"), self._account)
 
 
-def _flaw(reply: Reply) -> Unavailable | None:
+def _find_flaw(reply: Reply) -> Unavailable | None:
     if reply.status == 200:
         return None
     said = f"{reply.status} {reply.headers.get('text', '')[:500]}"
     return Unavailable(said, credentials=reply.status == 401)
 
 
-def _listed(body: bytes) -> list[tuple[int, int]]:
+def _read_mail_list(body: bytes) -> list[tuple[int, int]]:
     """Return UID and size of each mail that a FETCH listed, sorted by UID."""
     found = []
     for line in body.splitlines():
@@ -244,9 +244,9 @@ def adapter(terms: Terms) -> Mail:
         limit=int(size[1]) * _SIZES[size[2]],
         mailbox=said["mailbox"] or (terms.url if reads else ""),
         refused_folder=said["refused-folder"],
-        trust=opening.MailTrust(tuple(_certificates(secret.get("signers", ""))), terms.anchors),
+        trust=opening.MailTrust(tuple(_read_certificates(secret.get("signers", ""))), terms.anchors),
     )
 
 
-def _certificates(pem: str) -> Iterator[x509.Certificate]:
+def _read_certificates(pem: str) -> Iterator[x509.Certificate]:
     return iter(x509.load_pem_x509_certificates(pem.encode("ascii")) if pem.strip() else ())

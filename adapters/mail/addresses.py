@@ -41,7 +41,7 @@ class Addresses:
 
         Raises MailUnusable, which names every unit without an address.
         """
-        written = _written(consignment.content) if self.from_packet else {}
+        written = _read_written_addresses(consignment.content) if self.from_packet else {}
         found: dict[str, str] = {}
         for unit in consignment.recipients:
             shaped = self.template.replace("{unit}", unit)
@@ -54,7 +54,7 @@ class Addresses:
         return tuple(dict.fromkeys(found.values()))
 
 
-def _written(content: bytes) -> Mapping[str, str]:
+def _read_written_addresses(content: bytes) -> Mapping[str, str]:
     """Return the Email of each To of a packet (QCVN 102) by OrganId; empty if *content* is not a packet."""
     try:
         root = safe_xml.parse_safe_xml(content)

@@ -30,14 +30,14 @@ def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], 
     programs show it once.
     """
     message = consignment.message
-    signed = _content(consignment)
+    signed = _write_signed_part(consignment)
     signature = cms.sign_cms(signed, signer, now)
-    boundary = _boundary(message, "ky")
+    boundary = _make_boundary(message, "ky")
     digest = "sha-384" if signer.method.endswith("384") else "sha-256"
     head = (
         f"From: {sender}",
         f"To: {', '.join(addresses)}".replace(", ", ",\r\n "),
-        f"Subject: {_header(_subject(message))}",
+        f"Subject: {_encode_header(_write_subject(message))}",
         f"Date: {format_datetime(now)}",
         f"Message-ID: <{message.id}@{sender.partition('@')[2]}>",
         "Auto-Submitted: auto-generated",  # asks for no out-of-office reply (RFC 3834)
@@ -54,20 +54,20 @@ def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], 
         "Content-Transfer-Encoding: base64",
         'Content-Disposition: attachment; filename="smime.p7s"',
         "",
-        _base64(signature),
+        _encode_base64(signature),
         f"--{boundary}--",
         "",
     )
     return b"".join(("\r\n".join(head).encode("ascii"), signed, "\r\n".join(tail).encode("ascii")))
 
 
-def _content(consignment: Consignment) -> bytes:
+def _write_signed_part(consignment: Consignment) -> bytes:
     """Return the signed part: the text and the attachment."""
     message = consignment.message
     packet = message.service == _DOCUMENTS
-    name = f"{'goi-tin' if packet else _plain(message.service)}-{message.id}.{'edxml' if packet else 'xml'}"
-    text = "".join(f"{'' if line is None else _say(line)}\r\n" for line in _text(consignment))
-    boundary = _boundary(message, "thu")
+    name = f"{'goi-tin' if packet else _make_plain(message.service)}-{message.id}.{'edxml' if packet else 'xml'}"
+    text = "".join(f"{'' if line is None else _say_to_agencies(line)}\r\n" for line in _write_letter_text(consignment))
+    boundary = _make_boundary(message, "thu")
     lines = (
         f'Content-Type: multipart/mixed; boundary="{boundary}"',
         "",
@@ -75,20 +75,20 @@ def _content(consignment: Consignment) -> bytes:
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: base64",
         "",
-        _base64(text.encode()),
+        _encode_base64(text.encode()),
         f"--{boundary}",
         f'Content-Type: application/xml; name="{name}"',
         "Content-Transfer-Encoding: base64",
         f'Content-Disposition: attachment; filename="{name}"',
         "",
-        _base64(consignment.content),
+        _encode_base64(consignment.content),
         f"--{boundary}--",
         "",
     )
     return "\r\n".join(lines).encode("ascii")
 
 
-def _text(consignment: Consignment) -> Iterator[Phrase | None]:
+def _write_letter_text(consignment: Consignment) -> Iterator[Phrase | None]:
     """Yield the lines of the text. None: an empty line."""
     message, none = consignment.message, phrase("(none)")
     yield phrase("To: {units}", units=", ".join(consignment.recipients))
@@ -115,31 +115,31 @@ def _text(consignment: Consignment) -> Iterator[Phrase | None]:
     )
 
 
-def _subject(message: Message) -> str:
+def _write_subject(message: Message) -> str:
     title = message.subject or message.document_id or message.id
     if message.service == _DOCUMENTS:
-        return _say(phrase("[Document] {title}", title=title))
+        return _say_to_agencies(phrase("[Document] {title}", title=title))
     return f"[{translate(name_word('service', message.service), Language.VI)}] {title}"
 
 
-def _say(text: Phrase) -> str:
+def _say_to_agencies(text: Phrase) -> str:
     """Return *text* in the language of the agencies."""
     return translate(text, Language.VI)
 
 
-def _header(text: str) -> str:
+def _encode_header(text: str) -> str:
     """Return *text* encoded for a header (RFC 2047). Line breaks, which would end the header, become spaces."""
     return Header(" ".join(text.split())[:500], "utf-8", header_name="Subject").encode(linesep="\r\n")
 
 
-def _boundary(message: Message, which: str) -> str:
-    return f"lienthong-{which}-{_plain(message.id)}"  # no line of base64 begins with a dash
+def _make_boundary(message: Message, which: str) -> str:
+    return f"lienthong-{which}-{_make_plain(message.id)}"  # no line of base64 begins with a dash
 
 
-def _plain(text: str) -> str:
+def _make_plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", text)
 
 
-def _base64(octets: bytes) -> str:
+def _encode_base64(octets: bytes) -> str:
     """Return *octets* in base64, in lines of 76 characters."""
     return base64.encodebytes(octets).decode("ascii").replace("\n", "\r\n").removesuffix("\r\n")

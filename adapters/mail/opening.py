@@ -48,7 +48,7 @@ def open_mail_packets(octets: bytes, trust: MailTrust, now: datetime) -> tuple[b
     Raises MailUnusable if the required signature is missing or invalid, or if the mail contains no packet.
     """
     try:
-        return _packets(octets, trust, now)
+        return _read_packets(octets, trust, now)
     # raised by `email` for input that it cannot parse
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise MailUnusable(f"it cannot be read: {error!r}"[:500]) from None
@@ -72,14 +72,14 @@ def name_packet(packet: bytes) -> str:
     return hashlib.sha256(packet).hexdigest()
 
 
-def _packets(octets: bytes, trust: MailTrust, now: datetime) -> tuple[bytes, ...]:
+def _read_packets(octets: bytes, trust: MailTrust, now: datetime) -> tuple[bytes, ...]:
     splitter = MailSplitter(octets)
     whole = splitter.part()
-    signed = _signed(splitter, whole, trust, now)
+    signed = _read_signed_content(splitter, whole, trust, now)
     if signed is not None:
         splitter = MailSplitter(signed)
         whole = splitter.part()
-    found = tuple(_attached(splitter.leaves(whole)))
+    found = tuple(_list_attached(splitter.leaves(whole)))
     if not found:
         raise MailUnusable("there is no packet in it")
     if signed is None:
@@ -88,25 +88,25 @@ def _packets(octets: bytes, trust: MailTrust, now: datetime) -> tuple[bytes, ...
     return found
 
 
-def _signed(splitter: MailSplitter, whole: MailPart, trust: MailTrust, now: datetime) -> bytes | None:
+def _read_signed_content(splitter: MailSplitter, whole: MailPart, trust: MailTrust, now: datetime) -> bytes | None:
     """Return the content that the mail's signature covers; None without a signature.
 
     Raises MailUnusable if it is invalid.
     """
     if whole.kind == "multipart/signed":
-        content, last = _two(splitter, whole)
+        content, last = _split_in_two(splitter, whole)
         if last.kind not in _SIGNATURES:
             raise MailUnusable(f"it is signed by {last.kind}, not S/MIME")
         signature = last.content()
         if len(signature) > SIGNATURE:
             raise MailUnusable(f"its signature has {len(signature)} octets; at most {SIGNATURE}")
-        return _verified(signature, content, trust, now)
+        return _verify_signed(signature, content, trust, now)
     if whole.kind in _ENCLOSED:
-        return _verified(whole.content(), None, trust, now)
+        return _verify_signed(whole.content(), None, trust, now)
     return None
 
 
-def _verified(signature: bytes, content: bytes | None, trust: MailTrust, now: datetime) -> bytes:
+def _verify_signed(signature: bytes, content: bytes | None, trust: MailTrust, now: datetime) -> bytes:
     try:
         covered, certificate = cms.verify_cms(signature, trust.signers, content)
         trust.anchors.check(certificate, now, purpose=Purpose.SIGN)
@@ -126,7 +126,7 @@ def _check_packet(packet: bytes, trust: MailTrust, now: datetime) -> None:
         raise MailUnusable(f"the mail is not signed, and its packet: {said}")
 
 
-def _two(splitter: MailSplitter, whole: MailPart) -> tuple[bytes, MailPart]:
+def _split_in_two(splitter: MailSplitter, whole: MailPart) -> tuple[bytes, MailPart]:
     """Return the two parts of a multipart/signed, the first one octet for octet."""
     if not whole.boundary or len(list(islice(splitter.boundaries(whole), 4))) != 3:
         raise MailUnusable("a multipart/signed has two parts, and a boundary before, between and behind them")
@@ -134,7 +134,7 @@ def _two(splitter: MailSplitter, whole: MailPart) -> tuple[bytes, MailPart]:
     return whole.octets[start:end], splitter.part(*last)
 
 
-def _attached(leaves: Iterable[MailPart]) -> Iterator[bytes]:
+def _list_attached(leaves: Iterable[MailPart]) -> Iterator[bytes]:
     for part in leaves:
         if part.kind in _XML or part.name.lower().endswith(_NAMES):
             yield part.content()

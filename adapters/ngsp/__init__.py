@@ -92,14 +92,14 @@ class NGSP:
         if reply.status in _UNKNOWN_TO_THEM:
             return Unavailable(f"HTTP {reply.status}: our token is not accepted", credentials=True)
         if reply.status != 200:
-            return _unavailable(reply, "no answer", reply.at or now)
-        said = _object(reply.body)
+            return _make_unavailable(reply, "no answer", reply.at or now)
+        said = _read_object(reply.body)
         if said is None:
-            return _unavailable(reply, "not a valid JSON answer", reply.at or now)
+            return _make_unavailable(reply, "not a valid JSON answer", reply.at or now)
         try:
             return found.read(said, settings)
         except (KeyError, TypeError, ValueError, AttributeError):
-            return _unavailable(reply, "JSON of another shape than agreed", reply.at or now)
+            return _make_unavailable(reply, "JSON of another shape than agreed", reply.at or now)
 
     def try_secret(self, now: datetime) -> SecretTrial:
         """Request a token."""
@@ -126,10 +126,10 @@ def adapter(terms: Terms) -> NGSP:
     return NGSP(terms)
 
 
-def _object(body: bytes) -> Mapping[str, Any] | list[Any] | None:
+def _read_object(body: bytes) -> Mapping[str, Any] | list[Any] | None:
     said = read_json(body)
     return said if isinstance(said, dict | list) else None
 
 
-def _unavailable(reply: Reply, what: str, now: datetime) -> Unavailable:
+def _make_unavailable(reply: Reply, what: str, now: datetime) -> Unavailable:
     return Unavailable(f"HTTP {reply.status}: {what}", retry_after(reply.headers, now))

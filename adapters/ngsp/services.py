@@ -49,13 +49,13 @@ def _read_enterprise(said: Any, settings: Settings) -> Answer | Refused:
     They are in `Data` or, by the provinces' guide, at the top level.
     """
     data = said.get("Data") or said
-    main = _first(data.get("MainInformation"))
+    main = _find_first(data.get("MainInformation"))
     if str(said.get("Status", "1")) == "0" or not main:
         return Refused("there is no such enterprise")
-    people = [_text(person.get("FULL_NAME")) for person in _each(data.get("Representatives"))]
-    names = people or _text(main.get("LEGAL_NAMES")).split(";")
-    activities = sorted(_each(data.get("BusinessActivity")), key=lambda each: each.get("IS_MAIN") != "Y")
-    address = _first(data.get("HOAdress") or data.get("HOAddress"))
+    people = [_write_value_text(person.get("FULL_NAME")) for person in _list_objects(data.get("Representatives"))]
+    names = people or _write_value_text(main.get("LEGAL_NAMES")).split(";")
+    activities = sorted(_list_objects(data.get("BusinessActivity")), key=lambda each: each.get("IS_MAIN") != "Y")
+    address = _find_first(data.get("HOAdress") or data.get("HOAddress"))
     pairs = [
         ("EnterpriseCode", main.get("ENTERPRISE_GDT_CODE")),
         ("Name", main["NAME"]),
@@ -68,7 +68,7 @@ def _read_enterprise(said: Any, settings: Settings) -> Answer | Refused:
         ("Address", address.get("AddressFullText")),
         *(("Activity", f"{each.get('CODE') or ''} {each.get('NAME') or ''}") for each in activities),
     ]
-    return _answer(pairs)
+    return _make_answer(pairs)
 
 
 # --- shared categories ----------------------------------------------------------------------------------------------------
@@ -88,7 +88,10 @@ def _read_category(said: Any, settings: Settings) -> Answer | Refused:
         return Refused("there is no such category")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TypeError("no list of rows")
-    texts = [{_text(name): _text(value) for name, value in row.items() if _text(value)} for row in rows]
+    texts = [
+        {_write_value_text(name): _write_value_text(value) for name, value in row.items() if _write_value_text(value)}
+        for row in rows
+    ]
     return Answer(tuple(("Row", json.dumps(row, ensure_ascii=False, separators=(",", ":"))) for row in texts))
 
 
@@ -126,10 +129,12 @@ def _ask_order(query: Query, settings: Settings) -> GatewayRequest:
 
 
 def _read_order(said: Any, settings: Settings) -> Answer | Refused:
-    status = _status(said, "status")
+    status = _read_status(said, "status")
     if status not in settings["order-accepted"].split():
         return Refused(f"the post does not take the order: status {status[:20]}")
-    return _answer([("OrderNumber", said.get("orderNumber")), ("Status", status), ("Message", said.get("message"))])
+    return _make_answer(
+        [("OrderNumber", said.get("orderNumber")), ("Status", status), ("Message", said.get("message"))]
+    )
 
 
 # --- civil status: dangKyHoTich, and nhanHoSoDKHT for the joint procedures ------------------------------------------------------
@@ -149,10 +154,10 @@ def _ask_civil_status(query: Query, settings: Settings) -> GatewayRequest:
 
 
 def _read_civil_status(said: Any, settings: Settings) -> Answer | Refused:
-    status = _status(said, "status", "trangThai", "statusCode")
+    status = _read_status(said, "status", "trangThai", "statusCode")
     if status not in settings["civil-status-accepted"].split():
-        return Refused(f"the civil status register refuses: status {status[:20]}, error {_error(said)}")
-    return _answer([("Status", status), ("Message", said.get("message") or said.get("moTaLoi"))])
+        return Refused(f"the civil status register refuses: status {status[:20]}, error {_read_error_code(said)}")
+    return _make_answer([("Status", status), ("Message", said.get("message") or said.get("moTaLoi"))])
 
 
 # --- judicial record: a form with toKhai -----------------------------------------------------------------------------------------
@@ -185,11 +190,11 @@ def _ask_record(query: Query, settings: Settings) -> GatewayRequest:
 
 
 def _read_record(said: Any, settings: Settings) -> Answer | Refused:
-    status = _status(said, "statusCode", "STATUS")
+    status = _read_status(said, "statusCode", "STATUS")
     if status not in settings["judicial-record-accepted"].split():
         return Refused(f"the judicial record system refuses: status {status[:20]}")
     text = said.get("message") or said.get("DESCRIPTION")
-    return _answer([("RecordId", said.get("id") or said.get("ID")), ("Status", status), ("Message", text)])
+    return _make_answer([("RecordId", said.get("id") or said.get("ID")), ("Status", status), ("Message", text)])
 
 
 #: operation -> how it is asked and its answer read
@@ -202,34 +207,38 @@ BY_OPERATION: Mapping[str, NgspOperation] = {
 }
 
 
-def _answer(pairs: Iterable[tuple[str, object]]) -> Answer:
-    texts = ((name, _text(value)) for name, value in pairs)
+def _make_answer(pairs: Iterable[tuple[str, object]]) -> Answer:
+    texts = ((name, _write_value_text(value)) for name, value in pairs)
     return Answer(tuple((name, text) for name, text in texts if text))
 
 
-def _text(value: object) -> str:
+def _write_value_text(value: object) -> str:
     """Return a JSON value as text that XML can hold; empty for null, lists and objects."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return replace_unwritable(" ".join(str(value).split())) if isinstance(value, str | int | float) else ""
 
 
-def _status(said: Any, *names: str) -> str:
+def _read_status(said: Any, *names: str) -> str:
     """Return the value of the first of these keys that is present. Raises KeyError if none is."""
-    return next(_text(said[name]) for name in names if name in said) if set(names) & set(said) else said[names[0]]
+    return (
+        next(_write_value_text(said[name]) for name in names if name in said)
+        if set(names) & set(said)
+        else said[names[0]]
+    )
 
 
-def _error(said: Any) -> str:
+def _read_error_code(said: Any) -> str:
     """Return the error code only. The error text may describe a person."""
-    code = _text(said.get("errorCode") or said.get("maLoi") or "")
+    code = _write_value_text(said.get("errorCode") or said.get("maLoi") or "")
     return code if code.isalnum() and len(code) <= 10 else "without a code"
 
 
-def _each(value: Any) -> list[Mapping[str, Any]]:
+def _list_objects(value: Any) -> list[Mapping[str, Any]]:
     """Return a list of objects. A single object counts as a list of one."""
     found = value if isinstance(value, list) else [value] if value else []
     return [each for each in found if isinstance(each, dict)]
 
 
-def _first(value: Any) -> Mapping[str, Any]:
-    return next(iter(_each(value)), {})
+def _find_first(value: Any) -> Mapping[str, Any]:
+    return next(iter(_list_objects(value)), {})

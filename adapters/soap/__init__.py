@@ -144,7 +144,7 @@ class SoapPartner:
 
     def _make_sources(self, consignment: Consignment, now: datetime) -> Sources:
         sources = self.talk.make_sources(now, _describe_message(consignment))
-        sources.root = cache(lambda: _parse(consignment.content))
+        sources.root = cache(lambda: _parse_reply(consignment.content))
         return sources
 
 
@@ -164,7 +164,7 @@ def adapter(terms: Terms) -> SoapPartner:
     return kind(PartnerConversation(terms, mapping))
 
 
-def _parse(content: bytes) -> etree._Element:
+def _parse_reply(content: bytes) -> etree._Element:
     try:
         return safe_xml.parse_safe_xml(content, limits=safe_xml.Limits(plain=frozenset()))
     except Rejected as rejected:

@@ -100,7 +100,7 @@ class VxpAxis:
             until = (consignment.unsure_until or consignment.unsure) + _read_duration(self.settings["sent-wait"])
             if shown is not None and line.now < until:
                 return Postponed(until, "the axis may still be working on it: its list does not show it yet")
-            consignment = _reduce(consignment, missing)
+            consignment = _reduce_consignment(consignment, missing)
             if shown is not None:
                 consignment = attrs.evolve(consignment, unsure=None)
         outcome = yield from self._send(line, consignment)
@@ -113,7 +113,7 @@ class VxpAxis:
         fields = [
             ("from", self._from(message.sender)),
             ("servicetype", self.settings["service-type"]),
-            ("messagetype", _kind(consignment)),
+            ("messagetype", _name_kind(consignment)),
             ("hash-file", signing.hash_vxp_file(content, self.settings["hash-digits"])),
         ]
         if packet.is_whole or how is RecipientNaming.HEADER:
@@ -143,8 +143,10 @@ class VxpAxis:
         if self.settings["sent-list"] == "no":
             return None
         # From the day before, so that it does not matter in which zone the axis counts its days.
-        first = _day(consignment.unsure) - timedelta(days=1)
-        items = yield from self._sent(line, _kind(consignment), first, _day(line.now) + timedelta(days=1))
+        first = _find_local_day(consignment.unsure) - timedelta(days=1)
+        items = yield from self._sent(
+            line, _name_kind(consignment), first, _find_local_day(line.now) + timedelta(days=1)
+        )
         if isinstance(items, Unavailable) or items is None:
             return items
         return find_sent_ids(items, consignment, self._from(consignment.message.sender))
@@ -180,7 +182,7 @@ class VxpAxis:
             if broken is not None:
                 return broken
         yield from self._follow_sent(line)
-        return Unavailable(flaw) if flaw else Collected(_day(now).isoformat())
+        return Unavailable(flaw) if flaw else Collected(_find_local_day(now).isoformat())
 
     def list_units(self, now: datetime) -> Listing:
         """Fetch the axis's list of all agencies. Return it as received."""
@@ -192,7 +194,7 @@ class VxpAxis:
 
     def try_secret(self, now: datetime) -> SecretTrial:
         """List the documents that were received lately, as a collection does, and fetch none."""
-        return SecretTrial(("secret",), self._received(self._line(now), "edoc", _day(now).isoformat()))
+        return SecretTrial(("secret",), self._received(self._line(now), "edoc", _find_local_day(now).isoformat()))
 
     def _follow_sent(self, line: VxpConnection) -> Generator[Request | LaterFailures, Any, None]:
         """Ask, at most once in `sent-list`, what became of the messages of the last `sent-days` days.
@@ -203,7 +205,7 @@ class VxpAxis:
         if self.settings["sent-list"] == "no" or self.notes.recall("sent list", line.now) is not None:
             return
         self.notes.keep("sent list", "asked", line.now + _read_duration(self.settings["sent-list"]))
-        today, most = _day(line.now), int(self.settings["sent-days"])
+        today, most = _find_local_day(line.now), int(self.settings["sent-days"])
         turn = 2 + int(self.notes.recall("sent turn", line.now) or 0) % max(most - 2, 1)
         self.notes.keep("sent turn", str(turn - 1), line.now + _REMEMBERED)
         pages = [day for day in (0, 1, turn) if day < most]
@@ -240,7 +242,7 @@ class VxpAxis:
         if cursor and self.settings["dates"] != "none":
             first = date.fromisoformat(cursor) - timedelta(days=int(self.settings["overlap-days"]))
             # The last day is tomorrow, so that it does not matter whether the axis includes the last day.
-            for name, day in (("fromDate", first), ("toDate", _day(line.now) + timedelta(days=1))):
+            for name, day in (("fromDate", first), ("toDate", _find_local_day(line.now) + timedelta(days=1))):
                 fields.append((name, day.strftime(self.settings["dates"])))
         answer = yield from line.ask("getReceivedEdocList", fields)
         if isinstance(answer, Unavailable):
@@ -316,11 +318,11 @@ def adapter(terms: Terms) -> VxpAxis:
     return VxpAxis(terms.url.rstrip("/"), terms.secrets["secret"], terms.notes, terms.settings)
 
 
-def _kind(consignment: Consignment) -> str:
+def _name_kind(consignment: Consignment) -> str:
     return "status" if consignment.message.kind == PacketKind.STATUS else "edoc"
 
 
-def _reduce(consignment: Consignment, recipients: Sequence[str]) -> Consignment:
+def _reduce_consignment(consignment: Consignment, recipients: Sequence[str]) -> Consignment:
     """Return *consignment* for some of its recipients."""
     codes = dict(zip(consignment.recipients, consignment.written, strict=True))
     return attrs.evolve(consignment, recipients=tuple(recipients), named=tuple(codes[each] for each in recipients))
@@ -330,5 +332,5 @@ def _read_duration(text: str) -> timedelta:
     return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[text[-1]]: int(text[:-1])})
 
 
-def _day(now: datetime) -> date:
+def _find_local_day(now: datetime) -> date:
     return now.astimezone(signing.HANOI).date()

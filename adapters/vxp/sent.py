@@ -54,7 +54,7 @@ def find_sent_ids(items: Iterable[VxpSentItem], consignment: Consignment, sender
     assert consignment.unsure is not None
     found: dict[str, str] = {}
     message = consignment.message
-    codes = {code: to for to, *codes in _pairs(consignment) for code in codes}
+    codes = {code: to for to, *codes in _list_sent_pairs(consignment) for code in codes}
     for item in items:
         to = codes.get(item.to)
         late = item.sent is None or item.sent >= consignment.unsure - _SKEW
@@ -75,18 +75,18 @@ def list_later_failures(items: Iterable[VxpSentItem]) -> Iterator[LaterFailure]:
             yield LaterFailure(item.doc_id, item.to, item.told or "the receiver's system set it to fail")
 
 
-def _pairs(consignment: Consignment) -> Iterator[tuple[str, str, str]]:
+def _list_sent_pairs(consignment: Consignment) -> Iterator[tuple[str, str, str]]:
     for recipient, code in zip(consignment.recipients, consignment.written, strict=True):
         yield recipient, recipient, code
 
 
 def _is_same(shown: str, ours: str | None) -> bool:
     """Tell whether a text of the list may be *ours*: equal, the end of it (a notation alone), or not given at all."""
-    one, other = _plain(shown), _plain(ours or "")
+    one, other = _make_comparable(shown), _make_comparable(ours or "")
     return not one or not other or one == other or other.endswith(f"/{one}") or other.startswith(one)
 
 
-def _plain(text: str) -> str:
+def _make_comparable(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())[:500]
 
 

@@ -48,7 +48,7 @@ class WebPortal:
             content_type, content = self._page(kind, found)
             headers = (*self._headers(consignment, found), ("Content-Type", content_type))
             reply = yield Request(self._place(kind, found), content, headers, self.settings["method"], hands_over=True)
-            judged = _judged(reply, now)
+            judged = _judge_reply(reply, now)
             if not isinstance(judged, Accepted):
                 return judged
             outcome = judged
@@ -76,7 +76,7 @@ class WebPortal:
         return self.url + path
 
 
-def _judged(reply: Reply, now: datetime) -> Accepted | Refused | Unavailable:
+def _judge_reply(reply: Reply, now: datetime) -> Accepted | Refused | Unavailable:
     said = f"HTTP {reply.status}: {reply.body[:200].decode('utf-8', 'replace')}"
     match reply.status:
         case 200 | 201 | 204 if b"<html" not in reply.body[:200].lower():

@@ -53,12 +53,12 @@ class Wso2Codes:
     def outcome(self, answer: Wso2Answer, about: tuple[str, ...] = ()) -> Refused | Unavailable:
         """Return the outcome of a failure. *about*: the recipients that it names."""
         if answer.code in self.recipient:
-            return Refused(_told(answer), about)
-        return Refused(_told(answer)) if answer.code in self.refused else self.trouble(answer)
+            return Refused(_say_answer(answer), about)
+        return Refused(_say_answer(answer)) if answer.code in self.refused else self.trouble(answer)
 
     def trouble(self, answer: Wso2Answer) -> Unavailable:
         """Return a failure as temporary, or as rejected credentials."""
-        return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
+        return Unavailable(_say_answer(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
 
 def read_wso2_token(reply: Reply, now: datetime) -> Token | Unavailable:
@@ -108,5 +108,5 @@ def read_wso2_packet(answer: Wso2Answer) -> bytes | None:
     return written_packet(answer.data if answer.success else None)
 
 
-def _told(answer: Wso2Answer) -> str:
+def _say_answer(answer: Wso2Answer) -> str:
     return f"{answer.code}: {answer.told}"[:2000] if answer.code else answer.told[:2000]

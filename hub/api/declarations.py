@@ -64,7 +64,7 @@ async def declare_report(parts: OperationParts, call: ApiCall) -> ConsoleRespons
         for each in wanted.cells
     )
     said = {"by": clean_line(wanted.by), "note": clean_line(wanted.note)}
-    return await _record(
+    return await _record_declaration(
         parts,
         call,
         Declaration(unit=asked.members[0], form=asked.form.id, period=asked.period.text, cells=cells, **said),
@@ -79,7 +79,7 @@ async def declare_by_workbook(parts: OperationParts, call: ApiCall) -> ConsoleRe
     except Misfilled as misfilled:
         flaws = [NamedFlaw(each.cell, each.wrong) for each in misfilled.wrong]
         raise ApiProblem("order-unfit", flaws=flaws[:_FLAWS]) from None
-    return await _record(parts, call, said)
+    return await _record_declaration(parts, call, said)
 
 
 async def read_workbook(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
@@ -94,7 +94,7 @@ async def read_workbook(parts: OperationParts, call: ApiCall) -> ConsoleResponse
 _FLAWS = 100
 
 
-async def _record(parts: OperationParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
+async def _record_declaration(parts: OperationParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
     """Record a declaration, and answer with its message. Raises `ApiProblem`; then nothing is recorded."""
     named, province = attrs.evolve(said, by=said.by or call.token.by), parts.live.province
 

@@ -43,7 +43,7 @@ class ApiResource(AnsweringResource):
         """Return the answer of the operation that *request* names, or a problem."""
         asked = _read_head(request, wanted)
         try:
-            return await self._service.answer(_complete(request, asked))
+            return await self._service.answer(_complete_request(request, asked))
         except ApiProblem as problem:
             return self._service.write_problem(asked, problem)
         except CancelledError:
@@ -69,7 +69,7 @@ def _read_head(request: Any, wanted: Callable[[], bool]) -> ApiRequest:
     )
 
 
-def _complete(request: Any, asked: ApiRequest) -> ApiRequest:
+def _complete_request(request: Any, asked: ApiRequest) -> ApiRequest:
     """Return *asked* with the address and the body of *request*. Raises `ApiProblem`."""
     path, _, query = request.uri.partition(b"?")
     try:

@@ -170,7 +170,7 @@ async def read_call(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiCallDetails.of(opened, reason.sentence), call)
 
 
-async def _open(parts: OperationParts, call: ApiCall) -> ShownMessage:
+async def _open_shown_message(parts: OperationParts, call: ApiCall) -> ShownMessage:
     """Return the message that the call names, if its token may see it. Raises `ApiProblem`."""
     opened, _ = await parts.turns.look(
         reading.open_visible_message,
@@ -184,27 +184,27 @@ async def _open(parts: OperationParts, call: ApiCall) -> ShownMessage:
     return opened
 
 
-def _views(parts: OperationParts) -> MessageViews:
+def _make_message_views(parts: OperationParts) -> MessageViews:
     return MessageViews(parts.journal, parts.live, parts.turns.alone)
 
 
 async def read_message(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one message: why it was refused, its deliveries, attempts, links and facts."""
-    opened = await _open(parts, call)
-    said = _views(parts).show(opened, {}, await parts.turns.read_book())
+    opened = await _open_shown_message(parts, call)
+    said = _make_message_views(parts).show(opened, {}, await parts.turns.read_book())
     return answer_value(ApiMessageDetails.of(opened, list_reasons(opened.reasons), said["cells"]), call)  # type: ignore[arg-type]
 
 
 async def list_message_events(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the events of one message."""
-    opened = await _open(parts, call)
+    opened = await _open_shown_message(parts, call)
     said = ApiMessageEvents(items=[ApiEvent.of(each) for each in opened.happened], more=opened.more)
     return answer_value(said, call)
 
 
 async def read_receipt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the receipt that the hub signed."""
-    opened = await _open(parts, call)
+    opened = await _open_shown_message(parts, call)
     receipt = await parts.journal.read(search.read_stored_receipt, opened.message.id) if opened.receipt else None
     if receipt is None:
         raise ApiProblem("not-found")
@@ -213,18 +213,20 @@ async def read_receipt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
 
 async def open_content(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the exact octets of a message."""
-    return await _views(parts).download(call.user, await _open(parts, call), call.now)
+    return await _make_message_views(parts).download(call.user, await _open_shown_message(parts, call), call.now)
 
 
 async def open_attachment(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with an attachment, unpacked."""
-    opened = await _open(parts, call)
-    return await _views(parts).open_attachment(call.user, opened, call.now, call.text("number"))
+    opened = await _open_shown_message(parts, call)
+    return await _make_message_views(parts).open_attachment(call.user, opened, call.now, call.text("number"))
 
 
 async def open_packet(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the packet line by line, each finding at its line."""
-    packet = (await _views(parts).open_packet(call.user, await _open(parts, call), call.now))["packet"]
+    packet = (
+        await _make_message_views(parts).open_packet(call.user, await _open_shown_message(parts, call), call.now)
+    )["packet"]
     if not isinstance(packet, readable.ReadablePacket):
         raise ApiProblem("not-found", phrase("The packet is too large to be shown; open its content"))
     return answer_value(ApiPacket.project(packet), call)
@@ -232,22 +234,24 @@ async def open_packet(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
 
 async def open_attempt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the request and the reply of one attempt."""
-    opened = await _open(parts, call)
-    said = await _views(parts).open_attempt(call.user, opened, call.now, call.text("attempt"))
+    opened = await _open_shown_message(parts, call)
+    said = await _make_message_views(parts).open_attempt(call.user, opened, call.now, call.text("attempt"))
     return answer_value(ApiExchange.of(said["attempt"], said["body"]), call)  # type: ignore[arg-type]
 
 
 async def compare_messages(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what differs between two packets."""
-    opened = await _open(parts, call)
-    said = await _views(parts).compare_packet(call.user, opened, call.now, call.text("other"))
+    opened = await _open_shown_message(parts, call)
+    said = await _make_message_views(parts).compare_packet(call.user, opened, call.now, call.text("other"))
     return _answer_comparison(said, call)
 
 
 async def compare_attempts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with what differs between the requests and the replies of two attempts."""
-    opened, attempts = await _open(parts, call), (call.text("attempt"), call.text("other"))
-    return _answer_comparison(await _views(parts).compare_attempts(call.user, opened, call.now, *attempts), call)
+    opened, attempts = await _open_shown_message(parts, call), (call.text("attempt"), call.text("other"))
+    return _answer_comparison(
+        await _make_message_views(parts).compare_attempts(call.user, opened, call.now, *attempts), call
+    )
 
 
 def _answer_comparison(said: dict[str, Any], call: ApiCall) -> ConsoleResponse:
@@ -257,12 +261,14 @@ def _answer_comparison(said: dict[str, Any], call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiComparison(parts=found), call)
 
 
-def _one(name: str, path: str, *, scope: Permission = Permission.FIND_MESSAGES, **said: Any) -> ApiOperation:
+def _declare_message_operation(
+    name: str, path: str, *, scope: Permission = Permission.FIND_MESSAGES, **said: Any
+) -> ApiOperation:
     return ApiOperation(name=name, path=path, tag="messages", scopes=(scope,), **said)
 
 
 OPERATIONS = (
-    _one(
+    _declare_message_operation(
         "listMessages",
         "/messages",
         about=phrase("Find messages, newest first, 50 on a page."),
@@ -270,7 +276,7 @@ OPERATIONS = (
         answers=ApiMessageList,
         run=list_messages,
     ),
-    _one(
+    _declare_message_operation(
         "exportMessages",
         "/messages/export",
         about=phrase("Get all that a search finds as a file, at most 100,000 rows."),
@@ -278,28 +284,28 @@ OPERATIONS = (
         media=("application/jsonl", "text/csv"),
         run=export_messages,
     ),
-    _one(
+    _declare_message_operation(
         "getMessage",
         "/messages/{message}",
         about=phrase("Read one message: why it was refused, its deliveries, attempts, links and facts."),
         answers=ApiMessageDetails,
         run=read_message,
     ),
-    _one(
+    _declare_message_operation(
         "listMessageEvents",
         "/messages/{message}/events",
         about=phrase("Trace one message: its events in order, at most 500."),
         answers=ApiMessageEvents,
         run=list_message_events,
     ),
-    _one(
+    _declare_message_operation(
         "getReceipt",
         "/messages/{message}/receipt",
         about=phrase("Get the receipt that the hub signed."),
         media=(OCTETS,),
         run=read_receipt,
     ),
-    _one(
+    _declare_message_operation(
         "getContent",
         "/messages/{message}/content",
         about=phrase("Open the exact bytes of a message. The opening is recorded."),
@@ -307,7 +313,7 @@ OPERATIONS = (
         scope=Permission.SEE_CONTENT,
         run=open_content,
     ),
-    _one(
+    _declare_message_operation(
         "getPacket",
         "/messages/{message}/packet",
         about=phrase("Open the packet line by line, each finding at its line. The opening is recorded."),
@@ -315,7 +321,7 @@ OPERATIONS = (
         scope=Permission.SEE_CONTENT,
         run=open_packet,
     ),
-    _one(
+    _declare_message_operation(
         "getAttachment",
         "/messages/{message}/attachments/{number}",
         about=phrase("Open an attachment of the packet. The opening is recorded."),
@@ -323,7 +329,7 @@ OPERATIONS = (
         scope=Permission.SEE_CONTENT,
         run=open_attachment,
     ),
-    _one(
+    _declare_message_operation(
         "compareMessages",
         "/messages/{message}/compare/{other}",
         about=phrase("Compare the packets of two messages. The opening is recorded."),
@@ -331,7 +337,7 @@ OPERATIONS = (
         scope=Permission.SEE_CONTENT,
         run=compare_messages,
     ),
-    _one(
+    _declare_message_operation(
         "getAttempt",
         "/messages/{message}/attempts/{attempt}",
         about=phrase("Open the request and the reply of an attempt. The opening is recorded."),
@@ -339,7 +345,7 @@ OPERATIONS = (
         scope=Permission.SEE_CONTENT,
         run=open_attempt,
     ),
-    _one(
+    _declare_message_operation(
         "compareAttempts",
         "/messages/{message}/attempts/{attempt}/compare/{other}",
         about=phrase("Compare the requests and the replies of two attempts. The opening is recorded."),
@@ -348,7 +354,7 @@ OPERATIONS = (
         scope=Permission.SEE_CONTENT,
         run=compare_attempts,
     ),
-    _one(
+    _declare_message_operation(
         "listRefusedCalls",
         "/calls",
         about=phrase("List the refused calls, which brought no message, newest first, 50 on a page."),
@@ -358,7 +364,7 @@ OPERATIONS = (
         whole=True,
         run=list_calls,
     ),
-    _one(
+    _declare_message_operation(
         "getRefusedCall",
         "/calls/{tracking}",
         about=phrase("Read one refused call by its Tracking."),

@@ -51,7 +51,7 @@ def make_openapi(language: Language, operations: Sequence[ApiOperation] = OPERAT
     schemas = SchemaCollection(language, {"Problem": _PROBLEM})
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        paths.setdefault(each.path, {})[each.method.lower()] = _describe(each, schemas)
+        paths.setdefault(each.path, {})[each.method.lower()] = _describe_operation(each, schemas)
     about = phrase(
         "Everything that the pages of the console show and do, for programs. A token's scopes are permissions."
     )
@@ -79,7 +79,7 @@ def make_openapi(language: Language, operations: Sequence[ApiOperation] = OPERAT
     }
 
 
-def _describe(each: ApiOperation, schemas: SchemaCollection) -> dict[str, Any]:
+def _describe_operation(each: ApiOperation, schemas: SchemaCollection) -> dict[str, Any]:
     language = schemas.language
     said: dict[str, Any] = {
         "operationId": each.name,

@@ -123,7 +123,7 @@ async def add_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
         raise ApiProblem("not-found")
     added = None if wanted.certificate is None else _read_certificate(wanted.certificate)
     order = PartnerOrder(new=True, assignments=wanted.set, secrets=_read_secrets(wanted.secrets), added=added)
-    return await _order(parts, call, wanted.code, order, "", any_unit=wanted.any_unit)
+    return await _judge_partner_order(parts, call, wanted.code, order, "", any_unit=wanted.any_unit)
 
 
 async def change_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
@@ -133,26 +133,26 @@ async def change_partner(parts: OperationParts, call: ApiCall) -> ConsoleRespons
         raise ApiProblem("order-unfit", flaws=[NamedFlaw("set", phrase("say what to change: set, unset, or secrets"))])
     order = PartnerOrder(assignments=wanted.set, unset=wanted.unset, secrets=_read_secrets(wanted.secrets))
     code = find_partner(parts, call).code
-    return await _order(parts, call, code, order, wanted.seen, any_unit=wanted.any_unit)
+    return await _judge_partner_order(parts, call, code, order, wanted.seen, any_unit=wanted.any_unit)
 
 
 async def add_certificate(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Accept one more certificate of a partner."""
     wanted: ApiCertificateAddition = call.body
     order = PartnerOrder(added=_read_certificate(wanted.certificate))
-    return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
+    return await _judge_partner_order(parts, call, find_partner(parts, call).code, order, wanted.seen)
 
 
 async def remove_certificate(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Accept a certificate of a partner no longer."""
     wanted: ApiCertificateRemoval = call.body
     order = PartnerOrder(removed=call.text("fingerprint"), last=wanted.last)
-    return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
+    return await _judge_partner_order(parts, call, find_partner(parts, call).code, order, wanted.seen)
 
 
 async def remove_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Remove a partner."""
-    return await _order(
+    return await _judge_partner_order(
         parts, call, find_partner(parts, call).code, PartnerOrder(leaves=True), call.body.seen, leave=call.body.leave
     )
 
@@ -168,7 +168,7 @@ def _read_certificate(text: str) -> bytes:
     return content
 
 
-async def _order(
+async def _judge_partner_order(
     parts: OperationParts,
     call: ApiCall,
     code: str,
@@ -205,27 +205,27 @@ def _say_left(judged: JudgedOrder) -> Phrase:
 
 async def read_checklist(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the addresses, the rights and the first messages of a partner."""
-    facts, steps = await _gather(parts, call)
+    facts, steps = await _gather_integration_facts(parts, call)
     return answer_value(ApiIntegration.of(facts, steps), call)
 
 
 async def read_kit(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the file for the developers of a partner."""
-    facts, steps = await _gather(parts, call)
+    facts, steps = await _gather_integration_facts(parts, call)
     kit = await parts.turns.alone(make_kit, facts, steps, call.now, render_kit_page)
     return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name_kit(facts.partner.code))
 
 
 async def read_invitation(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the kit and a letter."""
-    facts, steps = await _gather(parts, call)
+    facts, steps = await _gather_integration_facts(parts, call)
     letters = write_letters(facts, PartnerInvitation.of(call.text("contact"), call.text("window")))
     kit = await parts.turns.alone(make_kit, facts, steps, call.now, render_kit_page, letters)
     name = name_invitation(facts.partner.code)
     return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name)
 
 
-async def _gather(parts: OperationParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
+async def _gather_integration_facts(parts: OperationParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
     partner, config = find_partner(parts, call), parts.live.config
     units, steps = await parts.turns.look(read_integration, partner, config, find_local_day(call.now))
     return gather_facts(config, partner, units), list(steps)

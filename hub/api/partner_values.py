@@ -85,15 +85,15 @@ class ApiPartnerEdit:
         return cls(
             code=edit.code,
             applied=applied,
-            changes=_cut(edit.changes),
-            diff=_cut(edit.diff),
+            changes=_cut_at_line_ends(edit.changes),
+            diff=_cut_at_line_ends(edit.diff),
             warnings=list(map(ApiMistake.project, edit.warnings)),
-            units_added=_cut(edit.units),
+            units_added=_cut_at_line_ends(edit.units),
             deliveries_left=sum(judged.left.values()),
         )
 
 
-def _cut(lines: Sequence[str]) -> list[str]:
+def _cut_at_line_ends(lines: Sequence[str]) -> list[str]:
     ends = accumulate(len(line.encode()) for line in lines)
     return [line for line, end in zip(lines, ends, strict=True) if end <= _LINES]
 

@@ -81,15 +81,15 @@ async def run_connection_test(parts: OperationParts, call: ApiCall) -> ConsoleRe
 
 async def pause_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Pause the sending to a partner."""
-    return await _change(parts, call, paused=True)
+    return await _change_pause(parts, call, paused=True)
 
 
 async def resume_partner(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Resume the sending to a partner, and its suspended deliveries."""
-    return await _change(parts, call, paused=False)
+    return await _change_pause(parts, call, paused=False)
 
 
-async def _change(parts: OperationParts, call: ApiCall, *, paused: bool) -> ConsoleResponse:
+async def _change_pause(parts: OperationParts, call: ApiCall, *, paused: bool) -> ConsoleResponse:
     partner, reason = find_partner(parts, call), clean_reason(call.body.reason)
     if partner.receive is not Receive.PUSH:
         raise ApiProblem("not-pushed")

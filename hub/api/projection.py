@@ -42,7 +42,7 @@ def _project_operation(topic: Topic, operation: HubOperation) -> ApiOperation:
         takes=operation.takes if operation.event else None,
         answers=operation.answers,
         status=201 if operation.makes else 200,
-        run=partial(_run, topic=topic, operation=operation),
+        run=partial(_run_projected, topic=topic, operation=operation),
     )
 
 
@@ -56,7 +56,9 @@ def _read_query(operation: HubOperation, call: ApiCall) -> Any:
     return operation.takes(**said) if operation.takes else None
 
 
-async def _run(parts: OperationParts, call: ApiCall, *, topic: Topic, operation: HubOperation) -> ConsoleResponse:
+async def _run_projected(
+    parts: OperationParts, call: ApiCall, *, topic: Topic, operation: HubOperation
+) -> ConsoleResponse:
     asked = OperationCall(
         subject=call.text(operation.subject.name) if operation.subject else "",
         asked=call.body if operation.event else _read_query(operation, call),

@@ -136,7 +136,7 @@ class Projected(Generic[V]):
         """Return the answer about *value*. *said*: the fields that it has not as they are answered."""
         kinds = list_field_types(cls)  # type: ignore[arg-type]
         found = {
-            name: _project(kind, _find_attribute(value, find_path(name, kind)))
+            name: _project_field(kind, _find_attribute(value, find_path(name, kind)))
             for name, kind in kinds.items()
             if name not in said
         }
@@ -155,15 +155,15 @@ def _find_attribute(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def _project(kind: Any, found: Any) -> Any:
+def _project_field(kind: Any, found: Any) -> Any:
     """Return *found* as a field of the type *kind* has it: what is answered by a projection is projected."""
     origin, inner = get_origin(kind), get_args(kind)
     if found is None:
         return None
     if origin in {Annotated, Union, UnionType}:  # X | None
-        return _project(inner[0], found)
+        return _project_field(inner[0], found)
     if origin is not None and issubclass(origin, Sequence):
-        return [_project(inner[0], each) for each in found]
+        return [_project_field(inner[0], each) for each in found]
     return kind.project(found) if isinstance(kind, type) and issubclass(kind, Projected) else found
 
 

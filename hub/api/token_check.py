@@ -48,7 +48,7 @@ class TokenCheck:
         key = _name_token(token)
         self._right[key] = now + REMEMBERED
         self._right.move_to_end(key)
-        _shorten(self._right)
+        _drop_oldest_checks(self._right)
 
     def note_wrong(self, place: str, now: datetime) -> bool:
         """Count a wrong token of the network *place*. Return whether it is told: the first, and the last of `FREE`."""
@@ -58,7 +58,7 @@ class TokenCheck:
         found.count, found.last = found.count + 1, now
         self._wrong[place] = found
         self._wrong.move_to_end(place)
-        _shorten(self._wrong)
+        _drop_oldest_checks(self._wrong)
         return found.count in {1, FREE}
 
     def knows(self, token: str, now: datetime) -> bool:
@@ -70,6 +70,6 @@ def _name_token(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _shorten(found: "OrderedDict[str, _WrongTokens] | OrderedDict[bytes, datetime]") -> None:
+def _drop_oldest_checks(found: "OrderedDict[str, _WrongTokens] | OrderedDict[bytes, datetime]") -> None:
     while len(found) > MOST:
         found.popitem(last=False)

@@ -103,15 +103,15 @@ async def add_trusted(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     if len(content) > CERTIFICATE:
         raise ApiProblem("too-large")
     order = TrustOrder(added=content, crl_urls=wanted.crl_urls, ocsp_urls=wanted.ocsp_urls)
-    return await _order(parts, call, order)
+    return await _judge_trust_order(parts, call, order)
 
 
 async def remove_trusted(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Trust a CA no longer."""
-    return await _order(parts, call, TrustOrder(removed=call.text("fingerprint")))
+    return await _judge_trust_order(parts, call, TrustOrder(removed=call.text("fingerprint")))
 
 
-async def _order(parts: OperationParts, call: ApiCall, order: TrustOrder) -> ConsoleResponse:
+async def _judge_trust_order(parts: OperationParts, call: ApiCall, order: TrustOrder) -> ConsoleResponse:
     """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
     if kept := await find_answer(parts, call):
         return kept

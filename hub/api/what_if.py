@@ -161,29 +161,29 @@ async def try_rules(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
         trial = await parts.trials.start(call.user, order, call.now)
     except SchemasUnfit as unfit:
         raise ApiProblem("order-unfit", unfit.why) from None
-    return _answer(call, trial, status=202)
+    return _answer_rule_trial(call, trial, status=202)
 
 
 async def read_trial(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with a trial."""
-    return _answer(call, _find(parts, call))
+    return _answer_rule_trial(call, _find_rule_trial(parts, call))
 
 
 async def cancel_trial(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Cancel a trial."""
-    trial = _find(parts, call)
+    trial = _find_rule_trial(parts, call)
     parts.trials.cancel(trial)
-    return _answer(call, trial)
+    return _answer_rule_trial(call, trial)
 
 
-def _find(parts: OperationParts, call: ApiCall) -> RuleTrial:
+def _find_rule_trial(parts: OperationParts, call: ApiCall) -> RuleTrial:
     try:
         return parts.trials.find(call.user, call.text("trial"))
     except KeyError:
         raise ApiProblem("not-found") from None
 
 
-def _answer(call: ApiCall, trial: RuleTrial, status: int = 200) -> ConsoleResponse:
+def _answer_rule_trial(call: ApiCall, trial: RuleTrial, status: int = 200) -> ConsoleResponse:
     location = build_page_path(*ROOT, "what-if", "rules", trial.id) if status == 202 else None
     return answer_value(ApiRuleTrial.of(trial, call.user), call, status=status, location=location)
 

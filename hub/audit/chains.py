@@ -59,7 +59,7 @@ class ChainAudit:
                 yield deny_finding("event", EVENTS, phrase("too many events"))
                 return
             try:
-                said, event = _read(line)
+                said, event = _read_chain_line(line)
             except ValueError as error:
                 yield from many.no(f"{EVENTS}: {self.many}", phrase("a line that cannot be read: {error}", error=error))
                 continue
@@ -119,7 +119,7 @@ class ChainAudit:
                 yield from many.no(where, phrase("the event and the message disagree"))
         elif event.get("event") == "fact-recorded":
             try:
-                self.facts.add(sha256(lines.write_fact_line(_fact(event))).digest()[:16])
+                self.facts.add(sha256(lines.write_fact_line(_make_fact(event))).digest()[:16])
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                 yield from many.no(where, phrase("the fact in it cannot be read: {error}", error=repr(error)))
 
@@ -160,7 +160,7 @@ class ChainAudit:
         )
 
 
-def _read(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_chain_line(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the line and the event in it. Raises ValueError."""
     try:
         said = json.loads(line)
@@ -188,7 +188,7 @@ def _is_hash(text: str) -> bool:
     return len(text) == len(_ORIGIN) and all(digit in "0123456789abcdef" for digit in text)
 
 
-def _fact(event: Mapping[str, Any]) -> Fact:
+def _make_fact(event: Mapping[str, Any]) -> Fact:
     """Return the fact in the event `fact-recorded` (docs/reference/events.md)."""
     texts = ("unit", "service", "key", "milestone", "message", "counterpart", "document_type", "signature")
     due, day = event.get("due"), event.get("day")

@@ -149,7 +149,7 @@ class ContainerAudit:
         except (ValueError, KeyError) as error:
             yield deny_finding("form", FORM, phrase("not the definition of a form: {error}", error=error))
             raise AuditStop from None
-        if _shape(form) != _shape(found.report.form):
+        if _describe_form(form) != _describe_form(found.report.form):
             yield deny_finding("form", FORM, phrase("not the form of the report"))
             raise AuditStop
         if form in (state_basis(each, found.report.period.last) for each in read_form_folder()):
@@ -257,7 +257,7 @@ def _made_at(root: etree._Element) -> datetime:
     return lines.read_offset_time(root.findtext(f"{{{manifest.EVIDENCE}}}MadeAt") or "")
 
 
-def _shape(form: Form) -> object:
+def _describe_form(form: Form) -> object:
     """Return what a report contains of its form."""
     columns = [(column.key, column.kind, column.heading, column.group, column.named) for column in form.columns]
     words = (form.id, form.service, form.since, form.until, form.title, form.basis, form.counted)

@@ -62,7 +62,7 @@ def audit_evidence_file(file: BinaryIO, trust: AuditTrust, tell: Callable[[int, 
         yield from audit.run()
         yield from audit.sealers.judge()
     except AuditStop:
-        yield _stopped("")
+        yield _note_stop("")
 
 
 def _takes_from_others(file: BinaryIO, members: Mapping[str, Member]) -> bool:
@@ -77,7 +77,7 @@ def _takes_from_others(file: BinaryIO, members: Mapping[str, Member]) -> bool:
         return False  # `ContainerAudit` says why it cannot be read
 
 
-def _stopped(place: str) -> AuditFinding:
+def _note_stop(place: str) -> AuditFinding:
     return note_finding("container", place, phrase("stopped here: the rest was not checked"))
 
 
@@ -138,7 +138,7 @@ class DerivedAudit(ContainerAudit):
             for found in audit.run():
                 yield attrs.evolve(found, place=f"{place}: {found.place}" if found.place else place)
         except AuditStop:
-            yield _stopped(place)
+            yield _note_stop(place)
         for subject, met in audit.sealers.subjects.items():
             self.sealers.subjects.setdefault(subject, f"{place}: {met}")
         if audit.sealed is None or audit.form is None:
@@ -218,7 +218,7 @@ class DerivedAudit(ContainerAudit):
         if form.counts_services:
             yield from self._services(many, form, report)
             return
-        theirs = {name: _rows(audit) for name, audit in self.bases.items()}
+        theirs = {name: _read_sealed_rows(audit) for name, audit in self.bases.items()}
         sums: dict[str, int] = {}
         try:
             for row in report.rows:
@@ -385,7 +385,7 @@ class DerivedAudit(ContainerAudit):
         """Yield whether the facts listed are those of the columns taken, and the list that the report seals."""
         many, units = FindingCollector("list", ROWS), {row.unit for row in found.report.rows}
         if form.counts_services:  # it has one row for all units
-            units |= {unit for audit in self.bases.values() for unit in _rows(audit)}
+            units |= {unit for audit in self.bases.values() for unit in _read_sealed_rows(audit)}
         expected: set[str] = set()
         listed, hexdigest = yield from self.read_rows(many, units)
         for place, unit, digest in listed:
@@ -436,7 +436,7 @@ def _same_place(base: Sealed, report: Sealed) -> bool:
     return (theirs.total.unit, theirs.period.text) == (mine.total.unit, mine.period.text)
 
 
-def _rows(audit: FactsAudit) -> Mapping[str, Mapping[str, Number]]:
+def _read_sealed_rows(audit: FactsAudit) -> Mapping[str, Mapping[str, Number]]:
     return {} if audit.sealed is None else {row.unit: row.numbers for row in audit.sealed.report.rows}
 
 

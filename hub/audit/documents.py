@@ -151,11 +151,11 @@ def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
         for key, expected in derive_possible_values(report.form, row.numbers).items():
             if row.numbers[key] not in expected:
                 found = " / ".join(map(str, expected))
-                yield from _off(cells, row.unit, key, row.numbers[key], found, phrase("formula"))
+                yield from _find_wrong_cell(cells, row.unit, key, row.numbers[key], found, phrase("formula"))
     for key, total in sum_expected_totals(report.form, report.rows).items():
         said = report.total.times[key] if key in report.total.times else report.total.numbers[key]
         if said != total:
-            yield from _off(cells, report.total.unit, key, said, total, phrase("total of the rows"))
+            yield from _find_wrong_cell(cells, report.total.unit, key, said, total, phrase("total of the rows"))
     yield from _audit_divided(report, cells)
     yield from cells.end(
         phrase(
@@ -177,7 +177,7 @@ def _audit_divided(report: Report, cells: FindingCollector) -> Iterator[AuditFin
         for key, expected in derive_possible_values(report.form, each.row.numbers).items():
             if each.row.numbers[key] not in expected:
                 found = " / ".join(map(str, expected))
-                yield from _off(cells, where, key, each.row.numbers[key], found, phrase("formula"))
+                yield from _find_wrong_cell(cells, where, key, each.row.numbers[key], found, phrase("formula"))
         sums.setdefault(each.path[:-1], []).append(each.row)
         if len(each.path) < len(report.by):
             sums.setdefault(each.path, [])
@@ -189,10 +189,10 @@ def _audit_divided(report: Report, cells: FindingCollector) -> Iterator[AuditFin
             for number in said:
                 if key in wholes[path].numbers and number != total:
                     where = " ".join(path) or report.total.unit
-                    yield from _off(cells, where, key, number, total, phrase("total of the rows"))
+                    yield from _find_wrong_cell(cells, where, key, number, total, phrase("total of the rows"))
 
 
-def _off(
+def _find_wrong_cell(
     cells: FindingCollector, unit: str, key: str, said: object, found: object, what: Phrase
 ) -> Iterator[AuditFinding]:
     where = f"{unit} {key}"
@@ -210,9 +210,9 @@ def derive_possible_values(form: Form, numbers: Mapping[str, Number]) -> dict[st
     found: dict[str, tuple[Number, ...]] = {}
     for column in form.columns:
         if column.kind is ColumnKind.FORMULA:
-            found[column.key] = (_added(numbers, column.sum),)
+            found[column.key] = (_add_counted_cells(numbers, column.sum),)
         elif column.kind is ColumnKind.RATIO:
-            part, whole = _added(numbers, column.part), _added(numbers, column.whole)
+            part, whole = _add_counted_cells(numbers, column.part), _add_counted_cells(numbers, column.whole)
             ratio = None if not whole else deriving.round_ratio(100 * Fraction(part) / Fraction(whole))
             found[column.key] = (None, Decimal(0)) if ratio is None else (ratio,)
         elif column.kind is ColumnKind.EXPRESSION:
@@ -225,7 +225,7 @@ def derive_possible_values(form: Form, numbers: Mapping[str, Number]) -> dict[st
     return found
 
 
-def _added(numbers: Mapping[str, Number], keys: Iterable[str]) -> int:
+def _add_counted_cells(numbers: Mapping[str, Number], keys: Iterable[str]) -> int:
     """Return the sum of counted cells. Raises ValueError if one is a ratio."""
     total = 0
     for key in keys:
@@ -353,8 +353,8 @@ def audit_receipt(
 ) -> Generator[AuditFinding, None, AuditedReceipt | None]:
     """Yield whether the seal of a receipt is valid (if *quiet*, only if it is not). Return its content, or None."""
     try:
-        root, certificate, at = open_sealed_document(content, sealers.trust, _time)
-        said = _receipt(root, at)
+        root, certificate, at = open_sealed_document(content, sealers.trust, _read_receipt_time)
+        said = _read_receipt(root, at)
     except SealBroken as broken:
         yield deny_finding("receipt", place, broken.why)
         return None
@@ -364,7 +364,7 @@ def audit_receipt(
     return said
 
 
-def _receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
+def _read_receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
     space = etree.QName(root).namespace
     texts = [root.findtext(f"{{{space}}}{name}") or "" for name in _SAID[:3]]
     if etree.QName(root).localname != _RECEIPT or not all(texts):
@@ -372,7 +372,7 @@ def _receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
     return AuditedReceipt(texts[0], texts[1], texts[2], at)
 
 
-def _time(root: etree._Element) -> datetime:
+def _read_receipt_time(root: etree._Element) -> datetime:
     return lines.read_offset_time(root.findtext(f"{{{etree.QName(root).namespace}}}Time") or "")
 
 
@@ -433,7 +433,7 @@ def judge_kept_packet(content: bytes, at: datetime, trust: AuditTrust) -> tuple[
     except Rejected as rejected:
         problem = rejected.problems[0]
         return PacketSignature(standing=SignatureStanding.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
-    shown = _shown(root)
+    shown = _list_shown_certificates(root)
     found = packet_signature.judge_packet_signature(
         root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True
     )
@@ -441,7 +441,7 @@ def judge_kept_packet(content: bytes, at: datetime, trust: AuditTrust) -> tuple[
     return found, names[0] if names else ""
 
 
-def _shown(root: etree._Element) -> list[x509.Certificate]:
+def _list_shown_certificates(root: etree._Element) -> list[x509.Certificate]:
     found: list[x509.Certificate] = []
     for element in xmldsig.find_claimed_signatures(root)[:1]:
         for key_info in element.iterchildren("{*}KeyInfo"):

@@ -125,7 +125,7 @@ class FactsAudit(ContainerAudit):
         before, without = "", 0
         for line in self.read_lines(MESSAGES):
             try:
-                said = _message(line)
+                said = _read_message_line(line)
                 message = _Message(
                     said["message_id"],
                     said["sha256"],
@@ -148,7 +148,7 @@ class FactsAudit(ContainerAudit):
             if said["receipt"] is None:
                 without += 1
                 continue
-            receipt = _receipt(said["receipt"].encode(), name, self.sealers)
+            receipt = _read_sealed_receipt(said["receipt"].encode(), name, self.sealers)
             if isinstance(receipt, Phrase):
                 yield from receipts.no(name, receipt)
             elif (receipt.document_id, receipt.message_id, receipt.sha256) != (
@@ -362,7 +362,7 @@ class FactsAudit(ContainerAudit):
             yield note_finding("signature", OCTETS, phrase("and {more} more packets to note", more=more))
 
 
-def _receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedReceipt | Phrase:
+def _read_sealed_receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedReceipt | Phrase:
     """Return the content of a receipt, or the reason if its seal is not valid."""
     judged = documents.audit_receipt(content, place, sealers, quiet=True)
     try:
@@ -372,7 +372,7 @@ def _receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedR
         return found
 
 
-def _message(line: bytes) -> dict[str, Any]:
+def _read_message_line(line: bytes) -> dict[str, Any]:
     try:
         said = json.loads(line)
     except RecursionError:

@@ -35,7 +35,7 @@ def recount_cells(
     report = found.report
     try:
         counted_again = [
-            _piece(form, part, is_closed, said_of.books, facts, report) for part, is_closed in said_of.parts
+            _count_piece(form, part, is_closed, said_of.books, facts, report) for part, is_closed in said_of.parts
         ]
         composed = closed.compose_report(form, report.period, report.made_at, [row.unit], counted_again)
         (again,) = composed.rows
@@ -83,7 +83,9 @@ def recount_divided(
                     )
 
 
-def _piece(form: Form, part: Period, is_closed: bool, books: ClosedMonths, facts: list[Fact], report: Report) -> Piece:
+def _count_piece(
+    form: Form, part: Period, is_closed: bool, books: ClosedMonths, facts: list[Fact], report: Report
+) -> Piece:
     """Count one part of the period: a closed month as of its end, any other part as of the time of the report."""
     now = max(report.made_at, part.end) if is_closed else report.made_at
     found: dict[str, Cells] = {}

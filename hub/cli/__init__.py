@@ -147,7 +147,7 @@ def _name_account() -> str:
         return str(os.geteuid())
 
 
-def _version(context: click.Context, _option: click.Parameter, value: bool) -> None:
+def _show_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
     if value:
         from importlib.metadata import version
 
@@ -174,7 +174,7 @@ def _version(context: click.Context, _option: click.Parameter, value: bool) -> N
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_version,
+    callback=_show_version,
     help=t("Show the version."),
 )
 def lienthong() -> None:

@@ -29,7 +29,11 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
             }
             if not screen.json:
                 held = [
-                    {**row, "list": say_filter_word("categories", row["list"]), "holds": _count(str(row["holds"]))}
+                    {
+                        **row,
+                        "list": say_filter_word("categories", row["list"]),
+                        "holds": _count_entries(str(row["holds"])),
+                    }
                     for row in held
                 ]
             screen.table(titles, held)
@@ -44,7 +48,7 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
     screen.table(titles, [{"code": each, "name": text} for each, text in wanted.items()])
 
 
-def _count(subject: str) -> int | str:
+def _count_entries(subject: str) -> int | str:
     """Return the number of entries, with which the subject of a list's message begins, in Vietnamese."""
     number = subject.partition(" ")[0]
     return int(number) if number.isdecimal() else subject

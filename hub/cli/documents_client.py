@@ -149,7 +149,7 @@ class ServiceClient:
             signed = envelope.is_signed(opened)
             child = self._verified(opened, answer.peer) if signed else opened.child
         except Rejected as error:
-            raise _unreadable(answer.status, error, wait) from error
+            raise _judge_unreadable_answer(answer.status, error, wait) from error
         fault = envelope.read_fault(child)
         # a fault may be unsigned: the holder of the TLS key may send it, and it claims no success
         if fault is not None:
@@ -303,7 +303,7 @@ def load_shipped_contract(service: str) -> wsdl.Contract:
     return attrs.evolve(load_defined_contract(defined), schema=answers)
 
 
-def _unreadable(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:
+def _judge_unreadable_answer(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:
     """Return the error for an answer that is not an envelope or whose signature is invalid."""
     if status == 413:
         return SubmissionRefused(Problem("too-large", "HTTP 413"))

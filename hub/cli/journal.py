@@ -57,22 +57,31 @@ def _read_without(screen: Screen, needs: Collection[str] | None) -> Config:
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
             told = "at line" in str(mistake.wrong)  # of a file that is not TOML
-            place = mistake.path if told else f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
+            place = (
+                mistake.path
+                if told
+                else f"{mistake.path}{_find_line_number(screen.config.absolute().parent, mistake.path)}"
+            )
             said = (
-                t("Warning: {place}: {wrong} ({expected}); continuing without this partner", **_say(mistake, place))
+                t(
+                    "Warning: {place}: {wrong} ({expected}); continuing without this partner",
+                    **_describe_mistake(mistake, place),
+                )
                 if mistake.path.startswith("partners/")
-                else t("Warning: {place}: {wrong} ({expected}); continuing without it", **_say(mistake, place))
+                else t(
+                    "Warning: {place}: {wrong} ({expected}); continuing without it", **_describe_mistake(mistake, place)
+                )
             )
             screen.note(said)
 
     return read_config(screen.config, set_aside=tell, needs=needs)
 
 
-def _say(mistake: Mistake, place: str) -> dict[str, object]:
+def _describe_mistake(mistake: Mistake, place: str) -> dict[str, object]:
     return {"place": place, "wrong": mistake.wrong, "expected": mistake.expected}
 
 
-def _line(home: Path, place: str) -> str:
+def _find_line_number(home: Path, place: str) -> str:
     """Return the line number of the key at *place* (`partners/CODE.toml: KEY`) as text.
 
     The text is empty if the key is not found or the mistake names the line itself.
@@ -90,7 +99,7 @@ def _line(home: Path, place: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _engine(url: str, password_file: Path | None) -> sa.Engine:
+def _open_short_engine(url: str, password_file: Path | None) -> sa.Engine:
     """Return the engine of a journal, which holds no connection: what it compiled serves the next command of this process."""
     return transactions.open_journal(url, password_file=password_file, pooled=False)
 
@@ -108,7 +117,7 @@ def open_journal(
     cannot use the schema's version. Raises `CommandStop` 69 if the database does not answer, or if facts are still
     outstanding after `PATIENCE` seconds.
     """
-    engine = _engine(config.database_url, config.password_file)
+    engine = _open_short_engine(config.database_url, config.password_file)
     try:
         with transactions.read_transaction(engine) as tx:
             marked = move_marks.find_move_mark(tx)

@@ -45,7 +45,9 @@ def usage(
     try:
         known = mail_log.MailDirectory.read(directory.read_text("utf-8"))
         place = ZoneInfo(zone)
-        tally = mail_log.count_mail_log(_lines(logs), known, day.date(), since=first, quotas=quotas or (), zone=place)
+        tally = mail_log.count_mail_log(
+            _list_log_lines(logs), known, day.date(), since=first, quotas=quotas or (), zone=place
+        )
     except ZoneInfoNotFoundError:
         raise CommandStop(t("there is no time zone {zone}", zone=zone)) from None
     except ValueError as error:
@@ -54,7 +56,7 @@ def usage(
     refused = ""
     if yes:
         tally, refused = _hand_in(screen, tally, day.date(), first, correction)
-    _print(screen, {unit: figures for unit, figures in tally.items() if unit != mail_log.NOBODY})
+    _print_mail_tally(screen, {unit: figures for unit, figures in tally.items() if unit != mail_log.NOBODY})
     if nowhere:
         said = ", ".join(f"{say_word('mail', name)}: {say_count(number)}" for name, number in sorted(nowhere.items()))
         click.echo(t("Of no unit: {said}", said=said), err=True)
@@ -82,11 +84,11 @@ def _hand_in(
     return tally, "; ".join(describe_problem(problem, read_language()) for problem in taken.problems)
 
 
-def _print(screen: Screen, tally: dict[str, dict[str, int]]) -> None:
+def _print_mail_tally(screen: Screen, tally: dict[str, dict[str, int]]) -> None:
     titles = {"unit": t("unit")} | {milestone: say_word("mail", milestone) for milestone in FIGURES.values()}
     screen.table(titles, ({"unit": unit, **figures} for unit, figures in sorted(tally.items())))
 
 
-def _lines(logs: Sequence[IO[str]]) -> Iterator[str]:
+def _list_log_lines(logs: Sequence[IO[str]]) -> Iterator[str]:
     for log in logs:
         yield from log

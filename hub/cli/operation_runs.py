@@ -24,10 +24,10 @@ def run_operation(topic: Topic, operation: HubOperation, words: CommandWords, sc
     if operation.takes:
         fields = {each.name: each for each in list_fields(operation.takes)}
         asked = operation.takes(**{n: _read_field(fields[n], value) for n, value in typed.items() if value is not None})
-    _show(screen, words, carry_out(screen, topic, operation, subject, asked, words.refusals))
+    _show_answer(screen, words, carry_out(screen, topic, operation, subject, asked, words.refusals))
 
 
-def _show(screen: Screen, words: CommandWords, answer: Any) -> None:
+def _show_answer(screen: Screen, words: CommandWords, answer: Any) -> None:
     if words.columns:
         titles = {key: say(title) for key, title in words.columns.items()}
         rows: Iterable[Mapping[str, object]] = map(words.write_row, answer.items)

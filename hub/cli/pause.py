@@ -15,14 +15,14 @@ from hub.store import transactions
 
 
 def pause_sending(screen: Screen, code: str, reason: str) -> None:
-    if _pause(screen, code, reason.strip()):
+    if _pause_sending(screen, code, reason.strip()):
         screen.note(t("Sending to {code} is paused.", code=code))
     else:
         screen.note(t("{code} was already paused.", code=code))
 
 
 def resume_sending(screen: Screen, code: str, reason: str) -> None:
-    changed, resumed = _resume(screen, code, reason.strip())
+    changed, resumed = _resume_sending(screen, code, reason.strip())
     if changed:
         screen.note(t("Sending to {code} is resumed.", code=code))
     if resumed:
@@ -31,7 +31,7 @@ def resume_sending(screen: Screen, code: str, reason: str) -> None:
         screen.note(t("{code} was not paused.", code=code))
 
 
-def _pause(screen: Screen, code: str, reason: str) -> bool:
+def _pause_sending(screen: Screen, code: str, reason: str) -> bool:
     """Pause the sending. Return False if it is already paused."""
     config = _read_config(screen, code)
     if not reason:
@@ -42,7 +42,7 @@ def _pause(screen: Screen, code: str, reason: str) -> bool:
     return changed
 
 
-def _resume(screen: Screen, code: str, reason: str) -> tuple[bool, int]:
+def _resume_sending(screen: Screen, code: str, reason: str) -> tuple[bool, int]:
     """Resume the sending, and then the suspended deliveries, in batches, so that a running hub never waits long.
 
     Return whether there was a pause or an open breaker, and the number of deliveries.

@@ -34,7 +34,7 @@ def project_commands(topic: Topic) -> list[click.Command]:
 
 
 def _project_operation(topic: Topic, operation: HubOperation, words: CommandWords) -> click.Command:
-    made = command(words.name, say(words.about), *words.examples, runs=partial(_run, topic, operation, words))
+    made = command(words.name, say(words.about), *words.examples, runs=partial(_run_projected, topic, operation, words))
     fields = list_fields(operation.takes) if operation.takes else ()
     subject = [click.Argument([operation.subject.typed])] if operation.subject else []
     made.params[:0] = [*subject, *map(_project_field, fields)]
@@ -60,7 +60,7 @@ def _project_field(field: AskedField) -> click.Parameter:
     )
 
 
-def _run(*given: Any, **typed: Any) -> None:
+def _run_projected(*given: Any, **typed: Any) -> None:
     from hub.cli.operation_runs import run_operation  # the journal and the words of a table: not for a help page
 
     run_operation(*given, **typed)

@@ -142,7 +142,7 @@ def _default_config() -> Path:
     return Path(os.environ.get("LIENTHONG_CONFIG") or "hub.toml")
 
 
-def _plain(value: object) -> object:
+def _make_plain_value(value: object) -> object:
     """Return *value* for JSON: times in ISO 8601, anything else as text."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
@@ -156,7 +156,7 @@ class Screen:
 
     def row(self, fields: Mapping[str, object], text: str) -> None:
         """Print one result: *fields* under `--json`, else *text*."""
-        click.echo(json.dumps(fields, ensure_ascii=False, default=_plain) if self.json else text)
+        click.echo(json.dumps(fields, ensure_ascii=False, default=_make_plain_value) if self.json else text)
 
     def table(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]]) -> int:
         """Print rows under the titles of *columns* (key -> title); under `--json` all fields.
@@ -170,7 +170,7 @@ class Screen:
                 self.row(fields, "")
                 count += 1
             return count
-        lines = ([replace_controls(_cell(fields.get(key))) for key in columns] for fields in rows)
+        lines = ([replace_controls(_write_cell(fields.get(key))) for key in columns] for fields in rows)
         first, count = list(islice(lines, _MEASURED)), 0
         if not first:
             return 0
@@ -219,7 +219,7 @@ def _break_cell(cell: str, width: int) -> list[str]:
     return [cell] if len(cell) <= width else textwrap.wrap(cell, width, break_on_hyphens=False) or [cell]
 
 
-def _cell(value: object) -> str:
+def _write_cell(value: object) -> str:
     match value:
         case None:
             return ""
@@ -358,7 +358,7 @@ class CommandGroup(click.Group):
             formatter.write_dl(records)
 
 
-def _help(said: str, examples: Sequence[str]) -> dict[str, str]:
+def _make_help(said: str, examples: Sequence[str]) -> dict[str, str]:
     lines = "\n".join(f"  {example}" for example in examples)
     title = t("Examples:")
     return {"help": said, "epilog": f"\b\n{title}\n{lines}" if examples else ""}
@@ -388,7 +388,7 @@ def command(
         return deed(click.get_current_context().ensure_object(Screen), *given, **typed)
 
     callback = reduce(lambda made, option: option(made), reversed(options), run)
-    return click.command(name, cls=Command, runs=runs, **_help(said, examples))(callback)
+    return click.command(name, cls=Command, runs=runs, **_make_help(said, examples))(callback)
 
 
 def command_group(
@@ -400,7 +400,7 @@ def command_group(
     commands: Sequence[click.Command] = (),
 ) -> CommandGroup:
     """Declare a group of commands, like `lienthong partners`: those of *table*, imported only when used, and *commands*."""
-    return cls(name, table=table, commands=commands, **_help(said, examples))
+    return cls(name, table=table, commands=commands, **_make_help(said, examples))
 
 
 @contextmanager

@@ -60,9 +60,9 @@ def send(
     **options: Any,
 ) -> None:
     packet = file.read()
-    with _connected(screen, Caller(**options)) as (client, _), _told(screen):
+    with _open_caller_client(screen, Caller(**options)) as (client, _), _explain_client_failure(screen):
         if sign_packet:
-            packet = _signed(packet, client)
+            packet = _sign_packet(packet, client)
         sent = client.send(packet, message_id)
         if receipt:
             receipt.write_bytes(sent.receipt)
@@ -70,7 +70,7 @@ def send(
     screen.row(fields, t("Accepted: {document_id}", document_id=sent.document_id))
 
 
-def _signed(packet: bytes, client: DocumentsClient) -> bytes:
+def _sign_packet(packet: bytes, client: DocumentsClient) -> bytes:
     """Return *packet* signed with the caller's key. Raises `CommandStop` if it cannot be signed."""
     try:
         return client.sign_packet(packet)
@@ -82,9 +82,9 @@ def _signed(packet: bytes, client: DocumentsClient) -> bytes:
 
 
 def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
-    with _connected(screen, Caller(**options)) as (client, config):
+    with _open_caller_client(screen, Caller(**options)) as (client, config):
         wanted = units or _units_of(options["partner"], config())
-        with _told(screen):
+        with _explain_client_failure(screen):
             directory.mkdir(parents=True, exist_ok=True)
             fetched, refused = _fetch_all(screen, client, directory, wanted, confirm)
     screen.note(t("{fetched} messages into {directory}", fetched=fetched, directory=directory))
@@ -104,7 +104,7 @@ def _fetch_all(
             for document_id in new:
                 try:
                     if document_id not in written:
-                        written[document_id] = _write(client, document_id, directory)
+                        written[document_id] = _fetch_into_file(client, document_id, directory)
                     if confirm:
                         client.confirm(document_id, unit)
                 except SubmissionRefused as error:
@@ -116,7 +116,7 @@ def _fetch_all(
     return len(written), len(refused)
 
 
-def _write(client: DocumentsClient, document_id: str, directory: Path) -> dict[str, object]:
+def _fetch_into_file(client: DocumentsClient, document_id: str, directory: Path) -> dict[str, object]:
     """Fetch one message into a file. The complete file is on disk before the message can be confirmed."""
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"
@@ -126,7 +126,7 @@ def _write(client: DocumentsClient, document_id: str, directory: Path) -> dict[s
 
 
 @contextmanager
-def _connected(screen: Screen, caller: Caller) -> Generator[tuple[DocumentsClient, Callable[[], Config]]]:
+def _open_caller_client(screen: Screen, caller: Caller) -> Generator[tuple[DocumentsClient, Callable[[], Config]]]:
     """Yield the client for *caller*, and a function that reads the configuration. Raises `UsageError`."""
     read: list[Config] = []
 
@@ -185,7 +185,7 @@ def _units_of(partner: str | None, config: Config) -> tuple[str, ...]:
 
 
 @contextmanager
-def _told(screen: Screen) -> Generator[None]:
+def _explain_client_failure(screen: Screen) -> Generator[None]:
     """End the command with the right exit code if it is refused, unavailable, or a file cannot be written."""
     try:
         yield

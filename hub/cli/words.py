@@ -66,7 +66,7 @@ def say_value(key: str, value: object, service: str = "") -> str:
             told = choose_detail(value, read_language())
             return f"{told['code']}: {told['detail']}" if told.get("detail") else str(told["code"])
         case Mapping():
-            return ", ".join(f"{name}: {_change(one)}" for name, one in value.items())
+            return ", ".join(f"{name}: {_say_change(one)}" for name, one in value.items())
     word = str(value)
     if key in ("reason", "stopped"):
         return say(describe_reason(word))
@@ -82,10 +82,10 @@ def say_refusal(refusal: str) -> str:
     return "; ".join(each if sentence is None else f"{say(sentence)} [{each}]" for each, sentence in found)
 
 
-def _change(value: object) -> str:
+def _say_change(value: object) -> str:
     match value:
         case [was, is_]:
-            return f"{_change(was)} → {_change(is_)}"
+            return f"{_say_change(was)} → {_say_change(is_)}"
         case int():
             return say_count(value)
     return "–" if value is None else str(value)

@@ -61,13 +61,13 @@ def edit_toml(text: str, changes: Mapping[str, Value], shown: str) -> str:
         raise ConfigurationFault(
             [Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8"))]
         ) from error
-    _edit(document, changes, shown)
+    _edit_table(document, changes, shown)
     made = tomlkit.dumps(document)
     windows = "\r\n" in text and "\n" not in text.replace("\r\n", "")
     return made.replace("\r\n", "\n").replace("\n", "\r\n") if windows else made
 
 
-def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
+def _edit_table(table: Any, changes: Mapping[str, Value], shown: str) -> None:
     for key, value in changes.items():
         if isinstance(value, Mapping):
             if key not in table:
@@ -84,15 +84,15 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
                         )
                     ]
                 )
-            _edit(table[key], value, shown)
+            _edit_table(table[key], value, shown)
         elif value is None:
             table.pop(key, None)
         else:
             wanted = list(value) if isinstance(value, tuple) else value
             if key not in table:
-                _add_key(table, key, _written(None, wanted))
+                _add_key(table, key, _write_toml_value(None, wanted))
             elif table[key] != wanted and not _edit_list(table[key], wanted):
-                table[key] = _written(table[key], wanted)
+                table[key] = _write_toml_value(table[key], wanted)
 
 
 def _add_key(table: Any, key: str, item: Any) -> None:
@@ -125,7 +125,7 @@ def _edit_list(before: object, wanted: str | list[str]) -> bool:
     return bool(before.unwrap() == wanted)
 
 
-def _written(before: object, wanted: str | list[str]) -> Any:
+def _write_toml_value(before: object, wanted: str | list[str]) -> Any:
     """Return *wanted* as TOML. A list is written on several lines if the list *before* was, or if it is long."""
     item = tomlkit.item(wanted)
     if isinstance(item, Array):
@@ -202,7 +202,7 @@ def _write_edit(edit: FileEdit) -> list[Path]:
         return []
     kept = [] if edit.before is None else [_keep_file(edit.path, edit.before)]
     if edit.after is None:
-        _remove(edit.path)
+        _remove_file(edit.path)
     else:
         _write_with_mode(edit.path, edit.after, edit.mode)
     return kept
@@ -211,12 +211,12 @@ def _write_edit(edit: FileEdit) -> list[Path]:
 def _take_back(edits: Sequence[FileEdit]) -> None:
     for edit in reversed(edits):
         if edit.before is None:
-            _remove(edit.path)
+            _remove_file(edit.path)
         else:
             _write_with_mode(edit.path, edit.before)
 
 
-def _remove(path: Path) -> None:
+def _remove_file(path: Path) -> None:
     if path.exists():
         path.unlink()
         sync_folder(path.parent)

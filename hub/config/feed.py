@@ -47,12 +47,12 @@ def parse_broker_url(text: str) -> BrokerPlace:
         raise BrokerUrlUnfit(phrase("it contains a password"), EXPECTED_APART)
     host, user, tls = parts.hostname or "", unquote(parts.username or ""), parts.scheme == "amqps"
     sound = parts.scheme in _PORTS and host and user and not parts.query and not parts.fragment and text.isprintable()
-    if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _loopback(host)):
+    if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _is_loopback(host)):
         raise BrokerUrlUnfit(phrase("{text} does not fit", text=repr(text)), EXPECTED)
     return BrokerPlace(host, port or _PORTS[parts.scheme], tls, user, unquote(parts.path[1:]) or "/")
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

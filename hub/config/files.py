@@ -30,12 +30,12 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 def read_certificate_file(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
     """Return the certificates of the file *path* in order, PEM (any number) or DER. Return none after a mistake."""
-    return tuple(_load(path, wrong, phrase("a file of X.509 certificates, PEM or DER"), parse_certificates) or ())
+    return tuple(_load_file(path, wrong, phrase("a file of X.509 certificates, PEM or DER"), parse_certificates) or ())
 
 
 def read_crl_file(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
     """Return the CRLs of the file *path*, PEM or DER. Return none after a mistake."""
-    return _load(path, wrong, phrase("a file of X.509 CRLs, PEM or DER"), load_crls) or ()
+    return _load_file(path, wrong, phrase("a file of X.509 CRLs, PEM or DER"), load_crls) or ()
 
 
 def read_trusted_files(
@@ -74,7 +74,7 @@ def parse_certificates(content: bytes) -> list[x509.Certificate]:
 def read_key_file(path: Path, wrong: Wrong) -> Key | None:
     """Return the private key of the PEM file *path*. Return None after a mistake."""
     expected = phrase("an unencrypted PEM private key: RSA of at least 2048 bits, or ECDSA on P-256 or P-384")
-    found = _load(path, wrong, expected, _read_key)
+    found = _load_file(path, wrong, expected, _read_key)
     if isinstance(found, rsa.RSAPrivateKey) and found.key_size >= 2048:
         return found
     if isinstance(found, ec.EllipticCurvePrivateKey) and isinstance(found.curve, _CURVES):
@@ -92,7 +92,7 @@ def _read_key(content: bytes) -> PrivateKeyTypes:
         return load_pem_private_key(content, None)
 
 
-def _load(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Loaded]) -> Loaded | None:
+def _load_file(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Loaded]) -> Loaded | None:
     try:
         return load(path.read_bytes())
     except OSError as error:

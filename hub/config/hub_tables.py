@@ -208,7 +208,7 @@ def read_pki(
     authorities, crls = files.read_trusted_files(table, home)
     table.close()
     for path in sorted((home / "trust").glob("*")):
-        wrong = _at(mistakes, f"trust/{path.name}")
+        wrong = _report_at(mistakes, f"trust/{path.name}")
         if path.suffix in {".crt", ".pem"}:
             authorities += files.read_certificate_file(path, wrong)
         elif path.suffix == ".crl":
@@ -216,5 +216,5 @@ def read_pki(
     return own, tuple(authorities), tuple(crls)
 
 
-def _at(mistakes: list[Mistake], place: str) -> files.Wrong:
+def _report_at(mistakes: list[Mistake], place: str) -> files.Wrong:
     return lambda wrong, expected: mistakes.append(Mistake(place, wrong, expected))

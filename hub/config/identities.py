@@ -78,7 +78,7 @@ def read_identities(table: ConfigTable, home: Path) -> OwnIdentities | None:
     tls: Identity | None = None
     secrets: list[tuple[str, Path]] = []
     if in_token:
-        place = _place(table, key, home, module)
+        place = _read_key_place(table, key, home, module)
         chain = (
             files.read_certificate_file(home / certificate, partial(table.wrong, "certificate")) if certificate else ()
         )
@@ -86,10 +86,10 @@ def read_identities(table: ConfigTable, home: Path) -> OwnIdentities | None:
             signer = TokenIdentity(place, chain[0], chain[1:])
             secrets.append(("pki.key", place.pin_file))
     else:
-        signer = tls = _pair(table, home, "", key, certificate)
+        signer = tls = _read_key_pair(table, home, "", key, certificate)
         secrets.append(("pki.key", home / key))
     if tls_key and tls_certificate:
-        tls = _pair(table, home, "tls-", tls_key, tls_certificate)
+        tls = _read_key_pair(table, home, "tls-", tls_key, tls_certificate)
         secrets.append(("pki.tls-key", home / tls_key))
     rotation = _read_rotation(table, home)
     if next_key := table.text("next-key", ""):
@@ -103,7 +103,7 @@ def _read_rotation(table: ConfigTable, home: Path) -> KeyRotation:
     for one, other, given in (("next-key", "next-certificate", certificate), ("next-certificate", "next-key", key)):
         if given and not table.text(one, ""):
             table.wrong(one, phrase("is missing"), phrase("both or none: {other} is there", other=other))
-    announced = _pair(table, home, "next-", key, certificate)
+    announced = _read_key_pair(table, home, "next-", key, certificate)
     before = table.text("previous-certificate", "")
     chain = files.read_certificate_file(home / before, partial(table.wrong, "previous-certificate")) if before else ()
     use = table.text("next-use", "", like="tls|sign", expected=phrase("tls or sign"))
@@ -126,7 +126,7 @@ def _read_day(table: ConfigTable, key: str) -> date | None:
         return None
 
 
-def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | None:
+def _read_key_place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | None:
     try:
         place = pkcs11_uri.parse_pkcs11_uri(uri, home, module)
     except Pkcs11UriUnfit as unfit:
@@ -144,7 +144,7 @@ def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | 
     return place
 
 
-def _pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_name: str) -> Identity | None:
+def _read_key_pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_name: str) -> Identity | None:
     """Read a key and its certificate from files."""
     if not key_name or not certificate_name:
         return None

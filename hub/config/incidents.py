@@ -31,9 +31,9 @@ def read_incident_settings(table: ConfigTable) -> IncidentSettings:
     )
     closed = table.texts("closed", tuple(sorted(IncidentRules().closed)))
     report_to, report_from = table.texts("report-to", ()), table.text("report-from", "")
-    severity = _severity(table, "report-severity", "critical")
+    severity = _read_severity(table, "report-severity", "critical")
     kinds = table.table("classes")
-    classes = tuple(_class(kinds.table(name), name) for name in kinds.pairs())
+    classes = tuple(_read_incident_class(kinds.table(name), name) for name in kinds.pairs())
     for name in kinds.pairs():
         if not all(character.isalnum() or character == "-" for character in name):
             kinds.wrong(name, phrase("{name} does not fit", name=repr(name)), phrase("letters, digits and -"))
@@ -53,25 +53,25 @@ def read_incident_settings(table: ConfigTable) -> IncidentSettings:
     )
 
 
-def _class(table: ConfigTable, name: str) -> IncidentClass:
+def _read_incident_class(table: ConfigTable, name: str) -> IncidentClass:
     found = IncidentClass(
         name=name,
-        facilities=frozenset(_known(table, "facilities", FACILITIES)),
+        facilities=frozenset(_read_known_words(table, "facilities", FACILITIES)),
         apps=frozenset(table.texts("apps", ())),
-        severity=_severity(table, "severity", "debug"),
+        severity=_read_severity(table, "severity", "debug"),
     )
     table.close()
     return found
 
 
-def _severity(table: ConfigTable, key: str, default: str) -> int:
+def _read_severity(table: ConfigTable, key: str, default: str) -> int:
     named = table.text(
         key, default, like="|".join(SEVERITIES), expected=phrase("one of {words}", words=", ".join(SEVERITIES))
     )
     return SEVERITIES.index(named or default)
 
 
-def _known(table: ConfigTable, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+def _read_known_words(table: ConfigTable, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
     found = table.texts(key, ())
     for word in found:
         if word not in words:

@@ -48,7 +48,7 @@ def read_lookup_settings(table: ConfigTable, home: Path) -> LookupSettings | Non
     Mistakes are in the table's list.
     """
     opened = read_safe(table, "key-file", home)
-    cache, quota = _cache(table.table("cache")), _quota(table.table("quota"))
+    cache, quota = _read_cache_ages(table.table("cache")), _read_quota(table.table("quota"))
     table.close()
     return None if opened is None else LookupSettings(safe=opened[0], key_file=opened[1], cache=cache, quota=quota)
 
@@ -67,12 +67,12 @@ def read_safe(table: ConfigTable, key: str, home: Path) -> tuple[Safe, Path] | N
         return None
 
 
-def _cache(table: ConfigTable) -> dict[str, timedelta]:
+def _read_cache_ages(table: ConfigTable) -> dict[str, timedelta]:
     ages = dict(CACHE)
     for operation, text in table.pairs().items():
         rule = OPERATIONS.get(operation)
         if rule is None:
-            _unknown(table, operation)
+            _refuse_unknown_operation(table, operation)
         elif rule.key:
             table.wrong(
                 operation,
@@ -81,14 +81,14 @@ def _cache(table: ConfigTable) -> dict[str, timedelta]:
             )
         elif text == "none":
             ages.pop(operation, None)
-        elif (age := _age(text)) is None:
+        elif (age := _read_age(text)) is None:
             table.wrong(operation, phrase("{text} does not fit", text=show_value(text)), _AGE_EXPECTED)
         else:
             ages[operation] = age
     return ages
 
 
-def _unknown(table: ConfigTable, operation: str) -> None:
+def _refuse_unknown_operation(table: ConfigTable, operation: str) -> None:
     table.wrong(
         operation,
         phrase("there is no operation {operation}", operation=operation),
@@ -96,7 +96,7 @@ def _unknown(table: ConfigTable, operation: str) -> None:
     )
 
 
-def _age(text: object) -> timedelta | None:
+def _read_age(text: object) -> timedelta | None:
     try:
         age = parse_duration(text) if isinstance(text, str) else None
     except ValueError:
@@ -104,12 +104,12 @@ def _age(text: object) -> timedelta | None:
     return age if age is not None and timedelta(0) < age <= LONGEST else None
 
 
-def _quota(table: ConfigTable) -> dict[str, int]:
+def _read_quota(table: ConfigTable) -> dict[str, int]:
     pairs = table.pairs()
     quotas = {}
     for operation in pairs:
         if operation not in OPERATIONS:
-            _unknown(table, operation)
+            _refuse_unknown_operation(table, operation)
     for operation in OPERATIONS:
         quotas[operation] = table.number(operation, QUOTA, least=0, most=_MOST)
     return quotas

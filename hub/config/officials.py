@@ -97,7 +97,7 @@ def _read_people(
         file = open_file(path, f"officials/{path.name}")
         if file is None:
             continue
-        people[path.stem] = found = _official(path.stem, file, home)
+        people[path.stem] = found = _read_official(path.stem, file, home)
         for mark in map(hash_certificate, found.certificates):
             if mark in seen:
                 file.wrong(
@@ -134,7 +134,7 @@ def read_officials(
     authorities, crls = files.read_trusted_files(table, home)
     signature = table.text("signature", "required", like="required|optional", expected=phrase("required or optional"))
     drafted = table.texts("drafted", ())
-    stamping = _stamping(table.table("timestamps"), home, sourced) if table.given("timestamps") else None
+    stamping = _read_stamp_trust(table.table("timestamps"), home, sourced) if table.given("timestamps") else None
     table.close()
     people = _read_people(paths, open_file, home)
     if drafted and not any(SignaturePlace.DRAFTER in each.signs_as for each in people.values()):
@@ -152,7 +152,7 @@ def read_officials(
     )
 
 
-def _stamping(table: ConfigTable, home: Path, sourced: Collection[x509.Certificate]) -> StampTrust:
+def _read_stamp_trust(table: ConfigTable, home: Path, sourced: Collection[x509.Certificate]) -> StampTrust:
     """Read `[officials.timestamps]`."""
     authorities, crls = files.read_trusted_files(table, home)
     required = table.flag("required", default=False)
@@ -164,7 +164,7 @@ def _stamping(table: ConfigTable, home: Path, sourced: Collection[x509.Certifica
     )
 
 
-def _official(code: str, table: ConfigTable, home: Path) -> Official:
+def _read_official(code: str, table: ConfigTable, home: Path) -> Official:
     named = [
         files.read_certificate_file(home / name, partial(table.wrong, "certificates"))
         for name in table.texts("certificates")

@@ -183,7 +183,7 @@ def _read_work_tables(table: ConfigTable, home: Path, node: NodeTables, mistakes
     retention = keeping.read_retention_settings(table.table("retention"), every_service)
     reports = reporting.read_report_settings(table.table("reports"), home, countable)
     lookups = asking.read_lookup_settings(table.table("lookups"), home)
-    sources, asked = _sources(home, mistakes), table.table("officials")
+    sources, asked = _read_revocation_sources(home, mistakes), table.table("officials")
     return WorkTables(
         archive=archive,
         exchange=exchange,
@@ -202,7 +202,7 @@ def _read_work_tables(table: ConfigTable, home: Path, node: NodeTables, mistakes
         reports=reports,
         lookups=lookups,
         sources=sources,
-        officials=read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources]),
+        officials=read_officials(asked, home, partial(_open_table, mistakes), [each.issuer for each in sources]),
     )
 
 
@@ -386,14 +386,14 @@ def _read_parts(path: Path) -> tuple[Mapping[str, object], list[Mistake]]:
     return content, mistakes
 
 
-def _opened(mistakes: list[Mistake], path: Path, shown: str) -> ConfigTable | None:
+def _open_table(mistakes: list[Mistake], path: Path, shown: str) -> ConfigTable | None:
     """Return the table of the file *path*. Return None if it cannot be read."""
     before = len(mistakes)
     content = read_toml_file(path, shown, mistakes)
     return ConfigTable(content, shown, mistakes) if len(mistakes) == before else None
 
 
-def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...]:
+def _read_revocation_sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...]:
     """Return the sources of revocations: one per file `trust/NAME.toml`."""
     found: dict[str, RevocationSource] = {}
     for path in sorted((home / "trust").glob("*.toml")):

@@ -64,7 +64,7 @@ def list_revocation_questions(config: Config) -> list[RevocationQuestion]:
             *(one for _, own in config.own for one in (own.certificate, *own.chain)),
         ]
     )
-    return [question for source in config.sources for question in _of(source, certificates)]
+    return [question for source in config.sources for question in _list_source_questions(source, certificates)]
 
 
 def load_revocation_answers(config: Config, now: datetime) -> list[RevocationAnswer]:
@@ -111,16 +111,18 @@ def apply_revocation_answers(anchors: Anchors, heard: Iterable[RevocationAnswer]
     anchors.set_revocations(lists, answers)
 
 
-def _of(source: RevocationSource, certificates: Iterable[x509.Certificate]) -> Iterable[RevocationQuestion]:
+def _list_source_questions(
+    source: RevocationSource, certificates: Iterable[x509.Certificate]
+) -> Iterable[RevocationQuestion]:
     for url in source.crl_urls:
         yield RevocationQuestion(source.issuer, (url,))
     if source.ocsp_urls:
         for certificate in certificates:
-            if certificate != source.issuer and _issued(source.issuer, certificate):
+            if certificate != source.issuer and _has_issued(source.issuer, certificate):
                 yield RevocationQuestion(source.issuer, source.ocsp_urls, certificate)
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     if certificate.issuer != issuer.subject:
         return False
     try:

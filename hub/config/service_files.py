@@ -167,11 +167,11 @@ def _read_file(path: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
             return None
         return path.read_bytes()
     except OSError as error:
-        mistakes.append(_unreadable(shown, error))
+        mistakes.append(_make_unreadable_mistake(shown, error))
         return None
 
 
-def _unreadable(shown: str, error: OSError) -> Mistake:
+def _make_unreadable_mistake(shown: str, error: OSError) -> Mistake:
     wrong = phrase("cannot be read: {strerror}", strerror=name_system_error(error))
     return Mistake(shown, wrong, phrase("a file of the service (docs/reference/services.md)"))
 
@@ -196,7 +196,7 @@ def _read_schema(folder: Path, main: str, shown: str, mistakes: list[Mistake]) -
         mistakes.extend(attrs.evolve(each, path=f"{shown}/{each.path}") for each in fault.mistakes)
         return None
     except OSError as error:
-        mistakes.append(_unreadable(f"{shown}/{main}", error))
+        mistakes.append(_make_unreadable_mistake(f"{shown}/{main}", error))
         return None
     for name in files:
         if not xsd.is_file_name(name) or name in {SETTINGS, name_answers_file(folder.name)}:

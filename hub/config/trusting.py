@@ -23,9 +23,9 @@ def judge_authorities(
 ) -> Iterable[Mistake]:
     """Yield what forbids trusting *authorities* with *crls*. *known* are the stored CRLs, which must not be newer."""
     for authority in authorities:
-        yield from _authority(authority, now)
+        yield from _check_authority(authority, now)
     for crl in crls:
-        yield from _revocations(crl, authorities, now)
+        yield from _check_revocations(crl, authorities, now)
         for old in known:
             if old.issuer == crl.issuer and old.last_update_utc > crl.last_update_utc:
                 wrong = phrase(
@@ -33,14 +33,14 @@ def judge_authorities(
                     time=f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
                 )
                 yield Mistake(
-                    _shown(crl.issuer),
+                    _show_subject(crl.issuer),
                     wrong,
                     phrase("a CRL issued after {time}", time=f"{old.last_update_utc:%Y-%m-%d %H:%M}"),
                 )
 
 
-def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
-    place = _shown(authority.subject)
+def _check_authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
+    place = _show_subject(authority.subject)
     if not is_authority(authority):
         yield Mistake(
             place,
@@ -75,10 +75,10 @@ def is_signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificat
     return crl.is_signature_valid(key)
 
 
-def _revocations(
+def _check_revocations(
     crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate], now: datetime
 ) -> Iterable[Mistake]:
-    place = _shown(crl.issuer)
+    place = _show_subject(crl.issuer)
     if not any(is_signed_by(crl, authority) for authority in authorities):
         yield Mistake(place, phrase("this CRL is not signed by the CA given with it"), phrase("the CRL of that CA"))
     if crl.next_update_utc is None or crl.next_update_utc <= now:
@@ -88,5 +88,5 @@ def _revocations(
         )
 
 
-def _shown(name: x509.Name) -> str:
+def _show_subject(name: x509.Name) -> str:
     return name.rfc4514_string()

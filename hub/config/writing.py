@@ -23,9 +23,9 @@ def write_partner_toml(
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += [
         f"name = {quote_toml(name)}",
-        _list("certificates", certificates),
-        _list("units", units),
-        _list("calls", calls),
+        _write_list("certificates", certificates),
+        _write_list("units", units),
+        _write_list("calls", calls),
         f"receive = {quote_toml(receive)}",
     ]
     if url:
@@ -39,7 +39,7 @@ def write_partner_toml(
 
 def write_source_toml(issuer: str, *, crl_urls: Iterable[str], ocsp_urls: Iterable[str]) -> str:
     """Return the text of `trust/NAME.toml`. *issuer* is the file of the CA's certificate."""
-    lines = [f"issuer = {quote_toml(issuer)}", _list("crl-urls", crl_urls), _list("ocsp-urls", ocsp_urls)]
+    lines = [f"issuer = {quote_toml(issuer)}", _write_list("crl-urls", crl_urls), _write_list("ocsp-urls", ocsp_urls)]
     return "\n".join(lines) + "\n"
 
 
@@ -48,7 +48,7 @@ def quote_toml(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _list(key: str, values: Iterable[str]) -> str:
+def _write_list(key: str, values: Iterable[str]) -> str:
     texts = [quote_toml(value) for value in values]
     inline = f"{key} = [{', '.join(texts)}]"
     return inline if len(inline) <= 100 else f"{key} = [\n" + "".join(f"    {text},\n" for text in texts) + "]"

@@ -59,10 +59,10 @@ class Console(AnsweringResource):
         """Return the page that *request* asks for, or the page of its refusal."""
         asked, drawer = ConsoleRequest(), None
         try:
-            asked = attrs.evolve(_read(request), wanted=wanted)
+            asked = attrs.evolve(_read_console_request(request), wanted=wanted)
             if request.method == b"POST":
                 octets, drawer = request.take_body()
-                asked = attrs.evolve(asked, **_form(request.getHeader("content-type") or "", octets))
+                asked = attrs.evolve(asked, **_read_form(request.getHeader("content-type") or "", octets))
             return await self._router.answer(asked)
         except RequestRefused as refused:
             return self._router.refusal(asked, refused)
@@ -76,7 +76,7 @@ class Console(AnsweringResource):
                 drawer.close()
 
 
-def _read(request: Any) -> ConsoleRequest:
+def _read_console_request(request: Any) -> ConsoleRequest:
     """Return the request as a value. Raises `RequestRefused`."""
     head = {name: request.getHeader(name) or "" for name in ("host", "origin", "sec-fetch-site", "accept-language")}
     address = request.getClientAddress()
@@ -90,7 +90,7 @@ def _read(request: Any) -> ConsoleRequest:
     return ConsoleRequest(
         method="GET" if method == "HEAD" else method,
         path=read_path_pieces(path),
-        query=_pairs(query),
+        query=_read_pairs(query),
         cookies=cookies,
         host=head["host"],
         origin=head["origin"],
@@ -106,7 +106,7 @@ def _read_certificates(request: Any) -> Sequence[x509.Certificate]:
     return read_peer_certificates(request.channel.transport)
 
 
-def _pairs(text: bytes, most: int = _FIELDS) -> dict[str, str]:
+def _read_pairs(text: bytes, most: int = _FIELDS) -> dict[str, str]:
     """Return names and values; for a repeated name, the first value. Raises `RequestRefused`."""
     try:
         pairs = parse_qsl(
@@ -120,13 +120,13 @@ def _pairs(text: bytes, most: int = _FIELDS) -> dict[str, str]:
     return found
 
 
-def _form(header: str, body: Octets) -> dict[str, Any]:
+def _read_form(header: str, body: Octets) -> dict[str, Any]:
     """Return the `form` and the `file` in *body*, as its Content-Type says. Raises `RequestRefused`."""
     kind = header.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         if len(body) > _FORM:
             raise refusals.refuse_too_large()
-        return {"form": _pairs(body.read(), _FORM_FIELDS) if kind == "application/x-www-form-urlencoded" else {}}
+        return {"form": _read_pairs(body.read(), _FORM_FIELDS) if kind == "application/x-www-form-urlencoded" else {}}
     try:
         fields = mime.read_form_data(body, header, most=_FORM_FIELDS)
     except CallRefused:

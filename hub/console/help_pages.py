@@ -197,12 +197,14 @@ def _render_text(text: HelpText, twin: Sequence[str], library: HelpLibrary) -> M
                 section = own[number]
                 token.attrSet("id", section)
                 if others[number] not in own:
-                    spare = _raw(f'<span id="{escapeHtml(others[number])}"></span>')
+                    spare = _make_raw_token(f'<span id="{escapeHtml(others[number])}"></span>')
                     tokens[at + 1].children = [spare, *(tokens[at + 1].children or ())]
                 number += 1
             case "table_open":
                 made.append(
-                    _raw(f'<div class="sheet" role="group" tabindex="0" aria-labelledby="{escapeHtml(section)}">')
+                    _make_raw_token(
+                        f'<div class="sheet" role="group" tabindex="0" aria-labelledby="{escapeHtml(section)}">'
+                    )
                 )
             case "tr_open":
                 code = _read_code(tokens[at + 2])
@@ -217,15 +219,15 @@ def _render_text(text: HelpText, twin: Sequence[str], library: HelpLibrary) -> M
                 _lead_links(token.children or [], text.file, library.pages)
                 token.children = [_show_picture(each, text.file, library) for each in token.children or []]
             case "fence" | "code_block":  # what is wider than the screen is scrolled by keyboard too
-                made.append(_raw(f'<pre tabindex="0"><code>{escapeHtml(token.content)}</code></pre>\n'))
+                made.append(_make_raw_token(f'<pre tabindex="0"><code>{escapeHtml(token.content)}</code></pre>\n'))
                 continue
         made.append(token)
         if token.type == "table_close":
-            made.append(_raw("</div>\n"))
+            made.append(_make_raw_token("</div>\n"))
     return Markup(markdown.renderer.render(made, markdown.options, {}))  # noqa: S704 - it is ours, and escapes
 
 
-def _raw(html: str) -> Token:
+def _make_raw_token(html: str) -> Token:
     return Token("html_inline", "", 0, content=html)
 
 

@@ -45,8 +45,10 @@ class DirectoryCarrier:
 
     async def carry(self, request: Request, partner: Partner, progress: CallProgress) -> Reply:
         """Carry out *request* in the directory of *partner*. Raises `Unreachable`, OSError."""
-        place = _path(partner.url or ""), partner.exchange
-        return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, *place)
+        place = _read_url_path(partner.url or ""), partner.exchange
+        return await self._work(
+            Owner(partner.code), max(len(request.body), THRESHOLD), _do_file_request, request, *place
+        )
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
@@ -54,35 +56,35 @@ def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reacto
     return DirectoryCarrier(work).carry
 
 
-def _do(request: Request, root: Path, exchange: Path | None) -> Reply:
+def _do_file_request(request: Request, root: Path, exchange: Path | None) -> Reply:
     if not lies_in_exchange(root, exchange):
         raise Unreachable(f"{root} is not below {exchange}")
     if not root.is_dir():
         raise Unreachable(f"{root} is not a directory")
-    path = _below(request.url, root)
+    path = _read_path_below(request.url, root)
     match request.method:
         case "PUT":
-            return Reply(_put(path, request.body), b"")
+            return Reply(_put_file(path, request.body), b"")
         case "GET":
-            return _get(path)
+            return _get_file(path)
         case "MOVE":
             there = next(value for name, value in request.headers if name == "Destination")
-            return Reply(_move(path, _below(there, root)), b"")
+            return Reply(_move_file(path, _read_path_below(there, root)), b"")
     raise Unreachable(f"{request.method} is not supported for a directory")
 
 
-def _path(url: str) -> Path:
+def _read_url_path(url: str) -> Path:
     return Path(unquote(urlsplit(url).path))
 
 
-def _below(url: str, root: Path) -> Path:
-    path = _path(url)
+def _read_path_below(url: str, root: Path) -> Path:
+    path = _read_url_path(url)
     if not path.resolve().is_relative_to(root.resolve()):
         raise Unreachable(f"{path} is not below {root}")
     return path
 
 
-def _put(path: Path, octets: bytes) -> int:
+def _put_file(path: Path, octets: bytes) -> int:
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(path.name + PARTIAL)
     new.unlink(missing_ok=True)  # left by a crash, or a link that the partner made, which could point anywhere
@@ -103,7 +105,7 @@ def _put(path: Path, octets: bytes) -> int:
     return said
 
 
-def _get(path: Path) -> Reply:
+def _get_file(path: Path) -> Reply:
     if path.is_dir():
         files = [each for each in path.iterdir() if each.is_file() and not each.is_symlink()]
         names = sorted(each.name for each in files if not each.name.endswith(PARTIAL))
@@ -115,7 +117,7 @@ def _get(path: Path) -> Reply:
     return Reply(200, path.read_bytes())
 
 
-def _move(path: Path, there: Path) -> int:
+def _move_file(path: Path, there: Path) -> int:
     if not path.is_file():
         return 404
     there.parent.mkdir(exist_ok=True)

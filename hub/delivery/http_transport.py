@@ -139,7 +139,7 @@ class Sender:
         partner = config.partners.get(code)
         if partner is None:
             return "certificate-unknown" if code in self._gone else ""
-        if held.shown is not None and _mark(held.shown) != _mark(config.tls):
+        if held.shown is not None and _mark_certificate(held.shown) != _mark_certificate(config.tls):
             return "certificate-replaced"  # the hub's own, which it showed
         if not peer:
             return ""  # without TLS, nobody showed a certificate
@@ -169,7 +169,7 @@ class Sender:
         else:
             client = held.client
             client.renew(context, *limits)
-            other = _mark(shown) != _mark(held.shown)
+            other = _mark_certificate(shown) != _mark_certificate(held.shown)
             for connection in client.list_open():
                 if other or self._find_flaw(code, held, connection):
                     connection.part()
@@ -188,7 +188,7 @@ class _PartnerClient:
     judged: bool = True  #: whether its connections were judged since the last change of trust
 
 
-def _mark(shown: Identity | None) -> str:
+def _mark_certificate(shown: Identity | None) -> str:
     return "" if shown is None else hash_certificate(shown.certificate)
 
 

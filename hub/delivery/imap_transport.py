@@ -92,7 +92,7 @@ class ImapSession:
         await self._sign_in(headers.get("user", ""), headers.get("password", ""))
         await self._learn()
         folder = unquote(urlsplit(request.url).path.strip("/")) or "INBOX"
-        selected = await self.command(b"SELECT " + _quoted(folder))
+        selected = await self.command(b"SELECT " + _quote_string(folder))
         if selected.status != 200:
             raise Unreachable(f"there is no folder {folder}: {selected.text}")
         found = [_VALIDITY.search(line) for line in selected.lines]
@@ -108,7 +108,7 @@ class ImapSession:
             said = base64.b64encode(f"\0{user}\0{password}".encode())
             answer = await self.command(b"AUTHENTICATE PLAIN", said)
         else:
-            answer = await self.command(b"LOGIN " + _quoted(user) + b" " + _quoted(password))
+            answer = await self.command(b"LOGIN " + _quote_string(user) + b" " + _quote_string(password))
         if answer.status != 200:
             raise SignInRefused(answer.text)
 
@@ -266,7 +266,7 @@ def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reacto
     return ImapCarrier(post, now, reactor).carry
 
 
-def _quoted(text: str) -> bytes:
+def _quote_string(text: str) -> bytes:
     if not text.isprintable():
         raise ValueError("the text cannot be quoted")
     return b'"' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'

@@ -88,7 +88,7 @@ class CollectionService(Service):
         Service.stopService(self)
         if self._call is not None and self._call.active():
             self._call.cancel()
-        ended = [_ended(task) for task in self._under_way.values()]
+        ended = [_watch_task_end(task) for task in self._under_way.values()]
         for task in list(self._under_way.values()):
             task.cancel()
         return DeferredList(ended).addCallback(lambda _: None)
@@ -145,7 +145,7 @@ class CollectionService(Service):
                 return
             now = self._now()
             if isinstance(found, Unavailable):
-                wait = _wait(found, partner.policy, round_.failures + 1, self._random())
+                wait = _choose_fetch_delay(found, partner.policy, round_.failures + 1, self._random())
                 log.warning("collection-failed", reason=found.detail, credentials=found.credentials)
                 due = await self._access.journal.write(
                     collection_rounds.fail_round, round_, found.detail, now + wait, now
@@ -163,17 +163,19 @@ class CollectionService(Service):
         conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
         least = adapters.estimate_step_cost(adapter)
         try:
-            step = await self._access.work(owner, least, _advance, conversation, None)
+            step = await self._access.work(owner, least, _advance_fetch, conversation, None)
             while not isinstance(step, Collected | Unavailable):
                 if isinstance(step, Request):
                     reply = await self._send(step, partner)
-                    step = await self._access.work(owner, max(least, _cost(reply)), _advance, conversation, reply)
+                    step = await self._access.work(
+                        owner, max(least, _cost_reply(reply)), _advance_fetch, conversation, reply
+                    )
                 elif isinstance(step, LaterFailures):
                     await self._fail_delivered(step, partner)
-                    step = await self._access.work(owner, least, _advance, conversation, None)
+                    step = await self._access.work(owner, least, _advance_fetch, conversation, None)
                 else:
                     step = await self._access.work(
-                        owner, least, _advance, conversation, await self._take(step, partner, round_)
+                        owner, least, _advance_fetch, conversation, await self._take(step, partner, round_)
                     )
         except CancelledError:
             raise
@@ -215,7 +217,7 @@ class CollectionService(Service):
                 if round_.failures + 1 < SET_ASIDE:
                     raise
                 log.exception("arrival-set-aside", tracking=tracking)
-                entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
+                entry = _refuse_arrival(arrival, partner, now, tracking, Problem("hub-error", tracking))
                 taken = await self._access.record(Owner(partner.code), entry, province.routes)
         return Judged(not taken.problems, taken.problems)
 
@@ -226,7 +228,7 @@ class CollectionService(Service):
         operation = SEND if arrival.service == DOCUMENTS else ""
         if not is_granted(partner, province.config, arrival.service, operation, collected=True):
             problem = refuse_ungranted(arrival.service, operation)
-            return _refused(arrival, partner, now, tracking, problem)
+            return _refuse_arrival(arrival, partner, now, tracking, problem)
         if arrival.service == DOCUMENTS:
             call = documents_requests.SendDocument(Octets.of(content), arrival.message_id)
             return await self._access.work(
@@ -256,7 +258,7 @@ class CollectionService(Service):
         )
 
 
-def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> MessageEntry:
+def _refuse_arrival(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> MessageEntry:
     """Return the entry of an arrival that is refused for *problem* without being read."""
     content = Octets.of(arrival.content)
     return MessageEntry(
@@ -271,13 +273,13 @@ def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, p
     )
 
 
-def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:
+def _choose_fetch_delay(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:
     """Return the delay after *failures* consecutive failures: as for a message; `max_retry` for wrong credentials."""
     wait = policy.max_retry if found.credentials else choose_delay(policy, failures, random)
     return max(wait, timedelta(seconds=found.retry_after or 0))
 
 
-def _cost(reply: Reply) -> int:
+def _cost_reply(reply: Reply) -> int:
     """Return the cost of reading *reply* in octets, at least `THRESHOLD`.
 
     Untrusted content such as a mail is never read on the reactor thread.
@@ -285,7 +287,7 @@ def _cost(reply: Reply) -> int:
     return max(len(reply.body), THRESHOLD) if reply.body else 0
 
 
-def _advance(
+def _advance_fetch(
     conversation: Any, answer: Reply | Judged | None
 ) -> Request | Arrival | LaterFailures | Collected | Unavailable:
     """Send the adapter an answer. Return its next request or arrival, or the result of the conversation."""
@@ -297,7 +299,7 @@ def _advance(
     return step
 
 
-def _ended(task: Deferred[None]) -> Deferred[None]:
+def _watch_task_end(task: Deferred[None]) -> Deferred[None]:
     over: Deferred[None] = Deferred()
 
     def tell(result: Any) -> Any:

@@ -160,14 +160,14 @@ class DeliveryService(Service):
         if self._next is not None and self._next.active():
             self._next.cancel()
         if self._looking is not None:
-            await _ended(self._looking)
+            await _watch_task_end(self._looking)
         for flow in self._flows.values():
             self._release_ready(flow)
         await self._written()
         under_way = list(self._under_way)
         if under_way:
-            limit = self._clock.callLater(DRAIN, _cancel, under_way)
-            await DeferredList([_ended(task) for task in under_way])
+            limit = self._clock.callLater(DRAIN, _cancel_tasks, under_way)
+            await DeferredList([_watch_task_end(task) for task in under_way])
             if limit.active():
                 limit.cancel()
         await self._written()
@@ -295,7 +295,7 @@ class DeliveryService(Service):
 
     def _track(self, writing: Deferred[T]) -> Deferred[T]:
         """Remember *writing* until it has ended."""
-        ended = _ended(writing)
+        ended = _watch_task_end(writing)
         self._writing.add(ended)
         _ = ended.addCallback(lambda _: self._writing.discard(ended))
         return writing
@@ -489,7 +489,7 @@ class DeliveryService(Service):
             consignment = attrs.evolve(consignment, progress=progress)
         size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
         conversation = adapter.deliver(consignment, self._now())
-        step = await self._work(owner, size, _advance, conversation, None)
+        step = await self._work(owner, size, _advance_delivery, conversation, None)
         while isinstance(step, Request):
             await self._note_progress(claim, step.progress)
             began = self._clock.seconds()
@@ -498,7 +498,7 @@ class DeliveryService(Service):
                 last.reply = reply = await self._send(_add_traceparent(step, traceparent), partner)
             finally:
                 last.seconds = self._clock.seconds() - began
-            step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
+            step = await self._work(owner, max(size, len(reply.body)), _advance_delivery, conversation, reply)
         if isinstance(step, Postponed):
             await self._note_progress(claim, step.progress)
         if isinstance(step, Unavailable | Postponed) and last.was_in_doubt:
@@ -623,7 +623,7 @@ def _log_failed_release(failure: Failure) -> None:
     log.error("delivery-look-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
 
 
-def _cancel(tasks: list[Deferred[bool]]) -> None:
+def _cancel_tasks(tasks: list[Deferred[bool]]) -> None:
     for task in tasks:
         task.cancel()
 
@@ -639,7 +639,7 @@ def log_breaker_change(before: Breaker, after: Breaker) -> None:
         log.info("breaker-closed")
 
 
-def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outcome:
+def _advance_delivery(conversation: Conversation, reply: Reply | None) -> Request | Outcome:
     """Send the adapter a reply. Return its next request or its outcome."""
     try:
         return next(conversation) if reply is None else conversation.send(reply)
@@ -647,7 +647,7 @@ def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outco
         return cast("Outcome", end.value)
 
 
-def _ended(task: Deferred[T]) -> Deferred[None]:
+def _watch_task_end(task: Deferred[T]) -> Deferred[None]:
     """Return a Deferred that fires when *task* has ended, and pass the result of *task* on."""
     over: Deferred[None] = Deferred()
 

@@ -61,10 +61,10 @@ class SmtpCarrier:
         try:
             stage, said = await self._offer(line, request, partner)
             if said.code == 354:
-                content = _stuffed(request.body) + b"."
+                content = _stuff_dots(request.body) + b"."
                 progress.sent = True
                 progress.write_all(len(content))
-                stage, said = "content", await _ask(line, content)
+                stage, said = "content", await _ask_server(line, content)
             line.write(b"QUIT\r\n")
         finally:
             line.close()
@@ -83,32 +83,32 @@ class SmtpCarrier:
 
     async def _command(self, line: LineConnection, request: Request, partner: Partner) -> tuple[str, _SmtpReply]:
         """Send the commands one by one until one is refused. Return the last step and its reply; of DATA, 354."""
-        greeting = await _hear(line)
+        greeting = await _hear_reply(line)
         if greeting.code != 220:
             return "greeting", greeting
-        hello = await _greet(line)
+        hello = await _greet_server(line)
         if self._connector.starts_tls(request.url, partner):
             if b"STARTTLS" not in hello:
                 raise Unreachable("the server offers no STARTTLS, so no password and no mail was sent")
-            started = await _ask(line, b"STARTTLS")
+            started = await _ask_server(line, b"STARTTLS")
             if started.code != 220:
                 return "starttls", started
             line.start_tls(self._connector.creator(request.url, partner))
-            hello = await _greet(line)
+            hello = await _greet_server(line)
         headers = {name.lower(): value for name, value in request.headers}
         if headers.get("user"):
             known = await _sign_in(line, hello.get(b"AUTH", b"").split(), headers["user"], headers.get("password", ""))
             if known.code != 235 or "mail-from" not in headers:
                 return "auth", known
         size = b" SIZE=%d" % len(request.body) if b"SIZE" in hello else b""
-        steps = [("mail", b"MAIL FROM:<" + _address(headers["mail-from"]) + b">" + size)]
+        steps = [("mail", b"MAIL FROM:<" + _encode_address(headers["mail-from"]) + b">" + size)]
         recipients = [value for name, value in request.headers if name.lower() == "rcpt-to"]
-        steps += [("rcpt", b"RCPT TO:<" + _address(recipient) + b">") for recipient in recipients]
+        steps += [("rcpt", b"RCPT TO:<" + _encode_address(recipient) + b">") for recipient in recipients]
         for stage, command in steps:
-            said = await _ask(line, command)
+            said = await _ask_server(line, command)
             if said.code not in {250, 251}:
                 return stage, said
-        return "data", await _ask(line, b"DATA")
+        return "data", await _ask_server(line, b"DATA")
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
@@ -116,7 +116,7 @@ def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reacto
     return SmtpCarrier(post, now).carry
 
 
-async def _hear(line: LineConnection) -> _SmtpReply:
+async def _hear_reply(line: LineConnection) -> _SmtpReply:
     lines: list[bytes] = []
     while len(lines) < _LINES:
         found = _REPLY.fullmatch(await line.read_line())
@@ -128,15 +128,15 @@ async def _hear(line: LineConnection) -> _SmtpReply:
     raise ConnectionBroken("the server does not speak SMTP")
 
 
-async def _ask(line: LineConnection, command: bytes) -> _SmtpReply:
+async def _ask_server(line: LineConnection, command: bytes) -> _SmtpReply:
     line.write(command + b"\r\n")
-    return await _hear(line)
+    return await _hear_reply(line)
 
 
-async def _greet(line: LineConnection) -> dict[bytes, bytes]:
+async def _greet_server(line: LineConnection) -> dict[bytes, bytes]:
     """Send EHLO with our address. Return the server's extensions by keyword."""
     here = line.local_address()
-    said = await _ask(line, b"EHLO [" + (f"IPv6:{here}" if ":" in here else here).encode() + b"]")
+    said = await _ask_server(line, b"EHLO [" + (f"IPv6:{here}" if ":" in here else here).encode() + b"]")
     if said.code != 250:
         raise Unreachable(f"the server refuses EHLO: {said.code} {said.text.decode('utf-8', 'replace')[:200]}")
     offered = (each.upper().replace(b"=", b" ").partition(b" ") for each in said.lines[1:])
@@ -145,24 +145,24 @@ async def _greet(line: LineConnection) -> dict[bytes, bytes]:
 
 async def _sign_in(line: LineConnection, offered: list[bytes], user: str, password: str) -> _SmtpReply:
     if b"PLAIN" in offered:
-        return await _ask(line, b"AUTH PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()))
+        return await _ask_server(line, b"AUTH PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()))
     if b"LOGIN" not in offered:
         raise Unreachable("the server offers neither AUTH PLAIN nor AUTH LOGIN")
-    said = await _ask(line, b"AUTH LOGIN")
+    said = await _ask_server(line, b"AUTH LOGIN")
     for word in (user, password):
         if said.code != 334:
             break
-        said = await _ask(line, base64.b64encode(word.encode()))
+        said = await _ask_server(line, base64.b64encode(word.encode()))
     return said
 
 
-def _address(written: str) -> bytes:
+def _encode_address(written: str) -> bytes:
     if not _ADDRESS.fullmatch(written):
         raise ValueError(f"not a mail address: {written!r}")
     return written.encode("ascii")
 
 
-def _stuffed(body: bytes) -> bytes:
+def _stuff_dots(body: bytes) -> bytes:
     """Return *body* with CRLF line ends, also at its end, and with dot stuffing (RFC 5321, 4.5.2)."""
     lines = re.sub(rb"\r\n|\r|\n", b"\r\n", body)
     return re.sub(rb"(?m)^\.", b"..", lines if lines.endswith(b"\r\n") else lines + b"\r\n")

@@ -38,7 +38,7 @@ def divide_capacity(
         shares[first] += 1
 
 
-def _always() -> bool:
+def _is_always_allowed() -> bool:
     return True
 
 
@@ -50,7 +50,9 @@ class Owner:
     """
 
     name: str  #: a partner's code, or the name of one of the constants below, which no partner can have
-    wanted: Callable[[], bool] = _always  #: whether a caller still waits for the result; unwanted work is not started
+    wanted: Callable[[], bool] = (
+        _is_always_allowed  #: whether a caller still waits for the result; unwanted work is not started
+    )
 
 
 #: The hub's own work: deliveries, revocation lists, readiness.

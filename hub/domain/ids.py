@@ -13,12 +13,12 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 def make_id(now: datetime) -> str:
     """Return a UUIDv7. Ids of later microseconds sort after ids of earlier ones."""
     tail = int.from_bytes(os.urandom(8), "big")
-    return _write(_place_time(now) | tail & (1 << 62) - 1)
+    return _write_uuid(_place_time(now) | tail & (1 << 62) - 1)
 
 
 def make_first_id(at: datetime) -> str:
     """Return the first id of the microsecond *at*: ids of earlier ones sort before it. At the earliest that of 1970."""
-    return _write(_place_time(max(at, _EPOCH)))
+    return _write_uuid(_place_time(max(at, _EPOCH)))
 
 
 def read_moment(name: str) -> int:
@@ -34,10 +34,10 @@ def make_moment(at: datetime) -> int:
 
 def make_first_id_of(moment: int) -> str:
     """Return the first id of *moment*, in microseconds since 1970."""
-    return _write(_place_moment(moment))
+    return _write_uuid(_place_moment(moment))
 
 
-def _write(number: int) -> str:
+def _write_uuid(number: int) -> str:
     """Return the UUID *number* as text. `str(uuid.UUID(...))` takes three times as long."""
     digits = f"{number:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -547,7 +547,7 @@ Conversation = Generator[Request, Reply, Outcome]
 _LONGEST_NAME = 1000
 
 
-def _called(name: str) -> str:
+def _call_partner(name: str) -> str:
     """Return a partner's name for a message.
 
     A name that the journal cannot store or index is replaced by its SHA-256.
@@ -569,7 +569,7 @@ class Arrival:
 
     content: bytes
     #: the partner's name for the message, the same each time it is found
-    message_id: str = attrs.field(converter=_called)
+    message_id: str = attrs.field(converter=_call_partner)
     service: str = "documents"
 
 

@@ -57,7 +57,7 @@ class NodeCounts(Protocol):
         ...
 
 
-def _counters() -> dict[Counted, Counter[str]]:
+def _make_counters() -> dict[Counted, Counter[str]]:
     return {what: Counter() for what in Counted}
 
 
@@ -65,7 +65,7 @@ def _counters() -> dict[Counted, Counter[str]]:
 class LocalCounts:
     """The counts of a node with one process. See `NodeCounts`."""
 
-    _counts: dict[Counted, Counter[str]] = attrs.field(factory=_counters, init=False)
+    _counts: dict[Counted, Counter[str]] = attrs.field(factory=_make_counters, init=False)
     _next_at: dict[str, float] = attrs.field(factory=dict, init=False)
 
     @contextmanager

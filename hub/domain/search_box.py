@@ -83,7 +83,7 @@ def find_agencies(text: str, units: Iterable[Unit]) -> list[Unit]:
     for unit in units:
         if code == unit.code.casefold() or code in map(str.casefold, unit.aliases):
             ranked.setdefault(0, []).append(unit)
-        elif words and (rank := _rank(words, _split_name(unit.name))):
+        elif words and (rank := _rank_words(words, _split_name(unit.name))):
             ranked.setdefault(rank, []).append(unit)
     return ranked[min(ranked)] if ranked else []
 
@@ -93,10 +93,10 @@ def _split_name(name: str) -> tuple[str, ...]:
     return tuple(split_words(name))
 
 
-def _rank(words: Sequence[str], name: Sequence[str]) -> int:
+def _rank_words(words: Sequence[str], name: Sequence[str]) -> int:
     """Return 1 if *words* are the whole name, 2 if its beginning, 3 if at least two words or letters within, else 0."""
-    end = _match(words, name, 0)
-    if end == len(name) or _match(name, words, 0) == len(words):  # either may be the abbreviation
+    end = _match_words(words, name, 0)
+    if end == len(name) or _match_words(name, words, 0) == len(words):  # either may be the abbreviation
         return 1
     if end is not None:
         return 2
@@ -104,10 +104,10 @@ def _rank(words: Sequence[str], name: Sequence[str]) -> int:
         return 0
     # No word matches from a place with another letter: what begins with skipped words is matched from behind these, too.
     starts = [start for start in range(1, len(name)) if name[start][0] == words[0][0]]
-    return 3 if any(_match(words, name, start) is not None for start in starts) else 0
+    return 3 if any(_match_words(words, name, start) is not None for start in starts) else 0
 
 
-def _match(words: Sequence[str], name: Sequence[str], at: int) -> int | None:
+def _match_words(words: Sequence[str], name: Sequence[str], at: int) -> int | None:
     """Return the place in *name* behind the words that *words* stand for, from place *at* on; None if they do not fit."""
     for word in words:
         if at < len(name) and name[at] == word:

@@ -192,7 +192,7 @@ def _learn_form(content: bytes, split: SplitDocument) -> PacketForm | None:
     schema, _ = packet.choose_reader(is_status=is_status)
     plain: list[tuple[int, TextRule]] = []
     base64: list[int] = []
-    if not _collect(root, schema.root, places, plain, base64):
+    if not _collect_places(root, schema.root, places, plain, base64):
         return None
     for each in root.iter(packet.LOADED_TAG):
         each.text = None
@@ -211,7 +211,7 @@ def _learn_form(content: bytes, split: SplitDocument) -> PacketForm | None:
     )
 
 
-def _collect(
+def _collect_places(
     element: etree._Element,
     shape: Shape,
     places: Mapping[etree._Element, int | None],
@@ -224,7 +224,7 @@ def _collect(
         if part is None:
             return False
         if part.shape is not None:
-            if not _collect(child, part.shape, places, plain, base64):
+            if not _collect_places(child, part.shape, places, plain, base64):
                 return False
             continue
         if child not in places or (part.rule is None and not part.binary):

@@ -87,7 +87,7 @@ def find_markings(root: etree._Element) -> Markings:
     marked = [] if header is None else [each for each in header.iter("*") if _choose_rule(each.tag) and not len(each)]
     if not marked:
         return NOTHING
-    found = [(_choose_rule(each.tag), _mark(each)) for each in marked]
+    found = [(_choose_rule(each.tag), _read_marking(each)) for each in marked]
     secret = next((each for rule, each in found if rule == "secret" and each.text.casefold() not in _list_open()), None)
     hour = next(filter(None, (read_hour(each.text) for rule, each in found if rule == "hour")), None)
     return Markings(secret, hour)
@@ -108,7 +108,7 @@ def read_hour(text: str) -> datetime | None:
         return None
 
 
-def _mark(element: etree._Element) -> Marking:
+def _read_marking(element: etree._Element) -> Marking:
     return Marking(
         read_local_name(element),
         (element.text or "").strip(_SPACE),

@@ -245,7 +245,7 @@ class TreeNormalisation:
         Must be called last: it fills the gaps in the tree.
         """
         for element, shape, part in self._gaps:
-            _fill(element, shape, part)
+            _fill_missing_part(element, shape, part)
         for finding in self.schema.strict(root):
             if finding.place not in self._filled:
                 self.notes.tolerate(finding.letter, finding.place, finding.detail)
@@ -259,7 +259,7 @@ class TreeNormalisation:
             self._attributes(element, place, shape)
         for child in element:
             part = shape.parts.get(child.tag)
-            if part is None and not shape.allows_wild(_space(child.tag)):
+            if part is None and not shape.allows_wild(_read_namespace(child.tag)):
                 taken.append(child)
                 self._stranger(child, place)
                 continue
@@ -274,7 +274,7 @@ class TreeNormalisation:
                     )
                     continue
                 self._keep(child, part, join_path(place, part.name, count if part.most > 1 else 0), branch)
-            rank = _rank(child, shape)
+            rank = _rank_child(child, shape)
             moved = child if rank < last and moved is None else moved
             last = max(last, rank)
         for child in taken:
@@ -287,7 +287,7 @@ class TreeNormalisation:
                 place,
                 phrase("line {line}: {reason}", line=moved.sourceline, reason=read_local_name(moved)),
             )
-            element[:] = sorted(element, key=lambda child: _rank(child, shape))
+            element[:] = sorted(element, key=lambda child: _rank_child(child, shape))
         return branch
 
     def _keep(self, child: etree._Element, part: SchemaPart, place: str, branch: Branch) -> None:
@@ -315,13 +315,13 @@ class TreeNormalisation:
             self._filled.add(f"{where}[1]" if part.most > 1 else where)
             if part.needed:
                 self.notes.refuse("N", where, detail)
-                _fill(element, shape, part)
+                _fill_missing_part(element, shape, part)
             elif part.expected:
                 self.notes.tolerate("N", where, detail)
                 self._gaps.append((element, shape, part))
 
     def _stranger(self, child: etree._Element, place: str) -> None:
-        space = _space(child.tag)
+        space = _read_namespace(child.tag)
         detail = (
             phrase("line {line}", line=child.sourceline)
             if space == QCVN
@@ -335,7 +335,7 @@ class TreeNormalisation:
 
     def _attributes(self, element: etree._Element, place: str, shape: Shape | None) -> None:
         for name in map(str, list(element.attrib)):
-            space = _space(name)
+            space = _read_namespace(name)
             if shape is not None and (name in shape.attributes or space in shape.attribute_spaces):
                 continue
             del element.attrib[name]
@@ -352,18 +352,18 @@ def _is_padded(text: str) -> bool:
     return len(text) > PADDING and len(text) - len(_RUN.sub(" ", text)) > PADDING
 
 
-def _fill(element: etree._Element, shape: Shape, part: SchemaPart) -> None:
+def _fill_missing_part(element: etree._Element, shape: Shape, part: SchemaPart) -> None:
     """Insert an empty child where *part* is missing: libxml2 would not validate the siblings behind the gap."""
     filler = etree.Element(part.tag)
     filler.sourceline = element.sourceline
-    element.insert(sum(1 for child in element if _rank(child, shape) < part.rank), filler)
+    element.insert(sum(1 for child in element if _rank_child(child, shape) < part.rank), filler)
 
 
-def _rank(child: etree._Element, shape: Shape) -> int:
+def _rank_child(child: etree._Element, shape: Shape) -> int:
     part = shape.parts.get(child.tag)
     return shape.wild_rank if part is None else part.rank
 
 
-def _space(name: str) -> str:
+def _read_namespace(name: str) -> str:
     """Return the namespace of a tag or attribute in Clark notation."""
     return name[1:].partition("}")[0] if name[0] == "{" else ""

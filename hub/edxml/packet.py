@@ -85,8 +85,8 @@ _Read = Callable[[PacketBranch, PacketNotes, Loads], Packet]
 def choose_reader(*, is_status: bool, schemas: Path | None = None) -> tuple[Schema, _Read]:
     """Return the schemas of a status or of a document, from the folder *schemas*, and the function that reads it."""
     if is_status:
-        return schema.load_packet_schema("status", schemas), _status
-    return schema.load_packet_schema("document", schemas), _document
+        return schema.load_packet_schema("status", schemas), _read_status_packet
+    return schema.load_packet_schema("document", schemas), _read_document_packet
 
 
 def _read_normal(root: etree._Element, loads: Loads) -> Packet | None:
@@ -113,10 +113,10 @@ def _read_normal(root: etree._Element, loads: Loads) -> Packet | None:
         for leaf, text in zip(leaves, texts, strict=True):
             leaf.text = text
         return None
-    return _complete(found, notes, marked)
+    return _complete_packet(found, notes, marked)
 
 
-def _complete(found: Packet, notes: PacketNotes, marked: Markings) -> Packet:
+def _complete_packet(found: Packet, notes: PacketNotes, marked: Markings) -> Packet:
     """Return *found* with its deviations and, if it is to be sent at a given hour, with that hour."""
     hour = marked.hour if found.priority == TIMED else None
     return attrs.evolve(found, deviations=notes.tolerated, hour=hour) if notes.tolerated or hour else found
@@ -140,7 +140,7 @@ def _read_tidied(root: etree._Element, loads: Loads, schemas: Path | None = None
     if notes.refused:
         raise Rejected(*notes.refused)
     tidying.compare(root)
-    return _complete(found, notes, marked)
+    return _complete_packet(found, notes, marked)
 
 
 def read_packet_date(text: str) -> date | None:
@@ -175,7 +175,7 @@ def _is_status(root: etree._Element) -> bool:
     return not is_document
 
 
-def _status(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
+def _read_status_packet(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
     del loads  # a status has no attachments
     message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
     answered = message.one("ResponseFor")
@@ -186,24 +186,24 @@ def _status(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
     return Packet(
         kind=PacketKind.STATUS,
         sender=message.one("From").text("OrganId"),
-        responses=tuple(_responses(message)),
+        responses=tuple(_list_responses(message)),
         status=message.text("StatusCode"),
     )
 
 
-def _document(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
+def _read_document_packet(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
     header = packet.one("edXMLEnvelope", "edXMLHeader")
     message, business = header.one("MessageHeader"), header.one("TraceHeaderList", "Bussiness")
     code, promulgation, other = message.one("Code"), message.one("PromulgationInfo"), message.one("OtherInfo")
     kind = KINDS.get(business.text("BussinessDocType"), PacketKind.DOCUMENT)
-    responses = tuple(_responses(message))
-    attachments = tuple(_attachments(packet, kind, notes, loads))
-    added, removed = _receivers(business, notes) if kind is PacketKind.UPDATE else ((), ())
-    recipients = tuple(_recipients(message, notes))
-    replaces = tuple(_replaced(business)) if kind is PacketKind.REPLACEMENT else ()
+    responses = tuple(_list_responses(message))
+    attachments = tuple(_list_attachments(packet, kind, notes, loads))
+    added, removed = _list_changed_receivers(business, notes) if kind is PacketKind.UPDATE else ((), ())
+    recipients = tuple(_list_recipients(message, notes))
+    replaces = tuple(_list_replaced(business)) if kind is PacketKind.REPLACEMENT else ()
     _check_needs(kind, business, responses, notes)
     _check_effects(kind, business, recipients, responses, replaces, notes)
-    _day(promulgation, "PromulgationDate", notes)
+    _read_day(promulgation, "PromulgationDate", notes)
     return Packet(
         kind=kind,
         sender=message.one("From").text("OrganId"),
@@ -214,7 +214,7 @@ def _document(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
         type_name=message.one("DocumentType").text("TypeName"),
         subject=message.text("Subject"),
         priority={"1": 1, "2": 2, "3": 3, "4": 4}.get(other.text("Priority"), 0),
-        due=_day(message, "DueDate", notes),
+        due=_read_day(message, "DueDate", notes),
         paper=business.text("Paper") == "1",
         responses=responses,
         about=business.text("DocumentId"),
@@ -225,7 +225,7 @@ def _document(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
     )
 
 
-def _recipients(message: PacketBranch, notes: PacketNotes) -> Iterator[str]:
+def _list_recipients(message: PacketBranch, notes: PacketNotes) -> Iterator[str]:
     seen = set()
     for to in message.all("To"):
         organ = to.text("OrganId")
@@ -237,7 +237,7 @@ def _recipients(message: PacketBranch, notes: PacketNotes) -> Iterator[str]:
         yield organ
 
 
-def _responses(message: PacketBranch) -> Iterator[ResponseFor]:
+def _list_responses(message: PacketBranch) -> Iterator[ResponseFor]:
     """Yield the documents that the packet answers. An empty element is skipped."""
     for each in message.all("ResponseFor"):
         texts = [each.text(name) for name in ("OrganId", "Code", "PromulgationDate", "DocumentId")]
@@ -245,7 +245,7 @@ def _responses(message: PacketBranch) -> Iterator[ResponseFor]:
             yield ResponseFor(*texts)
 
 
-def _receivers(business: PacketBranch, notes: PacketNotes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _list_changed_receivers(business: PacketBranch, notes: PacketNotes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the units that an update adds and those that it removes (QCVN 102, 2.2.3).
 
     A unit in both lists is added.
@@ -274,7 +274,7 @@ def _receivers(business: PacketBranch, notes: PacketNotes) -> tuple[tuple[str, .
     return added, tuple(organ for organ in dict.fromkeys(found["0"]) if organ not in added)
 
 
-def _replaced(business: PacketBranch) -> Iterator[Replaced]:
+def _list_replaced(business: PacketBranch) -> Iterator[Replaced]:
     for each in business.one("ReplacementInfoList").all("ReplacementInfo"):
         organs = each.one("OrganIdList").texts("OrganId")
         yield Replaced(each.text("DocumentId"), tuple(dict.fromkeys(filter(None, organs))))
@@ -335,7 +335,7 @@ def _check_effects(
         )
 
 
-def _day(branch: PacketBranch, name: str, notes: PacketNotes) -> date | None:
+def _read_day(branch: PacketBranch, name: str, notes: PacketNotes) -> date | None:
     """Read a date. A date that cannot be read is tolerated."""
     text = branch.text(name)
     found = read_packet_date(text)
@@ -346,7 +346,7 @@ def _day(branch: PacketBranch, name: str, notes: PacketNotes) -> date | None:
     return found
 
 
-def _attachments(packet: PacketBranch, kind: PacketKind, notes: PacketNotes, loads: Loads) -> Iterator[Attachment]:
+def _list_attachments(packet: PacketBranch, kind: PacketKind, notes: PacketNotes, loads: Loads) -> Iterator[Attachment]:
     """Yield the attachments in the order of their references. Removes their base64 from the tree."""
     manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
     encoded = packet.one("AttachmentEncoded")
@@ -355,7 +355,7 @@ def _attachments(packet: PacketBranch, kind: PacketKind, notes: PacketNotes, loa
     carries, room = {}, READ_TOGETHER
     for content_id, attachment in attached.items():
         most = min(room, READ_SIZE) if _is_read(attachment, references.get(content_id)) else None
-        carries[content_id] = loaded = _load(attachment, most, notes, loads)
+        carries[content_id] = loaded = _load_attachment(attachment, most, notes, loads)
         if most is not None and loaded is not None:
             room -= len(loaded[1] or b"") or most  # an attachment that is too large was unpacked up to this size
     if not attached and kind is PacketKind.DOCUMENT:
@@ -385,7 +385,7 @@ def _attachments(packet: PacketBranch, kind: PacketKind, notes: PacketNotes, loa
                 ),
             )
         elif (load := carries[content_id]) is not None:
-            yield _attachment(content_id, reference, attached[content_id], load, notes)
+            yield _combine_attachment(content_id, reference, attached[content_id], load, notes)
 
 
 def _by_content_id(branches: Sequence[PacketBranch], notes: PacketNotes) -> dict[str, PacketBranch]:
@@ -426,7 +426,7 @@ def measure_long_text(octets: Iterable[bytes]) -> Carried | ContentUnfit:
         return unfit
 
 
-def _load(
+def _load_attachment(
     attachment: PacketBranch, most: int | None, notes: PacketNotes, loads: Loads
 ) -> tuple[Carried, bytes | None] | None:
     """Measure the content of *attachment* and remove it from the tree, because validating it would be slow.
@@ -447,19 +447,19 @@ def _load(
         notes.refuse("R", attachment.path(LOADED), said)
     else:
         if found.size:
-            return found, None if most is None else _octets(letters, most)
+            return found, None if most is None else _decode_base64(letters, most)
         notes.refuse("N", attachment.path(LOADED), phrase("{line}: empty", line=attachment.line(LOADED)))
     return None
 
 
-def _octets(letters: Letters, most: int) -> bytes:
+def _decode_base64(letters: Letters, most: int) -> bytes:
     try:
         return content_of(letters, most)
     except ContentUnfit:
         return b""
 
 
-def _attachment(
+def _combine_attachment(
     content_id: str,
     reference: PacketBranch,
     attachment: PacketBranch,

@@ -57,17 +57,21 @@ def judge_packet_signature(
     if not found:
         return PacketSignature(standing=SignatureStanding.UNSIGNED)
     if len(found) > 1:
-        return _unverifiable("signature-invalid", phrase("the packet holds {count} signatures", count=len(found)))
+        return _make_unverifiable("signature-invalid", phrase("the packet holds {count} signatures", count=len(found)))
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
-        return _judge(root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
+        return _judge_signature_element(
+            root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads
+        )
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
-        return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
+        return _judge_signature_element(
+            root, octets, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads
+        )
     if element.tag == f"{{{QCVN}}}Signature":
-        return _unverifiable(
+        return _make_unverifiable(
             "algorithm-refused", phrase("the observed VXP form, which is checked only with vxp-signature=yes")
         )
-    return _unverifiable("signature-invalid", phrase("not an XML signature: {tag}", tag=element.tag[:270]))
+    return _make_unverifiable("signature-invalid", phrase("not an XML signature: {tag}", tag=element.tag[:270]))
 
 
 def _classify_flaw(error: Unverified | Untrusted) -> SignatureStanding:
@@ -76,7 +80,7 @@ def _classify_flaw(error: Unverified | Untrusted) -> SignatureStanding:
     return SignatureStanding.INVALID if error.problems[0].code in invalid else SignatureStanding.UNVERIFIABLE
 
 
-def _judge(
+def _judge_signature_element(
     root: etree._Element,
     octets: Octets,
     element: etree._Element,
@@ -92,16 +96,16 @@ def _judge(
     try:
         _require_room(element)
         signature = xmldsig.read_signature(element, sha1=sha1, dialect=dialect)
-        if uris := _elsewhere(root, signature):
+        if uris := _list_other_references(root, signature):
             return PacketSignature(
                 standing=SignatureStanding.UNSIGNED,
                 code="signature-covers-too-little",
                 detail=phrase("it signs {names}, not the whole packet", names=", ".join(uris)[:200]),
             )
         (reference,) = signature.references
-        certificate = _signer(wss_tokens.list_shown_certificates(signature.key_info, dialect.space), certificates)
+        certificate = _find_signer(wss_tokens.list_shown_certificates(signature.key_info, dialect.space), certificates)
     except Unverified as error:
-        return _unverifiable(error.problems[0].code, error.problems[0].detail)
+        return _make_unverifiable(error.problems[0].code, error.problems[0].detail)
     standing, code = SignatureStanding.VALID, ""
     detail: Detail = ""
     try:
@@ -111,7 +115,7 @@ def _judge(
         if safe_xml.may_hold_comment_or_cdata(
             octets.pieces()
         ):  # anyone may have inserted it, and other readers may stop at it
-            return _unverifiable(
+            return _make_unverifiable(
                 "signature-invalid",
                 phrase("the packet holds a comment or a CDATA section, which no canonical form here covers"),
             )
@@ -139,7 +143,7 @@ def _require_room(element: etree._Element) -> None:
         raise Unverified("signature-invalid", phrase("the Signature is inside a text"))
 
 
-def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
+def _list_other_references(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
     """Return the URIs that are signed instead of the packet.
 
     Return none for one enveloped Reference to the whole packet. Raises Unverified.
@@ -154,12 +158,12 @@ def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
     return uris
 
 
-def _signer(shown: Sequence[bytes], certificates: Sequence[x509.Certificate]) -> x509.Certificate:
+def _find_signer(shown: Sequence[bytes], certificates: Sequence[x509.Certificate]) -> x509.Certificate:
     for octets in shown:
         for certificate in wss_tokens.filter_by_octets(octets, certificates):
             return certificate
     raise Unverified("certificate-unknown", phrase("the certificate is not registered for this partner"))
 
 
-def _unverifiable(code: str, detail: Detail) -> PacketSignature:
+def _make_unverifiable(code: str, detail: Detail) -> PacketSignature:
     return PacketSignature(standing=SignatureStanding.UNVERIFIABLE, code=code, detail=detail)

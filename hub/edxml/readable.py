@@ -82,16 +82,16 @@ def write_readable_packet(octets: bytes, findings: Sequence[PacketFinding]) -> R
     """Return the packet in *octets* with its *findings*, each at the line that it names."""
     drawer = Drawer()
     try:
-        root, loads = _parse(octets, drawer)
-        lines, is_xml = list(_cut(_write(root, loads))), True
-        attachments = [_list(number, each, loads) for number, each in enumerate(root.iter(_ATTACHMENT), 1)]
+        root, loads = _parse_packet(octets, drawer)
+        lines, is_xml = list(_cut_long_lines(_write_packet_lines(root, loads))), True
+        attachments = [_list_attachment(number, each, loads) for number, each in enumerate(root.iter(_ATTACHMENT), 1)]
     except Rejected:
         texts = octets[: LINES * LETTERS].decode("utf-8", "replace").splitlines()
-        lines = [_text(number, each) for number, each in enumerate(texts[: LINES + 1], 1)]
+        lines = [_make_text_line(number, each) for number, each in enumerate(texts[: LINES + 1], 1)]
         is_xml, attachments = False, []
     finally:
         drawer.close()
-    placed, elsewhere = _place(lines[:LINES], findings)
+    placed, elsewhere = _place_findings(lines[:LINES], findings)
     return ReadablePacket(
         lines=placed, more=len(lines) > LINES, attachments=attachments, elsewhere=elsewhere, is_xml=is_xml
     )
@@ -104,9 +104,9 @@ def write_packet_lines(octets: bytes) -> list[str]:
     """
     drawer = Drawer()
     try:
-        root, loads = _parse(octets, drawer)
-        digests = {number: _digest(each, loads) for number, each in enumerate(root.iter(_ATTACHMENT), 1)}
-        lines = list(_cut(_write(root, loads)))
+        root, loads = _parse_packet(octets, drawer)
+        digests = {number: _digest_attachment(each, loads) for number, each in enumerate(root.iter(_ATTACHMENT), 1)}
+        lines = list(_cut_long_lines(_write_packet_lines(root, loads)))
     except Rejected:
         return [each[:LETTERS] for each in octets[: LINES * LETTERS].decode("utf-8", "replace").splitlines()[:LINES]]
     finally:
@@ -117,7 +117,7 @@ def write_packet_lines(octets: bytes) -> list[str]:
     ]
 
 
-def _digest(attachment: etree._Element, loads: streamed_xml.Loads) -> str:
+def _digest_attachment(attachment: etree._Element, loads: streamed_xml.Loads) -> str:
     leaf = attachment.find(_LOADED)
     if leaf is None:
         return ""
@@ -131,14 +131,14 @@ def read_packet_attachment(octets: bytes, number: int) -> tuple[ListedAttachment
     """Return attachment *number* (from 1) of the packet in *octets*, unpacked; None if it cannot be had."""
     drawer = Drawer()
     try:
-        root, loads = _parse(octets, drawer)
+        root, loads = _parse_packet(octets, drawer)
         for place, each in enumerate(root.iter(_ATTACHMENT), 1):
             leaf = each.find(_LOADED)
             if place == number and leaf is not None:
                 load = loads.get(leaf)
                 base64_content.measure_base64((leaf.text or "") if load is None else load.letters())
                 letters = (leaf.text or "") if load is None else load.letters()
-                return _list(number, each, loads), base64_content.decode_base64_content(letters, LARGEST)
+                return _list_attachment(number, each, loads), base64_content.decode_base64_content(letters, LARGEST)
     except (Rejected, ValueError, ContentUnfit):
         return None
     finally:
@@ -146,23 +146,23 @@ def read_packet_attachment(octets: bytes, number: int) -> tuple[ListedAttachment
     return None
 
 
-def _parse(octets: bytes, drawer: Drawer) -> tuple[etree._Element, streamed_xml.Loads]:
+def _parse_packet(octets: bytes, drawer: Drawer) -> tuple[etree._Element, streamed_xml.Loads]:
     return streamed_xml.parse_streamed_xml(Octets.of(octets), frozenset({LOADED}), drawer)
 
 
-def _cut(lines: Iterator[PacketLine]) -> Iterator[PacketLine]:
+def _cut_long_lines(lines: Iterator[PacketLine]) -> Iterator[PacketLine]:
     for number, line in enumerate(lines):
         if number > LINES:
             return
         yield line
 
 
-def _write(root: etree._Element, loads: streamed_xml.Loads) -> Iterator[PacketLine]:
+def _write_packet_lines(root: etree._Element, loads: streamed_xml.Loads) -> Iterator[PacketLine]:
     numbers = {each: number for number, each in enumerate(root.iter(_ATTACHMENT), 1)}
-    yield from _element(root, 0, {}, loads, numbers)
+    yield from _write_element_lines(root, 0, {}, loads, numbers)
 
 
-def _element(
+def _write_element_lines(
     element: etree._Element,
     depth: int,
     spaces: Mapping[str, str],
@@ -182,7 +182,9 @@ def _element(
         f'xmlns{":" + key if key else ""}="{uri}"' for key, uri in sorted(own.items()) if spaces.get(key) != uri
     ]
     known = {uri: key for key, uri in own.items() if key}
-    named = [f'{_qualify(str(key), known)}="{_escape(str(value))}"' for key, value in sorted(element.attrib.items())]
+    named = [
+        f'{_qualify_key(str(key), known)}="{_escape_text(str(value))}"' for key, value in sorted(element.attrib.items())
+    ]
     head = " ".join([name, *declared, *named])[:LETTERS]
     text = element.text or ""
     line = cast("int | None", element.sourceline)
@@ -198,34 +200,34 @@ def _element(
         )
     elif len(element):
         shown = text.strip()
-        yield PacketLine(number=line, depth=depth, text=f"<{head}>{_escape(shown[:LETTERS])}")
+        yield PacketLine(number=line, depth=depth, text=f"<{head}>{_escape_text(shown[:LETTERS])}")
         for child in element:
-            yield from _element(child, depth + 1, own, loads, numbers)
+            yield from _write_element_lines(child, depth + 1, own, loads, numbers)
             if child.tail and child.tail.strip():
-                yield PacketLine(number=None, depth=depth + 1, text=_escape(child.tail.strip()[:LETTERS]))
+                yield PacketLine(number=None, depth=depth + 1, text=_escape_text(child.tail.strip()[:LETTERS]))
         yield PacketLine(number=None, depth=depth, text=f"</{name}>")
     elif text:
         hidden = max(0, len(text) - LETTERS)
-        shown = _escape(text[:LETTERS]) + ("…" if hidden else "")
+        shown = _escape_text(text[:LETTERS]) + ("…" if hidden else "")
         yield PacketLine(number=line, depth=depth, text=f"<{head}>{shown}</{name}>", hidden=hidden)
     else:
         yield PacketLine(number=line, depth=depth, text=f"<{head}/>")
 
 
-def _qualify(key: str, known: Mapping[str, str]) -> str:
+def _qualify_key(key: str, known: Mapping[str, str]) -> str:
     name = etree.QName(key)
     return f"{known.get(name.namespace, 'xml')}:{name.localname}" if name.namespace else name.localname
 
 
-def _escape(text: str) -> str:
+def _escape_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
-def _text(number: int, text: str) -> PacketLine:
+def _make_text_line(number: int, text: str) -> PacketLine:
     return PacketLine(number=number, depth=0, text=text[:LETTERS], hidden=max(0, len(text) - LETTERS))
 
 
-def _list(number: int, attachment: etree._Element, loads: streamed_xml.Loads) -> ListedAttachment:
+def _list_attachment(number: int, attachment: etree._Element, loads: streamed_xml.Loads) -> ListedAttachment:
     texts = {read_local_name(each): (each.text or "").strip() for each in attachment.iterchildren("*")}
     leaf = attachment.find(_LOADED)
     load = None if leaf is None else loads.get(leaf)
@@ -238,7 +240,7 @@ def _list(number: int, attachment: etree._Element, loads: streamed_xml.Loads) ->
     )
 
 
-def _place(
+def _place_findings(
     lines: Sequence[PacketLine], findings: Sequence[PacketFinding]
 ) -> tuple[list[PacketLine], list[PacketFinding]]:
     """Return *lines* with the findings at theirs, and the findings that have none.

@@ -70,8 +70,8 @@ def make_sample_packet(
     day = promulgated.strftime("%Y/%m/%d")
     packet = _PACKET.format(
         namespace=QCVN,
-        sender=_organization(sender),
-        recipient=_organization(recipient),
+        sender=_write_organization(sender),
+        recipient=_write_organization(recipient),
         code=escape(sender),
         day=day,
         number=number,
@@ -96,6 +96,6 @@ def make_sample_status(
     return status.encode()
 
 
-def _organization(code: str) -> str:
+def _write_organization(code: str) -> str:
     names = ("OrganId", "OrganizationInCharge", "OrganName")
     return "".join(f"<edXML:{name}>{escape(code)}</edXML:{name}>" for name in names)

@@ -159,7 +159,7 @@ class Schema:
 
     def observed(self, root: etree._Element) -> list[SchemaFinding]:
         """Return what the hub does not accept. Raises NeedsThread in a turn of the reactor if there is anything."""
-        return self._judged(self._observed, root, _explain)
+        return self._judged(self._observed, root, _explain_refusals)
 
     def strict(self, root: etree._Element) -> list[SchemaFinding]:
         """Return what the standard does not allow. The reasons cost little: they may be of an accepted packet."""
@@ -215,7 +215,7 @@ class Schema:
         return place, element, part
 
 
-def _explain(path: Path, root: etree._Element, schema: etree.XMLSchema) -> dict[etree._Element, Phrase]:
+def _explain_refusals(path: Path, root: etree._Element, schema: etree.XMLSchema) -> dict[etree._Element, Phrase]:
     """Return why each element under *root* that *schema* has just refused does not conform."""
     from hub.formats.xsd_mistakes import explain_schema_refusal  # 24 MB that a hub needs at its first refusal
 
@@ -293,7 +293,7 @@ def load_packet_schema(kind: str, folder: Path | None = None) -> Schema:
     try:
         shape = shaping.shape_root()
     except RecursionError:
-        raise _unfit(kind, phrase("types inside one another, too many")) from None
+        raise _make_unfit_fault(kind, phrase("types inside one another, too many")) from None
     values: dict[str, frozenset[str]] = {}
     for part in shape.every_part():
         if part.values is not None:
@@ -318,10 +318,10 @@ class _Shaping:
         """Return the shape of a packet. Raises ConfigurationFault."""
         pair = [model.elements.get(_ROOT) for model in (self._observed, self._strict)]
         if pair[0] is None or pair[1] is None:
-            raise _unfit("edXML", phrase("no element edXML of the namespace {space}", space=QCVN))
+            raise _make_unfit_fault("edXML", phrase("no element edXML of the namespace {space}", space=QCVN))
         found = self._shape(pair[0].type, pair[1].type)
         if found is None:
-            raise _unfit("edXML", phrase("the element edXML has no children"))
+            raise _make_unfit_fault("edXML", phrase("the element edXML has no children"))
         return found
 
     def _shape(self, observed: str, strict: str) -> Shape | None:
@@ -373,7 +373,7 @@ class _Shaping:
             )
 
 
-def _unfit(place: str, wrong: Phrase) -> ConfigurationFault:
+def _make_unfit_fault(place: str, wrong: Phrase) -> ConfigurationFault:
     return ConfigurationFault([Mistake(place, wrong, phrase("schemas of packets of QCVN 102"))])
 
 
@@ -420,7 +420,7 @@ def _read_rule(kind: ModelValue) -> TextRule | None:
     if rule is None or any(each is not None for each in others):
         return None
     try:
-        patterns = [_translate(group) for group in kind.patterns]
+        patterns = [_translate_patterns(group) for group in kind.patterns]
     except (ValueError, OverflowError, re.error):
         return None
     values = kind.values
@@ -439,7 +439,7 @@ def _read_rule(kind: ModelValue) -> TextRule | None:
     )
 
 
-def _translate(group: tuple[str, ...]) -> re.Pattern[str]:
+def _translate_patterns(group: tuple[str, ...]) -> re.Pattern[str]:
     """Return the pattern for texts that one of the XSD patterns *group* allows. Raises ValueError or re.error."""
     if not all(map(_COMMON_PATTERN.fullmatch, group)):
         raise ValueError(group)

@@ -61,14 +61,14 @@ def find_broken_rules(root: etree._Element, *, is_status: bool) -> tuple[Problem
     for rule in rules:
         if time.thread_time() > until:
             return (*broken, Problem("R.edXML", phrase("judging it took too long; not all rules were judged")))
-        if not _holds(rule, tree):
+        if not _rule_holds(rule, tree):
             name = rule.code.rpartition(".")[2]
             place = next(root.iter(f"{{{QCVN}}}{name}"), root)
             broken.append(Problem(rule.code, phrase("line {line}: {reason}", line=place.sourceline, reason=rule.said)))
     return tuple(broken)
 
 
-def _holds(rule: StrictRule, tree: Any) -> bool:
+def _rule_holds(rule: StrictRule, tree: Any) -> bool:
     """Tell whether *rule* holds. One that cannot be evaluated does not hold (XML Schema 1.1 part 1, 3.13.4.1)."""
     try:
         return bool(rule.test.boolean_value(list(rule.test.select(XPathContext(tree)))))
@@ -89,7 +89,7 @@ def load_strict_rules(kind: str, folder: Path | None = None) -> tuple[StrictRule
         parser = XPath2Parser(namespaces={"xs": "http://www.w3.org/2001/XMLSchema"}, default_namespace=QCVN)
         return tuple(_read_rule(path, each, parser) for each in cast("Any", packet.type).assertions)
     except (XMLSchemaException, ElementPathError, KeyError, OSError) as error:
-        raise _unfit(path, str(error)) from error
+        raise _make_unfit_fault(path, str(error)) from error
 
 
 def _read_rule(path: Path, found: Any, parser: Any) -> StrictRule:
@@ -101,9 +101,9 @@ def _read_rule(path: Path, found: Any, parser: Any) -> StrictRule:
         if annotation
     }
     if not code or not all(said.get(language) for language in Language):
-        raise _unfit(path, f"{name}: no code, or no sentence in a language")
+        raise _make_unfit_fault(path, f"{name}: no code, or no sentence in a language")
     return StrictRule(name, code, SaidText(english=said["en"], vietnamese=said["vi"]), parser.parse(found.path))
 
 
-def _unfit(path: Path, why: str) -> ConfigurationFault:
+def _make_unfit_fault(path: Path, why: str) -> ConfigurationFault:
     return ConfigurationFault([Mistake(path.name, verbatim(why[:300]), phrase("assertions of XML Schema 1.1"))])

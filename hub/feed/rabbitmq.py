@@ -68,8 +68,12 @@ class RabbitLine:
         sent = []
         for place, each in enumerate(publications):
             confirmed = maybeDeferred(self._send, each)
-            sent.append(confirmed.addCallbacks(_note, _note, (found, place), {}, (found, place), {}))
-        limit = self._reactor.callLater(CONFIRMING, _cancel, sent)
+            sent.append(
+                confirmed.addCallbacks(
+                    _note_publish_result, _note_publish_result, (found, place), {}, (found, place), {}
+                )
+            )
+        limit = self._reactor.callLater(CONFIRMING, _cancel_sent, sent)
         await DeferredList(sent)
         if limit.active():
             limit.cancel()
@@ -96,7 +100,7 @@ class RabbitLine:
             self._protocol.close()
             _ = waiting.addTimeout(PARTING, self._reactor).addErrback(lambda _: None)
             await waiting
-        _abort(self._protocol)
+        _abort_connection(self._protocol)
 
 
 async def connect_to_broker(
@@ -109,15 +113,17 @@ async def connect_to_broker(
     except (OSError, ValueError) as error:
         raise FeedDisconnected(f"{broker.password_file}: {error}") from error
     protocol = _protocol_of(broker, password, reactor)
-    opening = Deferred.fromCoroutine(_open(broker, protocol, _endpoint(broker, identity, reactor, now)))
+    opening = Deferred.fromCoroutine(
+        _open_channel(broker, protocol, _make_broker_endpoint(broker, identity, reactor, now))
+    )
     try:
         channel = await opening.addTimeout(GREETING, reactor)
     except CancelledError:
-        _abort(protocol)
+        _abort_connection(protocol)
         raise
     except Exception as error:
-        _abort(protocol)
-        raise FeedDisconnected(protocol.refusal or _said(error)) from error
+        _abort_connection(protocol)
+        raise FeedDisconnected(protocol.refusal or _say_error(error)) from error
     return RabbitLine(broker, reactor, protocol, channel)
 
 
@@ -127,7 +133,7 @@ def _protocol_of(broker: Broker, password: str, reactor: Any) -> Any:
 
         def connectionLost(self, reason: Failure = connectionDone) -> None:
             cause = self._impl._error  # noqa: SLF001 - pika replaces it by the end of the connection that it caused
-            self.refusal = _said(cause) if isinstance(cause, AMQPError) else ""
+            self.refusal = _say_error(cause) if isinstance(cause, AMQPError) else ""
             super().connectionLost(reason)
 
     parameters = ConnectionParameters(
@@ -141,7 +147,7 @@ def _protocol_of(broker: Broker, password: str, reactor: Any) -> Any:
     return Protocol(parameters, custom_reactor=reactor)
 
 
-def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> Any:
+def _make_broker_endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> Any:
     place = broker.place
     plain = HostnameEndpoint(reactor, place.host, place.port, timeout=GREETING)
     if not place.tls:
@@ -156,7 +162,7 @@ def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[]
     return wrapClientTLS(context.creatorForNetloc(place.host.encode("idna"), place.port), plain)
 
 
-async def _open(broker: Broker, protocol: Any, endpoint: Any) -> Any:
+async def _open_channel(broker: Broker, protocol: Any, endpoint: Any) -> Any:
     """Return a channel with publisher confirms, after making sure that the exchange exists."""
     ready = protocol.ready
     await connectProtocol(endpoint, protocol)
@@ -173,22 +179,22 @@ async def _open(broker: Broker, protocol: Any, endpoint: Any) -> Any:
     return channel
 
 
-def _note(result: object, found: list[str | None], place: int) -> None:
+def _note_publish_result(result: object, found: list[str | None], place: int) -> None:
     refused = isinstance(result, Failure) and not result.check(UnroutableError)
-    found[place] = _said(result.value) if refused and isinstance(result, Failure) else ""
+    found[place] = _say_error(result.value) if refused and isinstance(result, Failure) else ""
 
 
-def _cancel(sent: Sequence[Deferred[None]]) -> None:
+def _cancel_sent(sent: Sequence[Deferred[None]]) -> None:
     for each in sent:
         each.cancel()
 
 
-def _abort(protocol: Any) -> None:
+def _abort_connection(protocol: Any) -> None:
     if protocol.transport is not None:
         protocol.transport.abortConnection()
 
 
-def _said(error: Any) -> str:
+def _say_error(error: Any) -> str:
     """Describe an error in one line."""
     if isinstance(error, CancelledError):
         return f"not confirmed within {CONFIRMING} s"

@@ -100,7 +100,7 @@ class _Tail:
 def decode_base64_slices(letters: Letters) -> Iterator[bytes]:
     """Yield the octets that *letters* encode, slice by slice. Raises ValueError like `measure_base64`."""
     padded = False
-    for part in _quanta(letters):
+    for part in _cut_quanta(letters):
         if padded:
             raise ValueError("more letters after the padding")
         padded = part.endswith(b"=")
@@ -132,10 +132,10 @@ def decode_base64_content(letters: Letters, most: int) -> bytes:
     return found
 
 
-def _quanta(letters: Letters) -> Iterator[bytes]:
+def _cut_quanta(letters: Letters) -> Iterator[bytes]:
     """Yield *letters* without white space, in parts whose length is a multiple of four."""
     rest = b""
-    for piece in _slices(letters):
+    for piece in _encode_slices(letters):
         part = rest + remove_white_space(piece)
         end = len(part) // 4 * 4
         if end:
@@ -145,7 +145,7 @@ def _quanta(letters: Letters) -> Iterator[bytes]:
         raise ValueError("not a multiple of four letters")
 
 
-def _slices(letters: Letters) -> Iterator[bytes]:
+def _encode_slices(letters: Letters) -> Iterator[bytes]:
     """Yield *letters* as octets. Raises ValueError for other characters than those of ASCII."""
     pieces = (letters[at : at + SLICE] for at in range(0, len(letters), SLICE)) if isinstance(letters, str) else letters
     for piece in pieces:
@@ -201,7 +201,7 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
     if unpacked > max(UNPACKED, RATIO * size):
         raise ContentUnfit(phrase("a ZIP of {size} octets that unpacks to {unpacked}", size=size, unpacked=unpacked))
     for name in names:
-        _check(name)
+        _check_file_name(name)
     return names
 
 
@@ -223,7 +223,7 @@ def _before_record(tail: bytes, at: int, count: int, length: int) -> int:
     return record
 
 
-def _check(name: bytes) -> None:
+def _check_file_name(name: bytes) -> None:
     """Raise ContentUnfit for a name that would be written outside the folder it is unpacked in."""
     path = name.replace(b"\\", b"/")
     if path.startswith(b"/") or path[1:2] == b":" or b".." in path.split(b"/") or b"\0" in path:

@@ -22,7 +22,7 @@ _END = b"\x00\x00"
 
 def make_definite(octets: bytes) -> bytes:
     """Return the single element in *octets* with definite lengths only. Raises ValueError."""
-    element, end = _element(octets, 0, 0, count())
+    element, end = _read_element(octets, 0, 0, count())
     if end != len(octets):
         raise ValueError("there is data after the element")
     return element
@@ -32,7 +32,7 @@ def cut_padding(octets: bytes) -> bytes:
     """Return the element of definite length in *octets* without the zeros after it. Raises ValueError."""
     if len(octets) < 2:
         raise ValueError("cut short")
-    size, content = _size(octets, 2, octets[1])
+    size, content = _read_size(octets, 2, octets[1])
     if len(octets) < content + size or octets[content + size :].strip(b"\0"):
         raise ValueError("there is data after the element")
     return octets[: content + size]
@@ -40,10 +40,10 @@ def cut_padding(octets: bytes) -> bytes:
 
 def split_ber_elements(element: bytes) -> list[bytes]:
     """Return the elements inside the constructed DER *element*, each with its header. Raises ValueError."""
-    at, end = _head(element), len(element)
+    at, end = _find_content_start(element), len(element)
     found = []
     while at < end:
-        size, content = _size(element, at + 2, element[at + 1])
+        size, content = _read_size(element, at + 2, element[at + 1])
         found.append(element[at : content + size])
         at = content + size
     if at != end:
@@ -51,7 +51,7 @@ def split_ber_elements(element: bytes) -> list[bytes]:
     return found
 
 
-def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tuple[bytes, int]:
+def _read_element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tuple[bytes, int]:
     """Return the element at *at* and the position of the next one."""
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
@@ -68,25 +68,25 @@ def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tupl
             raise ValueError("a primitive element without a length")
         parts = []
         while octets[at : at + 2] != _END:
-            part, at = _element(octets, at, depth + 1, counted)
+            part, at = _read_element(octets, at, depth + 1, counted)
             parts.append(part)
-        return _whole(tag, parts), at + 2
-    size, at = _size(octets, at, first)
+        return _join_pieces(tag, parts), at + 2
+    size, at = _read_size(octets, at, first)
     end = at + size
     if end > len(octets):
         raise ValueError("cut short")
     if not tag & _CONSTRUCTED:
-        return _written(tag, octets[at:end]), end
+        return _write_element(tag, octets[at:end]), end
     parts = []
     while at < end:
-        part, at = _element(octets, at, depth + 1, counted)
+        part, at = _read_element(octets, at, depth + 1, counted)
         parts.append(part)
     if at != end:
         raise ValueError("an element is longer than the one that contains it")
-    return _whole(tag, parts), end
+    return _join_pieces(tag, parts), end
 
 
-def _size(octets: bytes, at: int, first: int) -> tuple[int, int]:
+def _read_size(octets: bytes, at: int, first: int) -> tuple[int, int]:
     """Return the length and the position of the content.
 
     *first* is the first length octet, and *at* the position of the following ones.
@@ -99,16 +99,16 @@ def _size(octets: bytes, at: int, first: int) -> tuple[int, int]:
     return int.from_bytes(octets[at : at + count]), at + count
 
 
-def _whole(tag: int, parts: list[bytes]) -> bytes:
+def _join_pieces(tag: int, parts: list[bytes]) -> bytes:
     if tag == _PIECES:
         if any(part[0] != _STRING for part in parts):
             raise ValueError("a string with parts of another type")
-        return _written(_STRING, b"".join(part[_head(part) :] for part in parts))
+        return _write_element(_STRING, b"".join(part[_find_content_start(part) :] for part in parts))
     is_set = tag == _SET or (tag in _PERHAPS_SETS and all(part[0] == _SEQUENCE for part in parts))
-    return _written(tag, b"".join(sorted(parts) if is_set else parts))
+    return _write_element(tag, b"".join(sorted(parts) if is_set else parts))
 
 
-def _written(tag: int, content: bytes) -> bytes:
+def _write_element(tag: int, content: bytes) -> bytes:
     size = len(content)
     if size < 0x80:
         return bytes((tag, size)) + content
@@ -116,6 +116,6 @@ def _written(tag: int, content: bytes) -> bytes:
     return bytes((tag, 0x80 | len(length))) + length + content
 
 
-def _head(element: bytes) -> int:
+def _find_content_start(element: bytes) -> int:
     """Return the position of the content of *element*."""
     return 2 + (element[1] & 0x7F if element[1] > 0x7F else 0)

@@ -28,7 +28,7 @@ def find_element_places(document: Octets, elements: Iterable[_Element]) -> Mappi
         return {}
     numbers = dict.fromkeys(wanted, 0)
     root = wanted[0].getroottree().getroot()
-    for number, element in enumerate(each for each in root.iter("*") if each.tag != _clark(_INCLUDE)):
+    for number, element in enumerate(each for each in root.iter("*") if each.tag != _write_clark_name(_INCLUDE)):
         if element in numbers:
             numbers[element] = number
     places = _read_places(document, set(numbers.values()))
@@ -55,5 +55,5 @@ def _read_places(document: Octets, numbers: set[int]) -> dict[int, tuple[int, in
     return found
 
 
-def _clark(name: str) -> str:
+def _write_clark_name(name: str) -> str:
     return "{{{}}}{}".format(*name.split(" "))

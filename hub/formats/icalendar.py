@@ -51,7 +51,7 @@ class ContentLine:
 
     def text(self) -> str:
         """Return the value of a property of type TEXT."""
-        return _unescaped(self.value, "\\", {"n": "\n", "N": "\n", ";": ";", ",": ","})
+        return _unescape_text(self.value, "\\", {"n": "\n", "N": "\n", ";": ";", ",": ","})
 
 
 @attrs.frozen
@@ -103,7 +103,7 @@ def read_calendar(content: bytes) -> CalendarPart:
     if len(content) > SIZE:
         raise make_unreadable_error(phrase("{count} octets; at most {most}", count=len(content), most=SIZE))
     open_: list[tuple[str, list[ContentLine], list[CalendarPart]]] = [("", [], [])]
-    for number, line in enumerate(_lines(content), 1):
+    for number, line in enumerate(_read_content_lines(content), 1):
         if line.name == "BEGIN":
             if len(open_) > DEPTH:
                 raise make_unreadable_error(
@@ -141,7 +141,7 @@ def read_calendar(content: bytes) -> CalendarPart:
     return found[0]
 
 
-def _lines(content: bytes) -> Iterator[ContentLine]:
+def _read_content_lines(content: bytes) -> Iterator[ContentLine]:
     try:  # a fold may split a character, so octets are joined before decoding (RFC 5545, 3.1)
         written = [
             each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
@@ -155,10 +155,10 @@ def _lines(content: bytes) -> Iterator[ContentLine]:
             raise make_unreadable_error(
                 phrase("line {number}: {count} characters; at most {most}", number=number, count=len(each), most=LENGTH)
             )
-        yield _line(each, number)
+        yield _read_content_line(each, number)
 
 
-def _line(written: str, number: int) -> ContentLine:
+def _read_content_line(written: str, number: int) -> ContentLine:
     name = _NAME.match(written)
     if name is None or _CONTROL.search(written):
         raise make_unreadable_error(
@@ -169,7 +169,7 @@ def _line(written: str, number: int) -> ContentLine:
         key, value, at = found[1].upper(), found[2].replace('"', ""), found.end()
         if key in parameters:
             raise make_unreadable_error(phrase("line {number}: {key} is repeated", number=number, key=key))
-        parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
+        parameters[key] = _unescape_text(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
     if not written.startswith(":", at):
         raise make_unreadable_error(
             phrase("line {number} is not a content line: {written}", number=number, written=repr(written[:50]))
@@ -177,7 +177,7 @@ def _line(written: str, number: int) -> ContentLine:
     return ContentLine(name[0].upper(), written[at + 1 :], parameters)
 
 
-def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
+def _unescape_text(text: str, mark: str, meant: Mapping[str, str]) -> str:
     """Return *text* with each escape sequence of *mark* replaced as *meant* says. A doubled mark stands for the mark.
 
     NUL, which no line contains, holds the place of the doubled mark meanwhile.
@@ -196,15 +196,15 @@ def read_calendar_times(line: ContentLine, calendar: CalendarPart) -> tuple[date
     A time is in its own zone. A time without a zone, or in an unknown zone, is in Hà Nội's. Raises Rejected for
     anything that is not a day or a time.
     """
-    return tuple(_moment(each.partition("/")[0], line, calendar) for each in line.value.split(","))
+    return tuple(_read_moment(each.partition("/")[0], line, calendar) for each in line.value.split(","))
 
 
 def read_calendar_time(line: ContentLine, calendar: CalendarPart) -> date | datetime:
     """Return the single day or time of *line*. Raises Rejected."""
-    return _moment(line.value, line, calendar)
+    return _read_moment(line.value, line, calendar)
 
 
-def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | datetime:
+def _read_moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | datetime:
     try:
         if found := _DAY.fullmatch(written):
             day = date(*map(int, found.groups()))
@@ -213,7 +213,7 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
         elif found := _TIME.fullmatch(written):
             day = date(int(written[:4]), int(written[4:6]), int(written[6:8]))
             hour, minute, second = int(found[2]), int(found[3]), min(int(found[4]), 59)  # RFC 5545 allows leap seconds
-            zone = UTC if found[5] else _zone(line.parameters.get("TZID", ""), calendar)
+            zone = UTC if found[5] else _find_zone(line.parameters.get("TZID", ""), calendar)
             if day.year in _YEARS:
                 return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
     except ValueError:
@@ -229,7 +229,7 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
     )
 
 
-def _zone(name: str, calendar: CalendarPart) -> tzinfo:
+def _find_zone(name: str, calendar: CalendarPart) -> tzinfo:
     if not name:
         return HANOI
     if name not in calendar.zones:

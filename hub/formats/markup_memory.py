@@ -59,12 +59,12 @@ def split_document(content: bytes) -> SplitDocument | None:
     well-formed, and a comment looks like a tag.
     """
     if content is not _SPLIT_LAST.content:
-        _SPLIT_LAST.found = _split(content) if len(content) <= SMALL else None
+        _SPLIT_LAST.found = _split_document(content) if len(content) <= SMALL else None
         _SPLIT_LAST.content = content
     return _SPLIT_LAST.found
 
 
-def _split(content: bytes) -> SplitDocument | None:
+def _split_document(content: bytes) -> SplitDocument | None:
     if len(content) > _SHORT:
         return _split_long(content)
     brackets = content.translate(None, _NO_BRACKETS)

@@ -80,17 +80,17 @@ def read_related_header(header: str) -> Related:
     _media, _, rest = header.partition(";")
     parameters = read_media_type(header)[1]
     if _PARAMETERS.fullmatch(f";{rest}") is None or len(parameters) != len(_PARAMETER.findall(f";{rest}")):
-        raise _broken(
+        raise _make_broken_refusal(
             phrase("the parameters of the Content-Type are malformed")
         )  # a repeated parameter, or text that is no parameter
     boundary = parameters.get("boundary", "")
     if _BOUNDARY.fullmatch(boundary) is None:
-        raise _broken(phrase("not a valid boundary: {boundary}", boundary=repr(boundary[:80])))
+        raise _make_broken_refusal(phrase("not a valid boundary: {boundary}", boundary=repr(boundary[:80])))
     kind = read_media_type(parameters.get("type", ""))[0]
     if not kind:
-        raise _broken(phrase("the Content-Type has no type"))
+        raise _make_broken_refusal(phrase("the Content-Type has no type"))
     start = parameters.get("start")
-    return Related(boundary, kind, None if start is None else _unbracketed(start))
+    return Related(boundary, kind, None if start is None else _strip_brackets(start))
 
 
 def split_mime_body(
@@ -101,13 +101,16 @@ def split_mime_body(
     Raises CallRefused: `multipart-broken`, `attachment-unknown` (a content id used twice, or missing), `too-large` (the
     envelope).
     """
-    parts = [_part(header, octets, drawer) for header, octets in _cut(body, how.boundary.encode("ascii"), most)]
+    parts = [
+        _make_mime_part(header, octets, drawer)
+        for header, octets in _cut_parts(body, how.boundary.encode("ascii"), most)
+    ]
     others: dict[str, MimePart] = {}
     root = parts[0]
     if how.start is not None:
         roots = [part for part in parts if part.content_id == how.start]
         if len(roots) != 1:
-            raise _broken(
+            raise _make_broken_refusal(
                 phrase(
                     "{count} parts have the id of the start part, <{start}>", count=len(roots), start=how.start[:100]
                 )
@@ -141,12 +144,14 @@ def read_form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Oc
     media, parameters = read_media_type(header)
     boundary = parameters.get("boundary", "")
     if media != "multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
-        raise _broken(phrase("not a form: {header}", header=repr(header[:80])))
+        raise _make_broken_refusal(phrase("not a form: {header}", header=repr(header[:80])))
     found: dict[str, Octets] = {}
-    for head, octets in _cut(body, boundary.encode("ascii"), most):
+    for head, octets in _cut_parts(body, boundary.encode("ascii"), most):
         names = _FORM_FIELD.findall(b"\r\n" + head)
         if len(names) != 1 or names[0].decode("ascii") in found:
-            raise _broken(phrase("a field that does not have exactly one name: {head}", head=repr(head[:80])))
+            raise _make_broken_refusal(
+                phrase("a field that does not have exactly one name: {head}", head=repr(head[:80]))
+            )
         found[names[0].decode("ascii")] = octets
     return found
 
@@ -163,42 +168,44 @@ def read_content_id(uri: str) -> str:
     return found
 
 
-def _cut(body: Octets, boundary: bytes, most: int) -> Iterator[tuple[bytes, Octets]]:
+def _cut_parts(body: Octets, boundary: bytes, most: int) -> Iterator[tuple[bytes, Octets]]:
     """Yield the header and the content of each part."""
     first = b"--" + boundary
     head = body.cut(0, min(len(body), len(first) + 2)).read()
     skipped = 2 if head.startswith(_CRLF) else 0  # an empty preamble, which some toolkits write
     start, count = skipped + len(first), 0
     if head[skipped:start] != first:
-        raise _broken(phrase("the body does not begin with the boundary"))
-    for at in _places(body, _CRLF + first, start):
+        raise _make_broken_refusal(phrase("the body does not begin with the boundary"))
+    for at in _find_delimiters(body, _CRLF + first, start):
         count += 1
         if count > most:
-            raise _broken(phrase("more than {most} parts", most=most))
-        yield _divided(body, start, at)
+            raise _make_broken_refusal(phrase("more than {most} parts", most=most))
+        yield _divide_part(body, start, at)
         start = at + len(first) + 2
     after = body.cut(start, min(start + 4, len(body))).read()
     closed = count > 0 and after[:2] == b"--" and after[2:] in {b"", _CRLF} and start + len(after) == len(body)
     if not closed:
-        raise _broken(phrase("the body does not end with the closing boundary"))
+        raise _make_broken_refusal(phrase("the body does not end with the closing boundary"))
 
 
-def _divided(body: Octets, start: int, end: int) -> tuple[bytes, Octets]:
+def _divide_part(body: Octets, start: int, end: int) -> tuple[bytes, Octets]:
     """Return the header and the content of the part whose boundary ends at *start*."""
     header = body.cut(start, min(end, start + MOST_HEADER + 4)).read()
     if not header.startswith(_CRLF):
-        raise _broken(phrase("octet {start}: a boundary is followed by {header}", start=start, header=repr(header[:2])))
+        raise _make_broken_refusal(
+            phrase("octet {start}: a boundary is followed by {header}", start=start, header=repr(header[:2]))
+        )
     if header.startswith(_CRLF + _CRLF):
         return b"", body.cut(start + 4, end)
     length = header.find(_CRLF + _CRLF)
     if length < 0:
-        raise _broken(
+        raise _make_broken_refusal(
             phrase("octet {start}: the header of a part has no end within {most} octets", start=start, most=MOST_HEADER)
         )
     return header[2:length], body.cut(start + length + 4, end)
 
 
-def _places(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
+def _find_delimiters(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
     """Yield the positions of *delimiter* in *body*, from *start* on."""
     rest, at = b"", start
     for piece in body.cut(start, len(body)).pieces():
@@ -212,11 +219,11 @@ def _places(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
         rest = window[len(window) - kept :]
 
 
-def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
-    fields = _fields(header)
+def _make_mime_part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
+    fields = _read_header_fields(header)
     media, parameters = read_media_type(fields.get("content-type", "text/plain"))
     if media.startswith(("multipart/", "message/")):
-        raise _broken(phrase("a part that is {media} itself", media=media[:50]))
+        raise _make_broken_refusal(phrase("a part that is {media} itself", media=media[:50]))
     name = fields.get("content-id")
     encoding = fields.get("content-transfer-encoding", "7bit").strip(" \t").lower()
     if encoding == "base64":
@@ -225,46 +232,48 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
                 base64_content.decode_base64_slices(piece.decode("ascii") for piece in octets.pieces())
             )
         except ValueError as error:
-            raise _broken(phrase("a part is declared as base64 and is not: {error}", error=str(error))) from None
+            raise _make_broken_refusal(
+                phrase("a part is declared as base64 and is not: {error}", error=str(error))
+            ) from None
     elif encoding not in {"7bit", "8bit", "binary"}:
-        raise _broken(
+        raise _make_broken_refusal(
             phrase(
                 "Content-Transfer-Encoding {encoding}; accepted are binary, 8bit, 7bit and base64",
                 encoding=encoding[:50],
             )
         )
-    return MimePart("" if name is None else _unbracketed(name.strip(" \t")), media, parameters, octets)
+    return MimePart("" if name is None else _strip_brackets(name.strip(" \t")), media, parameters, octets)
 
 
-def _fields(header: bytes) -> dict[str, str]:
+def _read_header_fields(header: bytes) -> dict[str, str]:
     """Return the header fields that the hub uses, names in lower case.
 
     A folded line is joined to the line before it.
     """
     found: dict[str, str] = {}
-    for line in _unfolded(header):
+    for line in _unfold_header(header):
         field = _FIELD.fullmatch(line)
         if field is None:
-            raise _broken(phrase("a malformed line in the header of a part: {line}", line=repr(line[:80])))
+            raise _make_broken_refusal(phrase("a malformed line in the header of a part: {line}", line=repr(line[:80])))
         name = field[1].decode("ascii").lower()
         if name in found:
-            raise _broken(phrase("two {name} in one part", name=name))
+            raise _make_broken_refusal(phrase("two {name} in one part", name=name))
         if name in _OURS:
             found[name] = field[2].decode("ascii")
     return found
 
 
-def _unfolded(header: bytes) -> Iterable[bytes]:
+def _unfold_header(header: bytes) -> Iterable[bytes]:
     return re.sub(rb"\r\n[ \t]+", b" ", header).split(_CRLF) if header else ()
 
 
-def _unbracketed(name: str) -> str:
+def _strip_brackets(name: str) -> str:
     """Return a content id without its `<>`, which some clients omit in `start`."""
     bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
     if _ID.fullmatch(bare) is None or len(bare) > _LONGEST_ID:
-        raise _broken(phrase("not a valid content id: {name}", name=repr(name[:100])))
+        raise _make_broken_refusal(phrase("not a valid content id: {name}", name=repr(name[:100])))
     return bare
 
 
-def _broken(detail: Detail) -> CallRefused:
+def _make_broken_refusal(detail: Detail) -> CallRefused:
     return CallRefused(Problem("multipart-broken", detail))

@@ -56,13 +56,13 @@ def parse_rrule(text: str) -> Rule:
         raise ValueError("a part is repeated")
     read: dict[str, Callable[[str], object]] = {
         "FREQ": lambda value: Frequency(_one_of(value, tuple(Frequency))),
-        "INTERVAL": _count,
-        "COUNT": _count,
+        "INTERVAL": _read_count,
+        "COUNT": _read_count,
         "UNTIL": str,
-        "BYMONTH": lambda value: _numbers(value, range(1, 13)),
-        "BYMONTHDAY": lambda value: _numbers(value, [*range(-31, 0), *range(1, 32)]),
+        "BYMONTH": lambda value: _read_numbers(value, range(1, 13)),
+        "BYMONTHDAY": lambda value: _read_numbers(value, [*range(-31, 0), *range(1, 32)]),
         "BYDAY": _by_days,
-        "BYSETPOS": lambda value: _numbers(value, [*range(-366, 0), *range(1, 367)]),
+        "BYSETPOS": lambda value: _read_numbers(value, [*range(-366, 0), *range(1, 367)]),
         "WKST": lambda value: _DAYS.index(_one_of(value, _DAYS)),
     }
     names = dict(zip(read, (field.name for field in attrs.fields(Rule)), strict=True))
@@ -90,7 +90,7 @@ def list_rule_days(rule: Rule, first: date, last: date) -> list[date]:
         found &= _positioned_days(rule, found, window)
     # days before the beginning or after the last day were only needed to count positions
     before = (first - begin).days
-    chosen = window.days(found & _ones((last - begin).days + 1) & ~_ones(before))
+    chosen = window.days(found & _make_ones((last - begin).days + 1) & ~_make_ones(before))
     return chosen if rule.count is None else chosen[: rule.count]
 
 
@@ -123,7 +123,7 @@ class _Window:
     def days(self, chosen: int) -> list[date]:
         """Return the days of the set *chosen*, in order."""
         first = self.begin.toordinal()
-        return [date.fromordinal(first + at) for at in _bits(chosen)]
+        return [date.fromordinal(first + at) for at in _list_bits(chosen)]
 
 
 def _named_days(rule: Rule, first: date, window: _Window) -> int:
@@ -132,53 +132,53 @@ def _named_days(rule: Rule, first: date, window: _Window) -> int:
     A part that the rule omits is taken from *first*.
     """
     months = window.months()
-    found = _due_days(rule, window, months) & _ones(window.length)
+    found = _due_days(rule, window, months) & _make_ones(window.length)
     if rule.months:
-        found &= _joined((at, _ones(size)) for start, at, size in months if start.month in rule.months)
+        found &= _join_sets((at, _make_ones(size)) for start, at, size in months if start.month in rule.months)
     if rule.month_days:
         forward = sum(1 << day - 1 for day in rule.month_days if day > 0)
         backward = sum(1 << 31 + day for day in rule.month_days if day < 0)
-        found &= _joined((at, (forward | backward >> 31 - size) & _ones(size)) for _, at, size in months)
+        found &= _join_sets((at, (forward | backward >> 31 - size) & _make_ones(size)) for _, at, size in months)
     if rule.days:
-        return found & _weekdays(rule, window, months)
+        return found & _select_weekdays(rule, window, months)
     if rule.month_days or rule.frequency is Frequency.DAILY:
         return found
     if rule.frequency is Frequency.WEEKLY:
-        return found & _repeated(1, (first.weekday() - window.begin.weekday()) % 7, 7, window.length)
+        return found & _repeat_set(1, (first.weekday() - window.begin.weekday()) % 7, 7, window.length)
     every_month = rule.frequency is Frequency.MONTHLY or rule.months
     same = (
-        (at, 1 << first.day - 1 & _ones(size))
+        (at, 1 << first.day - 1 & _make_ones(size))
         for start, at, size in months
         if every_month or start.month == first.month
     )
-    return found & _joined(same)
+    return found & _join_sets(same)
 
 
 def _due_days(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) -> int:
     """Return the days of every `interval`-th period, beginning with the period at the start of the window."""
     if rule.interval == 1:
-        return _ones(window.length)
+        return _make_ones(window.length)
     if rule.frequency is Frequency.DAILY:
-        return _repeated(1, 0, rule.interval, window.length)
+        return _repeat_set(1, 0, rule.interval, window.length)
     if rule.frequency is Frequency.WEEKLY:
-        return _repeated(_ones(7), 0, 7 * rule.interval, window.length)
+        return _repeat_set(_make_ones(7), 0, 7 * rule.interval, window.length)
     periods = months if rule.frequency is Frequency.MONTHLY else window.years()
-    return _joined((at, _ones(size)) for _, at, size in periods[:: rule.interval])
+    return _join_sets((at, _make_ones(size)) for _, at, size in periods[:: rule.interval])
 
 
-def _weekdays(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) -> int:
+def _select_weekdays(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) -> int:
     """Return the days that BYDAY selects."""
     named: dict[int, int] = {}  # ordinal in the period → the weekdays, bit 0 for Monday
     for number, weekday in rule.days:
         named[number] = named.get(number, 0) | 1 << weekday
-    found = _repeated(_turned(named.pop(0, 0), window.begin.weekday()), 0, 7, window.length)
+    found = _repeat_set(_turn_weekdays(named.pop(0, 0), window.begin.weekday()), 0, 7, window.length)
     if named:
         periods = window.years() if rule.frequency is Frequency.YEARLY and not rule.months else months
-        found |= _joined((at, _numbered(named, start.weekday(), size)) for start, at, size in periods)
+        found |= _join_sets((at, _select_numbered(named, start.weekday(), size)) for start, at, size in periods)
     return found
 
 
-def _numbered(named: Mapping[int, int], weekday: int, size: int) -> int:
+def _select_numbered(named: Mapping[int, int], weekday: int, size: int) -> int:
     """Return the days that are the n-th of their weekday in a period, counted from its start or its end.
 
     The period has *size* days and begins with *weekday*.
@@ -186,9 +186,9 @@ def _numbered(named: Mapping[int, int], weekday: int, size: int) -> int:
     found = 0
     for number, weekdays in named.items():
         at = 7 * (number - 1) if number > 0 else size + 7 * number  # seven days that contain each weekday once
-        week = _turned(weekdays, (weekday + at) % 7)
+        week = _turn_weekdays(weekdays, (weekday + at) % 7)
         found |= week << at if at >= 0 else week >> -at
-    return found & _ones(size)
+    return found & _make_ones(size)
 
 
 def _positioned_days(rule: Rule, found: int, window: _Window) -> int:
@@ -200,7 +200,7 @@ def _positioned_days(rule: Rule, found: int, window: _Window) -> int:
         return found if {1, -1} & rule.positions else 0
     chosen = 0
     for _, at, size in window.months() if rule.frequency is Frequency.MONTHLY else window.years():
-        fitting = _bits(found >> at & _ones(size))
+        fitting = _list_bits(found >> at & _make_ones(size))
         for place, bit in enumerate(fitting):
             if place + 1 in rule.positions or place - len(fitting) in rule.positions:
                 chosen |= 1 << at + bit
@@ -219,15 +219,15 @@ def _first_of_period(rule: Rule, day: date, after: int = 0) -> date:
     return date(year, month + 1, 1)
 
 
-def _ones(count: int) -> int:
+def _make_ones(count: int) -> int:
     return (1 << count) - 1
 
 
-def _bits(chosen: int) -> list[int]:
+def _list_bits(chosen: int) -> list[int]:
     return [at for at, bit in enumerate(reversed(f"{chosen:b}")) if bit == "1"]
 
 
-def _joined(sets: Iterable[tuple[int, int]]) -> int:
+def _join_sets(sets: Iterable[tuple[int, int]]) -> int:
     """Return the union of sets of days. Each comes with the bit at which it begins, which may be negative."""
     found = 0
     for at, chosen in sets:
@@ -235,17 +235,17 @@ def _joined(sets: Iterable[tuple[int, int]]) -> int:
     return found
 
 
-def _repeated(chosen: int, at: int, every: int, length: int) -> int:
+def _repeat_set(chosen: int, at: int, every: int, length: int) -> int:
     """Return the set *chosen*, repeated from bit *at* on at intervals of *every* bits, up to *length*."""
     found = 0
     for place in range(at, length, every):
         found |= chosen << place
-    return found & _ones(length)
+    return found & _make_ones(length)
 
 
-def _turned(weekdays: int, first: int) -> int:
+def _turn_weekdays(weekdays: int, first: int) -> int:
     """Return a set of weekdays, bit 0 for Monday, as seven days of which the first is the weekday *first*."""
-    return (weekdays | weekdays << 7) >> first & _ones(7)
+    return (weekdays | weekdays << 7) >> first & _make_ones(7)
 
 
 def _by_days(value: str) -> tuple[tuple[int, int], ...]:
@@ -255,14 +255,14 @@ def _by_days(value: str) -> tuple[tuple[int, int], ...]:
     return tuple(dict.fromkeys((int(each[1] or 0), _DAYS.index(each[2])) for each in found if each))
 
 
-def _numbers(value: str, allowed: "range | list[int]") -> frozenset[int]:
+def _read_numbers(value: str, allowed: "range | list[int]") -> frozenset[int]:
     numbers = frozenset(map(int, value.split(","))) if _NUMBERS.fullmatch(value) else frozenset((0,))
     if not numbers <= frozenset(allowed):
         raise ValueError(f"{value[:20]!r} are not allowed numbers here")
     return numbers
 
 
-def _count(value: str) -> int:
+def _read_count(value: str) -> int:
     if not _COUNT.fullmatch(value):
         raise ValueError(f"{value[:20]!r} is not a number above 0")
     return int(value)

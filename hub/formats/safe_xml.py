@@ -121,7 +121,7 @@ def build_evident_tree(content: bytes, limits: Limits) -> etree._Element | None:
     """
     if not _is_evident(content, limits):
         return None
-    _keep(len(content))
+    _keep_names(len(content))
     try:
         root = build_scanned_tree(content)
     except Rejected:
@@ -252,8 +252,8 @@ def refuse_unmarked(head: bytes) -> None:
 def make_scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
     """Return an expat parser for `feed_scanner` that raises Rejected."""
     parser = expat.ParserCreate()
-    _bound(parser, limits)
-    _forbid(parser)
+    _bound_parser(parser, limits)
+    _forbid_markup(parser)
     return parser
 
 
@@ -275,7 +275,7 @@ def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryvie
     spaces = sum(name.startswith(_SPACE) for name in names)
     if max(spaces, len(names) - spaces) > limits.names:
         raise Rejected(Problem("too-deep", phrase("more than {names} different names", names=limits.names)))
-    if odd := next((name for name in names if not name.startswith(_SPACE) and not _begins(name)), None):
+    if odd := next((name for name in names if not name.startswith(_SPACE) and not _begins_with_name(name)), None):
         raise Rejected(
             Problem(
                 "not-well-formed",
@@ -288,10 +288,10 @@ def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryvie
                 "too-deep", phrase("a name of {count} characters: {longest}…", count=len(longest), longest=longest[:40])
             )
         )
-    _keep(sum(map(len, names)))
+    _keep_names(sum(map(len, names)))
 
 
-def _keep(letters: int) -> None:
+def _keep_names(letters: int) -> None:
     """Count the characters of a document's names, and let lxml begin a new dictionary before there are too many.
 
     lxml has one dictionary per thread, stored in the thread's state, and never empties it. A sender that always uses
@@ -305,7 +305,7 @@ def _keep(letters: int) -> None:
         _READ.renew_parser()
 
 
-def _begins(name: str) -> bool:
+def _begins_with_name(name: str) -> bool:
     """Tell whether the part of *name* after the colon begins with a valid name character.
 
     expat is not namespace-aware here and checks only the whole name. libxml2 accepts first characters that are no
@@ -322,7 +322,7 @@ def _begins(name: str) -> bool:
     return True
 
 
-def _refuse(parser: expat.XMLParserType, code: str, detail: Detail) -> NoReturn:
+def _refuse_document(parser: expat.XMLParserType, code: str, detail: Detail) -> NoReturn:
     line, column = parser.CurrentLineNumber, parser.CurrentColumnNumber + 1
     raise Rejected(
         Problem(code, phrase("line {line}, column {column}: {message}", line=line, column=column, message=detail))
@@ -331,18 +331,20 @@ def _refuse(parser: expat.XMLParserType, code: str, detail: Detail) -> NoReturn:
 
 def _refuse_many(parser: expat.XMLParserType, nodes: int, limits: Limits) -> NoReturn:
     if nodes > limits.nodes:
-        _refuse(parser, "too-deep", phrase("more than {most} elements and attributes", most=limits.nodes))
-    _refuse(parser, "too-deep", phrase("more than {most} elements and attributes in the Header", most=limits.header))
+        _refuse_document(parser, "too-deep", phrase("more than {most} elements and attributes", most=limits.nodes))
+    _refuse_document(
+        parser, "too-deep", phrase("more than {most} elements and attributes in the Header", most=limits.header)
+    )
 
 
-def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 - one pass looks at everything
+def _bound_parser(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 - one pass looks at everything
     """Install the handlers that count elements, attributes, comments and CDATA sections and enforce *limits*.
 
     libxml2 compares every namespace in scope with every other at every element, for an inclusive canonical form and for
     a copy.
     """
     open_names: list[str] = []
-    require_room = _plainness(parser, limits.plain, open_names)
+    require_room = _make_plainness_check(parser, limits.plain, open_names)
     # (depth, number of namespaces declared at this depth); closed elements are removed at the next start tag
     declaring = [(0, 0)]
     nodes = scope = spaces = 0
@@ -360,8 +362,10 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
         if attributes:
             nodes += len(attributes) >> 1
             if len(attributes) > most_attributes:
-                _refuse(parser, "too-deep", phrase("more than {attributes} attributes", attributes=limits.attributes))
-            if declared := _declared(attributes):
+                _refuse_document(
+                    parser, "too-deep", phrase("more than {attributes} attributes", attributes=limits.attributes)
+                )
+            if declared := _list_declared_namespaces(attributes):
                 declaring.append((len(open_names), len(declared)))
                 scope += len(declared)
                 parser.intern.update(dict.fromkeys(declared, ""))
@@ -369,9 +373,11 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
         if spaces > most_spaces:
             most_spaces = limits.spaces + _SPACES_PER_OCTET * parser.CurrentByteIndex
             if spaces > most_spaces:
-                _refuse(parser, "too-deep", phrase("{scope} namespaces declared around too many elements", scope=scope))
+                _refuse_document(
+                    parser, "too-deep", phrase("{scope} namespaces declared around too many elements", scope=scope)
+                )
         if len(open_names) > most_depth:
-            _refuse(
+            _refuse_document(
                 parser, "too-deep", phrase("more than {most_depth} elements inside each other", most_depth=most_depth)
             )
         if nodes > most_here:
@@ -396,7 +402,7 @@ def _most_within(name: str, nodes: int, limits: Limits) -> int:
     return min(limits.nodes, nodes + 1 + limits.header) if name.rpartition(":")[2] == "Header" else limits.nodes
 
 
-def _plainness(
+def _make_plainness_check(
     parser: expat.XMLParserType, locals_: frozenset[str], open_names: Sequence[str]
 ) -> Callable[[Phrase], None]:
     """Return a function that refuses a comment or CDATA section inside an element with one of these local names.
@@ -412,12 +418,12 @@ def _plainness(
             plain.update(name for name in fresh if name.rpartition(":")[2] in locals_)
         if not plain.isdisjoint(open_names):
             name = next(name for name in open_names if name in plain)
-            _refuse(parser, "signature-invalid", phrase("a {what} inside {name}", what=what, name=name))
+            _refuse_document(parser, "signature-invalid", phrase("a {what} inside {name}", what=what, name=name))
 
     return require_room
 
 
-def _declared(attributes: list[str]) -> list[str]:
+def _list_declared_namespaces(attributes: list[str]) -> list[str]:
     """Return the namespaces that *attributes*, a flat list of names and values, declare.
 
     Each is prefixed with `_SPACE`.
@@ -426,12 +432,12 @@ def _declared(attributes: list[str]) -> list[str]:
     return [_SPACE + value for name, value in pairs if name.startswith("xmlns")]
 
 
-def _forbid(parser: expat.XMLParserType) -> None:
+def _forbid_markup(parser: expat.XMLParserType) -> None:
     """Install the handlers that refuse what no message needs."""
 
     def declaration(version: str, encoding: str | None, standalone: int) -> None:
         if version != "1.0" or (encoding is not None and encoding.upper() not in ENCODINGS):
-            _refuse(
+            _refuse_document(
                 parser,
                 "not-well-formed",
                 phrase(
@@ -442,10 +448,10 @@ def _forbid(parser: expat.XMLParserType) -> None:
             )
 
     def doctype(*_: object) -> None:
-        _refuse(parser, "doctype-refused", "DOCTYPE")
+        _refuse_document(parser, "doctype-refused", "DOCTYPE")
 
     def instruction(target: str, text: str) -> None:
-        _refuse(parser, "not-well-formed", phrase("processing instruction {target}", target=target))
+        _refuse_document(parser, "not-well-formed", phrase("processing instruction {target}", target=target))
 
     parser.XmlDeclHandler = declaration
     parser.StartDoctypeDeclHandler = doctype

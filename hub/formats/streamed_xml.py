@@ -51,11 +51,11 @@ class Load:
         """Yield the text in its canonical form."""
         if self.carried:
             return (b2a_base64(piece, newline=False) for piece in self.octets.pieces(SLICE))
-        return _canonical(self.octets.pieces())
+        return _canonicalise_text(self.octets.pieces())
 
     def letters(self) -> Iterator[bytes]:
         """Yield the text without carriage returns."""
-        return _letters(self.canonical())
+        return _drop_returns(self.canonical())
 
     def __len__(self) -> int:
         """Return the number of octets that `canonical` yields. Only for a load that is `carried`."""
@@ -176,10 +176,10 @@ def parse_streamed_xml(
     loads, cuts = Loads(drawer), list(_find_cuts(octets, take or drawer.keep))
     while cuts:
         try:
-            root = safe_xml.parse_safe_xml(b"".join(_skeleton(octets, cuts)), limits=limits)
+            root = safe_xml.parse_safe_xml(b"".join(_write_skeleton(octets, cuts)), limits=limits)
         except Rejected:
             break  # refused as a whole too, and that decides in which words
-        placed = _place(root, names, cuts)
+        placed = _place_cuts(root, names, cuts)
         if len(placed) == len(cuts):
             for element, cut in placed:
                 loads.put(element, Load(octets.cut(cut.start, cut.end), taken=cut.taken))
@@ -196,9 +196,9 @@ def _find_cuts(octets: Octets, take: Take) -> Iterator[_Cut]:
         return
     for start, end in find_long_texts(octets, LONG):
         lines: list[int] = []
-        text = _count_lines(_canonical(octets.cut(start, end).pieces()), lines)
+        text = _count_lines(_canonicalise_text(octets.cut(start, end).pieces()), lines)
         try:
-            taken = take(base64_content.decode_base64_slices(_letters(text)))
+            taken = take(base64_content.decode_base64_slices(_drop_returns(text)))
         except ValueError:
             continue
         yield _Cut(start, end, sum(lines), taken)
@@ -212,13 +212,13 @@ def _count_lines(pieces: Iterable[bytes], lines: list[int]) -> Iterator[bytes]:
         yield piece
 
 
-def _letters(canonical: Iterable[bytes]) -> Iterator[bytes]:
+def _drop_returns(canonical: Iterable[bytes]) -> Iterator[bytes]:
     """Yield *canonical* text without carriage returns."""
     for piece in canonical:
         yield piece.replace(b"&#xD;", b"") if b"&" in piece else piece
 
 
-def _canonical(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _canonicalise_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield UTF-8 text in canonical form.
 
     Each line end becomes a line feed, and each reference to a carriage return becomes `&#xD;`. No reference and no line
@@ -231,18 +231,18 @@ def _canonical(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if at < 0 or b";" in text[at:]:
             at = len(text) - text.endswith(b"\r")
         text, rest = text[:at], text[at:]
-        yield _normal(text)
+        yield _normalise_references(text)
     if rest:
-        yield _normal(rest)
+        yield _normalise_references(rest)
 
 
-def _normal(text: bytes) -> bytes:
+def _normalise_references(text: bytes) -> bytes:
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return text.replace(b"&#13;", b"&#xD;").replace(b"&#xd;", b"&#xD;") if b"&" in text else text
 
 
-def _skeleton(octets: Octets, cuts: Iterable[_Cut]) -> Iterator[bytes]:
+def _write_skeleton(octets: Octets, cuts: Iterable[_Cut]) -> Iterator[bytes]:
     """Yield the document with a placeholder for each of *cuts*."""
     at = 0
     for cut in cuts:
@@ -252,7 +252,7 @@ def _skeleton(octets: Octets, cuts: Iterable[_Cut]) -> Iterator[bytes]:
     yield octets.cut(at, len(octets)).read()
 
 
-def _place(root: etree._Element, names: frozenset[str], cuts: Sequence[_Cut]) -> list[tuple[etree._Element, _Cut]]:
+def _place_cuts(root: etree._Element, names: frozenset[str], cuts: Sequence[_Cut]) -> list[tuple[etree._Element, _Cut]]:
     """Return those of *cuts* that are the whole text of an element with one of *names*, with these elements."""
     by_text = {cut.placeholder: cut for cut in cuts}
     found = []

@@ -66,7 +66,7 @@ def read_syslog_message(octets: bytes) -> SyslogLine:
     if priority > 191:
         raise ValueError(f"PRI is {priority}")
     facility, severity = divmod(priority, 8)
-    data, at = _data(octets, found.end())
+    data, at = _read_structured_data(octets, found.end())
     said = octets[at + 1 :]
     if octets[at : at + 1] not in {b"", b" "}:
         raise ValueError(f"octet {at}: neither the end of the message nor a space")
@@ -74,7 +74,7 @@ def read_syslog_message(octets: bytes) -> SyslogLine:
     return SyslogLine(
         facility=FACILITIES[facility],
         severity=severity,
-        at=_time(found[2].decode("ascii")),
+        at=_read_syslog_time(found[2].decode("ascii")),
         host=host,
         app=app,
         process=process,
@@ -110,7 +110,7 @@ def _header_field(text: str, most: int) -> str:
     return re.sub(r"[^!-~]", "_", text)[:most] or "-"
 
 
-def _time(written: str) -> datetime | None:
+def _read_syslog_time(written: str) -> datetime | None:
     if written == "-":
         return None
     if not _TIME.fullmatch(written):
@@ -121,7 +121,7 @@ def _time(written: str) -> datetime | None:
         raise ValueError(f"TIMESTAMP is {written}") from None
 
 
-def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
+def _read_structured_data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
     """Return the structured data that begins at *at*, and the position of its end. Raises ValueError."""
     if octets[at : at + 1] == b"-":
         return {}, at + 1
@@ -136,14 +136,14 @@ def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
             number += 1
             if number > _PARAMETERS:
                 raise ValueError("too many SD-PARAMs")
-            values.setdefault(parameter[1].decode("ascii"), replace_unstorable(_meant(parameter[2].decode())))
+            values.setdefault(parameter[1].decode("ascii"), replace_unstorable(_unescape_value(parameter[2].decode())))
         found[name] = values
     if not found:
         raise ValueError(f"octet {at}: no structured data")
     return found, at
 
 
-def _meant(value: str) -> str:
+def _unescape_value(value: str) -> str:
     """Return a PARAM-VALUE without its escapes.
 
     A backslash escapes only a quotation mark, a bracket or another backslash (6.3.3).

@@ -90,10 +90,10 @@ def estimate_worst_cost(reader: str, size: int) -> float:
 
 def estimate_call(body: bytes | Octets) -> int:
     """Estimate the cost of `open_call` for *body*, an envelope or a multipart body. In octets."""
-    size, seen, factor = _seen(body)
+    size, seen, factor = _estimate_visible(body)
     if _is_wide(seen) or (seen.lstrip()[:2] == b"--" and _HIDDEN.search(seen)):
         return max(size, DEAR)
-    return size + _markup(seen, _TAG, factor)
+    return size + _estimate_markup(seen, _TAG, factor)
 
 
 def estimate_packet(packet: bytes | Octets) -> int:
@@ -102,17 +102,17 @@ def estimate_packet(packet: bytes | Octets) -> int:
     A packet that may enclose a calendar or an incident report gets at least `DEAR`, because a ZIP of a kilobyte may
     hold hundreds of them.
     """
-    size, seen, factor = _seen(packet, nameless=True)
+    size, seen, factor = _estimate_visible(packet, nameless=True)
     if _is_wide(seen) or _may_enclose(seen):
         return max(size, DEAR)
-    return size + _markup(seen, _PACKET_TAG, factor)
+    return size + _estimate_markup(seen, _PACKET_TAG, factor)
 
 
 def estimate_record(content: bytes | Octets) -> int:
     """Estimate the cost of `judge_record` for *content*, the XML of a record. In octets, at least its length."""
     whole = Octets.of(content) if isinstance(content, bytes) else content
-    size, seen, factor = len(whole), *_sample(whole)
-    return max(size, DEAR) if _is_wide(seen) else size + _markup(seen, _PACKET_TAG, factor)
+    size, seen, factor = len(whole), *_take_sample(whole)
+    return max(size, DEAR) if _is_wide(seen) else size + _estimate_markup(seen, _PACKET_TAG, factor)
 
 
 class _Split(threading.local):
@@ -145,7 +145,7 @@ def _split_few(content: bytes) -> Sequence[bytes] | None:
     return parts
 
 
-def _count(content: bytes, octet: bytes) -> int:
+def _count_octet(content: bytes, octet: bytes) -> int:
     """Return how often *octet* occurs in *content*. Where it is as rare as markup, `bytes.count` is slower."""
     count, at = 0, content.find(octet)
     while at >= 0:
@@ -156,7 +156,7 @@ def _count(content: bytes, octet: bytes) -> int:
     return count
 
 
-def _seen(content: bytes | Octets, *, nameless: bool = False) -> tuple[int, bytes, int]:
+def _estimate_visible(content: bytes | Octets, *, nameless: bool = False) -> tuple[int, bytes, int]:
     """Return the cost of *content* without its markup, the octets to count, and the factor from these to the whole.
 
     Long texts are left out of what is counted; with *nameless* only those that evidently are no name.
@@ -164,7 +164,7 @@ def _seen(content: bytes | Octets, *, nameless: bool = False) -> tuple[int, byte
     whole = Octets.of(content) if isinstance(content, bytes) else content
     size = len(whole)
     if size <= LONG or size > EXAMINED:
-        return size, *_sample(whole)
+        return size, *_take_sample(whole)
     parts, at, left, entries = [], 0, 0, 0
     for start, end in find_long_texts(whole, LONG):
         part, text = whole.cut(at, start).read(), whole.cut(start, end).read()
@@ -175,7 +175,7 @@ def _seen(content: bytes | Octets, *, nameless: bool = False) -> tuple[int, byte
     parts.append(whole.cut(at, size).read())
     seen = b"".join(parts)
     if nameless and b"<!" in seen:  # a comment or a CDATA section may contain what looks like a tag
-        return size, *_sample(whole)
+        return size, *_take_sample(whole)
     return size - left + left // _TEXT + entries * _ZIP_ENTRY, seen, 1
 
 
@@ -201,7 +201,7 @@ def _count_entries(text: bytes) -> int:
     return len(text) * 3 // 4 // 46
 
 
-def _sample(whole: Octets) -> tuple[bytes, int]:
+def _take_sample(whole: Octets) -> tuple[bytes, int]:
     """Return octets of *whole*, and the factor from these to all."""
     size = len(whole)
     if size <= WHOLE:
@@ -211,7 +211,7 @@ def _sample(whole: Octets) -> tuple[bytes, int]:
     return seen, size // len(seen)
 
 
-def _markup(seen: bytes, tag: int, factor: int) -> int:
+def _estimate_markup(seen: bytes, tag: int, factor: int) -> int:
     """Return the cost of the markup of *seen*, in octets, times *factor*. *tag* is the cost of one tag."""
     split = split_document(seen)
     if split is None:
@@ -227,7 +227,7 @@ def _markup(seen: bytes, tag: int, factor: int) -> int:
 
 
 def _count_markup(markup: bytes, tags: int, tag: int) -> int:
-    attributes, declared = _count(markup, b"="), markup.count(b"xmlns")
+    attributes, declared = _count_octet(markup, b"="), markup.count(b"xmlns")
     pairs = declared * (declared + _PREFIXES) * tags
     return (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
 

@@ -144,11 +144,11 @@ class _Models:
                 kept = [each for each in self._built if isinstance(each, SchemaFiles)]
                 if isinstance(source, SchemaFiles) and len(kept) >= _KEPT:
                     del self._built[kept[0]]
-                model = self._built[source] = _build(source)
+                model = self._built[source] = _build_schema(source)
             return model
 
 
-def _build(source: SchemaSource) -> XMLSchema10:
+def _build_schema(source: SchemaSource) -> XMLSchema10:
     if isinstance(source, SchemaFiles):
         built = build_components(dict(source.files), source.main)
     else:
@@ -186,7 +186,7 @@ def explain_schema_refusal(source: SchemaSource, element: _Element, schema: etre
     order = {each: place for place, each in enumerate(part.iter("*"))}
     found.sort(key=lambda mistake: order[mistake.place])
     paths, labels = _Paths(element), _Labels(model, element)
-    return Explanation(tuple(_complete(mistake, sent, paths, labels) for mistake in found[:MISTAKES]), whole)
+    return Explanation(tuple(_complete_mistake(mistake, sent, paths, labels) for mistake in found[:MISTAKES]), whole)
 
 
 @attrs.define
@@ -203,7 +203,9 @@ class _Limit:
         return stops
 
 
-def _complete(mistake: XsdMistake, sent: Mapping[_Element, _Element], paths: "_Paths", labels: "_Labels") -> XsdMistake:
+def _complete_mistake(
+    mistake: XsdMistake, sent: Mapping[_Element, _Element], paths: "_Paths", labels: "_Labels"
+) -> XsdMistake:
     """Return *mistake* with its path and label, and with the elements that were *sent* instead of their copies."""
     element = sent.get(mistake.element, mistake.element)
     following = None if mistake.following is None else sent.get(mistake.following, mistake.following)
@@ -228,7 +230,7 @@ class _Paths:
                 self._counted[parent] = self._count(parent)
             steps.append(self._counted[parent][element])
             element = parent
-        return "/".join(["", _local(self._top.tag), *reversed(steps)])
+        return "/".join(["", _read_local_part(self._top.tag), *reversed(steps)])
 
     @staticmethod
     def _count(parent: _Element) -> dict[_Element, str]:
@@ -237,7 +239,7 @@ class _Paths:
         steps: dict[_Element, str] = {}
         for child in children:
             seen[child.tag] += 1
-            steps[child] = _local(child.tag) + (f"[{seen[child.tag]}]" if every[child.tag] > 1 else "")
+            steps[child] = _read_local_part(child.tag) + (f"[{seen[child.tag]}]" if every[child.tag] > 1 else "")
         return steps
 
 
@@ -266,7 +268,9 @@ class _Labels:
                 break
             inside = getattr(declared.type, "content", None)
             children = inside.iter_elements() if isinstance(inside, XsdGroup) else ()
-            declared = next((each for each in children if each.name and tag in (each.name, _local(each.name))), None)
+            declared = next(
+                (each for each in children if each.name and tag in (each.name, _read_local_part(each.name))), None
+            )
         said = _read_documentation(declared) or _read_documentation(getattr(declared, "ref", None))
         return said, _read_documentation(getattr(declared, "type", None))
 
@@ -415,13 +419,13 @@ def _judge_sequence(model: Iterable[XsdElement], parent: _Element) -> Iterator[X
         elif known.max_occurs is not None and seen[child.tag] == known.max_occurs + 1:
             yield XsdMistake(MistakeKind.UNEXPECTED, child, "", say_too_many(counted[child.tag], known.max_occurs))
         elif ranks[known.name] < last:
-            reason = phrase("stands in the wrong place; it must come before {name}", name=_local(before.tag))
+            reason = phrase("stands in the wrong place; it must come before {name}", name=_read_local_part(before.tag))
             yield XsdMistake(MistakeKind.UNEXPECTED, child, "", reason)
         else:
             last, before = ranks[known.name], child
     for each in model:
         if counted[each.name] < each.min_occurs:
-            yield _missing(parent, each, _find_next(each, ranks, children))
+            yield _make_missing_mistake(parent, each, _find_next(each, ranks, children))
 
 
 def _find_next(wanted: XsdElement, ranks: Mapping[str, int], children: Iterable[_Element]) -> _Element | None:
@@ -429,11 +433,11 @@ def _find_next(wanted: XsdElement, ranks: Mapping[str, int], children: Iterable[
     return next((child for child in children if ranks.get(str(child.tag), -1) > ranks[wanted.name]), None)
 
 
-def _missing(parent: _Element, wanted: XsdElement, following: _Element | None) -> XsdMistake:
-    name = _local(wanted.name)
+def _make_missing_mistake(parent: _Element, wanted: XsdElement, following: _Element | None) -> XsdMistake:
+    name = _read_local_part(wanted.name)
     if following is None:
         return XsdMistake(MistakeKind.MISSING, parent, name, phrase("is missing; add it at the end"))
-    reason = phrase("is missing; add it before {name}", name=_local(following.tag))
+    reason = phrase("is missing; add it before {name}", name=_read_local_part(following.tag))
     return XsdMistake(MistakeKind.MISSING, parent, name, reason, following)
 
 
@@ -443,7 +447,7 @@ def _first_mistake(error: XMLSchemaChildrenValidationError, parent: _Element) ->
     child = cast("_Element | None", error.invalid_child)
     if child is None:
         if len(expected) == 1:
-            return _missing(parent, expected[0], None)
+            return _make_missing_mistake(parent, expected[0], None)
         reason = phrase("is not complete; add one of: {names}", names=_list_names(expected))
         return XsdMistake(MistakeKind.MISSING, parent, "", reason)
     if expected:
@@ -454,7 +458,7 @@ def _first_mistake(error: XMLSchemaChildrenValidationError, parent: _Element) ->
 
 
 def _list_names(elements: Iterable[XsdElement]) -> str:
-    return list_texts(_local(each.name) for each in elements)
+    return list_texts(_read_local_part(each.name) for each in elements)
 
 
 def _value_mistake(error: XMLSchemaValidationError, element: _Element) -> XsdMistake:
@@ -486,7 +490,7 @@ def _other_mistake(error: XMLSchemaValidationError, element: _Element) -> XsdMis
     said = str(error.reason)
     if isinstance(error.validator, XsdAttributeGroup):
         name = _QUOTED.search(said)
-        attribute = _local(name[1]) if name else ""
+        attribute = _read_local_part(name[1]) if name else ""
         if "missing" in said:
             reason = phrase("is missing; add the attribute")
             return XsdMistake(MistakeKind.MISSING, element, f"@{attribute}", reason)
@@ -558,9 +562,9 @@ def _say_length(rule: object, found: str) -> Phrase:
 
 def _type_mistake(element: _Element, found: object, kind: object) -> XsdMistake:
     """Return the mistake of a value that is not of its built-in type."""
-    name = _local(kind.name or "") if isinstance(kind, XsdAtomicBuiltin) else ""
+    name = _read_local_part(kind.name or "") if isinstance(kind, XsdAtomicBuiltin) else ""
     return XsdMistake(MistakeKind.TYPE, element, "", say_type(found, name))
 
 
-def _local(name: object) -> str:
+def _read_local_part(name: object) -> str:
     return str(name).rpartition("}")[2].rpartition(":")[2]

@@ -30,7 +30,7 @@ class PatternMatcher:
         element.text = text
         with self._lock:  # the errors of libxml2 belong to the schema
             if self._schema is None:
-                self._schema = _compile(self.written)
+                self._schema = _compile_pattern(self.written)
             try:
                 return True if self._schema.validate(element) else None
             except etree.XMLSchemaValidateError:
@@ -50,7 +50,7 @@ def is_too_hard(pattern: str) -> bool:
     False proves nothing: other texts were not tried. Takes 0.3 s of CPU if it is, else some thousandths of a second.
     """
     letters = dict.fromkeys((*_USUAL, *re.findall(r"\w", pattern)[:20], *re.findall(r"\w{2,}", pattern)[:10]))
-    schema = _compile(pattern)
+    schema = _compile_pattern(pattern)
     element = etree.Element("value")
     for each in letters:
         element.text = (each * _TRIED)[:_TRIED] + _END
@@ -61,7 +61,7 @@ def is_too_hard(pattern: str) -> bool:
     return False
 
 
-def _compile(pattern: str) -> etree.XMLSchema:
+def _compile_pattern(pattern: str) -> etree.XMLSchema:
     schema = etree.Element(f"{{{XSD}}}schema", nsmap={"xs": XSD})
     value = etree.SubElement(schema, f"{{{XSD}}}element", name="value")
     restriction = etree.SubElement(etree.SubElement(value, f"{{{XSD}}}simpleType"), f"{{{XSD}}}restriction")

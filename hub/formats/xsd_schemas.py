@@ -104,11 +104,11 @@ def compile_schema(source: SchemaSource) -> etree.XMLSchema:
         kept = [each for each in _COMPILED.schemas if isinstance(each, SchemaFiles)]
         if isinstance(source, SchemaFiles) and len(kept) >= _KEPT:
             del _COMPILED.schemas[kept[0]]
-        schema = _COMPILED.schemas[source] = etree.XMLSchema(_parse(source))
+        schema = _COMPILED.schemas[source] = etree.XMLSchema(_parse_source(source))
     return schema
 
 
-def _parse(source: SchemaSource) -> etree._Element:
+def _parse_source(source: SchemaSource) -> etree._Element:
     if isinstance(source, Path):
         return parse_schema_file(source)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)

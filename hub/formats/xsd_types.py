@@ -34,7 +34,7 @@ def read_xs_token(element: etree._Element) -> str:
 
 def read_xs_boolean(element: etree._Element) -> bool:
     """Read `xs:boolean`: `true`, `1`, `false`, `0`."""
-    match _written(element).strip(_WHITE):
+    match _read_whole_text(element).strip(_WHITE):
         case "true" | "1":
             return True
         case "false" | "0":
@@ -44,7 +44,7 @@ def read_xs_boolean(element: etree._Element) -> bool:
 
 def read_xs_int(element: etree._Element) -> int:
     """Read `xs:int`."""
-    written = _written(element).strip(_WHITE)
+    written = _read_whole_text(element).strip(_WHITE)
     digits = written.removeprefix("-").removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
         raise ValueError("not a number of 32 bits")
@@ -56,7 +56,7 @@ def read_xs_datetime(element: etree._Element) -> datetime:
 
     Digits beyond the microsecond are dropped.
     """
-    written = _written(element).strip(_WHITE)
+    written = _read_whole_text(element).strip(_WHITE)
     if "T" not in written:
         raise ValueError("not a date and time")
     when = datetime.fromisoformat(written)
@@ -78,7 +78,7 @@ def read_xs_base64(element: etree._Element) -> bytes:
     missing or misplaced padding, and stray bits in the last quantum (`QR==`), which would give one packet two
     spellings.
     """
-    content = _written(element)
+    content = _read_whole_text(element)
     try:
         letters = content.encode("ascii")
     except UnicodeEncodeError as error:
@@ -94,7 +94,7 @@ def encode_canonical_base64(content: bytes) -> str:
     return encode_base64(content).decode("ascii")
 
 
-def _written(element: etree._Element) -> str:
+def _read_whole_text(element: etree._Element) -> str:
     """Return the whole text of an element that must be a leaf. Readers disagree about text between child elements."""
     if any(isinstance(child.tag, str) for child in element):
         raise ValueError("child elements instead of a value")

@@ -140,7 +140,7 @@ class Packing:
 
     def _begin(self, name: str) -> int:
         """Write a header that `_add` replaces. Return its place."""
-        if not _fits(name) or name in self.digests:
+        if not _fits_member_name(name) or name in self.digests:
             raise ValueError(name)
         if len(self.members) >= MOST:
             raise OverflowError(f"more than {MOST} members")
@@ -157,7 +157,7 @@ class Packing:
 
     def end(self) -> None:
         """Write the central directory and the end records."""
-        for piece in _directory(self.members, self._file.tell()):
+        for piece in _write_directory(self.members, self._file.tell()):
             self._file.write(piece)
 
 
@@ -225,7 +225,7 @@ def read_zip_members(file: IO[bytes], *, deflated: bool = False) -> tuple[Member
         head = file.read(_LOCAL.size)
         if head[:4] != _OPENS:
             break
-        member = _member(file, head, at, deflated=deflated)
+        member = _read_member(file, head, at, deflated=deflated)
         if member.name in names:
             raise Malformed(member.name, "the name is used twice")
         if member.start + member.length > size:
@@ -236,7 +236,7 @@ def read_zip_members(file: IO[bytes], *, deflated: bool = False) -> tuple[Member
         found.append(member)
         at = member.start + member.length
     file.seek(at)
-    for piece in _directory(found, at):
+    for piece in _write_directory(found, at):
         if file.read(len(piece)) != piece:
             raise Malformed(f"octet {file.tell()}", "the directory at the end does not match the members before it")
     if file.tell() != size:
@@ -251,7 +251,7 @@ def read_member_pieces(file: IO[bytes], member: Member, *, judged: bool = True) 
     """
     crc = 0
     stored = _read_stored(file, member)
-    for piece in stored if member.packed is None else _expand(stored, member):
+    for piece in stored if member.packed is None else _expand_member(stored, member):
         crc = crc32(piece, crc)
         yield piece
     if judged and crc != member.crc:
@@ -269,7 +269,7 @@ def _read_stored(file: IO[bytes], member: Member) -> Iterator[bytes]:
         at += len(piece)
 
 
-def _expand(stored: Iterator[bytes], member: Member) -> Iterator[bytes]:
+def _expand_member(stored: Iterator[bytes], member: Member) -> Iterator[bytes]:
     """Yield the octets of a deflated member in pieces of at most `PIECE`, and never more than its size and one."""
     unpacker, left = decompressobj(wbits=_RAW), member.size
     for piece in stored:
@@ -295,18 +295,18 @@ def _expand(stored: Iterator[bytes], member: Member) -> Iterator[bytes]:
         raise Malformed(member.name, "it expands to less than its size")
 
 
-def _fits(name: str) -> bool:
+def _fits_member_name(name: str) -> bool:
     return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
 
 
-def _member(file: IO[bytes], head: bytes, at: int, *, deflated: bool) -> Member:
+def _read_member(file: IO[bytes], head: bytes, at: int, *, deflated: bool) -> Member:
     """Return the member whose local header begins at *at*."""
     if len(head) < _LOCAL.size:
         raise Malformed(f"octet {at}", "the file ends inside a header")
     _, _, _, method, _, _, crc, packed, size, length, _ = _LOCAL.unpack(head)
     written = file.read(min(length, _LONGEST + 1))
     name = written.decode("ascii", "replace")
-    if not _fits(name):
+    if not _fits_member_name(name):
         raise Malformed(f"octet {at}", f"a member cannot have the name {name[:80]!r}")
     if method and not (deflated and method == _DEFLATE):
         raise Malformed(name, "it is compressed, which this form of ZIP does not allow")
@@ -316,7 +316,7 @@ def _member(file: IO[bytes], head: bytes, at: int, *, deflated: bool) -> Member:
     return member
 
 
-def _directory(members: Sequence[Member], start: int) -> Iterator[bytes]:
+def _write_directory(members: Sequence[Member], start: int) -> Iterator[bytes]:
     """Yield the central directory of *members*, which begins at *start*, and the end records."""
     size = 0
     for member in members:

@@ -33,9 +33,13 @@ def judge_correction(
     found = original.message
     partner = province.config.partners.get(found.partner)
     if partner is None:
-        return _refuse(content, original, now, message, Problem("not-correctable", _describe_absence(found.partner)))
+        return _refuse_correction(
+            content, original, now, message, Problem("not-correctable", _describe_absence(found.partner))
+        )
     if len(content) > readable.LARGEST:
-        return _refuse(content, original, now, message, Problem("too-large", f"{len(content)} > {readable.LARGEST}"))
+        return _refuse_correction(
+            content, original, now, message, Problem("too-large", f"{len(content)} > {readable.LARGEST}")
+        )
     call = SendDocument(content, f"corrected-{found.id}")
     entry = judge_message(call, partner, province, DOCUMENTS, now, message, corrected=True)
     if entry.problems or entry.packet is None or not original.is_accepted:
@@ -64,7 +68,7 @@ def _describe_absence(partner: str) -> Phrase:
     return phrase("the partner {code} is not configured any more", code=partner)
 
 
-def _refuse(
+def _refuse_correction(
     content: bytes, original: CorrectableMessage, now: datetime, message: str, problem: Problem
 ) -> MessageEntry:
     return MessageEntry(

@@ -168,7 +168,7 @@ class DocumentsEndpoint:
 
     async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
         """Put the packets *names* into the empty Packets of *answer*: as text if small and inline, else as loads."""
-        octets = await self._access.journal.read(_copied, names, case.drawer)
+        octets = await self._access.journal.read(_copy_contents, names, case.drawer)
         size = sum(map(len, octets))
         self._unread.note(case.partner.code, size, case.drawer)
         if case.how is Carriage.INLINE and size <= SMALL:
@@ -208,6 +208,6 @@ class DocumentsEndpoint:
         return found_traces
 
 
-def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
+def _copy_contents(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
     """Return the octets of each name. Large ones are kept in *drawer*."""
     return drawer.keep_each(blobs.read_blob_pieces(tx, name) for name in names)

@@ -30,18 +30,18 @@ async def get_dossier(access: JournalAccess, case: Case) -> etree._Element:
     """Answer GetDossier. Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
     asked, routes, partner = case.opened.call, case.province.routes, case.partner
     assert isinstance(asked, QueryCall)
-    dossier, organ = _text(asked, "MaHoSo"), _text(asked, "OrganId")
+    dossier, organ = _read_asked_text(asked, "MaHoSo"), _read_asked_text(asked, "OrganId")
     if organ:
         if not routes.may_send(partner.code, organ):
             raise CallRefused(Problem("not-yours", organ))
         units = [routes.canonical(organ)]
         brought_by = None if routes.stands_for(partner.code, organ) else partner.code
-        unit, told = await access.journal.read(_told, dossier, units, brought_by)
+        unit, told = await access.journal.read(_find_told_steps, dossier, units, brought_by)
     else:
         units = [routes.canonical(unit) for unit in partner.units if unit != ANY]
-        unit, told = await access.journal.read(_told, dossier, units)
+        unit, told = await access.journal.read(_find_told_steps, dossier, units)
         if not told and ANY in partner.units:  # of all other units it sees only what it sent itself
-            unit, told = await access.journal.read(_told, dossier, None, partner.code)
+            unit, told = await access.journal.read(_find_told_steps, dossier, None, partner.code)
     size = sum(len(each.content) for each in told)
     found = await access.work(case.owner, size, history.answer_get_dossier, unit, dossier, told)
     if found is None:
@@ -49,7 +49,7 @@ async def get_dossier(access: JournalAccess, case: Case) -> etree._Element:
     return found
 
 
-def _told(
+def _find_told_steps(
     tx: Transaction, dossier: str, units: Collection[str] | None, brought_by: str | None = None
 ) -> tuple[str, list[AcceptedMessage]]:
     """Return the unit among *units* (None: any) with the latest message about the dossier, and its messages about it.
@@ -64,6 +64,6 @@ def _told(
     return unit, [AcceptedMessage(row["id"], row["received_at"], blobs.read_blob(tx, row["sha256"])) for row in near]
 
 
-def _text(asked: QueryCall, name: str) -> str:
+def _read_asked_text(asked: QueryCall, name: str) -> str:
     found = asked.child.find(f"{{{NAMESPACE}}}{name}")
     return "" if found is None else xsd_types.read_xs_token(found)

@@ -27,7 +27,7 @@ MOST = 10  #: attachments read per packet
 
 def find_enclosures(packet: Packet) -> tuple[Attachment, ...]:
     """Return the attachments of *packet* to be read into facts, at most one more than `MOST`. Reads none of them."""
-    return tuple(islice(filter(_tells, packet.attachments), MOST + 1))
+    return tuple(islice(filter(_tells_facts, packet.attachments), MOST + 1))
 
 
 def read_enclosures(
@@ -45,7 +45,7 @@ def read_enclosures(
             break
         may_tell = _Permission(partner, sender, routes)
         try:
-            told = _record(attachment, sender, routes, at, message, may_tell, room).facts
+            told = _record_enclosure(attachment, sender, routes, at, message, may_tell, room).facts
         except Rejected as rejected:
             ignored += (Ignored(attachment.name, problem) for problem in rejected.problems)
             continue
@@ -55,7 +55,7 @@ def read_enclosures(
             if may_tell(fact.unit)
         )
         ignored += (Ignored(attachment.name, problem) for problem in may_tell.refusals())
-    return Enclosed(tuple(_first(facts)), tuple(dict.fromkeys(ignored)))
+    return Enclosed(tuple(_choose_first_facts(facts)), tuple(dict.fromkeys(ignored)))
 
 
 @attrs.define
@@ -77,7 +77,7 @@ class _Permission:
         return filter(None, self._known.values())
 
 
-def _tells(attachment: Attachment) -> bool:
+def _tells_facts(attachment: Attachment) -> bool:
     """Tell whether an attachment is a calendar, or XML that names the namespace of incident reports."""
     if attachment.content is None:
         return False
@@ -85,7 +85,7 @@ def _tells(attachment: Attachment) -> bool:
     return kind == packet.CALENDAR or incidents.NAMESPACE.encode() in attachment.content
 
 
-def _record(
+def _record_enclosure(
     attachment: Attachment,
     sender: str,
     routes: Routes,
@@ -108,7 +108,7 @@ def _record(
     return meetings.read_meetings(attachment.content, at, message, who_is, may_tell, room)
 
 
-def _first(facts: list[Fact]) -> Iterator[Fact]:
+def _choose_first_facts(facts: list[Fact]) -> Iterator[Fact]:
     """Yield the first fact of each key, because two attachments may report the same fact."""
     seen: set[tuple[str, str, str, str]] = set()
     for fact in facts:

@@ -134,7 +134,7 @@ class Intake:
         any more, no further work is begun and CancelledError is raised. What the journal has received stays. A dear call
         is answered in another process, if there is one.
         """
-        now, partner, cost = self._now(), self.live.province.partner_with(certificate), _estimate(body)
+        now, partner, cost = self._now(), self.live.province.partner_with(certificate), _estimate_body(body)
         question = (partner.code if partner else "", self._endpoint.contract.name, manner.action)
         arrived = ArrivedCall(question[1], body, manner, certificate, drawer, wanted)
         tracking = make_id(now)
@@ -370,7 +370,7 @@ class Intake:
         return await self._endpoint.perform(case)
 
 
-def _estimate(body: Octets) -> int:
+def _estimate_body(body: Octets) -> int:
     """Return what reading *body* costs. If it cannot be read, that is found where it is opened."""
     try:
         return xml_cost.estimate_call(body)

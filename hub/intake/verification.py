@@ -93,7 +93,7 @@ def open_call(
     believed = authenticate_call(unpacked, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
-    with _spending(believed.mark):
+    with _spend_refused_call(believed.mark):
         grants.require_granted(believed.partner, province.config, contract.name, operation.name)
     _require_action(operation.action, manner.action, unpacked.action)
     detached = None
@@ -183,7 +183,7 @@ def _open_known(
         unknown = _judge_signer(certificate, chain, form.addressees, partner, province, now)
     except Rejected:
         return None
-    mark = _mark(partner, signature.signed, signature.expires)
+    mark = _make_replay_mark(partner, signature.signed, signature.expires)
     kept = form.keep(texts, signature)
     return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept, form.envelope.fingerprint)
 
@@ -224,7 +224,7 @@ def _judge_signer(
 
 
 @contextmanager
-def _spending(mark: ReplayMark | None) -> Generator[None]:
+def _spend_refused_call(mark: ReplayMark | None) -> Generator[None]:
     """Attach *mark* to a refusal, so that the call is spent with it and no attacker can make it take effect later.
 
     To be used only for reasons that lie in the signed content and in what the hub knows. Otherwise an attacker in
@@ -275,13 +275,13 @@ def authenticate_call(
     refused: list[Rejected] = []
     for partner in callers:
         try:
-            return _believe(unpacked, frame, opened, partner, shown, province, now)
+            return _believe_call(unpacked, frame, opened, partner, shown, province, now)
         except Rejected as error:
             refused.append(error)
     raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
 
 
-def _believe(
+def _believe_call(
     unpacked: attachments.Unpacked,
     frame: wss_verify.Frame | wss_verify.Unverified,
     opened: envelope.Envelope,
@@ -305,7 +305,7 @@ def _believe(
             attached=unpacked.attached or None,
         )
     except wss_verify.Untimely as untimely:
-        untimely.mark = _mark(partner, untimely.signed, untimely.expires)
+        untimely.mark = _make_replay_mark(partner, untimely.signed, untimely.expires)
         raise
     except wss_verify.Unverified as error:
         if (
@@ -315,15 +315,15 @@ def _believe(
         ):
             raise
         return TrustedCall(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
-    mark = _mark(partner, verified.signed, verified.expires)
-    with _spending(mark):
+    mark = _make_replay_mark(partner, verified.signed, verified.expires)
+    with _spend_refused_call(mark):
         addressees = envelope.list_addressees((block.tag, xsd_types.read_xs_token(block)) for block in verified.headers)
         unknown = _judge_signer(verified.certificate, verified.chain, addressees, partner, province, now)
     sha1 = verified.certificate if verified.sha1 else None
     return TrustedCall(partner, verified.body, sha1, unknown, mark, verified.attached, verified)
 
 
-def _mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:
+def _make_replay_mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:
     name = hashlib.sha256(f"{partner.code}\n".encode() + signed).hexdigest()
     return ReplayMark(name, min(expires, _LATEST) + partner.policy.clock_skew)
 
@@ -340,11 +340,11 @@ def require_audience(addressees: Iterable[str], config: Config) -> None:
             host = urlsplit(said).hostname or ""
         except ValueError:
             host = ""
-        if host not in _names(config) and not _is_certified(config, host):
+        if host not in _list_own_names(config) and not _is_certified(config, host):
             raise CallRefused(Problem("audience-mismatch", said[:200]))
 
 
-def _names(config: Config) -> set[str | None]:
+def _list_own_names(config: Config) -> set[str | None]:
     return {"localhost", "127.0.0.1", "::1", config.soap.host, urlsplit(config.public_url or "").hostname} - {None}
 
 

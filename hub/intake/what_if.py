@@ -58,10 +58,14 @@ def parse_tried_policy(assignments: Iterable[str]) -> tuple[dict[str, Any], list
     """Return the attributes of a policy that `KEY=VALUE` in *assignments* give, and the mistakes in them."""
     pairs = {key.strip(): value.strip() for key, _, value in (each.partition("=") for each in assignments)}
     read, mistakes = parse_policy(pairs, "--policy")
-    return {_name(key): getattr(read, _name(key)) for key in pairs if hasattr(Policy, _name(key))}, mistakes
+    return {
+        _write_key_name(key): getattr(read, _write_key_name(key))
+        for key in pairs
+        if hasattr(Policy, _write_key_name(key))
+    }, mistakes
 
 
-def _name(key: str) -> str:
+def _write_key_name(key: str) -> str:
     return key.replace("-", "_")
 
 
@@ -75,10 +79,10 @@ def rejudge_message(
     partner = province.config.partners.get(message.partner)
     if partner is None:
         return None
-    before = _judge(content, message, partner, province, None, corrected=corrected)
+    before = _judge_again(content, message, partner, province, None, corrected=corrected)
     tried = attrs.evolve(partner, policy=attrs.evolve(partner.policy, **rules.policy))
-    after = _judge(content, message, tried, province, rules.schemas, corrected=corrected)
-    if _write(before) == _write(after):
+    after = _judge_again(content, message, tried, province, rules.schemas, corrected=corrected)
+    if _write_problems(before) == _write_problems(after):
         return None
     if not before:
         effect = RulesEffect.WOULD_REFUSE
@@ -87,7 +91,7 @@ def rejudge_message(
     return RejudgedMessage(message=message, effect=effect, problems=after or before)
 
 
-def _judge(
+def _judge_again(
     content: bytes, message: Message, partner: Partner, province: Province, schemas: Path | None, *, corrected: bool
 ) -> tuple[Problem, ...]:
     entry = judge_message(
@@ -104,5 +108,5 @@ def _judge(
     return entry.problems
 
 
-def _write(problems: tuple[Problem, ...]) -> list[tuple[str, str]]:
+def _write_problems(problems: tuple[Problem, ...]) -> list[tuple[str, str]]:
     return [(each.code, str(each.detail)) for each in problems]

@@ -34,7 +34,7 @@ def keep_blob(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
 
     Raises RuntimeError if stored parts differ in size.
     """
-    numbers = range(_count(len(octets)))
+    numbers = range(_count_parts(len(octets)))
     if len(octets) <= LARGE:
         keep_parts(tx, sha256, octets, numbers)
         return
@@ -47,7 +47,7 @@ def keep_blob(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
 
 def batch_part_numbers(length: int) -> Iterator[Sequence[int]]:
     """Yield the part numbers of a content of *length* octets, in batches for one transaction each."""
-    count = _count(length)
+    count = _count_parts(length)
     for first in range(0, count, BATCH):
         yield range(first, min(first + BATCH, count))
 
@@ -105,7 +105,7 @@ def read_blob_part(tx: Transaction, sha256: str, number: int) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def _count(length: int) -> int:
+def _count_parts(length: int) -> int:
     return max(1, -(-length // PART))
 
 

@@ -200,16 +200,16 @@ def decide(entry: MessageEntry, known: Known) -> Effects:
     twin = known.twin
     if twin is not None and twin.id == entry.id:  # this step was committed before, with an unknown result
         return Effects(recorded=RecordedMessage(twin.id, twin.receipt))
-    becomes = receive_message(_compare(entry, twin), Judgement.UNSOUND if entry.problems else Judgement.SOUND)
+    becomes = receive_message(_compare_with_twin(entry, twin), Judgement.UNSOUND if entry.problems else Judgement.SOUND)
     if twin is not None and becomes is None:
-        return _repeat(entry, twin)
+        return _repeat_receipt(entry, twin)
     if becomes is MessageState.ACCEPTED and not known.contested:
         foreign = [document for document, sent in known.named.items() if sent is None]
         if not foreign:
-            return _accept(entry, known)
+            return _accept_judged(entry, known)
         entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
     reused = Problem("id-reused", f"{entry.message_id} = {twin.id if twin else '?'}")
-    return _refuse(attrs.evolve(entry, problems=entry.problems or (reused,), receipt=None), known.routing)
+    return _refuse_message(attrs.evolve(entry, problems=entry.problems or (reused,), receipt=None), known.routing)
 
 
 def keeps_bytes(entry: MessageEntry) -> bool:
@@ -217,18 +217,18 @@ def keeps_bytes(entry: MessageEntry) -> bool:
     return not entry.withheld and all(problem.code != "secret-refused" for problem in entry.problems)
 
 
-def _compare(entry: MessageEntry, twin: Twin | None) -> HeldContent:
+def _compare_with_twin(entry: MessageEntry, twin: Twin | None) -> HeldContent:
     if twin is None:
         return HeldContent.NOTHING
     return HeldContent.SAME_BYTES if twin.sha256 == entry.sha256 else HeldContent.OTHER_BYTES
 
 
-def _repeat(entry: MessageEntry, twin: Twin) -> Effects:
+def _repeat_receipt(entry: MessageEntry, twin: Twin) -> Effects:
     told = Event("message-repeated", entry.received_at, twin.id, None, {"partner": entry.partner})
     return Effects(recorded=RecordedMessage(twin.id, twin.receipt), before=(told, *_call_events(entry, twin.id)))
 
 
-def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
+def _refuse_message(entry: MessageEntry, routing: Routes) -> Effects:
     refusal = write_refusal_row(entry.problems)
     body = {
         "partner": entry.partner,
@@ -263,7 +263,7 @@ def write_refusal_row(problems: Iterable[Problem]) -> str:
     return "; ".join(found)
 
 
-def _accept(entry: MessageEntry, known: Known) -> Effects:
+def _accept_judged(entry: MessageEntry, known: Known) -> Effects:
     if entry.record is not None:
         return _accept_record(entry, entry.record, known)
     packet = entry.packet

@@ -61,7 +61,7 @@ EFFECTS = (DutyKind.STOPS, DutyKind.DELIVERIES)
 _EFFECTS = table.c.kind.in_([sa.literal_column(f"'{kind}'", sa.Text) for kind in EFFECTS])
 
 
-def _next(which: sa.ColumnElement[bool]) -> HotStatement:
+def _make_next_query(which: sa.ColumnElement[bool]) -> HotStatement:
     query = sa.select(table.c.serial, table.c.message, table.c.kind, table.c.at, message.c.partner)
     return HotStatement(
         query.join(message, message.c.id == table.c.message).where(which).order_by(table.c.serial).limit(1)
@@ -75,7 +75,7 @@ _OUTSTANDING_EFFECTS = HotStatement(
     .order_by(duty_slice.c.duty, duty_slice.c.number)
 )
 #: Asked several times a second: the first duty of facts and attachments, and the first of effects.
-_NEXT, _NEXT_EFFECT = _next(~_EFFECTS), _next(_EFFECTS)
+_NEXT, _NEXT_EFFECT = _make_next_query(~_EFFECTS), _make_next_query(_EFFECTS)
 _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
@@ -125,27 +125,27 @@ class OutstandingWork:
 def pack_facts(facts: Sequence[Fact]) -> tuple[DutySlice, ...]:
     """Return *facts*, all of one message, as slices in their order."""
     parts = (facts[start : start + SLICE] for start in range(0, len(facts), SLICE))
-    return tuple(DutySlice(len(part), _squeezed([_written(fact) for fact in part])) for part in parts)
+    return tuple(DutySlice(len(part), _squeeze_facts([_write_fact(fact) for fact in part])) for part in parts)
 
 
 def pack_attachments(attachments: Iterable[Attachment]) -> tuple[DutySlice, ...]:
     """Return *attachments*, whose content must be loaded, as slices."""
-    return tuple(DutySlice(0, _packed(each)) for each in attachments)
+    return tuple(DutySlice(0, _pack_attachment(each)) for each in attachments)
 
 
-def _packed(each: Attachment) -> bytes:
+def _pack_attachment(each: Attachment) -> bytes:
     assert each.content is not None
     head = json.dumps({"name": each.name, "type": each.content_type}, ensure_ascii=False).encode()
     return zlib.compress(head + b"\n" + each.content, 1)
 
 
-def _attachment(octets: bytes) -> Attachment:
+def _unpack_attachment(octets: bytes) -> Attachment:
     head, _, content = zlib.decompress(octets).partition(b"\n")
     said = json.loads(head)
     return Attachment("", said["name"], said["type"], len(content), "", content)
 
 
-def _written(fact: Fact) -> dict[str, object]:
+def _write_fact(fact: Fact) -> dict[str, object]:
     """Return the fields of *fact* that differ from their defaults.
 
     A field added later may be missing in an older slice.
@@ -155,11 +155,11 @@ def _written(fact: Fact) -> dict[str, object]:
     return found | {name: said[name].isoformat() for name in ("due", "day") if name in found}
 
 
-def _squeezed(facts: list[dict[str, object]]) -> bytes:
+def _squeeze_facts(facts: list[dict[str, object]]) -> bytes:
     return zlib.compress(json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode(), 1)
 
 
-def _facts(octets: bytes, message: str, at: datetime) -> Iterator[Fact]:
+def _unpack_facts(octets: bytes, message: str, at: datetime) -> Iterator[Fact]:
     for said in json.loads(zlib.decompress(octets)):
         days = {name: date.fromisoformat(said[name]) for name in ("due", "day") if name in said}
         pairs = {"attributes": tuple((name, text) for name, text in said.get("attributes", ()))}
@@ -217,10 +217,10 @@ def record_duty(
     """Record the duty to do *slices* of *message*, received *at*. It may contain facts of *services*."""
     row = {"message": message, "at": at, "services": services, "kind": kind}
     serial = tx.execute(sa.insert(table).values(row).returning(table.c.serial)).scalar_one()
-    _put(tx, serial, slices)
+    _put_slices(tx, serial, slices)
 
 
-def _put(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
+def _put_slices(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
     rows = [{"duty": serial, "number": number, **attrs.asdict(each)} for number, each in enumerate(slices)]
     tx.execute(sa.insert(duty_slice), rows)
 
@@ -238,7 +238,9 @@ def read_duty_content(tx: Transaction, of: Duty) -> DutyAttachments | None:
     slices = sa.select(duty_slice.c.octets).join(table, unread).where(duty_slice.c.duty == of.serial)
     packed = tx.scalars(slices.order_by(duty_slice.c.number)).all()
     return (
-        DutyAttachments(said.partner, said.sender, tuple(_attachment(octets) for octets in packed)) if packed else None
+        DutyAttachments(said.partner, said.sender, tuple(_unpack_attachment(octets) for octets in packed))
+        if packed
+        else None
     )
 
 
@@ -256,9 +258,9 @@ def record_enclosed_facts(
     said = [{"attachment": name, **write_problem_json(problem)} for name, problem in ignored]
     events.append_events(tx, *(Event("enclosure-ignored", of.at, of.message, None, body) for body in said))
     if slices:
-        _put(tx, of.serial, slices)
+        _put_slices(tx, of.serial, slices)
     else:
-        _finish(tx, of.serial)
+        _finish_duty(tx, of.serial)
     return True
 
 
@@ -273,7 +275,7 @@ def write_next_slice(tx: Transaction) -> bool:
     if of is None or of.kind != DutyKind.FACTS:
         return False
     first = read_next_slice(tx, of)
-    write_paired_facts(tx, list(_facts(first.octets, of.message, of.at)))
+    write_paired_facts(tx, list(_unpack_facts(first.octets, of.message, of.at)))
     _ = finish_slice(tx, first)
     return True
 
@@ -294,7 +296,7 @@ def finish_slice(tx: Transaction, done: Any, rest: bytes = b"") -> bool:
     tx.execute(sa.delete(duty_slice).where(this))
     if tx.scalar(sa.select(sa.exists().where(ours))):
         return False
-    _finish(tx, done.duty)
+    _finish_duty(tx, done.duty)
     return True
 
 
@@ -303,7 +305,7 @@ def read_outstanding_effects(tx: Transaction) -> list[tuple[str, DutyKind, bytes
     return [(row.message, DutyKind(row.kind), bytes(row.octets)) for row in _OUTSTANDING_EFFECTS.read(tx, {})]
 
 
-def _finish(tx: Transaction, serial: int) -> None:
+def _finish_duty(tx: Transaction, serial: int) -> None:
     tx.execute(sa.delete(table).where(table.c.serial == serial))
 
 

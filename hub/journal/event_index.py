@@ -150,7 +150,7 @@ def find_events(tx: Transaction, wanted: EventFilter, limit: int, before: EventC
     """Return at most *limit* events that match *wanted*, newest first; only those behind the cursor *before*."""
     found: list[ListedEvent] = []
     read, last = 0, None
-    for one in _walk(tx, wanted, before):
+    for one in _walk_ranges(tx, wanted, before):
         if len(found) == limit:
             return EventsPage(found=found, more=found[-1].cursor)
         if read == MOST_READ:
@@ -162,7 +162,7 @@ def find_events(tx: Transaction, wanted: EventFilter, limit: int, before: EventC
     return EventsPage(found=found)
 
 
-def _walk(tx: Transaction, wanted: EventFilter, before: EventCursor | None) -> Iterator[ListedEvent]:
+def _walk_ranges(tx: Transaction, wanted: EventFilter, before: EventCursor | None) -> Iterator[ListedEvent]:
     """Yield the events of the ranges that *wanted* chooses, newest first, each once."""
     walks = [_walk_range(tx, range_, wanted, before) for range_ in _choose_ranges(wanted)]
     merged = merge(*walks, key=lambda one: one.cursor, reverse=True)

@@ -69,24 +69,24 @@ def append_events(tx: Transaction, *events: Event) -> None:
             for each in some:
                 _append_listed(tx, each)
         else:
-            _ = _INSERT.run(tx, [_row(each) for each in some])
+            _ = _INSERT.run(tx, [_make_event_row(each) for each in some])
 
 
 def _append_listed(tx: Transaction, said: Event) -> None:
-    row = _row(said)
+    row = _make_event_row(said)
     serial = tx.execute(_INSERT_ONE, row).scalar_one()
     event_index.write_index_rows(tx, [event_index.make_index_row(serial, said.message, json.loads(str(row["text"])))])
 
 
-def _row(event: Event) -> dict[str, object]:
+def _make_event_row(event: Event) -> dict[str, object]:
     return {
         "message": event.message or event.body.get(_TRACKING),
         "delivery": event.delivery,
-        "text": _text(event),
+        "text": _write_event_text(event),
     }
 
 
-def _text(event: Event) -> str:
+def _write_event_text(event: Event) -> str:
     place = {"message": event.message, "delivery": event.delivery}
     said = (
         {"at": write_instant(event.at), "event": event.name} | {k: v for k, v in place.items() if v} | dict(event.body)
@@ -171,7 +171,7 @@ def chain_and_count_events(tx: Transaction, limit: int = 2000) -> ChainedKinds:
     number, link = read_chain_head(tx)
     links = []
     for row in unchained:
-        number, link = number + 1, _link(link, row.text)
+        number, link = number + 1, _link_event(link, row.text)
         links.append((row.serial, number, link))
     _CHAIN.run(tx, links)
     names = [row.text[_NAME : _NAME + 64].partition('"')[0] for row in unchained]
@@ -209,7 +209,7 @@ def find_broken_events(tx: Transaction) -> Iterator[int]:
         for row in rows:
             if (gap := gaps.pop(expected, None)) is not None:
                 link, expected = gap.hash, gap.last + 1
-            if row.number != expected or row.hash != _link(link, row.text):
+            if row.number != expected or row.hash != _link_event(link, row.text):
                 yield row.number
             link, expected = row.hash, row.number + 1
     yield from sorted(gaps)  # links over events that are not missing, or behind the last one
@@ -266,5 +266,5 @@ def read_chain_head(tx: Transaction) -> tuple[int, str]:
     return (row.number, row.hash) if row else (0, ORIGIN)
 
 
-def _link(previous: str, text: str) -> str:
+def _link_event(previous: str, text: str) -> str:
     return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()

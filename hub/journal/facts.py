@@ -180,10 +180,10 @@ def insert_resolved_facts(
     days, told_of = dossier_days.correct_days(tx, [(fact, held[key]) for key, fact in correcting if key in held])
     transactions.insert_missing_rows(tx, table, [make_row(fact) for fact in days])
     found = [*new.values(), *days]
-    return len(found), [*map(make_fact_event, found), *corrected, *_differences(again, held), *told_of]
+    return len(found), [*map(make_fact_event, found), *corrected, *_list_differences(again, held), *told_of]
 
 
-def _differences(known: Sequence[tuple[Key, Fact]], held: Mapping[Key, Fact]) -> Iterator[Event]:
+def _list_differences(known: Sequence[tuple[Key, Fact]], held: Mapping[Key, Fact]) -> Iterator[Event]:
     """Yield an event for each of *known* with another amount than the recorded fact, which is one of *held*."""
     for key, fact in known:
         if held[key].amount != fact.amount:

@@ -60,31 +60,35 @@ def read_message_links(tx: Transaction, found: Message, events: Iterable[Mapping
     by = sa.select(replay_plan.c.corrected).where(
         replay_plan.c.corrects == found.id, replay_plan.c.corrected.is_not(None)
     )
-    links = _read(tx, Relation.CORRECTS, table.c.id.in_(of)) + _read(tx, Relation.CORRECTED_BY, table.c.id.in_(by))
+    links = _read_links(tx, Relation.CORRECTS, table.c.id.in_(of)) + _read_links(
+        tx, Relation.CORRECTED_BY, table.c.id.in_(by)
+    )
     told = list(events)
     if answered := _find_answered(tx, found):
         by_number = any(each["event"] == "matched-by-number" for each in told)
         relation = Relation.ANSWERS_BY_NUMBER if by_number else Relation.ANSWERS
-        links += _read(tx, relation, table.c.id == answered)
+        links += _read_links(tx, relation, table.c.id == answered)
     answers = [each for each in told if each["event"] in _ANSWERS and each.get("by")]
     for relation, by_number in ((Relation.ANSWERED_BY, False), (Relation.ANSWERED_BY_NUMBER, True)):
         those = sorted({str(each["by"]) for each in answers if ("matched" in each) is by_number})[:MOST]
-        links += _read(tx, relation, table.c.id.in_(those)) if those else []
+        links += _read_links(tx, relation, table.c.id.in_(those)) if those else []
     if found.kind in changes.CHANGES:
         about = sa.select(change.c.sender, change.c.document_id).where(change.c.message == found.id).distinct()
         for sender, document in tx.execute(about.limit(MOST)).all():
-            links += _read(tx, Relation.CHANGES, _document(sender, document), table.c.kind.in_(changes.DOCUMENTS))
+            links += _read_links(
+                tx, Relation.CHANGES, _is_document(sender, document), table.c.kind.in_(changes.DOCUMENTS)
+            )
     if found.sender and found.document_id and found.kind != PacketKind.STATUS:
         same = sa.and_(change.c.sender == found.sender, change.c.document_id == found.document_id)
         changing = sa.select(change.c.message).where(same, change.c.message != found.id).distinct().limit(MOST)
         named = tx.scalars(changing).all()
-        links += _read(tx, Relation.CHANGED_BY, table.c.id.in_(named)) if named else []
-        others = sa.and_(_document(found.sender, found.document_id), table.c.id != found.id)
-        links += _read(tx, Relation.SAME_DOCUMENT, others, table.c.kind != PacketKind.STATUS)
+        links += _read_links(tx, Relation.CHANGED_BY, table.c.id.in_(named)) if named else []
+        others = sa.and_(_is_document(found.sender, found.document_id), table.c.id != found.id)
+        links += _read_links(tx, Relation.SAME_DOCUMENT, others, table.c.kind != PacketKind.STATUS)
     if found.message_id:
         named_so = sa.and_(table.c.message_id == found.message_id, table.c.partner == found.partner)
         for state in (ACCEPTED, REFUSED):
-            links += _read(tx, Relation.SAME_ID, named_so, state, table.c.id != found.id)
+            links += _read_links(tx, Relation.SAME_ID, named_so, state, table.c.id != found.id)
     seen: dict[str, MessageLink] = {}
     for link in links:
         if link.id != found.id:
@@ -96,11 +100,11 @@ def _find_answered(tx: Transaction, found: Message) -> str | None:
     return tx.scalars(sa.select(table.c.answers).where(table.c.id == found.id)).first()
 
 
-def _document(sender: str, document: str) -> sa.ColumnElement[bool]:
+def _is_document(sender: str, document: str) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.document_id == document, table.c.sender == sender)
 
 
-def _read(tx: Transaction, relation: Relation, *where: sa.ColumnElement[bool]) -> list[MessageLink]:
+def _read_links(tx: Transaction, relation: Relation, *where: sa.ColumnElement[bool]) -> list[MessageLink]:
     names = [field.name for field in attrs.fields(MessageLink) if field.name != "relation"]
     query = sa.select(*(table.c[name] for name in names)).where(*where).order_by(table.c.id).limit(MOST)
     return [MessageLink(relation=relation, **row) for row in tx.execute(query).mappings()]

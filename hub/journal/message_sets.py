@@ -170,18 +170,18 @@ def record_message_sets(tx: Transaction, received: Sequence[ReceivedMessage]) ->
     was written must then be undone, and each recorded alone.
     """
     results: list[RecordedMessage | None] = [None] * len(received)
-    kinds = _sort(received)
+    kinds = _sort_by_kind(received)
     for chosen in (
         _find_new_documents(tx, kinds[PacketKind.DOCUMENT]),
         _find_new_statuses(tx, kinds[PacketKind.STATUS]),
     ):
-        effects = _write(tx, chosen)
+        effects = _write_chosen(tx, chosen)
         for each, effect in zip(chosen, effects, strict=True):
             results[each.number] = effect.recorded
     return results
 
 
-def _sort(received: Sequence[ReceivedMessage]) -> dict[PacketKind, dict[int, ReceivedMessage]]:
+def _sort_by_kind(received: Sequence[ReceivedMessage]) -> dict[PacketKind, dict[int, ReceivedMessage]]:
     """Return the plain documents and statuses by their numbers. No two have a message id or a document in common."""
     octets = sent = 0
     taken: set[object] = set()
@@ -214,8 +214,8 @@ def _find_new_documents(tx: Transaction, received: Mapping[int, ReceivedMessage]
         assert packet is not None
         lane = facts.make_business_key(each.routes.find_actor(packet.sender, each.entry.day), packet.document_id)
         found.append(_Candidate(number, each, lane, documents.list_document_locks(packet)))
-    found = _lock(tx, found)
-    new = {row[0] for row in _NEW.read(tx, [_ask(each) for each in found])}
+    found = _lock_candidates(tx, found)
+    new = {row[0] for row in _NEW.read(tx, [_write_question(each) for each in found])}
     return [each for each in found if each.number in new]
 
 
@@ -237,7 +237,7 @@ def _find_new_statuses(tx: Transaction, received: Mapping[int, ReceivedMessage])
         document = attrs.evolve(document, due=due)
         answers = AnsweredDelivery(which, status, answer)
         found.append(_Candidate(number, received[number], lane, answered=document, answers=answers))
-    return _lock(tx, found)
+    return _lock_candidates(tx, found)
 
 
 def _ask_answered(number: int, each: ReceivedMessage) -> tuple[object, ...] | None:
@@ -255,7 +255,7 @@ def _ask_answered(number: int, each: ReceivedMessage) -> tuple[object, ...] | No
     return (number, *named, DOCUMENTS, key, f"status-{code}", each.mark.sha256 if each.mark else None)
 
 
-def _lock(tx: Transaction, found: list[_Candidate]) -> list[_Candidate]:
+def _lock_candidates(tx: Transaction, found: list[_Candidate]) -> list[_Candidate]:
     """Lock the documents and the lanes of the candidates. Return those of which another node holds none."""
     at_hand = transactions.try_lock_names(tx, {name for each in found for name in each.locks})
     found = [each for each in found if each.locks <= at_hand]
@@ -263,7 +263,7 @@ def _lock(tx: Transaction, found: list[_Candidate]) -> list[_Candidate]:
     return [each for each in found if each.places <= open_lanes]
 
 
-def _ask(each: _Candidate) -> tuple[object, ...]:
+def _write_question(each: _Candidate) -> tuple[object, ...]:
     entry, mark = each.received.entry, each.received.mark
     packet = entry.packet
     assert packet is not None
@@ -272,7 +272,7 @@ def _ask(each: _Candidate) -> tuple[object, ...]:
     return (each.number, *named, mark.sha256 if mark else None)
 
 
-def _write(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
+def _write_chosen(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
     """Write the effects of *chosen*, all of one kind, with their events in the order of the messages. Return them."""
     old = [each for each in chosen if each.answered is not None]  # of the others the lanes are new
     places = [(each.number, each.lane, route.recipient) for each in old for route in each.received.entry.routes]

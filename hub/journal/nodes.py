@@ -152,7 +152,7 @@ def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
     return [
         SeenNode(
             node=Node(**{field.name: row[field.name] for field in attrs.fields(Node)}),
-            state=_state(row, at),
+            state=_judge_node_state(row, at),
             seen_at=row["seen_at"],
             until=row["until"],
             stopped_at=row["stopped_at"],
@@ -163,7 +163,7 @@ def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
     ]
 
 
-def _state(row: sa.RowMapping, at: datetime) -> NodeState:
+def _judge_node_state(row: sa.RowMapping, at: datetime) -> NodeState:
     if row["stopped_at"]:
         return NodeState.STOPPED
     return NodeState.ALIVE if row["until"] >= at else NodeState.LAPSED

@@ -59,12 +59,12 @@ def pack_receipt(receipt: ReceiptToPack, form: bytes) -> bytes:
     texts = receipt.write_texts()
     writer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, form + texts)
     packed = writer.compress(receipt.octets) + writer.flush()
-    if _unpack(packed, form + texts) != receipt.octets:
+    if _unpack_receipt(packed, form + texts) != receipt.octets:
         raise ValueError(f"the receipt of {receipt.message} cannot be made again")
     return packed
 
 
-def _unpack(packed: bytes, dictionary: bytes) -> bytes:
+def _unpack_receipt(packed: bytes, dictionary: bytes) -> bytes:
     reader = zlib.decompressobj(-15, zdict=dictionary)
     return reader.decompress(packed, MOST + 1)
 
@@ -82,7 +82,7 @@ def keep_receipts(tx: Transaction, receipts: Sequence[ReceiptToPack]) -> None:
     new: dict[str, bytes] = {}
     rows = []
     for receipt in receipts:
-        name, packed = _choose(receipt, forms)
+        name, packed = _choose_form(receipt, forms)
         if name not in forms:
             forms[name] = new[name] = receipt.octets
         rows.append({"message": receipt.message, "form": name, "packed": packed})
@@ -91,7 +91,7 @@ def keep_receipts(tx: Transaction, receipts: Sequence[ReceiptToPack]) -> None:
     transactions.insert_new_rows(tx, kept_receipt, rows)
 
 
-def _choose(receipt: ReceiptToPack, forms: Mapping[str, bytes]) -> tuple[str, bytes]:
+def _choose_form(receipt: ReceiptToPack, forms: Mapping[str, bytes]) -> tuple[str, bytes]:
     """Return the name of the form that fits *receipt* best, and its packed octets; its own if none fits."""
     tried = ((name, pack_receipt(receipt, form)) for name, form in forms.items())
     best = min(tried, key=lambda each: len(each[1]), default=None)
@@ -106,4 +106,4 @@ def read_kept_receipt(tx: Transaction, message_id: str) -> bytes | None:
     if row is None:
         return None
     texts = _write_texts(message_id, row.message_id, row.document_id, row.sha256)
-    return _unpack(row.packed, bytes(row.octets) + texts)
+    return _unpack_receipt(row.packed, bytes(row.octets) + texts)

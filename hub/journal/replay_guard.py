@@ -50,7 +50,7 @@ def run_call_once(tx: Transaction, mark: ReplayMark | None, now: datetime, step:
     with `refuse_replayed_call`. *step* must refuse before it writes. The refusal is returned and not raised, so that
     the mark is committed: a refused call must not take effect when an attacker sends it again at a better moment.
     """
-    fresh = mark is None or _take(tx, mark, now)
+    fresh = mark is None or _take_mark(tx, mark, now)
     try:
         return step(fresh)
     except Rejected as rejected:
@@ -60,7 +60,7 @@ def run_call_once(tx: Transaction, mark: ReplayMark | None, now: datetime, step:
 def spend_call_mark(tx: Transaction, mark: ReplayMark | None, now: datetime) -> None:
     """Record the mark of a refused call (None: it was not signed), so that it takes no effect when sent again."""
     if mark is not None:
-        _ = _take(tx, mark, now)
+        _ = _take_mark(tx, mark, now)
 
 
 def is_spent(tx: Transaction, mark: ReplayMark | None) -> bool:
@@ -73,7 +73,7 @@ def refuse_replayed_call(what: str) -> CallRefused:
     return CallRefused(Problem("replayed", what))
 
 
-def _take(tx: Transaction, mark: ReplayMark, now: datetime) -> bool:
+def _take_mark(tx: Transaction, mark: ReplayMark, now: datetime) -> bool:
     """Record *mark* and delete some old marks. Tell whether *mark* is new."""
     names = [row.sha256 for row in _OLD.read(tx, {"before": now - MARGIN})]
     if names:

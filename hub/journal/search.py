@@ -97,7 +97,7 @@ class _Ranges:
         return not self.terms and not self.left.words and not self.shared
 
 
-def _where(wanted: MessageFilter) -> list[Condition]:
+def _list_conditions(wanted: MessageFilter) -> list[Condition]:
     other = delivery.alias()  # an alias, because the outer query may use `delivery` too
     gets = sa.exists().where(other.c.message == table.c.id)
     made = gets.where(*_is_to(other.c.partner, wanted.partners))
@@ -123,7 +123,10 @@ def _where(wanted: MessageFilter) -> list[Condition]:
         wanted.partners is not None and sa.or_(table.c.partner.in_(wanted.partners), made),
         wanted.services_hidden and table.c.service.not_in(wanted.services_hidden),
     ]
-    return [*_within(table.c.id, wanted), *(each for each in conditions if isinstance(each, sa.ColumnElement))]
+    return [
+        *_list_period_conditions(table.c.id, wanted),
+        *(each for each in conditions if isinstance(each, sa.ColumnElement)),
+    ]
 
 
 def _is_one(source: Any, partner: str, state: str | None) -> list[Condition]:
@@ -167,7 +170,7 @@ def _is_visible(units: Sequence[str]) -> Condition:
     return sa.and_(ACCEPTED, sa.or_(table.c.sender.in_(units), table.c.answers_unit.in_(units), gets))
 
 
-def _within(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condition]:
+def _list_period_conditions(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condition]:
     """Return the conditions that the id in *column* is of the period of *wanted*: at most one of each direction.
 
     Of two SQLite would use one for its index, perhaps the wider one.
@@ -325,14 +328,16 @@ def _list_values(tx: Transaction, column: sa.Column[str], where: Condition) -> I
 
 def _select_own(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilter) -> sa.Select[Any]:
     """Return the query of *ids* of the messages in the range *part* that *left* lets through."""
-    return sa.select(ids).select_from(table).where(part, *_where(left))
+    return sa.select(ids).select_from(table).where(part, *_list_conditions(left))
 
 
 def _select_made(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilter) -> sa.Select[Any]:
     """Return the query of *ids* of the deliveries in the range *part* whose messages *left* lets through."""
     query = sa.select(ids).select_from(delivery).where(part)
     return (
-        query if left == MessageFilter() else query.join(table, table.c.id == delivery.c.message).where(*_where(left))
+        query
+        if left == MessageFilter()
+        else query.join(table, table.c.id == delivery.c.message).where(*_list_conditions(left))
     )
 
 
@@ -342,11 +347,14 @@ def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter, index: 
         moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=True)
         return sum(1 for _ in islice(moments, most))
     everything, found = MessageFilter(), 0
-    queries = [_select_own(table.c.id, part, everything).where(*_within(table.c.id, wanted)) for part in ranges.own]
+    queries = [
+        _select_own(table.c.id, part, everything).where(*_list_period_conditions(table.c.id, wanted))
+        for part in ranges.own
+    ]
     if ranges.made is not None:
         for part in ranges.parts:
             made = _select_made(delivery.c.message, sa.and_(ranges.made, part), everything)
-            queries.append(made.where(*_within(delivery.c.message, wanted)))
+            queries.append(made.where(*_list_period_conditions(delivery.c.message, wanted)))
     for query in queries:
         left = most - found
         if left:
@@ -420,7 +428,8 @@ def _walk_filter(
     words = ranges.left.words
     first = size if len(queries) < 8 and not words else max(20, size // max(1, len(queries)))
     return [
-        _walk(tx, column, query, wanted, (first, size), words, newest_first=newest_first) for column, query in queries
+        _walk_ids(tx, column, query, wanted, (first, size), words, newest_first=newest_first)
+        for column, query in queries
     ]
 
 
@@ -429,7 +438,7 @@ def _walk_terms(
 ) -> Iterator[str]:
     """Yield the ids of the messages with the terms of *ranges* that its conditions let through, in order."""
     moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=newest_first)
-    conditions = [*_where(ranges.left), *_within(table.c.id, wanted)]
+    conditions = [*_list_conditions(ranges.left), *_list_period_conditions(table.c.id, wanted)]
     while some := list(islice(moments, _TOGETHER)):
         rows = search_index.read_candidates(tx, some)
         words = ranges.left.words
@@ -449,7 +458,7 @@ def _keep_worded(tx: Transaction, ids: Sequence[str], words: Collection[str]) ->
     return [each for each in ids if each in kept]
 
 
-def _walk(
+def _walk_ids(
     tx: Transaction,
     column: sa.Column[str],
     query: sa.Select[Any],
@@ -466,7 +475,9 @@ def _walk(
     """
     size, most = sizes
     while True:
-        ordered = query.where(*_within(column, wanted)).order_by(column.desc() if newest_first else column)
+        ordered = query.where(*_list_period_conditions(column, wanted)).order_by(
+            column.desc() if newest_first else column
+        )
         page = tx.scalars(ordered.limit(size)).all()
         yield from _keep_worded(tx, page, words)
         if len(page) < size:
@@ -486,13 +497,13 @@ def count_messages(tx: Transaction, wanted: MessageFilter | Sequence[MessageFilt
     ranges = _choose_ranges(tx, wanted, TermIndex(tx))
     if not ranges.counts:
         return sum(1 for _ in find_message_ids(tx, wanted))
-    number, period = sa.func.count(), _within(table.c.id, wanted)
+    number, period = sa.func.count(), _list_period_conditions(table.c.id, wanted)
     own = [_select_own(number, part, ranges.left).where(*period) for part in ranges.own]
     count = sum(_read_number(tx, query) for query in own)
     if ranges.made is None:
         return count
     messages = sa.func.count(delivery.c.message.distinct())
-    made = _select_made(messages, ranges.made, ranges.left).where(*_within(delivery.c.message, wanted))
+    made = _select_made(messages, ranges.made, ranges.left).where(*_list_period_conditions(delivery.c.message, wanted))
     count += _read_number(tx, made)
     twice = sa.exists().where(delivery.c.message == table.c.id, ranges.made)
     return count - sum(_read_number(tx, query.where(twice)) for query in own)
@@ -710,7 +721,7 @@ def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[
     """Return by partner the (service, kind) pairs of its accepted messages, received from *since* on."""
     query = sa.select(table.c.partner, table.c.service, table.c.kind).where(table.c.state == MessageState.ACCEPTED)
     if since is not None:
-        query = query.where(*_within(table.c.id, MessageFilter(since=since)))
+        query = query.where(*_list_period_conditions(table.c.id, MessageFilter(since=since)))
     found: dict[str, set[tuple[str, str]]] = {}
     for partner, service, kind in tx.execute(query.distinct()):
         found.setdefault(partner, set()).add((service, kind))
@@ -730,7 +741,7 @@ def find_deliveries_in_state(
     query = (
         sa.select(*MESSAGE_COLUMNS, delivery.c.id.label("delivery_id"))
         .join(delivery, delivery.c.message == table.c.id)
-        .where(*_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
+        .where(*_list_conditions(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
         .order_by(table.c.received_at, delivery.c.id)
     )
     if DeliveryState.DELIVERED not in states:

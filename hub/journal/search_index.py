@@ -83,7 +83,7 @@ def read_step(tx: Transaction, left: int = LEFT) -> IndexStep | None:
         return None
     upto = min(after + STEP, last)
     numbered = sa.and_(event.c.number > after, event.c.number <= upto)
-    return IndexStep(after, upto, _collect(tx, _read_events(tx, numbered, event.c.number, STEP)))
+    return IndexStep(after, upto, _collect_postings(tx, _read_events(tx, numbered, event.c.number, STEP)))
 
 
 def write_step(tx: Transaction, step: IndexStep) -> bool:
@@ -99,7 +99,7 @@ def write_step(tx: Transaction, step: IndexStep) -> bool:
 def write_postings(tx: Transaction, postings: Postings, batch: int) -> None:
     """Write *postings* as those of *batch*, in the order of their keys."""
     rows = [
-        {"term": term, "bucket": bucket, "batch": batch, "moments": _pack(lows)}
+        {"term": term, "bucket": bucket, "batch": batch, "moments": _pack_lows(lows)}
         for (term, bucket), lows in sorted(postings.items(), key=itemgetter(0))
     ]
     _ = _INSERT.run(tx, rows)
@@ -109,7 +109,7 @@ def collect_rows(rows: Iterable[Any]) -> dict[tuple[str, int], set[int]]:
     """Return the postings of rows with `id`, `code`, `subject`, `refusal` and `sha256`."""
     found: dict[tuple[str, int], set[int]] = {}
     for row in rows:
-        _put(found, row.id, search_terms.list_message_terms(row.code, row.subject, row.refusal, row.sha256))
+        _put_posting(found, row.id, search_terms.list_message_terms(row.code, row.subject, row.refusal, row.sha256))
     return found
 
 
@@ -117,18 +117,18 @@ def collect_answers(rows: Iterable[tuple[str, str | None]]) -> dict[tuple[str, i
     """Return the postings of messages and what a partner answered to an attempt to deliver them."""
     found: dict[tuple[str, int], set[int]] = {}
     for about, reason in rows:
-        _put(found, about, map(search_terms.mark_answer, search_terms.list_codes(reason)))
+        _put_posting(found, about, map(search_terms.mark_answer, search_terms.list_codes(reason)))
     return found
 
 
-def _pack(lows: Iterable[int]) -> bytes:
+def _pack_lows(lows: Iterable[int]) -> bytes:
     packed = array("I", sorted(lows))
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
 
 
-def _unpack(octets: bytes) -> "array[int]":
+def _unpack_lows(octets: bytes) -> "array[int]":
     lows = array("I")
     lows.frombytes(octets)
     if sys.byteorder == "big":
@@ -136,7 +136,7 @@ def _unpack(octets: bytes) -> "array[int]":
     return lows
 
 
-def _put(postings: dict[tuple[str, int], set[int]], name: str, terms: Iterable[str]) -> None:
+def _put_posting(postings: dict[tuple[str, int], set[int]], name: str, terms: Iterable[str]) -> None:
     try:
         moment = read_moment(name)
     except ValueError:  # no id of ours
@@ -155,7 +155,7 @@ def _read_events(
     return tx.execute(sa.select(some).where(some.c.message.is_not(None), sa.or_(*told))).all()
 
 
-def _collect(tx: Transaction, told: Iterable[Any]) -> dict[tuple[str, int], set[int]]:
+def _collect_postings(tx: Transaction, told: Iterable[Any]) -> dict[tuple[str, int], set[int]]:
     """Return the postings of these events, and of the messages that they are about."""
     arrived: list[str] = []
     answers: list[tuple[str, str | None]] = []
@@ -165,7 +165,7 @@ def _collect(tx: Transaction, told: Iterable[Any]) -> dict[tuple[str, int], set[
         if name == "attempt-ended":
             answers.append((about, json.loads(text).get("reason")))
         elif name == "call-refused":
-            _put(found, about, [search_terms.REFUSED_CALL])
+            _put_posting(found, about, [search_terms.REFUSED_CALL])
         else:
             arrived.append(about)
     columns = (message.c.id, message.c.code, message.c.subject, message.c.refusal, message.c.sha256)
@@ -237,7 +237,7 @@ class TermIndex:
             query = sa.select(table.c.bucket, table.c.moments).where(here).order_by(order).limit(size)
             rows = self._tx.execute(query).all()
             full = len(rows) == size
-            found = _unite(rows)
+            found = _unite_rows(rows)
             last = rows[-1].bucket if rows else span.start
             size *= 4
             if full:
@@ -265,7 +265,7 @@ class TermIndex:
         query = sa.select(table.c.bucket, table.c.moments).where(table.c.term == term, here)
         found: dict[int, set[int]] = {}
         for bucket, octets in self._tx.execute(query).all():
-            if bucket in some and (both := _find_common(some[bucket], _unpack(octets))):
+            if bucket in some and (both := _find_common(some[bucket], _unpack_lows(octets))):
                 found.setdefault(bucket, set()).update(both)
         for bucket, lows in self._read_rest().get(term, {}).items():
             if both := lows.intersection(some.get(bucket, ())):
@@ -281,7 +281,7 @@ class TermIndex:
                 *_read_events(self._tx, event.c.number.is_(None), event.c.serial, READ),
             ]
             self._rest = {}
-            for (term, bucket), lows in _collect(self._tx, told).items():
+            for (term, bucket), lows in _collect_postings(self._tx, told).items():
                 self._rest.setdefault(term, {})[bucket] = lows
         return self._rest
 
@@ -298,11 +298,11 @@ def _find_common(lows: AbstractSet[int], among: "array[int]") -> set[int]:
     return found
 
 
-def _unite(rows: Iterable[Any]) -> dict[int, set[int]]:
+def _unite_rows(rows: Iterable[Any]) -> dict[int, set[int]]:
     """Return the moments of rows of a bucket and its moments, by bucket."""
     found: dict[int, set[int]] = {}
     for bucket, octets in rows:
-        lows = _unpack(octets)
+        lows = _unpack_lows(octets)
         if bucket in found:
             found[bucket].update(lows)
         else:

@@ -45,7 +45,7 @@ SAME_NUMBER = 100
 LOOK_UPS = 256
 
 
-def _newest(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]:
+def _make_newest_query(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]:
     """Return the query of the newest document of a unit; *delivered*: of those with a delivery to the reporter."""
     to_reporter = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == _reporter)
     theirs = sa.and_(ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.sender == _organ, named)
@@ -55,7 +55,7 @@ def _newest(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]
 
 #: By whether the document is named by its id, and whether the status is of another unit than the document.
 _NEWEST = {
-    (by_id, delivered): HotStatement(_newest(_BY_ID if by_id else _BY_CODE, delivered=delivered))
+    (by_id, delivered): HotStatement(_make_newest_query(_BY_ID if by_id else _BY_CODE, delivered=delivered))
     for by_id in (True, False)
     for delivered in (True, False)
 }

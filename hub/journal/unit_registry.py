@@ -46,14 +46,14 @@ def list_registry_units(tx: Transaction, on: date, *, outside: bool = False) -> 
     """Return every unit of the province as it is on the day *on*, by code. With *outside*, also the agencies of the
     national list. A unit that has ended or has not begun on that day is among them.
     """
-    return [unit.at(on) for unit in _units(tx, outside=outside)]
+    return [unit.at(on) for unit in _read_units_outside(tx, outside=outside)]
 
 
 def list_unit_histories(tx: Transaction, *, outside: bool = False, known: datetime | None = None) -> list[Unit]:
     """Return every unit of the province with all its versions, by code. With *outside*, also the agencies of the national
     list. *known*: names, parents, levels and kinds as they were known at that time; None: as they are known now.
     """
-    return list(_units(tx, outside=outside, known=known))
+    return list(_read_units_outside(tx, outside=outside, known=known))
 
 
 def read_unit_names(tx: Transaction, on: date) -> dict[str, str]:
@@ -70,7 +70,7 @@ def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
 
     Aliases are resolved for that day.
     """
-    return UnitIndex.of(_units(tx, outside=True), on, list_registry_deeds(tx))
+    return UnitIndex.of(_read_units_outside(tx, outside=True), on, list_registry_deeds(tx))
 
 
 def find_ending_units(tx: Transaction, codes: Collection[str]) -> set[str]:
@@ -93,7 +93,7 @@ def read_successions(tx: Transaction, on: date) -> UnitIndex:
     """Return the units that have successors or are such, with their days and deeds only, as they are on the day *on*."""
     following = sa.select(unit_successor.c.unit).union(sa.select(unit_successor.c.successor))
     rows = tx.execute(sa.select(table).where(table.c.code.in_(following))).all()
-    successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
+    successors = _collect_pairs(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
     units = [Unit(row.code, "", None, row.since, row.until, successors=successors.get(row.code, ())) for row in rows]
     return UnitIndex.of(units, on, list_registry_deeds(tx))
 
@@ -113,10 +113,10 @@ def list_registry_deeds(tx: Transaction) -> list[Deed]:
         Deed(unit, successor, frozenset({Estate.DOSSIERS}), shared=True, since=since)
         for unit, successor, since in tx.execute(parted)
     )
-    return [*sorted(whole, key=_sides), *sorted(parts, key=lambda deed: (deed.since, *_sides(deed)))]
+    return [*sorted(whole, key=_list_sides), *sorted(parts, key=lambda deed: (deed.since, *_list_sides(deed)))]
 
 
-def _sides(deed: Deed) -> tuple[str, str]:
+def _list_sides(deed: Deed) -> tuple[str, str]:
     return deed.unit, deed.successor
 
 
@@ -127,16 +127,16 @@ def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
     return find_code_holder(found, on).code if found else code
 
 
-def _units(tx: Transaction, *, outside: bool, known: datetime | None = None) -> Iterator[Unit]:
+def _read_units_outside(tx: Transaction, *, outside: bool, known: datetime | None = None) -> Iterator[Unit]:
     columns = (
         table.c[name] for name in ("code", "name", "parent", "since", "until", "mark", "level", "kind", "recorded_at")
     )
     wanted: sa.Select[Any] = sa.select(*columns)
     if outside:
-        aliases = _collect(tx, sa.select(unit_alias.c.unit, unit_alias.c.alias))
+        aliases = _collect_pairs(tx, sa.select(unit_alias.c.unit, unit_alias.c.alias))
     else:
         wanted, aliases = wanted.where(OWN), _list_own_aliases(tx)
-    successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
+    successors = _collect_pairs(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
     versions = _read_versions(tx, known)
     firsts = {} if known is None else _read_former_firsts(tx, known)
     rows = sorted(
@@ -190,7 +190,7 @@ def _list_own_aliases(tx: Transaction) -> dict[str, tuple[str, ...]]:
     return {code: tuple(sorted(text.split(_BETWEEN))) for code, text in rows if text is not None}
 
 
-def _collect(tx: Transaction, pairs: sa.Select[str, str]) -> dict[str, tuple[str, ...]]:
+def _collect_pairs(tx: Transaction, pairs: sa.Select[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the second values of *pairs* by the first ones, which are units."""
     found: dict[str, tuple[str, ...]] = {}
     for unit, value in sorted((row[0], row[1]) for row in tx.execute(pairs)):
@@ -214,8 +214,8 @@ def write_registry_units(
     columns = (table.c[name] for name in ("code", "name", "parent", "level", "kind", "recorded_at"))
     there = {row.code: row for row in tx.execute(sa.select(*columns))}
     replaced = [unit.code for unit in given if unit.code in there]
-    _delete(tx, unit_alias.c.unit, replaced)
-    _delete(tx, unit_successor.c.unit, replaced)
+    _delete_values(tx, unit_alias.c.unit, replaced)
+    _delete_values(tx, unit_successor.c.unit, replaced)
     versions = _read_versions(tx)
     later: list[dict[str, object]] = []
     for start in range(0, len(given), _BATCH):
@@ -223,14 +223,14 @@ def write_registry_units(
         changed, added = [], []
         for unit in some:
             held = there.get(unit.code)
-            row = _row(unit) | {"recorded_at": at}
+            row = _make_unit_row(unit) | {"recorded_at": at}
             if held is None:
                 added.append(row)
             else:
-                if _said(held) == _said(unit):
+                if _describe_version(held) == _describe_version(unit):
                     row["recorded_at"] = held.recorded_at
                 elif unit.mark != UnitMark.NATIONAL:
-                    later.append(_version(unit.code, _FIRST, held, held.recorded_at))
+                    later.append(_make_version_row(unit.code, _FIRST, held, held.recorded_at))
                 changed.append(row | {"of": unit.code})
             later += _changed_versions(unit, versions.get(unit.code, ()), at)
         if changed:
@@ -266,26 +266,26 @@ def _changed_versions(unit: Unit, held: Sequence[UnitChange], at: datetime | Non
     before = {change.since: change for change in held}
     for change in unit.changes:
         if before.pop(change.since, None) != change:
-            yield _version(unit.code, change.since, change, at)
+            yield _make_version_row(unit.code, change.since, change, at)
     for since in before:
-        yield _version(unit.code, since, _WITHDRAWN, at)
+        yield _make_version_row(unit.code, since, _WITHDRAWN, at)
 
 
 #: What a row says of a version that is withdrawn.
 _WITHDRAWN = UnitChange(date.min, "")
 
 
-def _version(code: str, since: date, said: Any, at: datetime | None) -> dict[str, object]:
-    name, parent, level, kind = _said(said)
+def _make_version_row(code: str, since: date, said: Any, at: datetime | None) -> dict[str, object]:
+    name, parent, level, kind = _describe_version(said)
     row = {"unit": code, "since": since, "recorded_at": at}
     return row | {"name": name or None, "parent": parent, "level": level, "kind": kind}
 
 
-def _said(version: Any) -> tuple[str, str | None, str, str]:
+def _describe_version(version: Any) -> tuple[str, str | None, str, str]:
     return version.name, version.parent, version.level, version.kind
 
 
-def _row(unit: Unit) -> dict[str, object]:
+def _make_unit_row(unit: Unit) -> dict[str, object]:
     return {
         "code": unit.code,
         "name": unit.name,
@@ -298,7 +298,7 @@ def _row(unit: Unit) -> dict[str, object]:
     }
 
 
-def _delete(tx: Transaction, column: sa.Column[str], values: Sequence[str]) -> None:
+def _delete_values(tx: Transaction, column: sa.Column[str], values: Sequence[str]) -> None:
     if values:
         tx.execute(sa.delete(column.table).where(column == sa.bindparam("gone")), [{"gone": value} for value in values])
 

@@ -104,7 +104,9 @@ def add_notices(tx: Transaction, steps: Sequence[AlertStep], rules: NoticeRules,
     The end of an alert, and what follows its beginning, is told wherever the beginning was or would be.
     """
     rows = [
-        _row(make_id(now), channel, str(step.transition), step, rules.find_due(step.alert.severity, now), now)
+        _make_notice_row(
+            make_id(now), channel, str(step.transition), step, rules.find_due(step.alert.severity, now), now
+        )
         for step in steps
         if step.transition is not None and step.alert.severity.reaches(rules.least)
         for channel in rules.channels
@@ -120,19 +122,21 @@ def add_test_notices(tx: Transaction, channels: Sequence[str], by: str, now: dat
     for channel, name in ids.items():
         row: dict[str, object] = {"id": name, "channel": channel, "transition": TEST, "kind": TEST, "about": ""}
         row |= {"alert_node": "", "severity": str(AlertSeverity.WARNING), "values": json.dumps({"by": by})}
-        tx.execute(sa.insert(table).values(row | {"since": now, "at": now} | _fresh(now, now)))
+        tx.execute(sa.insert(table).values(row | {"since": now, "at": now} | _describe_fresh(now, now)))
     return ids
 
 
-def _row(name: str, channel: str, transition: str, step: AlertStep, due: datetime, now: datetime) -> dict[str, object]:
+def _make_notice_row(
+    name: str, channel: str, transition: str, step: AlertStep, due: datetime, now: datetime
+) -> dict[str, object]:
     alert = step.alert
     values = json.dumps(dict(alert.values), ensure_ascii=False, sort_keys=True)
     told = {"id": name, "channel": channel, "transition": transition, "kind": alert.key.kind, "about": alert.key.about}
     told |= {"alert_node": alert.key.node, "severity": str(alert.severity), "values": values}
-    return told | {"since": alert.since, "at": now} | _fresh(due, now)
+    return told | {"since": alert.since, "at": now} | _describe_fresh(due, now)
 
 
-def _fresh(due: datetime, now: datetime) -> dict[str, object]:
+def _describe_fresh(due: datetime, now: datetime) -> dict[str, object]:
     state = str(NoticeState.WAITING)
     return {"due": due, "state": state, "batch": None, "node": "", "attempts": 0, "reason": "", "changed_at": now}
 
@@ -163,7 +167,7 @@ def claim_batch(tx: Transaction, by: str, now: datetime) -> NoticeBatch | None:
     claimed = {"state": str(NoticeState.SENDING), "batch": batch, "node": by, "changed_at": now}
     tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(**claimed, attempts=table.c.attempts + 1))
     rows = tx.execute(sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.at, table.c.id)).mappings().all()
-    notices = [_read(row) for row in rows]
+    notices = [_read_notice(row) for row in rows]
     return NoticeBatch(id=batch, channel=first["channel"], attempt=rows[0]["attempts"], notices=notices)
 
 
@@ -229,7 +233,7 @@ def _is_lost(tx: Transaction, by: str, now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(_is_unsent, table.c.state == str(NoticeState.SENDING), table.c.node.not_in(others))
 
 
-def _read(row: sa.RowMapping) -> AlertNotice:
+def _read_notice(row: sa.RowMapping) -> AlertNotice:
     return AlertNotice(
         id=row["id"],
         channel=row["channel"],

@@ -61,7 +61,7 @@ def move_documents(tx: Transaction, of: Handover, keys: Sequence[str], now: date
     for key in keys:
         own, others = stays.get((of.unit, key), {}), stays.get((heir, key), {})
         if HANDED_OVER in others:
-            made += _return(tx, own, _list_line(tx, heir, now), key, now)
+            made += _return_document(tx, own, _list_line(tx, heir, now), key, now)
         else:
             made += document_holders.make_move_facts(own, heir, others, now)
     facts.record_facts(tx, made)
@@ -91,12 +91,12 @@ def give_back_documents(tx: Transaction, order: DeedOrder, now: datetime) -> int
         passed = {key: document_holders.find_holder(tx, unit, key) for key in _list_handed_over(tx, unit)}
         for key, (holder, stay) in passed.items():
             if holder != unit:
-                back = _return(tx, stay, line, key, now)
+                back = _return_document(tx, stay, line, key, now)
                 # who received it, too, has it still
                 made += [each for each in back if RECEIVED not in stay or each.unit == unit]
         for successor in order.successors:
             for key in _list_sent(tx, line, successor):
-                made += _return(tx, document_holders.find_holder(tx, successor, key)[1], line, key, now)
+                made += _return_document(tx, document_holders.find_holder(tx, successor, key)[1], line, key, now)
     facts.record_facts(tx, made)
     return sum(each.milestone == TAKEN_OVER for each in made)
 
@@ -122,7 +122,7 @@ def _list_line(tx: Transaction, unit: str, now: datetime) -> tuple[str, ...]:
     return (unit, *find_forebears(index, unit, today))
 
 
-def _return(tx: Transaction, stay: Stay, line: Sequence[str], key: str, now: datetime) -> list[Fact]:
+def _return_document(tx: Transaction, stay: Stay, line: Sequence[str], key: str, now: datetime) -> list[Fact]:
     """Return the facts by which the document *key* of *stay*, if it is open, comes back to the first of *line*, and note
     it at the deliveries to all of them.
     """

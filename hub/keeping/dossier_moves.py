@@ -136,7 +136,7 @@ def give_back_dossiers(tx: Transaction, order: DeedOrder, now: datetime) -> int:
     for unit in order.units:
         given: dict[str, list[str]] = {}
         for key in _list_given(tx, unit, order):
-            holder, held = _follow(tx, unit, key)
+            holder, held = _follow_dossier(tx, unit, key)
             given.setdefault(holder, []).append(held)
         for holder in given.keys() - {unit}:
             many += move_dossiers(tx, Handover(holder, find_local_day(now), (unit,)), sorted(given[holder]), now)
@@ -156,7 +156,7 @@ def _list_given(tx: Transaction, unit: str, order: DeedOrder) -> list[str]:
     return [key for key in keys if heirs[key] != unit]
 
 
-def _follow(tx: Transaction, unit: str, key: str) -> tuple[str, str]:
+def _follow_dossier(tx: Transaction, unit: str, key: str) -> tuple[str, str]:
     """Return the unit to which the dossier *key* came at last from *unit*, with its key there; *unit* if it came back."""
     at = unit
     while (to := _read_counterpart(tx, at, key, _GIVES)) is not None:

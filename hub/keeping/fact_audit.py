@@ -73,14 +73,14 @@ def compare_facts(tx: Transaction, after: Key | None, most: int = STEP, unit: st
     if unit is not None:
         query = query.where(fact.c.unit == unit)
     rows = tx.execute(query).all()
-    findings, gone = _compare(tx, [_read_row(row) for row in rows])
+    findings, gone = _compare_stored(tx, [_read_row(row) for row in rows])
     last = tuple(map(str, rows[-1][:4])) if len(rows) == most else None
     return FactStep(findings=findings, compared=len(rows), gone=gone, after=last)
 
 
 def compare_given_facts(tx: Transaction, given: Sequence[Fact]) -> Sequence[FactFinding]:
     """Return the findings about the stored facts *given*."""
-    return _compare(tx, [_StoredFact(fact_rows.make_fact_key(each), each.message, each) for each in given])[0]
+    return _compare_stored(tx, [_StoredFact(fact_rows.make_fact_key(each), each.message, each) for each in given])[0]
 
 
 @attrs.frozen
@@ -101,7 +101,7 @@ def _read_row(row: sa.Row[Any]) -> _StoredFact:
     return _StoredFact((unit, service, key, milestone), str(row[_MESSAGE]), found)
 
 
-def _compare(tx: Transaction, stored: Sequence[_StoredFact]) -> tuple[list[FactFinding], int]:
+def _compare_stored(tx: Transaction, stored: Sequence[_StoredFact]) -> tuple[list[FactFinding], int]:
     """Return the findings about *stored*, and the number of those whose events are in archive files."""
     ids = {each.message for each in stored}
     told, kept = _read_events(tx, ids), _read_hashes(tx, ids)
@@ -116,11 +116,11 @@ def _compare(tx: Transaction, stored: Sequence[_StoredFact]) -> tuple[list[FactF
         if each.message not in told and gaps:
             gone += 1
         elif said is None:
-            found.append(_finding(each.key, FactFault.PLANTED, each.message))
+            found.append(_make_finding(each.key, FactFault.PLANTED, each.message))
         elif fields := _find_differences(each.fact, said):
-            found.append(_finding(each.key, FactFault.EDITED, each.message, fields))
+            found.append(_make_finding(each.key, FactFault.EDITED, each.message, fields))
         elif each.message in wrong:
-            found.append(_finding(each.key, FactFault.OCTETS, each.message))
+            found.append(_make_finding(each.key, FactFault.OCTETS, each.message))
     return found, gone
 
 
@@ -172,7 +172,7 @@ def _find_differences(stored: Fact | None, said: Mapping[str, Any]) -> tuple[str
     return tuple(sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name)))
 
 
-def _finding(key: Key, fault: FactFault, name: str, fields: tuple[str, ...] = ()) -> FactFinding:
+def _make_finding(key: Key, fault: FactFault, name: str, fields: tuple[str, ...] = ()) -> FactFinding:
     unit, service, business, milestone = key
     return FactFinding(
         unit=unit, service=service, key=business, milestone=milestone, fault=fault, message=name, fields=fields
@@ -192,7 +192,7 @@ def compare_fact_events(tx: Transaction, after: int | None, most: int = STEP, un
     said = [each for each in told if unit is None or each.get("unit") == unit]
     there = _read_keys(tx, [_key_of(each) for each in said])
     found = [
-        _finding(key, FactFault.REMOVED, str(each.get("message")))
+        _make_finding(key, FactFault.REMOVED, str(each.get("message")))
         for each in said
         if (key := _key_of(each)) not in there
     ]
@@ -210,14 +210,14 @@ def _read_keys(tx: Transaction, keys: Sequence[Key]) -> set[Key]:
 def find_forged_facts_of_unit(tx: Transaction, unit: str) -> list[FactFinding]:
     """Return the findings about all facts of *unit*, at most `_MOST`. Reads all events of facts: some seconds a million."""
     found = list[FactFinding]()
-    for step in _walk(tx, unit):
+    for step in _walk_steps(tx, unit):
         found += step.findings
         if len(found) >= _MOST:
             break
     return found[:_MOST]
 
 
-def _walk(tx: Transaction, unit: str) -> Iterator[FactStep]:
+def _walk_steps(tx: Transaction, unit: str) -> Iterator[FactStep]:
     place: Any = None
     while (step := compare_facts(tx, place, unit=unit)).after is not None:
         yield step

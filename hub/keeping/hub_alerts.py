@@ -123,10 +123,10 @@ def decide_steps(
     """Return the steps that lead from the alerts *kept* to what a look *found*. An alert that stays as it is has none."""
     known = {each.key: each for each in kept}
     met = {each.key: each for each in found.met}
-    steps = [_meet(known.get(key), each, now, rules) for key, each in sorted(met.items())]
+    steps = [_meet_condition(known.get(key), each, now, rules) for key, each in sorted(met.items())]
     for key, alert in sorted(known.items()):
         if alert.raised and key not in met and _is_judged(key, found):
-            steps.append(_miss(alert, now, rules))
+            steps.append(_miss_condition(alert, now, rules))
     return [step for step in steps if step is not None]
 
 
@@ -136,7 +136,9 @@ def _is_judged(key: HubAlertKey, found: ConditionRound) -> bool:
     return key.kind in found.judged and (key.node == found.node if key.node else found.shared)
 
 
-def _meet(alert: HubAlert | None, met: MetCondition, now: datetime, rules: TransitionRules) -> AlertStep | None:
+def _meet_condition(
+    alert: HubAlert | None, met: MetCondition, now: datetime, rules: TransitionRules
+) -> AlertStep | None:
     if alert is None or not alert.raised:
         new = HubAlert(key=met.key, severity=met.severity, values=met.values, mark=met.mark, since=now, changed_at=now)
         return AlertStep(new, AlertTransition.RAISED)
@@ -158,7 +160,7 @@ def _forget_acknowledgement(alert: HubAlert) -> HubAlert:
     return attrs.evolve(alert, acknowledged_at=None, acknowledged_by="", acknowledged_note="", reminded_at=None)
 
 
-def _miss(alert: HubAlert, now: datetime, rules: TransitionRules) -> AlertStep | None:
+def _miss_condition(alert: HubAlert, now: datetime, rules: TransitionRules) -> AlertStep | None:
     since = alert.absent_since or now
     if now - since >= rules.settle:
         ended = attrs.evolve(alert, absent_since=since, ended_at=now, changed_at=now)
@@ -169,7 +171,7 @@ def _miss(alert: HubAlert, now: datetime, rules: TransitionRules) -> AlertStep |
 def read_alerts(tx: Transaction, *, ended: bool = True) -> list[HubAlert]:
     """Return the alerts, the graver first, then the newer; without *ended*, only those that are raised."""
     query = sa.select(table) if ended else sa.select(table).where(table.c.ended_at.is_(None))
-    found = [_read(row) for row in tx.execute(query).mappings()]
+    found = [_read_alert(row) for row in tx.execute(query).mappings()]
     found.sort(key=lambda each: each.since, reverse=True)
     return sorted(found, key=lambda each: (not each.raised, each.severity.rank))
 
@@ -182,10 +184,10 @@ def write_steps(tx: Transaction, found: ConditionRound, now: datetime, rules: Tr
     transactions.lock_names(tx, _LOCK)
     steps = decide_steps(read_alerts(tx), found, now, rules)
     for step in steps:
-        _write(tx, step.alert)
+        _write_alert(tx, step.alert)
     told = [step for step in steps if step.transition is not None]
     if told:
-        events.append_events(tx, *(_tell(step, now) for step in told))
+        events.append_events(tx, *(_tell_alert_step(step, now) for step in told))
     return steps
 
 
@@ -203,8 +205,8 @@ def acknowledge_alerts(
     chosen = [each for each in open_ones if keys is None or each.key in keys]
     done = [attrs.evolve(each, acknowledged_at=now, acknowledged_by=by, acknowledged_note=note) for each in chosen]
     for each in done:
-        _write(tx, each)
-        body = _name(each) | {"by": by}
+        _write_alert(tx, each)
+        body = _name_alert(each) | {"by": by}
         body |= {"reason": note} if note else {}
         events.append_events(tx, Event("hub-alert-acknowledged", now, body=body))
     return done
@@ -215,35 +217,35 @@ def delete_old_alerts(tx: Transaction, now: datetime) -> int:
     return tx.execute(sa.delete(table).where(table.c.ended_at < now - KEPT)).rowcount
 
 
-def _write(tx: Transaction, alert: HubAlert) -> None:
-    row = _row(alert)
+def _write_alert(tx: Transaction, alert: HubAlert) -> None:
+    row = _make_alert_row(alert)
     same = [table.c[name] == row[name] for name in ("kind", "about", "node")]
     if not tx.execute(sa.update(table).where(*same).values(row)).rowcount:
         transactions.insert_missing_rows(tx, table, [row])
 
 
-def _row(alert: HubAlert) -> dict[str, Any]:
+def _make_alert_row(alert: HubAlert) -> dict[str, Any]:
     row = attrs.asdict(alert, recurse=False)
     key = row.pop("key")
     values = json.dumps(dict(alert.values), ensure_ascii=False, sort_keys=True)
     return row | attrs.asdict(key) | {"severity": str(alert.severity), "values": values}
 
 
-def _read(row: sa.RowMapping) -> HubAlert:
+def _read_alert(row: sa.RowMapping) -> HubAlert:
     found = dict(row)
     key = HubAlertKey(found.pop("kind"), found.pop("about"), found.pop("node"))
     severity, values = AlertSeverity(found.pop("severity")), json.loads(found.pop("values"))
     return HubAlert(key=key, severity=severity, values=values, **found)
 
 
-def _name(alert: HubAlert) -> dict[str, object]:
+def _name_alert(alert: HubAlert) -> dict[str, object]:
     """Return what an event says of the alert it is about."""
     key, partner = alert.key, alert.values.get("partner")
     about: dict[str, object] = {"partner": partner} if partner else {"about": key.about} if key.about else {}
     return {"condition": key.kind} | about | ({"node": key.node} if key.node else {})
 
 
-def _tell(step: AlertStep, now: datetime) -> Event:
+def _tell_alert_step(step: AlertStep, now: datetime) -> Event:
     alert = step.alert
-    body = _name(alert) | {"transition": str(step.transition), "severity": str(alert.severity)}
+    body = _name_alert(alert) | {"transition": str(step.transition), "severity": str(alert.severity)}
     return Event("hub-alert", now, body=body)

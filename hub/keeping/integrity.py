@@ -109,21 +109,21 @@ def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _c
     with tx.execute(query) as rows:
         for row in rows:
             if row.sha256 != name:
-                if name and hashed.hexdigest() != name and _named(tx, name):
+                if name and hashed.hexdigest() != name and _is_named_by_message(tx, name):
                     yield phrase("the octets of {name} do not match this hash", name=name)
                 name, hashed, parts = row.sha256, hashlib.sha256(), 0
             octets = row.octets if isinstance(row.octets, bytes | memoryview) else b"no octets: somebody edited it"
             hashed.update(octets if row.part == parts else b"a part is missing")
             parts, size = parts + 1, size + len(octets)
             tell(size)
-    if name and hashed.hexdigest() != name and _named(tx, name):
+    if name and hashed.hexdigest() != name and _is_named_by_message(tx, name):
         yield phrase("the octets of {name} do not match this hash", name=name)
     kept = sa.exists().where(content.c.sha256 == message.c.sha256)
     lost = sa.select(message.c.id).where(message.c.state == MessageState.ACCEPTED, message.c.archive.is_(None), ~kept)
     yield from (phrase("the octets of message {each} are missing", each=each) for each in tx.scalars(lost))
 
 
-def _named(tx: Transaction, name: str) -> bool:
+def _is_named_by_message(tx: Transaction, name: str) -> bool:
     """Tell whether a whole message has these octets.
 
     Parts may be left over of one that was never accepted, or that was not brought back from its archive file to the end.

@@ -62,7 +62,7 @@ class RowSum:
         count, digest = self.rows, self.digest
         for row in rows:
             count += 1
-            digest += int.from_bytes(hashlib.sha256(b"".join(map(_octets, row))).digest(), "big")
+            digest += int.from_bytes(hashlib.sha256(b"".join(map(_encode_value, row))).digest(), "big")
         return RowSum(count, digest % _MODULUS)
 
 
@@ -96,7 +96,7 @@ class JournalMove:
         with transactions.read_transaction(self.source) as there, transactions.read_transaction(self.target) as tx:
             self._judge_source(there)
             before = self._judge_target(tx)
-            return {table.name: (_count(there, table), before.get(table.name, 0)) for table in list_moved_tables()}
+            return {table.name: (_count_rows(there, table), before.get(table.name, 0)) for table in list_moved_tables()}
 
     def run(self, now: datetime) -> list[MovedTable]:
         """Move and verify what is not moved yet, and mark both sides. Raises `Unmovable`.
@@ -127,9 +127,9 @@ class JournalMove:
         if found == move_marks.MoveMark.MOVED:
             with transactions.read_transaction(self.target) as tx:
                 unfinished = transactions.select_schema_version(tx) == move_marks.MoveMark.MOVING
-            if unfinished and _whither(there) == self.destination:
+            if unfinished and _read_new_address(there) == self.destination:
                 return True
-            raise Unmovable("source-moved", _whither(there))
+            raise Unmovable("source-moved", _read_new_address(there))
         if found != transactions.read_latest_version():
             raise Unmovable("source-version", str(found))
         return False
@@ -163,37 +163,37 @@ class JournalMove:
             tx.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
             self._judge_target(tx)
             if transactions.select_schema_version(tx) != move_marks.MoveMark.MOVING:
-                _empty(tx)  # removes the rows that the migrations inserted
+                _empty_tables(tx)  # removes the rows that the migrations inserted
                 move_marks.mark_journal_moving(tx, self.origin, [table.name for table in list_moved_tables()])
 
     def _begin_anew(self) -> None:
         with transactions.write_transaction(self.target) as tx:
-            _empty(tx)
+            _empty_tables(tx)
             move_marks.unmark_journal_moving(tx)
             move_marks.mark_journal_moving(tx, self.origin, [table.name for table in list_moved_tables()])
 
     def _move(self, there: Transaction, table: sa.Table) -> MovedTable:
         """Copy the rows of one table that are missing on the target, and verify all rows. Raises `_Changed`."""
-        plain, total = _plain(table), _count(there, table)
+        plain, total = _make_plain_table(table), _count_rows(there, table)
         mine = move_marks.progress.c.name == table.name
         with transactions.read_transaction(self.target) as tx:
             done = tx.execute(sa.select(move_marks.progress).where(mine)).one()
         seen = RowSum()
-        for _, rows in _chunks(there, plain, sa.literal_column("rowid") <= done.after):
+        for _, rows in _read_chunks(there, plain, sa.literal_column("rowid") <= done.after):
             seen = seen.plus(rows)
         if seen != RowSum(done.rows, int(done.digest, 16)):
             raise _Changed(table.name)
         self.tell(table.name, seen.rows, total)
-        for after, rows in _chunks(there, plain, sa.literal_column("rowid") > done.after):
+        for after, rows in _read_chunks(there, plain, sa.literal_column("rowid") > done.after):
             seen = seen.plus(rows)
             with transactions.write_transaction(self.target) as tx:
-                _copy(tx, plain, rows)
+                _copy_rows(tx, plain, rows)
                 now_at = {"after": after, "rows": seen.rows, "digest": f"{seen.digest:x}", "verified": False}
                 tx.execute(sa.update(move_marks.progress).where(mine).values(now_at))
             self.tell(table.name, seen.rows, total)
         if not done.verified or seen.rows > done.rows:
             with transactions.read_transaction(self.target) as tx:
-                landed = _sum(tx, plain)
+                landed = _sum_rows(tx, plain)
             if landed != seen:
                 raise Unmovable("differs", f"{table.name}: {seen.rows} / {landed.rows}")
             with transactions.write_transaction(self.target) as tx:
@@ -227,17 +227,17 @@ def list_moved_tables() -> list[sa.Table]:
     return [table for table in metadata.sorted_tables if table.name not in DERIVED]
 
 
-def _whither(there: Transaction) -> str:
+def _read_new_address(there: Transaction) -> str:
     """Return the new address in the mark of a moved journal."""
     return str(there.scalars(sa.select(move_marks.moved.c.url)).one())
 
 
-def _plain(table: sa.Table) -> sa.TableClause:
+def _make_plain_table(table: sa.Table) -> sa.TableClause:
     """Return *table* with each value in its stored form: an instant stays text."""
-    return sa.table(table.name, *(sa.column(column.name, _stored(column.type)) for column in table.columns))
+    return sa.table(table.name, *(sa.column(column.name, _find_stored_type(column.type)) for column in table.columns))
 
 
-def _stored(kind: sa.types.TypeEngine[object]) -> sa.types.TypeEngine[object]:
+def _find_stored_type(kind: sa.types.TypeEngine[object]) -> sa.types.TypeEngine[object]:
     return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
 
 
@@ -245,7 +245,7 @@ def _at_once(table: sa.TableClause) -> int:
     return _FEW if any(isinstance(column.type, sa.LargeBinary) for column in table.columns) else _MANY
 
 
-def _chunks(
+def _read_chunks(
     there: Transaction, table: sa.TableClause, which: sa.ColumnElement[bool]
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield the rows of a SQLite table in rowid order, in chunks, each with its last rowid."""
@@ -264,7 +264,7 @@ def _chunks(
         yield last, chunk
 
 
-def _copy(tx: Transaction, table: sa.TableClause, rows: Iterable[Row]) -> None:
+def _copy_rows(tx: Transaction, table: sa.TableClause, rows: Iterable[Row]) -> None:
     """Append *rows* to a PostgreSQL table. Raises `Unmovable` for a value that PostgreSQL rejects."""
     bind = [column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for column in table.columns]
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
@@ -278,17 +278,17 @@ def _copy(tx: Transaction, table: sa.TableClause, rows: Iterable[Row]) -> None:
         raise Unmovable("not-taken", f"{table.name}: {error}") from error
 
 
-def _sum(tx: Transaction, table: sa.TableClause) -> RowSum:
+def _sum_rows(tx: Transaction, table: sa.TableClause) -> RowSum:
     query = sa.select(*table.columns).execution_options(yield_per=_at_once(table))
     with tx.execute(query) as found:
         return RowSum().plus(found)
 
 
-def _count(tx: Transaction, table: sa.Table) -> int:
+def _count_rows(tx: Transaction, table: sa.Table) -> int:
     return int(tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
 
-def _empty(tx: Transaction) -> None:
+def _empty_tables(tx: Transaction) -> None:
     names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
     tx.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
 
@@ -306,7 +306,7 @@ def _go_on_counting(tx: Transaction, table: sa.Table) -> None:
             )
 
 
-def _octets(value: object) -> bytes:
+def _encode_value(value: object) -> bytes:
     """Encode a value unambiguously, with the same result for both databases."""
     match value:
         case None:
@@ -321,5 +321,5 @@ def _octets(value: object) -> bytes:
         case float():
             return b"f%b;" % repr(value).encode()
         case dict() | list():
-            return _octets(json.dumps(value, sort_keys=True))
+            return _encode_value(json.dumps(value, sort_keys=True))
     raise TypeError(f"a journal stores no value of {type(value)}")

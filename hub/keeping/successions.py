@@ -75,7 +75,9 @@ def record_deed(tx: Transaction, order: DeedOrder, *, by: str, now: datetime) ->
     ]
     if values:
         tx.execute(sa.insert(succession_share), values)
-    events.append_events(tx, Event("succession-recorded", now, None, None, _describe(identity, order) | {"by": by}))
+    events.append_events(
+        tx, Event("succession-recorded", now, None, None, _describe_order(identity, order) | {"by": by})
+    )
     return identity
 
 
@@ -152,7 +154,7 @@ def undo_deed(tx: Transaction, identity: str, *, by: str, now: datetime) -> Undo
     _delete_old_shares(tx)
     back = {"dossiers": undone.dossiers, "documents": undone.documents, "accounts": undone.accounts}
     events.append_events(
-        tx, Event("succession-undone", now, None, None, _describe(identity, order) | {"by": by} | back)
+        tx, Event("succession-undone", now, None, None, _describe_order(identity, order) | {"by": by} | back)
     )
     return undone
 
@@ -177,7 +179,7 @@ def _undo_ends(tx: Transaction, deed: RecordedDeed, now: datetime) -> UndoneDeed
     )
 
 
-def _describe(identity: str, order: DeedOrder) -> dict[str, object]:
+def _describe_order(identity: str, order: DeedOrder) -> dict[str, object]:
     return {
         "deed": identity,
         "units": list(order.units),
@@ -239,8 +241,8 @@ def list_touched_things(tx: Transaction, order: DeedOrder, today: date) -> list[
         )
         accounts = mail_moves.find_last_accounts(tx, unit, min(order.on, today + timedelta(days=1)))
         found += [
-            _count(tx, unit, "documents", going.distinct()),
-            _count(tx, unit, "documents-in-hand", document_moves.select_documents_to_move(unit)),
+            _count_touched(tx, unit, "documents", going.distinct()),
+            _count_touched(tx, unit, "documents-in-hand", document_moves.select_documents_to_move(unit)),
             _count_dossiers(tx, unit, order),
             TouchedThings(unit, "mail", accounts.amount if accounts is not None else 0),
         ]
@@ -258,7 +260,7 @@ def _count_dossiers(tx: Transaction, unit: str, order: DeedOrder) -> TouchedThin
     return TouchedThings(unit, "dossiers", heirs.total(), tuple(names), heirs)
 
 
-def _count(tx: Transaction, unit: str, sort: str, names: sa.Select[str]) -> TouchedThings:
+def _count_touched(tx: Transaction, unit: str, sort: str, names: sa.Select[str]) -> TouchedThings:
     count = tx.scalars(sa.select(sa.func.count()).select_from(names.subquery())).one()
     first = names.order_by(names.selected_columns[0]).limit(MOST_NAMES)
     return TouchedThings(unit, sort, count, tuple(tx.scalars(first)) if count else ())

@@ -221,7 +221,7 @@ class DatabaseCopy:
         """Let the server copy the journal, to which nobody else may be connected. Raises `Uncopied`."""
         self.remove()
         try:
-            self._run(f"CREATE DATABASE {_quote(self.name)} TEMPLATE {_quote(self._database)}")
+            self._run(f"CREATE DATABASE {_quote_name(self.name)} TEMPLATE {_quote_name(self._database)}")
         except sa.exc.DBAPIError as error:
             raise Uncopied(
                 phrase(
@@ -238,7 +238,7 @@ class DatabaseCopy:
     def remove(self) -> None:
         """Remove the copy, if there is one."""
         if self.exists():
-            self._run(f"DROP DATABASE {_quote(self.name)}")
+            self._run(f"DROP DATABASE {_quote_name(self.name)}")
 
     def put_back(self, journal: sa.Engine, said: UndoStatement) -> Mapping[str, int]:
         """See `FileCopy.put_back`."""
@@ -249,8 +249,8 @@ class DatabaseCopy:
         for engine in (journal, copied):
             engine.dispose()
         self._run(  # as one statement: both or neither
-            f"ALTER DATABASE {_quote(self._database)} RENAME TO {_quote(self.aside)}; "
-            f"ALTER DATABASE {_quote(self.name)} RENAME TO {_quote(self._database)}"
+            f"ALTER DATABASE {_quote_name(self._database)} RENAME TO {_quote_name(self.aside)}; "
+            f"ALTER DATABASE {_quote_name(self.name)} RENAME TO {_quote_name(self._database)}"
         )
         return lost
 
@@ -345,5 +345,5 @@ def _count_messages(tx: Transaction) -> int:
     return int(tx.execute(sa.select(sa.func.count()).select_from(sa.table("message"))).scalar_one())
 
 
-def _quote(name: str) -> str:
+def _quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'

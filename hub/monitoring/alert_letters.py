@@ -59,7 +59,13 @@ def is_new(
 
 def write_alert_mail(alert: Alert, sender: str, hub: str, identity: str, workdays: Workdays, now: datetime) -> bytes:
     """Return the mail. *sender*: the address that it comes from. *identity*: a unique id for its Message-ID."""
-    return make_mail(_say(_subject(alert)), _lines(alert, workdays, now), alert.address, (sender, hub, identity), now)
+    return make_mail(
+        _say_in_vietnamese(_write_subject(alert)),
+        _write_lines(alert, workdays, now),
+        alert.address,
+        (sender, hub, identity),
+        now,
+    )
 
 
 def make_mail(subject: str, lines: Sequence[str], address: str, origin: tuple[str, str, str], now: datetime) -> bytes:
@@ -75,30 +81,32 @@ def make_mail(subject: str, lines: Sequence[str], address: str, origin: tuple[st
     return mail.as_bytes()
 
 
-def _subject(alert: Alert) -> Phrase:
+def _write_subject(alert: Alert) -> Phrase:
     unit, count = alert.key.unit, alert.count
     if alert.key.kind is AlertKind.OVERDUE:
         return phrases("{unit}: {count} thing is late", "{unit}: {count} things are late", count=count, unit=unit)
     return phrases("{unit}: {count} thing is due soon", "{unit}: {count} things are due soon", count=count, unit=unit)
 
 
-def _lines(alert: Alert, workdays: Workdays, now: datetime) -> Sequence[str]:
+def _write_lines(alert: Alert, workdays: Workdays, now: datetime) -> Sequence[str]:
     """Return the lines of the text."""
     late = alert.key.kind is AlertKind.OVERDUE
     head = phrase("Late and not finished, as of {at} (Hà Nội):", at=write_moment(now))
     if not late:
         head = phrase("Due soon and not finished, as of {at} (Hà Nội):", at=write_moment(now))
-    lines = [f"{alert.name} ({alert.key.unit})", "", _say(head), ""]
-    lines += [f"{number}. {_line(each, alert.today, workdays)}" for number, each in enumerate(alert.items, 1)]
+    lines = [f"{alert.name} ({alert.key.unit})", "", _say_in_vietnamese(head), ""]
+    lines += [
+        f"{number}. {_write_work_line(each, alert.today, workdays)}" for number, each in enumerate(alert.items, 1)
+    ]
     if alert.count > len(alert.items):
-        lines += ["", _say(phrase("And {count} more.", count=alert.count - len(alert.items)))]
+        lines += ["", _say_in_vietnamese(phrase("And {count} more.", count=alert.count - len(alert.items)))]
     hint = phrase(
         "The whole list is on the page “Late” of the hub. This mail was sent by the hub itself; nobody reads answers."
     )
-    return [*lines, "", _say(hint)]
+    return [*lines, "", _say_in_vietnamese(hint)]
 
 
-def _line(each: ListedWork, today: date, workdays: Workdays) -> str:
+def _write_work_line(each: ListedWork, today: date, workdays: Workdays) -> str:
     work = each.work
     left = workdays.between(today, work.due)
     when = (
@@ -109,16 +117,16 @@ def _line(each: ListedWork, today: date, workdays: Workdays) -> str:
         else phrases("{shown} working day ago", "{shown} working days ago", count=-left, shown=-left)
     )
     said = [
-        f"{write_day(work.due)} ({_say(when)})",
-        f"{_say(name_word('service', work.service))} {each.number}",
-        _say(phrase("unit {code}", code=work.unit)),
+        f"{write_day(work.due)} ({_say_in_vietnamese(when)})",
+        f"{_say_in_vietnamese(name_word('service', work.service))} {each.number}",
+        _say_in_vietnamese(phrase("unit {code}", code=work.unit)),
     ]
     if work.field:
-        said.append(_say(phrase("field or kind {code}", code=work.field)))
+        said.append(_say_in_vietnamese(phrase("field or kind {code}", code=work.field)))
     if work.officer:
-        said.append(_say(phrase("officer {code}", code=work.officer)))
+        said.append(_say_in_vietnamese(phrase("officer {code}", code=work.officer)))
     return "; ".join(said)
 
 
-def _say(text: Phrase | str) -> str:
+def _say_in_vietnamese(text: Phrase | str) -> str:
     return translate(text, Language.VI)

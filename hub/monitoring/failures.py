@@ -211,7 +211,7 @@ def list_failures(tx: Transaction, wanted: FailureFilter, limit: int = SHOWN) ->
                 unread[partner] = None
             found += [_Found(source, partner, row) for row in rows[:LOOKED] if _is_of_period(source, row, wanted)]
     found.sort(key=lambda each: each.last, reverse=True)
-    groups = tuple(_describe(tx, each) for each in found[:limit])
+    groups = tuple(_describe_group(tx, each) for each in found[:limit])
     return FailureList(groups=groups, others=len(found) - len(groups), unread=tuple(unread))
 
 
@@ -256,7 +256,7 @@ def _is_of_period(source: _Source, row: Any, wanted: FailureFilter) -> bool:
     return row.since is not None and bool(row.since < source.write_key(wanted.until))
 
 
-def _describe(tx: Transaction, found: _Found) -> FailureGroup:
+def _describe_group(tx: Transaction, found: _Found) -> FailureGroup:
     source, digest = found.source, found.row.cause
     values = {"cause": digest, "partner": found.partner}
     last = source.last.first(tx, values | {"most": COUNTED + 1})

@@ -158,7 +158,7 @@ def list_alerts(tx: Transaction, settings: AlertSettings, workdays: Workdays, no
     open_keys = alerts.list_untouched(tx, keys, now)
     if not open_keys:
         return []
-    members = _divide(units, addresses)
+    members = _divide_units(units, addresses)
     told = alerts.read_told_until(tx, sorted({key.unit for key in open_keys}))
     found = []
     for key in open_keys:
@@ -183,7 +183,7 @@ def list_alerts(tx: Transaction, settings: AlertSettings, workdays: Workdays, no
     return found
 
 
-def _divide(units: Mapping[str, Unit], addresses: Mapping[str, str]) -> dict[str, list[str]]:
+def _divide_units(units: Mapping[str, Unit], addresses: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the units whose work is told to each unit with an address. Test units of a drill are left out."""
     found: dict[str, list[str]] = {unit: [] for unit in addresses}
     for code, unit in units.items():

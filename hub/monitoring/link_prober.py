@@ -134,7 +134,7 @@ class LinkProber(Service):
     def _begin_round(self) -> None:
         if self._round is None:  # at most one round at a time
             self._round = Deferred.fromCoroutine(self._look())
-            _ = self._round.addErrback(_broke).addBoth(self._done)
+            _ = self._round.addErrback(_report_broken_probe).addBoth(self._done)
 
     def _done(self, _result: object) -> None:
         self._round = None
@@ -149,7 +149,7 @@ class LinkProber(Service):
         asked = [places.run(self._probe, link, config) for link in probed]
         for _, failure in await DeferredList(asked, consumeErrors=True):
             if isinstance(failure, Failure):
-                _broke(failure)
+                _report_broken_probe(failure)
         if self.running:
             await self._write(config)
 
@@ -203,6 +203,6 @@ class LinkProber(Service):
         return bool(written)
 
 
-def _broke(failure: Failure) -> None:
+def _report_broken_probe(failure: Failure) -> None:
     if not failure.check(CancelledError):
         log.error("links-round-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

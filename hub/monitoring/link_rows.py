@@ -78,14 +78,14 @@ def record_link_standings(
     names = [link.name for link in standings]
     tx.execute(sa.delete(table).where(table.c.node == node, table.c.name.not_in(names)))
     for link, standing in standings.items():
-        _put(tx, table, {"name": link.name, "node": node}, _row(link, standing, silent))
+        _put_values(tx, table, {"name": link.name, "node": node}, _make_link_row(link, standing, silent))
     for (link, on), minutes in days.items():
         place = {"name": link.name, "day": on, "node": node}
         same = sa.and_(link_day.c.name == link.name, link_day.c.day == on, link_day.c.node == node)
         held = tx.execute(sa.select(link_day.c.probed, link_day.c.up).where(same)).first()
-        together = minutes | (_minutes(held.probed, held.up) if held else Minutes())
+        together = minutes | (_read_minutes(held.probed, held.up) if held else Minutes())
         bits = {"probed": f"{together.probed:x}", "up": f"{together.up:x}"}
-        _put(tx, link_day, place, {"place": link.place, "units": json.dumps(link.units), **bits})
+        _put_values(tx, link_day, place, {"place": link.place, "units": json.dumps(link.units), **bits})
     for turn in turns:
         name = "link-up" if turn.standing.state is LinkState.UP else "link-down"
         body = {"link": turn.link.name, "node": node, "place": turn.link.place, "reason": turn.reason}
@@ -101,7 +101,7 @@ def remove_link_days(tx: Transaction, before: date) -> dict[date, list[LinkDay]]
         links = found.setdefault(row["day"], {})
         fresh = LinkDay(name=row["name"], place=row["place"], units=tuple(json.loads(row["units"])), nodes={})
         one = links.get(row["name"], fresh)
-        nodes = {**one.nodes, row["node"]: _minutes(row["probed"], row["up"])}
+        nodes = {**one.nodes, row["node"]: _read_minutes(row["probed"], row["up"])}
         links[row["name"]] = attrs.evolve(one, nodes=nodes, units=tuple(dict.fromkeys((*one.units, *fresh.units))))
     return {on: list(links.values()) for on, links in sorted(found.items())}
 
@@ -119,7 +119,7 @@ def list_seen_links(tx: Transaction, now: datetime) -> list[SeenLink]:
     ]
 
 
-def _row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, object]:
+def _make_link_row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, object]:
     assert standing.seen_at is not None
     return {
         "place": link.place,
@@ -134,11 +134,11 @@ def _row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, obj
     }
 
 
-def _put(tx: Transaction, into: sa.Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
+def _put_values(tx: Transaction, into: sa.Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
     same = sa.and_(*(into.c[name] == value for name, value in key.items()))
     if not tx.execute(sa.update(into).where(same).values(values)).rowcount:
         transactions.insert_missing_rows(tx, into, [{**key, **values}])
 
 
-def _minutes(probed: str, up: str) -> Minutes:
+def _read_minutes(probed: str, up: str) -> Minutes:
     return Minutes(int(probed, 16), int(up, 16))

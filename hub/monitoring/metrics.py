@@ -30,12 +30,12 @@ Samples = Iterable[tuple[Mapping[str, str], float]]
 
 def make_gauge(name: str, help_: str, *samples: tuple[Mapping[str, str], float]) -> Metric:
     """Return a gauge. All its *samples* have the same labels, in the same order."""
-    return _fill(GaugeMetricFamily(name, help_, labels=_labels(samples)), samples)
+    return _fill_family(GaugeMetricFamily(name, help_, labels=_list_labels(samples)), samples)
 
 
 def make_counter(name: str, help_: str, *samples: tuple[Mapping[str, str], float]) -> Metric:
     """Return a counter. *name* is without `_total`, which its samples end with."""
-    return _fill(CounterMetricFamily(name, help_, labels=_labels(samples)), samples)
+    return _fill_family(CounterMetricFamily(name, help_, labels=_list_labels(samples)), samples)
 
 
 def make_value(name: str, help_: str, value: float) -> Metric:
@@ -43,11 +43,11 @@ def make_value(name: str, help_: str, value: float) -> Metric:
     return make_gauge(name, help_, ({}, value))
 
 
-def _labels(samples: Sequence[tuple[Mapping[str, str], float]]) -> Sequence[str]:
+def _list_labels(samples: Sequence[tuple[Mapping[str, str], float]]) -> Sequence[str]:
     return list(samples[0][0]) if samples else ()
 
 
-def _fill(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> Metric:
+def _fill_family(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> Metric:
     for labels, value in samples:
         family.add_metric(list(labels.values()), value)
     return family
@@ -135,7 +135,7 @@ def measure_journal(tx: Transaction, now: datetime, feed: str | None, partners: 
         make_value(
             "lienthong_duties_outstanding_oldest_age_seconds",
             "How long ago the oldest message was received whose facts are not all written; 0 without any.",
-            _age(now, left.since),
+            _measure_age(now, left.since),
         ),
         make_counter(
             "lienthong_events", "Events that have their number in the chain.", ({}, events.read_chain_head(tx)[0])
@@ -146,7 +146,7 @@ def measure_journal(tx: Transaction, now: datetime, feed: str | None, partners: 
         make_value(
             "lienthong_events_unchained_oldest_age_seconds",
             "How long the oldest of them has waited; 0 without any.",
-            _age(now, None if oldest is None else datetime.fromisoformat(oldest)),
+            _measure_age(now, None if oldest is None else datetime.fromisoformat(oldest)),
         ),
         make_value("lienthong_database_size_bytes", "Octets that the database takes.", measure_database_size(tx)),
         *_of_partners(tx, partners),
@@ -200,7 +200,7 @@ def _of_retention(tx: Transaction, now: datetime) -> Metric:
     return make_value(
         "lienthong_retention_overdue_seconds",
         "How long ago the messages that were announced to go should have gone; 0 without any.",
-        _age(now, None if late is None else late.due_at),
+        _measure_age(now, None if late is None else late.due_at),
     )
 
 
@@ -242,10 +242,10 @@ def _of_feed(tx: Transaction, now: datetime, feed: str) -> list[Metric]:
         make_value(
             "lienthong_feed_unpublished_oldest_age_seconds",
             "How long the oldest of them has waited; 0 without any.",
-            _age(now, lag.oldest),
+            _measure_age(now, lag.oldest),
         ),
     ]
 
 
-def _age(now: datetime, since: datetime | None) -> float:
+def _measure_age(now: datetime, since: datetime | None) -> float:
     return 0.0 if since is None else max(0.0, (now - since).total_seconds())

@@ -76,27 +76,27 @@ def check_outbound(partner: Partner, config: Config, now: datetime, *, asks: boo
         said = phrase("{url} names no host and port that can be tried", url=partner.url)
         yield _make_step(ConnectionStepName.ADDRESS, StepVerdict.SKIPPED, said)
         return
-    step, addresses = _resolve(host, port)
+    step, addresses = _resolve_host(host, port)
     yield step
     if not addresses:
         return
-    step, plain = _connect(addresses, port)
+    step, plain = _connect_to_host(addresses, port)
     yield step
     if plain is None:
         return
     with plain:
-        yield from _converse(plain, partner, config, parts, now, asks=asks)
+        yield from _check_above_tcp(plain, partner, config, parts, now, asks=asks)
 
 
-def _converse(
+def _check_above_tcp(
     plain: socket.socket, partner: Partner, config: Config, parts: SplitResult, now: datetime, *, asks: bool
 ) -> Iterator[ConnectionStep]:
     """Yield the steps above TCP."""
     if parts.scheme not in _TLS_SCHEMES:
         if asks and parts.scheme in _PORTS:
-            yield _ask(_PlainLine(plain), partner, parts)
+            yield _ask_harmlessly(_PlainLine(plain), partner, parts)
         return
-    shaken = _shake(plain, partner, config, parts.hostname or "")
+    shaken = _shake_hands(plain, partner, config, parts.hostname or "")
     yield shaken.step
     judged = list(_judge_chain(shaken, partner, config, parts.hostname or "", now))
     yield from judged
@@ -104,7 +104,7 @@ def _converse(
     if not asks or shaken.connection is None or any(each.failed for each in judged):
         return
     line = _TlsLine(shaken.connection, plain)
-    answered = _ask(line, partner, parts)
+    answered = _ask_harmlessly(line, partner, parts)
     own = _judge_own(config, shaken, line, now) if mutual else None
     if own is not None:
         yield own
@@ -131,7 +131,7 @@ def _try_folder(path: Path, exchange: Path | None) -> ConnectionStep:
     )
 
 
-def _resolve(host: str, port: int) -> tuple[ConnectionStep, list[tuple[int, str]]]:
+def _resolve_host(host: str, port: int) -> tuple[ConnectionStep, list[tuple[int, str]]]:
     """Return the step and the addresses of *host*, each with its family."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -140,7 +140,7 @@ def _resolve(host: str, port: int) -> tuple[ConnectionStep, list[tuple[int, str]
             _make_step(
                 ConnectionStepName.DNS,
                 StepVerdict.FAILED,
-                phrase("{host}: {error}", host=host, error=_describe(error)),
+                phrase("{host}: {error}", host=host, error=_describe_error(error)),
                 phrase("Check the name in the key url, and the DNS of this machine (/etc/resolv.conf, /etc/hosts)"),
             ),
             [],
@@ -159,7 +159,7 @@ def _resolve(host: str, port: int) -> tuple[ConnectionStep, list[tuple[int, str]
     return _make_step(ConnectionStepName.DNS, StepVerdict.GOOD, said), addresses[:_ADDRESSES]
 
 
-def _connect(addresses: Sequence[tuple[int, str]], port: int) -> tuple[ConnectionStep, socket.socket | None]:
+def _connect_to_host(addresses: Sequence[tuple[int, str]], port: int) -> tuple[ConnectionStep, socket.socket | None]:
     """Return the step and the open connection to the first address that answers."""
     why: list[str] = []
     for family, address in addresses:
@@ -170,7 +170,7 @@ def _connect(addresses: Sequence[tuple[int, str]], port: int) -> tuple[Connectio
             plain.connect((address, port))
         except OSError as error:
             plain.close()
-            why.append(f"{address}:{port}: {_describe(error)}")
+            why.append(f"{address}:{port}: {_describe_error(error)}")
             continue
         took = f"{(time.monotonic() - begun) * 1000:.0f}"
         said = phrase("{address}:{port} answers in {took} ms", address=address, port=port, took=took)
@@ -196,7 +196,7 @@ class _Handshake:
     asked: bool  #: whether the server asked for the certificate of the client
 
 
-def _shake(plain: socket.socket, partner: Partner, config: Config, host: str) -> _Handshake:
+def _shake_hands(plain: socket.socket, partner: Partner, config: Config, host: str) -> _Handshake:
     """Shake hands with the server, whatever certificate it shows. It is judged afterwards, before anything is sent."""
     chain: list[x509.Certificate] = []
     states: set[str] = set()
@@ -232,7 +232,7 @@ def _shake(plain: socket.socket, partner: Partner, config: Config, host: str) ->
 
 
 def _explain_handshake(error: Exception, config: Config, asked: bool) -> ConnectionStep:
-    why = _describe(error)
+    why = _describe_error(error)
     if _is_certificate_alert(why) or (asked and "alert" in why):
         said = phrase("the server refuses the certificate of the hub: {why}", why=why)
         return _make_step(ConnectionStepName.TLS, StepVerdict.FAILED, said, _give_ours(config))
@@ -352,16 +352,16 @@ class _TlsLine:
                 raise
         except SSL.Error as error:
             if not found:
-                self.broken = _describe(error)
+                self.broken = _describe_error(error)
                 raise OSError(self.broken) from error
         except OSError as error:
             if not found:
-                self.broken = _describe(error)
+                self.broken = _describe_error(error)
                 raise
         return found
 
 
-def _ask(line: "_PlainLine | _TlsLine", partner: Partner, parts: SplitResult) -> ConnectionStep:
+def _ask_harmlessly(line: "_PlainLine | _TlsLine", partner: Partner, parts: SplitResult) -> ConnectionStep:
     """Return how the server answers a harmless request, or greets."""
     try:
         if parts.scheme in {"http", "https"}:
@@ -369,7 +369,7 @@ def _ask(line: "_PlainLine | _TlsLine", partner: Partner, parts: SplitResult) ->
         greeting = line.exchange(b"", b"\n")
     except OSError as error:
         do = phrase("The server takes the connection and does not answer; ask the partner for its log")
-        return _make_step(ConnectionStepName.ANSWER, StepVerdict.FAILED, verbatim(_describe(error)), do)
+        return _make_step(ConnectionStepName.ANSWER, StepVerdict.FAILED, verbatim(_describe_error(error)), do)
     said = replace_controls(greeting.decode("latin-1").split("\n")[0].strip())[:200]
     if greeting.startswith((b"220", b"* OK", b"* PREAUTH")):
         return _make_step(ConnectionStepName.ANSWER, StepVerdict.GOOD, phrase("it greets: {greeting}", greeting=said))
@@ -441,7 +441,7 @@ def _is_certificate_alert(why: str) -> bool:
     return any(alert in why for alert in _CERTIFICATE_ALERTS)
 
 
-def _describe(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """Return the text of an error of the network or of OpenSSL in one line."""
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         return "; ".join(str(reason) for _, _, reason in error.args[0]) or type(error).__name__

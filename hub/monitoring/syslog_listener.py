@@ -298,7 +298,7 @@ class SyslogConnection(Protocol):
         if (self._waiting or self._came) and self._working is None:
             cast("Any", self.transport).pauseProducing()
             self._working = Deferred.fromCoroutine(self._work(self._shown))
-            _ = self._working.addErrback(_broke).addCallback(self._worked)
+            _ = self._working.addErrback(_report_broken_line).addCallback(self._worked)
 
     def _cut(self, shown: x509.Certificate) -> None:
         """Cut the next `SLICE` of the received octets into lines."""
@@ -371,6 +371,6 @@ class SyslogConnection(Protocol):
         cast("Any", self.transport).abortConnection()
 
 
-def _broke(failure: Failure) -> None:
+def _report_broken_line(failure: Failure) -> None:
     if not failure.check(CancelledError):
         log.error("syslog-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

@@ -39,7 +39,7 @@ def make_network_probe(reactor: Any, now: Callable[[], datetime]) -> ProbeLink:
         endpoint: Any = HostnameEndpoint(reactor, link.host, link.port)
         met = _ProbedConnection()
         if link.tls:
-            context = tls.make_tls_context(None, _judged(link, config, now, met))
+            context = tls.make_tls_context(None, _judge_certificate(link, config, now, met))
             endpoint = wrapClientTLS(
                 http_client.SharedTlsContext(context).creatorForNetloc(link.host.encode(), link.port), endpoint
             )
@@ -77,7 +77,7 @@ class _ProbedConnection:
     refused: str = ""  #: why the certificate was refused
 
 
-def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _ProbedConnection) -> tls.Check:
+def _judge_certificate(link: Link, config: Config, now: Callable[[], datetime], met: _ProbedConnection) -> tls.Check:
     """Return the check of the server's certificate.
 
     A partner's certificate is checked as for a call. Of another host's certificate only the expiry is checked, not its

@@ -375,7 +375,7 @@ class _Health(Resource):
     isLeaf = probe = True
 
     def render_GET(self, request: Request) -> bytes:
-        return _json(request, {"alive": True})
+        return _answer_json(request, {"alive": True})
 
 
 class _Ready(Resource):
@@ -396,10 +396,10 @@ class _Ready(Resource):
             if gone:
                 return
             request.setResponseCode(200 if found.ready else 503)
-            request.write(_json(request, {"ready": found.ready, "reasons": found.codes}))
+            request.write(_answer_json(request, {"ready": found.ready, "reasons": found.codes}))
             request.finish()
 
-        _ = Deferred.fromCoroutine(answer()).addErrback(_broke, request, gone)
+        _ = Deferred.fromCoroutine(answer()).addErrback(_report_broken_answer, request, gone)
         return NOT_DONE_YET
 
 
@@ -463,7 +463,7 @@ class _Metrics(Resource):
                 request.write(content)
                 request.finish()
 
-        _ = Deferred.fromCoroutine(answer()).addErrback(_fail, request, gone)
+        _ = Deferred.fromCoroutine(answer()).addErrback(_fail_request, request, gone)
         return NOT_DONE_YET
 
 
@@ -505,13 +505,13 @@ def make_admin_resource(
     return root
 
 
-def _json(request: Request, said: dict[str, object]) -> bytes:
+def _answer_json(request: Request, said: dict[str, object]) -> bytes:
     request.setHeader(b"Content-Type", b"application/json")
     request.setHeader(b"Cache-Control", b"no-store")
     return json.dumps(said, ensure_ascii=False).encode() + b"\n"
 
 
-def _fail(failure: Any, request: Request, gone: list[object]) -> None:
+def _fail_request(failure: Any, request: Request, gone: list[object]) -> None:
     SHORTAGE.note_error(failure.value)
     log.error("metrics-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not gone:
@@ -519,7 +519,7 @@ def _fail(failure: Any, request: Request, gone: list[object]) -> None:
         request.finish()
 
 
-def _broke(failure: Any, request: Request, gone: list[object]) -> None:
+def _report_broken_answer(failure: Any, request: Request, gone: list[object]) -> None:
     SHORTAGE.note_error(failure.value)
     log.error("readiness-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not gone:

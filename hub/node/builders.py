@@ -206,7 +206,7 @@ def _make_heartbeat(frame: NodeFrame, journal: Database) -> Heartbeat:
         clock=frame.reactor,
         steady=time.monotonic,
         now=frame.now,
-        node=_node(frame),
+        node=_describe_own_node(frame),
         alone=frame.alone,
         rescued=frame.wake,
         measures=frame.measures,
@@ -398,7 +398,7 @@ def _open_journal(frame: NodeFrame, **how: Any) -> Any:
     return transactions.open_journal(config.database_url, password_file=config.password_file, **how)
 
 
-def _node(frame: NodeFrame) -> Node:
+def _describe_own_node(frame: NodeFrame) -> Node:
     return Node(
         name=frame.node,
         host=socket.gethostname(),

@@ -83,13 +83,13 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     known = () if wrong & _TRUST else heard.load_revocation_answers(config, now)
     heard.set_revocation_answers(config, known)
     kept = list[Mistake]()
-    units, mistakes = _journal(config, find_local_day(now), kept)
+    units, mistakes = _check_journal(config, find_local_day(now), kept)
     mistakes = [*aside, *mistakes, *flawed, *_find_mistakes(config, now, wrong)]
     if not wrong & {"soap", "admin", "syslog"}:
-        mistakes += _ports(config, starting=starting)
+        mistakes += _check_ports(config, starting=starting)
     warnings = [*_find_warnings(config, now, wrong), *kept]
     lapsed = tuple(_judge_bases(config, now, warnings)) if not wrong & {"reports", "services"} else ()
-    for found, grave in _judge(config, now, wrong):
+    for found, grave in _judge_config(config, now, wrong):
         (mistakes if grave else warnings).append(found)
     if units is None or aside:
         return Findings(tuple(mistakes), tuple(warnings), lapsed=lapsed)
@@ -119,18 +119,18 @@ def _find_part(mistake: Mistake) -> str:
 
 def _find_mistakes(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[Mistake]:
     """Yield the mistakes that reading the files does not show, but for those that may only follow from the parts *wrong*."""
-    yield from _installation()
+    yield from _check_installation()
     yield from find_contract_mistakes()
     if not wrong & {"services", "lookups"}:
         yield from consistency.find_adapter_mistakes(config)
         yield from consistency.find_grant_mistakes(config)
     if not wrong & _TRUST:
         yield from consistency.find_identity_mistakes(config, now)
-    yield from _feed(config)
-    yield from _tracing(config)
-    yield from _providers(config)
+    yield from _check_feed(config)
+    yield from _check_tracing(config)
+    yield from _check_providers(config)
     if not wrong & {"reports", "services"}:
-        yield from _reports(config)
+        yield from _check_reports(config)
 
 
 def _find_warnings(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[Mistake]:
@@ -140,14 +140,14 @@ def _find_warnings(config: Config, now: datetime, wrong: frozenset[str]) -> Iter
     yield from consistency.find_official_certificate_flaws(config, now)
     yield from consistency.find_grant_warnings(config)
     yield from consistency.find_secret_warnings(config)
-    yield from _secrets(config)
+    yield from _check_secrets(config)
 
 
-def _judge(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[tuple[Mistake, bool]]:
+def _judge_config(config: Config, now: datetime, wrong: frozenset[str]) -> Iterable[tuple[Mistake, bool]]:
     """Yield what is a mistake or, without the flag, a warning."""
     yield from consistency.find_mapping_flaws(config)
     if not wrong & _TRUST:
-        yield from _key(config)
+        yield from _check_own_key(config)
         yield from consistency.find_partner_certificate_flaws(config, now)
         yield from consistency.check_revocations(config)
 
@@ -162,7 +162,7 @@ def _defined_services(config: Config) -> tuple[Config, list[Mistake]]:
     return attrs.evolve(config, services=services), mistakes
 
 
-def _journal(config: Config, today: date, warnings: list[Mistake]) -> tuple[UnitIndex | None, list[Mistake]]:
+def _check_journal(config: Config, today: date, warnings: list[Mistake]) -> tuple[UnitIndex | None, list[Mistake]]:
     """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read.
 
     Add what is only to be warned of to *warnings*.
@@ -221,7 +221,7 @@ def _describe_put_back(found: Phrase) -> Mistake:
     return Mistake("hub.toml: database.url", found, expected)
 
 
-def _installation() -> Iterable[Mistake]:
+def _check_installation() -> Iterable[Mistake]:
     """Check that the module `tap` is the hub's own. Other distributions use the names `hub` and `tap` too."""
     found, home = find_spec("tap"), Path(hub.__file__).parent.parent
     if found is None or found.origin is None or Path(found.origin).resolve().parent != home.resolve():
@@ -233,26 +233,26 @@ def _installation() -> Iterable[Mistake]:
         )
 
 
-def _feed(config: Config) -> Iterable[Mistake]:
+def _check_feed(config: Config) -> Iterable[Mistake]:
     if config.feed is not None and find_spec("pika") is None:
         yield Mistake("hub.toml: feed", phrase("pika is not installed"), phrase("pip install 'lienthong[amqp]'"))
 
 
-def _tracing(config: Config) -> Iterable[Mistake]:
+def _check_tracing(config: Config) -> Iterable[Mistake]:
     if config.tracing is not None and find_spec("opentelemetry") is None:
         yield Mistake(
             "hub.toml: tracing", phrase("opentelemetry is not installed"), phrase("pip install 'lienthong[otel]'")
         )
 
 
-def _providers(config: Config) -> Iterable[Mistake]:
+def _check_providers(config: Config) -> Iterable[Mistake]:
     if config.console.providers and find_spec("joserfc") is None:
         yield Mistake(
             "hub.toml: console.providers", phrase("joserfc is not installed"), phrase("pip install 'lienthong[oidc]'")
         )
 
 
-def _reports(config: Config) -> Iterable[Mistake]:
+def _check_reports(config: Config) -> Iterable[Mistake]:
     """Return every mistake in the forms, in the calendar of working days and in what the page at a glance compares,
     including those shipped with the hub.
     """
@@ -269,13 +269,13 @@ def _judge_bases(config: Config, now: datetime, warnings: list[Mistake]) -> Iter
     try:
         known = book.read_book(config.reports)
     except ConfigurationFault:
-        return  # `_reports` tells it
+        return  # `_check_reports` tells it
     month = find_month_containing(now, known.cuts)
     warnings += find_ending_bases(known.forms, month, find_local_day(now))
     yield from find_lapsed_bases(known.forms, month)
 
 
-def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
+def _check_own_key(config: Config) -> Iterable[tuple[Mistake, bool]]:
     for wrong, expected, grave in config.identity.prove():
         yield Mistake("hub.toml: pki.key", wrong, expected), grave
 
@@ -295,7 +295,7 @@ def _find_unsealed_codes(config: Config, tx: transactions.Transaction) -> Iterab
         yield Mistake(place, wrong, expected)
 
 
-def _secrets(config: Config) -> Iterable[Mistake]:
+def _check_secrets(config: Config) -> Iterable[Mistake]:
     for file, found in list_open_files(config.data, find_sqlite_file(config.database_url)):
         expected = phrase("chmod 700") if stat.S_ISDIR(found.st_mode) else phrase("chmod 600")
         yield Mistake("hub.toml: data", phrase("{file} may be read by others", file=file), expected)
@@ -318,7 +318,7 @@ def _list_partner_secrets(config: Config) -> Iterable[tuple[str, Path]]:
                 yield place, find_secret_file(config.path.parent, partner.code, written)
 
 
-def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
+def _check_ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
     pid = pidfile.find_live_pid(config.data)
     if pid and starting:
         yield Mistake(

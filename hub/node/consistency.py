@@ -83,15 +83,15 @@ def find_added_mistakes(
             *find_routing_mistakes(config, known),
         ]
 
-    old, flaws = set(found(before)), {_key(each) for each, _ in find_partner_certificate_flaws(before, now)}
+    old, flaws = set(found(before)), {_sort_by_place(each) for each, _ in find_partner_certificate_flaws(before, now)}
     mistakes = [mistake for mistake in found(after) if mistake not in old]
     warnings: list[Mistake] = []
-    unfit = {_key(each) for each, grave in find_mapping_flaws(before) if grave}
+    unfit = {_sort_by_place(each) for each, grave in find_mapping_flaws(before) if grave}
     for flaw, grave in find_mapping_flaws(after):
-        if _key(flaw) not in unfit:
+        if _sort_by_place(flaw) not in unfit:
             (mistakes if grave else warnings).append(flaw)
     for flaw, _ in find_partner_certificate_flaws(after, now):
-        if _key(flaw) not in flaws:
+        if _sort_by_place(flaw) not in flaws:
             (warnings if flaw.wrong.arguments.get("code") == "revocation-unknown" else mistakes).append(flaw)
     if not mistakes and not old:
         today = find_local_day(now)
@@ -101,7 +101,7 @@ def find_added_mistakes(
     return mistakes, warnings
 
 
-def _key(mistake: Mistake) -> tuple[str, str]:
+def _sort_by_place(mistake: Mistake) -> tuple[str, str]:
     return mistake.path, str(mistake.wrong)
 
 
@@ -315,7 +315,7 @@ def find_identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
             config.anchors.check(own.certificate, now, own.chain, unknown=RevocationRule.ALLOW)
         except Untrusted as untrusted:
             expected = phrase("a certificate that is valid now and chains to an anchor")
-            yield Mistake(f"hub.toml: {name}", _told(untrusted), expected)
+            yield Mistake(f"hub.toml: {name}", _say_untrusted(untrusted), expected)
 
 
 def find_partner_certificate_flaws(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
@@ -327,7 +327,7 @@ def find_partner_certificate_flaws(config: Config, now: datetime) -> Iterable[tu
             except Untrusted as untrusted:
                 expected = phrase("a valid certificate that chains to an anchor (`lienthong trust list`)")
                 grave = untrusted.problems[0].code == "certificate-untrusted"
-                yield Mistake(f"partners/{partner.code}.toml: certificates", _told(untrusted), expected), grave
+                yield Mistake(f"partners/{partner.code}.toml: certificates", _say_untrusted(untrusted), expected), grave
 
 
 def find_official_certificate_flaws(config: Config, now: datetime) -> Iterable[Mistake]:
@@ -341,7 +341,7 @@ def find_official_certificate_flaws(config: Config, now: datetime) -> Iterable[M
                 officials.anchors.check(certificate, now, official.chain, purpose=Purpose.SIGN)
             except Untrusted as untrusted:
                 expected = phrase("a valid certificate that chains to an anchor of [officials]")
-                yield Mistake(f"officials/{official.code}.toml: certificates", _told(untrusted), expected)
+                yield Mistake(f"officials/{official.code}.toml: certificates", _say_untrusted(untrusted), expected)
 
 
 def find_partners_of_unknown_revocation(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
@@ -353,13 +353,13 @@ def find_partners_of_unknown_revocation(config: Config, now: datetime) -> tuple[
     why: dict[str, str] = {}
     callers = [partner for partner in config.partners.values() if partner.certificates]
     for partner in callers:
-        found = [_refusal(config, partner, certificate, now) for certificate in partner.certificates]
+        found = [_find_refusal(config, partner, certificate, now) for certificate in partner.certificates]
         if "" not in found:
             why[partner.code] = next((each for each in found if each.startswith("revocation-unknown")), "")
     return {code: reason for code, reason in why.items() if reason}, len(why) == len(callers)
 
 
-def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, now: datetime) -> str:
+def _find_refusal(config: Config, partner: Partner, certificate: x509.Certificate, now: datetime) -> str:
     try:
         config.anchors.check(certificate, now, unknown=partner.policy.revocation)
     except Untrusted as untrusted:
@@ -388,7 +388,7 @@ def find_expiring_certificates(config: Config, now: datetime) -> Iterable[Mistak
                 place,
                 phrase(
                     "{certificate} ends on {day}",
-                    certificate=_shown(certificate),
+                    certificate=_show_subject(certificate),
                     day=f"{certificate.not_valid_after_utc:%Y-%m-%d}",
                 ),
                 phrase("renew it"),
@@ -407,7 +407,9 @@ def find_weak_anchors(config: Config) -> Iterable[Mistake]:
     for authority in config.authorities:
         if weakness := algorithms.describe_key_weakness(authority):
             expected = phrase("another CA: nothing of this one is trusted")
-            yield Mistake("trust", phrase("{name} has {weakness}", name=_shown(authority), weakness=weakness), expected)
+            yield Mistake(
+                "trust", phrase("{name} has {weakness}", name=_show_subject(authority), weakness=weakness), expected
+            )
 
 
 def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
@@ -422,10 +424,10 @@ def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
             yield Mistake("crls", wrong, phrase("the CRL that the anchor signed")), True
 
 
-def _told(untrusted: Untrusted) -> Phrase:
+def _say_untrusted(untrusted: Untrusted) -> Phrase:
     """Return why a certificate proves nothing."""
     return phrase("{code}: {detail}", code=untrusted.problems[0].code, detail=untrusted.problems[0].detail)
 
 
-def _shown(certificate: x509.Certificate) -> str:
+def _show_subject(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string()

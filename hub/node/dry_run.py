@@ -49,9 +49,9 @@ _SAMPLE_VALUES = {"TrangThaiHoSo": "1", "TrangThai": "1"}
 
 def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
     """Yield a mistake for each receiving partner that a sample packet addressed to it would not reach."""
-    for code, unit in _recipients(province, now):
+    for code, unit in _list_recipients(province, now):
         try:
-            reached = _reached(province, contract, province.config.partners[code], unit, now)
+            reached = _find_reached_partner(province, contract, province.config.partners[code], unit, now)
         except (Rejected, wss_verify.Unverified) as error:
             yield Mistake(
                 f"partners/{code}.toml",
@@ -136,21 +136,21 @@ def _make_consignment(
     return Consignment(message=message, content=content, recipients=(unit,), attempt=1)
 
 
-def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
+def _list_recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
     """Yield each receiving partner with one active unit of its own; for the upstream, a code outside the province."""
     config, today = province.config, find_local_day(now)
     for partner in config.partners.values():
         if partner.receive is Receive.NONE:
             continue
         if partner.code == config.upstream:
-            yield partner.code, _nobodys(province)
+            yield partner.code, _make_unknown_code(province)
         for unit in partner.units:
-            if unit != ANY and _active(province, unit, today):
+            if unit != ANY and _is_unit_active(province, unit, today):
                 yield partner.code, unit
                 break
 
 
-def _nobodys(province: Province) -> str:
+def _make_unknown_code(province: Province) -> str:
     """Return a code outside the province that neither the registry nor a partner file contains.
 
     It must route to the upstream.
@@ -160,7 +160,7 @@ def _nobodys(province: Province) -> str:
     return next(code for code in shaped if not province.routes.knows(code))
 
 
-def _active(province: Province, unit: str, today: date) -> bool:
+def _is_unit_active(province: Province, unit: str, today: date) -> bool:
     try:
         province.routes.route(unit, today)
     except Rejected:
@@ -168,7 +168,7 @@ def _active(province: Province, unit: str, today: date) -> bool:
     return True
 
 
-def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
+def _find_reached_partner(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
     """Return the partner that a packet for *unit* reaches under *partner*'s policy.
 
     Raises `Rejected` and `Unverified`.

@@ -77,7 +77,7 @@ class Heartbeat(PeriodicService):
         if begun < self._due:
             return
         try:
-            given_back = await self._journal.write(_beat, self._node, self._now(), self.pending)
+            given_back = await self._journal.write(_record_beat, self._node, self._now(), self.pending)
         except Unready as unready:
             if self._until is not None and begun > self._until and not self._lapsed and not self._alone:
                 self._lapsed = True
@@ -94,7 +94,7 @@ class Heartbeat(PeriodicService):
             self._rescued()
 
 
-def _beat(tx: Transaction, node: Node, now: datetime, pending: PendingRestart) -> int:
+def _record_beat(tx: Transaction, node: Node, now: datetime, pending: PendingRestart) -> int:
     if not schema_version.is_schema_supported(tx):
         raise Unready(
             "journal-unavailable",

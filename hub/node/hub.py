@@ -123,7 +123,7 @@ class Hub(OrderedServices):
         """Reload the configuration, and write the verdict for the process that asked."""
         data = self._data  # the data directory of the start, even if the file now names another
         nonce = pidfile.read_reload_nonce(data)
-        _ = self.reload_configuration().addCallback(_tell, data, nonce)
+        _ = self.reload_configuration().addCallback(_tell_verdict, data, nonce)
 
     def reload_configuration(self) -> Deferred[pidfile.ReloadVerdict]:
         """Read configuration, registry, certificates and CRLs again, and return the verdict.
@@ -133,7 +133,7 @@ class Hub(OrderedServices):
         A reload waits for one that was asked for before.
         """
         self._notices.begin_reload()
-        judged = self._changing.run(self._read_again).addCallback(self._reload_workers).addErrback(_refuse)
+        judged = self._changing.run(self._read_again).addCallback(self._reload_workers).addErrback(_refuse_reload)
         return judged.addCallback(self._end_reload)
 
     def _read_again(self) -> Deferred[pidfile.ReloadVerdict]:
@@ -272,11 +272,11 @@ def make_hub(
     return Hub(found.province, reactor, wall, ports, found.heard, started, language)
 
 
-def _refuse(failure: Failure) -> pidfile.ReloadVerdict:
+def _refuse_reload(failure: Failure) -> pidfile.ReloadVerdict:
     log.error("reload-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     mistake = Mistake("hub.toml", verbatim(failure.getErrorMessage()), phrase("see the log"))
     return pidfile.ReloadVerdict(ok=False, mistakes=(mistake,))
 
 
-def _tell(verdict: pidfile.ReloadVerdict, data: Path, nonce: str) -> None:
+def _tell_verdict(verdict: pidfile.ReloadVerdict, data: Path, nonce: str) -> None:
     pidfile.write_reload_verdict(data, nonce, verdict)

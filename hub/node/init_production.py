@@ -264,7 +264,7 @@ def take_certificate(path: Path, content: bytes, trust: TrustGiven, now: datetim
     if mistakes:
         raise ConfigurationFault(mistakes)
     if file.exists():
-        raise _refuse(
+        raise _refuse_certificate(
             phrase("{path} is there already", path=file),
             phrase("a hub without a certificate; the next one is taken in by `lienthong keys rotate`"),
         )
@@ -276,20 +276,20 @@ def take_certificate(path: Path, content: bytes, trust: TrustGiven, now: datetim
     try:
         shown = parse_certificates(content)
     except (ValueError, TypeError) as error:
-        raise _refuse(phrase("it cannot be used: {error}", error=error), _EXPECTED) from error
+        raise _refuse_certificate(phrase("it cannot be used: {error}", error=error), _EXPECTED) from error
     if key is None:
         raise ConfigurationFault(mistakes)
     own = next((each for each in shown if each.public_key() == key.public_key()), None)
     if own is None:
-        raise _refuse(phrase("it is not for the key {key}", key=key_file), _EXPECTED)
+        raise _refuse_certificate(phrase("it is not for the key {key}", key=key_file), _EXPECTED)
     chain = [each for each in shown if each is not own and each.subject != each.issuer]
     edits = _plan_trust(home, trust, now)
     try:
         known = [*trust.authorities, *_read_trusted(home)]
         request = _read_request(key_file.with_suffix(".csr"), home / REQUEST)
     except ValueError as error:
-        raise _refuse(phrase("a file beside it cannot be used: {error}", error=error), _EXPECTED) from error
-    mistakes += _judge(own, chain, known, trust.crls, request, now)
+        raise _refuse_certificate(phrase("a file beside it cannot be used: {error}", error=error), _EXPECTED) from error
+    mistakes += _judge_certificate(own, chain, known, trust.crls, request, now)
     if mistakes:
         raise ConfigurationFault(mistakes)
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in (own, *chain))
@@ -300,7 +300,7 @@ def take_certificate(path: Path, content: bytes, trust: TrustGiven, now: datetim
 _EXPECTED = phrase("the certificate that the CA issued for pki/hub.csr, PEM or DER")
 
 
-def _judge(
+def _judge_certificate(
     own: x509.Certificate,
     chain: Sequence[x509.Certificate],
     anchors: Sequence[x509.Certificate],
@@ -354,7 +354,7 @@ def _read_request(*places: Path) -> x509.CertificateSigningRequest | None:
     return x509.load_pem_x509_csr(found.read_bytes()) if found is not None else None
 
 
-def _refuse(wrong: Phrase, expected: Phrase) -> ConfigurationFault:
+def _refuse_certificate(wrong: Phrase, expected: Phrase) -> ConfigurationFault:
     return ConfigurationFault([Mistake("certificate", wrong, expected)])
 
 

@@ -96,12 +96,14 @@ class PartnerEditor:
             wrong = phrase("{code} is not a valid partner code", code=repr(code))
             expected = phrase("letters, digits, - and _; not {hub}, which is the hub itself", hub=HUB)
             raise ConfigurationFault([Mistake("partners", wrong, expected)])
-        if (self.home / _show(code)).exists():
+        if (self.home / _show_partner_file(code)).exists():
             raise PartnerExists(phrase("there is a partner {code} already", code=code))
         changes = self._parse_changes(code, assignments, (), secrets, {})
 
         def write(*places: str) -> str:
-            return edit_toml(write_partner_toml(name=code, certificates=places, calls=NEW_CALLS), changes, _show(code))
+            return edit_toml(
+                write_partner_toml(name=code, certificates=places, calls=NEW_CALLS), changes, _show_partner_file(code)
+            )
 
         kept = (*self._make_folder(code, folder or {}), *self._lay_secrets(code, secrets))
         if content is None:
@@ -128,7 +130,7 @@ class PartnerEditor:
         """
         before = self._read(code)
         changes = self._parse_changes(code, assignments, unset, secrets, _read_toml(before))
-        after = edit_toml(before, changes, _show(code))
+        after = edit_toml(before, changes, _show_partner_file(code))
         return self._plan(code, before, after, after, self._lay_secrets(code, secrets), units, now)
 
     def _parse_changes(
@@ -206,7 +208,9 @@ class PartnerEditor:
             )
         gone = next(each.file for each in held if each.sha256 == sha256)
         after = edit_toml(
-            before, {CERTIFICATES: tuple(each for each in list_certificate_files(before) if each != gone)}, _show(code)
+            before,
+            {CERTIFICATES: tuple(each for each in list_certificate_files(before) if each != gone)},
+            _show_partner_file(code),
         )
         return self._plan(code, before, after, after, (), units, now)
 
@@ -225,8 +229,8 @@ class PartnerEditor:
             raise ConfigurationFault(mistakes)
         return PartnerEdit(
             code=code,
-            files=(FileEdit(self.home / _show(code), before.encode(), None),),
-            diff=tuple(write_difference(before, "", _show(code))),
+            files=(FileEdit(self.home / _show_partner_file(code), before.encode(), None),),
+            diff=tuple(write_difference(before, "", _show_partner_file(code))),
             changes=describe_partner_change(old.partners.get(code), None),
             warnings=tuple(warnings),
             removed=True,
@@ -255,7 +259,7 @@ class PartnerEditor:
                 (mistakes if grave else warnings).append(flaw)
         if mistakes:
             raise ConfigurationFault(mistakes)
-        partner, place = new.partners[code], f"{_show(code)}:"
+        partner, place = new.partners[code], f"{_show_partner_file(code)}:"
         if self.remote:
             files = (*files, *self._require_address(old.partners.get(code), partner, files))
         held = old.partners.get(code) if before else Partner(code=code, name=code, certificates=())
@@ -265,8 +269,11 @@ class PartnerEditor:
         named = [unit for unit in partner.units if unit != ANY]
         return PartnerEdit(
             code=code,
-            files=(*files, FileEdit(self.home / _show(code), before.encode() if before else None, after.encode())),
-            diff=tuple(write_difference(before, after, _show(code))),
+            files=(
+                *files,
+                FileEdit(self.home / _show_partner_file(code), before.encode() if before else None, after.encode()),
+            ),
+            diff=tuple(write_difference(before, after, _show_partner_file(code))),
             changes=(*describe_partner_change(held, partner), *describe_file_edits(self.home, files)),
             warnings=tuple(warnings),
             units=tuple(unit for unit in named if units.canonical(unit) not in units),
@@ -288,9 +295,9 @@ class PartnerEditor:
 
     def _read(self, code: str) -> str:
         """Return the content of the partner's file. Raises KeyError if there is none."""
-        if not _is_file_name(code) or not (self.home / _show(code)).is_file():
+        if not _is_file_name(code) or not (self.home / _show_partner_file(code)).is_file():
             raise KeyError(code)
-        return read_text(self.home / _show(code), _show(code))
+        return read_text(self.home / _show_partner_file(code), _show_partner_file(code))
 
     def _read_before(self) -> Config:
         """Return the configuration as it is, without a partner whose file is wrong: the change may mend that file."""
@@ -321,7 +328,7 @@ class PartnerEditor:
         except (ValueError, TypeError) as error:
             wrong = phrase("it cannot be used: {error}", error=error)
             expected = phrase("a file of X.509 certificates, PEM or DER")
-            raise ConfigurationFault([Mistake(f"{_show(code)}: certificates", wrong, expected)]) from error
+            raise ConfigurationFault([Mistake(f"{_show_partner_file(code)}: certificates", wrong, expected)]) from error
         return tuple(found)
 
     def _find_free_place(self, code: str) -> str:
@@ -330,7 +337,7 @@ class PartnerEditor:
         return next(place for place in places if not (self.home / place).exists())
 
 
-def _show(code: str) -> str:
+def _show_partner_file(code: str) -> str:
     return f"partners/{code}.toml"
 
 
@@ -347,4 +354,4 @@ def _read_toml(text: str) -> Mapping[str, Any]:
 
 def _add_certificate(before: str, code: str, place: str) -> str:
     changes: dict[str, Value] = {CERTIFICATES: (*list_certificate_files(before), place)}
-    return edit_toml(before, changes, _show(code))
+    return edit_toml(before, changes, _show_partner_file(code))

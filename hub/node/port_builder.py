@@ -297,7 +297,9 @@ def _admin_site(
     parts = _console_parts(frame, database, exchange, measure, reload)
     console = edge.Console(ConsoleRouter(parts), database.journal)
     rules = FormRules(lambda: live.config.reports).list_files
-    served = admin.make_admin_resource(measure, readings.list_wsdls, tell, _public(frame, database), console, rules)
+    served = admin.make_admin_resource(
+        measure, readings.list_wsdls, tell, _build_public_pages(frame, database), console, rules
+    )
     programs = ApiResource(ApiService(parts), database.journal)
     served.putChild(b"api", programs)
 
@@ -310,7 +312,7 @@ def _admin_site(
     return site
 
 
-def _public(frame: NodeFrame, database: DatabaseParts) -> Resource | None:
+def _build_public_pages(frame: NodeFrame, database: DatabaseParts) -> Resource | None:
     config = frame.live.config
     if config.portal is None:
         return None

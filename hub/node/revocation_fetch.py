@@ -103,7 +103,7 @@ class RevocationFetcher(Service):
     def _look(self) -> None:
         if self._round is None and self._live.config.sources:
             self._round = Deferred.fromCoroutine(self._ask_all())
-            _ = self._round.addErrback(_broke).addBoth(self._done)
+            _ = self._round.addErrback(_report_broken_fetch).addBoth(self._done)
 
     def _done(self, _result: object) -> None:
         self._round = None
@@ -133,7 +133,7 @@ class RevocationFetcher(Service):
             try:
                 octets = await self._fetch(self._live.config.anchors, question, url)
                 now = self._now()
-                found = await self._work(HUB, len(octets), _read, question, octets, known, now)
+                found = await self._work(HUB, len(octets), _read_revocation_answer, question, octets, known, now)
                 await self._work(
                     HUB,
                     max(len(octets), THRESHOLD),
@@ -149,12 +149,12 @@ class RevocationFetcher(Service):
                 log.warning(
                     "revocation-not-heard",
                     url=url,
-                    issuer=_named(question.issuer),
+                    issuer=_say_issuer(question.issuer),
                     reason=http_client.describe_connection_error(error),
                 )
                 continue
             times = {"issued": found.said.begins.isoformat(), "due": found.said.ends and found.said.ends.isoformat()}
-            log.info("revocation-heard", url=url, issuer=_named(question.issuer), **times)
+            log.info("revocation-heard", url=url, issuer=_say_issuer(question.issuer), **times)
             return found
         return None
 
@@ -189,7 +189,7 @@ def make_network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
     return fetch
 
 
-def _read(
+def _read_revocation_answer(
     question: RevocationQuestion, octets: bytes, known: RevocationAnswer | None, now: datetime
 ) -> RevocationAnswer:
     """Return the answer in *octets*. Raises `RevocationUnusable`.
@@ -204,10 +204,10 @@ def _read(
     return RevocationAnswer(question, now, said)
 
 
-def _named(issuer: x509.Certificate) -> str:
+def _say_issuer(issuer: x509.Certificate) -> str:
     return issuer.subject.rfc4514_string()
 
 
-def _broke(failure: Any) -> None:
+def _report_broken_fetch(failure: Any) -> None:
     if not failure.check(CancelledError):
         log.error("inquiry-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

@@ -70,7 +70,7 @@ def plan_trust_addition(
     """
     config = read_config(path)
     edits, diff = plan_trust_files(path.absolute().parent, authorities, crls, crl_urls, ocsp_urls, now, config.crls)
-    after = _with(config, authorities, crls)
+    after = _add_trust(config, authorities, crls)
     set_revocation_answers(config, load_revocation_answers(config, now))
     set_revocation_answers(after, load_revocation_answers(after, now))
     gained = _find_new(
@@ -108,9 +108,13 @@ def plan_trust_files(
     if mistakes:
         raise ConfigurationFault(mistakes)
     stem = home / "trust" / hash_certificate(authorities[0])[:16]
-    edits = [_replace(stem.with_suffix(".crt"), b"".join(each.public_bytes(Encoding.PEM) for each in authorities))]
+    edits = [
+        _plan_replacement(stem.with_suffix(".crt"), b"".join(each.public_bytes(Encoding.PEM) for each in authorities))
+    ]
     if crls:
-        edits.append(_replace(stem.with_suffix(".crl"), b"".join(each.public_bytes(Encoding.PEM) for each in crls)))
+        edits.append(
+            _plan_replacement(stem.with_suffix(".crl"), b"".join(each.public_bytes(Encoding.PEM) for each in crls))
+        )
     diff: list[str] = []
     if crl_urls or ocsp_urls:
         edit, diff = _plan_source(stem.with_suffix(".toml"), crl_urls, ocsp_urls)
@@ -118,7 +122,7 @@ def plan_trust_files(
     return [each for each in edits if each.before != each.after], diff
 
 
-def _replace(path: Path, content: bytes) -> FileEdit:
+def _plan_replacement(path: Path, content: bytes) -> FileEdit:
     return FileEdit(path, path.read_bytes() if path.exists() else None, content)
 
 
@@ -146,7 +150,7 @@ def plan_trust_removal(path: Path, wanted: str, now: datetime) -> TrustEdit:
     places = dict(_find_files(config, home))
     sha256 = find_certificate({each: str(file.relative_to(home)) for each, file in places.items()}, wanted)
     authority = next(each for each in config.authorities if hash_certificate(each) == sha256)
-    after = _without(config, authority)
+    after = _drop_authority(config, authority)
     set_revocation_answers(config, load_revocation_answers(config, now))
     set_revocation_answers(after, load_revocation_answers(after, now))
     if mistakes := _find_new(find_identity_mistakes(config, now), find_identity_mistakes(after, now)):
@@ -179,24 +183,24 @@ def _find_files(config: Config, home: Path) -> Iterator[tuple[str, Path]]:
         yield from ((hash_certificate(each), file) for each in parse_certificates(file.read_bytes()))
 
 
-def _without(config: Config, authority: x509.Certificate) -> Config:
+def _drop_authority(config: Config, authority: x509.Certificate) -> Config:
     """Return *config* without that CA."""
     authorities = tuple(each for each in config.authorities if each != authority)
     issuers = {each.subject for each in authorities}
     crls = tuple(each for each in config.crls if each.issuer != authority.subject or each.issuer in issuers)
     sources = tuple(each for each in config.sources if each.issuer != authority)
-    return _trusting(config, authorities, crls, sources)
+    return _replace_trust(config, authorities, crls, sources)
 
 
-def _with(
+def _add_trust(
     config: Config, authorities: Sequence[x509.Certificate], crls: Sequence[x509.CertificateRevocationList]
 ) -> Config:
     """Return *config* with these CAs, too."""
     new = tuple(each for each in authorities if each not in config.authorities)
-    return _trusting(config, (*config.authorities, *new), (*config.crls, *crls), config.sources)
+    return _replace_trust(config, (*config.authorities, *new), (*config.crls, *crls), config.sources)
 
 
-def _trusting(
+def _replace_trust(
     config: Config,
     authorities: tuple[x509.Certificate, ...],
     crls: tuple[x509.CertificateRevocationList, ...],

@@ -95,7 +95,7 @@ def record_breaker_claims(breaker: Breaker) -> Breaker:
     """Return the breaker after messages were claimed within its room."""
     if breaker.position is BreakerPosition.CLOSED:
         return breaker
-    return attrs.evolve(breaker, position=_to(breaker, BreakerEvent.PROBE), until=None)
+    return attrs.evolve(breaker, position=_move_breaker(breaker, BreakerEvent.PROBE), until=None)
 
 
 def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
@@ -105,7 +105,7 @@ def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
         pace = _FIRST_PACE
     if pace is not None and pace >= policy.concurrency:
         pace = None
-    return Breaker(position=_to(breaker, BreakerEvent.SUCCESS), pace=pace)
+    return Breaker(position=_move_breaker(breaker, BreakerEvent.SUCCESS), pace=pace)
 
 
 def record_breaker_failure(
@@ -119,16 +119,16 @@ def record_breaker_failure(
     """
     if breaker.position is BreakerPosition.OPEN:
         # the message was under way when the breaker opened
-        return attrs.evolve(breaker, position=_to(breaker, BreakerEvent.FAILURE))
+        return attrs.evolve(breaker, position=_move_breaker(breaker, BreakerEvent.FAILURE))
     failures = breaker.failures + 1
     if breaker.position is BreakerPosition.CLOSED and failures < FAILURES and not outcome.credentials:
         return attrs.evolve(
-            breaker, position=_to(breaker, BreakerEvent.FAILURE), failures=failures, reason=outcome.detail
+            breaker, position=_move_breaker(breaker, BreakerEvent.FAILURE), failures=failures, reason=outcome.detail
         )
     longest = policy.max_retry if outcome.credentials else find_longest_delay(policy, FAILURES + breaker.opened)
     wait = max(longest * (0.5 + random / 2), timedelta(seconds=outcome.retry_after or 0))
     return Breaker(
-        position=_to(breaker, BreakerEvent.FAILURE, BreakerPosition.OPEN),
+        position=_move_breaker(breaker, BreakerEvent.FAILURE, BreakerPosition.OPEN),
         failures=failures if breaker.position is BreakerPosition.CLOSED else breaker.failures,
         opened=breaker.opened + 1,
         until=now + wait,
@@ -141,7 +141,7 @@ def hurry_breaker(breaker: Breaker, now: datetime) -> Breaker:
     return attrs.evolve(breaker, until=now) if breaker.position is BreakerPosition.OPEN else breaker
 
 
-def _to(breaker: Breaker, what: BreakerEvent, to: BreakerPosition | None = None) -> BreakerPosition:
+def _move_breaker(breaker: Breaker, what: BreakerEvent, to: BreakerPosition | None = None) -> BreakerPosition:
     possible = BREAKER[breaker.position, what]
     if to is None:
         to = breaker.position if breaker.position in possible else next(iter(possible))

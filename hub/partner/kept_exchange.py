@@ -131,21 +131,21 @@ def keep_exchange(request: Request, reply: Reply | None, secrets: Collection[str
 
     *secrets* are the configured ones of the partner. Those of the request are left out, too.
     """
-    hidden = _spell(frozenset((*secrets, *request.secrets)))
+    hidden = _spell_secrets(frozenset((*secrets, *request.secrets)))
     room = [HEAD - 400]
     url = _cut_text(request.url, hidden)[:_URL]
     room[0] -= len(json.dumps(url))
-    sent, left = _headers(request.headers, hidden, room)
+    sent, left = _redact_headers(request.headers, hidden, room)
     said: dict[str, object] = {"method": request.method[:20], "url": url, "sent": sent}
     body, varying = b"", ""
     if reply is not None:
         steady = [(name, value) for name, value in reply.headers.items() if name not in _VARIES]
-        heard, unkept = _headers(steady, hidden, room)
+        heard, unkept = _redact_headers(steady, hidden, room)
         left += unkept
-        body, why = _body(reply, hidden)
+        body, why = _redact_body(reply, hidden)
         said |= {"status": reply.status, "heard": heard, "size": len(reply.body)}
         said |= {"left_out": why} if why else {}
-        own, _ = _headers(((n, v) for n, v in reply.headers.items() if n in _VARIES), hidden, [VARYING - 2])
+        own, _ = _redact_headers(((n, v) for n, v in reply.headers.items() if n in _VARIES), hidden, [VARYING - 2])
         varying = json.dumps(dict(own)) if own else ""
     if left:
         said["more"] = left
@@ -177,27 +177,27 @@ def read_varying_headers(varying: str | None) -> Mapping[str, str]:
 def hide_secrets(text: str, secrets: Collection[str]) -> str:
     """Return *text*, which a partner wrote, with `***` in place of each of *secrets* of four letters or more."""
     octets = text.encode("utf-8", "surrogatepass")
-    for each in _spell(frozenset(secrets)):
+    for each in _spell_secrets(frozenset(secrets)):
         octets = octets.replace(each, _MARK)
     return octets.decode("utf-8", "surrogatepass")
 
 
 @lru_cache(64)
-def _spell(secrets: frozenset[str]) -> tuple[bytes, ...]:
+def _spell_secrets(secrets: frozenset[str]) -> tuple[bytes, ...]:
     """Return how *secrets* may be written: plainly, in a URL, in JSON, in XML. The longest first."""
     long = [each for each in secrets if len(each) >= _SHORTEST]
     if not long:
         return ()
-    found = {way for each in long for way in _ways(each)}
+    found = {way for each in long for way in _list_spellings(each)}
     return tuple(sorted((each.encode("utf-8", "surrogatepass") for each in found), key=len, reverse=True))
 
 
-def _ways(secret: str) -> tuple[str, ...]:
+def _list_spellings(secret: str) -> tuple[str, ...]:
     ways = (secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1])
     return (*ways, escape(secret, quote=False), escape(secret))
 
 
-def _cut(text: bytes, hidden: Iterable[bytes]) -> bytes:
+def _cut_hidden(text: bytes, hidden: Iterable[bytes]) -> bytes:
     for each in hidden:
         if each in text:
             text = text.replace(each, _MARK)
@@ -220,18 +220,18 @@ def _may_hold_secrets(text: bytes) -> bool:
 
 @lru_cache(64)
 def _cut_text(text: str, hidden: tuple[bytes, ...]) -> str:
-    octets = _cut(text.encode("utf-8", "surrogatepass"), hidden)
+    octets = _cut_hidden(text.encode("utf-8", "surrogatepass"), hidden)
     return re.sub(r"(?<=//)[^/@\s]*@", f"{CUT}@", octets.decode("utf-8", "replace"))
 
 
-def _headers(
+def _redact_headers(
     headers: Iterable[tuple[str, str]], hidden: tuple[bytes, ...], room: list[int]
 ) -> tuple[list[tuple[str, str]], int]:
     """Return the headers that fit into *room* (octets, is reduced), without secrets, and the number of the others."""
     kept, left = [], 0
     for name, value in headers:
         usual = len(name) + len(value) <= _USUAL
-        pair, needs = (_header if usual else _header.__wrapped__)(name, value, hidden)
+        pair, needs = (_redact_header if usual else _redact_header.__wrapped__)(name, value, hidden)
         if needs > room[0]:
             left += 1
             continue
@@ -241,14 +241,14 @@ def _headers(
 
 
 @lru_cache(256)  # nearly all headers are those of the message before
-def _header(name: str, value: str, hidden: tuple[bytes, ...]) -> tuple[tuple[str, str], int]:
+def _redact_header(name: str, value: str, hidden: tuple[bytes, ...]) -> tuple[tuple[str, str], int]:
     """Return a header without secrets, and the octets that it needs."""
     said = CUT if _SECRET_HEADER.search(name) else _cut_text(value, hidden)[:_VALUE_LENGTH]
     pair = (name[:_NAME_LENGTH], said)
     return pair, len(json.dumps(pair)) + 2
 
 
-def _body(reply: Reply, hidden: tuple[bytes, ...]) -> tuple[bytes, str]:
+def _redact_body(reply: Reply, hidden: tuple[bytes, ...]) -> tuple[bytes, str]:
     """Return the beginning of the body without secrets, as UTF-8 where it was UTF-16; or why it is not kept."""
     if reply.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         return b"", "encoded"
@@ -260,5 +260,5 @@ def _body(reply: Reply, hidden: tuple[bytes, ...]) -> tuple[bytes, str]:
         region = region.decode("utf-16-be", "replace").encode()
     if b"\0" in region:
         return b"", "binary"
-    text = _cut(region, hidden)
+    text = _cut_hidden(region, hidden)
     return (text if whole else text[: max(0, len(text) - _BEHIND)])[:BODY], ""

@@ -403,7 +403,7 @@ class PartnerConversation:
             trouble = "not a valid SOAP answer" if course.discreet else self._quote(answer.trouble, course)
             why = f"HTTP {answer.status}: {trouble}"
             return AnswerJudgement(then=Then.UNAVAILABLE, reason=why[:LONGEST_REASON], after=asked, unknown=lost)
-        if step.outcomes and _decides(step, course):
+        if step.outcomes and _decides_course(step, course):
             why = f"HTTP {answer.status}: the answer fits no outcome of the mapping"
             return AnswerJudgement(then=Then.UNAVAILABLE, reason=why, after=asked, unknown=lost)
         return AnswerJudgement(then=Then.NEXT)
@@ -458,7 +458,7 @@ class PartnerConversation:
         return AnswerJudgement(then=rule.then, reason=reason, after=after, of_recipient=rule.of_recipient)
 
 
-def _decides(step: MappedStep, course: PartnerCourse) -> bool:
+def _decides_course(step: MappedStep, course: PartnerCourse) -> bool:
     """Tell whether an answer to *step* must be understood: nothing after it would show that it was none."""
     return step.hands_over or step.confirm or (not course.lasting and step is course.steps[-1])
 

@@ -48,21 +48,23 @@ def find_mapping_mistakes(mapping: SoapMapping, name: str, files: Mapping[str, b
 def _find_misplaced(step: MappedStep, operation: "PartnerOperation", place: str) -> Iterator[Mistake]:
     """Yield each path of *step* that the operation does not have."""
     for field in step.input:
-        yield from _judge(f'{place}.input."{field.written}"', operation.require_input, field.path)
+        yield from _judge_place(f'{place}.input."{field.written}"', operation.require_input, field.path)
     for field in step.header:
-        yield from _judge(f'{place}.header."{field.written}"', operation.require_header, field.path)
+        yield from _judge_place(f'{place}.header."{field.written}"', operation.require_header, field.path)
     for each in step.lists:
-        yield from _judge(f'{place}.list."{each.written}"', operation.require_input, each.path)
+        yield from _judge_place(f'{place}.list."{each.written}"', operation.require_input, each.path)
         for field in each.fields:
             path = (*each.path, *field.path)
-            yield from _judge(f'{place}.list."{each.written}".input."{field.written}"', operation.require_input, path)
+            yield from _judge_place(
+                f'{place}.list."{each.written}".input."{field.written}"', operation.require_input, path
+            )
     for key, read in _list_answer_paths(step):
         if read.part == "body" and step.list is None:
             described = list(takewhile(lambda each: each.name not in _INNER, read.steps))
-            yield from _judge(f"{place}.{key}", operation.require_answer, described)
+            yield from _judge_place(f"{place}.{key}", operation.require_answer, described)
 
 
-def _judge(place: str, require: Callable[[Sequence[Step]], None], path: Sequence[Step]) -> Iterator[Mistake]:
+def _judge_place(place: str, require: Callable[[Sequence[Step]], None], path: Sequence[Step]) -> Iterator[Mistake]:
     try:
         require(path)
     except Misplaced as misplaced:
@@ -93,20 +95,20 @@ def _list_answer_paths(step: MappedStep) -> Iterator[tuple[str, AnswerPath]]:
 
 def _find_unmapped(step: MappedStep, operation: "PartnerOperation", place: str) -> Iterator[Mistake]:
     """Yield each required part of the request that *step* gives no value."""
-    given = [_write(field.path) for field in step.input]
-    given += [_write((*each.path, *field.path)) for each in step.lists for field in each.fields]
-    given += [_write(each.path) for each in step.lists]
+    given = [_write_unnumbered(field.path) for field in step.input]
+    given += [_write_unnumbered((*each.path, *field.path)) for each in step.lists for field in each.fields]
+    given += [_write_unnumbered(each.path) for each in step.lists]
     for field in operation.list_fields():
-        if field.required and not any(_covers(each, field.path) for each in given):
+        if field.required and not any(_covers_needed(each, field.path) for each in given):
             wrong = phrase("nothing is given for {path}, which is required", path=field.path)
             yield Mistake(f'{place}.input."{field.path}"', wrong, phrase("a value: {type}", type=field.type))
 
 
-def _write(path: Sequence[Step]) -> str:
+def _write_unnumbered(path: Sequence[Step]) -> str:
     """Return *path* without numbers."""
     return "/".join(each.name for each in path) or "."
 
 
-def _covers(given: str, needed: str) -> bool:
+def _covers_needed(given: str, needed: str) -> bool:
     """Tell whether a value at *given* is a value for *needed*: the text of an element may be written with or without `/.`"""
     return given == needed or given.removesuffix("/.") == needed.removesuffix("/.")

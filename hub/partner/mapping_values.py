@@ -123,7 +123,7 @@ class Sources:
             return tuple(str(number) for number, _ in enumerate(islice(self.find_all(place), MOST_ITEMS), 1)) or "0"
         if place.source in {"xml", "item"}:
             found = next(self.find_all(place), None)
-            return found if found is None or isinstance(found, str) else _read(found, place.path)
+            return found if found is None or isinstance(found, str) else _read_path_end(found, place.path)
         return self.fixed.get(place.source)
 
     def find_all(self, place: Placeholder) -> Iterator[etree._Element | str]:
@@ -163,18 +163,18 @@ def find_elements_at(
     steps = [each for each in path if each.name != "." and not each.name.startswith("@")]
     found: Iterator[etree._Element] = iter((beginning,))
     for place, step in enumerate(steps):
-        found = _descend(found, step, everywhere=anywhere and place == 0)
+        found = _descend_elements(found, step, everywhere=anywhere and place == 0)
     return found
 
 
-def _descend(parents: Iterator[etree._Element], step: Step, *, everywhere: bool) -> Iterator[etree._Element]:
+def _descend_elements(parents: Iterator[etree._Element], step: Step, *, everywhere: bool) -> Iterator[etree._Element]:
     for parent in parents:
         named = parent.iter(f"{{*}}{step.name}") if everywhere else parent.iterchildren(f"{{*}}{step.name}")
         children = (each for each in named if each is not parent)
         yield from children if step.number is None else islice(children, step.number - 1, step.number)
 
 
-def _read(element: etree._Element, path: Sequence[Step]) -> str | None:
+def _read_path_end(element: etree._Element, path: Sequence[Step]) -> str | None:
     """Return the text of *element*, or of its attribute that ends *path*."""
     last = path[-1].name if path else ""
     if last.startswith("@"):
@@ -251,18 +251,18 @@ def apply_functions(
     return found
 
 
-def _octets(found: Found) -> bytes:
+def _make_octets(found: Found) -> bytes:
     return found if isinstance(found, bytes) else write_text(found).encode("utf-8", "replace")
 
 
-def _decode(found: Found, _: str) -> Found:
+def _decode_base64(found: Found, _: str) -> Found:
     try:
-        return base64.b64decode(b"".join(_octets(found).split()), validate=True)
+        return base64.b64decode(b"".join(_make_octets(found).split()), validate=True)
     except ValueError:
         raise Unfit("octets: the text is not base64") from None
 
 
-def _text(found: Found, _: str) -> Found:
+def _decode_text(found: Found, _: str) -> Found:
     if not isinstance(found, bytes):
         return write_text(found)
     try:
@@ -274,11 +274,11 @@ def _text(found: Found, _: str) -> Found:
     return text
 
 
-def _xml(found: Found, _: str) -> Found:
+def _parse_xml(found: Found, _: str) -> Found:
     if not isinstance(found, str | bytes | datetime | tuple):
         return found
     try:
-        return safe_xml.parse_safe_xml(_octets(found), limits=INNER)
+        return safe_xml.parse_safe_xml(_make_octets(found), limits=INNER)
     except Rejected as rejected:
         raise Unfit(f"xml: {rejected}") from rejected
 
@@ -287,7 +287,7 @@ def _xml(found: Found, _: str) -> Found:
 INNER = safe_xml.Limits(size=48 << 20, plain=frozenset())
 
 
-def _date(found: Found, written: str) -> Found:
+def _write_date(found: Found, written: str) -> Found:
     at = found if isinstance(found, datetime) else _read_time(write_text(found))
     try:
         at = at.astimezone(VIETNAM)
@@ -319,7 +319,7 @@ def _read_moment(text: str, written: str) -> datetime:
     return datetime.strptime(text, pattern).replace(tzinfo=VIETNAM).astimezone(UTC)
 
 
-def _boolean(found: Found, _: str) -> Found:
+def _read_boolean(found: Found, _: str) -> Found:
     said = {"true": "true", "1": "true", "false": "false", "0": "false"}.get(write_text(found).strip().lower())
     if said is None:
         raise Unfit("boolean: not true or false")
@@ -328,16 +328,16 @@ def _boolean(found: Found, _: str) -> Found:
 
 #: The functions by name, except `map` and `default`.
 FUNCTIONS: Mapping[str, Callable[[Found, str], Found | None]] = {
-    "date": _date,
+    "date": _write_date,
     "read": _read_format,
     "join": lambda found, argument: argument.join(found) if isinstance(found, tuple) else found,
-    "base64": lambda found, _: base64.b64encode(_octets(found)).decode(),
-    "text": _text,
-    "xml": _xml,
-    "boolean": _boolean,
+    "base64": lambda found, _: base64.b64encode(_make_octets(found)).decode(),
+    "text": _decode_text,
+    "xml": _parse_xml,
+    "boolean": _read_boolean,
     "count": lambda found, _: str(len(found)) if isinstance(found, tuple) else found,
-    "octets": _decode,
-    "sha256": lambda found, _: hashlib.sha256(_octets(found)).hexdigest(),
+    "octets": _decode_base64,
+    "sha256": lambda found, _: hashlib.sha256(_make_octets(found)).hexdigest(),
     "cut": lambda found, argument: write_text(found)[: int(argument)],
     "part": lambda found, argument: "".join(write_text(found).split(":")[int(argument) - 1 : int(argument)]) or None,
     "upper": lambda found, _: write_text(found).upper(),
@@ -388,7 +388,7 @@ def read_value(written: str, sources: Sequence[str]) -> Value:
 
 
 def _read_placeholder(written: str, sources: Sequence[str]) -> Placeholder:
-    head, *rest = _split(written)
+    head, *rest = _split_at_bars(written)
     functions = tuple(_read_function(each) for each in rest)
     for source in sources:
         if source.endswith("/"):
@@ -411,7 +411,7 @@ def _read_placeholder(written: str, sources: Sequence[str]) -> Placeholder:
     raise Unwritten(phrase("{source} is no source of values", source=head[:100]), phrase("one of {keys}", keys=shown))
 
 
-def _split(written: str) -> list[str]:
+def _split_at_bars(written: str) -> list[str]:
     """Split at the bars outside quotes."""
     return [each.strip() for each in re.findall(r"""(?:[^|'"]|'[^']*'|"[^"]*")+""", written)] or [""]
 
@@ -470,7 +470,7 @@ def read_path(written: str, *, answer: bool = False, wildcard: bool = False) -> 
 
 def read_answer_path(written: str) -> AnswerPath:
     """Return the path in an answer that *written* describes. Raises Unwritten."""
-    head, *rest = _split(written)
+    head, *rest = _split_at_bars(written)
     functions = tuple(_read_function(each) for each in rest)
     part, slash, below = head.partition("/")
     if slash and part in {"fault", "header", "http", "body"}:

@@ -127,7 +127,7 @@ class PartnerAnswer:
                 return self.loads.decoded(load).read()
             if len(place):
                 return etree.tostring(place[0], encoding="UTF-8", with_tail=False)
-        text = None if place is None else _text(place)
+        text = None if place is None else _read_text(place)
         return None if not text else read_packet_text(text)
 
     def _find(self, path: AnswerPath, under: Any) -> Iterator[str]:
@@ -148,7 +148,7 @@ class PartnerAnswer:
         for count, place in enumerate(self._follow([begin], steps)):
             if count >= _MOST:
                 raise Unfit(f"{path.written}: more than {_MOST} elements")
-            text = _text(place)
+            text = _read_text(place)
             if text is not None:
                 yield text
 
@@ -180,12 +180,12 @@ class PartnerAnswer:
                 else:
                     found = find_elements_at(place, (step,))
             else:
-                found = _descend(place, step)
+                found = _descend_json(place, step)
             yield from self._follow(found, rest)
 
     def _open(self, place: Any, how: str) -> Any:
         """Return the XML or JSON that is written as text at *place*; None if it cannot be read."""
-        text = _text(place)
+        text = _read_text(place)
         key = (id(place), how)
         if text is not None and key not in self._texts:
             octets = text.strip().encode("utf-8", "replace")  # JSON can name half of a character
@@ -199,17 +199,17 @@ class PartnerAnswer:
         return self._texts.get(key, (None, None))[1]
 
 
-def _descend(place: Any, step: Step) -> list[Any]:
+def _descend_json(place: Any, step: Step) -> list[Any]:
     """Return what the member *step* of a JSON value is: of an array, the elements one by one."""
     if isinstance(place, list):
-        return [found for each in place[:_MOST] if isinstance(each, dict) for found in _descend(each, step)]
+        return [found for each in place[:_MOST] if isinstance(each, dict) for found in _descend_json(each, step)]
     found = place.get(step.name) if isinstance(place, dict) else None
     if isinstance(found, list):
         return found if step.number is None else found[step.number - 1 : step.number]
     return [] if found is None or (step.number or 1) > 1 else [found]
 
 
-def _text(place: Any) -> str | None:
+def _read_text(place: Any) -> str | None:
     """Return the text of an element or of a JSON value; None if it is nil, or has parts."""
     if isinstance(place, _Element):
         return None if place.get(_NIL, "").strip() in {"true", "1"} else read_element_text(place)
@@ -293,8 +293,8 @@ def _read_fault(child: _Element) -> PartnerFault | None:
         code, role, detail = (child.find(path) for path in ("faultcode", "faultactor", "detail"))
         sub = None
     return PartnerFault(
-        code=_code(code),
-        subcode=_code(sub),
+        code=_read_local_code(code),
+        subcode=_read_local_code(sub),
         text=read.text,
         actor="" if role is None else xsd_types.read_xs_token(role),
         sender=read.sender,
@@ -302,5 +302,5 @@ def _read_fault(child: _Element) -> PartnerFault | None:
     )
 
 
-def _code(element: etree._Element | None) -> str:
+def _read_local_code(element: etree._Element | None) -> str:
     return "" if element is None else xsd_types.read_xs_token(element).rpartition(":")[2]

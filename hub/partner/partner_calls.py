@@ -202,25 +202,28 @@ def load_service(
         digest.update(files[name])
     key = (digest.hexdigest(), main, f"{service} {port}")
     with _LOCK:
-        found = _SERVICES.pop(key, None) or _load(files, main, service, port)
+        found = _SERVICES.pop(key, None) or _load_service(files, main, service, port)
         _SERVICES[key] = found
         while len(_SERVICES) > _KEPT:
             _SERVICES.popitem(last=False)
     return found
 
 
-def _load(files: Mapping[str, bytes], main: str, service: str | None, port: str | None) -> PartnerService:
+def _load_service(files: Mapping[str, bytes], main: str, service: str | None, port: str | None) -> PartnerService:
     document = read_wsdl(files, main)
     services = document.services
     if service is None and len(services) != 1:
-        wrong, expected = phrase("the WSDL has {count} services", count=len(services)), _expect("service", services)
+        wrong, expected = (
+            phrase("the WSDL has {count} services", count=len(services)),
+            _expect_named("service", services),
+        )
         raise ConfigurationFault([Mistake(main, wrong, expected)])
-    chosen = _choose(services, service or next(iter(services)), main, "service")
+    chosen = _choose_named(services, service or next(iter(services)), main, "service")
     ports = {name: each for name, each in chosen.ports.items() if isinstance(each.binding, SoapBinding)}
     if not ports:
         wrong = phrase("the service {name} has no SOAP port", name=chosen.name)
         raise ConfigurationFault([Mistake(main, wrong, phrase("a service with a SOAP port"))])
-    own = _choose(ports, port or next(iter(ports)), main, "port")
+    own = _choose_named(ports, port or next(iter(ports)), main, "port")
     found = PartnerService.of(document, own)
     for name in _find_encoded(files, own.binding.name) & found.operations.keys():
         del found.operations[name]
@@ -245,12 +248,12 @@ def _find_encoded(files: Mapping[str, bytes], binding: etree.QName) -> set[str]:
     return found
 
 
-def _choose(named: Mapping[str, Any], name: str, main: str, key: str) -> Any:
+def _choose_named(named: Mapping[str, Any], name: str, main: str, key: str) -> Any:
     if name not in named:
         wrong = phrase("{name} is not in the WSDL", name=name)
-        raise ConfigurationFault([Mistake(main, wrong, _expect(key, named))])
+        raise ConfigurationFault([Mistake(main, wrong, _expect_named(key, named))])
     return named[name]
 
 
-def _expect(key: str, named: Iterable[str]) -> Phrase:
+def _expect_named(key: str, named: Iterable[str]) -> Phrase:
     return phrase("{key} = …: one of {keys}", key=key, keys=", ".join(named) or "-")

@@ -177,12 +177,12 @@ def parse_policy(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[
     chosen: dict[str, object] = {}
     mistakes: list[Mistake] = []
     for key, text in pairs.items():
-        value = _value(key, text)
+        value = _read_value(key, text)
         if isinstance(value, _Wrong):
             mistakes.append(Mistake(f"{place}.{key}", value.wrong, value.expected))
         else:
             chosen[key.replace("-", "_")] = value
-    policy = Policy(**chosen)  # type: ignore[arg-type]  # `_value` gives each key its type
+    policy = Policy(**chosen)  # type: ignore[arg-type]  # `_read_value` gives each key its type
     if policy.first_retry > policy.max_retry:
         wrong = phrase(
             "{duration} is longer than max-retry, {duration2}",
@@ -203,7 +203,7 @@ class _Wrong:
     expected: Phrase
 
 
-def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wrong | None:
+def _read_value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wrong | None:
     if key not in KEYS:
         return _Wrong(phrase("unknown key"), phrase("one of {keys}", keys=", ".join(KEYS)))
     if not isinstance(text, str):
@@ -214,13 +214,13 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
     if key == "relay":
         return "" if text == _NONE else text or _Wrong(phrase("it is empty"), phrase("the code of a partner, or none"))
     if key in _CHOICES:
-        return _choice(key, text)
+        return _read_choice(key, text)
     if key == "collect" and text == _NONE:
         return None
     if key in _DURATIONS:
-        return _length(text, timedelta(seconds=_DURATIONS[key]))
+        return _read_length(text, timedelta(seconds=_DURATIONS[key]))
     if key in _MOST:
-        return _number(text, _MOST[key])
+        return _read_number(text, _MOST[key])
     if key == "intake-spool":
         found = _MIB.fullmatch(text)
         return (
@@ -229,13 +229,13 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
             else _Wrong(phrase("{text} is not a size", text=repr(text)), phrase("a whole number and MiB"))
         )
     if key in {"rate", "intake-rate"}:
-        return None if text == _NONE else _rate(text)
+        return None if text == _NONE else _read_rate(text)
     if text not in {"yes", "no"}:
         return _Wrong(phrase("{text} is neither yes nor no", text=repr(text)), phrase("yes or no"))
     return text == "yes"
 
 
-def _choice(key: str, text: str) -> StrEnum | _Wrong:
+def _read_choice(key: str, text: str) -> StrEnum | _Wrong:
     choices = _CHOICES[key]
     try:
         return choices(text)
@@ -245,7 +245,7 @@ def _choice(key: str, text: str) -> StrEnum | _Wrong:
         )
 
 
-def _length(text: str, least: timedelta) -> timedelta | _Wrong:
+def _read_length(text: str, least: timedelta) -> timedelta | _Wrong:
     try:
         length = parse_duration(text)
     except ValueError:
@@ -259,7 +259,7 @@ def _length(text: str, least: timedelta) -> timedelta | _Wrong:
     )
 
 
-def _number(text: str, most: int) -> int | _Wrong:
+def _read_number(text: str, most: int) -> int | _Wrong:
     good = text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
     return (
         int(text)
@@ -271,7 +271,7 @@ def _number(text: str, most: int) -> int | _Wrong:
     )
 
 
-def _rate(text: str) -> Rate | _Wrong:
+def _read_rate(text: str) -> Rate | _Wrong:
     try:
         return Rate.read(text)
     except ValueError:

@@ -272,7 +272,7 @@ def read_mapping(content: bytes, name: str = "mapping.toml") -> SoapMapping:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         wrong = verbatim(str(error))
         raise ConfigurationFault([Mistake(name, wrong, phrase("a TOML file in UTF-8"))]) from error
-    mapping = _read(table)
+    mapping = _read_mapping(table)
     if mistakes:
         raise ConfigurationFault(mistakes)
     return mapping
@@ -383,7 +383,7 @@ class _Table:
                 self.wrong(key, phrase("unknown key"), phrase("one of {keys}", keys=known))
 
 
-def _read(table: _Table) -> SoapMapping:
+def _read_mapping(table: _Table) -> SoapMapping:
     wsdl = table.table("wsdl")
     file = wsdl.text("file", required=True, expected=phrase("the name of a file beside the mapping"))
     service, port, mtom = wsdl.text("service"), wsdl.text("port"), wsdl.flag("mtom")
@@ -413,7 +413,7 @@ def _read(table: _Table) -> SoapMapping:
         ask={name: _read_steps(asked, name, "ask", mtom=bool(mtom)) for name in asked.names()},
     )
     table.close()
-    _judge(mapping, table)
+    _judge_mapping(mapping, table)
     return mapping
 
 
@@ -639,10 +639,10 @@ def _read_keeping(table: _Table, kind: str) -> KeptValues:
 
 def _read_duration(table: _Table, key: str) -> timedelta | None:
     text = table.text(key, like=_DURATION.pattern, expected=_DURATION_EXPECTED)
-    return None if text is None else _duration(text)
+    return None if text is None else _read_mapped_duration(text)
 
 
-def _duration(text: str) -> timedelta:
+def _read_mapped_duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
 
 
@@ -663,7 +663,11 @@ def _read_outcome(table: _Table, kind: str) -> OutcomeRule:
             reasons.append(path)
     after: timedelta | AnswerPath | None = None
     if delay := table.text("after"):
-        after = _duration(delay) if _DURATION.fullmatch(delay) else table.understand("after", delay, read_answer_path)
+        after = (
+            _read_mapped_duration(delay)
+            if _DURATION.fullmatch(delay)
+            else table.understand("after", delay, read_answer_path)
+        )
     about = table.text("about", like="recipient", expected=_ABOUT_EXPECTED)
     if about and (kind != "deliver" or then != Then.REFUSED):
         table.misfit("about", about, _ABOUT_EXPECTED)
@@ -674,7 +678,7 @@ def _read_outcome(table: _Table, kind: str) -> OutcomeRule:
     return rule
 
 
-def _judge(mapping: SoapMapping, table: _Table) -> None:
+def _judge_mapping(mapping: SoapMapping, table: _Table) -> None:
     """Record what no single key shows: names that nothing keeps or declares."""
     file = table.place()
     for steps in (mapping.deliver, mapping.collect, *mapping.ask.values()):

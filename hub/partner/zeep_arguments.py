@@ -44,16 +44,17 @@ def convert_node(kind: Any, node: CallNode, place: str, making: CallMaking) -> A
         if node.children or node.attributes:
             inside = next(iter((*node.children, *node.attributes)))
             raise Misplaced(
-                phrase("{place} has no {name}", place=place, name=inside), phrase("a value: {type}", type=_name(kind))
+                phrase("{place} has no {name}", place=place, name=inside),
+                phrase("a value: {type}", type=_name_type(kind)),
             )
-        return _write(kind, node.value, place, making)
+        return _write_simple_value(kind, node.value, place, making)
     if _XSI_TYPE in node.attributes:
-        kind, node = _derived(kind, node, place, making)
-        return kind(**_arguments(kind, node, place, making))
-    return _arguments(kind, node, place, making)
+        kind, node = _find_derived_type(kind, node, place, making)
+        return kind(**_make_arguments(kind, node, place, making))
+    return _make_arguments(kind, node, place, making)
 
 
-def _derived(kind: Any, node: CallNode, place: str, making: CallMaking) -> tuple[Any, CallNode]:
+def _find_derived_type(kind: Any, node: CallNode, place: str, making: CallMaking) -> tuple[Any, CallNode]:
     """Return the type that `@xsi:type` of *node* names, and the node without this attribute.
 
     zeep does not know whether it extends *kind*: the partner judges that.
@@ -64,34 +65,36 @@ def _derived(kind: Any, node: CallNode, place: str, making: CallMaking) -> tuple
     if len(known) != 1 or not hasattr(known[0], "elements_nested"):
         raise Misplaced(
             phrase("{place}: no type {name}", place=place, name=name),
-            phrase("a type that extends {type}", type=_name(kind)),
+            phrase("a type that extends {type}", type=_name_type(kind)),
         )
     return known[0], attrs.evolve(node, attributes=others)
 
 
-def _arguments(kind: Any, node: CallNode, place: str, making: CallMaking) -> dict[str, Any]:
+def _make_arguments(kind: Any, node: CallNode, place: str, making: CallMaking) -> dict[str, Any]:
     """Return the arguments of the complex type *kind*, by the names that zeep gives them."""
     left, made = dict(node.children), dict[str, Any]()
     for name, nested in kind.elements_nested:
         if isinstance(nested, Element):  # simpleContent
             if node.given:
-                made[name] = _write(nested.type, node.value, place, making)
+                made[name] = _write_simple_value(nested.type, node.value, place, making)
         else:
-            _fill(nested, name, left, made, place, making)
+            _fill_group(nested, name, left, made, place, making)
     if left:
-        raise _unknown(next(iter(left)), kind, place)
+        raise _make_unknown_name(next(iter(left)), kind, place)
     if node.value is not None and not made and write_text(node.value if not isinstance(node.value, bytes) else "x"):
-        raise Misplaced(phrase("{place} has no text", place=place), _children(kind))
+        raise Misplaced(phrase("{place} has no text", place=place), _say_children(kind))
     known = {each.name: name for name, each in kind.attributes if each.name}
     for name, value in node.attributes.items():
         if name[1:] not in known:
-            raise _unknown(name, kind, place)
+            raise _make_unknown_name(name, kind, place)
         if value is not None:
-            made[known[name[1:]]] = _write(_attribute(kind, name[1:]).type, value, f"{place}/{name}", making)
+            made[known[name[1:]]] = _write_simple_value(
+                _find_attribute(kind, name[1:]).type, value, f"{place}/{name}", making
+            )
     return made
 
 
-def _fill(
+def _fill_group(
     group: Any,
     name: str | None,
     left: dict[str, dict[int, CallNode]],
@@ -102,7 +105,7 @@ def _fill(
     """Add to *made* the arguments of the sequence, choice, all or group *group*, and remove them from *left*."""
     if group.accepts_multiple and not isinstance(group, Element | AnyElement):
         rounds = list[dict[str, Any]]()
-        wanted = {each.name for each in _walk(group) if isinstance(each, Element)}
+        wanted = {each.name for each in _walk_group(group) if isinstance(each, Element)}
         taken = {key: left.pop(key) for key in list(left) if key in wanted}
         if isinstance(group, Choice):
             singles = [(key, number) for key in taken for number in sorted(taken[key])]
@@ -135,10 +138,10 @@ def _fill_one(
 ) -> None:
     if isinstance(inner, AnyElement):
         if (given := left.pop(ANY, None)) is not None:
-            made[name or "_value_1"] = _wildcard(given, inner, place)
+            made[name or "_value_1"] = _make_wildcard(given, inner, place)
         return
     if not isinstance(inner, Element):
-        _fill(inner, name, left, made, place, making)
+        _fill_group(inner, name, left, made, place, making)
         return
     numbered = left.pop(inner.name or "", None)
     if numbered is None:
@@ -148,7 +151,7 @@ def _fill_one(
         if child.is_empty() or (inner.is_optional and child.value == "" and _find_form(inner.type) is not None):
             if inner.is_optional or (inner.accepts_multiple and number > inner.min_occurs):
                 continue
-            there.append(Nil if inner.nillable else _empty(inner.type))
+            there.append(Nil if inner.nillable else _make_empty(inner.type))
         else:
             there.append(convert_node(inner.type, child, f"{place}/{inner.name}", making))
     if not there:
@@ -161,11 +164,11 @@ def _fill_one(
     made[name or str(inner.name)] = there if inner.accepts_multiple else there[0]
 
 
-def _empty(kind: Any) -> Any:
+def _make_empty(kind: Any) -> Any:
     return {} if isinstance(kind, ComplexType) else ""
 
 
-def _wildcard(given: dict[int, CallNode], inner: Any, place: str) -> Any:
+def _make_wildcard(given: dict[int, CallNode], inner: Any, place: str) -> Any:
     found = list[Any]()
     for _, node in sorted(given.items()):
         if isinstance(node.value, str | bytes | datetime | tuple):
@@ -175,7 +178,7 @@ def _wildcard(given: dict[int, CallNode], inner: Any, place: str) -> Any:
     return found if inner.accepts_multiple else found[0] if found else None
 
 
-def _write(kind: Any, value: Found | None, place: str, making: CallMaking) -> Any:
+def _write_simple_value(kind: Any, value: Found | None, place: str, making: CallMaking) -> Any:
     """Return *value* as a text, or octets, of the simple type *kind*. Raises Unfit."""
     if isinstance(kind, xsd.Base64Binary):
         octets = value if isinstance(value, bytes) else write_text(value, place).encode()
@@ -190,9 +193,9 @@ def _write(kind: Any, value: Found | None, place: str, making: CallMaking) -> An
     if isinstance(kind, ListType):
         return text.split()
     if text and not _has_form(kind, text):
-        raise Unfit(f"{place}: {text[:100]!r} is not {_name(kind)}")
+        raise Unfit(f"{place}: {text[:100]!r} is not {_name_type(kind)}")
     # zeep would take these for a tuple; what is CDATA it writes as it is
-    return etree.CDATA(text) if _name(kind) in _GREGORIAN else text
+    return etree.CDATA(text) if _name_type(kind) in _GREGORIAN else text
 
 
 _ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})?"
@@ -243,15 +246,15 @@ def _write_time(kind: Any, value: datetime) -> str:
 # What a schema has
 
 
-def _attribute(kind: Any, name: str) -> Any:
+def _find_attribute(kind: Any, name: str) -> Any:
     return next(each for _, each in kind.attributes if each.name == name)
 
 
-def _unknown(name: str, kind: Any, place: str) -> Misplaced:
-    return Misplaced(phrase("{place} has no {name}", place=place, name=name), _children(kind))
+def _make_unknown_name(name: str, kind: Any, place: str) -> Misplaced:
+    return Misplaced(phrase("{place} has no {name}", place=place, name=name), _say_children(kind))
 
 
-def _children(kind: Any) -> Phrase:
+def _say_children(kind: Any) -> Phrase:
     return phrase("one of {keys}", keys=", ".join(_names_in(kind)) or "-")
 
 
@@ -261,18 +264,18 @@ def _list_parts(group: Any) -> Sequence[tuple[str | None, Any]]:
     return parts
 
 
-def _walk(group: Any) -> Iterator[Any]:
+def _walk_group(group: Any) -> Iterator[Any]:
     """Yield the elements and wildcards in the groups of a complex type, or in a group, at any depth of groups."""
     for _, inner in _list_parts(group):
         if isinstance(inner, Element | AnyElement):
             yield inner
         else:
-            yield from _walk(inner)
+            yield from _walk_group(inner)
 
 
 def _names_in(kind: Any) -> list[str]:
     named = [f"@{each.name}" for _, each in kind.attributes if each.name]
-    return named if _has_text(kind) else [*(each.name or ANY for each in _walk(kind)), *named]
+    return named if _has_text(kind) else [*(each.name or ANY for each in _walk_group(kind)), *named]
 
 
 def require_path(kind: Any, path: Sequence[Step], place: str) -> None:
@@ -285,24 +288,24 @@ def require_path(kind: Any, path: Sequence[Step], place: str) -> None:
                 return
             raise Misplaced(
                 phrase("{place} has no {name}", place=place, name=step.name),
-                phrase("a value: {type}", type=_name(kind)),
+                phrase("a value: {type}", type=_name_type(kind)),
             )
         if step.name.startswith("@"):
             if step.name not in _names_in(kind) and not any(each.name is None for _, each in kind.attributes):
-                raise _unknown(step.name, kind, place)
+                raise _make_unknown_name(step.name, kind, place)
             return
-        inside = [] if _has_text(kind) else list(_walk(kind))
+        inside = [] if _has_text(kind) else list(_walk_group(kind))
         found = next((each for each in inside if each.name == step.name), None)
         if found is None and any(isinstance(each, AnyElement) for each in inside):
             return
         if found is None:
-            raise _unknown(step.name, kind, place)
-        if step.number and step.number > 1 and not _repeats(kind, found):
+            raise _make_unknown_name(step.name, kind, place)
+        if step.number and step.number > 1 and not _may_repeat(kind, found):
             raise Misplaced(phrase("{place} has one {name} only", place=place, name=step.name), phrase("no number"))
         kind, place = found.type, f"{place}/{step.name}"
 
 
-def _repeats(kind: Any, element: Any) -> bool:
+def _may_repeat(kind: Any, element: Any) -> bool:
     return bool(element.accepts_multiple) or any(
         each.accepts_multiple for _, each in kind.elements_nested if hasattr(each, "elements")
     )
@@ -324,16 +327,16 @@ def list_call_fields(kind: Any) -> list[PartnerField]:
 
 def _list_type(kind: Any, path: str, required: bool, depth: int) -> Iterator[PartnerField]:
     if not isinstance(kind, ComplexType):
-        yield PartnerField(path or TEXT, _name(kind), required)
+        yield PartnerField(path or TEXT, _name_type(kind), required)
         return
     if depth > _DEEPEST:
         return
     if _has_text(kind):
-        yield PartnerField(f"{path}/." if path else TEXT, _name(kind.elements_nested[0][1].type), required)
+        yield PartnerField(f"{path}/." if path else TEXT, _name_type(kind.elements_nested[0][1].type), required)
     for _, attribute in kind.attributes:
         if attribute.name:
             place = f"{path}/@{attribute.name}" if path else f"@{attribute.name}"
-            yield PartnerField(place, _name(attribute.type), required and attribute.required)
+            yield PartnerField(place, _name_type(attribute.type), required and attribute.required)
     if not _has_text(kind):
         for _, group in kind.elements_nested:
             yield from _list_group(group, path, required, depth)
@@ -351,7 +354,7 @@ def _list_group(group: Any, path: str, required: bool, depth: int) -> Iterator[P
             yield from _list_group(inner, path, needed, depth)
 
 
-def _name(kind: Any) -> str:
+def _name_type(kind: Any) -> str:
     """Return the name of the type *kind*, or of the built-in type that it restricts."""
     for each in type(kind).__mro__:
         default = getattr(each, "_default_qname", None)

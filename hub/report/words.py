@@ -46,7 +46,7 @@ def write_number(value: int | Decimal | None, language: Language = Language.VI) 
     if value is None:
         return NONE
     written = f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
-    return written.translate(_signs(language))
+    return written.translate(_list_signs(language))
 
 
 def make_json_number(value: int | Decimal | None) -> int | float | None:
@@ -55,7 +55,7 @@ def make_json_number(value: int | Decimal | None) -> int | float | None:
 
 
 @cache
-def _signs(language: Language) -> Mapping[int, str]:
+def _list_signs(language: Language) -> Mapping[int, str]:
     """Return, for each sign that Python writes in a number, the sign of *language*."""
     locale = _LOCALES[language]
     return str.maketrans({",": get_group_symbol(locale), ".": get_decimal_symbol(locale)})
@@ -139,10 +139,10 @@ def write_due_sentence(report: Report, language: Language = Language.VI) -> str:
     """Return, as a sentence, when *report* must be submitted; "" if its form has no due date."""
     if report.due is None:
         return ""
-    return translate(_due(write_day(report.due.day), sure=report.due.sure), language)
+    return translate(_say_due(write_day(report.due.day), sure=report.due.sure), language)
 
 
-def _due(day: str, *, sure: bool) -> Phrase:
+def _say_due(day: str, *, sure: bool) -> Phrase:
     if sure:
         return phrase("To be submitted by {day}", day=day)
     return phrase("To be submitted by {day} (may move: holidays not announced yet)", day=day)
@@ -184,10 +184,10 @@ def write_column_sums(form: Form) -> list[str]:
     `(11)*` over declared figures. What an expression is stands below the table (`workings`): it is too long for a heading.
     """
     numbers = {column.key: f"({place})" for place, column in enumerate(form.columns, form.first_number)}
-    return [numbers[column.key] + _rule(column, numbers) for column in form.columns]
+    return [numbers[column.key] + _say_rule(column, numbers) for column in form.columns]
 
 
-def _rule(column: Column, numbers: Mapping[str, str]) -> str:
+def _say_rule(column: Column, numbers: Mapping[str, str]) -> str:
     def added(keys: tuple[str, ...]) -> str:
         return "+".join(numbers[key] for key in keys)
 

@@ -41,7 +41,7 @@ def exempt_lasting_objects() -> None:
 
 def count_freed_octets() -> int:
     """Return how many octets are freed, but not given back to the system; 0 where the C library cannot tell."""
-    mallinfo = _find("mallinfo2")
+    mallinfo = _find_symbol("mallinfo2")
     if mallinfo is None:
         return 0
     mallinfo.restype = _MallInfo
@@ -50,12 +50,12 @@ def count_freed_octets() -> int:
 
 def trim_memory() -> None:
     """Give all pages back to the system that hold nothing any more (malloc_trim(3)). Other threads go on meanwhile."""
-    if (trim := _find("malloc_trim")) is not None:
+    if (trim := _find_symbol("malloc_trim")) is not None:
         trim(0)
 
 
 @cache
-def _find(name: str) -> Any:
+def _find_symbol(name: str) -> Any:
     return getattr(ctypes.CDLL(None), name, None)
 
 

@@ -65,7 +65,7 @@ class LineLogger:
     _lost: int = attrs.field(default=0, init=False)  #: lines lost since that was last logged
 
     def __attrs_post_init__(self) -> None:
-        self._poll = _watch(self._stream)
+        self._poll = _watch_stream(self._stream)
         self._prefixes = _is_journal(self._stream)
 
     def msg(self, line: str) -> None:
@@ -121,7 +121,7 @@ class LineLogger:
                     self._lost += len(lines)
 
 
-def _watch(stream: TextIO) -> Any:
+def _watch_stream(stream: TextIO) -> Any:
     """Return what tells whether *stream* is writable; None for a file or memory, which always is."""
     try:
         descriptor = stream.fileno()
@@ -148,7 +148,7 @@ def _find_priority(line: str) -> str:
     return _PRIORITIES.get(found[1], "") if found else ""
 
 
-def _render(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+def _render_event(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
     """Return the line of *event*: the last step of structlog, in one function and with one encoder, for half its CPU."""
     event["level"] = _LEVELS.get(method, method)
     moment = datetime.now(UTC)  # noqa: TID251 - the moment of a line is when it is written
@@ -166,7 +166,7 @@ def configure_logs(stream: TextIO | None = None, *, lasting: bool = False) -> No
     """
     lines = LineLogger(stream or cast("TextIO", sys.__stdout__))
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, _render],
+        processors=[structlog.contextvars.merge_contextvars, _render_event],
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=lasting,
     )

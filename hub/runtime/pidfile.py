@@ -97,7 +97,7 @@ class PidFileLock:
         while True:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                _lock(file, patience=1.0)
+                _lock_patiently(file, patience=1.0)
             except BlockingIOError:
                 os.close(file)
                 raise
@@ -126,7 +126,7 @@ def lock_hub(data: Path, journal: Path | None) -> ExitStack:
         return held.pop_all()
 
 
-def _lock(file: int, patience: float) -> None:
+def _lock_patiently(file: int, patience: float) -> None:
     """Take the lock, trying for *patience* seconds: `find_live_pid` of another process holds it for a moment."""
     until = time.monotonic() + patience
     while True:
@@ -190,12 +190,12 @@ def request_reload(data: Path, patience: float = 30.0, wait: Callable[[float], N
     if file is None:
         raise NotRunning
     try:
-        _lock(file, patience)
+        _lock_patiently(file, patience)
         os.ftruncate(file, 0)
         os.pwrite(file, nonce.encode(), 0)
-        _ring(data)
+        _ring_hub(data)
         while time.monotonic() < until:
-            verdict = _answered(data, nonce)
+            verdict = _read_answer(data, nonce)
             if verdict:
                 return verdict
             if not find_live_pid(data):
@@ -208,7 +208,7 @@ def request_reload(data: Path, patience: float = 30.0, wait: Callable[[float], N
         os.close(file)
 
 
-def _ring(data: Path) -> None:
+def _ring_hub(data: Path) -> None:
     pid = find_live_pid(data)
     if not pid:
         raise NotRunning
@@ -238,7 +238,7 @@ def write_reload_verdict(data: Path, nonce: str, verdict: ReloadVerdict) -> None
     replace_file(data / _ANSWER, json.dumps(said, ensure_ascii=False).encode())
 
 
-def _answered(data: Path, nonce: str) -> ReloadVerdict | None:
+def _read_answer(data: Path, nonce: str) -> ReloadVerdict | None:
     try:
         said = json.loads((data / _ANSWER).read_bytes())
     except FileNotFoundError:

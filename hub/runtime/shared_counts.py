@@ -40,7 +40,7 @@ _TIME = struct.Struct("d")
 
 
 @lru_cache(4096)
-def _hash(name: str) -> tuple[bytes, int]:
+def _hash_name(name: str) -> tuple[bytes, int]:
     digest = blake2b(name.encode(), digest_size=_KEY).digest()
     return digest, int.from_bytes(digest[:4]) % SLOTS
 
@@ -151,7 +151,7 @@ class SharedCounts:
 
     def _row(self, what: Counted, name: str, *, make: bool = False) -> int | None:
         """Return the row of *name*; None if there is none. With *make*, a free row becomes its row."""
-        (digest, first), keys, free = _hash(name), what * self._stride, None
+        (digest, first), keys, free = _hash_name(name), what * self._stride, None
         for row in range(first, first + WINDOW):
             at = row % SLOTS
             key = self._map[keys + at * _KEY : keys + (at + 1) * _KEY]
@@ -165,7 +165,7 @@ class SharedCounts:
 
     def _time(self, name: str) -> int:
         """Return where the time of *name* stands. In a full window, the name with the earliest time loses its row."""
-        digest, first = _hash(name)
+        digest, first = _hash_name(name)
         earliest, chosen = float("inf"), self._times
         for row in range(first, first + WINDOW):
             at = self._times + row % SLOTS * (_KEY + _TIME.size)

@@ -169,12 +169,12 @@ class WorkScheduler(Service):
         while self._inline and self._has_time():
             piece = self._inline.take()
             assert piece is not None
-            result = run_in_turn(_result, piece)
+            result = run_in_turn(_take_result, piece)
             if isinstance(result, Failure) and result.check(NeedsThread):
                 self._put_in_thread(piece)
                 continue
             self._goes_on = True
-            _tell(piece, result)
+            _tell_result(piece, result)
             self._goes_on = False
 
     def _work_one(self) -> None:
@@ -182,10 +182,10 @@ class WorkScheduler(Service):
         with self._lock:
             piece = self._threaded.take()
         assert piece is not None  # each piece that is queued calls one thread
-        self._reactor.callFromThread(_tell, piece, _result(piece))
+        self._reactor.callFromThread(_tell_result, piece, _take_result(piece))
 
 
-def _result(piece: _Piece) -> Any:
+def _take_result(piece: _Piece) -> Any:
     if piece.dropped:
         return Failure(CancelledError())
     try:
@@ -194,7 +194,7 @@ def _result(piece: _Piece) -> Any:
         return Failure()
 
 
-def _tell(piece: _Piece, result: Any) -> None:
+def _tell_result(piece: _Piece, result: Any) -> None:
     piece.done.callback(result)  # after a cancellation this second call has no effect
 
 

@@ -52,7 +52,7 @@ class TrustSweep:
             self._waiting.append(before)
         if not self._running:
             self._running = True
-            _ = Deferred.fromCoroutine(self._run()).addErrback(_broke)
+            _ = Deferred.fromCoroutine(self._run()).addErrback(_report_broken_sweep)
 
     async def _run(self) -> None:
         try:
@@ -87,6 +87,6 @@ class TrustSweep:
             log.warning("connections-distrusted", partner=owner, certificate=certificate, code=flaw, count=count)
 
 
-def _broke(failure: Failure) -> None:
+def _report_broken_sweep(failure: Failure) -> None:
     if not failure.check(CancelledError):
         log.error("trust-sweep-failed", exception=failure.getTraceback())

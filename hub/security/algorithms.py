@@ -56,7 +56,7 @@ class Method(NamedTuple):
     padding: AsymmetricPadding | None = None
 
 
-def _pss(hash_: Hash) -> Method:
+def _make_pss_method(hash_: Hash) -> Method:
     return Method(RSAPublicKey, hash_, PSS(MGF1(hash_), hash_.digest_size))
 
 
@@ -67,9 +67,9 @@ METHODS = {
     f"{MORE}rsa-sha512": Method(RSAPublicKey, hashes.SHA512(), PKCS1v15()),
     f"{MORE}ecdsa-sha256": Method(EllipticCurvePublicKey, hashes.SHA256()),
     f"{MORE}ecdsa-sha384": Method(EllipticCurvePublicKey, hashes.SHA384()),
-    f"{PSS_METHODS}sha256-rsa-MGF1": _pss(hashes.SHA256()),
-    f"{PSS_METHODS}sha384-rsa-MGF1": _pss(hashes.SHA384()),
-    f"{PSS_METHODS}sha512-rsa-MGF1": _pss(hashes.SHA512()),
+    f"{PSS_METHODS}sha256-rsa-MGF1": _make_pss_method(hashes.SHA256()),
+    f"{PSS_METHODS}sha384-rsa-MGF1": _make_pss_method(hashes.SHA384()),
+    f"{PSS_METHODS}sha512-rsa-MGF1": _make_pss_method(hashes.SHA512()),
 }
 DIGESTS: dict[str, Digest] = {
     SHA256: hashlib.sha256,
@@ -170,7 +170,7 @@ def check_value_of_key(
             key.verify(value, content, method.padding, method.hash)
         else:
             assert isinstance(key, EllipticCurvePublicKey)
-            key.verify(_der(value, key), content, _ecdsa(type(method.hash)))
+            key.verify(_encode_der_value(value, key), content, _make_ecdsa(type(method.hash)))
     except InvalidSignature:
         raise Unverified(
             "signature-invalid", phrase("the signature value does not match SignedInfo and the key")
@@ -198,7 +198,7 @@ def make_signature_value(method: Method, key: PrivateKey, content: bytes) -> byt
     Raises TypeError if *method* is for another kind of key.
     """
     if isinstance(key, EllipticCurvePrivateKey):
-        r, s = decode_dss_signature(key.sign(content, _repeatable(type(method.hash))))
+        r, s = decode_dss_signature(key.sign(content, _make_repeatable_ecdsa(type(method.hash))))
         size = (key.curve.key_size + 7) // 8
         return r.to_bytes(size) + s.to_bytes(size)
     if method.padding is None:
@@ -207,12 +207,12 @@ def make_signature_value(method: Method, key: PrivateKey, content: bytes) -> byt
 
 
 @cache
-def _ecdsa(hash_: type[Hash]) -> ECDSA:
+def _make_ecdsa(hash_: type[Hash]) -> ECDSA:
     return ECDSA(hash_())
 
 
 @cache
-def _repeatable(hash_: type[Hash]) -> ECDSA:
+def _make_repeatable_ecdsa(hash_: type[Hash]) -> ECDSA:
     """Return ECDSA with deterministic signatures (RFC 6979). The same content signed again gives the same message."""
     try:
         return ECDSA(hash_(), deterministic_signing=True)
@@ -220,7 +220,7 @@ def _repeatable(hash_: type[Hash]) -> ECDSA:
         return ECDSA(hash_())
 
 
-def _der(value: bytes, key: EllipticCurvePublicKey) -> bytes:
+def _encode_der_value(value: bytes, key: EllipticCurvePublicKey) -> bytes:
     """Return an ECDSA value of XMLDSig, which is r and s side by side (RFC 4050, 3.3), as DER. Raises Unverified."""
     size = (key.curve.key_size + 7) // 8
     if len(value) != 2 * size:

@@ -55,7 +55,7 @@ def is_believed(trust: AttestationTrust, said: SignedStatement, at: datetime) ->
         if certificate.public_bytes(Encoding.DER) != trust.certificate:
             if not _is_own(trust, certificate):
                 return False
-            _anchors(trust.authorities).check_past(certificate, at, at)
+            _make_anchors(trust.authorities).check_past(certificate, at, at)
     except (ValueError, TypeError, Rejected):
         return False
     return True
@@ -80,7 +80,7 @@ def is_own_document(trust: AttestationTrust, content: bytes, at: datetime) -> bo
         except wss_verify.Unverified as unverified:
             if unverified.problems[0].code != "certificate-unknown":
                 raise
-            _, former = wss_verify.unseal_document(content, _anchors(trust.authorities), at)
+            _, former = wss_verify.unseal_document(content, _make_anchors(trust.authorities), at)
             return _is_own(trust, former)
     except (ValueError, Rejected):
         return False
@@ -121,5 +121,5 @@ def _read_own(file: Path) -> frozenset[str]:
 
 
 @lru_cache(4)
-def _anchors(authorities: tuple[bytes, ...]) -> Anchors:
+def _make_anchors(authorities: tuple[bytes, ...]) -> Anchors:
     return Anchors([x509.load_der_x509_certificate(each) for each in authorities], ())

@@ -117,11 +117,11 @@ class Identity:
         Raises OSError, CredentialUnfit.
         """
         pem = key.read_bytes()
-        with _naming(key), explain_content(pem, PRIVATE_KEY):
+        with _name_file_of_error(key), explain_content(pem, PRIVATE_KEY):
             secret = load_pem_private_key(pem, password=None)
             if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
                 raise CredentialUnfit(phrase("neither an RSA nor an EC key"))
-        with _naming(certificate):
+        with _name_file_of_error(certificate):
             first, *chain = load_pem_certificates(certificate.read_bytes())
         if secret.public_key() != first.public_key():
             raise CredentialUnfit(phrase("{key} is not the key of {certificate}", key=key, certificate=certificate))
@@ -156,7 +156,7 @@ class Identity:
 
 
 @contextmanager
-def _naming(file: Path) -> Generator[None]:
+def _name_file_of_error(file: Path) -> Generator[None]:
     """Let a `CredentialUnfit` name the *file*."""
     try:
         yield
@@ -438,7 +438,7 @@ class Anchors:
         _judge_usage(certificate, committing=self._committing)
         path = self._path(certificate, now, chain)
         if weakness := algorithms.describe_key_weakness(certificate):
-            raise Untrusted("certificate-weak", f"{weakness}: {_named(certificate)}")
+            raise Untrusted("certificate-weak", f"{weakness}: {_say_subject(certificate)}")
         _judge_policies(path)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
         unsourced: Detail = ""
@@ -447,27 +447,29 @@ class Anchors:
             _judge_strength(subject, issuer)
             found = self._revocation(subject, issuer, now, later, authority=subject is not path[0])
             if found.status is RevocationStatus.REVOKED:
-                raise Untrusted("certificate-revoked", f"{found.detail}: {_named(subject)}")
+                raise Untrusted("certificate-revoked", f"{found.detail}: {_say_subject(subject)}")
             if found.status is RevocationStatus.GOOD:
                 until = min(until, found.until or until)
             elif issuer.subject in self._sourced:
-                unknown = unknown or phrase("{reason}: {name}", reason=found.detail, name=_named(subject))
+                unknown = unknown or phrase("{reason}: {name}", reason=found.detail, name=_say_subject(subject))
             else:
-                unsourced = unsourced or phrase("{name} has no configured source of revocations", name=_named(issuer))
-        purposes = tuple(filter(None, map(_purposes, path[:-1] or path)))
+                unsourced = unsourced or phrase(
+                    "{name} has no configured source of revocations", name=_say_subject(issuer)
+                )
+        purposes = tuple(filter(None, map(_read_purposes, path[:-1] or path)))
         return _Standing(now, until, purposes, unsourced, unknown)
 
     def _path(
         self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]
     ) -> list[x509.Certificate]:
         """Return the chain from *certificate* to an anchor."""
-        store = _store(self._anchors, now, X509StoreFlags.PARTIAL_CHAIN)
+        store = _make_store(self._anchors, now, X509StoreFlags.PARTIAL_CHAIN)
         shown = (*chain, *self._shown.get(certificate, ()))
         above = [X509.from_cryptography(link) for link in dict.fromkeys((*shown, *self._intermediates))]
         try:
             path = X509StoreContext(store, X509.from_cryptography(certificate), above).get_verified_chain()
         except X509StoreContextError as error:
-            raise _untrusted(error) from None
+            raise _make_untrusted(error) from None
         return [link.to_cryptography() for link in path]
 
     def _revocation(
@@ -497,7 +499,7 @@ def _apply_standing(
             phrase(
                 "extended key usage not for {purpose}: {certificate}",
                 purpose=purpose,
-                certificate=_named(certificate),
+                certificate=_say_subject(certificate),
             ),
         )
     if unknown == RevocationRule.REQUIRE and (missing := found.unknown or found.unsourced):
@@ -507,7 +509,7 @@ def _apply_standing(
     return found.unknown
 
 
-def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
+def _make_store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
     """Return a store for one check.
 
     OpenSSL keeps the time in the store, so threads that share one would mix their times.
@@ -530,11 +532,11 @@ def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
     except x509.ExtensionNotFound:
         return
     except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise Untrusted("certificate-untrusted", f"{_named(certificate)}: {error}") from None
+        raise Untrusted("certificate-untrusted", f"{_say_subject(certificate)}: {error}") from None
     if not (usage.digital_signature or (committing and usage.content_commitment)):
         raise Untrusted(
             "certificate-untrusted",
-            phrase("key usage without digitalSignature: {certificate}", certificate=_named(certificate)),
+            phrase("key usage without digitalSignature: {certificate}", certificate=_say_subject(certificate)),
         )
 
 
@@ -548,11 +550,13 @@ def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None
     except UnsupportedAlgorithm:
         weak_hash = True
     if weak_hash:
-        raise Untrusted("certificate-untrusted", phrase("signed with a weak hash: {subject}", subject=_named(subject)))
+        raise Untrusted(
+            "certificate-untrusted", phrase("signed with a weak hash: {subject}", subject=_say_subject(subject))
+        )
     if weakness := algorithms.describe_key_weakness(issuer):
         raise Untrusted(
             "certificate-untrusted",
-            phrase("signed with a weak key, {weakness}: {subject}", weakness=weakness, subject=_named(subject)),
+            phrase("signed with a weak key, {weakness}: {subject}", weakness=weakness, subject=_say_subject(subject)),
         )
 
 
@@ -585,32 +589,32 @@ def _judge_policies(path: Sequence[x509.Certificate]) -> None:
     #: number of certificates after which policies are required, and after which anyPolicy no longer counts
     explicit = inhibited = len(path)
     for link in reversed(path[:-1]):
-        found, last, renewed = _extensions(link), link is path[0], link.issuer == link.subject
-        said = _policies(found)
+        found, last, renewed = _read_extensions(link), link is path[0], link.issuer == link.subject
+        said = _read_policies(found)
         named = {policy for policy in said - {_ANY_POLICY} if policy in valid or _ANY_POLICY in valid}
         wild = _ANY_POLICY in said and (inhibited > 0 or (renewed and not last))
         valid = named | valid if wild else named
         if not explicit and not valid:
             raise Untrusted(
                 "certificate-untrusted",
-                phrase("a CA requires policies that this certificate lacks: {name}", name=_named(link)),
+                phrase("a CA requires policies that this certificate lacks: {name}", name=_say_subject(link)),
             )
         if _POLICY_MAPPINGS in found:
             valid = set()
         if last or not renewed:
             explicit, inhibited = max(explicit - 1, 0), max(inhibited - 1, 0)
-        required, skipped = _constraints(found)
+        required, skipped = _read_policy_constraints(found)
         if not last or required == 0:
             explicit = min(explicit, required)
         inhibited = min(inhibited, skipped)
     if not explicit and not valid:
         raise Untrusted(
             "certificate-untrusted",
-            phrase("a CA requires policies that this certificate lacks: {name}", name=_named(path[0])),
+            phrase("a CA requires policies that this certificate lacks: {name}", name=_say_subject(path[0])),
         )
 
 
-def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, Any]:
+def _read_extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, Any]:
     """Return the value of each extension of *certificate*.
 
     Raises Untrusted for an unknown critical one, and ValueError.
@@ -624,13 +628,13 @@ def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier,
             said = phrase(
                 "the critical extension {name} is not understood: {certificate}",
                 name=oid.dotted_string,
-                certificate=_named(certificate),
+                certificate=_say_subject(certificate),
             )
             raise Untrusted("certificate-untrusted", said)
     return {oid: each.value for oid, each in found.items()}
 
 
-def _policies(found: Mapping[x509.ObjectIdentifier, Any]) -> set[x509.ObjectIdentifier]:
+def _read_policies(found: Mapping[x509.ObjectIdentifier, Any]) -> set[x509.ObjectIdentifier]:
     return {each.policy_identifier for each in found.get(ExtensionOID.CERTIFICATE_POLICIES, ())}
 
 
@@ -638,7 +642,7 @@ def _policies(found: Mapping[x509.ObjectIdentifier, Any]) -> set[x509.ObjectIden
 _NEVER = 1 << 30
 
 
-def _constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
+def _read_policy_constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
     """Return after how many certificates policies are required (requireExplicitPolicy), and anyPolicy no longer
     counts.
     """
@@ -650,7 +654,7 @@ def _constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
     )
 
 
-def _purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
+def _read_purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
     """Return the extended key usages that limit *certificate*. Return an empty set if nothing limits it.
 
     Raises ValueError.
@@ -664,12 +668,12 @@ def _purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]
     return frozenset() if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in found else found
 
 
-def _untrusted(error: X509StoreContextError) -> Untrusted:
+def _make_untrusted(error: X509StoreContextError) -> Untrusted:
     number, _, message = error.errors
     codes = {_NOT_YET_VALID: "certificate-expired", _EXPIRED: "certificate-expired"}
-    detail = f"{message}: {_named(error.certificate.to_cryptography())}"
+    detail = f"{message}: {_say_subject(error.certificate.to_cryptography())}"
     return Untrusted(codes.get(number, "certificate-untrusted"), detail)
 
 
-def _named(certificate: x509.Certificate) -> str:
+def _say_subject(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string()

@@ -107,11 +107,11 @@ class _Outermost:
     content: Annotated[_SignedData, Explicit(0)]
 
 
-def _algorithm(dotted: str, *, null: bool) -> bytes:
+def _make_algorithm(dotted: str, *, null: bool) -> bytes:
     return asn1.encode_der(_Algorithm(kind=_Oid(dotted), nothing=Null() if null else None))
 
 
-def _pss(bits: int, *, null: bool) -> bytes:
+def _make_pss_algorithm(bits: int, *, null: bool) -> bytes:
     digest = _Algorithm(kind=_HASHES[bits], nothing=Null() if null else None)
     mask = _Mask(kind=_Oid(f"{_PKCS}.1.8"), digest=digest)
     parameters = _PssParameters(digest=digest, mask=mask, salt=bits // 8)
@@ -120,16 +120,16 @@ def _pss(bits: int, *, null: bool) -> bytes:
 
 _UNREADABLE = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _BOTH = (True, False)  #: with and without the NULL that stands for absent parameters; readers accept both
-_DIGESTS = {_algorithm(oid.dotted_string, null=null): bits for bits, oid in _HASHES.items() for null in _BOTH}
+_DIGESTS = {_make_algorithm(oid.dotted_string, null=null): bits for bits, oid in _HASHES.items() for null in _BOTH}
 #: (the encoded signature algorithm, bits of the digest) -> the method of `algorithms.METHODS`. The hub writes the first
 #: form of each.
 _WRITTEN: dict[tuple[bytes, int], str] = {}
 for _bits, _last, _curved in ((256, 11, 2), (384, 12, 3), (512, 13, 4)):
     for _null in _BOTH:
-        _WRITTEN[_algorithm(f"{_PKCS}.1.1", null=_null), _bits] = f"{MORE}rsa-sha{_bits}"
-        _WRITTEN[_algorithm(f"{_PKCS}.1.{_last}", null=_null), _bits] = f"{MORE}rsa-sha{_bits}"
-        _WRITTEN[_pss(_bits, null=_null), _bits] = f"{PSS_METHODS}sha{_bits}-rsa-MGF1"
-        _WRITTEN[_algorithm(f"1.2.840.10045.4.3.{_curved}", null=not _null), _bits] = f"{MORE}ecdsa-sha{_bits}"
+        _WRITTEN[_make_algorithm(f"{_PKCS}.1.1", null=_null), _bits] = f"{MORE}rsa-sha{_bits}"
+        _WRITTEN[_make_algorithm(f"{_PKCS}.1.{_last}", null=_null), _bits] = f"{MORE}rsa-sha{_bits}"
+        _WRITTEN[_make_pss_algorithm(_bits, null=_null), _bits] = f"{PSS_METHODS}sha{_bits}-rsa-MGF1"
+        _WRITTEN[_make_algorithm(f"1.2.840.10045.4.3.{_curved}", null=not _null), _bits] = f"{MORE}ecdsa-sha{_bits}"
 
 
 def sign_cms(content: bytes, signer: Signer, at: datetime) -> bytes:
@@ -140,9 +140,9 @@ def sign_cms(content: bytes, signer: Signer, at: datetime) -> bytes:
     moment = at.astimezone(UTC).replace(microsecond=0)
     attributes = SetOf(
         [
-            _attribute(_CONTENT_TYPE, asn1.encode_der(_DATA)),
-            _attribute(_TIME, asn1.encode_der(asn1.UTCTime(moment))),
-            _attribute(_DIGEST, asn1.encode_der(_digest(bits, content))),
+            _make_attribute(_CONTENT_TYPE, asn1.encode_der(_DATA)),
+            _make_attribute(_TIME, asn1.encode_der(asn1.UTCTime(moment))),
+            _make_attribute(_DIGEST, asn1.encode_der(_digest_content(bits, content))),
         ]
     )
     value = signer.sign(asn1.encode_der(attributes))
@@ -204,15 +204,15 @@ class CmsSigner:
 
     def list_signed_values(self, kind: str) -> list[bytes]:
         """Return the values of the signed attributes *kind*, as DER."""
-        return _values(self._info.attributes, _Oid(kind))
+        return _read_attribute_values(self._info.attributes, _Oid(kind))
 
     def list_unsigned_values(self, kind: str) -> list[bytes]:
         """Return the values of the unsigned attributes *kind*, as DER."""
-        return _values(self._info.unsigned, _Oid(kind))
+        return _read_attribute_values(self._info.unsigned, _Oid(kind))
 
     def check(self, certificate: x509.Certificate, content: bytes, content_type: str = DATA) -> None:
         """Check that the key of *certificate* signed *content* of the type *content_type*. Raises Unverified."""
-        _check(self._info, certificate, content, _Oid(content_type))
+        _check_signer(self._info, certificate, content, _Oid(content_type))
 
 
 def read_cms(signature: bytes) -> CmsSignature:
@@ -278,7 +278,7 @@ def _by_name(certificates: Iterable[x509.Certificate]) -> Mapping[object, x509.C
     return found
 
 
-def _check(signer: _Signing, certificate: x509.Certificate, content: bytes, content_type: _Oid) -> None:
+def _check_signer(signer: _Signing, certificate: x509.Certificate, content: bytes, content_type: _Oid) -> None:
     bits = _DIGESTS.get(asn1.encode_der(signer.digest), 0)
     method = _WRITTEN.get((asn1.encode_der(signer.method), bits))
     if method not in METHODS:
@@ -286,7 +286,7 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes, cont
     if signer.attributes is None:  # otherwise content could be passed off as attributes, and attributes as content
         raise Unverified("signature-invalid", phrase("there are no signed attributes"))
     attributes = signer.attributes.as_list()
-    if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(content_type):
+    if _read_attribute_value(attributes, _CONTENT_TYPE) != asn1.encode_der(content_type):
         named = content_type.dotted_string
         raise Unverified("signature-invalid", phrase("the signed content type is not {named}", named=named))
     value = signer.value
@@ -297,11 +297,11 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes, cont
         except (ValueError, OverflowError):
             raise Unverified("signature-invalid", phrase("the ECDSA value does not consist of two numbers")) from None
     algorithms.check_signature_value(METHODS[method], certificate, value, asn1.encode_der(signer.attributes))
-    if _value(attributes, _DIGEST) != asn1.encode_der(_digest(bits, content)):
+    if _read_attribute_value(attributes, _DIGEST) != asn1.encode_der(_digest_content(bits, content)):
         raise Unverified("signature-invalid", phrase("the content differs from the signed content"))
 
 
-def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:
+def _read_attribute_value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:
     """Return the value of the attribute *kind* as DER.
 
     Return empty octets unless the attribute is present once with one value (RFC 5652, 11).
@@ -310,14 +310,14 @@ def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:
     return asn1.encode_der(found[0]) if len(found) == 1 else b""
 
 
-def _values(attributes: SetOf[_Attribute] | None, kind: _Oid) -> list[bytes]:
+def _read_attribute_values(attributes: SetOf[_Attribute] | None, kind: _Oid) -> list[bytes]:
     if attributes is None:
         return []
     found = (each.values.as_list() for each in attributes.as_list() if each.kind == kind)
     return [asn1.encode_der(value) for values in found for value in values]
 
 
-def _attribute(kind: _Oid, value: bytes) -> _Attribute:
+def _make_attribute(kind: _Oid, value: bytes) -> _Attribute:
     return _Attribute(kind=kind, values=SetOf([asn1.decode_der(TLV, value)]))
 
 
@@ -326,5 +326,5 @@ def find_digest_size(algorithm: bytes) -> int:
     return _DIGESTS.get(algorithm, 0)
 
 
-def _digest(bits: int, content: bytes) -> bytes:
+def _digest_content(bits: int, content: bytes) -> bytes:
     return hashlib.new(f"sha{bits}", content).digest()

@@ -116,7 +116,7 @@ class RevocationList:
     def is_of(self, issuer: x509.Certificate) -> bool:
         """Tell whether the key of *issuer* signed this CRL and is allowed to sign CRLs."""
         if issuer not in self._signers:
-            self._signers[issuer] = self.issuer == issuer.subject and _signed(self.crl, issuer)
+            self._signers[issuer] = self.issuer == issuer.subject and _is_signed_by(self.crl, issuer)
         return self._signers[issuer]
 
     @cached_property
@@ -155,7 +155,7 @@ class RevocationList:
             return self.is_whole
         if point.only_contains_user_certs if authority else point.only_contains_ca_certs:
             return False
-        return not point.full_name or bool({*point.full_name} & {*_points(certificate)})
+        return not point.full_name or bool({*point.full_name} & {*_list_distribution_points(certificate)})
 
     def flaw(self, now: datetime) -> Phrase | None:
         """Return why the CRL is not current at *now*. Return None if it is current."""
@@ -208,7 +208,7 @@ def build_ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) 
 
     It identifies the certificate by SHA-1, which every responder supports. Here SHA-1 is only a name.
     """
-    return _request(certificate, issuer, hashes.SHA1()).public_bytes(Encoding.DER)  # noqa: S303
+    return _make_request(certificate, issuer, hashes.SHA1()).public_bytes(Encoding.DER)  # noqa: S303
 
 
 def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> OcspAnswer:
@@ -223,9 +223,9 @@ def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certi
         response = ocsp.load_der_ocsp_response(octets)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             raise RevocationUnusable(f"the responder says {response.response_status.name.lower()}")
-        if not any(_made(response, signer) for signer in _responders(response, issuer, now)):
+        if not any(_is_made_with(response, signer) for signer in _list_responder_keys(response, issuer, now)):
             raise RevocationUnusable("the OCSP response is not signed by the CA or its responder")
-        found = _single(response.responses, certificate, issuer)
+        found = _find_single_response(response.responses, certificate, issuer)
         begins, ends = found.this_update_utc, found.next_update_utc
         status = RevocationStatus(found.certificate_status.name.lower())
         until = min(ends or begins + UNDATED, begins + LONGEST)
@@ -369,7 +369,7 @@ def choose_next_fetch(asked: datetime, begins: datetime, ends: datetime | None) 
     return asked + min(max(life, timedelta(minutes=5)), timedelta(hours=6))
 
 
-def _points(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
+def _list_distribution_points(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
     """Yield the names of the distribution points at which the issuer says it publishes the CRL for *certificate*."""
     try:
         points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
@@ -380,19 +380,19 @@ def _points(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
             yield from point.full_name or ()
 
 
-def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+def _is_signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
     try:
         key = issuer.public_key()
         if not isinstance(crl.signature_hash_algorithm, STRONG) or not isinstance(
             key, RSAPublicKey | EllipticCurvePublicKey
         ):
             return False
-        return _may(issuer, "crl_sign") and crl.is_signature_valid(key)
+        return _allows_use(issuer, "crl_sign") and crl.is_signature_valid(key)
     except _BROKEN:
         return False
 
 
-def _may(certificate: x509.Certificate, use: str) -> bool:
+def _allows_use(certificate: x509.Certificate, use: str) -> bool:
     """Tell whether the key usage allows *use*. A certificate without key usage allows every use."""
     try:
         return bool(getattr(certificate.extensions.get_extension_for_class(x509.KeyUsage).value, use))
@@ -400,22 +400,24 @@ def _may(certificate: x509.Certificate, use: str) -> bool:
         return True
 
 
-def _request(certificate: x509.Certificate, issuer: x509.Certificate, hash_: hashes.HashAlgorithm) -> ocsp.OCSPRequest:
+def _make_request(
+    certificate: x509.Certificate, issuer: x509.Certificate, hash_: hashes.HashAlgorithm
+) -> ocsp.OCSPRequest:
     return ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hash_).build()
 
 
-def _responders(
+def _list_responder_keys(
     response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime
 ) -> Iterable[RSAPublicKey | EllipticCurvePublicKey]:
     """Yield the keys that may sign for *issuer*: its own, and those of certificates that it issued for OCSPSigning."""
-    delegates = [one for one in response.certificates[:5] if _delegated(one, issuer, now)]
+    delegates = [one for one in response.certificates[:5] if _is_delegated(one, issuer, now)]
     for certificate in (issuer, *delegates):
         key = certificate.public_key()
         if isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
             yield key
 
 
-def _delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
+def _is_delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
         weakness = algorithms.describe_key_weakness(certificate)
@@ -424,14 +426,14 @@ def _delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: dat
         return False
     return (
         ExtendedKeyUsageOID.OCSP_SIGNING in purposes
-        and _may(certificate, "digital_signature")
+        and _allows_use(certificate, "digital_signature")
         and not weakness
         and isinstance(certificate.signature_hash_algorithm, STRONG)
         and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
     )
 
 
-def _made(response: ocsp.OCSPResponse, key: RSAPublicKey | EllipticCurvePublicKey) -> bool:
+def _is_made_with(response: ocsp.OCSPResponse, key: RSAPublicKey | EllipticCurvePublicKey) -> bool:
     hash_ = response.signature_hash_algorithm
     if not isinstance(hash_, STRONG):
         return False
@@ -445,11 +447,11 @@ def _made(response: ocsp.OCSPResponse, key: RSAPublicKey | EllipticCurvePublicKe
     return True
 
 
-def _single(
+def _find_single_response(
     responses: Iterable[ocsp.OCSPSingleResponse], certificate: x509.Certificate, issuer: x509.Certificate
 ) -> ocsp.OCSPSingleResponse:
     for found in responses:
-        named = _request(certificate, issuer, found.hash_algorithm)
+        named = _make_request(certificate, issuer, found.hash_algorithm)
         if (found.serial_number, found.issuer_name_hash, found.issuer_key_hash) == (
             named.serial_number,
             named.issuer_name_hash,

@@ -162,7 +162,7 @@ class KeptForm:
                 for piece in pieces
             ]
 
-        form = _compress(
+        form = _compress_said(
             {
                 "parts": [[uri, write(pieces)] for uri, pieces in ordered],
                 "signed": write(signed),
@@ -236,10 +236,11 @@ def pack_parts(certificate: bytes, signed: bytes, value: bytes, parts: Iterable[
     if len(signed) + sum(len(part.before or b"") + len(part.after or b"") for part in ordered) > MOST:
         return leave_out(certificate, LeftOut.TOO_LARGE)
     rows = [
-        [part.uri, _text(part.before), _text(part.after), *([part.width] if part.width else [])] for part in ordered
+        [part.uri, _decode_text(part.before), _decode_text(part.after), *([part.width] if part.width else [])]
+        for part in ordered
     ]
     said: dict[str, object] = {"parts": rows, "signed": signed.decode(), "value": base64.b64encode(value).decode()}
-    return _pack(certificate, said)
+    return _pack_envelope(certificate, said)
 
 
 def read_line_width(text: bytes) -> tuple[bytes, int, bytes] | None:
@@ -271,15 +272,16 @@ def unpack_parts(packed: bytes, form: bytes | None = None) -> SignedParts:
         raise ValueError(f"no kept envelope: the form {name} is missing")
     try:
         if form is None:
-            return _read_whole(_decompress(packed))
-        return _read_by_form(packed[1 + _NAME :], _decompress(form))
+            return _read_whole(_decompress_packed(packed))
+        return _read_by_form(packed[1 + _NAME :], _decompress_packed(form))
     except (zlib.error, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no kept envelope: {error}") from None
 
 
 def _read_whole(said: Any) -> SignedParts:
     parts = tuple(
-        SignedPart(uri, _octets(before), _octets(after), *width) for uri, before, after, *width in said.get("parts", ())
+        SignedPart(uri, _encode_text(before), _encode_text(after), *width)
+        for uri, before, after, *width in said.get("parts", ())
     )
     value = base64.b64decode(said.get("value", ""))
     return SignedParts(said["certificate"], said.get("left_out", ""), said.get("signed", "").encode(), value, parts)
@@ -364,27 +366,27 @@ def _write_lines(packet: Octets, width: int) -> Iterator[bytes]:
 
 def leave_out(certificate: bytes, why: LeftOut) -> KeptEnvelope:
     """Return what is kept of an envelope signed with the *certificate* (DER) whose parts are not kept: why not."""
-    return _pack(certificate, {"left_out": why})
+    return _pack_envelope(certificate, {"left_out": why})
 
 
-def _pack(certificate: bytes, said: dict[str, object]) -> KeptEnvelope:
-    return KeptEnvelope(_compress(said | {"certificate": hashlib.sha256(certificate).hexdigest()}), certificate)
+def _pack_envelope(certificate: bytes, said: dict[str, object]) -> KeptEnvelope:
+    return KeptEnvelope(_compress_said(said | {"certificate": hashlib.sha256(certificate).hexdigest()}), certificate)
 
 
-def _compress(said: dict[str, object]) -> bytes:
+def _compress_said(said: dict[str, object]) -> bytes:
     written = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
     writer = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
     return writer.compress(written.encode()) + writer.flush()
 
 
-def _decompress(packed: bytes) -> Any:
+def _decompress_packed(packed: bytes) -> Any:
     reader = zlib.decompressobj(-15, zdict=_DICTIONARY)
     return json.loads(reader.decompress(packed, _UNPACKED))
 
 
-def _text(octets: bytes | None) -> str | None:
+def _decode_text(octets: bytes | None) -> str | None:
     return None if octets is None else octets.decode()
 
 
-def _octets(text: str | None) -> bytes | None:
+def _encode_text(text: str | None) -> bytes | None:
     return None if text is None else text.encode()

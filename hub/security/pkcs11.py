@@ -63,7 +63,11 @@ class Pkcs11Key:
             return bytes(self._key.sign(digest, mechanism=Mechanism.ECDSA))
         except PKCS11Error as error:
             raise TokenTrouble(
-                phrase("the token {shown} does not sign: {reason}", shown=self._place.shown, reason=_said(error)),
+                phrase(
+                    "the token {shown} does not sign: {reason}",
+                    shown=self._place.shown,
+                    reason=_say_pkcs11_error(error),
+                ),
                 phrase("a token that signs"),
             ) from None
 
@@ -71,7 +75,7 @@ class Pkcs11Key:
         """Log out and finalise the module. Errors at this point are ignored."""
         with suppress(PKCS11Error):
             self._session.close()
-        _leave(self._module)
+        _leave_module(self._module)
 
 
 def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
@@ -83,24 +87,24 @@ def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
         module = pkcs11.lib(str(place.module))
     except PKCS11Error as error:
         raise TokenTrouble(
-            phrase("{module} does not load: {reason}", module=place.module, reason=_said(error)),
+            phrase("{module} does not load: {reason}", module=place.module, reason=_say_pkcs11_error(error)),
             phrase("the PKCS#11 library of the token's manufacturer"),
         ) from None
     try:
-        session = _log_in(_token(module, place), place, pin)
+        session = _log_in(_find_token(module, place), place, pin)
         return Pkcs11Key(place, module, session, _key(session, place))
     except PKCS11Error as error:
-        _leave(module)
+        _leave_module(module)
         raise TokenTrouble(
-            phrase("the token {shown} does not open: {reason}", shown=place.shown, reason=_said(error)),
+            phrase("the token {shown} does not open: {reason}", shown=place.shown, reason=_say_pkcs11_error(error)),
             phrase("a token that opens"),
         ) from None
     except TokenTrouble:
-        _leave(module)
+        _leave_module(module)
         raise
 
 
-def _token(module: Any, place: KeyPlace) -> Any:
+def _find_token(module: Any, place: KeyPlace) -> Any:
     there = []
     for slot in module.get_slots(token_present=True):
         with suppress(PKCS11Error):  # a slot whose token cannot be read is skipped
@@ -178,10 +182,10 @@ def _one_of(names: Iterable[str], otherwise: Phrase) -> Phrase:
     return phrase("one of {listed}", listed=listed) if listed else otherwise
 
 
-def _leave(module: Any) -> None:
+def _leave_module(module: Any) -> None:
     with suppress(PKCS11Error):
         module.finalize()
 
 
-def _said(error: PKCS11Error) -> str:
+def _say_pkcs11_error(error: PKCS11Error) -> str:
     return f"{type(error).__name__} {error}".strip()

@@ -58,10 +58,10 @@ def parse_pkcs11_uri(uri: str, home: Path, module: str = "") -> KeyPlace:
     than its author meant.
     """
     path, _, query = uri.removeprefix(SCHEME).partition("?")
-    asked = dict(_pairs(query.split("&")))
+    asked = dict(_read_pairs(query.split("&")))
     if "pin-value" in asked:
         raise Pkcs11UriUnfit(phrase("it contains a PIN"), EXPECTED_APART)
-    named = dict(_pairs(path.split(";")))
+    named = dict(_read_pairs(path.split(";")))
     for name in asked.keys() - {"module-path", "pin-source"}:
         raise Pkcs11UriUnfit(phrase("{name} is not known", name=name), phrase("one of module-path, pin-source"))
     for name in named.keys() - {*_TOKEN, "slot-id", "object", "id", "type"}:
@@ -78,12 +78,12 @@ def parse_pkcs11_uri(uri: str, home: Path, module: str = "") -> KeyPlace:
         raise Pkcs11UriUnfit(wrong, phrase("module-path in it, or pki.module"))
     if "pin-source" not in asked:
         raise Pkcs11UriUnfit(phrase("it has no pin-source"), EXPECTED_APART)
-    texts = {name: _text(value) for name, value in named.items() if name != "id"}
+    texts = {name: _decode_text(value) for name, value in named.items() if name != "id"}
     if not texts.get("slot-id", "0").isdecimal():
         raise Pkcs11UriUnfit(phrase("slot-id={slot_id} is not a number", slot_id=texts["slot-id"]), EXPECTED)
     return KeyPlace(
-        module=home / (module or _text(asked["module-path"])),
-        pin_file=home / _file(_text(asked["pin-source"])),
+        module=home / (module or _decode_text(asked["module-path"])),
+        pin_file=home / _read_pin_path(_decode_text(asked["pin-source"])),
         slot=int(texts["slot-id"]) if "slot-id" in texts else None,
         object=texts.get("object"),
         id=named.get("id"),
@@ -91,7 +91,7 @@ def parse_pkcs11_uri(uri: str, home: Path, module: str = "") -> KeyPlace:
     )
 
 
-def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
+def _read_pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
     """Yield name and value of each attribute.
 
     Raises Pkcs11UriUnfit for a repeated name, which would hide one of its values.
@@ -105,14 +105,14 @@ def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
         yield name, unquote_to_bytes(value)
 
 
-def _text(value: bytes) -> str:
+def _decode_text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         raise Pkcs11UriUnfit(phrase("an attribute is not UTF-8"), EXPECTED) from None
 
 
-def _file(source: str) -> str:
+def _read_pin_path(source: str) -> str:
     """Return the path of a pin-source, which may be a `file:` URI. A program (`|…`) is not run but refused."""
     if source.startswith("|"):
         raise Pkcs11UriUnfit(phrase("its pin-source is a program"), EXPECTED_APART)

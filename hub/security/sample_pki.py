@@ -54,7 +54,7 @@ class Authority:
         key = make_key(key_type)
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
         builder = (
-            _builder(_name(name), self.certificate.subject, key, now)
+            _begin_certificate(_make_name(name), self.certificate.subject, key, now)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(
                 make_key_usage(digital_signature=True, key_encipherment=key_type is KeyType.RSA), critical=True
@@ -87,9 +87,9 @@ class Authority:
 def create_sample_ca(now: datetime) -> Authority:
     """Create a new sample CA."""
     key = make_rsa_key()
-    name = _name("Lien Thong sample CA")
+    name = _make_name("Lien Thong sample CA")
     builder = (
-        _builder(name, name, key, now)
+        _begin_certificate(name, name, key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(make_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
@@ -104,10 +104,10 @@ def write_sample_pki(
     *key_type* is that of the hub's key; the others are RSA. Creates *directory* for them.
     """
     authority = create_sample_ca(now)
-    _pair(directory / "ca", authority.key, authority.certificate)
-    _pair(directory / "hub", *authority.issue("hub", now, key_type))
+    _write_pair(directory / "ca", authority.key, authority.certificate)
+    _write_pair(directory / "hub", *authority.issue("hub", now, key_type))
     for partner in partners:
-        _pair(directory / "partners" / partner, *authority.issue(partner, now))
+        _write_pair(directory / "partners" / partner, *authority.issue(partner, now))
     (directory / "crl.pem").write_bytes(authority.revoke(now=now).public_bytes(Encoding.PEM))
 
 
@@ -120,7 +120,7 @@ def add_sample_partner(directory: Path, name: str, now: datetime) -> None:
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError(f"{directory / 'ca.key'}: not an RSA key")
     authority = Authority(key, x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes()))
-    _pair(directory / "partners" / name, *authority.issue(name, now))
+    _write_pair(directory / "partners" / name, *authority.issue(name, now))
 
 
 def write_secret(path: Path, content: bytes) -> None:
@@ -130,7 +130,7 @@ def write_secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _pair(stem: Path, key: Key, certificate: x509.Certificate) -> None:
+def _write_pair(stem: Path, key: Key, certificate: x509.Certificate) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_secret(stem.with_name(f"{stem.name}.key"), secret)
@@ -149,12 +149,12 @@ def make_rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-def _name(common: str) -> x509.Name:
+def _make_name(common: str) -> x509.Name:
     organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, MARK)
     return x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Key, now: datetime) -> x509.CertificateBuilder:
+def _begin_certificate(subject: x509.Name, issuer: x509.Name, key: Key, now: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

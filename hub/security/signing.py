@@ -93,9 +93,9 @@ def _write_security(
         f"<wsu:Expires>{write_timestamp(now + life)}</wsu:Expires></wsu:Timestamp>"
     )
     references = (
-        _reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
-        _reference("#LT-Body", (EXCLUSIVE,), body),
-        *(_reference(uri, (ATTACHED,), octets.pieces()) for uri, octets in attached),
+        _write_reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
+        _write_reference("#LT-Body", (EXCLUSIVE,), body),
+        *(_write_reference(uri, (ATTACHED,), octets.pieces()) for uri, octets in attached),
     )
     key_info = (
         f'<wsse:SecurityTokenReference><wsse:Reference URI="#LT-Token" ValueType="{X509V3}"></wsse:Reference>'
@@ -104,7 +104,7 @@ def _write_security(
     return (
         f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}"><wsse:BinarySecurityToken EncodingType="{BASE64}"'
         f' ValueType="{X509V3}" wsu:Id="LT-Token">{identity.token}</wsse:BinarySecurityToken>{timestamp}'
-        f"{_signature(identity, references, key_info)}</wsse:Security>"
+        f"{_write_signature(identity, references, key_info)}</wsse:Security>"
     )
 
 
@@ -121,7 +121,7 @@ def seal_canonical(root: CanonicalElement, identity: Signer) -> bytes:
     """Return *root* as `seal_element` returns it."""
     content = root.octets
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
-    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
+    signature = _write_signature(identity, (_write_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     end = content.rindex(b"</")
     return b"".join((content[:end], signature.encode(), content[end:]))
 
@@ -153,7 +153,7 @@ def sign_packet(packet: bytes, identity: Signer) -> bytes:
         raise ValueError("the packet holds a comment or a CDATA section; a signature of it would not be accepted")
     content = xmldsig.canonicalize_element(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
-    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
+    signature = _write_signature(identity, (_write_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     at = _end_of_header(packet)
     return b"".join((packet[:at], signature.encode(), memoryview(packet)[at:]))
 
@@ -232,7 +232,7 @@ def write_timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> str:
+def _write_reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> str:
     content = sha256()
     for piece in pieces:
         content.update(piece)
@@ -244,7 +244,7 @@ def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> 
     )
 
 
-def _signature(identity: Signer, references: Sequence[str], key_info: str) -> str:
+def _write_signature(identity: Signer, references: Sequence[str], key_info: str) -> str:
     signed_info = (
         f'{_INFO.decode()}<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
         f'<ds:SignatureMethod Algorithm="{identity.method}"></ds:SignatureMethod>'

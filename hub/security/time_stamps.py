@@ -71,16 +71,16 @@ def verify_time_stamp(token: bytes, stamped: bytes) -> TimeStamp:
     Raises Unverified: `stamp-invalid`; `stamp-untrusted` if its certificate is not for time stamps only.
     """
     if len(token) > LARGEST:
-        raise _invalid(phrase("{size} octets; at most {most}", size=len(token), most=LARGEST))
+        raise _make_invalid_stamp(phrase("{size} octets; at most {most}", size=len(token), most=LARGEST))
     try:
-        return _verify(token, stamped)
+        return _verify_token(token, stamped)
     except Unverified as refused:
         (problem,) = refused.problems
         if problem.code.startswith("stamp-"):
             raise
-        raise _invalid(problem.detail) from None
+        raise _make_invalid_stamp(problem.detail) from None
     except (ValueError, TypeError) as error:  # TypeError: of a name in a certificate
-        raise _invalid(phrase("it cannot be read: {error}", error=str(error))) from None
+        raise _make_invalid_stamp(phrase("it cannot be read: {error}", error=str(error))) from None
 
 
 def judge_time_stamp(stamp: TimeStamp, anchors: Anchors, now: datetime) -> None:
@@ -107,20 +107,22 @@ def judge_time_stamp(stamp: TimeStamp, anchors: Anchors, now: datetime) -> None:
         raise Rejected(Problem("stamp-untrusted", told))
 
 
-def _verify(token: bytes, stamped: bytes) -> TimeStamp:
+def _verify_token(token: bytes, stamped: bytes) -> TimeStamp:
     """Verify a token. Raises Unverified, ValueError."""
     found = cms.read_cms(token)
     if found.content_type != _CONTENT or found.content is None:
-        raise _invalid(phrase("it holds no time: content type {kind}", kind=found.content_type))
+        raise _make_invalid_stamp(phrase("it holds no time: content type {kind}", kind=found.content_type))
     if len(found.signers) != 1:
-        raise _invalid(phrase("{count} signers; it must have one", count=len(found.signers)))
+        raise _make_invalid_stamp(phrase("{count} signers; it must have one", count=len(found.signers)))
     (signer,) = found.signers
     if len(found.shown) > _MOST_CERTIFICATES:
-        raise _invalid(phrase("{count} certificates; at most {most}", count=len(found.shown), most=_MOST_CERTIFICATES))
+        raise _make_invalid_stamp(
+            phrase("{count} certificates; at most {most}", count=len(found.shown), most=_MOST_CERTIFICATES)
+        )
     shown = [load_der(octets) for octets in found.shown]
     certificate = signer.find_certificate(shown)
     if certificate is None:
-        raise _invalid(phrase("the certificate of its authority is not in it"))
+        raise _make_invalid_stamp(phrase("the certificate of its authority is not in it"))
     signer.check(certificate, found.content, _CONTENT)
     _require_named(signer, certificate)
     _require_purpose(certificate)
@@ -136,16 +138,16 @@ def _read_content(content: bytes, stamped: bytes) -> tuple[datetime, int]:
     """
     parts = ber.split_ber_elements(ber.make_definite(content))
     if len(parts) < 5 or parts[0] != bytes((_INTEGER, 1, 1)):
-        raise _invalid(phrase("it is not of version 1"))
+        raise _make_invalid_stamp(phrase("it is not of version 1"))
     for each in parts[5:]:
         if each[0] == _EXTENSIONS and any(_TRUE in ber.split_ber_elements(one) for one in ber.split_ber_elements(each)):
-            raise _invalid(phrase("it has a critical extension"))
+            raise _make_invalid_stamp(phrase("it has a critical extension"))
     imprint = ber.split_ber_elements(parts[2])
     bits = cms.find_digest_size(imprint[0]) if len(imprint) == 2 else 0
     if not bits:
-        raise _invalid(phrase("its digest is none of SHA-256, SHA-384, SHA-512"))
+        raise _make_invalid_stamp(phrase("its digest is none of SHA-256, SHA-384, SHA-512"))
     if not hmac.compare_digest(hashlib.new(f"sha{bits}", stamped).digest(), asn1.decode_der(bytes, imprint[1])):
-        raise _invalid(phrase("it is over something else"))
+        raise _make_invalid_stamp(phrase("it is over something else"))
     return asn1.decode_der(GeneralizedTime, parts[4]).as_datetime(), asn1.decode_der(int, parts[3])
 
 
@@ -153,7 +155,7 @@ def _require_named(signer: CmsSigner, certificate: x509.Certificate) -> None:
     """Require that the signed attributes name *certificate* (RFC 3161, 2.4.2; RFC 5816). Raises Unverified, ValueError."""
     old, new = (signer.list_signed_values(kind) for kind in (_NAMES_CERTIFICATE, _NAMES_CERTIFICATE_V2))
     if len(old) > 1 or len(new) > 1 or not old + new:
-        raise _invalid(phrase("it does not name its certificate once"))
+        raise _make_invalid_stamp(phrase("it does not name its certificate once"))
     for value in (*old, *new):
         first, *_ = ber.split_ber_elements(ber.split_ber_elements(value)[0])
         parts = ber.split_ber_elements(first)
@@ -161,11 +163,11 @@ def _require_named(signer: CmsSigner, certificate: x509.Certificate) -> None:
         if value in new and parts and parts[0][0] == _SEQUENCE:
             digest = f"sha{cms.find_digest_size(parts.pop(0)) or 0}"
         if digest == "sha0" or not parts:
-            raise _invalid(phrase("its digest is none of SHA-256, SHA-384, SHA-512"))
+            raise _make_invalid_stamp(phrase("its digest is none of SHA-256, SHA-384, SHA-512"))
         der = certificate.public_bytes(Encoding.DER)
         same = hashlib.new(digest, der).digest() == asn1.decode_der(bytes, parts[0])
         if not same or not all(_is_issuer_and_serial(each, certificate) for each in parts[1:]):
-            raise _invalid(phrase("it names another certificate"))
+            raise _make_invalid_stamp(phrase("it names another certificate"))
 
 
 def _is_issuer_and_serial(element: bytes, certificate: x509.Certificate) -> bool:
@@ -191,7 +193,7 @@ def _require_purpose(certificate: x509.Certificate) -> None:
         raise Unverified("stamp-untrusted", told)
 
 
-def _invalid(detail: Detail) -> Unverified:
+def _make_invalid_stamp(detail: Detail) -> Unverified:
     return Unverified("stamp-invalid", shorten_detail(detail, 300))
 
 

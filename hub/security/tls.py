@@ -63,7 +63,7 @@ def make_tls_context(
     for authority in authorities:
         made.add_client_ca(authority)
     if check is not None:
-        made.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _judging(check))
+        made.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _make_verify_callback(check))
     if asks:
         made.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     if stapled is not None:
@@ -97,7 +97,7 @@ def _use_key(made: SSL.Context, identity: Identity) -> None:
         made.use_privatekey(load_privatekey(FILETYPE_PEM, identity.pem))
 
 
-def _judging(check: Check) -> Callable[..., bool]:
+def _make_verify_callback(check: Check) -> Callable[..., bool]:
     """Return the OpenSSL callback that applies *check* to the peer's own certificate.
 
     *check* builds the chain itself, only to configured anchors and with configured CRLs. OpenSSL calls the callback for

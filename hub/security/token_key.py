@@ -137,7 +137,7 @@ class Vault:
                 return self._made(self._held.key, method, content)
             except TokenTrouble:  # the session, the login or the token is gone; if the token is back, this is no error
                 self._let_go()
-        pin = _pin(place)
+        pin = _read_pin(place)
         now = self._seconds()
         if self._trouble is not None and self._trouble.holds(place, pin, now):
             raise self._trouble.again()
@@ -164,7 +164,7 @@ class Vault:
         self._held = None
 
 
-def _pin(place: KeyPlace) -> str:
+def _read_pin(place: KeyPlace) -> str:
     try:
         return place.pin_file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
@@ -178,7 +178,7 @@ def _pin(place: KeyPlace) -> str:
         ) from None
 
 
-def _opened(place: KeyPlace, pin: str) -> OpenKey:
+def _open_token_key(place: KeyPlace, pin: str) -> OpenKey:
     try:
         from hub.security import pkcs11
     except ImportError as error:
@@ -187,7 +187,7 @@ def _opened(place: KeyPlace, pin: str) -> OpenKey:
     return pkcs11.open_key(place, pin)
 
 
-VAULT = Vault(_opened, time.monotonic)
+VAULT = Vault(_open_token_key, time.monotonic)
 
 
 @attrs.frozen

@@ -115,7 +115,7 @@ def find_token_signer(
     Embedded tokens, key names, key values and unregistered certificates are refused. Raises Unverified:
     `certificate-unknown`, `signature-invalid`.
     """
-    pointer = _single(_single(key_info, _POINTER), _DIRECT, _KEY_IDENTIFIER, _X509_DATA)
+    pointer = _find_single_child(_find_single_child(key_info, _POINTER), _DIRECT, _KEY_IDENTIFIER, _X509_DATA)
     shown: list[bytes] = []
     if pointer.tag == _DIRECT:
         shown, matches = _by_token(pointer, security, certificates, ids)
@@ -126,7 +126,7 @@ def find_token_signer(
     if not matches:
         raise Unverified("certificate-unknown", phrase("the signing certificate is not registered for this partner"))
     found = max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
-    return TokenSigner(found, tuple(_load(der) for der in shown if der != _der(found)))
+    return TokenSigner(found, tuple(_load_certificate(der) for der in shown if der != _encode_der(found)))
 
 
 def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
@@ -135,7 +135,9 @@ def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: M
         raise Unverified(
             "signature-invalid", phrase("STR-Transform of an element that is not a SecurityTokenReference")
         )
-    return find_id_bearer(_single(pointer, _DIRECT).get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
+    return find_id_bearer(
+        _find_single_child(pointer, _DIRECT).get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids
+    )
 
 
 def _by_token(
@@ -151,10 +153,10 @@ def _by_token(
     content = _decode_token(token)
     if kind == X509V3:
         return [], filter_by_octets(content, certificates)
-    shown = _chain(content, kind)
+    shown = _read_chain(content, kind)
     if kind == PKI_PATH:
         return shown, filter_by_octets(shown[-1], certificates)  # the path begins at the top
-    matches = [one for one in certificates if _der(one) in shown]
+    matches = [one for one in certificates if _encode_der(one) in shown]
     if len(matches) > 1:
         raise Unverified("signature-invalid", phrase("the PKCS7 token holds several certificates of this partner"))
     return shown, matches
@@ -173,13 +175,13 @@ def _decode_token(token: etree._Element) -> bytes:
     return known
 
 
-def _chain(content: bytes, kind: str) -> list[bytes]:
+def _read_chain(content: bytes, kind: str) -> list[bytes]:
     """Return the certificates of a PKIPath or a PKCS7 as DER. Raises Unverified."""
     if len(content) > _LARGEST_TOKEN:
         raise Unverified("signature-invalid", phrase("a token of {count} octets", count=len(content)))
     try:
         if kind == PKI_PATH:
-            found = _items(content)
+            found = _list_der_items(content)
         else:
             found = [one.public_bytes(Encoding.DER) for one in load_der_pkcs7_certificates(content)]
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -192,14 +194,14 @@ def _chain(content: bytes, kind: str) -> list[bytes]:
     return found
 
 
-def _items(content: bytes) -> list[bytes]:
+def _list_der_items(content: bytes) -> list[bytes]:
     """Return the elements of a DER SEQUENCE, each with tag and length. Raises ValueError."""
-    end, start = _extent(content, 0)
+    end, start = _find_der_extent(content, 0)
     if content[:1] != b"\x30" or end != len(content):
         raise ValueError("no SEQUENCE")
     found = []
     while start < end:
-        after, _ = _extent(content, start)
+        after, _ = _find_der_extent(content, start)
         found.append(content[start:after])
         start = after
     if start != end:
@@ -207,7 +209,7 @@ def _items(content: bytes) -> list[bytes]:
     return found
 
 
-def _extent(content: bytes, at: int) -> tuple[int, int]:
+def _find_der_extent(content: bytes, at: int) -> tuple[int, int]:
     """Return the end of the DER element at *at*, and the start of its content. Raises ValueError."""
     head = content[at : at + 6]
     if len(head) < 2:
@@ -222,7 +224,7 @@ def _extent(content: bytes, at: int) -> tuple[int, int]:
     return end, start
 
 
-def _load(der: bytes) -> x509.Certificate:
+def _load_certificate(der: bytes) -> x509.Certificate:
     try:
         return load_der(der)
     except ValueError as error:
@@ -231,7 +233,7 @@ def _load(der: bytes) -> x509.Certificate:
         ) from None
 
 
-def _single(parent: etree._Element, *tags: str) -> etree._Element:
+def _find_single_child(parent: etree._Element, *tags: str) -> etree._Element:
     children = list(parent) if len(parent) == 1 else []
     if len(children) != 1 or children[0].tag not in tags:
         names = " or ".join(tag.rpartition("}")[2] for tag in tags)
@@ -247,7 +249,7 @@ def _single(parent: etree._Element, *tags: str) -> etree._Element:
 
 
 def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    pair = list(islice(_single(data, _ISSUER_SERIAL), 3))
+    pair = list(islice(_find_single_child(data, _ISSUER_SERIAL), 3))
     if [part.tag for part in pair] != [_ISSUER, _SERIAL] or any(len(part) for part in pair):
         raise Unverified("signature-invalid", phrase("X509IssuerSerial must hold X509IssuerName and X509SerialNumber"))
     issuer, serial = ((part.text or "").strip() for part in pair)
@@ -267,22 +269,22 @@ def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certi
         if kind == _THUMBPRINT:
             return [one for one in certificates if one.fingerprint(hashes.SHA1()) == wanted]  # noqa: S303 - only a name
         if kind == _SKI:
-            return [one for one in certificates if _ski(one) == wanted]
+            return [one for one in certificates if _read_key_identifier(one) == wanted]
     raise Unverified("signature-invalid", f"KeyIdentifier {str(kind)[:200]}")
 
 
 def filter_by_octets(content: bytes, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """Return those of *certificates* whose DER is *content*. *content* is not parsed."""
-    return [one for one in certificates if _der(one) == content]
+    return [one for one in certificates if _encode_der(one) == content]
 
 
 @lru_cache(1024)
-def _der(certificate: x509.Certificate) -> bytes:
+def _encode_der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
 @lru_cache(1024)
-def _ski(certificate: x509.Certificate) -> bytes:
+def _read_key_identifier(certificate: x509.Certificate) -> bytes:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):  # absent or malformed
@@ -291,7 +293,7 @@ def _ski(certificate: x509.Certificate) -> bytes:
 
 def read_enclosed_certificate(key_info: etree._Element) -> bytes:
     """Return the octets of the one certificate that *key_info* holds in X509Data. Does not verify it."""
-    return decode_base64_leaf(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
+    return decode_base64_leaf(_find_single_child(_find_single_child(key_info, _X509_DATA), _X509_CERTIFICATE))
 
 
 def list_shown_certificates(key_info: etree._Element, space: str = DS) -> list[bytes]:

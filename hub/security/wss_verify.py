@@ -81,8 +81,8 @@ class Frame:
     @classmethod
     def of(cls, envelope: etree._Element) -> "Frame":
         """Find the parts by position. Raises Unverified: `unsigned`, `timestamp-missing`, `signature-invalid`."""
-        header, body = _parts(envelope)
-        security = _security(header)
+        header, body = _find_parts(envelope)
+        security = _find_security(header)
         return cls(header, body, security, _only_signature(security), _only_timestamp(security))
 
     @cached_property
@@ -148,7 +148,7 @@ def verify_envelope(
     if missing:
         raise Unverified("signature-covers-too-little", phrase("not signed: {names}", names=", ".join(missing)))
     _check_digest(*referred[covered.index(timestamp)], loads)
-    created, expires = _lifetime(timestamp)
+    created, expires = _read_lifetime(timestamp)
     _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
     xmldsig.require_short_prefix_lists(referred)
     parts = _covered_parts(signature, attached or {})
@@ -193,7 +193,7 @@ def unseal_document(
             "signature-invalid", phrase("a comment, processing instruction or CDATA section in a sealed document")
         )
     signature = xmldsig.read_signature(found[0])
-    certificate = _sealer(wss_tokens.read_enclosed_certificate(signature.key_info), trusted, now)
+    certificate = _find_sealer(wss_tokens.read_enclosed_certificate(signature.key_info), trusted, now)
     signature.check(certificate)
     if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
         raise Unverified(
@@ -207,7 +207,7 @@ def unseal_document(
 # The form of an envelope
 
 
-def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
+def _find_parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
     """Return Header and Body by position."""
     for soap in (_SOAP_11, _SOAP_12):
         if envelope.tag == f"{{{soap}}}Envelope":
@@ -219,7 +219,7 @@ def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
     raise Unverified("signature-invalid", phrase("not a SOAP Envelope of one Header and one Body"))
 
 
-def _security(header: etree._Element) -> etree._Element:
+def _find_security(header: etree._Element) -> etree._Element:
     """Return the one Security header for the hub. Headers for other actors are ignored."""
     ours = [
         block
@@ -324,7 +324,7 @@ def _is_text(media: str) -> bool:
     return media.startswith("text/") or media.endswith(("/xml", "+xml"))
 
 
-def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
+def _find_sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
     """Return the certificate with the DER *content* if it is trusted."""
     if isinstance(trusted, Anchors):
         try:
@@ -350,12 +350,12 @@ def list_lifetime_leaves(timestamp: etree._Element) -> list[etree._Element]:
     return parts
 
 
-def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
-    created, expires = map(_time, list_lifetime_leaves(timestamp))
+def _read_lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
+    created, expires = map(_read_time, list_lifetime_leaves(timestamp))
     return created, expires
 
 
-def _time(leaf: etree._Element) -> datetime:
+def _read_time(leaf: etree._Element) -> datetime:
     text = (leaf.text or "").strip(" \t\r\n")
     found = read_timestamp(text)
     if found is None:

@@ -81,8 +81,8 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
         raise Unverified("signature-invalid", phrase("the Signature is not a child of the root"))
     signature = xmldsig.read_signature(element, dialect=DIALECT)
     _require_plain(signature.key_info)
-    properties, unsigned = _properties(signature)
-    document, others = _references(signature)
+    properties, unsigned = _find_properties(signature)
+    document, others = _read_references(signature)
     ids = wss_tokens.count_ids(root)
     places = wss_tokens.index_ids((properties, signature.key_info))
     covered = [(each, wss_tokens.find_id_bearer(each.uri, places, ids)) for each in others]
@@ -90,14 +90,14 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
         raise Unverified(
             "signature-incomplete", phrase("SignedProperties must be signed, and nothing may be signed twice")
         )
-    certificate, chain = _certificate(properties, wss_tokens.list_shown_certificates(signature.key_info))
+    certificate, chain = _find_signing_certificate(properties, wss_tokens.list_shown_certificates(signature.key_info))
     signature.check(certificate)
     xmldsig.require_short_prefix_lists([(document, root), *covered])
     document.check(root, element)
     for reference, found in covered:
         reference.check(found)
-    stamps = () if unsigned is None else _stamps(unsigned, signature.value_element)
-    return Signed(certificate=certificate, chain=chain, at=_moment(properties), stamps=stamps)
+    stamps = () if unsigned is None else _read_stamps(unsigned, signature.value_element)
+    return Signed(certificate=certificate, chain=chain, at=_read_signing_time(properties), stamps=stamps)
 
 
 def _require_plain(key_info: etree._Element) -> None:
@@ -107,7 +107,7 @@ def _require_plain(key_info: etree._Element) -> None:
             raise Unverified("signature-incomplete", phrase("KeyInfo holds {tag}", tag=each.tag[:250]))
 
 
-def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
+def _read_references(signature: Signature) -> tuple[Reference, list[Reference]]:
     """Return the reference to the whole document, and the references by id."""
     whole = [each for each in signature.references if not each.uri]
     others = [each for each in signature.references if each.uri]
@@ -122,18 +122,18 @@ def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
     return whole[0], others
 
 
-def _properties(signature: Signature) -> tuple[etree._Element, etree._Element | None]:
+def _find_properties(signature: Signature) -> tuple[etree._Element, etree._Element | None]:
     """Return SignedProperties and UnsignedProperties: the children of QualifyingProperties, the only child of Object."""
     if signature.object is None:
         raise Unverified("signature-incomplete", phrase("no QualifyingProperties: this is XMLDSig, not XAdES"))
-    qualifying = _only(signature.object, _PROPERTIES)
+    qualifying = _find_only(signature.object, _PROPERTIES)
     if not signature.element.get("Id") or qualifying.get("Target") != f"#{signature.element.get('Id')}":
         raise Unverified("signature-incomplete", phrase("QualifyingProperties/@Target does not name this Signature"))
     unsigned = qualifying[1] if len(qualifying) == 2 and qualifying[1].tag == _UNSIGNED else None
-    return _only(qualifying, _SIGNED, unsigned), unsigned
+    return _find_only(qualifying, _SIGNED, unsigned), unsigned
 
 
-def _only(parent: etree._Element, tag: str, beside: etree._Element | None = None) -> etree._Element:
+def _find_only(parent: etree._Element, tag: str, beside: etree._Element | None = None) -> etree._Element:
     """Return the only child of *parent*, *beside* apart."""
     name, children = tag.rpartition("}")[2], [child for child in parent if child is not beside]
     texts = [parent.text, *(child.tail for child in parent)]
@@ -149,12 +149,12 @@ def _only(parent: etree._Element, tag: str, beside: etree._Element | None = None
     return children[0]
 
 
-def _stamps(unsigned: etree._Element, value: etree._Element) -> tuple[TimeStamp, ...]:
+def _read_stamps(unsigned: etree._Element, value: etree._Element) -> tuple[TimeStamp, ...]:
     """Return the time stamps in UnsignedProperties over *value*, the SignatureValue (EN 319 132-1, 5.3).
 
     Each SignatureTimeStamp holds one token; all tokens must be good.
     """
-    properties = _only(unsigned, _UNSIGNED_OF_SIGNATURE)
+    properties = _find_only(unsigned, _UNSIGNED_OF_SIGNATURE)
     many, texts = len(properties), [properties.text, *(each.tail for each in properties)]
     if not 0 < many <= time_stamps.MOST or any((text or "").strip(" \t\r\n") for text in texts):
         told = phrase(
@@ -171,7 +171,7 @@ def _stamps(unsigned: etree._Element, value: etree._Element) -> tuple[TimeStamp,
             )
             raise Unverified("signature-incomplete", shorten_detail(told, 300))
         method = each[0] if len(each) == 2 and each[0].tag == _FORM_OF_STAMP else None
-        token = _only(each, _TOKEN, method)
+        token = _find_only(each, _TOKEN, method)
         if token.get("Encoding", min(_ENCODINGS)) not in _ENCODINGS:
             raise Unverified("signature-incomplete", phrase("a time stamp in another encoding than DER"))
         if any(
@@ -196,7 +196,7 @@ def _of_signature(properties: etree._Element) -> etree._Element:
     return found[0]
 
 
-def _certificate(
+def _find_signing_certificate(
     properties: etree._Element, shown: Sequence[bytes]
 ) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
     """Return the certificate that SigningCertificate or SigningCertificateV2 names among those *shown*, and the others.
@@ -237,7 +237,7 @@ def _is_named(octets: bytes, digest: etree._Element) -> bool:
     return hmac.compare_digest(DIGESTS[name](octets).digest(), xmldsig.decode_base64_leaf(children[1]))
 
 
-def _moment(properties: etree._Element) -> datetime:
+def _read_signing_time(properties: etree._Element) -> datetime:
     found = _of_signature(properties).findall(_TIME)
     text = (found[0].text or "").strip(" \t\r\n") if len(found) == 1 and not len(found[0]) else ""
     if _WRITTEN.fullmatch(text) is not None:

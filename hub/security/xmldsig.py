@@ -79,11 +79,11 @@ class Dialect:
 
     def tags(self, *names: str) -> tuple[str, ...]:
         """Return *names* with the namespace."""
-        return _tags(self.space, names)
+        return _make_tags(self.space, names)
 
 
 @lru_cache(256)
-def _tags(space: str, names: tuple[str, ...]) -> tuple[str, ...]:
+def _make_tags(space: str, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{{{space}}}{name}" for name in names)
 
 
@@ -136,7 +136,7 @@ class Reference:
         require_short_prefix_lists([(self, root)])
         digest, slim = self.digest(b""), io.BytesIO()
         document: Any = root.getroottree()  # the type stubs of write_c14n are incomplete
-        how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _listed(self.form)}
+        how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _read_prefix_list(self.form)}
         try:
             with _taken_out(signature):
                 document.write_c14n(slim if loads else _Sink(digest), with_comments=False, **how)
@@ -203,21 +203,21 @@ def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dial
     parts = ["SignedInfo", "SignatureValue", "KeyInfo"]
     if dialect.objects and len(element) == len(parts) + 1:
         parts.append("Object")
-    signed_info, value, key_info, *objects = _children(element, dialect.tags(*parts))
+    signed_info, value, key_info, *objects = _read_exact_children(element, dialect.tags(*parts))
     many = len(signed_info) - 2
     if not 0 < many <= MOST_REFERENCES:
         raise Unverified(
             "signature-invalid", phrase("{many} References; 1 to {most} are accepted", many=many, most=MOST_REFERENCES)
         )
     names = ("CanonicalizationMethod", "SignatureMethod", *["Reference"] * many)
-    form_of_info, method_of_value, *listed = _children(signed_info, dialect.tags(*names))
+    form_of_info, method_of_value, *listed = _read_exact_children(signed_info, dialect.tags(*names))
     name = method_of_value.get("Algorithm", "")
     method = METHODS.get(name) or (SHA1_METHODS.get(name) if sha1 else None)
     if method is None:
         raise Unverified("algorithm-refused", f"SignatureMethod {name[:200]}")
-    _children(method_of_value, [])
+    _read_exact_children(method_of_value, [])
     digests = {**DIGESTS, **SHA1_DIGESTS} if sha1 else DIGESTS
-    references = tuple(_reference(part, digests, dialect) for part in listed)
+    references = tuple(_read_reference(part, digests, dialect) for part in listed)
     weak = sha1 and (name in SHA1_METHODS or any(reference.digest is hashlib.sha1 for reference in references))
     form, found = read_canonical_form(form_of_info, dialect), objects[0] if objects else None
     octets = decode_base64_leaf(value)
@@ -231,10 +231,10 @@ def find_claimed_signatures(root: etree._Element) -> list[etree._Element]:
     """
     named = root.iter("{*}Signature", "{*}DigitalSignature")
     full = [each for each in named if len(each) or (each.text or "").strip(" \t\r\n")]
-    return [each for each in full if not _wraps(each)]
+    return [each for each in full if not _wraps_signature(each)]
 
 
-def _wraps(element: etree._Element) -> bool:
+def _wraps_signature(element: etree._Element) -> bool:
     inner = next(element.iterdescendants("{*}Signature"), None)
     return etree.QName(element).localname == "DigitalSignature" and inner is not None
 
@@ -256,10 +256,10 @@ def canonicalize_element(
                 return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
             if not form.exclusive:
                 _refuse_inherited(element)
-        copy = _copy(element)
+        copy = _copy_apart(element)
         if without is not None:
-            _remove(copy, element.index(without))
-        prefixes = _listed(form)
+            _remove_child(copy, element.index(without))
+        prefixes = _read_prefix_list(form)
         return etree.tostring(
             copy, method="c14n", exclusive=form.exclusive, with_comments=False, inclusive_ns_prefixes=prefixes
         )
@@ -286,7 +286,7 @@ def decode_base64_leaf(leaf: etree._Element) -> bytes:
 
     It must contain only text, and the text only canonical base64 and white space.
     """
-    _children(leaf, [])
+    _read_exact_children(leaf, [])
     try:
         found = decode_strict_base64(remove_white_space((leaf.text or "").encode("ascii")))
     except ValueError:
@@ -298,15 +298,17 @@ def decode_base64_leaf(leaf: etree._Element) -> bytes:
     return found
 
 
-def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
+def _read_reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
     if dialect.objects and len(element) == 2 and element.get("URI", "").startswith("#"):
-        method, value = _children(element, dialect.tags("DigestMethod", "DigestValue"))
+        method, value = _read_exact_children(element, dialect.tags("DigestMethod", "DigestValue"))
         form = CanonicalForm(exclusive=False)
-        return Reference(element.get("URI", ""), form, False, _digest(method, digests), decode_base64_leaf(value))
-    transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
+        return Reference(
+            element.get("URI", ""), form, False, _choose_digest(method, digests), decode_base64_leaf(value)
+        )
+    transforms, method, value = _read_exact_children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(islice(transforms, 3)), dialect.tags("Transform")
     if dialect.pointers and [(step.tag, step.get("Algorithm")) for step in steps] == [(*one, STR)]:
-        return _pointer(element, steps[0], method, value, digests, dialect)
+        return _read_pointer(element, steps[0], method, value, digests, dialect)
     attached = dialect.attached and element.get("URI", "").startswith("cid:")
     if attached and [(step.tag, step.get("Algorithm")) for step in steps] != [(*one, ATTACHED)]:
         raise Unverified(
@@ -314,32 +316,32 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         )
     if tuple(step.tag for step in steps) not in {one, one * 2}:
         raise Unverified("algorithm-refused", phrase("Transforms must be [C14N] or [enveloped-signature, C14N]"))
-    _children(transforms, one * len(steps))
+    _read_exact_children(transforms, one * len(steps))
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
     enveloped = bare or len(steps) == 2
     if enveloped:
         if steps[0].get("Algorithm") != ENVELOPED:
             raise Unverified("algorithm-refused", f"Transform {steps[0].get('Algorithm', '')[:200]}")
-        _children(steps[0], [])
-    digest, uri = _digest(method, digests), element.get("URI")
+        _read_exact_children(steps[0], [])
+    digest, uri = _choose_digest(method, digests), element.get("URI")
     if uri is None:
         raise Unverified("signature-invalid", phrase("a Reference without URI"))
     if attached:
-        _children(steps[0], [])
+        _read_exact_children(steps[0], [])
         return Reference(uri, PLAIN, False, digest, decode_base64_leaf(value), attached=True)
     form = CanonicalForm(exclusive=False) if bare else read_canonical_form(steps[-1], dialect)
     return Reference(uri, form, enveloped, digest, decode_base64_leaf(value))
 
 
-def _digest(method: etree._Element, digests: Mapping[str, Digest]) -> Digest:
+def _choose_digest(method: etree._Element, digests: Mapping[str, Digest]) -> Digest:
     name = method.get("Algorithm", "")
     if name not in digests:
         raise Unverified("algorithm-refused", f"DigestMethod {name[:200]}")
-    _children(method, [])
+    _read_exact_children(method, [])
     return digests[name]
 
 
-def _pointer(
+def _read_pointer(
     element: etree._Element,
     step: etree._Element,
     method: etree._Element,
@@ -348,15 +350,15 @@ def _pointer(
     dialect: Dialect,
 ) -> Reference:
     """Read a Reference by STR-Transform. Only the standard form, with exclusive C14N, is accepted."""
-    (parameters,) = _children(step, [_PARAMETERS])
-    (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
+    (parameters,) = _read_exact_children(step, [_PARAMETERS])
+    (method_of_form,) = _read_exact_children(parameters, dialect.tags("CanonicalizationMethod"))
     form, name = read_canonical_form(method_of_form, dialect), method.get("Algorithm", "")
     if form is not PLAIN or name not in digests:
         raise Unverified(
             "algorithm-refused",
             phrase("STR-Transform with a form other than exclusive C14N, or {name}", name=name[:200]),
         )
-    _children(method, [])
+    _read_exact_children(method, [])
     return Reference(element.get("URI", ""), form, False, digests[name], decode_base64_leaf(value), pointer=True)
 
 
@@ -367,19 +369,19 @@ def read_canonical_form(element: etree._Element, dialect: Dialect) -> CanonicalF
     if name == EXCLUSIVE:
         if not len(element):
             return PLAIN
-        (namespaces,) = _children(element, [_INCLUSIVE_NAMESPACES])
-        _children(namespaces, [])
+        (namespaces,) = _read_exact_children(element, [_INCLUSIVE_NAMESPACES])
+        _read_exact_children(namespaces, [])
         prefixes = tuple(prefix for prefix in _SPACE.split(namespaces.get("PrefixList", "")) if prefix)
         if len(prefixes) > MOST_PREFIXES:
             raise Unverified("algorithm-refused", phrase("a PrefixList of {count}", count=len(prefixes)))
         return CanonicalForm(exclusive=True, prefixes=prefixes) if prefixes else PLAIN
     if name == INCLUSIVE:
-        _children(element, [])
+        _read_exact_children(element, [])
         return CanonicalForm(exclusive=False)
     raise Unverified("algorithm-refused", f"{etree.QName(element).localname} {name[:200]}")
 
 
-def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
+def _read_exact_children(element: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
     """Return the child nodes, which must be exactly the elements *tags*.
 
     Comments, processing instructions and other elements are refused. Text between them is refused too: an enveloped
@@ -387,7 +389,7 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
     """
     if len(element) == len(tags):  # of very many children no list is made
         children = list(element)
-        if not tags or (_is_blank(element.text) and all(map(_fits, children, tags))):
+        if not tags or (_is_blank(element.text) and all(map(_fits_tag, children, tags))):
             return children
     names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
     raise Unverified(
@@ -396,7 +398,7 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
     )
 
 
-def _fits(child: etree._Element, tag: str) -> bool:
+def _fits_tag(child: etree._Element, tag: str) -> bool:
     return child.tag == tag and _is_blank(child.tail)
 
 
@@ -404,7 +406,7 @@ def _is_blank(text: str | None) -> bool:
     return not text or not text.strip(" \t\r\n")
 
 
-def _listed(form: CanonicalForm) -> list[str] | None:
+def _read_prefix_list(form: CanonicalForm) -> list[str] | None:
     """Return the PrefixList in the form that lxml accepts; None if it is empty."""
     if "#default" in form.prefixes:
         etree.fromstring(b"<p #default=''>", etree.HTMLParser())  # the only parser that registers such a name
@@ -443,12 +445,12 @@ def _set_text(parent: etree._Element, before: etree._Element | None, text: str |
         before.tail = text
 
 
-def _copy(element: etree._Element) -> etree._Element:
+def _copy_apart(element: etree._Element) -> etree._Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False)
     return etree.fromstring(etree.tostring(element, with_tail=False, encoding="UTF-8"), parser)
 
 
-def _remove(parent: etree._Element, at: int) -> None:
+def _remove_child(parent: etree._Element, at: int) -> None:
     """Remove a child and keep the text after it, like the enveloped-signature transform."""
     child = parent[at]
     if child.tail:

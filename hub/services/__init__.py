@@ -66,7 +66,8 @@ class CountableFacts:
 def list_services() -> Mapping[str, Service]:
     """Return every service that the hub has by itself, by name. `Config.every_service` has those it defines, too."""
     found = [
-        import_module(name).SERVICE for name in (*_here(), *(f"{name}.service" for name, _ in list_adapter_services()))
+        import_module(name).SERVICE
+        for name in (*_list_own_modules(), *(f"{name}.service" for name, _ in list_adapter_services()))
     ]
     return {service.name: service for service in sorted(found, key=lambda each: each.name)}
 
@@ -88,5 +89,5 @@ def list_adapter_services() -> Iterator[tuple[str, Path]]:
             yield f"adapters.{path.parent.name}", path.parent
 
 
-def _here() -> Iterator[str]:
+def _list_own_modules() -> Iterator[str]:
     return (f"{__name__}.{each.name}" for each in iter_modules(__path__) if each.name != _DEFINED)

@@ -54,24 +54,24 @@ def parse_category_list(content: bytes) -> CategoryList:
     """
     try:
         said: Any = json.loads(content)
-        name, rows = _text(said, "service"), said.get("result")
+        name, rows = _read_column_text(said, "service"), said.get("result")
     except (ValueError, RecursionError, AttributeError):
         raise Rejected(Problem("list-unreadable", phrase("neither a list nor an answer"))) from None
     if not name or "refused" in said:
-        raise Rejected(Problem("list-unreadable", f"{name}: {_text(said, 'refused')}"))
+        raise Rejected(Problem("list-unreadable", f"{name}: {_read_column_text(said, 'refused')}"))
     if not isinstance(rows, list) or not rows:
         raise Rejected(Problem("list-unreadable", phrase("{name}: no rows", name=name)))
-    code, named = _COLUMNS.get(name) or (_column(rows[0], _CODE), _column(rows[0], _NAME))
+    code, named = _COLUMNS.get(name) or (_find_column(rows[0], _CODE), _find_column(rows[0], _NAME))
     names: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
-        key = _text(row, code) if isinstance(row, dict) else ""
+        key = _read_column_text(row, code) if isinstance(row, dict) else ""
         if not key:
             raise Rejected(
                 Problem(
                     "list-unreadable", phrase("{name}: row {number} has no {code}", name=name, number=number, code=code)
                 )
             )
-        names[key] = _text(row, named)
+        names[key] = _read_column_text(row, named)
     return CategoryList(name, names)
 
 
@@ -81,13 +81,13 @@ def read_category_list(content: bytes, at: datetime, message: str) -> Record:
     return Record(kind=found.name, sender="", subject=f"{len(found.names)} mục")
 
 
-def _column(row: object, begun: str) -> str:
+def _find_column(row: object, begun: str) -> str:
     """Return the first column of *row* whose name begins with *begun*, else `MA…` or `TEN…`, a name that no row has."""
     columns = row if isinstance(row, dict) else ()
     return next((column for column in columns if column.upper().startswith(begun)), f"{begun}…")
 
 
-def _text(row: Mapping[str, object], column: str) -> str:
+def _read_column_text(row: Mapping[str, object], column: str) -> str:
     """Return the text of *column*. What no database can store (half a surrogate pair, U+0000) becomes a question mark."""
     value = row.get(column)
     return "" if value is None else replace_unstorable(str(value)).strip()

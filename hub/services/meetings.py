@@ -123,14 +123,14 @@ def read_meetings(
     room.spend("lines", content.count(b"\n"))
     room.spend("parameters", content.count(b";"))
     found = calendar.read_calendar(content)
-    method = _read_method(_text(found, "METHOD").upper())
+    method = _read_method(_read_property_text(found, "METHOD").upper())
     events = found.parts("VEVENT")
     if not 0 < len(events) <= MOST:
         raise make_unreadable_error(phrase("{count} VEVENTs; from 1 to {most}", count=len(events), most=MOST))
     if (series := sum(map(_is_series, events))) > MOST_SERIES:
         raise make_too_large_error(phrase("more than {most} series", most=MOST_SERIES))
     room.spend("rules", series)
-    meetings = [_meeting(event, found, method) for event in events]
+    meetings = [_read_meeting(event, found, method) for event in events]
     people = meetings[0].attendees if method is SchedulingMethod.REPLY else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
@@ -139,14 +139,14 @@ def read_meetings(
         )
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
-    for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
+    for fact in _list_facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
         room.spend("facts")
         facts.setdefault((fact.unit, fact.key, fact.milestone), fact)
     return Record(
         kind=method.lower(),
         sender=sender,
         keys=tuple(dict.fromkeys(meeting.key() for meeting in meetings)),
-        subject=_text(events[0], "SUMMARY"),
+        subject=_read_property_text(events[0], "SUMMARY"),
         facts=tuple(facts.values()),
     )
 
@@ -191,7 +191,7 @@ class _Meeting:
         return (("meeting", self.uid), ("occurrence", place), ("revision", self.revision))
 
 
-def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[..., Fact]) -> Iterator[Fact]:
+def _list_facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[..., Fact]) -> Iterator[Fact]:
     method, who_is = reading.method, reading.who_is
     masters = {each.uid: each for each in meetings if each.repeated}
     apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
@@ -209,7 +209,7 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
             # says.
             master = masters.get(meeting.uid, meeting)
             revised = attrs.evolve(meeting, revision=max(meeting.revision, master.revision))
-            yield from _called(revised, organizer, apart, reading, told)
+            yield from _list_called_facts(revised, organizer, apart, reading, told)
         for attendee in meeting.attendees:
             milestone = ANSWERS.get(attendee.parameters.get("PARTSTAT", "").upper(), "")
             if (
@@ -227,10 +227,10 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
                 )
 
 
-def _called(
+def _list_called_facts(
     meeting: _Meeting, organizer: str, apart: set[tuple[str, str]], reading: _CalendarReading, told: Callable[..., Fact]
 ) -> Iterator[Fact]:
-    days = _days(meeting, reading)
+    days = _list_days(meeting, reading)
     reading.together += len(days)
     if reading.together > TOGETHER:
         raise make_too_large_error(phrase("more than {most} meetings and occurrences", most=TOGETHER))
@@ -260,7 +260,7 @@ def _read_method(text: str) -> SchedulingMethod:
         ) from None
 
 
-def _meeting(event: CalendarPart, whole: CalendarPart, method: SchedulingMethod) -> _Meeting:
+def _read_meeting(event: CalendarPart, whole: CalendarPart, method: SchedulingMethod) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
         raise make_unreadable_error(phrase("UID is missing, or longer than {most} characters", most=_LONGEST))
@@ -268,18 +268,18 @@ def _meeting(event: CalendarPart, whole: CalendarPart, method: SchedulingMethod)
         raise make_unreadable_error(phrase("ORGANIZER is missing"))
     if place is not None and place.parameters.get("RANGE"):
         raise make_unreadable_error(phrase("RECURRENCE-ID with RANGE: send the whole series again"))
-    sequence = _text(event, "SEQUENCE") or "0"
+    sequence = _read_property_text(event, "SEQUENCE") or "0"
     if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 10):
         raise make_unreadable_error(phrase("SEQUENCE is {sequence}", sequence=repr(sequence[:20])))
     occurrence = calendar.write_calendar_mark(calendar.read_calendar_time(place, whole)) if place else ""
     begins = calendar.read_calendar_time(start, whole) if start else None
     stamped = calendar.write_calendar_mark(calendar.read_calendar_time(stamp, whole)) if stamp else ""
     repeated = place is None and _is_series(event)
-    cancelled = _text(event, "STATUS").upper() == "CANCELLED"
+    cancelled = _read_property_text(event, "STATUS").upper() == "CANCELLED"
     if begins is None and method is SchedulingMethod.REQUEST and not cancelled:
         raise make_unreadable_error(phrase("DTSTART is missing"))
     if (rule := event.one("RRULE")) is not None:
-        _ = _rule(rule)
+        _ = _read_rule(rule)
     return _Meeting(
         uid=uid.text(),
         occurrence=occurrence,
@@ -301,23 +301,23 @@ def _is_somebody(attendee: ContentLine) -> bool:
     return attendee.parameters.get("CUTYPE", "").upper() not in {"ROOM", "RESOURCE"}
 
 
-def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date], ...]:
+def _list_days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date], ...]:
     """Return the occurrences of a meeting that is called, each with its day. A single meeting has one occurrence."""
     begins = meeting.start
     assert begins is not None
     if not meeting.repeated:
         return ((meeting.occurrence, calendar.find_calendar_day(begins)),)
-    found = _occurrences(meeting.event, reading, begins)
+    found = _list_occurrences(meeting.event, reading, begins)
     if not found:
         raise make_unreadable_error(phrase("a series without an occurrence"))
     return found
 
 
-def _occurrences(
+def _list_occurrences(
     event: CalendarPart, reading: _CalendarReading, begins: date | datetime
 ) -> tuple[tuple[str, date], ...]:
     """Return the occurrences of a series from *begins* on, within `SPAN`: the first `MOST` of them."""
-    found = {calendar.write_calendar_mark(when): when for when in _repeated(event, reading, begins)}
+    found = {calendar.write_calendar_mark(when): when for when in _list_repeated(event, reading, begins)}
     for name in ("RDATE", "EXDATE"):
         for line in event.all(name):
             reading.limits.spend("days", line.value.count(",") + 1)
@@ -329,14 +329,16 @@ def _occurrences(
     return tuple((name, calendar.find_calendar_day(found[name])) for name in sorted(found)[:MOST])
 
 
-def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | datetime) -> Iterator[date | datetime]:
+def _list_repeated(
+    event: CalendarPart, reading: _CalendarReading, begins: date | datetime
+) -> Iterator[date | datetime]:
     line = event.one("RRULE")
     if line is None:
         yield begins
         return
     first = begins.date() if isinstance(begins, datetime) else begins
     last = first + SPAN
-    rule = _rule(line)
+    rule = _read_rule(line)
     until = None
     if rule.until:
         until = calendar.read_calendar_time(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
@@ -350,7 +352,7 @@ def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | dat
             yield when
 
 
-def _rule(line: ContentLine) -> rrule.Rule:
+def _read_rule(line: ContentLine) -> rrule.Rule:
     try:
         return rrule.parse_rrule(line.value)
     except ValueError as error:
@@ -364,7 +366,7 @@ def _is_by(when: date | datetime, until: date | datetime) -> bool:
     return calendar.find_calendar_day(when) <= calendar.find_calendar_day(until)
 
 
-def _text(component: CalendarPart, name: str) -> str:
+def _read_property_text(component: CalendarPart, name: str) -> str:
     line = component.one(name)
     return "" if line is None else line.text().strip()
 

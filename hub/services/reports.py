@@ -47,7 +47,7 @@ def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
     root = safe_xml.parse_safe_xml(octets)
     form, unit, period, revision = _read_address(root)
     one = make_revision_key(form, unit, period, revision)
-    return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(root)} {period}".strip())
+    return Record(kind="report", sender=unit, keys=(one,), subject=f"{_find_title(root)} {period}".strip())
 
 
 def read_report_address(octets: bytes) -> tuple[str, str, str, int]:
@@ -79,7 +79,7 @@ def _read_record(octets: bytes, at: datetime, message: str) -> Record:
     return Record(kind="signed-pdf", sender=unit, keys=(key,), subject=f"{form} {period}")
 
 
-def _title(root: etree._Element) -> str:
+def _find_title(root: etree._Element) -> str:
     titles = root.iterfind(f"{{{REPORT}}}Form/{{{REPORT}}}Title")
     return next((each.text or "" for each in titles if each.get("language") == "vi"), "")
 

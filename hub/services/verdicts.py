@@ -46,9 +46,11 @@ def write_verdict_message(verdict: ReportVerdict) -> bytes:
     Raises ValueError if XML cannot hold a value. In a reason such characters are replaced.
     """
     said = {word: str(getattr(verdict, word)) for word in _WORDS}
-    root = etree.Element(_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
+    root = etree.Element(_qualify_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for reason in verdict.reasons:
-        etree.SubElement(root, _tag("Reason")).text = replace_unwritable(reason)  # people paste reasons from any source
+        etree.SubElement(root, _qualify_tag("Reason")).text = replace_unwritable(
+            reason
+        )  # people paste reasons from any source
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
@@ -56,7 +58,7 @@ def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
     """Read a verdict message into one fact of the unit. Raises Rejected."""
     root = safe_xml.parse_safe_xml(octets)
     said = {word: root.get(word, "") for word in _WORDS}
-    if root.tag != _tag("Verdict") or not all(said.values()):
+    if root.tag != _qualify_tag("Verdict") or not all(said.values()):
         raise Rejected(Problem("contract-broken", phrase("{tag} is not a complete verdict", tag=root.tag)))
     if said["result"] not in {reports.ACCEPTED, reports.RETURNED}:
         raise Rejected(Problem("contract-broken", f"Verdict/@result: {said['result']}"))
@@ -72,17 +74,17 @@ def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
         counterpart=said["by"],
         outside=True,
     )
-    why = "; ".join(each.text or "" for each in root.iterfind(_tag("Reason")))
+    why = "; ".join(each.text or "" for each in root.iterfind(_qualify_tag("Reason")))
     subject = f"{said['form']} {said['period']} {said['result']}" + (f": {why}" if why else "")
     return Record(kind="verdict", sender=said["unit"], subject=subject, facts=(fact,))
 
 
 def read_verdict_reasons(octets: bytes) -> tuple[str, ...]:
     """Return the reasons in a message that `write_verdict_message` wrote."""
-    return tuple(each.text or "" for each in safe_xml.parse_safe_xml(octets).iterfind(_tag("Reason")))
+    return tuple(each.text or "" for each in safe_xml.parse_safe_xml(octets).iterfind(_qualify_tag("Reason")))
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 

@@ -121,7 +121,7 @@ def write_refusal(code: str, description: str, soap: str, identity: Identity, no
     success, errors = answer[0]
     success.text = "false"
     errors.append(envelope.build_element(NAMESPACE, "Error", {"Code": code, "Description": description}))
-    return _sign(answer, soap, identity, now)
+    return _sign_answer(answer, soap, identity, now)
 
 
 def write_call_fault(problems: Sequence[Problem], soap: str) -> bytes:
@@ -129,5 +129,5 @@ def write_call_fault(problems: Sequence[Problem], soap: str) -> bytes:
     return envelope.write_fault(NAMESPACE, problems, server=False, tracking="", soap=soap)
 
 
-def _sign(child: etree._Element, soap: str, identity: Identity, now: datetime) -> bytes:
+def _sign_answer(child: etree._Element, soap: str, identity: Identity, now: datetime) -> bytes:
     return signing.sign_envelope(envelope.wrap_in_envelope(child, soap), identity, now)

@@ -150,7 +150,7 @@ def unpack_body(
     root, loads = streamed_xml.parse_streamed_xml(first.octets, names, drawer, limits)
     if how.carriage is Carriage.SWA:
         return Unpacked(root, first.octets, loads, parts, action)
-    _include(root, parts, names, loads)
+    _include_parts(root, parts, names, loads)
     return Unpacked(root, first.octets, loads, {}, action)
 
 
@@ -236,7 +236,7 @@ def _judge_charset(parameters: Mapping[str, str]) -> None:
         raise CallRefused(Problem("media-type", f"charset={charset[:50]}"))
 
 
-def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozenset[str], loads: Loads) -> None:
+def _include_parts(root: etree._Element, parts: Mapping[str, MimePart], names: frozenset[str], loads: Loads) -> None:
     """Replace each xop:Include by the base64 of its part. It must be the only content of its parent (XOP 1.0, 2.1)."""
     left = dict(parts)
     for element in list(root.iter(INCLUDE)):
@@ -312,7 +312,7 @@ def pack_envelope(
     else:
         signed = signing.sign_envelope(unsigned, identity, now, loads=loads)
     if how.carriage is Carriage.MTOM:
-        return _optimised(signed, loads, how)
+        return _write_optimised(signed, loads, how)
     return Outgoing(envelope.CONTENT_TYPES[how.soap], list(loads.split(signed)))
 
 
@@ -324,11 +324,11 @@ def pack_plain_envelope(unsigned: bytes, soap: str) -> Outgoing:
 def pack_unsigned_envelope(unsigned: bytes, loads: Loads, how: Manner) -> Outgoing:
     """Pack the envelope *unsigned* as it is, inline or by MTOM. Tokens in it stand for the *loads*."""
     if how.carriage is Carriage.MTOM:
-        return _optimised(unsigned, loads, how)
+        return _write_optimised(unsigned, loads, how)
     return Outgoing(envelope.CONTENT_TYPES[how.soap], list(loads.split(unsigned)))
 
 
-def _optimised(signed: bytes, loads: Loads, how: Manner) -> Outgoing:
+def _write_optimised(signed: bytes, loads: Loads, how: Manner) -> Outgoing:
     written: list[bytes] = []
     parts: list[tuple[str, Octets]] = []
     for item in loads.split(signed):
@@ -338,7 +338,7 @@ def _optimised(signed: bytes, loads: Loads, how: Manner) -> Outgoing:
         else:
             written.append(item)
     media = MEDIA[how.soap]
-    return _related(
+    return _write_related(
         b"".join(written), parts, f'{XOP}; charset=UTF-8; type="{media}"', f'type="{XOP}"; start-info="{media}"'
     )
 
@@ -354,10 +354,10 @@ def _with_attachments(unsigned: bytes, loads: Loads, how: Manner, identity: Sign
             written.append(item)
     attached = [(f"cid:{name}", octets) for name, octets in parts]
     signed = signing.sign_envelope(b"".join(written), identity, now, attached=attached)
-    return _related(signed, parts, envelope.CONTENT_TYPES[how.soap], f'type="{MEDIA[how.soap]}"')
+    return _write_related(signed, parts, envelope.CONTENT_TYPES[how.soap], f'type="{MEDIA[how.soap]}"')
 
 
-def _related(root: bytes, parts: Sequence[tuple[str, Octets]], content_type: str, parameters: str) -> Outgoing:
+def _write_related(root: bytes, parts: Sequence[tuple[str, Octets]], content_type: str, parameters: str) -> Outgoing:
     boundary, start = f"lienthong-{secrets.token_hex(16)}", _new_id()
     items: list[bytes | Octets] = [_HEADER % (boundary.encode(), start.encode(), content_type.encode()), root]
     for name, octets in parts:

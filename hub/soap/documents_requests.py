@@ -109,7 +109,7 @@ def choose_soap_action(call: Call) -> str:
 
 def build_call_element(call: Call) -> etree._Element:
     """Return the Body's child for *call*."""
-    return build_element(NAMESPACE, type(call).__name__, _fields(call))
+    return build_element(NAMESPACE, type(call).__name__, _list_call_fields(call))
 
 
 def write_send_document(packet: bytes, message_id: str) -> CanonicalElement:
@@ -135,18 +135,20 @@ def read_documents_call(child: etree._Element, packets: Sequence[bytes | Octets]
         case "GetPendingDocumentIds":
             limit = child.find(f"{{{NAMESPACE}}}Limit")
             return GetPendingDocumentIds(
-                _must(child, "OrganId"), None if limit is None else xsd_types.read_xs_int(limit)
+                _read_needed_text(child, "OrganId"), None if limit is None else xsd_types.read_xs_int(limit)
             )
         case "GetDocument":
-            return GetDocument(_must(child, "DocumentId"))
+            return GetDocument(_read_needed_text(child, "DocumentId"))
         case "ConfirmReceived":
-            return ConfirmReceived(_must(child, "DocumentId"), read_child_text(child, "OrganId"))
+            return ConfirmReceived(_read_needed_text(child, "DocumentId"), read_child_text(child, "OrganId"))
         case "GetTraces":
-            return GetTraces(_must(child, "OrganId"), read_child_text(child, "DocumentId"), _since(child))
+            return GetTraces(
+                _read_needed_text(child, "OrganId"), read_child_text(child, "DocumentId"), _read_since(child)
+            )
         case "GetOrganizations":
-            return GetOrganizations(_since(child))
+            return GetOrganizations(_read_since(child))
         case "CheckPermission":
-            return CheckPermission(_must(child, "OrganId"))
+            return CheckPermission(_read_needed_text(child, "OrganId"))
     raise CallRefused(Problem("operation-unknown", str(child.tag)[:200]))
 
 
@@ -156,13 +158,13 @@ def read_child_text(parent: etree._Element, name: str) -> str | None:
     return None if found is None else xsd_types.read_xs_token(found)
 
 
-def _must(child: etree._Element, name: str) -> str:
+def _read_needed_text(child: etree._Element, name: str) -> str:
     found = read_child_text(child, name)
     assert found is not None, "only validated calls are read"
     return found
 
 
-def _since(child: etree._Element) -> datetime | None:
+def _read_since(child: etree._Element) -> datetime | None:
     since = child.find(f"{{{NAMESPACE}}}Since")
     if since is None:
         return None
@@ -182,7 +184,7 @@ def _since(child: etree._Element) -> datetime | None:
         ) from None
 
 
-def _fields(call: Call) -> dict[str, str | None]:
+def _list_call_fields(call: Call) -> dict[str, str | None]:
     match call:
         case SendDocument(packet, message_id) | UpdateTraces(packet, message_id):
             return {

@@ -93,12 +93,12 @@ def build_refused_response(operation: str, problems: Sequence[Problem], namespac
 
     The response of *operation* must have a Report.
     """
-    return _reported(operation, problems, namespace)
+    return _report_problems(operation, problems, namespace)
 
 
 def build_confirmed_response() -> etree._Element:
     """Build the successful response to ConfirmReceived."""
-    return _reported("ConfirmReceived")
+    return _report_problems("ConfirmReceived")
 
 
 def build_pending_response(document_ids: Sequence[str]) -> etree._Element:
@@ -164,7 +164,7 @@ def _write_organization(unit: Unit) -> str:
 
 def build_permission_response(problems: Sequence[Problem]) -> etree._Element:
     """Build the response to CheckPermission: granted if there are no *problems*."""
-    return _reported("CheckPermission", problems)
+    return _report_problems("CheckPermission", problems)
 
 
 def write_receipt(said: Receipt, namespace: str = NAMESPACE) -> CanonicalElement:
@@ -179,7 +179,7 @@ def write_receipt(said: Receipt, namespace: str = NAMESPACE) -> CanonicalElement
     return CanonicalElement(f'<Receipt xmlns="{namespace}">{inside}</Receipt>'.encode())
 
 
-def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:
+def _report_problems(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:
     answer = build_element(namespace, f"{operation}Response", {})
     report = build_element(namespace, "Report", {"IsSuccess": "false" if problems else "true"})
     report.append(build_error_list(namespace, problems))
@@ -192,7 +192,7 @@ def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str =
 
 def read_report(child: etree._Element, operation: str) -> SubmissionReport:
     """Read the Report in the response to *operation*. Raises ValueError."""
-    _expect(child, f"{operation}Response")
+    _expect_child(child, f"{operation}Response")
     success = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}IsSuccess")
     if success is None:
         raise ValueError("no Report/IsSuccess")
@@ -215,12 +215,12 @@ def read_submission(child: etree._Element, operation: str) -> Submission:
     """Read the response to *operation*, SendDocument or UpdateTraces. Raises ValueError."""
     report = read_report(child, operation)
     found = child.find(f"{{{NAMESPACE}}}Receipt")
-    return Submission(report, read_child_text(child, "DocumentId"), None if found is None else _alone(found))
+    return Submission(report, read_child_text(child, "DocumentId"), None if found is None else _write_alone(found))
 
 
 def read_pending(child: etree._Element) -> tuple[str, ...]:
     """Read the ids in GetPendingDocumentIdsResponse. Raises ValueError."""
-    _expect(child, "GetPendingDocumentIdsResponse")
+    _expect_child(child, "GetPendingDocumentIdsResponse")
     return tuple(
         xsd_types.read_xs_token(each)
         for each in child.iterfind(f"{{{NAMESPACE}}}DocumentIds/{{{NAMESPACE}}}DocumentId")
@@ -229,23 +229,23 @@ def read_pending(child: etree._Element) -> tuple[str, ...]:
 
 def read_document(child: etree._Element) -> Document:
     """Read GetDocumentResponse. Raises ValueError."""
-    _expect(child, "GetDocumentResponse")
+    _expect_child(child, "GetDocumentResponse")
     document_id, message_id = read_child_text(child, "DocumentId"), read_child_text(child, "MessageId")
     if document_id is None or message_id is None:
         raise ValueError("no DocumentId or no MessageId")
-    return Document(document_id, message_id, _packet(child))
+    return Document(document_id, message_id, _read_packet(child))
 
 
 def read_traces(child: etree._Element) -> tuple[Trace, ...]:
     """Read GetTracesResponse. Raises ValueError."""
-    _expect(child, "GetTracesResponse")
+    _expect_child(child, "GetTracesResponse")
     found = child.iterfind(f"{{{NAMESPACE}}}Traces/{{{NAMESPACE}}}Trace")
-    return tuple(Trace(read_child_text(trace, "DocumentId"), _packet(trace)) for trace in found)
+    return tuple(Trace(read_child_text(trace, "DocumentId"), _read_packet(trace)) for trace in found)
 
 
 def read_receipt(root: etree._Element) -> Receipt:
     """Read a Receipt, whose seal the caller has verified. Raises ValueError."""
-    _expect(root, "Receipt")
+    _expect_child(root, "Receipt")
     document_id, message_id, sha256 = (read_child_text(root, name) for name in ("DocumentId", "MessageId", "Sha256"))
     time = root.find(f"{{{NAMESPACE}}}Time")
     if document_id is None or message_id is None or sha256 is None or time is None:
@@ -253,19 +253,19 @@ def read_receipt(root: etree._Element) -> Receipt:
     return Receipt(document_id, message_id, sha256, xsd_types.read_xs_datetime(time))
 
 
-def _alone(element: etree._Element) -> bytes:
+def _write_alone(element: etree._Element) -> bytes:
     try:
         return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
     except etree.C14NError as error:  # a relative namespace URI
         raise ValueError(f"the Receipt has no canonical form: {error}") from None
 
 
-def _expect(child: etree._Element, name: str) -> None:
+def _expect_child(child: etree._Element, name: str) -> None:
     if child.tag != f"{{{NAMESPACE}}}{name}":
         raise ValueError(f"{str(child.tag)[:200]} is not a {name}")
 
 
-def _packet(parent: etree._Element) -> bytes:
+def _read_packet(parent: etree._Element) -> bytes:
     found = parent.find(f"{{{NAMESPACE}}}Packet")
     if found is None:
         raise ValueError("no Packet")

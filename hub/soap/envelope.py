@@ -80,7 +80,7 @@ def open_envelope(root: etree._Element) -> Envelope:
     (Basic Profile 1.1: no processing instructions, only Header? and Body, no text between elements, exactly one child
     of the Body), `too-deep` (a Header with more than `MOST_BLOCKS`).
     """
-    envelope = _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
+    envelope = _find_parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
     if envelope.header is not None:
         _must_understand(envelope.header, envelope.soap)
     return envelope
@@ -91,7 +91,7 @@ def open_reply(root: etree._Element) -> Envelope:
 
     Raises CallRefused like `open_envelope`.
     """
-    return _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
+    return _find_parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
 
 
 def find_only_child(body: etree._Element) -> etree._Element:
@@ -99,9 +99,11 @@ def find_only_child(body: etree._Element) -> etree._Element:
 
     Raises CallRefused `contract-broken`.
     """
-    children = _elements(body) if len(body) <= MOST_BLOCKS else list(body)
+    children = _list_elements(body) if len(body) <= MOST_BLOCKS else list(body)
     if len(children) != 1:
-        raise _broken(body, phrase("the Body has {count} child elements; it must have one", count=len(children)))
+        raise _make_broken_refusal(
+            body, phrase("the Body has {count} child elements; it must have one", count=len(children))
+        )
     return children[0]
 
 
@@ -230,7 +232,7 @@ def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
     """Read an `ErrorList` of any namespace. The Description becomes the detail."""
     namespace = etree.QName(errors).namespace
     return tuple(
-        Problem(_under(error, namespace, "Code"), _under(error, namespace, "Description"))
+        Problem(_read_text_under(error, namespace, "Code"), _read_text_under(error, namespace, "Description"))
         for error in errors.iterchildren(f"{{{namespace}}}Error")
     )
 
@@ -242,11 +244,11 @@ def read_fault(child: etree._Element) -> SoapFault | None:
     """
     match child.tag:
         case _ if child.tag == f"{{{SOAP11}}}Fault":
-            code, reason, detail = (_at(child, name) for name in ("faultcode", "faultstring", "detail"))
+            code, reason, detail = (_find_at(child, name) for name in ("faultcode", "faultstring", "detail"))
         case _ if child.tag == f"{{{SOAP12}}}Fault":
             soap = {"s": SOAP12}
             code, reason, detail = (
-                _at(child, path, soap) for path in ("s:Code/s:Value", "s:Reason/s:Text", "s:Detail")
+                _find_at(child, path, soap) for path in ("s:Code/s:Value", "s:Reason/s:Text", "s:Detail")
             )
             texts = child.iterfind("s:Reason/s:Text", soap)
             reason = next((each for each in texts if each.get(_LANGUAGE) == Language.EN), reason)
@@ -262,27 +264,29 @@ def read_fault(child: etree._Element) -> SoapFault | None:
 def _read_detail(detail: etree._Element) -> tuple[tuple[Problem, ...], str]:
     for typed in detail.iterchildren("{*}FaultDetail"):
         namespace = etree.QName(typed).namespace
-        code = _under(typed, namespace, "Code")
+        code = _read_text_under(typed, namespace, "Code")
         every = [
             problem for errors in typed.iterchildren(f"{{{namespace}}}ErrorList") for problem in read_error_list(errors)
         ]
-        first = [Problem(code, _under(typed, namespace, "Description"))] if code else []
-        return tuple(every or first), _under(typed, namespace, "Tracking")
+        first = [Problem(code, _read_text_under(typed, namespace, "Description"))] if code else []
+        return tuple(every or first), _read_text_under(typed, namespace, "Tracking")
     return (), ""
 
 
-def _parts(root: etree._Element, soap: str) -> Envelope:
+def _find_parts(root: etree._Element, soap: str) -> Envelope:
     if root.tag != f"{{{soap}}}Envelope":
         name = etree.QName(root)
         if name.localname != "Envelope":
-            raise _broken(root, phrase("the root element is not a SOAP Envelope"))
+            raise _make_broken_refusal(root, phrase("the root element is not a SOAP Envelope"))
         raise CallRefused(Problem("soap-version", (name.namespace or "")[:100]))
     for instruction in cast("Any", _INSTRUCTIONS(root)):
-        raise _broken(instruction, phrase("processing instruction"))
-    parts = _elements(root) if len(root) <= MOST_BLOCKS else list(root)
+        raise _make_broken_refusal(instruction, phrase("processing instruction"))
+    parts = _list_elements(root) if len(root) <= MOST_BLOCKS else list(root)
     header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
     if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
-        raise _broken(root, phrase("an Envelope must have at most one Header, then one Body, and nothing else"))
+        raise _make_broken_refusal(
+            root, phrase("an Envelope must have at most one Header, then one Body, and nothing else")
+        )
     if header is not None:
         if len(header) > MOST_BLOCKS:
             raise CallRefused(
@@ -296,21 +300,21 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
                     ),
                 )
             )
-        _elements(header)
+        _list_elements(header)
     return Envelope(header, parts[0], find_only_child(parts[0]), soap)
 
 
-def _elements(parent: etree._Element) -> list[etree._Element]:
+def _list_elements(parent: etree._Element) -> list[etree._Element]:
     """Return the child elements. Only white space and comments may stand beside them. Raises CallRefused."""
     for text in (parent.text, *[child.tail for child in parent]):
         if text and text.strip(" \t\r\n"):
-            raise _broken(parent, phrase("text in {localname}", localname=etree.QName(parent).localname))
+            raise _make_broken_refusal(parent, phrase("text in {localname}", localname=etree.QName(parent).localname))
     return list(parent.iterchildren("*"))
 
 
 def _must_understand(header: etree._Element, soap: str) -> None:
     addressed, us = _ADDRESSED[soap]
-    for block in _elements(header):
+    for block in _list_elements(header):
         required = block.get(f"{{{soap}}}mustUnderstand", "0").strip() not in {"0", "false"}
         ours = block.get(f"{{{soap}}}{addressed}", "").strip() in us
         if required and ours and block.tag != f"{{{WSSE}}}Security":
@@ -322,16 +326,16 @@ def _must_understand(header: etree._Element, soap: str) -> None:
             )
 
 
-def _broken(place: etree._Element, reason: Phrase) -> CallRefused:
+def _make_broken_refusal(place: etree._Element, reason: Phrase) -> CallRefused:
     return CallRefused(
         Problem("contract-broken", phrase("line {line}: {reason}", line=place.sourceline, reason=reason))
     )
 
 
-def _at(element: etree._Element, path: str, namespaces: dict[str, str] | None = None) -> etree._Element | None:
+def _find_at(element: etree._Element, path: str, namespaces: dict[str, str] | None = None) -> etree._Element | None:
     return element.find(path, namespaces)
 
 
-def _under(element: etree._Element, namespace: str | None, name: str) -> str:
+def _read_text_under(element: etree._Element, namespace: str | None, name: str) -> str:
     found = element.find(f"{{{namespace}}}{name}")
     return "" if found is None else xsd_types.read_leaf_text(found)

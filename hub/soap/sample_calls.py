@@ -83,13 +83,13 @@ def _choose_value(value: ModelValue) -> str:
     if value.choices:
         return value.choices[0].value
     if value.patterns:
-        return next((each for each in _PATTERNED if _fits(each, value)), _TEXT)
+        return next((each for each in _PATTERNED if _fits_patterns(each, value)), _TEXT)
     if value.builtin in _NUMBERS:
         return value.min_inclusive if value.min_inclusive not in {None, "0"} else "1"
     return _VALUES.get(value.builtin) or _TEXT[: value.most].ljust(value.least, "u")
 
 
-def _fits(text: str, value: ModelValue) -> bool:
+def _fits_patterns(text: str, value: ModelValue) -> bool:
     """Tell whether *text* matches the patterns, as far as Python reads them as XSD does."""
     try:
         return all(any(re.fullmatch(each, text) for each in group) for group in value.patterns)

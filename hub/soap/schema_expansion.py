@@ -49,10 +49,10 @@ def find_excess(roots: Iterable[etree._Element]) -> etree._Element | None:
 
 def read_qname(element: etree._Element, attribute: str) -> str | None:
     """Return the Clark name that *attribute* of *element* has, None without such an attribute or declared prefix."""
-    return _resolve(element, (element.get(attribute) or "").strip())
+    return _resolve_name(element, (element.get(attribute) or "").strip())
 
 
-def _resolve(element: etree._Element, name: str) -> str | None:
+def _resolve_name(element: etree._Element, name: str) -> str | None:
     prefix, _, local = name.rpartition(":")
     space = element.nsmap.get(prefix or None)
     if not local or (prefix and space is None):
@@ -87,7 +87,7 @@ class _Counting:
             return self._counts[component]
         self._counts[component] = None
         members = 0
-        for each in _walk(component):
+        for each in _walk_component(component):
             members += each.tag in _MEMBERS
             for candidates in self._find(each):
                 used = [self.count_members(other) for other in candidates]
@@ -103,7 +103,7 @@ class _Counting:
             return
         attribute, kinds = _USES[str(use.tag)]
         for written in (use.get(attribute) or "").split():
-            name = _resolve(use, written)
+            name = _resolve_name(use, written)
             if name is None:
                 continue
             split = etree.QName(name)
@@ -114,9 +114,9 @@ class _Counting:
             yield exact
 
 
-def _walk(component: etree._Element) -> Iterator[etree._Element]:
+def _walk_component(component: etree._Element) -> Iterator[etree._Element]:
     """Yield the descendants of *component*, but not those of an element in it."""
     for child in component.iterchildren("*"):
         yield child
         if child.tag != f"{_XSD}element":
-            yield from _walk(child)
+            yield from _walk_component(child)

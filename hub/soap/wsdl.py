@@ -77,13 +77,15 @@ class Contract:
 
     @_short_texts.default
     def _write_short_texts(self) -> Mapping[str, str]:
-        return {tag: xsd_types.encode_canonical_base64(bytes(_shortest(kind))) for tag, kind in self._values.items()}
+        return {
+            tag: xsd_types.encode_canonical_base64(bytes(_measure_shortest(kind))) for tag, kind in self._values.items()
+        }
 
     def operation(self, child: etree._Element) -> Operation:
         """Return the operation that the Body's *child* calls. Raises CallRefused `operation-unknown`."""
         found = self.operations.get(child.tag)
         if found is None:
-            raise CallRefused(Problem("operation-unknown", _shown(child.tag)))
+            raise CallRefused(Problem("operation-unknown", _show_tag(child.tag)))
         return found
 
     def validate(
@@ -116,7 +118,7 @@ class Contract:
         except etree.XMLSchemaValidateError:
             hard = phrase("a value would take too long to match with a pattern of the schema")
             raise CallRefused(Problem("contract-broken", hard)) from None
-        return [_decoded(element, self._values[element.tag], child, loads) for element in values]
+        return [_decode_value(element, self._values[element.tag], child, loads) for element in values]
 
     def _require_valid(self, child: etree._Element, values: Sequence[etree._Element], document: Octets | None) -> None:
         schema = xsd.compile_schema(self._schema)
@@ -125,7 +127,7 @@ class Contract:
         with self._shortened(values):
             if schema.validate(child):
                 return
-            stand_in = _copy(child)
+            stand_in = _copy_element(child)
         for inside in (each for element in stand_in.iter(*self.binary) for each in element) if values else ():
             inside.tail = None  # text between the children of a value is part of it
         if not schema.validate(stand_in):
@@ -155,7 +157,7 @@ class Contract:
         for element in description.iter(*(f"{soap}address" for soap in _SOAPS)):
             element.set("location", address)
         for element in description.iter(f"{_XSD}import"):
-            element.set("schemaLocation", f"{schemas or f'{address}?xsd='}{_name(element)}")
+            element.set("schemaLocation", f"{schemas or f'{address}?xsd='}{_name_schema_file(element)}")
         return etree.tostring(description, encoding="UTF-8", xml_declaration=True)
 
     def xsd(self, name: str, address: str | None = None) -> bytes:
@@ -169,7 +171,7 @@ class Contract:
         root = xsd.parse_schema_text(text)
         for element in root.iterchildren(*xsd.NAMING):
             if element.get("schemaLocation") is not None:
-                element.set("schemaLocation", f"{address}?xsd={_name(element)}")
+                element.set("schemaLocation", f"{address}?xsd={_name_schema_file(element)}")
         return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
 
     @property
@@ -236,11 +238,11 @@ def list_contract_files() -> dict[str, Path]:
     }
 
 
-def _name(element: etree._Element) -> str:
+def _name_schema_file(element: etree._Element) -> str:
     return element.get("schemaLocation", "").rpartition("/")[2]
 
 
-def _copy(element: etree._Element) -> etree._Element:
+def _copy_element(element: etree._Element) -> etree._Element:
     """Copy *element*. Namespaces in scope and the order of children stay.
 
     libxml2 copies the children. One Python step per element would cost more than everything else in a call with many
@@ -271,7 +273,7 @@ def _find_problems(
     sent = [_find_original(mistake.place, child) for mistake in explained.mistakes]
     places = {} if document is None else find_element_places(document, sent)
     problems = [
-        _describe(mistake, element, places.get(element))
+        _describe_mistake(mistake, element, places.get(element))
         for mistake, element in zip(explained.mistakes, sent, strict=True)
     ]
     if not explained.whole:
@@ -279,7 +281,7 @@ def _find_problems(
     return problems
 
 
-def _describe(mistake: "XsdMistake", sent: etree._Element, found: tuple[int, int] | None) -> Problem:
+def _describe_mistake(mistake: "XsdMistake", sent: etree._Element, found: tuple[int, int] | None) -> Problem:
     line, column = found or (cast("int", sent.sourceline), None)
     place = ElementPlace(mistake.path, line, column, mistake.label)
     if column is None:
@@ -307,13 +309,13 @@ def _repeat_errors(schema: etree.XMLSchema, stand_in: etree._Element, child: etr
     namespace = f"{{{etree.QName(stand_in).namespace}}}"
     found: dict[Phrase, Problem] = {}
     for error in islice(cast("Any", schema.error_log), _MISTAKES):
-        place = _place(error.path or "", stand_in, child)
+        place = _say_place(error.path or "", stand_in, child)
         detail = phrase("{place}: {reason}", place=place, reason=error.message.replace(namespace, "")[:300])
         found.setdefault(place, Problem("contract-broken", detail))
-    return tuple(found.values()) or (Problem("contract-broken", _shown(child.tag)),)
+    return tuple(found.values()) or (Problem("contract-broken", _show_tag(child.tag)),)
 
 
-def _place(path: str, stand_in: etree._Element, child: etree._Element) -> Phrase:
+def _say_place(path: str, stand_in: etree._Element, child: etree._Element) -> Phrase:
     """Convert libxml2's path in the copy, such as `/*/*[2]`, into the line and path of the element as it was sent."""
     try:
         found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
@@ -321,10 +323,10 @@ def _place(path: str, stand_in: etree._Element, child: etree._Element) -> Phrase
         found = []
     flawed = found[0] if isinstance(found, list) and found else None
     sent = _find_original(flawed, child) if etree.iselement(flawed) else child
-    return phrase("line {line}, {path}", line=sent.sourceline, path=_path(sent, child))
+    return phrase("line {line}, {path}", line=sent.sourceline, path=_write_path(sent, child))
 
 
-def _path(element: etree._Element, top: etree._Element) -> str:
+def _write_path(element: etree._Element, top: etree._Element) -> str:
     names = [etree.QName(element).localname]
     while element is not top and (parent := element.getparent()) is not None:
         element = parent
@@ -332,23 +334,23 @@ def _path(element: etree._Element, top: etree._Element) -> str:
     return "/".join(["", *reversed(names)])
 
 
-def _decoded(element: etree._Element, kind: ModelValue, top: etree._Element, loads: Loads) -> bytes | Octets:
+def _decode_value(element: etree._Element, kind: ModelValue, top: etree._Element, loads: Loads) -> bytes | Octets:
     load = loads.get(element)
     try:
         octets = xsd_types.read_xs_base64(element) if load is None else loads.decoded(load)
     except ValueError as error:
-        raise _unfit(element, top, verbatim(str(error))) from None
+        raise _make_unfit_refusal(element, top, verbatim(str(error))) from None
     size = len(octets)
     if _is_nil(element):
         if size:
-            raise _unfit(element, top, phrase("has a value, although it is nil"))
+            raise _make_unfit_refusal(element, top, phrase("has a value, although it is nil"))
     elif size < kind.least:
-        raise _unfit(
+        raise _make_unfit_refusal(
             element, top, phrase("its size is {size} octets, and the least is {least}", size=size, least=kind.least)
         )
     elif kind.most is not None and size > kind.most:
         reason = phrase("its size is {size} octets, and the most is {most}", size=size, most=kind.most)
-        raise _unfit(element, top, reason)
+        raise _make_unfit_refusal(element, top, reason)
     return octets
 
 
@@ -356,15 +358,15 @@ def _is_nil(element: etree._Element) -> bool:
     return element.get(_NIL, "").strip() in {"true", "1"}
 
 
-def _unfit(element: etree._Element, top: etree._Element, reason: Phrase) -> CallRefused:
-    place = phrase("line {line}, {path}", line=element.sourceline, path=_path(element, top))
+def _make_unfit_refusal(element: etree._Element, top: etree._Element, reason: Phrase) -> CallRefused:
+    place = phrase("line {line}, {path}", line=element.sourceline, path=_write_path(element, top))
     return CallRefused(Problem("contract-broken", phrase("{place}: {reason}", place=place, reason=reason)))
 
 
-def _shortest(kind: ModelValue) -> int:
+def _measure_shortest(kind: ModelValue) -> int:
     """Return the octets of the text that stands for a value: one, if the type allows it."""
     return max(kind.least, 1 if kind.most is None else min(kind.most, 1))
 
 
-def _shown(tag: object) -> str:
+def _show_tag(tag: object) -> str:
     return str(tag)[:200]

@@ -59,12 +59,12 @@ _READING = threading.Lock()
 _SHOWN = 300  #: maximum characters of zeep's own words in a mistake
 
 
-def _address(name: str) -> str:
+def _make_address(name: str) -> str:
     return _BASE + quote(name, safe="/")
 
 
 def _built_in(namespace: str) -> str:
-    return _address(f"built-in/{quote(namespace, safe='')}")
+    return _make_address(f"built-in/{quote(namespace, safe='')}")
 
 
 #: What keeps zeep from looking for the schema of the encoding while it reads that schema.
@@ -146,20 +146,20 @@ def read_wsdl(files: Mapping[str, bytes], main: str) -> Document:
     _bound_types(reached, main)
     settings = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True, force_https=False)
     contents = {_built_in(name): content for name, content in _KNOWN_SCHEMAS.items()}
-    contents |= {_address(each.name): etree.tostring(each.root) for each in reached.values()}
+    contents |= {_make_address(each.name): etree.tostring(each.root) for each in reached.values()}
     try:
         with _READING, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `_find_unread` tells all that zeep warns of, with its place
-            document = Document(_address(main), cast("Any", _Transport(contents)), settings=settings)
+            document = Document(_make_address(main), cast("Any", _Transport(contents)), settings=settings)
     except RecursionError:
-        raise _fault(main, 0, _TOO_DEEP) from None
+        raise _make_fault(main, 0, _TOO_DEEP) from None
     except MemoryError:
         wrong = phrase("a file is included too often: all together more than {octets} octets", octets=MAX_OCTETS)
-        raise _fault(main, 0, wrong) from None
+        raise _make_fault(main, 0, wrong) from None
     except Error as error:
-        raise _explain(error, reached, main) from error
+        raise _explain_zeep_error(error, reached, main) from error
     except Exception as error:  # zeep raises whatever comes of a WSDL that it does not expect: TypeError, KeyError …
-        raise _fault(main, 0, verbatim(f"{type(error).__name__}: {error}"[:_SHOWN])) from error
+        raise _make_fault(main, 0, verbatim(f"{type(error).__name__}: {error}"[:_SHOWN])) from error
     if unread := list(_find_unread(document, reached)):
         raise ConfigurationFault(unread)
     return document
@@ -194,59 +194,63 @@ def name_wsdl_file(location: str) -> str:
     but ASCII letters, digits, `.`, `_` and `-`, and does not begin with a dot.
     """
     split = urlsplit(location)
-    last = _plain(unquote(split.path).rpartition("/")[2]) or "service"
+    last = _make_plain_name(unquote(split.path).rpartition("/")[2]) or "service"
     stem = re.sub(r"\.(wsdl|xsd|asmx|svc|php|jws)$", "", last, flags=re.IGNORECASE)
     for key, value in parse_qsl(split.query, keep_blank_values=True):
         kind = {"wsdl": "wsdl", "singlewsdl": "wsdl", "wsdl2": "wsdl", "xsd": "xsd", "schema": "xsd"}.get(key.lower())
         if kind is None:
             continue
-        asked = _plain(value.rpartition("/")[2])
+        asked = _make_plain_name(value.rpartition("/")[2])
         if re.search(r"\.(wsdl|xsd)$", asked, re.IGNORECASE):
             return asked
         return f"{asked or stem}.{kind}"
     return last if re.search(r"\.(wsdl|xsd)$", last, re.IGNORECASE) else f"{last}.xsd"
 
 
-def _plain(name: str) -> str:
+def _make_plain_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:100]
 
 
-def _fault(name: str, line: int, wrong: Phrase) -> ConfigurationFault:
-    return ConfigurationFault([_mistake(name, line, wrong)])
+def _make_fault(name: str, line: int, wrong: Phrase) -> ConfigurationFault:
+    return ConfigurationFault([_make_mistake(name, line, wrong)])
 
 
-def _mistake(name: str, line: int, wrong: Phrase, expected: Phrase | None = None) -> Mistake:
+def _make_mistake(name: str, line: int, wrong: Phrase, expected: Phrase | None = None) -> Mistake:
     return Mistake(f"{name}:{line}" if line else name, wrong, expected or phrase("a WSDL 1.1 that can be read"))
 
 
-def _line(element: etree._Element) -> int:
+def _read_line(element: etree._Element) -> int:
     return cast("int | None", element.sourceline) or 0
 
 
 def _read_files(files: Mapping[str, bytes], main: str) -> dict[str, _File]:
     """Return the files that are reached from *main*, by name, *main* first. Raises ConfigurationFault."""
     if main not in files:
-        raise _fault(main, 0, phrase("the file is missing"))
+        raise _make_fault(main, 0, phrase("the file is missing"))
     total, mistakes = 0, list[Mistake]()
     reached, waiting = dict[str, _File](), [main]
     for name in waiting:  # grows
         total += len(files[name])
         if len(waiting) > MAX_FILES or total > MAX_OCTETS:
             wrong = phrase("more than {count} files or {octets} octets together", count=MAX_FILES, octets=MAX_OCTETS)
-            raise _fault(name, 0, wrong)
+            raise _make_fault(name, 0, wrong)
         try:
             root = parse_wsdl_file(files[name])
         except Rejected as rejected:
             problem = rejected.problems[0]
-            mistakes.append(_mistake(name, 0, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)))
+            mistakes.append(
+                _make_mistake(name, 0, phrase("{code}: {detail}", code=problem.code, detail=problem.detail))
+            )
             continue
         if root.tag != f"{_WSDL}definitions" and (name == main or root.tag != f"{_XSD}schema"):
             wrong = phrase("the root is {tag}", tag=str(root.tag)[:_SHOWN])
-            mistakes.append(_mistake(name, _line(root), wrong, phrase("wsdl:definitions of WSDL 1.1, or xsd:schema")))
+            mistakes.append(
+                _make_mistake(name, _read_line(root), wrong, phrase("wsdl:definitions of WSDL 1.1, or xsd:schema"))
+            )
             continue
         reached[name] = _File(name, root, root.get("targetNamespace"))
         for element in root.iter(*REFERENCES):
-            for found in _refer(element, name, files, mistakes):
+            for found in _refer_to_file(element, name, files, mistakes):
                 if found not in waiting:
                     waiting.append(found)
     for file in list(reached.values()):
@@ -265,11 +269,11 @@ def _bound_types(reached: Mapping[str, _File], main: str) -> None:
     try:
         excess = find_excess(file.root for file in reached.values())
     except RecursionError:
-        raise _fault(main, 0, _TOO_DEEP) from None
+        raise _make_fault(main, 0, _TOO_DEEP) from None
     if excess is not None:
         name = next(file.name for file in reached.values() if file.root is excess.getroottree().getroot())
         wrong = phrase("the type or group contains itself, or comes to more than {count} members", count=MAX_MEMBERS)
-        raise _fault(name, _line(excess), wrong)
+        raise _make_fault(name, _read_line(excess), wrong)
 
 
 def parse_wsdl_file(content: bytes) -> etree._Element:
@@ -293,7 +297,7 @@ def _in_utf_8(content: bytes) -> bytes:
     return declared[1] + b"UTF-8" + rest
 
 
-def _refer(
+def _refer_to_file(
     element: etree._Element, importing: str, files: Mapping[str, bytes], mistakes: list[Mistake]
 ) -> Iterator[str]:
     """Let *element*, an import or include, refer to an address that the transport serves. Yield the name of the file."""
@@ -301,16 +305,16 @@ def _refer(
     location = (element.get(attribute) or "").strip()
     found = find_file(location, importing, files) if location else None
     if found is not None:
-        element.set(attribute, _address(found))
+        element.set(attribute, _make_address(found))
         yield found
     elif element.tag == f"{_XSD}import" and element.get("namespace") in _KNOWN_SCHEMAS:
         element.set(attribute, _built_in(element.get("namespace", "")))
     elif location:
         wrong = phrase("{location} is not among the files", location=location[:_SHOWN])
-        mistakes.append(_mistake(importing, _line(element), wrong, verbatim(name_wsdl_file(location))))
+        mistakes.append(_make_mistake(importing, _read_line(element), wrong, verbatim(name_wsdl_file(location))))
     elif element.tag != f"{_XSD}import":  # an import of XSD may rely on a schema that is there anyway
         wrong = phrase("an import or include without a location")
-        mistakes.append(_mistake(importing, _line(element), wrong))
+        mistakes.append(_make_mistake(importing, _read_line(element), wrong))
 
 
 def _check_namespaces(file: _File, reached: Mapping[str, _File]) -> Iterator[Mistake]:
@@ -319,7 +323,7 @@ def _check_namespaces(file: _File, reached: Mapping[str, _File]) -> Iterator[Mis
     zeep compares some only, and would read files forever that import one another under wrong names.
     """
     for element in file.root.iter(*REFERENCES):
-        name = _served(element)
+        name = _find_served_name(element)
         other = reached.get(name)
         if other is None:
             continue
@@ -333,13 +337,13 @@ def _check_namespaces(file: _File, reached: Mapping[str, _File]) -> Iterator[Mis
             wrong = phrase(
                 "{name} is of the namespace {found}, not {named}", name=name, found=other.namespace, named=named
             )
-            yield _mistake(file.name, _line(element), wrong)
+            yield _make_mistake(file.name, _read_line(element), wrong)
         elif other.root.tag == f"{_WSDL}definitions" and element.tag != f"{_WSDL}import":
-            yield _mistake(file.name, _line(element), phrase("{name} is not a schema", name=name))
+            yield _make_mistake(file.name, _read_line(element), phrase("{name} is not a schema", name=name))
 
 
-def _served(element: etree._Element) -> str:
-    """Return the name of the file to which `_refer` has let *element* refer."""
+def _find_served_name(element: etree._Element) -> str:
+    """Return the name of the file to which `_refer_to_file` has let *element* refer."""
     return unquote((element.get(REFERENCES[str(element.tag)]) or "").removeprefix(_BASE))
 
 
@@ -356,7 +360,7 @@ def _write_out_redefinitions(file: _File, reached: dict[str, _File]) -> Iterator
     its own name. Raises ConfigurationFault if a component is not in the file itself.
     """
     for count, element in enumerate(list(file.root.iter(f"{_XSD}redefine"))):
-        original = reached[_served(element)]
+        original = reached[_find_served_name(element)]
         copied = _File(f"{original.name}.{file.name}.{count}.redefined", deepcopy(original.root), original.namespace)
         for part in list(element):
             if part.tag == f"{_XSD}annotation":
@@ -365,19 +369,19 @@ def _write_out_redefinitions(file: _File, reached: dict[str, _File]) -> Iterator
             old = next((each for each in copied.root if each.tag == part.tag and each.get("name") == name), None)
             if old is None:
                 wrong = phrase("{name} is not in {file}", name=name[:_SHOWN], file=original.name)
-                raise _fault(file.name, _line(part), wrong)
+                raise _make_fault(file.name, _read_line(part), wrong)
             old.set("name", f"{name}.redefined")
             for each in part.iter():
                 for attribute in ("base", "ref"):
                     if each is not part and (each.get(attribute) or "").rpartition(":")[2] == name:
                         each.set(attribute, f"{each.get(attribute)}.redefined")
         if len(reached) == 2 * MAX_FILES:
-            raise _fault(file.name, _line(element), phrase("too many redefinitions"))
+            raise _make_fault(file.name, _read_line(element), phrase("too many redefinitions"))
         reached[copied.name] = copied
         yield copied
         schema = _schema_of(element)
         schema.extend([part for part in element if part.tag != f"{_XSD}annotation"])
-        schema.replace(element, etree.Element(f"{_XSD}include", {"schemaLocation": _address(copied.name)}))
+        schema.replace(element, etree.Element(f"{_XSD}include", {"schemaLocation": _make_address(copied.name)}))
 
 
 def _import_encoding(file: _File) -> None:
@@ -397,7 +401,7 @@ def _correct_parts(file: _File) -> None:
             body.set("part", parts[0])
 
 
-def _explain(error: Exception, reached: Mapping[str, _File], main: str) -> ConfigurationFault:
+def _explain_zeep_error(error: Exception, reached: Mapping[str, _File], main: str) -> ConfigurationFault:
     """Convert *error* of zeep. The place of a missing component is the first attribute that names it."""
     name, cause = None, cast("BaseException | None", error)
     while cause is not None and name is None:
@@ -406,8 +410,8 @@ def _explain(error: Exception, reached: Mapping[str, _File], main: str) -> Confi
         for file in reached.values():
             for element in file.root.iter("*"):
                 if any(read_qname(element, attribute) == name.text for attribute in _QNAMES):
-                    return _fault(file.name, _line(element), _describe_missing(name.text))
-    return _fault(main, 0, verbatim(str(error)[:_SHOWN]))
+                    return _make_fault(file.name, _read_line(element), _describe_missing(name.text))
+    return _make_fault(main, 0, verbatim(str(error)[:_SHOWN]))
 
 
 def _describe_missing(name: str) -> Phrase:
@@ -418,22 +422,22 @@ def _find_unread(document: Document, reached: Mapping[str, _File]) -> Iterator[M
     """Find what the files describe and *document* lacks, with the place: zeep warns of it only."""
     read: Any = {each.location: each for each in document._definitions.values()}  # noqa: SLF001 - no other way to it
     for file in reached.values():
-        model = read.get(_address(file.name))
+        model = read.get(_make_address(file.name))
         if model is None:
             continue
         for part in file.root.iterfind(f"{_WSDL}message/{_WSDL}part"):
             yield from _find_unknown(part, "element", document.types.get_element, file)
             yield from _find_unknown(part, "type", document.types.get_type, file)
         for port_type in file.root.iterfind(f"{_WSDL}portType"):
-            known = model.port_types[_own(model, port_type)].operations
+            known = model.port_types[_qualify_own_name(model, port_type)].operations
             yield from _find_missing(port_type.iterfind(f"{_WSDL}operation"), known, file)
         for binding in file.root.iterfind(f"{_WSDL}binding"):
             if all(binding.find(f"{soap}binding") is None for soap in _SOAPS):
                 continue
-            bound = model.bindings.get(_own(model, binding))
+            bound = model.bindings.get(_qualify_own_name(model, binding))
             if bound is None:
                 wrong = phrase("a SOAP binding over something else than HTTP")
-                yield _mistake(file.name, _line(binding), wrong)
+                yield _make_mistake(file.name, _read_line(binding), wrong)
             else:
                 yield from _find_missing(binding.iterfind(f"{_WSDL}operation"), bound.all(), file)
         for service in file.root.iterfind(f"{_WSDL}service"):
@@ -443,7 +447,7 @@ def _find_unread(document: Document, reached: Mapping[str, _File]) -> Iterator[M
                     yield from _find_missing([port], known, file)
 
 
-def _own(model: Any, element: etree._Element) -> str:
+def _qualify_own_name(model: Any, element: etree._Element) -> str:
     space, name = model.target_namespace, element.get("name", "")
     return f"{{{space}}}{name}" if space else name
 
@@ -460,11 +464,11 @@ def _find_unknown(
             return
     except Error:
         pass
-    yield _mistake(file.name, _line(part), _describe_missing(written))
+    yield _make_mistake(file.name, _read_line(part), _describe_missing(written))
 
 
 def _find_missing(elements: Iterable[etree._Element], known: Mapping[str, object], file: _File) -> Iterator[Mistake]:
     for each in elements:
         if each.get("name") not in known:
             wrong = phrase("{name}: what it refers to is missing or incomplete", name=each.get("name", "")[:_SHOWN])
-            yield _mistake(file.name, _line(each), wrong)
+            yield _make_mistake(file.name, _read_line(each), wrong)

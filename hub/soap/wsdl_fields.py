@@ -114,10 +114,10 @@ def describe_operations(
     schemas = collect_schemas(files)
     model = derive_model(schemas, next(iter(schemas))) if schemas else SchemaModel({}, {})
     said = _read_documentation(files)
-    return [_describe(binding.all()[name], model, said) for name in wanted]
+    return [_describe_operation(binding.all()[name], model, said) for name in wanted]
 
 
-def _describe(operation: Any, model: SchemaModel, said: Mapping[str, str]) -> DescribedOperation:
+def _describe_operation(operation: Any, model: SchemaModel, said: Mapping[str, str]) -> DescribedOperation:
     taken = _Listing(model)
     return DescribedOperation(
         name=operation.name,

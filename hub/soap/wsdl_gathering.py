@@ -45,23 +45,23 @@ def gather_wsdl(
     """
     names: dict[str, str] = {}
     found: list[GatheredFile] = []
-    waiting = [_place(origin)]
+    waiting = [_normalise_place(origin)]
     total = 0
     for place in waiting:  # grows
         if len(waiting) > MAX_FILES:
-            raise _fault(place, phrase("more than {count} files", count=MAX_FILES))
+            raise _make_fault(place, phrase("more than {count} files", count=MAX_FILES))
         content = fetch(place)
         total += len(content)
         if total > MAX_OCTETS:
-            raise _fault(place, phrase("the files have more than {octets} octets together", octets=MAX_OCTETS))
-        root = _parse(place, content)
+            raise _make_fault(place, phrase("the files have more than {octets} octets together", octets=MAX_OCTETS))
+        root = _parse_gathered(place, content)
         tags = (f"{_WSDL}definitions",) if place is waiting[0] else (f"{_WSDL}definitions", f"{_XSD}schema")
         if root.tag not in tags:
-            raise _fault(place, phrase("the root is {tag}", tag=str(root.tag)[:200]))
+            raise _make_fault(place, phrase("the root is {tag}", tag=str(root.tag)[:200]))
         names.setdefault(place, _choose_name(place, names.values()))
         changed = False
         for element, attribute, location in _list_references(root):
-            other = _resolve(place, location, exists)
+            other = _resolve_location(place, location, exists)
             if other not in names:
                 names[other] = _choose_name(other, names.values())
                 waiting.append(other)
@@ -87,18 +87,18 @@ def _list_references(root: etree._Element) -> Iterator[tuple[etree._Element, str
             yield element, attribute, location
 
 
-def _place(location: str) -> str:
+def _normalise_place(location: str) -> str:
     return urldefrag(location)[0] if is_address(location) else posixpath.normpath(location)
 
 
-def _resolve(place: str, location: str, exists: Callable[[str], bool]) -> str:
+def _resolve_location(place: str, location: str, exists: Callable[[str], bool]) -> str:
     """Return the address or path of *location*, to which the file at *place* refers."""
     if is_address(location):
         saved = posixpath.join(posixpath.dirname(place), name_wsdl_file(location))
-        return _place(saved if not is_address(place) and exists(saved) else location)
+        return _normalise_place(saved if not is_address(place) and exists(saved) else location)
     if is_address(place):
-        return _place(urljoin(place, location))
-    return _place(posixpath.join(posixpath.dirname(place), location))
+        return _normalise_place(urljoin(place, location))
+    return _normalise_place(posixpath.join(posixpath.dirname(place), location))
 
 
 def _choose_name(place: str, taken: Iterable[str]) -> str:
@@ -113,14 +113,14 @@ def _choose_name(place: str, taken: Iterable[str]) -> str:
     return name
 
 
-def _parse(place: str, content: bytes) -> etree._Element:
+def _parse_gathered(place: str, content: bytes) -> etree._Element:
     try:
         return parse_wsdl_file(content)
     except Rejected as rejected:
         problem = rejected.problems[0]
-        raise _fault(place, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)) from rejected
+        raise _make_fault(place, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)) from rejected
 
 
-def _fault(place: str, wrong: Phrase) -> ConfigurationFault:
+def _make_fault(place: str, wrong: Phrase) -> ConfigurationFault:
     shown = urlsplit(place)._replace(query="").geturl() if is_address(place) and len(place) > 200 else place
     return ConfigurationFault([Mistake(shown, wrong, phrase("a WSDL 1.1 that can be read"))])

@@ -67,7 +67,7 @@ def read_offered_service(document: "Document", main: str) -> OfferedService:
     from zeep.wsdl.bindings import Soap12Binding
 
     if len(document.services) != 1:
-        raise _fault(main, phrase("{count} services", count=len(document.services)), phrase("one service"))
+        raise _make_fault(main, phrase("{count} services", count=len(document.services)), phrase("one service"))
     (service,) = document.services.values()
     operations: dict[str, Operation] = {}
     ports = []
@@ -75,10 +75,10 @@ def read_offered_service(document: "Document", main: str) -> OfferedService:
         bound = port.binding.all()
         for operation in bound.values():
             if operation.name not in operations:
-                elements = [_element(message) for message in (operation.input, operation.output)]
+                elements = [_find_body_element(message) for message in (operation.input, operation.output)]
                 if operation.style != "document" or None in elements:
                     wrong = phrase("{name} is not document/literal with one element each way", name=operation.name)
-                    raise _fault(main, wrong, phrase("an operation as the WS-I Basic Profile 1.1, 4.4 wants it"))
+                    raise _make_fault(main, wrong, phrase("an operation as the WS-I Basic Profile 1.1, 4.4 wants it"))
                 request, response = map(str, elements)
                 operations[operation.name] = Operation(operation.name, request, response, operation.soapaction)
         actions = {operation.name: operation.soapaction for operation in bound.values()}
@@ -110,11 +110,11 @@ def find_disagreements(offered: OfferedService) -> Iterator[Phrase]:
         yield phrase("two operations have one request")
 
 
-def _element(message: Any) -> str | None:
+def _find_body_element(message: Any) -> str | None:
     """Return the Clark name of the one element in the Body of *message*; None if there is another number of them."""
     parts = [] if message is None or message.abstract is None else list(message.abstract.parts.values())
     return parts[0].element.qname.text if len(parts) == 1 and parts[0].element is not None else None
 
 
-def _fault(main: str, wrong: Phrase, expected: Phrase) -> ConfigurationFault:
+def _make_fault(main: str, wrong: Phrase, expected: Phrase) -> ConfigurationFault:
     return ConfigurationFault([Mistake(main, wrong, expected)])

@@ -57,9 +57,9 @@ def find_schema_flaws(files: Mapping[str, bytes], element: etree._Element) -> li
     errors = list(cast("Iterable[Any]", schema.error_log))
     if any("No matching global declaration" in each.message for each in errors):
         return []
-    return [_read(each.path or "", each.message) for each in errors][:_MOST]
+    return [_read_schema_flaw(each.path or "", each.message) for each in errors][:_MOST]
 
 
-def _read(path: str, message: str) -> SchemaFlaw:
+def _read_schema_flaw(path: str, message: str) -> SchemaFlaw:
     name = re.sub(r"\[[0-9]+\]$", "", path.rpartition("/")[2]).rpartition(":")[2]
     return SchemaFlaw(name, f"{path}: {message}")

@@ -190,7 +190,7 @@ _LATER = object()  #: the result of a step that must be run alone
 NOT_BEGUN = object()  #: the result of a step for which the commit had no time
 
 
-def _stopped() -> float:
+def _read_stopped_clock() -> float:
     """Return the time of a clock that stands still: no step uses up its budget."""
     return 0.0
 
@@ -199,7 +199,7 @@ def _stopped() -> float:
 class StepTimes:
     """Measures how long the steps of a commit keep the writer."""
 
-    _steady: Callable[[], float] = _stopped  #: a monotonic clock in seconds
+    _steady: Callable[[], float] = _read_stopped_clock  #: a monotonic clock in seconds
     _taken: dict[int, float] = attrs.field(factory=dict, init=False)  #: seconds by the identity of the step
 
     @contextmanager
@@ -226,7 +226,7 @@ class StepTimes:
 def commit_steps(
     engine: sa.Engine,
     steps: list[Step],
-    steady: Callable[[], float] = _stopped,
+    steady: Callable[[], float] = _read_stopped_clock,
     times: StepTimes | None = None,
     witness: CommitWitness | None = None,
 ) -> list[object]:
@@ -250,7 +250,7 @@ def commit_steps(
     tries, doubted, asked = 1, False, dict[str, list[object]]()
     while True:
         try:
-            clock = steady if tries == 1 else _stopped
+            clock = steady if tries == 1 else _read_stopped_clock
             results = _commit_once(engine, steps, asked, again=tries > 1, steady=clock, times=times, witness=witness)
             return [
                 commit_steps(engine, [step], times=times, witness=witness)[0] if result is _LATER else result
@@ -290,10 +290,10 @@ def _commit_once(
             if (mark := commit_marks.mark_commit(tx)) is not None:
                 asked[mark] = results
         found = None if witness is None else witness.collect(tx)
-    return results if witness is None else _keep(witness, found, results)
+    return results if witness is None else _keep_witness(witness, found, results)
 
 
-def _keep(witness: CommitWitness, found: Any, results: list[object]) -> list[object]:
+def _keep_witness(witness: CommitWitness, found: Any, results: list[object]) -> list[object]:
     """Return *results*; failures for those of the commit if *witness* cannot keep it."""
     try:
         witness.keep(found)

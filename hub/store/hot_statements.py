@@ -155,7 +155,7 @@ class HotStatement:
 _SIZES = (64, 32, 16, 8, 4, 3, 2, 1)
 
 
-def _cut(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def _cut_rows(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Yield *rows* in pieces of the lengths in `_SIZES`."""
     start = 0
     while start < len(rows):
@@ -181,7 +181,7 @@ class SetInsert:
         if not rows:
             return 0
         keys, count = tuple(rows[0]), 0
-        for part in _cut(rows):
+        for part in _cut_rows(rows):
             sql, converts = self._form(tx.dialect, keys, len(part))
             packed: list[Any] = []
             for row in part:
@@ -231,7 +231,7 @@ class SetQuery:
             pass
 
     def _execute(self, tx: sa.Connection, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
-        for part in _cut(rows):
+        for part in _cut_rows(rows):
             form = (tx.dialect.name, len(part))
             sql = self._forms.get(form)
             if sql is None:

@@ -136,9 +136,9 @@ class JournalFile:
 
     def read_whole(self, enough: Callable[[], bool]) -> None:
         """Read every octet of the file and its log until *enough* says so. Raises OSError where the disk does not."""
-        _read(self._raw, enough)
+        _read_enough(self._raw, enough)
         with self._log.open("rb", buffering=0) as opened:
-            _read(opened.fileno(), enough)
+            _read_enough(opened.fileno(), enough)
 
 
 def _read_inode(path: Path) -> _Inode:
@@ -146,7 +146,7 @@ def _read_inode(path: Path) -> _Inode:
     return found.st_dev, found.st_ino
 
 
-def _read(file: int, enough: Callable[[], bool]) -> None:
+def _read_enough(file: int, enough: Callable[[], bool]) -> None:
     place = 0
     while not enough() and (got := len(os.pread(file, _AT_ONCE, place))):
         place += got

@@ -51,7 +51,7 @@ _IDLE = 60.0
 _LARGE = 32 * 1024
 
 
-def _always() -> bool:
+def _is_always_wanted() -> bool:
     return True
 
 
@@ -60,7 +60,7 @@ class ReportReader:
     """The owner of a report request. The pool reads one report at a time for each owner name."""
 
     name: str  #: a partner's code, or a name that no partner can have
-    wanted: Callable[[], bool] = _always  #: returns whether a caller still waits for the report
+    wanted: Callable[[], bool] = _is_always_wanted  #: returns whether a caller still waits for the report
     longest: float | None = LONGEST  #: the report is killed after this many seconds; None: no limit
     #: nobody waits for the report: it runs at the lowest priority, and is not refused while many reports wait
     background: bool = False

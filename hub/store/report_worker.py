@@ -89,13 +89,13 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
 
 def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer questions until the pipe is closed."""
-    settings: WorkerSettings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
+    settings: WorkerSettings = pickle.loads(_take_question(questions) or b"")  # noqa: S301 - the hub's own
     if settings.spool is not None:
         os.environ["SQLITE_TMPDIR"] = str(settings.spool)
     engine = transactions.open_journal(settings.url, password_file=settings.password_file).execution_options(
         statement_limit=STATEMENT
     )
-    while question := _take(questions):
+    while question := _take_question(questions):
         last = False
         try:
             step, args, kwargs = pickle.loads(question)  # noqa: S301 - the hub's own
@@ -112,7 +112,7 @@ def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
     engine.dispose()
 
 
-def _take(questions: IO[bytes]) -> bytes:
+def _take_question(questions: IO[bytes]) -> bytes:
     head = questions.read(HEAD.size)
     return questions.read(HEAD.unpack(head)[0]) if len(head) == HEAD.size else b""
 

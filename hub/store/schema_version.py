@@ -91,15 +91,15 @@ def list_applied_migrations(tx: Transaction) -> list[MigrationStep]:
 def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
     """Record the part of a migration that was just applied. Alembic calls this as `on_version_apply`."""
     assert ctx.connection is not None
-    _note(ctx.connection, step.destination_revision_ids)
+    _note_versions(ctx.connection, step.destination_revision_ids)
 
 
 def note_new_journal(tx: Transaction) -> None:
     """Record all migrations of this program: they have nothing to do in a journal that was just made."""
-    _note(tx, [version for version, _ in transactions.list_migrations()])
+    _note_versions(tx, [version for version, _ in transactions.list_migrations()])
 
 
-def _note(tx: Transaction, versions: Iterable[str]) -> None:
+def _note_versions(tx: Transaction, versions: Iterable[str]) -> None:
     parts = dict(transactions.list_migrations())
     transactions.insert_missing_rows(tx, table, [{"version": each, "part": parts[each]} for each in versions])
 

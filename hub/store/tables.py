@@ -276,7 +276,9 @@ def write_plain_number(code: str) -> str:
     return code.replace("/", "").replace(" ", "")
 
 
-def _partial(name: str, *columns: sa.ColumnElement[Any], where: sa.ColumnElement[bool], unique: bool = False) -> None:
+def _make_partial_index(
+    name: str, *columns: sa.ColumnElement[Any], where: sa.ColumnElement[bool], unique: bool = False
+) -> None:
     """Create a partial index of the rows that match *where*, so that a query touches, and a writer adds, only these."""
     # SQLite uses the index only if the query has the same text
     spelled = sa.text("free = 1") if where is FREE else where
@@ -284,49 +286,57 @@ def _partial(name: str, *columns: sa.ColumnElement[Any], where: sa.ColumnElement
 
 
 #: Only an accepted message occupies its message id. A search by message id knows no partner.
-_partial("uq_message_accepted_id", message.c.message_id, message.c.partner, where=ACCEPTED, unique=True)
-_partial("ix_message_refused_id", message.c.message_id, where=REFUSED)
+_make_partial_index("uq_message_accepted_id", message.c.message_id, message.c.partner, where=ACCEPTED, unique=True)
+_make_partial_index("ix_message_refused_id", message.c.message_id, where=REFUSED)
 #: A change or a status may name an unknown document, or give only its number. That lookup must cost no more than any
 #: other. The unit comes second, so that no statement reads all messages of a unit.
 sa.Index("ix_message_about", message.c.document_id, message.c.sender)
-_partial("ix_message_numbered", plain_number, message.c.sender, where=message.c.code.is_not(None))
-_partial("ix_message_answers", message.c.answers_unit, message.c.id, where=message.c.answers_unit.is_not(None))
+_make_partial_index("ix_message_numbered", plain_number, message.c.sender, where=message.c.code.is_not(None))
+_make_partial_index(
+    "ix_message_answers", message.c.answers_unit, message.c.id, where=message.c.answers_unit.is_not(None)
+)
 #: Searches, in the order of receipt: the id contains the time.
-_partial("ix_message_sender", message.c.sender, message.c.state, message.c.id, where=SEARCHED)
-_partial("ix_message_partner", message.c.partner, message.c.state, message.c.id, where=SEARCHED)
-_partial(
+_make_partial_index("ix_message_sender", message.c.sender, message.c.state, message.c.id, where=SEARCHED)
+_make_partial_index("ix_message_partner", message.c.partner, message.c.state, message.c.id, where=SEARCHED)
+_make_partial_index(
     "ix_message_kind",
     *(message.c.service, message.c.kind, message.c.state, message.c.id),
     where=SEARCHED,
 )
-_partial("ix_message_list", message.c.kind, message.c.id, where=LISTED)
-_partial("ix_delivery_queue", delivery.c.partner, delivery.c.urgency, delivery.c.due, delivery.c.message, where=FREE)
-_partial("uq_delivery_head", delivery.c.lane, delivery.c.recipient, where=FREE, unique=True)
-_partial("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, where=SENDING)
-_partial("ix_delivery_fetchable", delivery.c.partner, delivery.c.message, where=FETCHABLE)
-_partial("ix_delivery_alarm", delivery.c.since, where=UNALARMED)
-_partial(
+_make_partial_index("ix_message_list", message.c.kind, message.c.id, where=LISTED)
+_make_partial_index(
+    "ix_delivery_queue", delivery.c.partner, delivery.c.urgency, delivery.c.due, delivery.c.message, where=FREE
+)
+_make_partial_index("uq_delivery_head", delivery.c.lane, delivery.c.recipient, where=FREE, unique=True)
+_make_partial_index("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, where=SENDING)
+_make_partial_index("ix_delivery_fetchable", delivery.c.partner, delivery.c.message, where=FETCHABLE)
+_make_partial_index("ix_delivery_alarm", delivery.c.since, where=UNALARMED)
+_make_partial_index(
     "ix_delivery_undelivered",
     *(delivery.c.state, delivery.c.partner, delivery.c.message, delivery.c.since),
     where=UNDELIVERED,
 )
 #: Failures by cause (hub/monitoring/failures.py), by time of the failure and by message.
-_partial(
+_make_partial_index(
     "ix_delivery_cause",
     *(delivery.c.state, delivery.c.partner, delivery.c.cause, delivery.c.changed_at),
     where=delivery.c.cause.is_not(None),
 )
-_partial(
+_make_partial_index(
     "ix_delivery_cause_message",
     *(delivery.c.partner, delivery.c.cause, delivery.c.message),
     where=delivery.c.cause.is_not(None),
 )
-_partial("ix_message_cause", message.c.partner, message.c.cause, message.c.id, where=message.c.cause.is_not(None))
+_make_partial_index(
+    "ix_message_cause", message.c.partner, message.c.cause, message.c.id, where=message.c.cause.is_not(None)
+)
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
-_partial("ix_delivery_their_id", delivery.c.partner, delivery.c.their_id, where=delivery.c.their_id.is_not(None))
-_partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
-_partial("ix_delivery_to_partner", delivery.c.partner, delivery.c.message, where=TO_PARTNER)
+_make_partial_index(
+    "ix_delivery_their_id", delivery.c.partner, delivery.c.their_id, where=delivery.c.their_id.is_not(None)
+)
+_make_partial_index("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
+_make_partial_index("ix_delivery_to_partner", delivery.c.partner, delivery.c.message, where=TO_PARTNER)
 
 #: How many deliveries did not arrive, kept by triggers of the database (hub/store/waiting_triggers.py).
 #: The count of a partner and state is the sum of its rows: one on SQLite, one for each statement on PostgreSQL.
@@ -443,8 +453,8 @@ replay_plan = sa.Table(
 sa.Index("ix_replay_plan_state", replay_plan.c.state)
 #: A message is corrected once; and whose correction a message is.
 _CORRECTED = replay_plan.c.corrected.is_not(None)
-_partial("uq_replay_plan_corrects", replay_plan.c.corrects, where=_CORRECTED, unique=True)
-_partial("ix_replay_plan_corrected", replay_plan.c.corrected, where=_CORRECTED)
+_make_partial_index("uq_replay_plan_corrects", replay_plan.c.corrects, where=_CORRECTED, unique=True)
+_make_partial_index("ix_replay_plan_corrected", replay_plan.c.corrected, where=_CORRECTED)
 
 #: The deliveries of a plan, in the order of receipt of their messages.
 replay_item = sa.Table(
@@ -523,17 +533,17 @@ event_index = sa.Table(
 sa.Index("ix_event_index_at", event_index.c.at, event_index.c.serial)
 sa.Index("ix_event_index_name", event_index.c.name, event_index.c.at, event_index.c.serial)
 for _column in (event_index.c.partner, event_index.c.account, event_index.c.actor):
-    _partial(
+    _make_partial_index(
         f"ix_event_index_{_column.name}",
         *(_column, event_index.c.at, event_index.c.serial),
         where=_column.is_not(None),
     )
-_partial(
+_make_partial_index(
     "ix_event_index_cause",
     *(event_index.c.partner, event_index.c.cause, event_index.c.at, event_index.c.serial),
     where=event_index.c.cause.is_not(None),
 )
-_partial("ix_event_index_tracking", event_index.c.tracking, where=event_index.c.tracking.is_not(None))
+_make_partial_index("ix_event_index_tracking", event_index.c.tracking, where=event_index.c.tracking.is_not(None))
 
 #: Last event published for each subscription (hub/journal/feed_cursor.py).
 subscription = sa.Table(
@@ -565,7 +575,7 @@ fact = sa.Table(
 sa.Index("ix_fact_at", fact.c.at)
 #: Facts of one unit in a period: by the time of recording, and by their own day.
 sa.Index("ix_fact_recorded", fact.c.service, fact.c.unit, fact.c.at)
-_partial("ix_fact_day", fact.c.service, fact.c.unit, fact.c.day, fact.c.at, where=fact.c.day.is_not(None))
+_make_partial_index("ix_fact_day", fact.c.service, fact.c.unit, fact.c.day, fact.c.at, where=fact.c.day.is_not(None))
 
 #: The unit in whose reports a dossier counts (hub/journal/sequels/dossier_owners.py). A dossier whose code is not of the national form
 #: has a row only if it was taken over from another unit.
@@ -649,7 +659,7 @@ archive = sa.Table(
     sa.Column("last_number", sa.BigInteger),
 )
 sa.Index("ix_archive_period", archive.c.period, archive.c.id)
-_partial(
+_make_partial_index(
     "ix_archive_messages",
     *(archive.c.first_message, archive.c.last_message),
     where=archive.c.first_message.is_not(None),
@@ -797,7 +807,7 @@ unit = sa.Table(
 )
 #: A unit of the province. A hundred times as many agencies of the national list stand beside them.
 OWN = unit.c.mark != sa.literal(UnitMark.NATIONAL, sa.Text, literal_execute=True)
-_partial("ix_unit_own", unit.c.code, where=OWN)
+_make_partial_index("ix_unit_own", unit.c.code, where=OWN)
 
 #: What a unit is from a day on, as known from a time on. Rows are only added: of those with the same unit and day the one
 #: with the highest serial counts, and withdraws the version if it has no name. The first version of a unit is in its own
@@ -1108,7 +1118,9 @@ alert = sa.Table(
     sa.Column("changed_at", Instant, nullable=False),
 )
 sa.Index("ix_alert_day", alert.c.day)
-_partial("ix_alert_sending", alert.c.node, where=alert.c.state == sa.literal("sending", sa.Text, literal_execute=True))
+_make_partial_index(
+    "ix_alert_sending", alert.c.node, where=alert.c.state == sa.literal("sending", sa.Text, literal_execute=True)
+)
 
 #: The alerts to operators: one row for each condition and what it is about (hub/keeping/hub_alerts.py).
 hub_alert = sa.Table(
@@ -1152,7 +1164,7 @@ hub_alert_notice = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),  # why the last attempt failed
     sa.Column("changed_at", Instant, nullable=False),
 )
-_partial(
+_make_partial_index(
     "ix_hub_alert_notice_unsent",
     hub_alert_notice.c.due,
     where=hub_alert_notice.c.state.in_(

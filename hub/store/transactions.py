@@ -205,10 +205,10 @@ def write_transaction(engine: sa.Engine) -> Generator[Transaction]:
         if warning := kept.pop("warning", None):
             raise Unconfirmed(warning)
         if kept.pop("due", False) and connection.dialect.name == "postgresql":
-            _tell(connection)
+            _notify_nodes(connection)
 
 
-def _tell(connection: sa.Connection) -> None:
+def _notify_nodes(connection: sa.Connection) -> None:
     """Notify the other nodes after the commit.
 
     NOTIFY inside the transaction would serialise the commits of all nodes. This separate commit need not be durable.
@@ -305,7 +305,7 @@ def is_connection_lost(error: sa.exc.DBAPIError) -> bool:
     """Tell whether the connection broke or could not be opened. The result of a commit in progress is then unknown."""
     if error.connection_invalidated:
         return True
-    state = _state(error)
+    state = _read_sql_state(error)
     unanswered = not state and error.orig is not None and type(error.orig).__module__.startswith("psycopg")
     return isinstance(error, sa.exc.OperationalError) and (unanswered or state.startswith(("08", "57P", "53300")))
 
@@ -318,7 +318,7 @@ def is_damage_error(error: BaseException) -> bool:
 
 def is_transient_error(error: sa.exc.DBAPIError) -> bool:
     """Tell whether the error is transient: the transaction was aborted for a deadlock, a conflict or a lock timeout."""
-    return _state(error) in ("40001", "40P01", "55P03")
+    return _read_sql_state(error) in ("40001", "40P01", "55P03")
 
 
 def is_statement_error(error: sa.exc.DBAPIError) -> bool:
@@ -329,10 +329,10 @@ def is_statement_error(error: sa.exc.DBAPIError) -> bool:
         or is_damage_error(error)
     ):
         return False
-    return not isinstance(error, sa.exc.OperationalError) or _state(error).startswith("54")
+    return not isinstance(error, sa.exc.OperationalError) or _read_sql_state(error).startswith("54")
 
 
-def _state(error: sa.exc.DBAPIError) -> str:
+def _read_sql_state(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
@@ -454,7 +454,7 @@ def try_lock_names(tx: Transaction, names: Collection[str]) -> set[str]:
 @cache
 def read_latest_version() -> str:
     """Return the schema version that this program is written for."""
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    head = ScriptDirectory.from_config(_make_alembic_config()).get_current_head()
     assert head is not None
     return head
 
@@ -462,7 +462,7 @@ def read_latest_version() -> str:
 @cache
 def list_migrations() -> tuple[tuple[str, str], ...]:
     """Return the version and the part of each migration of this program, oldest first."""
-    found = reversed(list(ScriptDirectory.from_config(_alembic()).walk_revisions()))
+    found = reversed(list(ScriptDirectory.from_config(_make_alembic_config()).walk_revisions()))
     return tuple((each.revision, getattr(each.module, "part", "after")) for each in found)
 
 
@@ -496,12 +496,12 @@ def migrate_schema(tx: Transaction, target: str = "head") -> None:
     if tx.dialect.name == "postgresql":
         tx.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes long
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
-    config = _alembic()
+    config = _make_alembic_config()
     config.attributes["connection"] = tx
     command.upgrade(config, target)
 
 
-def _alembic() -> AlembicConfig:
+def _make_alembic_config() -> AlembicConfig:
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")

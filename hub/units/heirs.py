@@ -20,13 +20,13 @@ def find_heir(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUM
     It is the unit itself as long as it has not ended, or is not known. None: it ended without a successor for *what*,
     or with several of which none is the main one.
     """
-    found = _follow(units, code, on, what, _choose_main)
+    found = _follow_deeds(units, code, on, what, _choose_main)
     return found[0] if len(found) == 1 else None
 
 
 def find_heirs(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
     """Return all units that continue *what* of the unit *code* on the day *on*, the main one first; see `find_heir`."""
-    return _follow(units, code, on, what, _choose_all)
+    return _follow_deeds(units, code, on, what, _choose_all)
 
 
 def find_forebears(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def find_sharing_unit(units: UnitIndex, code: str, on: date) -> str | None:
     return None
 
 
-def _follow(
+def _follow_deeds(
     units: UnitIndex,
     code: str,
     on: date,

@@ -44,7 +44,7 @@ class _NoAgencies(ValueError):
 def _read_rows(content: bytes, name: str) -> list[dict[str, str]] | Mistake:
     """Return the rows of the file *name*, or why it is unreadable."""
     try:
-        return list(_rows(content.decode("utf-8-sig")))
+        return list(_read_agency_rows(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         return Mistake(
             name,
@@ -78,7 +78,7 @@ def read_national_agencies(
     left: list[SkippedAgency] = []
     for row in rows:
         code, called = row["code"], row["name"]
-        why = row["deleted"] or _unfit(code, called, taken, provinces) or ("twice" if code in codes else "")
+        why = row["deleted"] or _find_unfit(code, called, taken, provinces) or ("twice" if code in codes else "")
         if why:
             left.append(SkippedAgency(code, why))
         else:
@@ -97,7 +97,7 @@ def read_national_agencies(
     return agencies, left, []
 
 
-def _rows(text: str) -> Iterator[dict[str, str]]:
+def _read_agency_rows(text: str) -> Iterator[dict[str, str]]:
     """Yield of each row its four columns, `old` (its older code) and `deleted` (that word or "").
 
     Raises _NoAgencies, another ValueError of JSON, `csv.Error`.
@@ -115,16 +115,19 @@ def _rows(text: str) -> Iterator[dict[str, str]]:
         if missing:
             raise _NoAgencies(phrase("without the columns {columns}", columns=", ".join(missing)))
     for row in given:
-        texts = {column: _text(row.get(column)) for column in COLUMNS}
-        old = next(filter(None, (_text(row.get(column)) for column in _OLD)), "")
-        yield texts | {"old": old, "deleted": "deleted" if _text(row.get("deleted")).lower() == "true" else ""}
+        texts = {column: _write_cell_text(row.get(column)) for column in COLUMNS}
+        old = next(filter(None, (_write_cell_text(row.get(column)) for column in _OLD)), "")
+        yield texts | {
+            "old": old,
+            "deleted": "deleted" if _write_cell_text(row.get("deleted")).lower() == "true" else "",
+        }
 
 
-def _text(value: object) -> str:
+def _write_cell_text(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _unfit(code: str, called: str, taken: set[str], provinces: tuple[str, ...]) -> str:
+def _find_unfit(code: str, called: str, taken: set[str], provinces: tuple[str, ...]) -> str:
     if not code or not called:
         return "empty"
     if not fits_unit_code(code) or not is_storable_name(called):

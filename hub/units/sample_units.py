@@ -159,54 +159,54 @@ _KINDS: tuple[tuple[str, UnitKind], ...] = (
 
 def list_sample_units() -> list[Unit]:
     """Return the 989 units with their history, sorted by code as in the registry."""
-    province = _unit(None, "H55", "Ủy ban nhân dân tỉnh", UnitLevel.PROVINCE, "000.00.00.H55")
-    made = [province, *_departments(), *_districts(), *_communes(), *_party()]
+    province = _make_unit(None, "H55", "Ủy ban nhân dân tỉnh", UnitLevel.PROVINCE, "000.00.00.H55")
+    made = [province, *_list_departments(), *_list_districts(), *_list_communes(), *_list_party_units()]
     communes = [unit for unit in made if unit.name.startswith(("Ủy ban nhân dân xã", "Ủy ban nhân dân phường"))]
-    made += (_below(commune, 1, f"Trạm Y tế {_place(commune)}") for commune in communes)
-    made += (_below(commune, 2, f"Trường Trung học cơ sở {_place(commune)}") for commune in communes)
+    made += (_make_unit_below(commune, 1, f"Trạm Y tế {_name_place(commune)}") for commune in communes)
+    made += (_make_unit_below(commune, 2, f"Trường Trung học cơ sở {_name_place(commune)}") for commune in communes)
     primary = communes[: _TOTAL - len(made)]
-    made += (_below(commune, 3, f"Trường Tiểu học {_place(commune)}") for commune in primary)
+    made += (_make_unit_below(commune, 3, f"Trường Tiểu học {_name_place(commune)}") for commune in primary)
     return sorted(made, key=lambda unit: unit.code)
 
 
-def _departments() -> Iterator[Unit]:
+def _list_departments() -> Iterator[Unit]:
     for number, (name, centres) in enumerate(_DEPARTMENTS, start=1):
-        department = _unit("H55", f"H55.{number}", name, UnitLevel.PROVINCE, f"000.00.{number:02}.H55")
+        department = _make_unit("H55", f"H55.{number}", name, UnitLevel.PROVINCE, f"000.00.{number:02}.H55")
         heir = _MERGED_DEPARTMENTS.get(number)
-        below = list(_numbered(department, (*centres, *(_OFFICES if name.startswith(_HAS_OFFICES) else ()))))
+        below = list(_number_units(department, (*centres, *(_OFFICES if name.startswith(_HAS_OFFICES) else ()))))
         if heir is None:
             renamed = _RENAMED_DEPARTMENTS.get(number)
-            yield _change(department, DEPARTMENTS_MERGED, name=renamed) if renamed else department
+            yield _change_unit(department, DEPARTMENTS_MERGED, name=renamed) if renamed else department
             yield from below
             continue
-        yield _end(department, DEPARTMENTS_MERGED, f"H55.{heir}")
+        yield _end_unit(department, DEPARTMENTS_MERGED, f"H55.{heir}")
         for unit in below[: len(centres)]:
-            yield _change(unit, DEPARTMENTS_MERGED, parent=f"H55.{heir}")
-        yield from (_end(unit, DEPARTMENTS_MERGED, f"H55.{heir}") for unit in below[len(centres) :])
+            yield _change_unit(unit, DEPARTMENTS_MERGED, parent=f"H55.{heir}")
+        yield from (_end_unit(unit, DEPARTMENTS_MERGED, f"H55.{heir}") for unit in below[len(centres) :])
 
 
-def _districts() -> Iterator[Unit]:
+def _list_districts() -> Iterator[Unit]:
     for number, name in enumerate(_DISTRICTS, start=len(_DEPARTMENTS) + 1):
         code = f"H55.{number}"
-        district = _unit("H55", code, f"Ủy ban nhân dân {name}", UnitLevel.DISTRICT, f"000.00.{number:02}.H55")
-        commune = _seat(name)
+        district = _make_unit("H55", code, f"Ủy ban nhân dân {name}", UnitLevel.DISTRICT, f"000.00.{number:02}.H55")
+        commune = _name_seat(name)
         named = f"Ủy ban nhân dân {commune}"
-        yield _change(district, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
+        yield _change_unit(district, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
         region = commune.partition(" ")[2]
         for place, office in enumerate(_DISTRICT_OFFICES, start=1):
-            unit = _below(district, place, f"{office} {name}")
+            unit = _make_unit_below(district, place, f"{office} {name}")
             if place in _COMMUNE_OFFICES:
                 named = f"{_COMMUNE_OFFICES[place]} {commune}"
-                yield _change(unit, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
+                yield _change_unit(unit, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
             elif place in _REGIONAL_OFFICES:
                 above, called = _REGIONAL_OFFICES[place]
                 moved = {"name": f"{called} {region}", "parent": above, "level": UnitLevel.PROVINCE}
-                yield _change(unit, DISTRICTS_ABOLISHED, **moved)
+                yield _change_unit(unit, DISTRICTS_ABOLISHED, **moved)
             else:
-                yield _end(unit, DISTRICTS_ABOLISHED, f"{code}.{_ENDED_OFFICES[place]}")
+                yield _end_unit(unit, DISTRICTS_ABOLISHED, f"{code}.{_ENDED_OFFICES[place]}")
 
 
-def _seat(district: str) -> str:
+def _name_seat(district: str) -> str:
     """Return the kind and name of the commune that took the place of a district."""
     for beginning, kind in (("thành phố ", "phường"), ("thị xã ", "phường"), ("huyện ", "xã")):
         if district.startswith(beginning):
@@ -214,7 +214,7 @@ def _seat(district: str) -> str:
     raise AssertionError(district)
 
 
-def _communes() -> Iterator[Unit]:
+def _list_communes() -> Iterator[Unit]:
     names = [f"{first} {second}" for second in _SECOND for first in _FIRST]
     for number, name in enumerate(names):
         district, place = divmod(number, _COMMUNES)
@@ -222,52 +222,52 @@ def _communes() -> Iterator[Unit]:
         kind = "phường" if _DISTRICTS[district].startswith(("thành phố", "thị xã")) and place < _COMMUNES // 2 else "xã"
         code = _FIRST_COMMUNE + place
         called, above = f"Ủy ban nhân dân {kind} {name}", f"H55.{at}"
-        commune = _unit(above, f"{above}.{code}", called, UnitLevel.COMMUNE, f"000.{code:02}.{at:02}.H55")
+        commune = _make_unit(above, f"{above}.{code}", called, UnitLevel.COMMUNE, f"000.{code:02}.{at:02}.H55")
         last = _FIRST_COMMUNE + _COMMUNES - _MERGED_COMMUNES
         if code < last:
-            yield _change(commune, DISTRICTS_ABOLISHED, parent="H55")
+            yield _change_unit(commune, DISTRICTS_ABOLISHED, parent="H55")
         else:
-            yield _end(commune, DISTRICTS_ABOLISHED, f"{above}.{last - 1}")
+            yield _end_unit(commune, DISTRICTS_ABOLISHED, f"{above}.{last - 1}")
 
 
-def _party() -> Iterator[Unit]:
+def _list_party_units() -> Iterator[Unit]:
     """Yield the Party bloc: A-codes, outside the tree of the province."""
-    bloc = _unit(None, "A55", "Tỉnh ủy", UnitLevel.PROVINCE, "000.00.00.A55")
-    party = [bloc, *_numbered(bloc, (*_PARTY, *(f"Cấp ủy {name}" for name in _DISTRICTS)))]
+    bloc = _make_unit(None, "A55", "Tỉnh ủy", UnitLevel.PROVINCE, "000.00.00.A55")
+    party = [bloc, *_number_units(bloc, (*_PARTY, *(f"Cấp ủy {name}" for name in _DISTRICTS)))]
     for unit in (attrs.evolve(unit, kind=UnitKind.PARTY) for unit in party):
-        name = _called(unit)
+        name = _call_unit(unit)
         if name.startswith("Cấp ủy "):
             district = attrs.evolve(unit, level=UnitLevel.DISTRICT)
-            named = f"Đảng ủy {_seat(name.removeprefix('Cấp ủy '))}"
-            yield _change(district, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
+            named = f"Đảng ủy {_name_seat(name.removeprefix('Cấp ủy '))}"
+            yield _change_unit(district, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
         elif name == "Ban Tuyên giáo Tỉnh ủy":
-            yield _change(unit, DEPARTMENTS_MERGED, name="Ban Tuyên giáo và Dân vận Tỉnh ủy")
+            yield _change_unit(unit, DEPARTMENTS_MERGED, name="Ban Tuyên giáo và Dân vận Tỉnh ủy")
         elif name == "Ban Dân vận Tỉnh ủy":
-            yield _end(unit, DEPARTMENTS_MERGED, f"A55.{_PARTY.index('Ban Tuyên giáo Tỉnh ủy') + 1}")
+            yield _end_unit(unit, DEPARTMENTS_MERGED, f"A55.{_PARTY.index('Ban Tuyên giáo Tỉnh ủy') + 1}")
         else:
             yield unit
 
 
-def _numbered(above: Unit, names: Iterable[str]) -> Iterator[Unit]:
+def _number_units(above: Unit, names: Iterable[str]) -> Iterator[Unit]:
     for number, name in enumerate(names, start=1):
-        yield _below(above, number, f"{name}, {_called(above)}" if name in _OFFICES else name)
+        yield _make_unit_below(above, number, f"{name}, {_call_unit(above)}" if name in _OFFICES else name)
 
 
-def _below(above: Unit, number: int, name: str) -> Unit:
+def _make_unit_below(above: Unit, number: int, name: str) -> Unit:
     """Return the unit *number* below *above*. If that one was merged, the unit stands below the one that took its work."""
-    unit = _unit(above.code, f"{above.code}.{number}", name, above.level)
+    unit = _make_unit(above.code, f"{above.code}.{number}", name, above.level)
     if above.until == DISTRICTS_ABOLISHED:
-        return _change(unit, DISTRICTS_ABOLISHED, parent=above.successors[0])
+        return _change_unit(unit, DISTRICTS_ABOLISHED, parent=above.successors[0])
     return unit
 
 
-def _unit(above: str | None, code: str, name: str, level: str, *aliases: str) -> Unit:
+def _make_unit(above: str | None, code: str, name: str, level: str, *aliases: str) -> Unit:
     kind = next(kind for beginning, kind in _KINDS if name.startswith(beginning))
     said = f"{name} (mẫu)"
     return Unit(code, said, above, aliases=aliases, mark=UnitMark.SYNTHETIC, level=level, kind=kind)
 
 
-def _change(unit: Unit, since: date, **said: str) -> Unit:
+def _change_unit(unit: Unit, since: date, **said: str) -> Unit:
     """Return *unit* with a version from the day *since* on, with the values of *said*."""
     if "name" in said:
         said["name"] = f"{said['name']} (mẫu)"
@@ -277,13 +277,13 @@ def _change(unit: Unit, since: date, **said: str) -> Unit:
     return attrs.evolve(unit, changes=(UnitChange(since, **(before | said)),))  # type: ignore[arg-type]
 
 
-def _end(unit: Unit, until: date, successor: str) -> Unit:
+def _end_unit(unit: Unit, until: date, successor: str) -> Unit:
     return attrs.evolve(unit, until=until, successors=(successor,))
 
 
-def _called(unit: Unit) -> str:
+def _call_unit(unit: Unit) -> str:
     return unit.name.removesuffix(" (mẫu)")
 
 
-def _place(commune: Unit) -> str:
-    return _called(commune).removeprefix("Ủy ban nhân dân ")
+def _name_place(commune: Unit) -> str:
+    return _call_unit(commune).removeprefix("Ủy ban nhân dân ")

@@ -35,13 +35,13 @@ class ChangedValue:
 
 def list_changed_values(before: Unit, after: Unit) -> list[ChangedValue]:
     """Return what *after* changes of the unit *before*. A new version is compared with the one before it."""
-    return list(_compare(before, after))
+    return list(_compare_units(before, after))
 
 
-def _compare(before: Unit, after: Unit) -> Iterator[ChangedValue]:
+def _compare_units(before: Unit, after: Unit) -> Iterator[ChangedValue]:
     code = after.code
-    yield from _differ(code, "", _LASTING, before, after)
-    yield from _differ(code, START, _VERSIONED, before.at(date.min), after.at(date.min))
+    yield from _list_differing_values(code, "", _LASTING, before, after)
+    yield from _list_differing_values(code, START, _VERSIONED, before.at(date.min), after.at(date.min))
     days = sorted({change.since for unit in (before, after) for change in unit.changes})
     old, new = ({change.since: change for change in unit.changes} for unit in (before, after))
     for day in days:
@@ -49,17 +49,17 @@ def _compare(before: Unit, after: Unit) -> Iterator[ChangedValue]:
             yield ChangedValue(code, day.isoformat(), "name", old[day].name, "")
             continue
         earlier = old.get(day) or after.at(day - timedelta(days=1))
-        yield from _differ(code, day.isoformat(), _VERSIONED, earlier, new[day])
+        yield from _list_differing_values(code, day.isoformat(), _VERSIONED, earlier, new[day])
 
 
-def _differ(
+def _list_differing_values(
     code: str, version: str, fields: Sequence[str], before: Unit | UnitChange, after: Unit | UnitChange
 ) -> Iterator[ChangedValue]:
     for field in fields:
-        old, new = _text(getattr(before, field)), _text(getattr(after, field))
+        old, new = _write_value(getattr(before, field)), _write_value(getattr(after, field))
         if old != new:
             yield ChangedValue(code, version, field, old, new)
 
 
-def _text(value: object) -> str:
+def _write_value(value: object) -> str:
     return " ".join(value) if isinstance(value, tuple) else "" if value is None else str(value)

@@ -88,7 +88,7 @@ class UnitIndex:
         An alias that passed from unit to unit means its holder on that day.
         """
         given = [unit.at(on) for unit in units]
-        given.sort(key=_code)
+        given.sort(key=_read_code)
         codes = PackedTexts.of(unit.code for unit in given)
         words = tuple(dict.fromkeys(unit.mark for unit in given))
         numbers = {word: number for number, word in enumerate(words)}
@@ -152,7 +152,7 @@ class UnitIndex:
         if known is None:
             found = self._aliases.find(code)
             known = code if found is None else self._codes[self._owners[found]]
-            _keep(self._canonical, code, known)
+            _keep_units(self._canonical, code, known)
         return known
 
     def get(self, code: str) -> Unit | None:
@@ -163,7 +163,7 @@ class UnitIndex:
             pass
         found = self._codes.find(code)
         unit = None if found is None else self._unit(found)
-        _keep(self._found, code, unit)
+        _keep_units(self._found, code, unit)
         return unit
 
     def deeds(self, code: str) -> tuple[Deed, ...]:
@@ -207,7 +207,7 @@ class UnitIndex:
             at += 1
 
 
-def _keep(kept: dict[str, T], code: str, found: T) -> None:
+def _keep_units(kept: dict[str, T], code: str, found: T) -> None:
     if len(kept) >= KEPT:
         kept.clear()
     kept[code] = found
@@ -221,7 +221,7 @@ def _holder_first(owners: list[Unit], on: date) -> list[Unit]:
     return [first, *(unit for unit in owners if unit is not first)]
 
 
-def _code(unit: Unit) -> str:
+def _read_code(unit: Unit) -> str:
     return unit.code
 
 

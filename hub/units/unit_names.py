@@ -153,11 +153,11 @@ def _write_keys(name: str) -> tuple[str, str, str]:
     def expand(text: str) -> str:
         return pattern.sub(lambda found: short[found[0]], write_plain_words(text))
 
-    bare = _drop(expand(_REMARK.sub("", name)), office)
-    return expand(name), bare, _drop(bare, kind)
+    bare = _drop_leading(expand(_REMARK.sub("", name)), office)
+    return expand(name), bare, _drop_leading(bare, kind)
 
 
-def _drop(words: str, leading: Sequence[str]) -> str:
+def _drop_leading(words: str, leading: Sequence[str]) -> str:
     return next((words[len(each) + 1 :] for each in leading if words.startswith(f"{each} ")), words)
 
 

@@ -117,7 +117,7 @@ def read_units_csv(
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = rows.fieldnames or []
-        problem = _header(header)
+        problem = _check_header(header)
         if problem:
             return [], [
                 Mistake(
@@ -134,13 +134,16 @@ def read_units_csv(
             if rows.line_num >= told + _STEP:
                 progress(rows.line_num - told)
                 told = rows.line_num
-            row = _row(line, place, mistakes)
+            row = _read_row(line, place, mistakes)
             _add_row(row, place, given, mistakes, provinces)
     except (UnicodeDecodeError, csv.Error) as error:
         return [], [_describe_unreadable(name, error)]
     held = {unit.code: unit for unit in known}
     units = {
-        code: (next(iter(of_unit.values())).place, _merge(held.get(code), list(of_unit.values()), set(header), today))
+        code: (
+            next(iter(of_unit.values())).place,
+            _merge_unit(held.get(code), list(of_unit.values()), set(header), today),
+        )
         for code, of_unit in given.items()
     }
     for code, of_unit in given.items():
@@ -149,24 +152,24 @@ def read_units_csv(
     return [unit for _, unit in units.values()], mistakes
 
 
-def _merge(held: Unit | None, rows: Sequence[_Row], columns: set[str], today: date) -> Unit:
+def _merge_unit(held: Unit | None, rows: Sequence[_Row], columns: set[str], today: date) -> Unit:
     """Return the unit as *rows* change the one *held*. *columns*: those that the file has."""
     whole = next((row for row in rows if row.version is None), None)
     unit = held
     if whole is not None:
-        unit = whole.unit if held is None else _replace(held, whole, columns, today)
+        unit = whole.unit if held is None else _replace_unit(held, whole, columns, today)
     elif unit is None:
         unit = rows[0].unit
     changes = {each.since: each for each in unit.changes}
     for row in sorted((row for row in rows if row.version is not None), key=lambda row: row.version or date.min):
         assert row.version is not None
-        before = attrs.evolve(unit, changes=tuple(sorted(changes.values(), key=_since))).at(row.version)
+        before = attrs.evolve(unit, changes=tuple(sorted(changes.values(), key=_read_since))).at(row.version)
         said = {column: getattr(row.unit if column in columns else before, column) for column in _VERSIONED}
         changes[row.version] = UnitChange(row.version, **said)
-    return attrs.evolve(unit, changes=tuple(sorted(changes.values(), key=_since)))
+    return attrs.evolve(unit, changes=tuple(sorted(changes.values(), key=_read_since)))
 
 
-def _replace(held: Unit, row: _Row, columns: set[str], today: date) -> Unit:
+def _replace_unit(held: Unit, row: _Row, columns: set[str], today: date) -> Unit:
     """Return *held* with what *row* says of it, and of its first version or of the one in force *today*."""
     lasting = {column: getattr(row.unit, column) for column in _LASTING if column in columns or column == "mark"}
     said = {column: getattr(row.unit, column) for column in _VERSIONED if column in columns}
@@ -177,7 +180,7 @@ def _replace(held: Unit, row: _Row, columns: set[str], today: date) -> Unit:
     return attrs.evolve(held, **lasting, changes=tuple(changes))
 
 
-def _since(change: UnitChange) -> date:
+def _read_since(change: UnitChange) -> date:
     return change.since
 
 
@@ -194,7 +197,7 @@ def _find_version_mistakes(held: Unit | None, unit: Unit, rows: Sequence[_Row]) 
             yield Mistake(f"{row.place}: from", wrong, phrase("a day between `since` and `until` of the unit"))
 
 
-def _header(names: Sequence[str]) -> Phrase | None:
+def _check_header(names: Sequence[str]) -> Phrase | None:
     unknown = [name for name in names if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in names]
     if unknown or missing or len(set(names)) < len(names):
@@ -202,7 +205,7 @@ def _header(names: Sequence[str]) -> Phrase | None:
     return None
 
 
-def _row(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) -> _Row:
+def _read_row(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) -> _Row:
     def text(column: str) -> str:
         return str(row.get(column) or "").strip()
 
@@ -231,13 +234,13 @@ def _row(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) 
         parent=text("parent") or None,
         since=day("since"),
         until=day("until"),
-        aliases=_codes(text("aliases")),
+        aliases=_read_codes(text("aliases")),
         mark=text("mark"),
-        successors=_codes(text("successors")),
+        successors=_read_codes(text("successors")),
         level=text("level"),
         kind=text("kind"),
     )
-    mistakes += _unfit(unit, place)
+    mistakes += _find_unfit(unit, place)
     first = text("from") == START
     version = None if first else day("from")
     if version is not None:
@@ -250,7 +253,7 @@ def _row(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) 
     return _Row(place, version, first, unit)
 
 
-def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
+def _find_unfit(unit: Unit, place: str) -> Iterable[Mistake]:
     for column, value in (("code", unit.code), ("name", unit.name)):
         if not value:
             yield Mistake(f"{place}: {column}", phrase("is empty"), phrase("a {column}", column=column))
@@ -293,7 +296,7 @@ def is_storable_name(name: str) -> bool:
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name)
 
 
-def _codes(text: str) -> tuple[str, ...]:
+def _read_codes(text: str) -> tuple[str, ...]:
     """Return the codes of a list, sorted as the registry returns them."""
     return tuple(sorted(set(text.replace(";", " ").split())))
 
@@ -318,7 +321,7 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
                 yield Mistake(
                     f"{place}: successors", phrase("there is no unit {successor}", successor=successor), expected
                 )
-        if unit.successors and _circles(code, lambda at: held[at].successors if at in held else ()):
+        if unit.successors and _leads_back(code, lambda at: held[at].successors if at in held else ()):
             yield Mistake(
                 f"{place}: successors",
                 phrase("{code} is its own successor", code=code),
@@ -356,7 +359,7 @@ def _find_parent_mistakes(unit: Unit, place: str, held: Mapping[str, Unit], days
         def above(code: str, on: date = day) -> Iterable[str | None]:
             return (held[code].at(on).parent,) if code in held else ()
 
-        if _circles(unit.code, above):
+        if _leads_back(unit.code, above):
             yield Mistake(
                 f"{place}: parent",
                 phrase("{code} is its own ancestor", code=unit.code),
@@ -389,7 +392,7 @@ def _find_drill_mistakes(
             )
 
 
-def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:
+def _leads_back(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:
     """Tell whether following the links of *following* from *code* leads back to *code*."""
     seen: set[str] = set()
     waiting = list(following(code))

@@ -65,7 +65,7 @@ class AnsweringResource(Resource):
         """Answer a request of any method."""
         tap = _Tap()
         _ = request.notifyFinish().addErrback(tap.close)
-        _ = Deferred.fromCoroutine(self._answer(request, tap)).addErrback(_broke, request, tap)
+        _ = Deferred.fromCoroutine(self._answer(request, tap)).addErrback(_report_broken_answer, request, tap)
         return NOT_DONE_YET
 
     async def _answer(self, request: Any, tap: "_Tap") -> None:
@@ -195,7 +195,7 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
         request.responseHeaders.addRawHeader("Set-Cookie", each)
 
 
-def _broke(failure: Any, request: Request, tap: _Tap) -> None:
+def _report_broken_answer(failure: Any, request: Request, tap: _Tap) -> None:
     """Close the connection of an answer that failed halfway, so that the caller notices."""
     SHORTAGE.note_error(failure.value)
     log.error("console-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

@@ -389,7 +389,7 @@ class BoundedChannel(HTTPChannel):
             self._limit.set(seconds, then or self.abort)
 
 
-def _queue() -> dict[BoundedChannel, None]:
+def _make_queue() -> dict[BoundedChannel, None]:
     return {}
 
 
@@ -400,12 +400,12 @@ class Connections:
     most: int  #: maximum connections of the port in this process
     processes: int = 1  #: processes that serve the port
     counts: NodeCounts = attrs.field(factory=LocalCounts)  #: connections by owner, of all these processes
-    strangers: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)  #: before their first request
+    strangers: dict[BoundedChannel, None] = attrs.field(factory=_make_queue, init=False)  #: before their first request
     #: between two requests, or being closed
-    resting: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
-    asking: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)  #: a request is arriving
+    resting: dict[BoundedChannel, None] = attrs.field(factory=_make_queue, init=False)
+    asking: dict[BoundedChannel, None] = attrs.field(factory=_make_queue, init=False)  #: a request is arriving
     #: a request has arrived and is being answered
-    answering: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
+    answering: dict[BoundedChannel, None] = attrs.field(factory=_make_queue, init=False)
     _owned: dict[str, dict[BoundedChannel, None]] = attrs.field(factory=dict, init=False)  #: by the owner's key
     _closed: int = attrs.field(default=0, init=False)  #: connections closed so far to make room
     #: time of the last turn that was given to a connection

@@ -174,7 +174,7 @@ def write_fact_key(key: str) -> str:
     return key
 
 
-def _day(value: date | str) -> str:
+def _say_day(value: date | str) -> str:
     return words.write_day(date.fromisoformat(value) if isinstance(value, str) else value)
 
 
@@ -192,7 +192,7 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters |= {
     "number": words.write_number,
-    "day": _day,
+    "day": _say_day,
     "month": words.write_short_period,
     "moment": words.write_moment,
     "second": write_second,

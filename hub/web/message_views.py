@@ -71,7 +71,7 @@ class MessageViews:
             "names": names,
             "reasons": group_reasons(opened.reasons),
             "certificate": find_certificate(partner, str(signed.get("certificate") or "")),
-            "sealer": _describe(self._live.config),
+            "sealer": _describe_own_certificate(self._live.config),
             "cells": [list_cells(each, book, opened.seen) for each in opened.facts],
         }
 
@@ -83,7 +83,7 @@ class MessageViews:
 
     async def download(self, user: User, opened: ShownMessage, now: datetime) -> ConsoleResponse:
         """Return the exact octets. Raises `RequestRefused`, as all below, if there is no such thing, or not for *user*."""
-        _require(opened.kept)
+        _require_found(opened.kept)
         sha256, name = opened.message.sha256, f"{opened.message.id}.xml"
         size = await self._journal.read(blobs.read_blob_size, sha256)
         if size is None:
@@ -131,7 +131,7 @@ class MessageViews:
 
     async def open_packet(self, user: User, opened: ShownMessage, now: datetime) -> View:
         """Return the packet line by line."""
-        _require(opened.kept)
+        _require_found(opened.kept)
         octets = await self._octets(opened)
         packet = None
         if octets is not None:
@@ -141,7 +141,7 @@ class MessageViews:
 
     async def open_attachment(self, user: User, opened: ShownMessage, now: datetime, number: str) -> ConsoleResponse:
         """Return an attachment of the packet."""
-        _require(opened.kept and number.isdecimal() and len(number) < 5)
+        _require_found(opened.kept and number.isdecimal() and len(number) < 5)
         octets = await self._octets(opened)
         found = None if octets is None else await self._alone(readable.read_packet_attachment, octets, int(number))
         if not isinstance(found, tuple):
@@ -156,7 +156,7 @@ class MessageViews:
 
     async def open_attempt(self, user: User, opened: ShownMessage, now: datetime, name: str) -> View:
         """Return the request and the reply of one attempt."""
-        _require(opened.may_open)
+        _require_found(opened.may_open)
         place = next((place for place, each in enumerate(opened.attempts) if each.id == name), None)
         if place is None:
             raise refuse_as_absent()
@@ -179,7 +179,7 @@ class MessageViews:
 
     async def compare_packet(self, user: User, opened: ShownMessage, now: datetime, other: str) -> View:
         """Compare the packet with that of another message that the user may see."""
-        _require(opened.kept)
+        _require_found(opened.kept)
         folder = self._live.config.archive
         second = await self._journal.read(visible_messages.find_visible_message, user, other, folder)
         if second is None or not second.kept:
@@ -196,7 +196,7 @@ class MessageViews:
 
     async def compare_attempts(self, user: User, opened: ShownMessage, now: datetime, one: str, other: str) -> View:
         """Compare the requests and the replies of two attempts."""
-        _require(opened.may_open)
+        _require_found(opened.may_open)
         by_name = {each.id: each for each in opened.attempts}
         if one not in by_name or other not in by_name:
             raise refuse_as_absent()
@@ -222,7 +222,7 @@ class MessageViews:
         }
 
 
-def _require(there: bool) -> None:
+def _require_found(there: bool) -> None:
     if not there:
         raise refuse_as_absent()
 
@@ -253,11 +253,11 @@ def find_certificate(partner: Partner | None, fingerprint: str) -> ShownCertific
         return None
     for each in partner.certificates if partner is not None else ():
         if hash_certificate(each) == fingerprint:
-            return _certificate(each)
+            return _show_certificate(each)
     return ShownCertificate(fingerprint=fingerprint)
 
 
-def _certificate(found: x509.Certificate) -> ShownCertificate:
+def _show_certificate(found: x509.Certificate) -> ShownCertificate:
     return ShownCertificate(
         fingerprint=hash_certificate(found),
         subject=found.subject.rfc4514_string(),
@@ -267,7 +267,7 @@ def _certificate(found: x509.Certificate) -> ShownCertificate:
     )
 
 
-def _describe(config: Config) -> ShownCertificate | None:
+def _describe_own_certificate(config: Config) -> ShownCertificate | None:
     """Return the certificate with which the hub seals receipts now."""
     certificate = getattr(config.identity, "certificate", None)
-    return None if certificate is None else _certificate(certificate)
+    return None if certificate is None else _show_certificate(certificate)

@@ -99,7 +99,7 @@ class PublicPages:
         page = self._made.pop((found.sha256, kind), None)
         if page is None:
             content = await self._journal.read(publications.read_published_report, found)
-            page = await self._work(PUBLIC, max(len(content), THRESHOLD), _written, content, kind)
+            page = await self._work(PUBLIC, max(len(content), THRESHOLD), _render_page, content, kind)
         self._made[found.sha256, kind] = page
         if len(self._made) > _KEPT:
             del self._made[next(iter(self._made))]
@@ -108,7 +108,7 @@ class PublicPages:
     async def _feed(self) -> PublicPage:
         config, url = self._live.config, self._url()
         entries = [
-            _entry(one, config.province, url) for one in await self._journal.read(publications.list_publications)
+            _make_entry(one, config.province, url) for one in await self._journal.read(publications.list_publications)
         ]
         identity = f"urn:lienthong:publications:{config.province}"
         content = atom.write_atom_feed(
@@ -156,14 +156,14 @@ class Public(Resource):
                 if page is None:
                     request.setResponseCode(404)
             if not gone:
-                request.write(_answer(request, page))
+                request.write(_answer_page(request, page))
                 request.finish()
 
-        _ = Deferred.fromCoroutine(answer()).addErrback(_broke, request, gone)
+        _ = Deferred.fromCoroutine(answer()).addErrback(_report_broken_page, request, gone)
         return NOT_DONE_YET
 
 
-def _answer(request: Request, page: PublicPage | None) -> bytes:
+def _answer_page(request: Request, page: PublicPage | None) -> bytes:
     if page is None:
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-store")
@@ -177,7 +177,7 @@ def _answer(request: Request, page: PublicPage | None) -> bytes:
     return page.content if request.method != b"HEAD" else b""
 
 
-def _written(content: bytes, kind: str) -> PublicPage:
+def _render_page(content: bytes, kind: str) -> PublicPage:
     found = sealed.read_sealed_report(content)
     if kind == "csv":
         return PublicPage(_TYPES[kind], outputs.write_csv_report(found.report, found.names))
@@ -185,7 +185,7 @@ def _written(content: bytes, kind: str) -> PublicPage:
     return PublicPage(_TYPES[kind], make(found.report, found.names).encode())
 
 
-def _entry(one: ReportPublication, province: str, url: str) -> AtomEntry:
+def _make_entry(one: ReportPublication, province: str, url: str) -> AtomEntry:
     pieces = [quote(piece, safe="") for piece in (one.form, one.unit, one.period)]
     where = f"{url}/reports/{'/'.join(pieces)}"
     return AtomEntry(
@@ -207,7 +207,7 @@ def _entry(one: ReportPublication, province: str, url: str) -> AtomEntry:
     )
 
 
-def _broke(failure: Any, request: Request, gone: list[object]) -> None:
+def _report_broken_page(failure: Any, request: Request, gone: list[object]) -> None:
     SHORTAGE.note_error(failure.value)
     log.error("public-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not gone:

@@ -247,7 +247,7 @@ class BoundedRequest(Request):
         problem, status = Problem("too-large", f"{size} > {self._limit}"), b"413 Content Too Large"
         if self._stranger is not None:  # a stranger gets the same answer as for a small body
             problem = self._stranger
-            status = b"400 Bad Request" if _soap(self) == envelope.SOAP12 else b"500 Internal Server Error"
+            status = b"400 Bad Request" if _read_soap_version(self) == envelope.SOAP12 else b"500 Internal Server Error"
         log.info("body-refused", size=size, limit=self._limit, problem=problem.code)
         self._refuse(problem, status, ours=False)
         if self.channel.site.note is not None:
@@ -279,7 +279,7 @@ class BoundedRequest(Request):
         self._pausing = self.channel.site.reactor.callLater(seconds, self.channel.transport.resumeProducing)
 
     def _fault(self, problem: Problem, *, ours: bool) -> tuple[dict[str, str], bytes]:
-        soap = _soap(self)
+        soap = _read_soap_version(self)
         body = envelope.write_fault(self.channel.site.namespace, [problem], server=ours, tracking="", soap=soap)
         return {"Content-Type": envelope.CONTENT_TYPES[soap]}, body
 
@@ -299,7 +299,7 @@ def _open_body_file(drawer: Drawer) -> IO[bytes]:
     return made
 
 
-def _line(_timestamp: str, request: Request) -> str:
+def _write_access_line(_timestamp: str, request: Request) -> str:
     """Return a line of the access log with wall clock time. The reactor's clock only measures durations."""
     return cast("str", combinedLogFormatter(datetimeToLogString(), request))
 
@@ -340,7 +340,7 @@ class BoundedSite(Site):
             parsePOSTFormSubmission=False,
             timeout=IDLE,
             reactor=reactor,
-            logFormatter=_line,
+            logFormatter=_write_access_line,
         )
         self._connections = Connections(count_allowed_connections())
         self.body_limit = body_limit
@@ -410,7 +410,7 @@ class ServiceResource(Resource):
     def render_GET(self, request: Request) -> bytes:
         """Return the WSDL, or the XSD with the given name."""
         if request.postpath:
-            return _nothing(request)
+            return _render_nothing(request)
         arguments = {name.lower(): values for name, values in request.args.items()}
         if b"wsdl" in arguments or request.uri.lower().endswith(b"?wsdl"):
             document = self._contract.wsdl(self._address())
@@ -418,7 +418,7 @@ class ServiceResource(Resource):
             try:
                 document = self._contract.xsd(arguments[b"xsd"][0].decode("ascii"), self._address())
             except (KeyError, UnicodeDecodeError):
-                return _nothing(request)
+                return _render_nothing(request)
         else:
             return _not_allowed(request)
         request.setHeader(b"Content-Type", _XML)
@@ -434,7 +434,7 @@ class ServiceResource(Resource):
             request.close_body()
             self._intake.record_refusal(refused.problems[0], read_client_certificate(request.channel))
             request.setResponseCode(415 if refused.problems[0].code == "media-type" else 400)
-            soap = _soap(request)
+            soap = _read_soap_version(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
             return envelope.write_fault(
                 self._contract.namespace, refused.problems, server=False, tracking="", soap=soap
@@ -444,7 +444,9 @@ class ServiceResource(Resource):
         except Unready as unready:
             return self._postpone(request, unready)
         body, drawer = request.take_body()
-        _ = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, leave)).addErrback(_lost, request)
+        _ = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, leave)).addErrback(
+            _end_lost_call, request
+        )
         return NOT_DONE_YET
 
     def _postpone(self, request: BoundedRequest, unready: Unready) -> int:
@@ -452,10 +454,10 @@ class ServiceResource(Resource):
         request.close_body()
         request.setResponseCode(503)
         request.setHeader(b"Retry-After", b"%d" % unready.retry_after)
-        soap = _soap(request)
+        soap = _read_soap_version(request)
         request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
         fault = envelope.write_fault(self._contract.namespace, [unready.problem], server=True, tracking="", soap=soap)
-        later = request.channel.site.reactor.callLater(PAUSE, _finish, request, fault)
+        later = request.channel.site.reactor.callLater(PAUSE, _finish_request, request, fault)
         _ = request.notifyFinish().addErrback(lambda _: later.cancel())
         return NOT_DONE_YET
 
@@ -466,13 +468,13 @@ class ServiceResource(Resource):
         try:
             answer = await self._intake.answer(body, manner, certificate, drawer, lambda: not request.gone)
             if not request.gone:  # else what was journalled stays, and the same call gets the same answer
-                await _write(request, answer, manner)
+                await _write_answer(request, answer, manner)
         finally:
             leave()
             drawer.close()
 
 
-async def _write(request: BoundedRequest, answer: SignedResponse, manner: Manner) -> None:
+async def _write_answer(request: BoundedRequest, answer: SignedResponse, manner: Manner) -> None:
     """Write *answer*, unless the caller disconnects meanwhile."""
     if answer.retry_after is not None:
         request.setResponseCode(503)
@@ -485,7 +487,7 @@ async def _write(request: BoundedRequest, answer: SignedResponse, manner: Manner
         request.answer(answer.body.read())
         return
     request.setHeader(b"Content-Length", b"%d" % answer.body.size)
-    if await _written(request, answer.body.pieces()):
+    if await _write_pieces(request, answer.body.pieces()):
         request.finish()
 
 
@@ -518,7 +520,7 @@ class _Written:
             self.done.callback(False)
 
 
-def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
+def _write_pieces(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
     """Write *pieces*. The result is True if all are written, False if the caller has disconnected."""
     writing = _Written(request, pieces)
     _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
@@ -527,7 +529,7 @@ def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]
     return writing.done
 
 
-def _finish(request: BoundedRequest, body: bytes) -> None:
+def _finish_request(request: BoundedRequest, body: bytes) -> None:
     request.answer(body)
 
 
@@ -538,7 +540,7 @@ def _not_allowed(request: Request) -> bytes:
     return (" / ".join(say_both(phrase("Call by POST; the contract is at ?wsdl."))) + "\n").encode()
 
 
-def _nothing(request: Request) -> bytes:
+def _render_nothing(request: Request) -> bytes:
     return cast("bytes", NoResource().render(request))
 
 
@@ -549,7 +551,7 @@ def read_client_certificate(channel: Any) -> x509.Certificate:
     return cast("x509.Certificate", channel.certificate)
 
 
-def _soap(request: Request) -> str:
+def _read_soap_version(request: Request) -> str:
     """Return the SOAP version that the media type names; 1.1 if it names none."""
     try:
         return attachments.read_http_manner(request.getHeader("content-type") or "", None).soap
@@ -562,21 +564,21 @@ def _manner(request: Request) -> Manner:
     encoding = (request.getHeader("content-encoding") or "identity").strip(" \t").lower()
     if encoding != "identity":
         raise CallRefused(Problem("media-type", f"Content-Encoding: {encoding[:50]}"))
-    written = _all(request, b"content-type")
+    written = _read_all_headers(request, b"content-type")
     if len(written) > 1:  # an intermediary may have used the other one
         raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
-    actions = _all(request, b"soapaction")  # two values match no action, so they are refused later
+    actions = _read_all_headers(request, b"soapaction")  # two values match no action, so they are refused later
     manner = _read_manner("".join(written), ", ".join(actions) if actions else None)
-    traces = _all(request, b"traceparent")
+    traces = _read_all_headers(request, b"traceparent")
     trace = read_traceparent(traces[0]) if len(traces) == 1 else None
     return manner if trace is None else attrs.evolve(manner, trace=trace)
 
 
-def _all(request: Request, name: bytes) -> list[str]:
+def _read_all_headers(request: Request, name: bytes) -> list[str]:
     return [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(name, [])]
 
 
-def _lost(failure: Any, request: BoundedRequest) -> None:
+def _end_lost_call(failure: Any, request: BoundedRequest) -> None:
     """End the connection of a call that could not be answered, not even with a fault."""
     if failure.check(CancelledError):
         return  # the caller disconnected before the answer was ready

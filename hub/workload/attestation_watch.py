@@ -172,11 +172,11 @@ def _look_again(tx: Transaction, known: Sequence[KeptFinding]) -> list[KeptFindi
     wrong = {
         tamper_findings.keep_fact_finding(each) for each in fact_audit.compare_given_facts(tx, list(stored.values()))
     }
-    removed = {each for each in known if each.part == FactFault.REMOVED and _name(each) not in stored}
+    removed = {each for each in known if each.part == FactFault.REMOVED and _name_found(each) not in stored}
     return sorted(wrong | removed)
 
 
-def _name(found: KeptFinding) -> fact_rows.Key:
+def _name_found(found: KeptFinding) -> fact_rows.Key:
     return found.unit, found.service, found.key, found.milestone
 
 

@@ -146,7 +146,7 @@ def attest_closing(tx: Transaction, signer: Signer, form: str, period: str, now:
 
     Raises Unready if the key cannot be used now.
     """
-    return _attest(tx, signer, "closed", form, period, _read_rows(tx, form, period), now)
+    return _attest_rows(tx, signer, "closed", form, period, _read_rows(tx, form, period), now)
 
 
 def attest_rows(
@@ -157,7 +157,7 @@ def attest_rows(
     Raises Unready if the key cannot be used now.
     """
     found = _read_rows(tx, form, period, {unit for unit, _ in rows})
-    return _attest(tx, signer, "revised", form, period, {name: found[name] for name in rows}, now)
+    return _attest_rows(tx, signer, "revised", form, period, {name: found[name] for name in rows}, now)
 
 
 def has_begun(tx: Transaction) -> bool:
@@ -178,7 +178,7 @@ def adopt_month(tx: Transaction, signer: Signer, form: str, period: str, now: da
     is attested.
     """
     if not has_begun(tx) and not _read_attestations(tx, form, period):
-        _attest(tx, signer, "adopted", form, period, _read_rows(tx, form, period), now)
+        _attest_rows(tx, signer, "adopted", form, period, _read_rows(tx, form, period), now)
 
 
 def begin_attestations(tx: Transaction, signer: Signer, now: datetime) -> bool:
@@ -186,13 +186,13 @@ def begin_attestations(tx: Transaction, signer: Signer, now: datetime) -> bool:
     if has_begun(tx):
         return False
     adopted = int(tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
-    number, digest = _attest(tx, signer, _BEGUN, "", "", {}, now)
+    number, digest = _attest_rows(tx, signer, _BEGUN, "", "", {}, now)
     body = {"months": adopted, "attestation": [number, digest]}
     events.append_events(tx, Event("attestations-begun", now, body=body))
     return True
 
 
-def _attest(
+def _attest_rows(
     tx: Transaction, signer: Signer, of: str, form: str, period: str, rows: Mapping[RowName, Raw], now: datetime
 ) -> tuple[int, str]:
     transactions.lock_names(tx, ["attestation"])
@@ -200,7 +200,7 @@ def _attest(
     ordered = sorted(rows.items(), key=repr)
     closing, world = (None, None) if of in ("revised", _BEGUN) else _read_closing(tx, form, period)
     lines = [[closing, world], *([*name, *raw] for name, raw in ordered)]
-    copy = zlib.compress("\n".join(map(_json, lines)).encode(), 1)
+    copy = zlib.compress("\n".join(map(_write_attested_json, lines)).encode(), 1)
     said = {
         "number": head.number + 1,
         "previous": head.sha256,
@@ -209,12 +209,12 @@ def _attest(
         "form": form,
         "period": period,
         "chain": list(events.read_chain_head(tx)),
-        "closing": closing and _hash(closing),
-        "world": world and _hash(world),
-        "rows": [[*name, _hash((*name, *raw))] for name, raw in ordered],
+        "closing": closing and _hash_values(closing),
+        "world": world and _hash_values(world),
+        "rows": [[*name, _hash_values((*name, *raw))] for name, raw in ordered],
         "copy": sha256(copy).hexdigest(),
     }
-    signed = sign_statement(signer, _json(said))
+    signed = sign_statement(signer, _write_attested_json(said))
     kept = {"number": said["number"], "form": form, "period": period, "statement": signed.text}
     kept |= {"signature": signed.signature, "certificate": signed.certificate, "copy": copy}
     tx.execute(sa.insert(table), [kept])
@@ -237,7 +237,7 @@ def _read_era(tx: Transaction) -> str:
 
 def keep_head(file: Path, head: AttestationHead) -> None:
     """Keep *head* outside the database. Raises OSError."""
-    replace_file(file, _json(attrs.asdict(head)).encode(), 0o600)
+    replace_file(file, _write_attested_json(attrs.asdict(head)).encode(), 0o600)
 
 
 def read_kept_head(file: Path) -> AttestationHead | None:
@@ -287,7 +287,7 @@ def find_tampering(
                 found.append(Tampering(form=form, period=period, part=TamperedPart.CLOSING))
             continue
         there = stored[period] if period in stored else _read_rows(tx, form, period, units)
-        found += _compare(tx, trust, form, period, kept, units, there)
+        found += _compare_attested(tx, trust, form, period, kept, units, there)
     return found
 
 
@@ -308,7 +308,7 @@ def find_report_tampering(
     return [*find_lost_attestations(tx, kept), *find_tampering(tx, trust, form, periods, units, stored)]
 
 
-def _compare(
+def _compare_attested(
     tx: Transaction,
     trust: AttestationTrust | None,
     form: str,
@@ -385,20 +385,24 @@ def restore_attested(
     """
     kept = _read_attestations(tx, form, period)
     there = _read_rows(tx, form, period, units)
-    wrong = list(_compare(tx, trust, form, period, kept, units, there)) if kept else []
+    wrong = list(_compare_attested(tx, trust, form, period, kept, units, there)) if kept else []
     if not wrong:
         return []
     good = [each for each in kept if each.is_of(trust)]
     (closing, world), copies = _read_copies(tx, good)
     parts = {each.part for each in wrong}
     if TamperedPart.CLOSING in parts and closing is not None:
-        _replace(tx, _closing, {"form": form, "period": period}, dict(zip(_CLOSING_COLUMNS, closing, strict=True)))
+        _replace_values(
+            tx, _closing, {"form": form, "period": period}, dict(zip(_CLOSING_COLUMNS, closing, strict=True))
+        )
     if TamperedPart.WORLD in parts and world is not None:
-        _replace(tx, _world, {"period": period}, dict(zip(_WORLD_COLUMNS, world, strict=True)))
+        _replace_values(tx, _world, {"period": period}, dict(zip(_WORLD_COLUMNS, world, strict=True)))
     for name in there.keys() | copies.keys():
         if there.get(name) != copies.get(name) and (units is None or name[0] in units):
             place = {"form": form, "period": period, "unit": name[0], "revision": name[1]}
-            _replace(tx, _row, place, dict(zip(ROW_COLUMNS, copies[name], strict=True)) if name in copies else None)
+            _replace_values(
+                tx, _row, place, dict(zip(ROW_COLUMNS, copies[name], strict=True)) if name in copies else None
+            )
     named = sorted({each.unit for each in wrong if each.unit})
     body: dict[str, Any] = {"form": form, "period": period, "by": by, "parts": sorted(parts)}
     body |= {"units": named[:_MOST_NAMED]} | {"more": len(named[_MOST_NAMED:])}
@@ -406,7 +410,9 @@ def restore_attested(
     return wrong
 
 
-def _replace(tx: Transaction, of: sa.TableClause, place: Mapping[str, Any], values: Mapping[str, Any] | None) -> None:
+def _replace_values(
+    tx: Transaction, of: sa.TableClause, place: Mapping[str, Any], values: Mapping[str, Any] | None
+) -> None:
     """Put *values* at *place*, whatever stands there; None: nothing."""
     tx.execute(sa.delete(of).where(*(of.c[name] == value for name, value in place.items())))
     if values is not None:
@@ -508,13 +514,13 @@ def _read_copies(
             (first, second), *lines = map(json.loads, zlib.decompress(copies[each.number]).decode().split("\n"))
         except (zlib.error, ValueError, TypeError):
             continue
-        if first is not None and _hash(first) == each.said["closing"]:
+        if first is not None and _hash_values(first) == each.said["closing"]:
             closing = tuple(first)
-        if second is not None and _hash(second) == each.said["world"]:
+        if second is not None and _hash_values(second) == each.said["world"]:
             world = tuple(second)
         digests = {(unit, revision): digest for unit, revision, digest in each.said["rows"]}
         for unit, revision, *raw in lines:
-            if digests.get((unit, revision)) == _hash((unit, revision, *raw)):
+            if digests.get((unit, revision)) == _hash_values((unit, revision, *raw)):
                 rows[unit, revision] = tuple(raw)
     return (closing, world), rows
 
@@ -523,22 +529,22 @@ def _read_copies(
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr)
 
 
-def _json(value: object) -> str:
+def _write_attested_json(value: object) -> str:
     return _ENCODER.encode(value)
 
 
 @lru_cache(32, typed=True)  # the text of a form and the world of a month are read again for each report of the month
 def _hash_large(*values: Any) -> str:
-    return _hash(values)
+    return _hash_values(values)
 
 
 @lru_cache(2048, typed=True)  # two pages of a whole province; of values of other types the hash is another
 def _hash_row(*values: Any) -> str:
-    return _hash(values)
+    return _hash_values(values)
 
 
-def _hash(values: Sequence[Any]) -> str:
-    return _hash_text(_json(list(values)))
+def _hash_values(values: Sequence[Any]) -> str:
+    return _hash_text(_write_attested_json(list(values)))
 
 
 def _is_copy(octets: object, digest: str) -> bool:

@@ -182,7 +182,7 @@ def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
         rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
         return tuple(
             Closing(
-                period=_month(row.period, row.first_day, row.last_day),
+                period=_make_month(row.period, row.first_day, row.last_day),
                 closed_at=row.closed_at,
                 by=row.closed_by,
                 definition=row.definition,
@@ -192,7 +192,7 @@ def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
         )
 
 
-def _month(text: str, first: date, last: date) -> Period:
+def _make_month(text: str, first: date, last: date) -> Period:
     return Period(text, Span.MONTH, int(text[:4]), int(text[5:]), first, last)
 
 
@@ -205,13 +205,13 @@ def keep_closed_workdays(tx: Transaction, book: Book) -> Book:
     """Return *book* with the first and last days of the months that are closed, in any form. These days stay when the
     configured cut-off changes.
     """
-    return attrs.evolve(book, cuts=_keeping(tx, book.cuts))
+    return attrs.evolve(book, cuts=_read_keeping(tx, book.cuts))
 
 
-def _keeping(tx: Transaction, cuts: Cuts) -> Cuts:
+def _read_keeping(tx: Transaction, cuts: Cuts) -> Cuts:
     days = sa.select(table.c.period, table.c.first_day, table.c.last_day).distinct()
     with refuse_unreadable("closing"):
-        return cuts.keeping(_month(*row) for row in tx.execute(days))
+        return cuts.keeping(_make_month(*row) for row in tx.execute(days))
 
 
 def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
@@ -221,7 +221,7 @@ def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Fo
     The chain of closings begins with the month of the earliest fact of all services, or with the first month in which
     the form is in force.
     """
-    made, cuts, forms = read_closings(tx, form), _keeping(tx, book.cuts), book.forms
+    made, cuts, forms = read_closings(tx, form), _read_keeping(tx, book.cuts), book.forms
     if made:
         period = find_following_month(made[-1].period, cuts)
     else:
@@ -231,14 +231,14 @@ def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Fo
         period = find_month_containing(begun, cuts)
         since = [each.since for each in forms if each.id == form and each.since is not None]
         if since and all(each.since for each in forms if each.id == form) and min(since) > period.last:
-            period = find_month_containing(_noon(min(since)), cuts)
+            period = find_month_containing(_find_noon(min(since)), cuts)
     try:
         return choose_form(forms, form, period), period
     except FormMissing:
         return None  # the form is no longer in force
 
 
-def _noon(day: date) -> datetime:
+def _find_noon(day: date) -> datetime:
     return find_day_begin(day) + timedelta(hours=12)
 
 
@@ -457,7 +457,7 @@ def split_by_time(every: Sequence[T], seconds: float) -> tuple[Iterator[T], list
 
 def _write_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
     for first in range(0, len(pairs), KEYS):
-        yield _json(pairs[first : first + KEYS])
+        yield _write_closing_json(pairs[first : first + KEYS])
 
 
 @attrs.frozen
@@ -525,10 +525,10 @@ class _Reader:
         """Return the keys that *unit* carries at the end of the month *period*, as stored. Of a month that is not closed
         yet, these are the keys carried into it, with the changes that an abandoned closing has stored.
         """
-        return set(self.tx.scalars(_carried(self.form.id, period), {"of": unit}))
+        return set(self.tx.scalars(_make_carried_query(self.form.id, period), {"of": unit}))
 
 
-def _carried(form: str, period: str) -> sa.Select[Any]:
+def _make_carried_query(form: str, period: str) -> sa.Select[Any]:
     """Return the query for the keys that the unit `of` carries at the end of the closed month *period*."""
     mine = sa.and_(
         carried.c.form == form, carried.c.unit == sa.bindparam("of"), fact_search.build_carried_condition(period)
@@ -553,7 +553,7 @@ def carry_keys(tx: Transaction, plan: ClosingPlan, keys: CarriedKeys, now: datet
     mine = sa.and_(closing_draft.c.form == plan.form.id, closing_draft.c.token == plan.token)
     if tx.execute(sa.update(closing_draft).where(mine).values(until=now + LEASE)).rowcount != 1:
         raise OutOfTurn(plan.period)
-    _carry(tx, plan.form.id, plan.period.text, keys)
+    _carry_keys(tx, plan.form.id, plan.period.text, keys)
 
 
 def _require_current_plan(tx: Transaction, plan: ClosingPlan, made: Sequence[Closing]) -> None:
@@ -561,7 +561,7 @@ def _require_current_plan(tx: Transaction, plan: ClosingPlan, made: Sequence[Clo
     form, period, at = plan.form, plan.period, plan.closed_at
     if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
         raise FactsOutstanding(left)
-    cuts = _keeping(tx, plan.cuts)
+    cuts = _read_keeping(tx, plan.cuts)
     _check_turn(made, plan, cuts)
     if parse_period(period.text, cuts) != period:
         raise OutOfTurn(
@@ -598,9 +598,9 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer |
     days = {"first_day": period.first, "last_day": period.last}
     kept = {"closed_at": at, "closed_by": by, "definition": form.written, "sha256": sha256}
     tx.execute(sa.insert(table), [named | days | kept])
-    _keep(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
+    _keep_rows(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
     for keys in draft.keys:
-        _carry(tx, form.id, period.text, keys)
+        _carry_keys(tx, form.id, period.text, keys)
     attested = (
         {} if signer is None else {"attestation": attestations.attest_closing(tx, signer, form.id, period.text, at)}
     )
@@ -628,21 +628,21 @@ def close_month(
     return settle_closing(tx, count_month_draft(tx, book, form, period, now), by, signer)
 
 
-def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
+def _keep_rows(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
     kept = [
         {
             "form": form.id,
             "period": period.text,
             "unit": row.unit,
             "revision": row.revision,
-            "numbers": _json(row.cells.sums),
-            "times": _json(closed.write_times(row.cells)),
+            "numbers": _write_closing_json(row.cells.sums),
+            "times": _write_closing_json(closed.write_times(row.cells)),
             "facts": row.facts,
             "evidence": row.evidence,
             "made_at": row.made_at,
             "reason": row.reason,
-            "diff": _json(row.diff),
-            "division": None if row.cells.division is None else _json(write_division(row.cells.division)),
+            "diff": _write_closing_json(row.diff),
+            "division": None if row.cells.division is None else _write_closing_json(write_division(row.cells.division)),
             "made_by": row.by,
             "late": _write_late(row.late),
         }
@@ -666,7 +666,7 @@ _BEGIN = """INSERT INTO carried (form, unit, "key", since)
     SELECT :form, unit, "key", :period FROM ({pairs}) AS pair WHERE TRUE ON CONFLICT DO NOTHING"""
 
 
-def _carry(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> None:
+def _carry_keys(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> None:
     """Store which keys are carried from the end of *period* on, and which are carried no longer.
 
     The database reads the keys from their JSON text. Python handles none of them, so the only writer does not hold the
@@ -678,7 +678,7 @@ def _carry(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> None:
             tx.execute(sa.text(statement.format(pairs=_PAIRS[tx.dialect.name])), said)
 
 
-def _json(value: object) -> str:
+def _write_closing_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -759,7 +759,9 @@ def _read_row(form: Form, name: tuple[str, int], raw: Raw) -> ClosedRow:
 
 
 def _write_late(late: LateMessages) -> str:
-    return _json([[[each.id, each.partner, each.at.isoformat(), each.facts] for each in late.named], late.more])
+    return _write_closing_json(
+        [[[each.id, each.partner, each.at.isoformat(), each.facts] for each in late.named], late.more]
+    )
 
 
 def _read_late(text: str) -> LateMessages:
@@ -783,8 +785,8 @@ def find_differing_units(
     """
     made = read_closings(tx, form)
     fact_search.use_indexes(tx)
-    number = _number(made, period)
-    reader, at = _again(tx, made, number), made[number].closed_at
+    number = _find_number(made, period)
+    reader, at = _reread_closing(tx, made, number), made[number].closed_at
     kept = read_newest_rows(tx, reader.form, [period])[period]
     for unit in list_units_to_recount(tx, form, period) if units is None else units:
         row, keys = reader.count_row(unit, at)
@@ -798,19 +800,19 @@ def list_units_to_recount(tx: Transaction, form: str, period: str) -> list[str]:
     closed.
     """
     made = read_closings(tx, form)
-    reader = _again(tx, made, _number(made, period))
+    reader = _reread_closing(tx, made, _find_number(made, period))
     kept = read_newest_rows(tx, reader.form, [period])[period]
     return sorted({*fact_rows.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
 
 
-def _number(made: Sequence[Closing], period: str) -> int:
+def _find_number(made: Sequence[Closing], period: str) -> int:
     for number, each in enumerate(made):
         if each.period.text == period:
             return number
     raise KeyError(period)
 
 
-def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
+def _reread_closing(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
     this = made[number]
     return _Reader.of(tx, this.form, this.period, made[:number], list_closed_months(made[: number + 1]))
 
@@ -820,7 +822,9 @@ def _count_again(tx: Transaction, reader: _Reader, this: Closing, unit: str, tel
     found, keys = reader.count_row(unit, this.closed_at, tell)
     held = reader.carried(unit, this.period.text)
     new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
-    _carry(tx, this.form.id, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
+    _carry_keys(
+        tx, this.form.id, this.period.text, CarriedKeys(begun=_write_closing_json(new), ended=_write_closing_json(old))
+    )
     after = found or closed.make_empty_row(this.form, unit)
     if after.cells.division is not None:
         after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
@@ -835,7 +839,7 @@ def _make_revision(was: ClosedRow, after: ClosedRow) -> ClosedRow:
 def _write_revision(
     tx: Transaction, this: Closing, unit: str, row: ClosedRow, signer: Signer | None, now: datetime
 ) -> None:
-    _keep(tx, this.form, this.period, [row])
+    _keep_rows(tx, this.form, this.period, [row])
     body = {"form": this.form.id, "period": this.period.text, "unit": unit, "revision": row.revision, "by": row.by}
     if signer is not None:
         name = (unit, row.revision)
@@ -871,10 +875,10 @@ def revise_unit(
     made = read_closings(tx, form)
     fact_search.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []
-    for number in range(_number(made, period), len(made)):
+    for number in range(_find_number(made, period), len(made)):
         this = made[number]
         attestations.restore_attested(tx, trust, form, this.period.text, by, now, [unit])
-        reader, late = _again(tx, made, number), list[Fact]()
+        reader, late = _reread_closing(tx, made, number), list[Fact]()
         before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         since = before.made_at if before is not None and before.made_at is not None else this.closed_at
         tell = _note_late_facts(reader, since, late)

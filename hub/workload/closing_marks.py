@@ -155,13 +155,13 @@ def _find_late_facts(
     if whole:
         after = made[len(before) + len(within) :]
         choices = [(fact.c.at < each.closed_at, each.period.text) for each in after]
-        counted_in = _choose(choices, _name_month_after(made[-1]))
+        counted_in = _choose_text(choices, _name_month_after(made[-1]))
         ours = (fact.c.day >= period.first, fact.c.day <= period.last, fact.c.at >= within[-1].closed_at)
         for month, facts in _count_facts(tx, form, units, counted_in, ours):
             yield LateFacts(form=form.id, period=period.text, counted_in=month, facts=facts)
     follows = before and (within or (period.first - before[-1].period.last).days == 1)
     if follows:
-        of = _choose([(fact.c.day <= each.period.last, each.period.text) for each in before], period.text)
+        of = _choose_text([(fact.c.day <= each.period.last, each.period.text) for each in before], period.text)
         # with both bounds SQLite searches by the time of recording: the days before the period are all of the past
         until = within[-1].closed_at if whole else datetime.max.replace(tzinfo=UTC)
         theirs = (fact.c.day < period.first, fact.c.at >= before[-1].closed_at, fact.c.at < until)
@@ -188,7 +188,7 @@ def _count_facts(
     yield from sorted(found.items())
 
 
-def _choose(choices: Sequence[tuple[sa.ColumnElement[bool], str]], otherwise: str) -> sa.ColumnElement[str]:
+def _choose_text(choices: Sequence[tuple[sa.ColumnElement[bool], str]], otherwise: str) -> sa.ColumnElement[str]:
     """Return the text of the first of *choices* that holds."""
     return sa.case(*choices, else_=otherwise) if choices else sa.literal(otherwise)
 

@@ -241,11 +241,11 @@ def record_declaration(
     If the figures equal the newest declaration's, write nothing and return that message. Otherwise the declaration is a
     new message, even if an earlier one had the same figures.
     """
-    content = _octets(declaring.build_declaration_element(said))
+    content = _write_canonical(declaring.build_declaration_element(said))
     unit = province.routes.canonical(said.unit)
     transactions.lock_names(tx, [f"declaration {said.form} {unit} {said.period}"])
     before = read_newest_declaration(tx, unit, said.form, said.period)
-    if before is not None and _octets(declaring.build_declaration_element(before.said)) == content:
+    if before is not None and _write_canonical(declaring.build_declaration_element(before.said)) == content:
         return RecordedMessage(before.message.id, search.read_stored_receipt(tx, before.message.id))
     message = make_id(now)
     name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"
@@ -264,5 +264,5 @@ def record_declarations(
     return [record_declaration(tx, province, each, by=by, now=now) for each in some]
 
 
-def _octets(element: Any) -> bytes:
+def _write_canonical(element: Any) -> bytes:
     return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)

@@ -114,12 +114,12 @@ def write_evidence_file(
     """
     if asked.bases:
         return _write_derived(tx, asked, now, identity, file, octets=octets, archives=archives, tell=tell)
-    gathered, by_unit = _gather(asked, now)
-    packing, revision = _begin(tx, asked, gathered, identity, file)
-    packing.put(PERIODS, pieces.write_pieces(_pieces(asked)))
-    beside = dict(_beside(asked, by_unit))
+    gathered, by_unit = _gather_evidence(asked, now)
+    packing, revision = _begin_bundle(tx, asked, gathered, identity, file)
+    packing.put(PERIODS, pieces.write_pieces(_make_pieces(asked)))
+    beside = dict(_list_facts_beside(asked, by_unit))
     _write_facts(packing, asked.form, by_unit, beside)
-    ids = sorted({fact.message for fact in _all(by_unit, beside)})
+    ids = sorted({fact.message for fact in _list_all_facts(by_unit, beside)})
     with ArchiveShelf(tx, archives) as shelf:
         here = _write_messages(tx, packing, ids, shelf, octets=octets)
         many = _write_events(tx, packing, ids, shelf, lambda done: tell(done, len(ids)))
@@ -129,7 +129,7 @@ def write_evidence_file(
                 for piece in shelf.read_octets(archive, digest) if archive else blobs.read_blob_pieces(tx, digest):
                     put(piece)
     counts = Counts(gathered.summary.facts, sum(map(len, beside.values())), len(ids), many, len(here))
-    manifest = _end(tx, asked, now, identity, packing, listed, counts)
+    manifest = _end_bundle(tx, asked, now, identity, packing, listed, counts)
     return WrittenEvidence(manifest=manifest, revision=revision, wrong=gathered.wrong)
 
 
@@ -147,8 +147,8 @@ def _write_derived(
     """Write the evidence of a form that takes its numbers from others: its own list of facts, and the whole evidence of
     each of those forms. *tell* is called with the messages of one of them after another, as parts of one whole.
     """
-    gathered, by_unit = _gather(asked, now)
-    packing, revision = _begin(tx, asked, gathered, identity, file)
+    gathered, by_unit = _gather_evidence(asked, now)
+    packing, revision = _begin_bundle(tx, asked, gathered, identity, file)
     if octets:
         _write_declarations(tx, packing, _read_declared(tx, gathered.report, revision))
     _write_facts(packing, asked.form, by_unit, {})
@@ -165,7 +165,7 @@ def _write_derived(
         inside.append(written.manifest.counts)
         wrong += written.wrong
     counts = Counts.add(gathered.summary.facts, inside)
-    manifest = _end(tx, asked, now, identity, packing, _list_members(packing), counts)
+    manifest = _end_bundle(tx, asked, now, identity, packing, _list_members(packing), counts)
     return WrittenEvidence(manifest=manifest, revision=revision, wrong=tuple(dict.fromkeys(wrong)))
 
 
@@ -194,7 +194,7 @@ class _Gathered:
     summary: EvidenceSummary
 
 
-def _gather(asked: ReportSources, now: datetime) -> tuple[_Gathered, dict[str, list[EvidenceLine]]]:
+def _gather_evidence(asked: ReportSources, now: datetime) -> tuple[_Gathered, dict[str, list[EvidenceLine]]]:
     """Return the report, and the facts that it counts, by unit, oldest first. Raises TooMany."""
     by_unit: dict[str, list[EvidenceLine]] = {}
     with asked.open_evidence(now) as found:
@@ -206,11 +206,11 @@ def _gather(asked: ReportSources, now: datetime) -> tuple[_Gathered, dict[str, l
     return _Gathered(report=found.report, wrong=found.differences, summary=summary), by_unit
 
 
-def _begin(
+def _begin_bundle(
     tx: Transaction, asked: ReportSources, gathered: _Gathered, identity: Signer, file: IO[bytes]
 ) -> tuple[Packing, int | None]:
     """Write the members that the evidence of every form begins with. Return the bundle, and the revision in it."""
-    content, document, revision = _report(tx, asked, gathered.report, gathered.summary, identity)
+    content, document, revision = _write_report_members(tx, asked, gathered.report, gathered.summary, identity)
     packing = Packing(file)
     packing.put(TYPE, MIMETYPE)
     packing.put(REPORT, content)
@@ -224,7 +224,7 @@ def _list_members(packing: Packing) -> dict[str, tuple[int, str]]:
     return {member.name: (member.size, packing.digests[member.name]) for member in packing.members}
 
 
-def _end(
+def _end_bundle(
     tx: Transaction,
     asked: ReportSources,
     now: datetime,
@@ -248,7 +248,7 @@ def _end(
     return manifest
 
 
-def _report(
+def _write_report_members(
     tx: Transaction, asked: ReportSources, report: Report, found: EvidenceSummary, identity: Signer
 ) -> tuple[bytes, bytes | None, int | None]:
     """Return the sealed report, the document signed by one official or two (None: none), and the revision (None: the report is
@@ -265,18 +265,22 @@ def _report(
     return sealed.seal_report(report, asked.names, found, identity), None, None
 
 
-def _pieces(asked: ReportSources) -> Pieces:
+def _make_pieces(asked: ReportSources) -> Pieces:
     parts = tuple((part.period, part.rows is not None) for part in asked.parts)
     return Pieces(parts, asked.parts[0].books if asked.parts else posting.OPEN)
 
 
-def _all(by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Sequence[Fact]]) -> Iterator[Fact]:
+def _list_all_facts(
+    by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Sequence[Fact]]
+) -> Iterator[Fact]:
     for unit, found in by_unit.items():
         yield from (line.fact for line in found)
         yield from beside.get(unit, ())
 
 
-def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]]) -> Iterator[tuple[str, list[Fact]]]:
+def _list_facts_beside(
+    asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]]
+) -> Iterator[tuple[str, list[Fact]]]:
     """Yield for each unit the facts that no column counts but that decide whether other facts count, oldest first.
 
     They are the other facts of the same business keys. Where a form counts only the newest statement about a thing,
@@ -293,30 +297,30 @@ def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]])
     for unit, history in histories.items():
         counted = [line.fact for line in by_unit[unit]]
         named = {(fact.key, fact.milestone) for fact in counted}
-        related = _related(form, history, counted)
+        related = _list_related(form, history, counted)
         others = [fact for fact in related if (fact.key, fact.milestone) not in named]
         if others:
             yield unit, sorted(others, key=make_fact_sort_key)
 
 
-def _related(form: Form, history: Iterable[Fact], counted: Sequence[Fact]) -> list[Fact]:
+def _list_related(form: Form, history: Iterable[Fact], counted: Sequence[Fact]) -> list[Fact]:
     """Return the facts of a unit's *history* that share a key or a thing with a fact of *counted*, directly or through
     other facts of the history.
     """
     places: dict[tuple[str, str], list[Fact]] = {}
     for fact in history:
-        for place in _places(form, fact):
+        for place in _list_places(form, fact):
             places.setdefault(place, []).append(fact)
-    waiting = [place for fact in counted for place in _places(form, fact)]
+    waiting = [place for fact in counted for place in _list_places(form, fact)]
     found: dict[tuple[str, str], Fact] = {}
     while waiting:
         for fact in places.pop(waiting.pop(), ()):
             found[fact.key, fact.milestone] = fact
-            waiting += (place for place in _places(form, fact) if place in places)
+            waiting += (place for place in _list_places(form, fact) if place in places)
     return list(found.values())
 
 
-def _places(form: Form, fact: Fact) -> list[tuple[str, str]]:
+def _list_places(form: Form, fact: Fact) -> list[tuple[str, str]]:
     """Return the fact's business key, and the things that it is about."""
     attributes = dict(fact.attributes)
     things = {rule.revised[0] for rule in form.rules if rule.revised}
@@ -326,7 +330,7 @@ def _places(form: Form, fact: Fact) -> list[tuple[str, str]]:
 def _write_facts(
     packing: Packing, form: Form, by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Sequence[Fact]]
 ) -> None:
-    """Write the lists: the rows, each row's facts, each row's other facts (`_beside`), and each column's facts."""
+    """Write the lists: the rows, each row's facts, each row's other facts (`_list_facts_beside`), and each column's facts."""
     units = sorted(by_unit)
     rows = [lines.write_row_line(unit, evidence.hash_row(line.fact for line in by_unit[unit])) for unit in units]
     packing.put(ROWS, b"".join(rows))
@@ -357,11 +361,11 @@ def _write_messages(
     """
     here: dict[str, str] = {}
     with packing.writing(MESSAGES) as put:
-        for some in _some(ids):
+        for some in _cut_some(ids):
             archives = list_archives_of(tx, some)
             rows = tx.execute(sa.select(message_table).where(message_table.c.id.in_(some))).mappings()
             for row in sorted(rows, key=lambda row: str(row["id"])):
-                where = _where(tx, row) if octets else OctetsPlace.NOT_ASKED
+                where = _find_octets_place(tx, row) if octets else OctetsPlace.NOT_ASKED
                 archive = ""
                 if where == OctetsPlace.NOT_KEPT and row["id"] in archives:
                     archive = shelf.find_octets(row["id"], archives[row["id"]]) or ""
@@ -384,7 +388,7 @@ def _read_receipt(tx: Transaction, row: sa.RowMapping) -> str | None:
     return receipt.decode() if receipt else None
 
 
-def _where(tx: Transaction, row: sa.RowMapping) -> OctetsPlace:
+def _find_octets_place(tx: Transaction, row: sa.RowMapping) -> OctetsPlace:
     if row["size"] > LARGEST:
         return OctetsPlace.TOO_LARGE
     return OctetsPlace.HERE if blobs.read_blob_size(tx, row["sha256"]) == row["size"] else OctetsPlace.NOT_KEPT
@@ -398,7 +402,7 @@ def _write_events(
     """
     table, many, done = event_table, 0, 0
     with packing.writing(EVENTS) as put:
-        for some in _some(ids):
+        for some in _cut_some(ids):
             query = sa.select(table.c.message, table.c.number, table.c.hash, table.c.text)
             rows = tx.execute(query.where(table.c.message.in_(some)).order_by(table.c.serial)).all()
             before = events.read_link_hashes(tx, [row.number - 1 for row in rows if row.number])
@@ -424,6 +428,6 @@ def _read_archived_events(tx: Transaction, shelf: ArchiveShelf, ids: Sequence[st
             yield name, each.number, each.previous, each.hash, each.text
 
 
-def _some(every: Sequence[_T]) -> Iterator[Sequence[_T]]:
+def _cut_some(every: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for first in range(0, len(every), _TOGETHER):
         yield every[first : first + _TOGETHER]

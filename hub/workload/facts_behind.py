@@ -211,7 +211,7 @@ class _ColumnFacts:
         form = attrs.evolve(source.form, columns=tuple(one for one in source.form.columns if one.key in keys))
         found = []
         for number, part in enumerate(source.parts):
-            rules = [rule for rule in form.rules if _counts(rule, number, len(source.parts))]
+            rules = [rule for rule in form.rules if _counts_in_part(rule, number, len(source.parts))]
             if rules:
                 moment = now if part.rows is None else max(now, part.period.end)
                 found.append((part, Placing.of(form, part.period, moment, part.books), rules))
@@ -301,7 +301,7 @@ def _find_begin(part: ReportPart) -> datetime | None:
     return next((month.period.end for month in part.books.months if month.period.text == part.before), None)
 
 
-def _counts(rule: Column, number: int, parts: int) -> bool:
+def _counts_in_part(rule: Column, number: int, parts: int) -> bool:
     """Return whether *rule* counts in part *number* of so many *parts*, as `closed.list_composed_facts` decides."""
     return rule.kind is not ColumnKind.STOCK or number == (0 if rule.opening else parts - 1)
 

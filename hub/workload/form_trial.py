@@ -48,16 +48,16 @@ def count_form_trial(
 
 def list_differing_cells(before: Report, after: Report) -> Iterator[DifferingCell]:
     """Yield the cells that differ: those of the total, then those of the units in the order of the report."""
-    yield from _compare(before.total, after.total, total=True)
+    yield from _compare_reports(before.total, after.total, total=True)
     if len(after.rows) < 2:
         return
     earlier = {row.unit: row for row in before.rows}
     for row in after.rows:
-        yield from _compare(earlier.get(row.unit), row, total=False)
+        yield from _compare_reports(earlier.get(row.unit), row, total=False)
 
 
-def _compare(before: Row | None, after: Row, *, total: bool) -> Iterator[DifferingCell]:
-    was, now = _cells(before), _cells(after)
+def _compare_reports(before: Row | None, after: Row, *, total: bool) -> Iterator[DifferingCell]:
+    was, now = _read_cells(before), _read_cells(after)
     for column in dict.fromkeys((*now, *was)):
         if was.get(column) != now.get(column):
             yield DifferingCell(
@@ -65,5 +65,5 @@ def _compare(before: Row | None, after: Row, *, total: bool) -> Iterator[Differi
             )
 
 
-def _cells(row: Row | None) -> dict[str, Number | datetime | None]:
+def _read_cells(row: Row | None) -> dict[str, Number | datetime | None]:
     return {} if row is None else {**row.numbers, **row.times}

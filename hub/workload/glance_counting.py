@@ -166,7 +166,7 @@ def count_some(
 ) -> CountedCells:
     """Count at least the first of *units*, and further ones for *seconds*. Raises ClosedMeanwhile."""
     asked = unit_report.resolve_province_sources(tx, period, form, book, now=now)
-    opened = _check(asked, parts)
+    opened = _check_glance(asked, parts)
     reached, left = closing.split_by_time(units, seconds)
     sums = []
     for place, code in reached:
@@ -189,7 +189,7 @@ def compose_sheet(
     `closing-tampered` if a closed month of it was edited in the database.
     """
     asked = unit_report.resolve_province_sources(tx, period, form, book, now=now)
-    opened = _check(asked, parts)
+    opened = _check_glance(asked, parts)
     counted: dict[tuple[str, int], dict[str, Cells]] = {(base, place): {} for (base, place, _, _), _, _ in opened}
     for number, code, numbers in sums:
         (base, place, _, _), of, _ = opened[number]
@@ -226,7 +226,7 @@ def _list_open(asked: ReportSources) -> list[tuple[_Open, Form, Any]]:
     return found
 
 
-def _check(asked: ReportSources, parts: tuple[_Open, ...]) -> list[tuple[_Open, Form, Any]]:
+def _check_glance(asked: ReportSources, parts: tuple[_Open, ...]) -> list[tuple[_Open, Form, Any]]:
     opened = _list_open(asked)
     if tuple(each for each, _, _ in opened) != parts:
         raise ClosedMeanwhile(asked.period.text)

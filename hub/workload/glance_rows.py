@@ -43,7 +43,7 @@ def read_sheets(
     Without *trust* seals are not looked at.
     """
     rows = tx.execute(sa.select(table).where(table.c.form == form, table.c.period.in_(list(periods))))
-    return {row.period: sheet for row in rows if (sheet := _read(row, trust)) is not None}
+    return {row.period: sheet for row in rows if (sheet := _read_glance_row(row, trust)) is not None}
 
 
 def find_forged_sheets(
@@ -55,7 +55,7 @@ def find_forged_sheets(
     behind = sa.tuple_(table.c.form, table.c.period) > after
     query = sa.select(table).where(behind, table.c.seal != "").order_by(table.c.form, table.c.period).limit(TOGETHER)
     rows = tx.execute(query).all()
-    forged = [(row.form, row.period) for row in rows if _read(row, trust) is None]
+    forged = [(row.form, row.period) for row in rows if _read_glance_row(row, trust) is None]
     return forged, (rows[-1].form, rows[-1].period) if len(rows) == TOGETHER else ("", "")
 
 
@@ -67,7 +67,7 @@ def remove_forged_sheets(tx: Transaction, forged: Iterable[tuple[str, str]], now
         events.append_events(tx, Event("tampering-found", now, body=body))
 
 
-def _read(row: sa.Row[Any], trust: AttestationTrust | None) -> GlanceSheet | None:
+def _read_glance_row(row: sa.Row[Any], trust: AttestationTrust | None) -> GlanceSheet | None:
     """Return the sheet of *row*; None if somebody edited it, or nobody sealed it."""
     try:
         sheet = GlanceSheet(
@@ -84,7 +84,7 @@ def _read(row: sa.Row[Any], trust: AttestationTrust | None) -> GlanceSheet | Non
             seal=row.seal,
         )
         if trust is not None:
-            said = SignedStatement(_state(sheet, row.kept_at), *sheet.seal.split(" "))
+            said = SignedStatement(_write_statement(sheet, row.kept_at), *sheet.seal.split(" "))
             return sheet if is_believed(trust, said, row.kept_at) else None
     except (ValueError, TypeError):
         return None
@@ -93,11 +93,11 @@ def _read(row: sa.Row[Any], trust: AttestationTrust | None) -> GlanceSheet | Non
 
 def seal_sheet(sheet: GlanceSheet, signer: Signer, now: datetime) -> GlanceSheet:
     """Return *sheet*, which is to be kept at *now*, with the hub's seal. Raises Unready if the key cannot be used now."""
-    signed = sign_statement(signer, _state(sheet, now))
+    signed = sign_statement(signer, _write_statement(sheet, now))
     return attrs.evolve(sheet, seal=f"{signed.signature} {signed.certificate}")
 
 
-def _state(sheet: GlanceSheet, kept_at: datetime) -> str:
+def _write_statement(sheet: GlanceSheet, kept_at: datetime) -> str:
     """Return what the hub signs. No attestation is such a text."""
     return f"sheet {sheet.form} {sheet.period} {sheet.digest(kept_at)}"
 

@@ -61,8 +61,8 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
             unit.code,
             unit.name,
             unit.parent,
-            _day(unit.since),
-            _day(unit.until),
+            _write_day(unit.since),
+            _write_day(unit.until),
             unit.aliases,
             unit.mark,
             unit.successors,
@@ -90,7 +90,7 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
     return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
-def _day(day: date | None) -> str | None:
+def _write_day(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
@@ -116,7 +116,7 @@ def keep_month_world(tx: Transaction, period: Period, closed_at: datetime, world
 def read_month_world(tx: Transaction, last: date) -> MonthWorld | None:
     """Return the world of the closed month that ends on the day *last*; None if there is none."""
     row = tx.execute(sa.select(table.c.period, table.c.world).where(table.c.last_day == last)).one_or_none()
-    return None if row is None else _parse(row.period, row.world)
+    return None if row is None else _parse_world(row.period, row.world)
 
 
 def read_month_silences(tx: Transaction, lasts: Collection[date]) -> list[Silence]:
@@ -127,26 +127,26 @@ def read_month_silences(tx: Transaction, lasts: Collection[date]) -> list[Silenc
         .where(table.c.last_day.in_(list(lasts)), table.c.world.contains(mark))
         .order_by(table.c.period)
     )
-    return [silence for row in rows for silence in _parse(row.period, row.world).silences]
+    return [silence for row in rows for silence in _parse_world(row.period, row.world).silences]
 
 
 @lru_cache(12)  # a stored world never changes
-def _parse(period: str, text: str) -> MonthWorld:
+def _parse_world(period: str, text: str) -> MonthWorld:
     with refuse_unreadable(f"{period} world"):
         return _read_world(period, json.loads(text))
 
 
 def _read_world(period: str, said: Mapping[str, Any]) -> MonthWorld:
     return MonthWorld(
-        units=tuple(_unit(*fields) for fields in said["units"]),
+        units=tuple(_make_unit(*fields) for fields in said["units"]),
         derived=tuple(read_form_toml(written.encode(), "closed month", None) for written in said["derived"]),
         due={form: Due(date.fromisoformat(day), sure) for form, (day, sure) in said["due"].items()},
         services=read_services(said.get("services", ())),
-        silences=tuple(_silence(period, *each) for each in said.get("silences", ())),
+        silences=tuple(_make_silence(period, *each) for each in said.get("silences", ())),
     )
 
 
-def _silence(
+def _make_silence(
     period: str, partner: str, kind: str, since: str | None, units: list[str] | None, services: list[str] | None
 ) -> Silence:
     return Silence(
@@ -159,7 +159,7 @@ def _silence(
     )
 
 
-def _unit(
+def _make_unit(
     code: str,
     name: str,
     parent: str | None,

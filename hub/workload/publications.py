@@ -32,9 +32,9 @@ class ReportPublication:
 
 def list_publications(tx: Transaction) -> list[ReportPublication]:
     """Return the newest revision of each published report, the last published first, at most `MOST`."""
-    rows = tx.execute(_published().order_by(message.c.received_at.desc(), message.c.id.desc()))
+    rows = tx.execute(_make_published_query().order_by(message.c.received_at.desc(), message.c.id.desc()))
     newest: dict[tuple[str, str, str], ReportPublication] = {}
-    for one in map(_read, rows.mappings()):
+    for one in map(_read_publication, rows.mappings()):
         key = (one.form, one.unit, one.period)
         if key not in newest or newest[key].revision < one.revision:
             newest[key] = one
@@ -46,8 +46,10 @@ def find_publication(
 ) -> ReportPublication | None:
     """Return the published revision *revision*, or the newest if it is None; None when there is no such publication."""
     begins = f"{NAME}/{form}/{unit}/{period}/"
-    rows = tx.execute(_published().where(message.c.message_id.startswith(begins, autoescape=True))).mappings()
-    found = [one for one in map(_read, rows) if (one.form, one.unit, one.period) == (form, unit, period)]
+    rows = tx.execute(
+        _make_published_query().where(message.c.message_id.startswith(begins, autoescape=True))
+    ).mappings()
+    found = [one for one in map(_read_publication, rows) if (one.form, one.unit, one.period) == (form, unit, period)]
     wanted = [one for one in found if revision in {None, one.revision}]
     return max(wanted, key=lambda each: each.revision, default=None)
 
@@ -57,13 +59,13 @@ def read_published_report(tx: Transaction, publication: ReportPublication) -> by
     return blobs.read_blob(tx, publication.sha256)
 
 
-def _published() -> sa.Select[tuple[str, str, str, datetime]]:
+def _make_published_query() -> sa.Select[tuple[str, str, str, datetime]]:
     query = sa.select(message.c.message_id, message.c.subject, message.c.sha256, message.c.received_at)
     hub_own = sa.and_(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, SEARCHED)
     return query.where(hub_own, message.c.service == NAME)
 
 
-def _read(row: sa.RowMapping) -> ReportPublication:
+def _read_publication(row: sa.RowMapping) -> ReportPublication:
     _, form, rest = row["message_id"].split("/", 2)
     unit, period, revision = rest.rsplit("/", 2)  # split from the right: a unit's code is opaque and may contain "/"
     return ReportPublication(

@@ -180,7 +180,7 @@ def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[R
     first: dict[int, Message] = {}
     for one in list_sealed_messages(tx, unit, form, period):
         first.setdefault(int((one.message_id or "").rpartition("/")[2]), one)
-    return [_revision(tx, unit, form, period, number, first[number]) for number in sorted(first)]
+    return [_read_revision(tx, unit, form, period, number, first[number]) for number in sorted(first)]
 
 
 def find_newest_revisions(tx: Transaction, units: Collection[str], form: str, period: str) -> dict[str, Revision]:
@@ -261,20 +261,20 @@ def _read_verdicts(tx: Transaction, keys: Mapping[str, str]) -> dict[str, list[R
     found: dict[str, list[RevisionVerdict]] = {}
     for row in rows:
         verdict = RevisionVerdict(
-            result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_reasons(tx, row.message)
+            result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_read_reasons(tx, row.message)
         )
         found.setdefault(row.unit, []).append(verdict)
     return found
 
 
-def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
+def _read_reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
     try:
         return verdicts.read_verdict_reasons(blobs.read_blob(tx, search.read_message(tx, verdict).sha256))
     except KeyError:
         return ()  # its message is no longer kept, only the fact
 
 
-def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
+def _read_revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
     key = reports.make_revision_key(form, unit, period, number)
     kept = [search.find_accepted_message(tx, HUB, name) for name in _name_documents(form, unit, period, number)]
     told = events.read_events_of_messages(tx, {one.id for one in (first, *kept) if one is not None})
@@ -294,17 +294,17 @@ def _assemble_revision(
     happened = [each for one in kept if one is not None for each in told.get(one.id, ())]
     revised: Mapping[str, Any] = next((each for each in happened if each["event"] == "report-revised"), {})
     drafting, signing = (
-        next((_signing(one, each) for each in happened if one and each["event"] == name), None)
+        next((_read_signing(one, each) for each in happened if one and each["event"] == name), None)
         for one, name in ((drafted, "report-drafted"), (signed or paper, "report-signed"))
     )
     handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
     handed_in = tuple(
-        ReportSubmission(partner=str(each["partner"]), by=str(each["by"]), at=_moment(each["at"]))
+        ReportSubmission(partner=str(each["partner"]), by=str(each["by"]), at=_read_moment(each["at"]))
         for each in sorted(handed.values(), key=lambda each: str(each["at"]))
     )
     return Revision(
         revision=number,
-        state=_state(drafting, signing, handed_in, outcomes),
+        state=_judge_report_state(drafting, signing, handed_in, outcomes),
         message=(sealed or first).id,
         sha256=first.sha256,
         closed_at=first.received_at,
@@ -317,7 +317,7 @@ def _assemble_revision(
     )
 
 
-def _state(
+def _judge_report_state(
     drafting: RevisionSignature | None,
     signing: RevisionSignature | None,
     handed_in: tuple[ReportSubmission, ...],
@@ -340,7 +340,7 @@ def _state(
     return state
 
 
-def _signing(signed: Message, event: Mapping[str, Any]) -> RevisionSignature:
+def _read_signing(signed: Message, event: Mapping[str, Any]) -> RevisionSignature:
     said = {name: str(event[name]) for name in ("official", "name", "subject", "serial")}
     return RevisionSignature(
         message=signed.id,
@@ -348,15 +348,15 @@ def _signing(signed: Message, event: Mapping[str, Any]) -> RevisionSignature:
         signed_at=str(event["signed-at"]),
         at=signed.received_at,
         format=str(event.get("format", "xml")),
-        stamp=_stamp(event) if "stamped-at" in event else None,
+        stamp=_read_stamp(event) if "stamped-at" in event else None,
         **said,
     )
 
 
-def _stamp(event: Mapping[str, Any]) -> SignatureStamp:
+def _read_stamp(event: Mapping[str, Any]) -> SignatureStamp:
     by, certificate, serial = (str(event[name]) for name in ("stamped-by", "stamp-certificate", "stamp-serial"))
-    return SignatureStamp(at=_moment(event["stamped-at"]), by=by, certificate=certificate, serial=serial)
+    return SignatureStamp(at=_read_moment(event["stamped-at"]), by=by, certificate=certificate, serial=serial)
 
 
-def _moment(text: object) -> datetime:
+def _read_moment(text: object) -> datetime:
     return datetime.fromisoformat(str(text)).astimezone(UTC)

@@ -51,7 +51,7 @@ def _list_unread(tx: Transaction, tellers: Iterable[Teller], period: Period) -> 
         if answered and asked["ended_at"] >= period.end:
             continue
         since = asked["ended_at"] if answered else None
-        yield _silence(period, each, SilenceKind.UNREAD, since, _list_services(tx, each.code) or None)
+        yield _make_silence(period, each, SilenceKind.UNREAD, since, _list_services(tx, each.code) or None)
 
 
 def _list_unheard(tx: Transaction, tellers: Iterable[Teller], workdays: Workdays, period: Period) -> Iterator[Silence]:
@@ -66,10 +66,10 @@ def _list_unheard(tx: Transaction, tellers: Iterable[Teller], workdays: Workdays
         while heard < HEARD_DAYS and (earlier := next(days, None)) is not None and find_local_day(earlier) >= begun:
             heard += 1
         if heard == HEARD_DAYS:
-            yield _silence(period, each, SilenceKind.UNHEARD, last, _list_services(tx, each.code))
+            yield _make_silence(period, each, SilenceKind.UNHEARD, last, _list_services(tx, each.code))
 
 
-def _silence(
+def _make_silence(
     period: Period, teller: Teller, kind: SilenceKind, since: datetime | None, services: Sequence[str] | None
 ) -> Silence:
     return Silence(

@@ -53,22 +53,22 @@ async def get_workload_report(access: JournalAccess, case: Case) -> etree._Eleme
 
     Raises CallRefused: `not-yours`, `period-unreadable`, `form-unknown`; Unready: `facts-outstanding`.
     """
-    organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
-    unit = _own(case, organ)
+    organ, form, text = (_read_call_text(case, name) for name in ("OrganId", "Form", "Period"))
+    unit = _find_own_unit(case, organ)
     reports = case.province.config.reports
     await access.wait_for_facts(lambda: read_book(reports).services(form))
     words = (unit, text, form, reports, case.now)
     asked, content = await access.journal.read_report(
-        ReportReader(case.partner.code, case.owner.wanted), _found, *words
+        ReportReader(case.partner.code, case.owner.wanted), _find_content, *words
     )
     if isinstance(content, CountedReport):
         size = _WEIGHT * len(content.report.rows)
-        content = await access.work(case.owner, size, _sealed, content, case.province.config.identity)
+        content = await access.work(case.owner, size, _seal_counted, content, case.province.config.identity)
     said = {
         "OrganId": asked.members[0],
         "Form": asked.form.id,
         "Period": asked.period.text,
-        "Ended": _truth(case.now >= asked.period.end),
+        "Ended": _write_truth(case.now >= asked.period.end),
         "Content": xsd_types.encode_canonical_base64(content),
     }
     return build_element(NAMESPACE, "GetWorkloadReportResponse", said)
@@ -76,31 +76,31 @@ async def get_workload_report(access: JournalAccess, case: Case) -> etree._Eleme
 
 async def get_reconciliation(access: JournalAccess, case: Case) -> etree._Element:
     """Answer GetReconciliation. Raises CallRefused as `get_workload_report` does, and `declaration-missing`."""
-    organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
-    unit = _own(case, organ)
+    organ, form, text = (_read_call_text(case, name) for name in ("OrganId", "Form", "Period"))
+    unit = _find_own_unit(case, organ)
     await access.wait_for_facts(lambda: read_book(case.province.config.reports).services(form))
     try:
         words = (unit, text, form, case.province.config.reports, case.now)
         compared = await access.journal.read_report(
-            ReportReader(case.partner.code, case.owner.wanted), _compare, *words
+            ReportReader(case.partner.code, case.owner.wanted), _compare_declared, *words
         )
     except Undeclared:
         raise CallRefused(Problem("declaration-missing", f"{organ} {form} {text}")) from None
-    return await access.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
+    return await access.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _write_reconciled, compared)
 
 
 async def list_periods(access: JournalAccess, case: Case) -> etree._Element:
     """Answer ListPeriods. Raises CallRefused: `form-unknown`."""
-    asked, book = _text(case, "Form"), read_book(case.province.config.reports)
+    asked, book = _read_call_text(case, "Form"), read_book(case.province.config.reports)
     known = book.forms
     if asked and asked not in {form.id for form in known}:
         raise CallRefused(Problem("form-unknown", f"{asked}: {' '.join(sorted({form.id for form in known}))}"))
     reader = ReportReader(case.partner.code, case.owner.wanted)
-    found = await access.journal.read_report(reader, _known, book)
-    return await access.work(case.owner, THRESHOLD, _listed, asked, book, found, case.now)
+    found = await access.journal.read_report(reader, _read_known, book)
+    return await access.work(case.owner, THRESHOLD, _list_periods, asked, book, found, case.now)
 
 
-def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
+def _list_periods(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
     """Return the response of ListPeriods for the form *asked* ("": every form). It has thousands of rows in a hub that
     has counted for years.
     """
@@ -122,7 +122,7 @@ def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Elem
                 "Period": span.text,
                 "From": span.first.isoformat(),
                 "To": span.last.isoformat(),
-                "State": _state(span, [made[base] for base in bases], now),
+                "State": _judge_period_state(span, [made[base] for base in bases], now),
                 "Due": due.day.isoformat() if due is not None else None,
             }
             answer.append(build_element(NAMESPACE, "Period", said))
@@ -156,7 +156,7 @@ def _in_force(versions: Sequence[Form], identity: str, span: Period) -> Form | N
         return None
 
 
-def _state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> str:
+def _judge_period_state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> str:
     """Return the state of a period. It is closed when all its months are closed.
 
     *made*: the closed months of each form that its numbers come from.
@@ -166,7 +166,7 @@ def _state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> st
     return "ended" if now >= span.end else "open"
 
 
-def _known(tx: Transaction, book: Book) -> _Known:
+def _read_known(tx: Transaction, book: Book) -> _Known:
     """Return the time of the first fact of each service, the closed months of each form, and the first and last days of
     months.
     """
@@ -175,7 +175,7 @@ def _known(tx: Transaction, book: Book) -> _Known:
     return {row[0]: row[1] for row in rows}, made, closing.keep_closed_workdays(tx, book).cuts
 
 
-def _own(case: Case, organ: str) -> str:
+def _find_own_unit(case: Case, organ: str) -> str:
     """Return the registry's code of the unit *organ*, for which the caller may act. Raises CallRefused `not-yours`."""
     routes = case.province.routes
     if not routes.stands_for(case.partner.code, organ):
@@ -183,7 +183,9 @@ def _own(case: Case, organ: str) -> str:
     return routes.canonical(organ)
 
 
-def _asked(tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime) -> ReportSources:
+def _find_sources(
+    tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime
+) -> ReportSources:
     try:
         found = unit_report.resolve_report_sources(tx, unit, text, form, read_book(reports), now=now)
     except PeriodUnreadable:
@@ -196,13 +198,13 @@ def _asked(tx: Transaction, unit: str, text: str, form: str, reports: ReportSett
     return found
 
 
-def _found(
+def _find_content(
     tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime
 ) -> tuple[ReportSources, bytes | CountedReport]:
     """Return what is asked for, and its content: the sealed report that is kept, else the counted report that must be
     sealed.
     """
-    asked = _asked(tx, unit, text, form, reports, now)
+    asked = _find_sources(tx, unit, text, form, reports, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
         submission.require_own_seal(tx, kept, reports.trust)
@@ -211,17 +213,17 @@ def _found(
     return asked.bare, CountedReport(report=report, names=dict(asked.names), lines=summary)
 
 
-def _compare(
+def _compare_declared(
     tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime
 ) -> ComparedDeclaration:
-    return declarations.compare_declaration(tx, _asked(tx, unit, text, form, reports, now), now)
+    return declarations.compare_declaration(tx, _find_sources(tx, unit, text, form, reports, now), now)
 
 
-def _sealed(counted: CountedReport, identity: Signer) -> bytes:
+def _seal_counted(counted: CountedReport, identity: Signer) -> bytes:
     return sealed.seal_report(counted.report, counted.names, counted.lines, identity)
 
 
-def _reconciled(compared: ComparedDeclaration) -> etree._Element:
+def _write_reconciled(compared: ComparedDeclaration) -> etree._Element:
     asked, kept, found = compared.asked, compared.kept, compared.found
     answer = build_element(
         NAMESPACE,
@@ -241,46 +243,46 @@ def _reconciled(compared: ComparedDeclaration) -> etree._Element:
     answer.append(build_element(NAMESPACE, "Declaration", said))
     counts = {
         "CountedAt": xsd_types.write_xs_datetime(found.report.made_at),
-        "Ended": _truth(found.report.ended),
+        "Ended": _write_truth(found.report.ended),
         "Differing": str(len(found.differing)),
         "Undeclared": str(found.undeclared),
     }
     answer.extend(list(build_element(NAMESPACE, "x", counts)))
-    answer.extend(_cells(found))
+    answer.extend(_write_cells(found))
     for line in found.manual:
         told = {
             "OrganId": line.unit or None,
             "Line": line.column,
-            "Declared": _figure(line.figure),
+            "Declared": _write_cell_figure(line.figure),
             "Note": line.note or None,
         }
         answer.append(build_element(NAMESPACE, "Manual", told))
     return answer
 
 
-def _cells(found: Reconciliation) -> Iterator[etree._Element]:
+def _write_cells(found: Reconciliation) -> Iterator[etree._Element]:
     for cell in found.cells:
         said = {
             "OrganId": cell.unit or None,
             "Column": cell.column,
-            "Declared": _figure(cell.declared),
-            "Counted": _figure(cell.counted),
-            "Difference": _figure(cell.difference),
+            "Declared": _write_cell_figure(cell.declared),
+            "Counted": _write_cell_figure(cell.counted),
+            "Difference": _write_cell_figure(cell.difference),
             "Verdict": cell.verdict.value,
             "Note": cell.note or None,
         }
         element = build_element(NAMESPACE, "Cell", said)
         if cell.verdict is not CellVerdict.EQUAL:
-            element.append(_behind(cell))
+            element.append(_write_behind(cell))
         yield element
 
 
-def _behind(cell: ReconciledCell) -> etree._Element:
+def _write_behind(cell: ReconciledCell) -> etree._Element:
     behind = cell.behind
     said = {
         "Facts": str(behind.facts),
         "Messages": str(behind.messages),
-        "Complete": _truth(len(behind.first) == behind.messages),
+        "Complete": _write_truth(len(behind.first) == behind.messages),
     }
     element = build_element(NAMESPACE, "Behind", said)
     for message in behind.first:
@@ -288,15 +290,15 @@ def _behind(cell: ReconciledCell) -> etree._Element:
     return element
 
 
-def _figure(figure: Figure) -> str | None:
+def _write_cell_figure(figure: Figure) -> str | None:
     return None if figure is None else write_figure(figure)
 
 
-def _truth(value: bool) -> str:
+def _write_truth(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _text(case: Case, name: str) -> str:
+def _read_call_text(case: Case, name: str) -> str:
     call = case.opened.call
     assert isinstance(call, Call)
     found = call.child.find(f"{{{NAMESPACE}}}{name}")

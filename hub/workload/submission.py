@@ -130,7 +130,8 @@ def read_newest_revision(tx: Transaction, unit: str, form: str, period: str) -> 
     there is none.
     """
     kept = [
-        KeptRevision(message=one, said=_said(tx, one)) for one in revisions.list_sealed_messages(tx, unit, form, period)
+        KeptRevision(message=one, said=_read_kept_report(tx, one))
+        for one in revisions.list_sealed_messages(tx, unit, form, period)
     ]
     return max(kept, key=lambda each: each.said.revision, default=None)
 
@@ -145,7 +146,7 @@ def issue_report(
     *reason* makes a new one. Raises Unended, Unclosed.
     """
     try:
-        kept = _keep(tx, province, reports.NAME, counted, (), reason=reason, by=by, now=now)
+        kept = _keep_revision(tx, province, reports.NAME, counted, (), reason=reason, by=by, now=now)
     except Unreasoned:
         before = _newest_of(tx, province, counted)
         assert before is not None
@@ -284,7 +285,7 @@ def accept_signed_report(
         return act.make_return(known, fresh=False)
     *_, standing = revisions.list_revisions(tx, unit, report.form.id, report.period.text)
     _require_signable(standing, act, name, drafted=drafted is not None)
-    message = _take(tx, province, reports.NAME, uploaded, name, (), now)
+    message = _take_own_message(tx, province, reports.NAME, uploaded, name, (), now)
     _append_signature(tx, act, message, by, now)
     return act.make_return(message, fresh=True)
 
@@ -325,7 +326,7 @@ def accept_signed_pdf(
     if standing.state is not ReportState.CLOSED:
         code = "report-already-signed" if standing.state is ReportState.SIGNED else "report-not-closed"
         raise Rejected(Problem(code, f"{name}: {standing.state}"))
-    message = _take(tx, province, reports.NAME, content, name, (), now)
+    message = _take_own_message(tx, province, reports.NAME, content, name, (), now)
     body = _describe_signature(official, found, revision, by) | {"format": "pdf"}
     events.append_events(tx, Event("report-signed", now, message.id, body=body))
     return SignedReturn(message=message, certificate=found.certificate, fresh=True, **said)  # type: ignore[arg-type]
@@ -378,16 +379,16 @@ def submit_report(
     officials, before = province.config.officials, _newest_of(tx, province, counted)
     document = None if before is None else revisions.find_submittable_message(tx, before.said)
     if before is not None and document is not None and not reason:
-        _bring(tx, document, _routes((partner,)), now)
+        _bring_missing_deliveries(tx, document, _make_routes((partner,)), now)
         behind = not before.said.says(counted.report, evidence.hash_evidence(counted.lines))
         kept = KeptRevision(message=document, said=before.said, behind=behind)
     elif officials is not None and officials.required:
         raise Unsigned
     else:
-        kept = _keep(tx, province, reports.NAME, counted, (partner,), reason=reason, by=by, now=now)
+        kept = _keep_revision(tx, province, reports.NAME, counted, (partner,), reason=reason, by=by, now=now)
         document = revisions.find_submittable_message(tx, kept.said)
         if document is not None:  # the reason made no new revision
-            _bring(tx, document, _routes((partner,)), now)
+            _bring_missing_deliveries(tx, document, _make_routes((partner,)), now)
             kept = attrs.evolve(kept, message=document)
     body = {"partner": partner, "by": by}
     events.append_events(tx, Event("report-handed-in", now, kept.message.id, body=body))
@@ -405,7 +406,7 @@ def publish_report(
     _require_real(province, counted)
     everyone = province.config.partners.values()
     takers = [each.code for each in everyone if publications.NAME in each.services and each.receive is Receive.PUSH]
-    kept = _keep(tx, province, publications.NAME, counted, takers, reason=reason, by=by, now=now)
+    kept = _keep_revision(tx, province, publications.NAME, counted, takers, reason=reason, by=by, now=now)
     if kept.fresh:
         body = {"by": by, "reason": reason, "revision": kept.said.revision}
         events.append_events(tx, Event("report-published", now, kept.message.id, body=body))
@@ -418,7 +419,7 @@ def _require_real(province: Province, counted: CountedReport) -> None:
         raise OfDrill
 
 
-def _keep(
+def _keep_revision(
     tx: Transaction,
     province: Province,
     service: str,
@@ -438,7 +439,7 @@ def _keep(
     transactions.lock_names(tx, [f"report {report.form.id} {report.total.unit} {report.period.text}"])
     before = _newest_of(tx, province, counted)
     same = before is not None and before.said.says(report, evidence.hash_evidence(counted.lines))
-    if before is not None and same and not (reason and service == reports.NAME and _returned(tx, before)):
+    if before is not None and same and not (reason and service == reports.NAME and _was_returned(tx, before)):
         content, revision = blobs.read_blob(tx, before.message.sha256), before.said.revision
     elif before is not None and not reason:
         raise Unreasoned(before.said.revision)
@@ -446,13 +447,13 @@ def _keep(
         revision = before.said.revision + 1 if before is not None else 1
         content = sealed.seal_report(counted.report, counted.names, counted.lines, province.config.identity, revision)
     name = name_revision(service, report.form.id, report.total.unit, report.period.text, revision)
-    routes = _routes(partners)
+    routes = _make_routes(partners)
     known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
         if not _is_signed(tx, service, before):
-            _bring(tx, known, routes, now)
+            _bring_missing_deliveries(tx, known, routes, now)
         return KeptRevision(message=known, said=sealed.read_sealed_report(content))
-    taken = _take(tx, province, service, content, name, routes, now)
+    taken = _take_own_message(tx, province, service, content, name, routes, now)
     if before is not None and revision > before.said.revision:
         body = {"revision": revision, "reason": reason, "by": by}
         events.append_events(tx, Event("report-revised", now, taken.id, body=body))
@@ -468,7 +469,7 @@ def _is_signed(tx: Transaction, service: str, before: KeptRevision | None) -> bo
     )
 
 
-def _take(
+def _take_own_message(
     tx: Transaction,
     province: Province,
     service: str,
@@ -484,7 +485,7 @@ def _take(
     return search.read_message(tx, taken.id)
 
 
-def _routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:
+def _make_routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:
     return tuple(Route(code, code, code, DeliveryState.WAITING) for code in partners)
 
 
@@ -506,7 +507,7 @@ def require_own_seal(tx: Transaction, kept: KeptRevision, trust: AttestationTrus
         raise Rejected(Problem("closing-tampered", kept.message.message_id or kept.message.id))
 
 
-def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: datetime) -> None:
+def _bring_missing_deliveries(tx: Transaction, known: Message, routes: tuple[Route, ...], now: datetime) -> None:
     """Create the deliveries to those partners that have none yet."""
     there = {each.recipient for each in deliveries.read_message_deliveries(tx, known.id)}
     lane = tx.scalar(sa.select(message.c.lane).where(message.c.id == known.id)) or ""
@@ -515,12 +516,12 @@ def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: date
         deliveries.make_deliveries(tx, known.id, missing, now, lane=lane)
 
 
-def _returned(tx: Transaction, before: KeptRevision) -> bool:
+def _was_returned(tx: Transaction, before: KeptRevision) -> bool:
     """Return whether a partner returned this revision."""
     report = before.said.report
     key = reports.make_revision_key(report.form.id, report.total.unit, report.period.text, before.said.revision)
     return any(each.result == reports.RETURNED for each in revisions.list_revision_verdicts(tx, report.total.unit, key))
 
 
-def _said(tx: Transaction, kept: Message) -> Sealed:
+def _read_kept_report(tx: Transaction, kept: Message) -> Sealed:
     return sealed.read_sealed_report(blobs.read_blob(tx, kept.sha256))

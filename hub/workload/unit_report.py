@@ -321,7 +321,7 @@ class ReportSources:
         *listing*: the listing in which *take* puts all facts; None: *take* leaves some out.
         """
         if self.bases:
-            reports, wrong, takers = dict[str, Report](), list[Difference](), _takers(self)
+            reports, wrong, takers = dict[str, Report](), list[Difference](), _list_takers(self)
             for name, base in self.bases.items():
 
                 def passed_on(column: str, fact: Fact, name: str = name) -> None:
@@ -376,7 +376,7 @@ class ReportSources:
         if self.form.counts_services:
             made_at = self.made_at or now
             return count_used_services(self.form, self.period, made_at, self.members[0], reports, self.services)
-        rows = {name: _numbers(report) for name, report in reports.items()}
+        rows = {name: _list_numbers(report) for name, report in reports.items()}
         taken = {unit: Cells(deriving.derive_numbers(self.form, unit, rows)) for unit in self.members}
         return counting.assemble_report(
             self.form, self.period, self.made_at or now, self.members, taken, place_figures(self.declared, self.members)
@@ -384,7 +384,7 @@ class ReportSources:
 
     def _finished(self, report: Report) -> Report:
         if self.before is not None:
-            broken = checks.check_between_periods(self.form, _numbers(report), self.before)
+            broken = checks.check_between_periods(self.form, _list_numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
         report = attrs.evolve(report, rows=tuple(row for row in report.rows if self._shows(row)))
         report = attrs.evolve(
@@ -501,13 +501,13 @@ def resolve_report_sources(
     parents = {held.code: held.parent for held in frame.units}
     family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names, parents=parents)
     how = SourceChoice(frame.forms, frame.book.trust, closings, marked)
-    asked = _asked(tx, family, frame.period, form, how)
+    asked = _find_asked_sources(tx, family, frame.period, form, how)
     if revision is not None and revision != asked.revision:
         if not asked.complete or not 1 <= revision < asked.revision:
             raise RevisionMissing(asked.revision)
         limits = closing_marks.limit_revisions(asked.revised, revision)
         asked = attrs.evolve(
-            _asked(tx, family, frame.period, form, attrs.evolve(how, limits=limits)),
+            _find_asked_sources(tx, family, frame.period, form, attrs.evolve(how, limits=limits)),
             is_newest=False,
         )
     remarks = read_remarks(tx, asked.form.id, asked.period, members) if marked else NO_REMARKS
@@ -532,7 +532,7 @@ def resolve_all_units(tx: Transaction, period: str, form: str, book: Book, now: 
     names = {unit.code: unit.name for unit in frame.units}
     parents = {unit.code: unit.parent for unit in frame.units}
     family = _UnitFamily(tuple(known), names, known, "", has_above=False, parents=parents)
-    asked = _asked(tx, family, frame.period, form, SourceChoice(frame.forms, frame.book.trust))
+    asked = _find_asked_sources(tx, family, frame.period, form, SourceChoice(frame.forms, frame.book.trust))
     return frame.add_due(asked)
 
 
@@ -596,7 +596,7 @@ def resolve_province_sources(tx: Transaction, period: str, form: str, book: Book
     names = {code: unit.name for code, unit in held.items()}
     known = {code: held[code] for code in members}
     family = _UnitFamily(members, names, known, "", has_above=False, parents=parents)
-    return _asked(tx, family, frame.period, form, SourceChoice(frame.forms, frame.book.trust))
+    return _find_asked_sources(tx, family, frame.period, form, SourceChoice(frame.forms, frame.book.trust))
 
 
 @attrs.frozen
@@ -619,7 +619,7 @@ class _UnitFamily:
 
 def _find_made_time(rows: Sequence[ClosedRow], made: Sequence[Closing], span: Period) -> datetime:
     """Return when the numbers of a closed report were last made."""
-    closed_at = [each.closed_at for each in made if _within(each.period, span)]
+    closed_at = [each.closed_at for each in made if _lies_within(each.period, span)]
     return max([row.made_at for row in rows if row.made_at] + closed_at)
 
 
@@ -640,7 +640,9 @@ class SourceChoice:
     limits: Limits = closing.NEWEST
 
 
-def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, how: SourceChoice) -> ReportSources:
+def _find_asked_sources(
+    tx: Transaction, units: _UnitFamily, span: Period, form: str, how: SourceChoice
+) -> ReportSources:
     made = closing.read_closings(tx, form) if how.closings else ()
     this = next((each for each in made if each.period.text == span.text), None)
     last = next((each for each in made if each.period.last == span.last), None)
@@ -648,13 +650,13 @@ def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, how: So
         span = this.period
     chosen = last.form if last is not None else choose_form(how.known, form, span)
     if chosen.bases:
-        bases = {base: _asked(tx, units, span, base, how) for base in chosen.bases}
+        bases = {base: _find_asked_sources(tx, units, span, base, how) for base in chosen.bases}
         declared = read_declared_figures(tx, chosen, span, units.members, units.parents)
         return _derived(chosen, span, bases, declared, units.choose_rows(chosen))
     members = units.members
-    months = [each.period.text for each in made if _within(each.period, span)]
+    months = [each.period.text for each in made if _lies_within(each.period, span)]
     stored = attestations.read_stored_rows(tx, chosen.id, months, members)
-    parts = _parts(tx, chosen, span, members, made, stored, how.limits)
+    parts = _make_parts(tx, chosen, span, members, made, stored, how.limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
     complete = all(part.rows is not None for part in parts)
     shown = {part.period.text for part in parts if part.rows is not None}
@@ -679,7 +681,7 @@ def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, how: So
         revision=1 + sum(row.revision - 1 for row in rows),
         made_at=_find_made_time(rows, made, span) if complete else None,
         parts=parts,
-        before=_before(tx, chosen, span, members, made),
+        before=_read_month_before(tx, chosen, span, members, made),
         by=units.choose_rows(chosen),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
         revised=revised,
@@ -729,11 +731,11 @@ def _derived(
     )
 
 
-def _numbers(report: Report) -> dict[str, Mapping[str, Number]]:
+def _list_numbers(report: Report) -> dict[str, Mapping[str, Number]]:
     return {row.unit: row.numbers for row in report.rows}
 
 
-def _takers(asked: ReportSources) -> Mapping[tuple[str, str], Sequence[str]]:
+def _list_takers(asked: ReportSources) -> Mapping[tuple[str, str], Sequence[str]]:
     """Return, by base form and its column, the columns of the derived form that take the facts behind it."""
     takers: dict[tuple[str, str], dict[str, None]] = {}
     for column in asked.form.columns:
@@ -744,7 +746,7 @@ def _takers(asked: ReportSources) -> Mapping[tuple[str, str], Sequence[str]]:
     return {place: tuple(mine) for place, mine in takers.items()}
 
 
-def _before(
+def _read_month_before(
     tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
 ) -> Mapping[str, Mapping[str, Number]] | None:
     """Return the numbers of the closed month that ends on the day before *span*; None if the form checks nothing
@@ -758,11 +760,11 @@ def _before(
     return {unit: deriving.derive_row_numbers(month.form, row.cells.sums) for unit, row in rows.items()}
 
 
-def _within(month: Period, span: Period) -> bool:
+def _lies_within(month: Period, span: Period) -> bool:
     return span.first <= month.first and month.last <= span.last
 
 
-def _parts(
+def _make_parts(
     tx: Transaction,
     form: Form,
     span: Period,
@@ -777,14 +779,14 @@ def _parts(
     If its months were closed by a form that counts differently from *form*, the whole period is counted as one open
     part.
     """
-    books, ours = closing.list_closed_months(made), [each for each in made if _within(each.period, span)]
+    books, ours = closing.list_closed_months(made), [each for each in made if _lies_within(each.period, span)]
     if not ours or not all(closed.have_same_rules(each.form, form) for each in ours):
-        return (_open(tx, form, span, members, books, made),)
+        return (_make_open_part(tx, form, span, members, books, made),)
     found: list[ReportPart] = []
     first, last = ours[0], ours[-1]
     if span.first < first.period.first:
         before = posting.cut_period(span.first, first.period.first - timedelta(days=1), span.text)
-        found.append(_open(tx, form, before, members, books, made))
+        found.append(_make_open_part(tx, form, before, members, books, made))
     rows = closing.choose_newest_rows(form, stored, limits)
     for each in ours:
         number = made.index(each)
@@ -796,11 +798,11 @@ def _parts(
         found.append(ReportPart(tx, form, each.period, members, books, windows, carrier, kept))
     if last.period.last < span.last:
         rest = posting.cut_period(last.period.last + timedelta(days=1), span.last, span.text)
-        found.append(_open(tx, form, rest, members, books, made))
+        found.append(_make_open_part(tx, form, rest, members, books, made))
     return tuple(found)
 
 
-def _open(
+def _make_open_part(
     tx: Transaction, form: Form, piece: Period, members: tuple[str, ...], books: ClosedMonths, made: Sequence[Closing]
 ) -> ReportPart:
     """Return an open part. If the last closed month lies before it, it is counted from the keys carried on there, else

@@ -38,7 +38,7 @@ def collected(root: Path) -> tuple[Any, list[str]]:
             arrived.append(step.message_id.partition(" ")[0])
             said = Judged(True)
         else:
-            said = file_transport._do(step, root, root.parent)
+            said = file_transport._do_file_request(step, root, root.parent)
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def without_a_repeats_key(patch: pytest.MonkeyPatch) -> None:
 
 
 def with_refused_ones(patch: pytest.MonkeyPatch) -> None:
-    refuse = decisions._refuse
+    refuse = decisions._refuse_message
 
     def count(entry, routing):
         effects = refuse(entry, routing)
@@ -250,7 +250,7 @@ def with_refused_ones(patch: pytest.MonkeyPatch) -> None:
             return effects
         return attrs.evolve(effects, facts=(facts.make_sent_fact(effects.message, [], outside=False),))
 
-    patch.setattr(decisions, "_refuse", count)
+    patch.setattr(decisions, "_refuse_message", count)
 
 
 def with_recalled_ones(patch: pytest.MonkeyPatch) -> None:

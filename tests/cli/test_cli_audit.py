@@ -61,7 +61,7 @@ def _drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[drilling
     pki.write(tmp_path / "d", "inspector", drilling.identity("kiemtra"))
     (tmp_path / "ca.crt").write_bytes(pki.pem(drilling.AUTHORITY.certificate))
     monkeypatch.setattr(commands._FrontDoor, "call", lambda _door, *said: hub.call(*said))
-    monkeypatch.setattr(commands, "_now", lambda: hub.now)
+    monkeypatch.setattr(commands, "_read_clock", lambda: hub.now)
     yield hub
     engine.dispose()
 

@@ -151,7 +151,7 @@ def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: 
 def test_a_terminal_is_not_shown_what_belongs_in_a_file(
     typed: Type, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("hub.cli.report.show._shows", lambda: True)
+    monkeypatch.setattr("hub.cli.report.show._is_on_terminal", lambda: True)
     done = typed("report", "H55", PERIOD, "--format", kind)
     assert done.exit_code == 2
     assert "-o" in done.output

@@ -25,7 +25,7 @@ def nothing_runs(monkeypatch):
     def run(*_words):
         raise AssertionError("it would have served")
 
-    monkeypatch.setattr(simulate, "_run", run)
+    monkeypatch.setattr(simulate, "_serve_simulation", run)
 
 
 @pytest.fixture(scope="module")

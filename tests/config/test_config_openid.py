@@ -132,10 +132,12 @@ def test_check_says_that_the_extra_is_missing_and_that_others_may_read_the_secre
 ) -> None:
     (home / "secret").chmod(0o644)
     config = with_lines(home, SSO)
-    assert list(check._providers(config)) == []
-    assert [each.path for each in check._secrets(config)] == ["hub.toml: console.providers.sso.client-secret-file"]
+    assert list(check._check_providers(config)) == []
+    assert [each.path for each in check._check_secrets(config)] == [
+        "hub.toml: console.providers.sso.client-secret-file"
+    ]
     monkeypatch.setattr(check, "find_spec", lambda _name: None)
-    (mistake,) = check._providers(config)
+    (mistake,) = check._check_providers(config)
     assert "lienthong[oidc]" in str(mistake.expected)
 
 

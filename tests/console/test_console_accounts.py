@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.config.values import ConsoleSettings
-from hub.console.edge import _form
+from hub.console.edge import _read_form
 from hub.formats.spool import Octets
 from hub.operations.accounts import accounts, passwords, second_factor, tokens
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
@@ -331,7 +331,7 @@ def connect(context: Any, behind: Browser) -> None:
         asked = urlsplit(route.request.url)
         place = f"{asked.path}?{asked.query}" if asked.query else asked.path
         if route.request.method == "POST":
-            sent = _form(route.request.headers["content-type"], Octets.of(route.request.post_data_buffer))
+            sent = _read_form(route.request.headers["content-type"], Octets.of(route.request.post_data_buffer))
             said = behind.post(place, **{"proof": None, **sent["form"]}, file=sent.get("file"))
         else:
             said = behind.get(place)

@@ -43,11 +43,11 @@ def test_a_piece_is_decoded_once():
 @pytest.mark.parametrize("query", ["a=%ff", "é=1", "&".join(f"a{n}=1" for n in range(40))])
 def test_a_query_that_is_no_text_or_too_long_is_refused(query):
     with pytest.raises(RequestRefused):
-        edge._pairs(query.encode())
+        edge._read_pairs(query.encode())
 
 
 def test_of_a_name_that_comes_twice_the_first_counts():
-    assert edge._pairs(b"proof=1&proof=2&x=&y") == {"proof": "1", "x": "", "y": ""}
+    assert edge._read_pairs(b"proof=1&proof=2&x=&y") == {"proof": "1", "x": "", "y": ""}
 
 
 @given(st.text())

@@ -41,7 +41,7 @@ def test_a_departure_is_said_in_our_words_in_both_languages(
     monkeypatch: pytest.MonkeyPatch, texts: dict[str, str], code: str, english: str
 ) -> None:
     """The second library, which explains refusals, is not asked: it takes a hundred times as long."""
-    monkeypatch.setattr(schema, "_explain", lambda *_: pytest.fail("explained as a refusal is"))
+    monkeypatch.setattr(schema, "_explain_refusals", lambda *_: pytest.fail("explained as a refusal is"))
     (found,) = packet.read_packet(changed(**texts)).deviations
     assert found.code == code
     said = {language: translate(found.detail, language) for language in Language}

@@ -63,9 +63,9 @@ def test_where_the_end_of_a_tag_is_in_doubt_nothing_is_split(content):
 def test_a_long_document_is_split_like_a_short_one(text):
     content = text.encode()
     with pytest.MonkeyPatch.context() as patch:
-        short = markup_memory._split(content)
+        short = markup_memory._split_document(content)
         patch.setattr(markup_memory, "_SHORT", 0)
-        assert markup_memory._split(content) == short
+        assert markup_memory._split_document(content) == short
 
 
 @pytest.mark.parametrize(

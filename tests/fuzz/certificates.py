@@ -42,7 +42,7 @@ def judge_certificate(content: bytes) -> None:
         assert wss_tokens.filter_by_octets(content, [certificate]) == [certificate]
     try:
         require_strong_key(certificate)
-        wss_tokens._ski(certificate)
+        wss_tokens._read_key_identifier(certificate)
         strong = True
     except (Unverified, ValueError):
         strong = False

@@ -9,7 +9,7 @@ from hub.domain.errors import CallRefused
 from hub.formats.mime import read_media_type
 from hub.soap import envelope
 from hub.soap.envelope import SOAP12
-from hub.web.soap_listener import BoundedRequest, _manner, _soap
+from hub.web.soap_listener import BoundedRequest, _manner, _read_soap_version
 from tests.fuzz.told import tell
 
 LONGEST = 512
@@ -37,7 +37,7 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     asked = request(content)
-    soap, agrees = _soap(asked), False
+    soap, agrees = _read_soap_version(asked), False
     try:
         manner = _manner(asked)
     except CallRefused as refused:

@@ -115,7 +115,7 @@ def test_the_seeds_are_judged_well(target):
 
 
 def _spoil_attachment(patch):
-    patch.setattr(base64_content, "_check", nothing)
+    patch.setattr(base64_content, "_check_file_name", nothing)
 
 
 def _spoil_calls(patch):
@@ -127,7 +127,7 @@ def _spoil_certificates(patch):
 
 
 def _spoil_envelope(patch):
-    patch.setattr(envelope, "_elements", lambda parent: list(parent.iterchildren("*")))
+    patch.setattr(envelope, "_list_elements", lambda parent: list(parent.iterchildren("*")))
 
 
 def _spoil_enveloped(patch):
@@ -135,7 +135,7 @@ def _spoil_enveloped(patch):
 
 
 def _spoil_mails(patch):
-    patch.setattr(cms, "_check", nothing)
+    patch.setattr(cms, "_check_signer", nothing)
 
 
 def _spoil_markup(patch):
@@ -147,8 +147,8 @@ def _spoil_media_type(patch):
 
 
 def _spoil_multipart(patch):
-    right = mime._divided
-    patch.setattr(mime, "_divided", lambda body, start, end: right(body, start, end - 1))
+    right = mime._divide_part
+    patch.setattr(mime, "_divide_part", lambda body, start, end: right(body, start, end - 1))
 
 
 def _spoil_packet(patch):
@@ -161,7 +161,7 @@ def _spoil_replies(patch):
 
 
 def _spoil_revocation(patch):
-    patch.setattr(crl_ocsp, "_signed", lambda *_: True)
+    patch.setattr(crl_ocsp, "_is_signed_by", lambda *_: True)
 
 
 def _spoil_sealed(patch):
@@ -173,11 +173,11 @@ def _spoil_signature(patch):
 
 
 def _spoil_slimming(patch):
-    patch.setattr(streamed_xml, "_normal", lambda text: text.replace(b"Q", b"R"))
+    patch.setattr(streamed_xml, "_normalise_references", lambda text: text.replace(b"Q", b"R"))
 
 
 def _spoil_time_stamps(patch):
-    patch.setattr(cms, "_check", nothing)
+    patch.setattr(cms, "_check_signer", nothing)
 
 
 def _spoil_tokens(patch):

@@ -37,7 +37,7 @@ def _security(pointer: str) -> bytes:
 
 
 def _identifiers(certificate: x509.Certificate) -> dict[str, bytes]:
-    return {SKI: wss_tokens._ski(certificate), THUMBPRINT: certificate.fingerprint(SHA1())}
+    return {SKI: wss_tokens._read_key_identifier(certificate), THUMBPRINT: certificate.fingerprint(SHA1())}
 
 
 def _serial(issuer: str) -> bytes:
@@ -70,9 +70,11 @@ def judge(content: bytes) -> None:
         tell(problem.code, gist(str(problem.detail)))
         return
     texts = {"".join((each.text or "").split()) for each in root.iter("*")}
-    owned = {base64.b64encode(octets).decode() for octets in (*_identifiers(found).values(), wss_tokens._der(found))}
+    owned = {
+        base64.b64encode(octets).decode() for octets in (*_identifiers(found).values(), wss_tokens._encode_der(found))
+    }
     by_serial = str(found.serial_number) in texts and any("FuzzCA" in text for text in texts)
-    chained = any(wss_tokens._der(found) in _octets(text) for text in texts)  # in a PKIPath or a PKCS #7
+    chained = any(wss_tokens._encode_der(found) in _octets(text) for text in texts)  # in a PKIPath or a PKCS #7
     assert found in CERTIFICATES
     assert texts & owned or by_serial or chained, "nothing there names this certificate"
     tell("found", found is CERTIFICATES[0], by_serial)

@@ -98,7 +98,7 @@ def test_what_is_more_than_one_transaction_writes_goes_apart_as_it_was_judged(pr
     entry = judged(province, many(2 * duties.SLICE + 1))
     assert (entry.problems, len(entry.record.facts)) == ((), duties.SLICE)
     assert [each.facts for each in entry.rest] == [duties.SLICE, 1]
-    told = [fact for each in entry.rest for fact in duties._facts(each.octets, "id", NOW)]
+    told = [fact for each in entry.rest for fact in duties._unpack_facts(each.octets, "id", NOW)]
     assert {fact.unit for fact in told} == {"H55.13"}, "the registry's codes of then"
     assert judged(province, many(duties.SLICE)).rest == ()
 

@@ -57,7 +57,7 @@ def test_the_history_of_a_dossier_goes_back_no_further_than_memory_should(tx, mo
     ids = [take(tx, number, content) for number, content in enumerate(contents)]
     for octets, many in ((sum(map(len, contents)), 3), (2 * len(contents[0]), 2), (1, 1)):
         monkeypatch.setattr(dossiers_query, "OCTETS", octets)
-        unit, told = dossiers_query._told(tx, "a", None)
+        unit, told = dossiers_query._find_told_steps(tx, "a", None)
         assert (unit, [each.message for each in told]) == ("H55.13", ids[::-1][:many])
 
 

@@ -247,7 +247,7 @@ def test_any_order_of_messages_slices_and_ends_gives_what_whole_messages_would(e
     )
 )
 def test_a_fact_comes_out_of_a_slice_as_it_went_in(facts):
-    assert [fact for each in duties.pack_facts(facts) for fact in duties._facts(each.octets, "m", NOW)] == facts
+    assert [fact for each in duties.pack_facts(facts) for fact in duties._unpack_facts(each.octets, "m", NOW)] == facts
 
 
 def test_a_partner_is_told_how_much_of_its_own_is_outstanding_and_nothing_of_others(engine):

@@ -134,7 +134,7 @@ def edit_event_and_chain(tx: Transaction, draw: random.Random) -> None:
     tx.execute(sa.update(event).where(event.c.serial == row.serial).values(text=row.text[:-1] + ',"x":1}'))
     link = events.ORIGIN
     for each in tx.execute(sa.select(event).order_by(event.c.number)).all():
-        link = events._link(link, each.text)
+        link = events._link_event(link, each.text)
         tx.execute(sa.update(event).where(event.c.serial == each.serial).values(hash=link))
 
 

@@ -380,7 +380,7 @@ def test_the_public_pages_and_the_page_of_contracts(town: Town) -> None:
         contracts = (
             admin.make_admin_resource(cast("Any", None), dict).getChildWithDefault(b"contracts", asked).render(asked)
         )
-        none = public_pages._answer(cast("Any", SimpleNamespace(method=b"GET", setHeader=lambda *_: None)), None)
+        none = public_pages._answer_page(cast("Any", SimpleNamespace(method=b"GET", setHeader=lambda *_: None)), None)
     all_said(seen(report), *WRITTEN)
     told = etree.fromstring(feed)
     title = re.escape(next(form.title.vi for form in FORMS if form.id == "edoc"))  # as the journal keeps it

@@ -371,7 +371,7 @@ def test_of_two_nodes_one_judges_what_they_share_and_each_its_own_disk(watched, 
 
 
 def test_two_nodes_that_both_take_themselves_for_the_leading_one_tell_once(watched):
-    met = conditions._meet(ConditionKind.CHAIN, "", AlertSeverity.ERROR, {})
+    met = conditions._make_met_condition(ConditionKind.CHAIN, "", AlertSeverity.ERROR, {})
     found = ConditionRound(met=(met,), judged={"chain-behind"}, node="một", shared=True)
     steps = [watched.write(hub_alerts.write_steps, found, watched.now, TransitionRules()) for _ in range(2)]
     assert [len(each) for each in steps] == [1, 0]
@@ -417,7 +417,7 @@ def test_what_was_acknowledged_is_not_reminded_of(alone):
 
 
 def test_what_was_not_read_this_time_does_not_end(alone):
-    met = conditions._meet(ConditionKind.RETURNED, "edoc 2026-10", AlertSeverity.WARNING, {})
+    met = conditions._make_met_condition(ConditionKind.RETURNED, "edoc 2026-10", AlertSeverity.WARNING, {})
     found = ConditionRound(met=(met,), judged={"returned-reports"}, node="một", shared=True)
     alone.write(hub_alerts.write_steps, found, alone.now, TransitionRules())
     assert alone.settle() == []

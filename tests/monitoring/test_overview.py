@@ -158,7 +158,7 @@ def test_rates_are_those_of_the_last_minute(tx, partners):
 def test_a_busy_minute_is_projected_from_the_newest_events(tx, partners, monkeypatch):
     monkeypatch.setattr(overview, "_NEWEST", (5, 20))
     rows = [
-        {"text": events._text(Event(name, NOW - timedelta(seconds=second), "m"))}
+        {"text": events._write_event_text(Event(name, NOW - timedelta(seconds=second), "m"))}
         for second in range(30, 0, -1)
         for name in ("message-accepted", "delivery-delivered")
     ]

@@ -16,7 +16,7 @@ from click.testing import Result
 from cryptography import x509
 
 from hub.cli.screen import Screen
-from hub.cli.setup.doctor import _print
+from hub.cli.setup.doctor import _print_diagnoses
 from hub.config import read_config
 from hub.config.upkeep.backup import BackupSettings
 from hub.journal.nodes import Node, NodeState, PendingRestart, SeenNode
@@ -475,11 +475,11 @@ def silent() -> Iterator[int]:
 def test_a_port_that_says_nothing_is_given_up(home: Path, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_PATIENCE", 0.2)
     listen = attrs.evolve(read_config(home / "hub.toml", {}).soap, port=silent)
-    answer = running._ask(listen, ready=False)
+    answer = running._ask_running_hub(listen, ready=False)
     assert (answer.certificate, "timed out" in answer.error) == (None, True)
 
 
 def test_what_a_server_says_on_two_lines_stands_on_one(capsys: pytest.CaptureFixture[str]) -> None:
     """As libpq does; the break and the tab were printed as signs that no terminal has."""
-    _print(Screen(), Diagnosis("database", FAILED, verbatim("No such file\n\tIs the server running?"), None))
+    _print_diagnoses(Screen(), Diagnosis("database", FAILED, verbatim("No such file\n\tIs the server running?"), None))
     assert capsys.readouterr().out.endswith("database       No such file Is the server running?\n")

@@ -48,7 +48,7 @@ def test_a_process_that_ended_leaves_no_count(pair):
 
 def test_a_row_is_used_again_once_it_counts_nothing(pair, monkeypatch):
     monkeypatch.setattr(shared_counts, "WINDOW", 1)
-    monkeypatch.setattr(shared_counts, "_hash", lambda name: (name.encode().ljust(16), 5))
+    monkeypatch.setattr(shared_counts, "_hash_name", lambda name: (name.encode().ljust(16), 5))
     first, second = pair
     first.add(Counted.CONNECTIONS, "a", 1)
     with pytest.raises(Unready):

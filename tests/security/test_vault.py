@@ -273,6 +273,6 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     monkeypatch.delattr("hub.security.pkcs11", raising=False)
     place = KeyPlace(module=Path("m.so"), pin_file=Path("pin"), object="hub")
     with pytest.raises(TokenTrouble, match="needs python-pkcs11") as trouble:
-        token_key._opened(place, "1234")
+        token_key._open_token_key(place, "1234")
     assert str(trouble.value.expected) == "pip install 'lienthong[hsm]'"
     assert in_vietnamese(trouble.value.wrong)

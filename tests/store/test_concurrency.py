@@ -528,7 +528,9 @@ def test_what_only_counts_counts_once_though_nobody_was_told_of_its_commit(node,
     said = Event("replay", NOW, None, None, {})
     spent = cache.QuotaUse(unit="H55.13", operation="citizen", day=NOW.date())
     cut.when = when
-    counted, _ = commit_steps(node, [lambda tx: cache._count(tx, spent, 5), lambda tx: events.append_events(tx, said)])
+    counted, _ = commit_steps(
+        node, [lambda tx: cache._count_spent(tx, spent, 5), lambda tx: events.append_events(tx, said)]
+    )
     assert (cut.cuts, counted) == (1, True)
     assert run_reading(node, lambda tx: cache.count_unit_lookups(tx, spent)) == 1
     assert run_reading(node, events.count_unchained_events) == 1
@@ -545,7 +547,7 @@ def test_a_commit_that_nobody_was_told_of_is_not_taken_for_the_one_before(node, 
     spent = cache.QuotaUse(unit="H55.13", operation="citizen", day=NOW.date())
     for when in ("after", "before", "after"):
         cut.when = when
-        assert one(node, cache._count, spent, 5)
+        assert one(node, cache._count_spent, spent, 5)
     assert run_reading(node, lambda tx: cache.count_unit_lookups(tx, spent)) == 3
 
 

@@ -72,14 +72,14 @@ def _compare_answers(plan: DrillPlan, sent: Sequence[SentStep]) -> Iterator[Dril
     for step in plan.steps:
         got = by_number.get(step.number)
         if got is None:
-            yield DrillDifference(what="answer", place=_place(step), expected="sent", found="not sent")
+            yield DrillDifference(what="answer", place=_say_step(step), expected="sent", found="not sent")
             continue
         wanted = f"refused: {step.refusal}…" if step.refusal else "accepted"
         said = "accepted" if got.accepted else f"refused: {', '.join(got.codes)}"
         right = not got.accepted and any(code.startswith(step.refusal) for code in got.codes)
         if (got.accepted if step.refusal else not got.accepted) or (step.refusal and not right):
             yield DrillDifference(
-                what="answer", place=_place(step), expected=wanted, found=said, messages=(step.message_id,)
+                what="answer", place=_say_step(step), expected=wanted, found=said, messages=(step.message_id,)
             )
         if step.does is Does.FETCH or not got.accepted:
             continue
@@ -87,14 +87,14 @@ def _compare_answers(plan: DrillPlan, sent: Sequence[SentStep]) -> Iterator[Dril
         if step.trap is Trap.REPEAT and before.receipt != got.receipt:
             yield DrillDifference(
                 what="receipt",
-                place=_place(step),
+                place=_say_step(step),
                 expected=before.document_id,
                 found=got.document_id,
                 messages=(step.message_id,),
             )
 
 
-def _place(step: DrillStep) -> str:
+def _say_step(step: DrillStep) -> str:
     return f"{step.number} {step.operation} {step.unit}"
 
 

@@ -338,7 +338,12 @@ class _Drawing:
 
     def progress(self, unit: str, life: Life, status: str, day: date, **rules: Any) -> DrillStep:
         """Send a step of work on a dossier."""
-        fields = {"MaHoSo": life.code, "NguoiXuLy": "Diễn tập", "ThoiDiemXuLy": _at(day), "TrangThai": status}
+        fields = {
+            "MaHoSo": life.code,
+            "NguoiXuLy": "Diễn tập",
+            "ThoiDiemXuLy": _write_day_start(day),
+            "TrangThai": status,
+        }
         octets = writing.write_call("dossiers", "UpdateDossierProgress", unit, [("TienDo", fields)])
         step = self.add(service="dossiers", operation="UpdateDossierProgress", unit=unit, octets=octets, **rules)
         self.note(step, [life])
@@ -411,9 +416,9 @@ class _Drawing:
         """Dossiers that are told in another order, twice, wrongly, or not at all."""
         done = self.dossier(two.code, 6, 5, ended=4, end="done", by_step=True)
         self.tell(two.code, self.state(done, "2"), told=[done])
-        self.progress(two.code, done, "9", _must(done.ended))
+        self.progress(two.code, done, "9", _assert_day(done.ended))
         first = self.dossier(below.code, 6, 5, ended=2, end="done", by_step=True)
-        self.progress(below.code, first, "9", _must(first.ended), trap=Trap.ORDER)
+        self.progress(below.code, first, "9", _assert_day(first.ended), trap=Trap.ORDER)
         self.tell(below.code, self.state(first, "2"), told=[first], trap=Trap.ORDER)
         again = self.dossier(two.code, 5, 5, ended=2, end="done")
         for status in ("2", "9", "9", "10"):
@@ -459,24 +464,24 @@ class _Drawing:
             "TenLinhVuc": name,
             "ChuHoSo": "Diễn tập",
             "LoaiDoiTuong": "1",
-            "NgayTiepNhan": _at(_must(life.received)),
-            "NgayHenTra": _at(_must(life.due)),
+            "NgayTiepNhan": _write_day_start(_assert_day(life.received)),
+            "NgayHenTra": _write_day_start(_assert_day(life.due)),
             "TrangThaiHoSo": status,
             "DonViXuLy": "Bộ phận thử",
-            "NgayKetThucXuLy": _at(life.ended) if over and life.ended else None,
-            "NgayTra": _at(life.returned) if status == "10" and life.returned else None,
+            "NgayKetThucXuLy": _write_day_start(life.ended) if over and life.ended else None,
+            "NgayTra": _write_day_start(life.returned) if status == "10" and life.returned else None,
             "KenhThucHien": _CHANNELS[life.channel],
             "DanhSachLePhi": {"Gia": "1000"} if life.charged else None,
             "DuocThanhToanTrucTuyen": "1" if life.paid_online else None,
             "HoSoCoThanhPhanSoHoa": "1" if life.reused else None,
             "TaiKhoanDuocXacThucVoiVNeID": "1" if life.identified else None,
             "TrangThaiThanhToan": "1" if life.paid_directly else None,
-            "NgayThanhToan": _at(life.paid) if life.paid else None,
-            "NgayNop": _at(life.registered) if life.registered else None,
-            "HanTiepNhan": _at(life.take_on) if life.take_on else None,
+            "NgayThanhToan": _write_day_start(life.paid) if life.paid else None,
+            "NgayNop": _write_day_start(life.registered) if life.registered else None,
+            "HanTiepNhan": _write_day_start(life.take_on) if life.take_on else None,
             "MucDoTrucTuyen": _LEVELS.get(life.level),
             "PhiDiaGioi": "1" if life.elsewhere else None,
-            "NgayThuXinLoi": _at(life.apologised) if life.apologised else None,
+            "NgayThuXinLoi": _write_day_start(life.apologised) if life.apologised else None,
         }
         papers = {"DuocLayTuKhoDMQG": "1"} if life.from_store else {}
         if life.digitised:
@@ -486,9 +491,12 @@ class _Drawing:
         if life.result and over:
             said["DanhSachGiayToKetQua"] = {"DuongDanTepTinKetQua": "https://dientap.example/ket-qua"}
         if life.asked:
-            request = {"HoSoBoSungId": f"{life.code}-1", "NgayBoSung": _at(life.asked)}
+            request = {"HoSoBoSungId": f"{life.code}-1", "NgayBoSung": _write_day_start(life.asked)}
             if life.answered:
-                request |= {"NgayTiepNhanBoSung": _at(life.answered), "NgayHenTraMoi": _at(_must(life.due))}
+                request |= {
+                    "NgayTiepNhanBoSung": _write_day_start(life.answered),
+                    "NgayHenTraMoi": _write_day_start(_assert_day(life.due)),
+                }
             said["DanhSachHoSoBoSung"] = request
         return said
 
@@ -653,10 +661,10 @@ _STATISTIC: Mapping[str, object] = {
 }
 
 
-def _at(day: date) -> str:
+def _write_day_start(day: date) -> str:
     return f"{day:%Y%m%d}080000"
 
 
-def _must(day: date | None) -> date:
+def _assert_day(day: date | None) -> date:
     assert day is not None
     return day

@@ -192,9 +192,9 @@ class _Count:
             elif begun < self.plan.first and not (over and over < self.plan.first):
                 columns.append("carried_over")
             if self.inside(over):
-                columns.append(f"settled_{_timing(life)}" if life.end == "done" else "settled_on_time")
+                columns.append(f"settled_{_judge_timing(life)}" if life.end == "done" else "settled_on_time")
             if begun <= today and over is None:
-                columns.append("pending_overdue" if _overdue(life, today) and not life.waits else "pending_in_time")
+                columns.append("pending_overdue" if _is_overdue(life, today) and not life.waits else "pending_in_time")
             for column in columns:
                 self.add("ii06a", life.unit, column, life.steps)
 
@@ -207,11 +207,11 @@ class _Count:
 
             begun = None if life.received is None else max(life.received, floor)
             columns = [f"received_{life.channel}"] if on(life.received) else []
-            columns += [f"received_{name}" for name in _having(life) if on(life.received)]
+            columns += [f"received_{name}" for name in _list_column_parts(life) if on(life.received)]
             if begun and begun < self.plan.first and not (life.ended and max(life.ended, floor) < self.plan.first):
                 columns.append("carried_over")
             if life.end == "done" and on(life.ended):
-                columns += [f"finished_{_timing(life)}", *(["finished_with_result"] if life.result else [])]
+                columns += [f"finished_{_judge_timing(life)}", *(["finished_with_result"] if life.result else [])]
                 columns += ["finished_digitised"] if life.result and life.digitised else []
                 if not life.by_step:
                     columns.append("finished_timed")
@@ -229,9 +229,9 @@ class _Count:
                 late = life.due is not None and life.ended - pause > life.due
                 columns.append("ended_late" if late else "ended_in_time")
             if begun and begun <= today and life.ended is None:
-                columns.append("pending_overdue" if _overdue(life, today) and not life.waits else "pending_in_time")
+                columns.append("pending_overdue" if _is_overdue(life, today) and not life.waits else "pending_in_time")
                 day = min(today, life.since) if life.since else today
-                columns.append("open_late" if _overdue(life, day) else "open_in_time")
+                columns.append("open_late" if _is_overdue(life, day) else "open_in_time")
             for column in columns:
                 self.add("dossiers", life.unit, column, life.steps)
 
@@ -245,7 +245,7 @@ class _Count:
             begun = None if life.received is None else max(life.received, floor)
             over = None if begun is None or life.ended is None else max(begun, life.ended)
             overdue, apology = (
-                _overdue(life, today) and not life.waits,
+                _is_overdue(life, today) and not life.waits,
                 "apologised" if life.apologised else "unapologised",
             )
             columns = []
@@ -257,7 +257,7 @@ class _Count:
             if begun and begun < self.plan.first and not (over and over < self.plan.first):
                 columns.append("carried_over")
             if on(over):
-                late = life.end == "done" and _timing(life) == "late"
+                late = life.end == "done" and _judge_timing(life) == "late"
                 columns.append(f"settled_late_{apology}" if late else "settled_in_time")
                 columns += ["withdrawn"] if life.end == "withdrawn" else []
             if begun and begun <= today and over is None:
@@ -521,18 +521,18 @@ class _Desk:
         return (unit, step.said["document"], *([step.octets] if step.said["kind"] != _NEW else []))
 
 
-def _timing(life: Life) -> str:
+def _judge_timing(life: Life) -> str:
     assert life.ended is not None
     if life.due is None or life.ended == life.due:
         return "on_time"
     return "early" if life.ended < life.due else "late"
 
 
-def _overdue(life: Life, day: date) -> bool:
+def _is_overdue(life: Life, day: date) -> bool:
     return life.due is not None and life.due < day
 
 
-def _having(life: Life) -> Iterator[str]:
+def _list_column_parts(life: Life) -> Iterator[str]:
     """Yield the parts of the names of columns `received_…` beside the channel that count *life*."""
     facts: tuple[tuple[str, Callable[[Life], bool]], ...] = (
         ("charged", lambda one: one.charged),

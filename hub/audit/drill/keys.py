@@ -29,18 +29,18 @@ class InspectorKeys:
 def make_inspector_keys(name: str, now: datetime, life: timedelta = LIFE) -> InspectorKeys:
     """Return the key and certificate of the inspector of the drill *name*, valid from *now* on for *life*."""
     root, key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
-    issuer, subject = _name(f"CA {name}"), _name(name)
+    issuer, subject = _make_subject_name(f"CA {name}"), _make_subject_name(name)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
     authority = (
-        _begin(issuer, issuer, root.public_key(), now, life)
+        _begin_certificate(issuer, issuer, root.public_key(), now, life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(_make_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
         .sign(root, hashes.SHA256())
     )
     certificate = (
-        _begin(subject, issuer, key.public_key(), now, life)
+        _begin_certificate(subject, issuer, key.public_key(), now, life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(digital_signature=True, key_encipherment=True), critical=True)
+        .add_extension(_make_key_usage(digital_signature=True, key_encipherment=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
         .sign(root, hashes.SHA256())
@@ -62,7 +62,7 @@ def make_inspector_keys(name: str, now: datetime, life: timedelta = LIFE) -> Ins
     )
 
 
-def _begin(
+def _begin_certificate(
     subject: x509.Name, issuer: x509.Name, key: rsa.RSAPublicKey, now: datetime, life: timedelta
 ) -> x509.CertificateBuilder:
     return (
@@ -77,13 +77,13 @@ def _begin(
     )
 
 
-def _usage(**used: bool) -> x509.KeyUsage:
+def _make_key_usage(**used: bool) -> x509.KeyUsage:
     names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
     more = ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
     return x509.KeyUsage(**{name: used.get(name, False) for name in (*names, *more)})
 
 
-def _name(common: str) -> x509.Name:
+def _make_subject_name(common: str) -> x509.Name:
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"),

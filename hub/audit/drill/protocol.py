@@ -91,25 +91,27 @@ def sign_protocol(record: DrillRecord, identity: Signer, now: datetime) -> tuple
     """Return the protocol of *record*, signed with the inspector's key, and its result. Raises SchemaBroken."""
     found, reports = record.reconcile(), record.read_reports()
     root = etree.Element(ROOT, nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # lxml: None is the default namespace
-    _add(root, "MadeAt", now.isoformat())
-    _add(root, "Plan", b64encode(write_plan(record.plan)).decode(), sha256=sha256(write_plan(record.plan)).hexdigest())
-    _add(root, "Sent", b64encode(write_sent(record.sent)).decode(), steps=str(len(record.sent)))
+    _add_element(root, "MadeAt", now.isoformat())
+    _add_element(
+        root, "Plan", b64encode(write_plan(record.plan)).decode(), sha256=sha256(write_plan(record.plan)).hexdigest()
+    )
+    _add_element(root, "Sent", b64encode(write_sent(record.sent)).decode(), steps=str(len(record.sent)))
     for form, day in sorted(record.floors.items()):
-        _add(root, "OpenSince", day.isoformat(), form=form)
+        _add_element(root, "OpenSince", day.isoformat(), form=form)
     for (form, unit), content in record.reports.items():
-        _add(root, "Report", b64encode(content).decode(), form=form, unit=unit)
-    cells = _add(root, "Cells", "")
+        _add_element(root, "Report", b64encode(content).decode(), form=form, unit=unit)
+    cells = _add_element(root, "Cells", "")
     made_at = {form: report.made_at for (form, _), report in reversed(reports.items())}
     expected = expect_numbers(record.plan, record.sent, made_at, record.floors)
     for (form, unit, column), number in sorted(expected.numbers.items()):
-        _add(cells, "Cell", str(number), form=form, unit=unit, column=column)
-    _add(root, "Tried", " ".join(list_traps(record.plan.steps)))
-    verdict = _add(root, "Verdict", "", agrees="true" if found.agrees else "false", cells=str(found.cells))
+        _add_element(cells, "Cell", str(number), form=form, unit=unit, column=column)
+    _add_element(root, "Tried", " ".join(list_traps(record.plan.steps)))
+    verdict = _add_element(root, "Verdict", "", agrees="true" if found.agrees else "false", cells=str(found.cells))
     for each in found.differences:
         said = {"what": each.what, "place": each.place, "expected": each.expected, "found": each.found}
-        difference = _add(verdict, "Difference", "", **said)
+        difference = _add_element(verdict, "Difference", "", **said)
         for message in each.messages:
-            _add(difference, "Message", message)
+            _add_element(difference, "Message", message)
     return signing.write_sealed_document(root, identity), found
 
 
@@ -123,7 +125,7 @@ def audit_protocol(content: bytes, trust: AuditTrust) -> Iterator[AuditFinding]:
         return
     yield from describe_seal("", certificate, at, trust.now)
     try:
-        record = _read(root)
+        record = _read_drill_record(root)
     except (ProtocolUnreadable, PlanUnreadable) as error:
         yield deny_finding("drill", "", phrase("not the protocol of a drill: {error}", error=str(error)[:600]))
         return
@@ -204,17 +206,18 @@ def _made_at(root: etree._Element) -> datetime:
     return lines.read_offset_time(root.findtext(f"{{{NAMESPACE}}}MadeAt") or "")
 
 
-def _read(root: etree._Element) -> DrillRecord:
+def _read_drill_record(root: etree._Element) -> DrillRecord:
     """Return what a protocol contains. Raises ProtocolUnreadable, PlanUnreadable."""
-    elements = root.findall(_tag("Report"))
+    elements = root.findall(_qualify_tag("Report"))
     if root.tag != ROOT or len(elements) > MOST_REPORTS:
         raise ProtocolUnreadable(f"{root.tag}: {len(elements)} reports")
     try:
         floors = {
-            each.get("form", ""): date.fromisoformat(each.text or "") for each in root.iterfind(_tag("OpenSince"))
+            each.get("form", ""): date.fromisoformat(each.text or "")
+            for each in root.iterfind(_qualify_tag("OpenSince"))
         }
         reports = {(each.get("form", ""), each.get("unit", "")): b64decode(each.text or "") for each in elements}
-        plan, sent = (b64decode(root.findtext(_tag(name)) or "") for name in ("Plan", "Sent"))
+        plan, sent = (b64decode(root.findtext(_qualify_tag(name)) or "") for name in ("Plan", "Sent"))
     except ValueError as error:
         raise ProtocolUnreadable(str(error)) from None
     return DrillRecord(plan=read_plan(plan), sent=read_sent(sent), reports=reports, floors=floors)
@@ -230,11 +233,11 @@ def _read_difference(said: etree._Element) -> DrillDifference:
     )
 
 
-def _tag(name: str) -> str:
+def _qualify_tag(name: str) -> str:
     return f"{{{NAMESPACE}}}{name}"
 
 
-def _add(parent: etree._Element, name: str, text: str, **attributes: str) -> etree._Element:
-    element = etree.SubElement(parent, _tag(name), attributes)
+def _add_element(parent: etree._Element, name: str, text: str, **attributes: str) -> etree._Element:
+    element = etree.SubElement(parent, _qualify_tag(name), attributes)
     element.text = text or None
     return element

@@ -36,26 +36,28 @@ _HOSO = (
 )
 
 
-def _business(kind: int, about: str, paper: bool, recipients: Sequence[str], replaced: Sequence[str]) -> str:
-    business = (_leaf("DocumentId", about) if about else "") + _leaf("BussinessDocType", kind)
-    business += _leaf("BussinessDocReason", _REASONS[kind]) + _leaf("Paper", int(paper))
+def _write_business(kind: int, about: str, paper: bool, recipients: Sequence[str], replaced: Sequence[str]) -> str:
+    business = (_write_leaf("DocumentId", about) if about else "") + _write_leaf("BussinessDocType", kind)
+    business += _write_leaf("BussinessDocReason", _REASONS[kind]) + _write_leaf("Paper", int(paper))
     if kind == UPDATE:
-        business += _node("BussinessDocumentInfo", _leaf("DocumentInfo", 1) + _leaf("DocumentReceiver", 0))
+        business += _write_node(
+            "BussinessDocumentInfo", _write_leaf("DocumentInfo", 1) + _write_leaf("DocumentReceiver", 0)
+        )
     if kind == REPLACEMENT:
-        organs = _node("OrganIdList", "".join(_leaf("OrganId", each) for each in recipients))
-        infos = (_node("ReplacementInfo", _leaf("DocumentId", each) + organs) for each in replaced)
-        business += _node("ReplacementInfoList", "".join(infos))
+        organs = _write_node("OrganIdList", "".join(_write_leaf("OrganId", each) for each in recipients))
+        infos = (_write_node("ReplacementInfo", _write_leaf("DocumentId", each) + organs) for each in replaced)
+        business += _write_node("ReplacementInfoList", "".join(infos))
     return business
 
 
 def _list_references(files: Sequence[tuple[str, str, bytes]]) -> str:
     return "".join(
-        _node(
+        _write_node(
             "Reference",
-            _leaf("ContentId", f"cid:{place}")
-            + _leaf("ContentType", content_type)
-            + _leaf("Description", name)
-            + _leaf("AttachmentName", name),
+            _write_leaf("ContentId", f"cid:{place}")
+            + _write_leaf("ContentType", content_type)
+            + _write_leaf("Description", name)
+            + _write_leaf("AttachmentName", name),
         )
         for place, (name, content_type, _) in enumerate(files, 1)
     )
@@ -90,44 +92,55 @@ def write_document(
     *attachments*: name, content type, content of each.
     """
     day, files = promulgated.strftime("%Y/%m/%d"), tuple(attachments)
-    business = _business(kind, about, paper, recipients, replaced)
+    business = _write_business(kind, about, paper, recipients, replaced)
     header = (
-        _node("From", _organization(sender))
-        + "".join(_node("To", _organization(each)) for each in recipients)
-        + _leaf("DocumentId", document_id)
-        + _node("Code", _leaf("CodeNumber", number) + _leaf("CodeNotation", "DT"))
-        + _node("PromulgationInfo", _leaf("Place", "Diễn tập") + _leaf("PromulgationDate", day))
-        + _node("DocumentType", _leaf("Type", 1) + _leaf("TypeDetail", 0) + _leaf("TypeName", "Công văn"))
-        + _leaf("Subject", subject)
-        + _leaf("Content", subject)
-        + _node("SignerInfo", _leaf("Competence", "") + _leaf("Position", "") + _leaf("FullName", "Diễn tập"))
-        + (_leaf("DueDate", due.strftime("%Y/%m/%d")) if due else "")
-        + _node("OtherInfo", _leaf("Priority", 0) + _leaf("PageAmount", 1) + _leaf("Direction", "false"))
-        + _leaf("SteeringType", 1)
-        + _node("ToPlaces", _leaf("Place", "Như trên"))
+        _write_node("From", _write_organization(sender))
+        + "".join(_write_node("To", _write_organization(each)) for each in recipients)
+        + _write_leaf("DocumentId", document_id)
+        + _write_node("Code", _write_leaf("CodeNumber", number) + _write_leaf("CodeNotation", "DT"))
+        + _write_node("PromulgationInfo", _write_leaf("Place", "Diễn tập") + _write_leaf("PromulgationDate", day))
+        + _write_node(
+            "DocumentType", _write_leaf("Type", 1) + _write_leaf("TypeDetail", 0) + _write_leaf("TypeName", "Công văn")
+        )
+        + _write_leaf("Subject", subject)
+        + _write_leaf("Content", subject)
+        + _write_node(
+            "SignerInfo",
+            _write_leaf("Competence", "") + _write_leaf("Position", "") + _write_leaf("FullName", "Diễn tập"),
+        )
+        + (_write_leaf("DueDate", due.strftime("%Y/%m/%d")) if due else "")
+        + _write_node(
+            "OtherInfo", _write_leaf("Priority", 0) + _write_leaf("PageAmount", 1) + _write_leaf("Direction", "false")
+        )
+        + _write_leaf("SteeringType", 1)
+        + _write_node("ToPlaces", _write_leaf("Place", "Như trên"))
     )
-    trace = _node("TraceHeader", _leaf("OrganId", sender) + _leaf("Timestamp", f"{day} 00:00:00"))
-    trace += _node("Bussiness", business)
+    trace = _write_node("TraceHeader", _write_leaf("OrganId", sender) + _write_leaf("Timestamp", f"{day} 00:00:00"))
+    trace += _write_node("Bussiness", business)
     references = _list_references(files)
     manifest = f'<e:edXMLManifest version="1.0">{references}</e:edXMLManifest>'
-    head = _node("edXMLHeader", _node("MessageHeader", header) + _node("TraceHeaderList", trace))
+    head = _write_node("edXMLHeader", _write_node("MessageHeader", header) + _write_node("TraceHeaderList", trace))
     enclosed = _enclose_files(files)
-    return _packet(head + _node("edXMLBody", manifest), f"<AttachmentEncoded>{enclosed}</AttachmentEncoded>")
+    return _write_packet(
+        head + _write_node("edXMLBody", manifest), f"<AttachmentEncoded>{enclosed}</AttachmentEncoded>"
+    )
 
 
 def write_status(sender: str, code: str, organ: str, document_id: str, number: str, promulgated: date) -> bytes:
     """Return a status packet: *sender* says what became of the document of *organ*."""
     day = promulgated.strftime("%Y/%m/%d")
-    answered = _leaf("OrganId", organ) + _leaf("Code", f"{number}/DT") + _leaf("PromulgationDate", day)
-    header = (
-        _node("From", _leaf("OrganId", sender) + _leaf("OrganName", sender))
-        + _node("ResponseFor", answered + _leaf("DocumentId", document_id))
-        + _node("StaffInfo", _leaf("Department", "") + _leaf("Staff", "Diễn tập"))
-        + _leaf("StatusCode", code)
-        + _leaf("Description", "")
-        + _leaf("Timestamp", f"{day} 09:00:00")
+    answered = (
+        _write_leaf("OrganId", organ) + _write_leaf("Code", f"{number}/DT") + _write_leaf("PromulgationDate", day)
     )
-    return _packet(_node("edXMLHeader", _node("MessageHeader", header)), "")
+    header = (
+        _write_node("From", _write_leaf("OrganId", sender) + _write_leaf("OrganName", sender))
+        + _write_node("ResponseFor", answered + _write_leaf("DocumentId", document_id))
+        + _write_node("StaffInfo", _write_leaf("Department", "") + _write_leaf("Staff", "Diễn tập"))
+        + _write_leaf("StatusCode", code)
+        + _write_leaf("Description", "")
+        + _write_leaf("Timestamp", f"{day} 09:00:00")
+    )
+    return _write_packet(_write_node("edXMLHeader", _write_node("MessageHeader", header)), "")
 
 
 def write_calendar(
@@ -160,7 +173,7 @@ def write_incident(
         "Unit": unit,
     }
     said |= {word: at.isoformat() for word, at in (("OpenedAt", opened), ("ClosedAt", closed)) if at}
-    inside = "".join(_plain(*each) for each in said.items())
+    inside = "".join(_make_plain_value(*each) for each in said.items())
     return f'<IncidentReport xmlns="urn:lienthong:incident:1">{inside}</IncidentReport>'.encode()
 
 
@@ -175,7 +188,7 @@ def write_call(service: str, operation: str, unit: str, parts: Iterable[tuple[st
 
     *parts*: each child by its name, with a text, its own children, or a list of these. A name may have attributes behind it.
     """
-    inside = "".join(_plain(name, value) for name, value in (("OrganId", unit), *parts))
+    inside = "".join(_make_plain_value(name, value) for name, value in (("OrganId", unit), *parts))
     written = f'<{operation} xmlns="urn:lienthong:{service}:1">{inside}</{operation}>'
     return etree.tostring(etree.fromstring(written), method="c14n", exclusive=True)
 
@@ -183,29 +196,33 @@ def write_call(service: str, operation: str, unit: str, parts: Iterable[tuple[st
 def add_message_id(call: bytes, message_id: str) -> bytes:
     """Return *call* with *message_id* as its first child."""
     head, _, rest = call.decode().partition(">")
-    return f"{head}>{_plain('MessageId', message_id)}{rest}".encode()
+    return f"{head}>{_make_plain_value('MessageId', message_id)}{rest}".encode()
 
 
-def _plain(name: str, value: object) -> str:
+def _make_plain_value(name: str, value: object) -> str:
     if isinstance(value, list | tuple):
-        return "".join(_plain(name, each) for each in value)
-    inside = "".join(_plain(*each) for each in value.items()) if isinstance(value, Mapping) else escape(str(value))
+        return "".join(_make_plain_value(name, each) for each in value)
+    inside = (
+        "".join(_make_plain_value(*each) for each in value.items())
+        if isinstance(value, Mapping)
+        else escape(str(value))
+    )
     return f"<{name}>{inside}</{name.partition(' ')[0]}>"
 
 
-def _organization(code: str) -> str:
-    return "".join(_leaf(name, code) for name in ("OrganId", "OrganizationInCharge", "OrganName"))
+def _write_organization(code: str) -> str:
+    return "".join(_write_leaf(name, code) for name in ("OrganId", "OrganizationInCharge", "OrganName"))
 
 
-def _leaf(name: str, value: object) -> str:
-    return _node(name, escape(str(value)))
+def _write_leaf(name: str, value: object) -> str:
+    return _write_node(name, escape(str(value)))
 
 
-def _node(name: str, inside: str) -> str:
+def _write_node(name: str, inside: str) -> str:
     return f"<e:{name}>{inside}</e:{name}>"
 
 
-def _packet(inside: str, attachments: str) -> bytes:
+def _write_packet(inside: str, attachments: str) -> bytes:
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<edXML xmlns="{QCVN}"><e:edXMLEnvelope xmlns:e="{QCVN}">'
         f"{inside}</e:edXMLEnvelope>{attachments}</edXML>\n"

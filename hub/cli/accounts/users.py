@@ -73,7 +73,7 @@ def add_console_user(
                 accounts.make_account(tx, user, hashed, configured=config.partners, by=by, now=now)
     except accounts.AccountRefused as refused:
         stop_refused(TOPIC, refused)
-    show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
+    show_password(screen, {**_describe_user(user)}, t("Added {name}.", name=user.name), password)
 
 
 def set_console_user(
@@ -86,7 +86,7 @@ def set_console_user(
     changed: Account = carry_out(screen, TOPIC, CHANGE, name, asked)
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         persons = provider_accounts.list_persons(tx, changed.name).get(changed.name, ())
-    row = _row(changed, totp=changed.codes, certificates=changed.certificates, persons=persons)
+    row = _describe_user(changed, totp=changed.codes, certificates=changed.certificates, persons=persons)
     screen.row(row, t("Changed {name}.", name=changed.name))
 
 
@@ -105,7 +105,7 @@ def list_users(screen: Screen) -> None:
         "locked_at": t("locked since"),
     }
     rows: Iterable[Mapping[str, object]] = (
-        _row(
+        _describe_user(
             user,
             totp=user.name in coded,
             certificates=certified.get(user.name, ()),
@@ -123,7 +123,7 @@ def list_users(screen: Screen) -> None:
 
 
 def set_user_password(screen: Screen, name: str, password_file: Path | None, once: bool) -> None:
-    name = _named(name)
+    name = _read_person_name(name)
     with open_journal(read_journal_config(screen)) as engine:
         with transactions.read_transaction(engine) as tx:
             _must_be(people.find_user(tx, name) is not None, name)
@@ -137,7 +137,7 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None, onc
 def choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, str]:
     """Return a new one-time password, or an empty text, and the hash of the password that is set."""
     if not once:
-        return "", _hashed(name, file)
+        return "", _hash_given_password(name, file)
     if file is not None:
         raise click.UsageError(t("give either --password-file or --one-time"))
     password = passwords.write_one_time_password(secrets.token_bytes(16))
@@ -155,7 +155,7 @@ def show_password(screen: Screen, row: Mapping[str, object], said: str, password
 
 
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
-    name = _named(name)
+    name = _read_person_name(name)
     if remove:
         with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
             if not second_factor.remove_codes(tx, name, by=person.name_person(), now=datetime.now(UTC)):
@@ -174,7 +174,7 @@ def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) 
     def wrong(what: object, _expected: object) -> None:
         raise CommandStop(say(what))
 
-    name, config, now = _named(name), read_journal_config(screen), datetime.now(UTC)
+    name, config, now = _read_person_name(name), read_journal_config(screen), datetime.now(UTC)
     shown = files.read_certificate_file(file, wrong)
     sha256, by = hash_certificate(shown[0]), person.name_person()
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
@@ -206,7 +206,12 @@ def _warn_of_certificate(screen: Screen, config: Config, shown: Sequence[x509.Ce
 
 
 def set_openid_person(screen: Screen, name: str, provider: str, subject: str, remove: bool) -> None:
-    name, config, now, by = _named(name), read_journal_config(screen), datetime.now(UTC), person.name_person()
+    name, config, now, by = (
+        _read_person_name(name),
+        read_journal_config(screen),
+        datetime.now(UTC),
+        person.name_person(),
+    )
     known = config.console.providers.get(provider)
     if known is None and not remove:
         names = ", ".join(config.console.providers) or "–"
@@ -237,7 +242,7 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
     if end and name is None:
         raise click.UsageError(t("--end needs NAME"))
-    name, now = None if name is None else _named(name), datetime.now(UTC)
+    name, now = None if name is None else _read_person_name(name), datetime.now(UTC)
     with open_journal(read_journal_config(screen)) as engine:
         with transactions.read_transaction(engine) as tx:
             if name is not None:
@@ -269,7 +274,7 @@ def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
         screen.note(t("Nobody is signed in."))
 
 
-def _named(text: str) -> str:
+def _read_person_name(text: str) -> str:
     try:
         return normalise_user_name(text)
     except NameUnfit:
@@ -286,7 +291,7 @@ def _make_absent(name: str) -> CommandStop:
     return CommandStop(t("there is no user {name}", name=name), NOT_FOUND)
 
 
-def _hashed(name: str, file: Path | None) -> str:
+def _hash_given_password(name: str, file: Path | None) -> str:
     """Return the hash of the password in *file*, or of the password typed twice."""
     if file is not None:
         given = file.read_text("utf-8").rstrip("\r\n")
@@ -303,7 +308,7 @@ def _hashed(name: str, file: Path | None) -> str:
     return passwords.hash_password(given, secrets.token_bytes(16))
 
 
-def _row(
+def _describe_user(
     user: User | Account,
     *,
     totp: bool = False,

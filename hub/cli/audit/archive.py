@@ -143,7 +143,7 @@ def _find_problems(entry: ArchiveEntry, config: Config) -> Iterator[str]:
 
 
 def show_archive_file(screen: Screen, archive: str, listed: bool, others: bool) -> None:
-    with _opened(screen, archive) as found:
+    with _open_archive(screen, archive) as found:
         said = found.manifest
         fields = {
             "id": said.id,
@@ -202,7 +202,7 @@ def _list_messages(found: Archive) -> Iterator[dict[str, object]]:
 
 
 def extract_message(screen: Screen, archive: str, message: str, directory: Path) -> None:
-    with _opened(screen, archive) as found:
+    with _open_archive(screen, archive) as found:
         try:
             one = found.read_message(message)
         except KeyError:
@@ -213,7 +213,7 @@ def extract_message(screen: Screen, archive: str, message: str, directory: Path)
             record_openings(engine, [(one.id, OpenedContent.BYTES, "")])
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            written = list(_extract(found, message, directory))
+            written = list(_extract_message(found, message, directory))
         except OSError as error:
             raise CommandStop(
                 t("cannot write {place}: {strerror}", place=directory, strerror=name_system_error(error))
@@ -221,7 +221,7 @@ def extract_message(screen: Screen, archive: str, message: str, directory: Path)
     screen.row({"id": one.id, "files": [str(each) for each in written]}, "\n".join(map(str, written)))
 
 
-def _extract(found: Archive, message: str, directory: Path) -> Iterator[Path]:
+def _extract_message(found: Archive, message: str, directory: Path) -> Iterator[Path]:
     """Write the files of one message, each only if there is no such file. Yield each."""
     one, line = found.read_message(message), found.read_message_lines([message])[message]
     with _new_file(directory / f"{message}.json") as (path, write):
@@ -246,7 +246,7 @@ def _new_file(path: Path) -> Iterator[tuple[Path, Callable[[bytes], object]]]:
 
 
 @contextmanager
-def _opened(screen: Screen, name: str) -> Iterator[Archive]:
+def _open_archive(screen: Screen, name: str) -> Iterator[Archive]:
     """Yield the open archive *name*. Raises `CommandStop` 4 if it is not known, 1 if its file is absent or damaged."""
     config = read_view_config(screen, "archive")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:

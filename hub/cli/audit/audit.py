@@ -53,7 +53,7 @@ KEY, CERTIFICATE, AUTHORITY, CRL = "inspector.key", "inspector.crt", "inspector-
 _BEHIND = timedelta(days=40)
 
 
-def _now() -> datetime:
+def _read_clock() -> datetime:
     return datetime.now(UTC)
 
 
@@ -77,10 +77,10 @@ def plan_drill(
         )
     if (directory / PLAN).exists():
         raise CommandStop(t("{path} exists already", path=directory / PLAN))
-    now = _now()
+    now = _read_clock()
     day, drawn = today.date() if today else find_local_day(now), seed if seed is not None else secrets.randbelow(10**9)
     name = drawing.name_drill(drawn)
-    with _written(directory):
+    with _guard_written_files(directory):
         directory.mkdir(parents=True, exist_ok=True)
         if key is None or certificate is None:
             key, certificate = _write_keys(directory, name, now)
@@ -99,7 +99,7 @@ def plan_drill(
         days_on=on,
         services=services or drawing.SERVICES,
     )
-    with _written(directory):
+    with _guard_written_files(directory):
         (directory / UNITS).write_bytes(_write_units(plan))
         (directory / PLAN).write_bytes(write_plan(plan))
     fields = {
@@ -168,15 +168,19 @@ def _write_keys(directory: Path, name: str, now: datetime) -> tuple[Path, Path]:
 
 def send_drill(screen: Screen, /, directory: Path, **options: Any) -> None:
     plan, sent = _read_plan(directory), _read_sent(directory)
-    if find_local_day(_now()) > plan.last:
+    if find_local_day(_read_clock()) > plan.last:
         raise CommandStop(t("the period of this drill ended on {day}: draw another one", day=plan.last), FAILED)
-    with _opened(directory, options) as door, _written(directory), progress_bar(t("Sending")) as tell:
+    with (
+        _open_front_door(directory, options) as door,
+        _guard_written_files(directory),
+        progress_bar(t("Sending")) as tell,
+    ):
         if not (directory / FLOORS).exists():
             floors = {form: day.isoformat() for form, day in sending.find_floors(door).items()}
             (directory / FLOORS).write_text(json.dumps(floors) + "\n")
         with (directory / SENT).open("ab") as file:
             for step in plan.steps[len(sent) :]:
-                sent.append(sending.send_step(step, door, _now))
+                sent.append(sending.send_step(step, door, _read_clock))
                 file.write(write_sent_line(sent[-1]))
                 file.flush()
                 os.fsync(file.fileno())
@@ -195,7 +199,7 @@ def send_drill(screen: Screen, /, directory: Path, **options: Any) -> None:
 
 def reconcile_drill_reports(screen: Screen, /, directory: Path, **options: Any) -> None:
     plan, sent = _read_plan(directory), _read_sent(directory)
-    with _opened(directory, options) as door:
+    with _open_front_door(directory, options) as door:
         asked = sending.list_asked_reports(plan)
         try:
             reports = {(form, unit): sending.fetch_report(plan, form, unit, door) for form, unit in asked}
@@ -204,8 +208,8 @@ def reconcile_drill_reports(screen: Screen, /, directory: Path, **options: Any) 
         record = protocol.DrillRecord(
             plan=plan, sent=tuple(sent), reports=reports, floors=_read_floors(directory / FLOORS)
         )
-        content, found = protocol.sign_protocol(record, door.client.identity, _now())
-    with _written(directory):
+        content, found = protocol.sign_protocol(record, door.client.identity, _read_clock())
+    with _guard_written_files(directory):
         write_atomically((directory / PROTOCOL).absolute(), content)
     for each in found.differences:
         text = f"{each.what}  {each.place}: {say(protocol.say_difference(each))}"
@@ -242,7 +246,7 @@ class _FrontDoor:
 
 
 @contextmanager
-def _opened(directory: Path, options: Mapping[str, Any]) -> Generator[_FrontDoor]:
+def _open_front_door(directory: Path, options: Mapping[str, Any]) -> Generator[_FrontDoor]:
     """Yield the door to the hub. Raises `UsageError`; `CommandStop` (69) if the hub does not answer."""
     try:
         signing = options["hub_certificate"]
@@ -251,7 +255,7 @@ def _opened(directory: Path, options: Mapping[str, Any]) -> Generator[_FrontDoor
             key=options["key"] or directory / KEY,
             certificate=options["certificate"] or directory / CERTIFICATE,
             ca=options["ca"],
-            now=_now,
+            now=_read_clock,
             timeout=options["timeout"],
             signers=certificates(signing.read_bytes()) if signing else (),
         )
@@ -295,7 +299,7 @@ def _read_floors(path: Path) -> Mapping[str, date]:
 
 
 @contextmanager
-def _written(directory: Path) -> Generator[None]:
+def _guard_written_files(directory: Path) -> Generator[None]:
     """End the command if a file of *directory* cannot be written."""
     try:
         yield

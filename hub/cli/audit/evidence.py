@@ -50,7 +50,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
         asked = read_report_sources(tx, unit, period, form, known)
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
-            with stop_without_archive(config), _whole(place) as file, progress_bar(t("Writing")) as tell:
+            with stop_without_archive(config), _write_whole_file(place) as file, progress_bar(t("Writing")) as tell:
                 written = deed.write_evidence_file(
                     tx, asked, now, config.identity, file, octets=octets, archives=config.archive, tell=tell
                 )
@@ -84,7 +84,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
 
 
 @contextmanager
-def _whole(place: Path) -> Iterator[IO[bytes]]:
+def _write_whole_file(place: Path) -> Iterator[IO[bytes]]:
     """Yield a temporary file that replaces *place* once it is complete and on disk."""
     try:
         with hold_workplace(place) as work:
@@ -102,27 +102,29 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
 
 
 def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Path], hubs: Sequence[Path]) -> None:
-    trust, false = _trust(screen, anchors, hubs), 0
+    trust, false = _gather_audit_trust(screen, anchors, hubs), 0
     for path in files:
         wrong = 0
         with path.open("rb") as file, progress_bar(t("Checking")) as tell:
-            found = list(_audit(file, path, trust, tell))
+            found = list(_audit_opened_file(file, path, trust, tell))
         for finding in found:
             wrong += finding.holds is False
-            _print(screen, path, finding)
+            _print_audit_finding(screen, path, finding)
         false += wrong
         if not screen.json:
-            _conclude(path, wrong)
+            _conclude_audit(path, wrong)
     exit_command(FAILED if false else 0)
 
 
-def _audit(file: BinaryIO, path: Path, trust: AuditTrust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
+def _audit_opened_file(
+    file: BinaryIO, path: Path, trust: AuditTrust, tell: Callable[[int, int], None]
+) -> Iterator[AuditFinding]:
     archived = reading.is_archive(file.read(100))
     file.seek(0)
     return reading.audit_archive_file(file, path, trust, tell) if archived else audit_file(file, trust, tell)
 
 
-def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> AuditTrust:
+def _gather_audit_trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> AuditTrust:
     beside = screen.config.parent / "pki"
     if not anchors:
         if not (beside / "ca.crt").is_file():
@@ -130,20 +132,20 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> Aud
         anchors = [beside / "ca.crt"]
         if not hubs and (beside / "hub.crt").is_file():
             hubs = [beside / "hub.crt"]
-    leaves = [certificates[0] for path in hubs if (certificates := _certificates(path))]
-    every = [certificate for path in anchors for certificate in _certificates(path)]
+    leaves = [certificates[0] for path in hubs if (certificates := _read_certificates(path))]
+    every = [certificate for path in anchors for certificate in _read_certificates(path)]
     persons = Anchors(every, committing=True)
     return AuditTrust(anchors=Anchors(every), persons=persons, now=datetime.now(UTC), hub=tuple(leaves))
 
 
-def _certificates(path: Path) -> list[x509.Certificate]:
+def _read_certificates(path: Path) -> list[x509.Certificate]:
     try:
         return load_pem_certificates(path.read_bytes())
     except CredentialUnfit as error:
         raise click.UsageError(t("{path}: no PEM certificate: {error}", path=path, error=error)) from None
 
 
-def _print(screen: Screen, path: Path, finding: AuditFinding) -> None:
+def _print_audit_finding(screen: Screen, path: Path, finding: AuditFinding) -> None:
     words = {True: t("HOLDS"), False: t("FALSE"), None: t("NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
     place, text = (replace_controls(said[:_LONGEST]) for said in (finding.place, say(finding.text)))
@@ -152,7 +154,7 @@ def _print(screen: Screen, path: Path, finding: AuditFinding) -> None:
     screen.row(fields, f"{word} {finding.check:10} {f'{place}: ' if place else ''}{text}")
 
 
-def _conclude(path: Path, wrong: int) -> None:
+def _conclude_audit(path: Path, wrong: int) -> None:
     well = t("{path}: nothing is false", path=path)
     ill = t("{path}: {wrong} things are FALSE", path=path, wrong=wrong)
     click.secho(ill if wrong else well, bold=True, fg="red" if wrong else "green")

@@ -55,8 +55,8 @@ WHY: dict[str, Phrase] = {
 
 
 def plan_retention(screen: Screen) -> None:
-    with _run(screen) as (run, config):
-        plans = _now(run.plan())
+    with _run_retention(screen) as (run, config):
+        plans = _await_at_once(run.plan())
         with transactions.read_transaction(run.journal.engine) as tx:  # type: ignore[attr-defined]
             standing = disk_budget.read_budget(tx, config.retention.budget, run.now())
     for each in plans:
@@ -144,8 +144,8 @@ def _write_part(part: RetentionPart) -> dict[str, object]:
 
 
 def announce_retention(screen: Screen) -> None:
-    with _run(screen) as (run, _config):
-        made = _now(run.announce(name_person()))
+    with _run_retention(screen) as (run, _config):
+        made = _await_at_once(run.announce(name_person()))
     for part in made:
         text = t(
             "{month}: {messages} messages will go, not before {due}",
@@ -160,7 +160,7 @@ def announce_retention(screen: Screen) -> None:
 
 def run_retention(screen: Screen, yes: bool) -> None:
     failed = False
-    with _run(screen) as (run, _config):
+    with _run_retention(screen) as (run, _config):
         with transactions.read_transaction(run.journal.engine) as tx:  # type: ignore[attr-defined]
             due = [each for each in parts.list_parts(tx, only_open=True) if each.due_at <= run.now()]
         if not due:
@@ -190,7 +190,7 @@ def withdraw_retention(screen: Screen, part: int, reason: str) -> None:
 
 def _carry_out(screen: Screen, run: RetentionRun, part: RetentionPart, *, yes: bool) -> bool:
     try:
-        done = _now(run.carry_out(part.number)) if yes else part
+        done = _await_at_once(run.carry_out(part.number)) if yes else part
     except (RetentionHeld, ArchiveAbsent, ArchiveBroken, OSError, Unready) as error:
         why = say(error.why) if isinstance(error, RetentionHeld) else str(error)
         screen.note(t("{month}: nothing more goes: {error}", month=part.month, error=why))
@@ -207,7 +207,7 @@ def _carry_out(screen: Screen, run: RetentionRun, part: RetentionPart, *, yes: b
 
 
 @contextmanager
-def _run(screen: Screen) -> Generator[tuple[RetentionRun, Config]]:
+def _run_retention(screen: Screen) -> Generator[tuple[RetentionRun, Config]]:
     """Yield the steps of retention on the journal of the command's hub."""
     config = read_journal_config(screen)
     forms = list_counting_forms(book.read_book(config.reports).forms)
@@ -221,18 +221,18 @@ def _run(screen: Screen) -> Generator[tuple[RetentionRun, Config]]:
                 folder=config.archive,
                 identity=config.identity,
                 now=lambda: datetime.now(UTC),
-                pause=_pause,
+                pause=_pause_nothing,
             ),
             config,
         )
 
 
-def _pause(seconds: float) -> Awaitable[None]:
+def _pause_nothing(seconds: float) -> Awaitable[None]:
     sleep(seconds)
     return succeed(None)
 
 
-def _now(coroutine: Coroutine[Any, Any, T]) -> T:
+def _await_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the result of *coroutine*, which waits for nothing: its journal has no threads."""
     found: list[T | Failure] = []
     _ = Deferred.fromCoroutine(coroutine).addBoth(found.append)

@@ -43,7 +43,7 @@ def backup(screen: Screen, file: Path) -> None:
         raise CommandStop(t("only SQLite; for PostgreSQL use pg_dump"))
     try:
         with progress_bar(t("Backup")) as tell:
-            fields = write_checked_copy(journal, file, _state, tell)
+            fields = write_checked_copy(journal, file, _describe_journal, tell)
     except BackupUnfit as unfit:
         raise CommandStop(t("the journal is damaged, no copy kept: {problems}", problems=unfit.why)) from unfit
     except FileExistsError:
@@ -71,14 +71,14 @@ def verify_journal(screen: Screen, after: str, *, whole: bool) -> None:
     wrong: WrongCounts = {}
     config, place = read_view_config(screen), read_place(after)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        for problem in _problems(tx) if not after else ():
+        for problem in _list_journal_damage(tx) if not after else ():
             count += 1
             screen.row({"kind": "damage", "problem": str(problem)}, say(problem))
         if not count:
             count += find_edits(screen, tx, config) if not after else 0
             count += compare_facts(screen, tx, place, whole=whole)
         if not count:
-            fields, wrong = _state(tx), waiting_counts.find_wrong_counts(tx)
+            fields, wrong = _describe_journal(tx), waiting_counts.find_wrong_counts(tx)
     _print_counts(screen, wrong)
     if wrong:
         screen.note(t("No message is damaged. `lienthong db recount` counts them anew."))
@@ -122,13 +122,13 @@ def _print_counts(screen: Screen, wrong: WrongCounts) -> None:
         screen.row(fields, text)
 
 
-def _problems(tx: sa.Connection) -> Iterator[Phrase]:
+def _list_journal_damage(tx: sa.Connection) -> Iterator[Phrase]:
     """Yield each damage of the journal. Show a progress bar over the octets of the messages."""
     with progress_bar(t("Verifying")) as tell:
         yield from find_journal_damage(tx, tell)
 
 
-def _state(tx: sa.Connection) -> dict[str, Any]:
+def _describe_journal(tx: sa.Connection) -> dict[str, Any]:
     """Return the number of messages, the chain's head, the time of the last event, and the number of facts left."""
     number, head = events.read_chain_head(tx)
     messages = tx.scalar(sa.select(sa.func.count()).select_from(message))

@@ -71,15 +71,15 @@ def make_key(screen: Screen, file: Path) -> None:
 
 def run_backup_now(screen: Screen) -> None:
     config = read_journal_config(screen)
-    settings = _settings(config)
+    settings = _read_backup_settings(config)
     try:
-        with _explained(), _telling() as tell:
+        with _explain_backup_failure(), _show_backup_steps() as tell:
             made = run_backup(config, settings, lambda: datetime.now(UTC), tell)
     except FileExistsError as error:  # two within one second
         raise CommandStop(t("{file} already exists", file=error.filename2 or error.filename)) from None
     record = made.record
     screen.row(
-        {**_fields(record), "removed": [each.name for each in made.removed]},
+        {**_describe_backup(record), "removed": [each.name for each in made.removed]},
         t(
             "{file}: {octets} octets, {messages} messages, up to {last}; {verified}.",
             file=record.file,
@@ -97,8 +97,8 @@ def run_backup_now(screen: Screen) -> None:
 
 def list_made_backups(screen: Screen) -> None:
     config = read_view_config(screen, "backup")
-    settings = _settings(config)
-    with _explained():
+    settings = _read_backup_settings(config)
+    with _explain_backup_failure():
         found = shelf.list_backups(settings.folder) if settings.folder.exists() else []
     columns = {
         "file": t("FILE"),
@@ -109,7 +109,7 @@ def list_made_backups(screen: Screen) -> None:
         "tried_at": t("TRIED"),
         "restored": t("RESTORED ON TRIAL"),
     }
-    rows = [_fields(each) for each in found]
+    rows = [_describe_backup(each) for each in found]
     if not screen.json:
         rows = [{**row, "last": say_instant(each.manifest.last)} for row, each in zip(rows, found, strict=True)]
     shown = screen.table(columns, rows)
@@ -145,35 +145,35 @@ def verify_backup(screen: Screen, file: Path, identity: Path | None, signer: Pat
         record = shelf.find_record(file)
         if record is None:
             raise CommandStop(t("{file} has no record beside it; give --identity", file=file.name))
-        with _explained():
+        with _explain_backup_failure():
             unchanged = shelf.is_unchanged(record)
         if not unchanged:
             raise CommandStop(t("{file} is not the file that was tried: it was changed", file=file.name))
         screen.row(
-            {**_fields(record), "verified": "unchanged"},
+            {**_describe_backup(record), "verified": "unchanged"},
             t("{file}: unchanged since it was tried.", file=file.name),
         )
         return
-    _try_whole(screen, file, _keys(identity), signer)
+    _try_whole(screen, file, _read_backup_keys(identity), signer)
 
 
 def _try_whole(screen: Screen, file: Path, keys: Sequence[PrivateKey], signer: Path | None) -> None:
     """Decrypt, restore and check a backup in a folder beside it, and say what it is."""
-    signers, place = _signers(screen, signer), journal_copy.NOWHERE
+    signers, place = _read_backup_signers(screen, signer), journal_copy.NOWHERE
     try:
         config = read_journal_config(screen)
         place = journal_copy.place_trial(config, config.backup)
     except ConfigurationFault:
         pass  # away from the hub: then a dump of PostgreSQL is only read
     with (
-        _explained(),
+        _explain_backup_failure(),
         hold_workplace(file) as work,
-        _telling() as tell,
+        _show_backup_steps() as tell,
     ):
         tried = trial.try_backup(file, keys, signers, work, place, tell)
     manifest = tried.manifest
     screen.row(
-        {"file": str(file), **_said(manifest), "verified": "restored" if tried.restored else "read"},
+        {"file": str(file), **_describe_manifest(manifest), "verified": "restored" if tried.restored else "read"},
         t(
             "{file}: of {made_at}, {messages} messages, up to {last}; {verified}.",
             file=file.name,
@@ -196,8 +196,8 @@ def restore_backup(
 ) -> None:
     if identity is None:
         raise click.UsageError(t("--identity is missing: a backup is read with the private key only"))
-    keys = _keys(identity)
-    signers = _signers(screen, signer)
+    keys = _read_backup_keys(identity)
+    signers = _read_backup_signers(screen, signer)
     if home is not None:
         _restore_home(screen, file, keys, signers, home)
     again = f"{file} --identity {identity}" + (f" --signer {signer}" if signer else "")
@@ -208,7 +208,7 @@ def _restore_home(
     screen: Screen, file: Path, keys: Sequence[PrivateKey], signers: Sequence[x509.Certificate], home: Path
 ) -> None:
     try:
-        with _explained(), _telling() as tell:
+        with _explain_backup_failure(), _show_backup_steps() as tell:
             manifest = restoring.restore_files(file, keys, signers, home, lambda count: tell("restoring", count))
     except FileExistsError:
         raise CommandStop(t("{home} is not empty", home=home)) from None
@@ -240,7 +240,7 @@ def _restore_journal(
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     witness = Witness(config.witness_folder)
     said = RestoreStatement(reason=reason, by=name_person(), now=datetime.now(UTC), witness=witness)
-    with hold_data_folder(config), _explained(), _telling() as tell:
+    with hold_data_folder(config), _explain_backup_failure(), _show_backup_steps() as tell:
         require_no_other_hub(config, said.now)
         if path := find_sqlite_file(config.database_url):
             journal: object = path
@@ -266,7 +266,7 @@ def _restore_journal(
     fields = {
         "action": "restored",
         "to": str(journal),
-        **_said(done.manifest),
+        **_describe_manifest(done.manifest),
         "moved": moved,
         "archives_absent": absent,
     }
@@ -289,20 +289,20 @@ def _tell_absent_archives(screen: Screen, config: Config) -> list[str]:
     return absent
 
 
-def _settings(config: Config) -> BackupSettings:
+def _read_backup_settings(config: Config) -> BackupSettings:
     if config.backup is None:
         raise CommandStop(t("hub.toml has no [backup]: docs/howto/back-up.md shows one"), CONFIGURATION)
     return config.backup
 
 
-def _keys(identity: Path) -> tuple[PrivateKey, ...]:
+def _read_backup_keys(identity: Path) -> tuple[PrivateKey, ...]:
     try:
         return read_private_keys(identity)
     except (OSError, ValueError) as error:
         raise CommandStop(t("{file}: {error}", file=identity, error=error)) from error
 
 
-def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
+def _read_backup_signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
     """Return the certificates one of which must have signed the backup."""
     if signer is not None:
         try:
@@ -320,7 +320,7 @@ def _signers(screen: Screen, signer: Path | None) -> Sequence[x509.Certificate]:
 
 
 @contextmanager
-def _explained() -> Generator[None]:
+def _explain_backup_failure() -> Generator[None]:
     """Turn what can fail with a backup into a `CommandStop` that says what."""
     try:
         yield
@@ -341,7 +341,7 @@ def _explained() -> Generator[None]:
 
 
 @contextmanager
-def _telling() -> Generator[Tell]:
+def _show_backup_steps() -> Generator[Tell]:
     """Show the octets that each step has done, on a terminal."""
     with progress_bar(t("Backup")) as bar:
         total, step = 0, ""
@@ -355,7 +355,7 @@ def _telling() -> Generator[Tell]:
         yield tell
 
 
-def _said(manifest: BackupManifest) -> dict[str, object]:
+def _describe_manifest(manifest: BackupManifest) -> dict[str, object]:
     return {
         "made_at": manifest.made_at,
         "hub": manifest.hub,
@@ -370,12 +370,12 @@ def _said(manifest: BackupManifest) -> dict[str, object]:
     }
 
 
-def _fields(record: BackupRecord) -> dict[str, object]:
+def _describe_backup(record: BackupRecord) -> dict[str, object]:
     return {
         "file": str(record.file),
         "octets": record.octets,
         "sha256": record.sha256,
         "tried_at": record.tried_at,
         "restored": record.restored,
-        **_said(record.manifest),
+        **_describe_manifest(record.manifest),
     }

@@ -44,7 +44,7 @@ def show_database_status(screen: Screen) -> None:
             transactions.read_latest_version(),
         )
         known = schema_version.list_migration_steps()
-        fed = _fed(tx, config.feed.exchange) if config.feed and found == needed else None
+        fed = _count_fed_events(tx, config.feed.exchange) if config.feed and found == needed else None
     runs = schema_version.is_version_supported(known, found, least)
     todo = schema_version.list_pending_migrations(known, found)
     fields: dict[str, object] = {
@@ -57,7 +57,7 @@ def show_database_status(screen: Screen) -> None:
         "pending": [f"{step.version} {step.part}" for step in todo],
     }
     told = found or t("empty")
-    lines = [t("{told}; needed {needed}: ", told=told, needed=needed) + _verdict(fields)]
+    lines = [t("{told}; needed {needed}: ", told=told, needed=needed) + _say_verdict(fields)]
     if fed is not None:
         fields["feed"] = fed
         since = t(", the oldest of {oldest}", oldest=say_instant(fed["oldest"])) if fed["oldest"] else ""
@@ -75,11 +75,11 @@ def show_database_status(screen: Screen) -> None:
         exit_command(FAILED)
 
 
-def _verdict(fields: Mapping[str, object]) -> str:
+def _say_verdict(fields: Mapping[str, object]) -> str:
     if fields["current"]:
         return t("up to date")
     if not fields["pending"]:
-        return t("newer; this program runs on it") if fields["runs"] else _refusal(fields["version"])
+        return t("newer; this program runs on it") if fields["runs"] else _say_refusal(fields["version"])
     if fields["runs"]:
         return t(
             "this program runs on it; once no node of the old version is left, run `lienthong db upgrade --after`",
@@ -87,12 +87,12 @@ def _verdict(fields: Mapping[str, object]) -> str:
     return t("run `lienthong db upgrade`")
 
 
-def _refusal(found: object) -> str:
+def _say_refusal(found: object) -> str:
     way = schema_version.find_way_to_upgrade(schema_version.list_migration_steps(), str(found))
     return say(way) if way else t("newer; upgrade the program")
 
 
-def _fed(tx: Transaction, exchange: str) -> dict[str, Any]:
+def _count_fed_events(tx: Transaction, exchange: str) -> dict[str, Any]:
     """Return how many events the feed has published, and how many are left."""
     lag = feed_cursor.read_feed_lag(tx, exchange)
     oldest = lag.oldest.isoformat() if lag.oldest else None
@@ -125,7 +125,7 @@ def upgrade_hub_database(
         elif target is not None and before is not None:
             used = False if rehearse else _refuse_beside_others(config, engine, before, target)
             copies = not no_copy and (file is not None or not used)  # a server copies no database that is in use
-            kept = _upgrade(screen, config, engine, before, target, copies=copies, rehearses=rehearse)
+            kept = _upgrade_with_copy(screen, config, engine, before, target, copies=copies, rehearses=rehearse)
         after = transactions.read_schema_version(engine)
     said = t("nothing to do") if before == after else f"{before or '-'} → {after}"
     if rehearse and target is not None:
@@ -133,7 +133,7 @@ def upgrade_hub_database(
     screen.row({"before": before, "after": after, "copy": kept}, said)
 
 
-def _upgrade(
+def _upgrade_with_copy(
     screen: Screen, config: Config, engine: Engine, before: str, target: str, *, copies: bool, rehearses: bool
 ) -> str | None:
     """Upgrade the journal, and return the name of the copy that is kept as the way back. Raises `CommandStop`."""

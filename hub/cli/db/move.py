@@ -59,11 +59,11 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
     lines = ["[database]", f"url = {quote_toml(to)}"]
     if password_file is not None:
         lines.append(f"password-file = {quote_toml(str(password_file.absolute()))}")
-    with _between(config, target, to, password_file) as between, hold_data_folder(config):
+    with _open_journal_move(config, target, to, password_file) as between, hold_data_folder(config):
         if not yes:
-            _plan(screen, between.count_rows())
+            _print_move_plan(screen, between.count_rows())
             return
-        with _bar() as tell:
+        with _show_table_progress() as tell:
             moved = attrs.evolve(between, tell=tell).run(datetime.now(UTC))
     for each in moved:
         fields = {
@@ -85,7 +85,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
     )
 
 
-def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
+def _print_move_plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
     columns = {"table": t("table"), "rows": t("rows"), "before": t("already moved")}
     screen.table(
         columns,
@@ -104,7 +104,7 @@ def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
 
 
 @contextmanager
-def _between(config: Config, target: str, to: str, password_file: Path | None) -> Generator[JournalMove]:
+def _open_journal_move(config: Config, target: str, to: str, password_file: Path | None) -> Generator[JournalMove]:
     """Open both databases and yield the move between them.
 
     Raises `CommandStop` or `ConfigurationFault` if one is unfit.
@@ -132,7 +132,7 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
 
 
 @contextmanager
-def _bar() -> Generator[Tell]:
+def _show_table_progress() -> Generator[Tell]:
     """Show the progress of each table on a terminal."""
     with Progress(
         TextColumn("{task.description:>16}"),

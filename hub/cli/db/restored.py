@@ -125,7 +125,7 @@ def list_lost(screen: Screen, awaited: bool, partner: str | None) -> None:
         "received_at": t("RECEIVED"),
         "again": t("CAME AGAIN AS"),
     }
-    rows = [_fields(each) for each in found if not (awaited and each.again)]
+    rows = [_describe_uncertain_receipt(each) for each in found if not (awaited and each.again)]
     if not screen.table(columns, rows):
         screen.note(t("No receipt is known to be missing.") if begun else t("No receipt is missing."))
     if begun:
@@ -182,7 +182,7 @@ def _write_letter(folder: Path, config: Config, code: str, era: Era, known: Sequ
         )
 
 
-def _fields(each: LostReceipt) -> dict[str, object]:
+def _describe_uncertain_receipt(each: LostReceipt) -> dict[str, object]:
     receipt = each.receipt
     return {
         "partner": receipt.partner,

@@ -49,7 +49,7 @@ class MessageLife:
         """Return what `show --json` prints of it."""
         return {
             "stages": [
-                {"recipient": each.recipient, **_stage(stage)}
+                {"recipient": each.recipient, **_describe_stage(stage)}
                 for each in self.deliveries
                 for stage in self.stages[each.id]
             ],
@@ -157,7 +157,7 @@ def _write_link(link: MessageLink) -> str:
     return f"{say_word('relation', link.relation)}: {link.id}  " + ", ".join(filter(None, said))
 
 
-def _stage(stage: DeliveryStage) -> dict[str, Any]:
+def _describe_stage(stage: DeliveryStage) -> dict[str, Any]:
     spent = None if stage.duration is None else stage.duration.total_seconds()
     return attrs.asdict(stage) | {"seconds": spent}
 

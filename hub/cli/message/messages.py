@@ -69,14 +69,14 @@ def list_messages(screen: Screen, /, text: tuple[str, ...], tracking: str | None
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             plan = plan_message_search(tx, asked, config)
-            _warn(tx, screen, plan)
+            _warn_of_left_out(tx, screen, plan)
             found = _list_found(tx, screen, plan, form, tracking)
         if not found and not screen.json and not follow:
             screen.note(t("No messages."))
         elif found == form.newest and not (follow or screen.json or form.as_csv):
             screen.note(t("There may be more: -n for more rows, --count for the number."))
         if follow:
-            _follow(engine, screen, plan)
+            _follow_messages(engine, screen, plan)
 
 
 @attrs.frozen(kw_only=True)
@@ -101,7 +101,7 @@ class _ListForm:
         return attrs.evolve(form, newest_first=asked and not (self.limit or self.after), turned=follow)
 
 
-def _warn(tx: Transaction, screen: Screen, plan: SearchPlan) -> None:
+def _warn_of_left_out(tx: Transaction, screen: Screen, plan: SearchPlan) -> None:
     """Say what the search leaves out."""
     if plan.reading.many:
         number = plan.reading.many
@@ -131,10 +131,10 @@ def _list_found(tx: Transaction, screen: Screen, plan: SearchPlan, form: _ListFo
     else:
         rows = map(attrs.asdict, search.find_messages(tx, wanted, limit, newest_first=form.newest_first))
     shown = reversed(list(rows)) if form.turned and form.newest_first else rows
-    return screen.table(_columns(), _rows(tx, shown, screen))
+    return screen.table(_title_message_columns(), _list_message_rows(tx, shown, screen))
 
 
-def _follow(engine: Engine, screen: Screen, plan: SearchPlan) -> None:
+def _follow_messages(engine: Engine, screen: Screen, plan: SearchPlan) -> None:
     """Print the messages that come from now on, each once, until the user interrupts."""
 
     def look() -> list[Message]:
@@ -153,7 +153,10 @@ def _follow(engine: Engine, screen: Screen, plan: SearchPlan) -> None:
         known = {each.id for each in found} | (known if len(known) < 100_000 else set())
         if new:
             with transactions.read_transaction(engine) as tx:
-                screen.table(_columns() if not screen.json else {}, _rows(tx, map(attrs.asdict, new), screen))
+                screen.table(
+                    _title_message_columns() if not screen.json else {},
+                    _list_message_rows(tx, map(attrs.asdict, new), screen),
+                )
 
     repeat(print_new, _AGAIN)
 
@@ -170,7 +173,7 @@ def _print_csv(tx: Transaction, wanted: Sequence[MessageFilter], limit: int | No
     return max(count, 1)
 
 
-def _columns() -> dict[str, str]:
+def _title_message_columns() -> dict[str, str]:
     return {
         "received_at": t("received"),
         "code": t("number and notation"),
@@ -184,7 +187,7 @@ def _columns() -> dict[str, str]:
     }
 
 
-def _rows(tx: Transaction, found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
+def _list_message_rows(tx: Transaction, found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
     """Yield the fields of each row; for people with what they read in their place, and times in Hà Nội."""
     if screen.json:
         yield from found

@@ -41,7 +41,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             if not raw and not signature and not attempts and (call := _only_call(tx, name)) is not None:
-                screen.row(call, _listed(call, ()))
+                screen.row(call, _list_shown_lines(call, ()))
                 return
             message = find_one_message(tx, name, config)
             archives = [each.name for each in opening.find_archives_of(tx, message.id, config.archive)]
@@ -52,7 +52,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
             record_openings(engine, [(message.id, opened, "")])
         with transactions.read_transaction(engine) as tx:
             if raw:
-                for octets in _pieces(tx, message, config):
+                for octets in _read_content_pieces(tx, message, config):
                     sys.stdout.buffer.write(octets)
                 sys.stdout.buffer.flush()
                 return
@@ -70,8 +70,10 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
                 lived = life.read_message_life(tx, message, made, kept)
                 message = search.read_message(kept, message.id)
     fields = attrs.asdict(message) | {"archives": archives}
-    shown = [_delivery(delivery) for delivery in made]
-    text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown, lived.problems), lived.text())))
+    shown = [_describe_delivery(delivery) for delivery in made]
+    text = (
+        "" if screen.json else "\n".join(filter(None, (_list_shown_lines(fields, shown, lived.problems), lived.text())))
+    )
     said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **lived.fields()}
     screen.row(fields | said, text)
 
@@ -89,7 +91,7 @@ def _find_opened(
     return OpenedContent.REPLY if kept else None
 
 
-def _listed(
+def _list_shown_lines(
     fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]], problems: Sequence[Problem] = ()
 ) -> str:
     """Return the lines that show a message, or a call that brought none, with its deliveries and *problems*."""
@@ -124,7 +126,7 @@ def _say_problems(problems: Sequence[Problem]) -> Iterator[str]:
                 yield f"  {replace_controls(say(each.detail))}"
 
 
-def _pieces(tx: Transaction, message: Message, config: Config) -> Iterator[bytes]:
+def _read_content_pieces(tx: Transaction, message: Message, config: Config) -> Iterator[bytes]:
     try:
         with stop_without_archive(config):
             yield from opening.read_kept_octets(tx, message.id, message.sha256, config.archive)
@@ -134,7 +136,7 @@ def _pieces(tx: Transaction, message: Message, config: Config) -> Iterator[bytes
         ) from None
 
 
-def _delivery(delivery: Delivery) -> dict[str, object]:
+def _describe_delivery(delivery: Delivery) -> dict[str, object]:
     keys = (
         "recipient",
         "partner",
@@ -165,7 +167,7 @@ def trace(screen: Screen, name: str) -> None:
                     events.read_message_events(kept, message.id),
                     deliveries.read_message_deliveries(kept, message.id),
                 )
-    states = [(each.changed_at, _delivery(each)) for each in made]
+    states = [(each.changed_at, _describe_delivery(each)) for each in made]
     if screen.json:
         for event in happened:
             screen.row(event, "")

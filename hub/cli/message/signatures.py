@@ -32,12 +32,12 @@ def list_kept_signatures(tx: Transaction, message: Message, config: Config) -> I
     """Yield fields and a line of text for each signature. `what` is `packet`, `receipt` or `call`."""
     told = {str(event["event"]): event for event in events.read_message_events(tx, message.id)}
     if message.service == DOCUMENTS:
-        yield _packet(tx, message, config, told.get("packet-signature", {}))
-    yield _receipt(tx, message, config)
-    yield _call(tx, message, config, told.get("sha1-used", {}))
+        yield _check_packet_signature(tx, message, config, told.get("packet-signature", {}))
+    yield _check_receipt_signature(tx, message, config)
+    yield _check_call_signature(tx, message, config, told.get("sha1-used", {}))
 
 
-def _packet(tx: Transaction, message: Message, config: Config, event: dict[str, object]) -> Line:
+def _check_packet_signature(tx: Transaction, message: Message, config: Config, event: dict[str, object]) -> Line:
     """Return the packet's own signature: the result on arrival, and the result of verifying the same octets now."""
     fields: dict[str, object] = {
         "what": "packet",
@@ -74,7 +74,7 @@ def _packet(tx: Transaction, message: Message, config: Config, event: dict[str, 
     )
 
 
-def _receipt(tx: Transaction, message: Message, config: Config) -> Line:
+def _check_receipt_signature(tx: Transaction, message: Message, config: Config) -> Line:
     content = search.read_stored_receipt(tx, message.id)
     if content is None:
         return {"what": "receipt", "holds": None}, t("receipt: there is none")
@@ -88,7 +88,7 @@ def _receipt(tx: Transaction, message: Message, config: Config) -> Line:
     return fields, t("receipt: the seal is valid, by {name}", name=name)
 
 
-def _call(tx: Transaction, message: Message, config: Config, sha1: dict[str, object]) -> Line:
+def _check_call_signature(tx: Transaction, message: Message, config: Config, sha1: dict[str, object]) -> Line:
     """Return the signature of the call: its kept parts, verified again, with the certificate as judged at that time."""
     fields: dict[str, object] = {
         "what": "call",
@@ -122,7 +122,10 @@ def _call(tx: Transaction, message: Message, config: Config, sha1: dict[str, obj
     fields |= {"kept": True, "holds": found.holds, "why": found.why or None, "covers_packet": found.covers_packet}
     fields |= {"subject": subject, "trusted": not distrust, "distrust": distrust or None, "octets": len(packed)}
     fields |= {"signed_info": kept.signed.decode(), "value": b64encode(kept.value).decode()}
-    fields |= {"pem": certificate.public_bytes(Encoding.PEM).decode(), "parts": list(map(_part, kept.parts))}
+    fields |= {
+        "pem": certificate.public_bytes(Encoding.PEM).decode(),
+        "parts": list(map(_describe_signed_part, kept.parts)),
+    }
     if not found.holds:
         return fields, t("call: FALSE, {why}; signed by {subject}", why=found.why, subject=subject)
     if distrust:
@@ -141,6 +144,6 @@ def _find_distrust(certificate: Certificate, at: datetime, config: Config) -> st
     return ""
 
 
-def _part(part: SignedPart) -> dict[str, object]:
+def _describe_signed_part(part: SignedPart) -> dict[str, object]:
     before, after = (None if each is None else each.decode() for each in (part.before, part.after))
     return {"uri": part.uri, "before": before, "after": after, "width": part.width}

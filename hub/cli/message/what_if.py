@@ -110,14 +110,14 @@ def _try_rules(screen: Screen, rules: TriedRules, most: int, options: dict[str, 
             total = search.count_messages(tx, wanted, most)
         province = Province.of(config, index)
         with progress_bar(t("Judging")) as tell:
-            changes = _rejudge(engine, province, rules, wanted, most, tally, lambda: tell(tally.judged, total))
+            changes = _rejudge_messages(engine, province, rules, wanted, most, tally, lambda: tell(tally.judged, total))
             rows = map(_make_row, changes)
-            screen.table(_columns(), rows if screen.json else map(_say_row, rows))
+            screen.table(_title_rejudged_columns(), rows if screen.json else map(_say_row, rows))
     _tell_tally(screen, tally)
     return bool(tally.effects)
 
 
-def _rejudge(
+def _rejudge_messages(
     engine: sa.Engine,
     province: Province,
     rules: TriedRules,
@@ -159,7 +159,7 @@ def _make_row(found: RejudgedMessage) -> dict[str, object]:
     }
 
 
-def _columns() -> dict[str, str]:
+def _title_rejudged_columns() -> dict[str, str]:
     return {
         "received_at": t("received"),
         "code": t("number and notation"),

@@ -86,7 +86,11 @@ def acknowledge(screen: Screen, condition: str | None, about: str | None, everyt
     if everything == (condition is not None):
         raise click.UsageError(t("give CONDITION or --all"))
     with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
-        chosen = [each.key for each in hub_alerts.read_alerts(tx, ended=False) if _fits(each.key, condition, about)]
+        chosen = [
+            each.key
+            for each in hub_alerts.read_alerts(tx, ended=False)
+            if _fits_alert_filter(each.key, condition, about)
+        ]
         if not chosen and condition is not None:
             raise CommandStop(t("no such alert is raised; `lienthong alerts list` shows those that are"), NOT_FOUND)
         now = datetime.now(UTC)
@@ -97,7 +101,7 @@ def acknowledge(screen: Screen, condition: str | None, about: str | None, everyt
     screen.note(t("Alerts acknowledged: {count}.", count=say_count(len(done))))
 
 
-def _fits(key: HubAlertKey, condition: str | None, about: str | None) -> bool:
+def _fits_alert_filter(key: HubAlertKey, condition: str | None, about: str | None) -> bool:
     return condition in {None, key.kind} and about in {None, key.about}
 
 

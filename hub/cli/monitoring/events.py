@@ -42,9 +42,9 @@ def list_events(screen: Screen, /, limit: int | None, follow: bool, **options: A
             last = event_index.read_last_serial(tx)
             most = limit or (None if screen.json and not follow else _NEWEST)
             if not follow:
-                _print_list(screen, _walk(tx, wanted, most), most)
+                _print_list(screen, _walk_events(tx, wanted, most), most)
                 return
-            newest = list(_walk(tx, wanted, most))
+            newest = list(_walk_events(tx, wanted, most))
         _print_table(screen, reversed(newest))
 
         def read(after: int) -> list[ListedEvent]:
@@ -98,7 +98,7 @@ def _refuse_unknown(tx: Transaction, config: Config, wanted: EventFilter) -> Non
         raise CommandStop(t("there is no user {name}", name=user), NOT_FOUND)
 
 
-def _walk(tx: Transaction, wanted: EventFilter, most: int | None) -> Iterable[ListedEvent]:
+def _walk_events(tx: Transaction, wanted: EventFilter, most: int | None) -> Iterable[ListedEvent]:
     """Yield at most *most* events (None: all), newest first."""
     before, left = None, most
     while True:

@@ -37,7 +37,7 @@ def list_failure_groups(
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         _refuse_unknown(tx, config, partner)
         found = failures.list_failures(tx, wanted, limit)
-    _print(screen, found)
+    _print_failures(screen, found)
 
 
 def _refuse_unknown(tx: Transaction, config: Config, partner: str | None) -> None:
@@ -47,7 +47,7 @@ def _refuse_unknown(tx: Transaction, config: Config, partner: str | None) -> Non
         raise CommandStop(t("there is no partner {code}", code=partner), NOT_FOUND)
 
 
-def _print(screen: Screen, found: FailureList) -> None:
+def _print_failures(screen: Screen, found: FailureList) -> None:
     titles = {
         "state": t("state"),
         "partner": t("partner"),

@@ -26,12 +26,12 @@ def links(screen: Screen) -> None:
         "days_left": t("certificate days left"),
         "reason": t("reason"),
     }
-    rows = [{"link": each.name, **_shown(attrs.asdict(each), plain=screen.json)} for each in found]
+    rows = [{"link": each.name, **_describe_link(attrs.asdict(each), plain=screen.json)} for each in found]
     if not screen.table(titles, rows) and not screen.json:
         screen.note(t("No link has been probed."))
 
 
-def _shown(row: dict[str, object], *, plain: bool) -> dict[str, object]:
+def _describe_link(row: dict[str, object], *, plain: bool) -> dict[str, object]:
     """Return *row* without its name. For a screen, write latencies in milliseconds and shorten the node's name."""
     del row["name"]
     if plain:

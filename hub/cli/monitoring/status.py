@@ -47,18 +47,18 @@ def show_status(screen: Screen, watch: bool, every: float | None) -> None:
         found = measure()
         if is_terminal() and not screen.json:
             click.clear()
-        _print(screen, config, found)
+        _print_status(screen, config, found)
 
     if watch:
         repeat(step, every or EVERY)
         return
     found = measure()
-    _print(screen, config, found)
+    _print_status(screen, config, found)
     if found.concerns:
         exit_command(PARTLY if found.nodes else UNAVAILABLE)
 
 
-def _print(screen: Screen, config: Config, found: Overview) -> None:
+def _print_status(screen: Screen, config: Config, found: Overview) -> None:
     if screen.json:
         for fields in _list_fields(config, found):
             screen.row(fields, "")

@@ -76,13 +76,13 @@ def _add_partner(
         **({"policy": policy} if policy else {}),
     }
     if fetch or push:
-        said |= {"receive": "fetch" if fetch else "push"} | _url(before, push)
+        said |= {"receive": "fetch" if fetch else "push"} | _plan_url_change(before, push)
 
     def text(certificates: tuple[str, ...]) -> str:
         made = before or _begin_file(code, certificates)
         return editing.edit_toml(made, {**({"certificates": certificates} if certificates else {}), **said}, shown)
 
-    places = _places(home, code, before, certificate_files)
+    places = _place_certificates(home, code, before, certificate_files)
     given = tuple(str(file.absolute()) for file in certificate_files)
     config = read_partner_change(screen.config, code, text(given))
     partner = config.partners[code]
@@ -103,7 +103,9 @@ def _add_partner(
             return
         with transactions.write_transaction(engine) as tx:
             added = unit_registry.add_missing_units(tx, named)
-    contents = {home / place: pem for place, file in places.items() if (pem := _pem(file, home / place))}
+    contents = {
+        home / place: pem for place, file in places.items() if (pem := _read_certificate_pem(file, home / place))
+    }
     contents[path] = after.encode()
     replaced = [editing.replace_file(file, content) for file, content in contents.items()]
     kept = [str(old) for old in replaced if old is not None]
@@ -133,7 +135,7 @@ def _tell_rights(screen: Screen, partner: Partner, *, known: bool) -> None:
     tell_warnings(screen, find_any_unit_warning(held, partner))
 
 
-def _url(before: str, push: str | None) -> dict[str, Value]:
+def _plan_url_change(before: str, push: str | None) -> dict[str, Value]:
     """Return the change of `url`: the URL to push to, or None to remove a URL that served only for pushing."""
     if push:
         return {"url": push}
@@ -142,7 +144,7 @@ def _url(before: str, push: str | None) -> dict[str, Value]:
     return {} if asked else {"url": None}
 
 
-def _places(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[str, Path]:
+def _place_certificates(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[str, Path]:
     """Return the target path of each certificate file, as the partner's file names it.
 
     A file that the partner's file names already stays where it is.
@@ -160,7 +162,7 @@ def _places(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[s
     return {named.get(file.resolve()) or next(free): file for file in given}
 
 
-def _pem(file: Path, place: Path) -> bytes | None:
+def _read_certificate_pem(file: Path, place: Path) -> bytes | None:
     """Return the certificate in *file* and its chain in PEM; None if *file* is already at *place*."""
     if place.exists() and place.samefile(file):
         return None

@@ -74,7 +74,7 @@ def call_operation(
             screen.row({"sent": False, "request": shown}, _say_part(t("Request, not sent"), shown, full=full))
             return
         _ = adapter.build_by_hand(operation, given, now)  # what cannot be sent is not recorded
-        _record(config, code, operation, reason.strip(), now)
+        _record_call(config, code, operation, reason.strip(), now)
         set_revocation_answers(config, load_revocation_answers(config, now))
         exchanges: list[tuple[Request, Reply]] = []
         answer = hold_conversation(
@@ -89,10 +89,10 @@ def call_operation(
         raise CommandStop(
             t("{code} is unavailable: {detail}", code=code, detail=hide(str(unreachable))), UNAVAILABLE
         ) from None
-    _show(screen, exchanges[-1], answer, hide, full=full)
+    _show_exchange(screen, exchanges[-1], answer, hide, full=full)
 
 
-def _record(config: Config, code: str, operation: str, reason: str, now: datetime) -> None:
+def _record_call(config: Config, code: str, operation: str, reason: str, now: datetime) -> None:
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
         partner_changes.record_hand_call(tx, code, operation, by=getpass.getuser(), reason=reason, now=now)
 
@@ -182,7 +182,9 @@ def _write_xml(content: bytes) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def _show(screen: Screen, exchange: tuple[Request, Reply], answer: HandAnswer, hide: _Hider, *, full: bool) -> None:
+def _show_exchange(
+    screen: Screen, exchange: tuple[Request, Reply], answer: HandAnswer, hide: _Hider, *, full: bool
+) -> None:
     request, reply = _describe_request(exchange[0], hide), _describe_reply(exchange[1], hide)
     fields: dict[str, object] = {
         "sent": True,
@@ -209,14 +211,14 @@ def _say_part(title: str, part: Mapping[str, object], *, full: bool) -> str:
     first = part.get("url") or f"HTTP {part['status']}"
     lines = [click.style(f"{title}: {first}", bold=True), *(f"{name}: {text}" for name, text in headers.items())]
     body = str(part["body"])
-    return "\n".join([*lines, "", *map(_make_safe, (body if full else _shorten(body)).split("\n"))])
+    return "\n".join([*lines, "", *map(_make_safe, (body if full else _shorten_body(body)).split("\n"))])
 
 
 def _make_safe(line: str) -> str:
     return replace_controls(line.replace("\t", "  "))
 
 
-def _shorten(body: str) -> str:
+def _shorten_body(body: str) -> str:
     """Return *body* with the middle of each long text left out."""
 
     def cut(found: re.Match[str]) -> str:

@@ -211,7 +211,7 @@ list_partners = command(
 )
 
 
-def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
+def _read_pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
     for value in values:
         if "=" not in value:
             raise click.BadParameter(t("{value} is not KEY=VALUE", value=repr(value)))
@@ -222,7 +222,7 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
 NONE, DEFAULT = "none", "default"
 
 
-def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | None":
+def _read_name_list(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | None":
     """Return the names in a LIST. `default` are those of a new partner."""
     from hub.intake.grants import NEW_CALLS
 
@@ -281,7 +281,7 @@ add_partner = command(
         click.option(
             "--calls",
             metavar=t("LIST"),
-            callback=_names,
+            callback=_read_name_list,
             help=t(
                 "Services and operations that it may call, separated by commas; none: nothing; default: documents, as for a new partner.",
             ),
@@ -302,7 +302,7 @@ add_partner = command(
             "--policy",
             multiple=True,
             metavar="KEY=VALUE",
-            callback=_pairs,
+            callback=_read_pairs,
             help=t("A policy value; repeatable."),
         ),
         *WSDL_OPTIONS,

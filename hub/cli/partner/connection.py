@@ -36,16 +36,16 @@ def try_connection(screen: Screen, code: str) -> None:
     if partner is None:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     set_revocation_answers(config, load_revocation_answers(config, now))
-    failed = _tell(screen, CallDirection.OUT, check_outbound(partner, config, now))
+    failed = _print_connection_steps(screen, CallDirection.OUT, check_outbound(partner, config, now))
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        failed |= _tell(screen, CallDirection.IN, check_inbound(tx, partner, config, now))
+        failed |= _print_connection_steps(screen, CallDirection.IN, check_inbound(tx, partner, config, now))
     if CallDirection.OUT in failed:
         exit_command(UNAVAILABLE)
     if failed:
         exit_command(FAILED)
 
 
-def _tell(screen: Screen, direction: str, steps: Iterable[ConnectionStep]) -> set[str]:
+def _print_connection_steps(screen: Screen, direction: str, steps: Iterable[ConnectionStep]) -> set[str]:
     """Print each step as it comes. Return the direction if one failed."""
     colours = {StepVerdict.GOOD: "green", StepVerdict.WARNING: "yellow", StepVerdict.FAILED: "red"}
     if not screen.json:

@@ -83,16 +83,16 @@ def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:
                 raise
         connection.close()
     except (ProbableAuthenticationError, ProbableAccessDeniedError, ConnectionClosedByBroker) as error:
-        return [_refusal(error)], []
+        return [_make_rabbitmq_refusal(error)], []
     except (AMQPConnectionError, OSError) as error:
         wrong, expected = verbatim(f"{place.host}:{place.port}: {_cause(error)}"), phrase("a RabbitMQ that answers")
         return [], [Mistake("hub.toml: feed.url", wrong, expected)]
     except AMQPError as error:
-        return [_refusal(error)], []
+        return [_make_rabbitmq_refusal(error)], []
     return [], []
 
 
-def _refusal(error: BaseException) -> Mistake:
+def _make_rabbitmq_refusal(error: BaseException) -> Mistake:
     return Mistake(
         "hub.toml: feed",
         phrase("RabbitMQ refuses: {_cause}", _cause=_cause(error)),
@@ -102,10 +102,10 @@ def _refusal(error: BaseException) -> Mistake:
 
 def _broker_context(config: Config) -> ssl.SSLContext:
     assert config.feed is not None
-    return _trust(config.feed.authorities)
+    return _make_trusting_context(config.feed.authorities)
 
 
-def _trust(authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
+def _make_trusting_context(authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
     context.load_verify_locations(cadata=pem.decode("ascii"))
@@ -118,7 +118,7 @@ def try_providers(config: Config) -> tuple[list[Mistake], list[Mistake]]:
     unreachable: list[Mistake] = []
     for provider in config.console.providers.values():
         place = f"hub.toml: console.providers.{provider.name}.issuer"
-        tls = _trust(provider.authorities or config.authorities)
+        tls = _make_trusting_context(provider.authorities or config.authorities)
         try:
             keys = read_metadata(_read_document(name_discovery(provider.issuer), tls), provider).keys
             read_signing_keys(_read_document(keys, tls))

@@ -20,7 +20,7 @@ from hub.web.layout import render_kit_page
 
 
 def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
-    facts, steps = _gather(screen, code)
+    facts, steps = _gather_kit_facts(screen, code)
     for state in steps:
         screen.row(_write_step(state), "" if screen.json else _say_step(state))
     if output is not None:
@@ -28,12 +28,12 @@ def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
 
 
 def invite_partner(screen: Screen, code: str, output: Path | None, contact: str, window: str) -> None:
-    facts, steps = _gather(screen, code)
+    facts, steps = _gather_kit_facts(screen, code)
     letters = write_letters(facts, PartnerInvitation.of(contact, window))
     _write_kit(screen, output or Path(name_invitation(code)), facts, steps, letters)
 
 
-def _gather(screen: Screen, code: str) -> tuple[IntegrationFacts, Sequence[StepState]]:
+def _gather_kit_facts(screen: Screen, code: str) -> tuple[IntegrationFacts, Sequence[StepState]]:
     """Return what the developers of the partner *code* must know, and its first steps."""
     config = read_journal_config(screen)
     partner = require_partner(config, code)

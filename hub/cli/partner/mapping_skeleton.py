@@ -33,8 +33,8 @@ def write_mapping(
     *origin* is the address or path that the WSDL came from; *ports* are all of it, of which *port* is called.
     """
     lines = [
-        *_comment(t("{main}, from {origin}.", main=main, origin=origin)),
-        *_comment(t("Fill in what begins with # and remove the #. All keys: docs/reference/soap-partners.md")),
+        *_comment_out(t("{main}, from {origin}.", main=main, origin=origin)),
+        *_comment_out(t("Fill in what begins with # and remove the #. All keys: docs/reference/soap-partners.md")),
         "",
         "[wsdl]",
         f"file = {quote_toml(main)}",
@@ -43,10 +43,10 @@ def write_mapping(
     ]
     others = [f"{each.service}/{each.name} (SOAP {each.soap})" for each in ports if each != port]
     if others:
-        lines += _comment(t("Other ports: {ports}", ports=", ".join(others)))
+        lines += _comment_out(t("Other ports: {ports}", ports=", ".join(others)))
     rest = [each for each in port.operations if each not in {one.name for one in operations}]
     if rest:
-        lines += _comment(t("Other operations: {operations}", operations=", ".join(rest)))
+        lines += _comment_out(t("Other operations: {operations}", operations=", ".join(rest)))
     lines += ["", "[wsdl.sha256]", *_write_hashes(files), "", "[security]"]
     lines += [
         "# sign = true",
@@ -76,25 +76,25 @@ def _write_hashes(files: Mapping[str, bytes]) -> Iterator[str]:
 def _write_step(operation: DescribedOperation) -> Iterator[str]:
     """Yield the lines of one step of a delivery."""
     if operation.documentation:
-        yield from _comment(operation.documentation)
+        yield from _comment_out(operation.documentation)
     yield "[[deliver]]"
     yield f"operation = {quote_toml(operation.name)}"
     if operation.header:
         yield "[deliver.header]"
         yield from _write_fields(operation.header)
     yield "[deliver.input]"
-    yield from _write_fields(operation.input) if operation.input else _comment(t("It takes nothing."))
+    yield from _write_fields(operation.input) if operation.input else _comment_out(t("It takes nothing."))
     if operation.is_cut:
-        yield from _comment(t("Further fields are left out: there are too many, or they contain themselves."))
+        yield from _comment_out(t("Further fields are left out: there are too many, or they contain themselves."))
     yield "#"
-    yield from _comment(t("What later steps need of the answer:") if operation.answer else t("It answers nothing."))
+    yield from _comment_out(t("What later steps need of the answer:") if operation.answer else t("It answers nothing."))
     if operation.answer:
         yield "# [deliver.keep]"
         yield '# NAME = "PATH"'
         yield "#"
-    yield from _comment(t("What the answer means; the paths:"))
+    yield from _comment_out(t("What the answer means; the paths:"))
     for field in (*operation.answer, *operation.faults):
-        yield from _comment(f"  {field.path}{_describe(field)}")
+        yield from _comment_out(f"  {field.path}{_describe_mapped_field(field)}")
     if operation.answer or operation.faults:
         yield "# [[deliver.outcome]]"
         yield '# when = { "PATH" = ["VALUE"] }'
@@ -108,15 +108,15 @@ def _write_step(operation: DescribedOperation) -> Iterator[str]:
 def _write_fields(fields: Iterable[OperationField]) -> Iterator[str]:
     for field in fields:
         if field.most != 1:
-            yield from _comment(t("For several: {table}", table=f'[deliver.list."{field.path}"]'))
+            yield from _comment_out(t("For several: {table}", table=f'[deliver.list."{field.path}"]'))
         if field.value is None and not field.path.endswith("*"):
-            yield from _comment(f"{field.path}{_describe(field)}")
+            yield from _comment_out(f"{field.path}{_describe_mapped_field(field)}")
             continue
         given = "{content}" if field.value is not None and field.value.builtin in _OCTETS else ""
-        yield f"# {quote_toml(field.path)} = {quote_toml(given)}{_comment_of(_describe(field))}"
+        yield f"# {quote_toml(field.path)} = {quote_toml(given)}{_comment_of(_describe_mapped_field(field))}"
 
 
-def _describe(field: OperationField) -> str:
+def _describe_mapped_field(field: OperationField) -> str:
     """Return type, occurrence, allowed values and documentation, each behind a separator."""
     said = [
         *(_say_type(field.value) if field.value is not None else []),
@@ -171,14 +171,14 @@ def choose_label(labels: Labels) -> str:
     return text if len(text) <= _SAID else f"{text[:_SAID]}…"
 
 
-def _comment(text: str) -> Iterator[str]:
-    yield f"# {_flatten(text)}"
+def _comment_out(text: str) -> Iterator[str]:
+    yield f"# {_flatten_text(text)}"
 
 
 def _comment_of(text: str) -> str:
-    return f"  # {_flatten(text.removeprefix(': '))}"
+    return f"  # {_flatten_text(text.removeprefix(': '))}"
 
 
-def _flatten(text: str) -> str:
+def _flatten_text(text: str) -> str:
     """Return *text* on one line, as a comment of TOML may be. Whatever a WSDL says, no line ends here."""
     return replace_controls(text).rstrip()

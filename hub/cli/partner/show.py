@@ -33,16 +33,16 @@ def show_partner(screen: Screen, code: str, changed: bool) -> None:
     _ = require_partner(config, code)
     set_revocation_answers(config, load_revocation_answers(config, now))
     view, standings = view_partner(config, code, now), read_standings(screen, config)
-    stands, uses = _measure(config, code, now), _read_uses(config, code, now)
+    stands, uses = _measure_partner(config, code, now), _read_uses(config, code, now)
     shown = [each for each in view.settings if each.is_set or not changed]
     fields = list_fields(config, view.partner, standings) | _list_more(view, shown, stands, uses)
     lines = [
         f"{code}  {view.partner.name}",
-        *_section(t("Settings"), _say_settings(code, shown)),
-        *_section(t("Files"), map(_say_file, view.files)),
-        *_section(t("Certificates"), (_say_certificate(each, uses) for each in view.certificates)),
-        *_section(t("Permitted calls"), [_say_grants(view)]),
-        *_section(t("State"), _say_state(stands, say_standing(standings.get(code)))),
+        *_write_section(t("Settings"), _say_settings(code, shown)),
+        *_write_section(t("Files"), map(_say_file, view.files)),
+        *_write_section(t("Certificates"), (_say_certificate(each, uses) for each in view.certificates)),
+        *_write_section(t("Permitted calls"), [_say_grants(view)]),
+        *_write_section(t("State"), _say_state(stands, say_standing(standings.get(code)))),
     ]
     screen.row(fields, "\n".join(lines))
 
@@ -60,7 +60,7 @@ def _read_uses(config: Config, code: str, now: datetime) -> Uses:
     }
 
 
-def _measure(config: Config, code: str, now: datetime) -> PartnerOverview | None:
+def _measure_partner(config: Config, code: str, now: datetime) -> PartnerOverview | None:
     """Return the state of the exchange; None if the journal cannot be read, which another note tells."""
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
@@ -69,7 +69,7 @@ def _measure(config: Config, code: str, now: datetime) -> PartnerOverview | None
         return None
 
 
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+def _write_section(title: str, lines: Iterable[str]) -> Iterator[str]:
     found = list(lines)
     if found:
         yield click.style(title, bold=True)

@@ -127,7 +127,7 @@ def simulate_partner(
         raise click.UsageError(t("--rate and --seconds must be above 0"))
     files = SimulationFiles(key=key, certificate=certificate, ca=ca, hub_certificate=hub_certificate, url=url)
     setting = _find_setting(screen, code, files, options)
-    _run(screen, code, setting, options, _bind(options.host, setting.port))
+    _serve_simulation(screen, code, setting, options, _bind_port(options.host, setting.port))
 
 
 @attrs.frozen(kw_only=True)
@@ -166,7 +166,7 @@ def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: Si
         )
     port = _choose_port(options, partner)
     if config is not None and partner is None:
-        _introduce(screen, code, certificate, f"https://{_write_host(options.host)}:{port}{_PATH}", options)
+        _introduce_partner(screen, code, certificate, f"https://{_write_host(options.host)}:{port}{_PATH}", options)
     elif partner is not None and not _is_served(partner, port):
         screen.note(
             t(
@@ -237,7 +237,7 @@ def _write_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: SimulationOptions) -> None:
+def _introduce_partner(screen: Screen, code: str, certificate: Path, url: str, options: SimulationOptions) -> None:
     """Add the partner to the hub, or print the lines of its file."""
     if options.add:
         if not options.units:
@@ -344,7 +344,7 @@ class SimulationRun:
             self.reactor.stop()
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind_port(host: str, port: int) -> socket.socket:
     """Return the socket of the port. Raises `CommandStop` if it cannot be had."""
     try:
         return bind_port(Listen(host, port, LARGEST))
@@ -352,7 +352,7 @@ def _bind(host: str, port: int) -> socket.socket:
         raise make_file_stop(f"{host}:{port}", error, UNAVAILABLE) from error
 
 
-def _run(
+def _serve_simulation(
     screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions, bound: socket.socket
 ) -> None:
     """Serve until it is stopped, print the summary, and end the command."""

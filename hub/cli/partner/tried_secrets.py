@@ -77,7 +77,7 @@ def try_secrets(config: Config, now: datetime, broken: Collection[str]) -> Trial
                 report.untried.append((partner.code, trial))
     ended = hold_conversations(config, [(each.partner, each.hold()) for each in trials]) if trials else []
     for each, end in zip(trials, ended, strict=True):
-        _judge(each, end, report)
+        _judge_secret_trial(each, end, report)
     return report
 
 
@@ -91,12 +91,12 @@ def _find_trial(config: Config, partner: Partner, now: datetime) -> SecretTrial 
     )
 
 
-def _judge(trial: _Trial, end: object, report: TrialReport) -> None:
+def _judge_secret_trial(trial: _Trial, end: object, report: TrialReport) -> None:
     if isinstance(end, Unavailable) and end.credentials:
         wrong = phrase("{url}: the partner refuses the secret", url=trial.where)
         report.refused.append(Mistake(trial.place, wrong, phrase("the secret that the partner gave")))
     elif isinstance(end, Exception | Unavailable | Refused):
-        wrong = _explain(trial, end)
+        wrong = _explain_untried_secret(trial, end)
         report.unreachable.append(
             Mistake(trial.place, wrong, phrase("an answer that says whether the secret is taken"))
         )
@@ -104,7 +104,7 @@ def _judge(trial: _Trial, end: object, report: TrialReport) -> None:
         report.taken.append(trial.partner.code)
 
 
-def _explain(trial: _Trial, end: Exception | Unavailable | Refused) -> Phrase:
+def _explain_untried_secret(trial: _Trial, end: Exception | Unavailable | Refused) -> Phrase:
     """Return why it is not known whether a secret is taken, in the hub's own words."""
     if isinstance(end, Exception) and not isinstance(end, Unreachable):
         return phrase("the adapter {adapter} broke: {error}", adapter=trial.partner.adapter, error=type(end).__name__)

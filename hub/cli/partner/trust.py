@@ -76,7 +76,7 @@ def _show_asked(
                 "heard_at": one.at if one is not None else None,
                 "issued": said.begins if said is not None else None,
                 "due": said.ends if said is not None else None,
-                "age": _age(now - one.at) if one is not None else t("no answer yet"),
+                "age": _say_age(now - one.at) if one is not None else t("no answer yet"),
                 "holds": holds,
             }
         )
@@ -95,7 +95,7 @@ def _say_status(screen: Screen, status: RevocationStatus) -> str:
     return status.value if screen.json else say_word("revocation", status)
 
 
-def _age(since: timedelta) -> str:
+def _say_age(since: timedelta) -> str:
     minutes = int(since.total_seconds()) // 60
     if minutes < 120:
         return t("{minutes} min", minutes=minutes)

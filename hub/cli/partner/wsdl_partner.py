@@ -55,7 +55,7 @@ def add_partner_by_wsdl(
         raise CommandStop(t("the partner {code} exists already; --replace changes it", code=code))
     if replace and not exists:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
-    gathered = _gather(screen, config, asked)
+    gathered = _gather_wsdl_files(screen, config, asked)
     contents, port = _write_folder(asked, gathered, _read_mapping(config, code) if exists else None)
     url = asked.url or _find_url(port)
     certificate = b"".join(each.read_bytes() for each in given["certificate_files"]) or None
@@ -119,7 +119,7 @@ def _list_assignments(code: str, url: str | None, certificate: bytes | None, giv
     return [*granted, *(f"{key}={value}" for key, value in said.items() if value)]
 
 
-def _gather(screen: Screen, config: Config, asked: WsdlOptions) -> list[GatheredFile]:
+def _gather_wsdl_files(screen: Screen, config: Config, asked: WsdlOptions) -> list[GatheredFile]:
     trusted = [*config.authorities]
     for file in asked.authorities:
         try:

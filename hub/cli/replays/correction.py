@@ -48,9 +48,9 @@ def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: st
                     original=original, given=sha256, key=key, reason=reason, by=person.name_person()
                 )
                 plan = find_ordered_plan(tx, order) if yes else None
-                ready = None if plan is not None else _prepare(tx, config, original, given)
+                ready = None if plan is not None else _prepare_correction(tx, config, original, given)
             if yes and ready is not None:
-                plan = _run(engine, config, order, ready)
+                plan = _run_correction(engine, config, order, ready)
         except KeyReused:
             raise CommandStop(t("the key {key} was given before, with another order", key=key)) from None
         except Rejected as rejected:
@@ -59,7 +59,7 @@ def send_corrected(screen: Screen, name: str, given: bytes, reason: str, key: st
     if ready is not None:
         _print_rows(screen, ready, plan)
     if plan is not None:
-        _tell(screen, plan)
+        _tell_correction(screen, plan)
     elif ready is not None:
         _tell_plan(screen, ready)
 
@@ -75,7 +75,7 @@ class _ReadyCorrection:
     now: datetime
 
 
-def _prepare(tx: Transaction, config: Config, original: str, given: bytes) -> _ReadyCorrection:
+def _prepare_correction(tx: Transaction, config: Config, original: str, given: bytes) -> _ReadyCorrection:
     """Judge the packet *given* in place of the message *original*. Raises Rejected."""
     now = datetime.now(UTC)
     province = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(now)))
@@ -87,7 +87,7 @@ def _prepare(tx: Transaction, config: Config, original: str, given: bytes) -> _R
     return _ReadyCorrection(province=province, original=found, entry=entry, recipients=recipients, now=now)
 
 
-def _run(engine: sa.Engine, config: Config, order: CorrectionOrder, ready: _ReadyCorrection) -> ReplayPlan:
+def _run_correction(engine: sa.Engine, config: Config, order: CorrectionOrder, ready: _ReadyCorrection) -> ReplayPlan:
     """Record the order and carry it out in one commit."""
     province, entry, now = ready.province, ready.entry, ready.now
     assert isinstance(entry.content, bytes)
@@ -152,7 +152,7 @@ def _tell_plan(screen: Screen, ready: _ReadyCorrection) -> None:
     )
 
 
-def _tell(screen: Screen, plan: ReplayPlan) -> None:
+def _tell_correction(screen: Screen, plan: ReplayPlan) -> None:
     """Say what happened."""
     if plan.state == "awaiting":
         screen.note(

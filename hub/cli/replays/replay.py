@@ -58,7 +58,7 @@ def replay_dead_letters(
     yes: bool,
     **options: Any,
 ) -> None:
-    _check(ids, recipient or to, reason, options)
+    _check_replay_options(ids, recipient or to, reason, options)
     if corrected is not None:
         if len(ids) != 1 or recipient or to or again or rate or stop_after or any(each for each in options.values()):
             raise click.UsageError(
@@ -79,10 +79,10 @@ def replay_dead_letters(
             _show_plan(screen, engine, choice, routes)
             return
         order = _Order(key or str(uuid4()), reason.strip(), rate, stop_after)
-        plan = _run(screen, engine, choice, order, routes, config)
+        plan = _run_replay(screen, engine, choice, order, routes, config)
         with transactions.read_transaction(engine) as tx:
             _show_items(screen, tx, plan.id)
-    _tell(screen, plan)
+    _tell_replay(screen, plan)
 
 
 @attrs.frozen
@@ -135,7 +135,7 @@ class _Totals:
             after = found.last
 
 
-def _run(
+def _run_replay(
     screen: Screen,
     engine: sa.Engine,
     choice: ReplayChoice,
@@ -213,7 +213,7 @@ def make_item_row(item: PlannedItem) -> dict[str, object]:
     return row
 
 
-def _tell(screen: Screen, plan: ReplayPlan) -> None:
+def _tell_replay(screen: Screen, plan: ReplayPlan) -> None:
     """Say what happened: what is queued is not sent yet."""
     if not plan.chosen:
         raise CommandStop(t("no delivery was chosen"), NOT_FOUND)
@@ -250,7 +250,7 @@ def _tell(screen: Screen, plan: ReplayPlan) -> None:
 def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
-    _check(ids, recipient, reason, options)
+    _check_replay_options(ids, recipient, reason, options)
     config = read_journal_config(screen)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
@@ -270,7 +270,9 @@ def give_up(
         )
 
 
-def _check(ids: tuple[str, ...], narrowed: str | None, reason: str, options: Mapping[str, object]) -> None:
+def _check_replay_options(
+    ids: tuple[str, ...], narrowed: str | None, reason: str, options: Mapping[str, object]
+) -> None:
     if not reason.strip():
         raise click.UsageError(t("--reason must not be empty"))
     if not ids and not narrowed and not any(value is not None for value in options.values()):

@@ -50,13 +50,13 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
             cuts = closing.keep_closed_workdays(tx, known).cuts
             for text in months:
                 _tell_silences(screen, closing.list_silences(tx, known, parse_period(text, cuts)))
-        for name in _forms(form, known.forms):
+        for name in _choose_forms(form, known.forms):
             for month in (parse_period(text, cuts) for text in months):
                 try:
                     if planned:
-                        _plan(screen, engine, known, name, month)
+                        _plan_closing(screen, engine, known, name, month)
                         continue
-                    _close(screen, engine, config, known, name, month, reason.strip())
+                    _close_month(screen, engine, config, known, name, month, reason.strip())
                 except closing.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
                     raise CommandStop(
@@ -86,7 +86,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                         ),
                     ) from None
                 except closing.OutOfTurn as turn:
-                    _explain(screen, name, month, turn.args[0], only=form is not None)
+                    _explain_closing(screen, name, month, turn.args[0], only=form is not None)
 
 
 def _tell_silences(screen: Screen, silent: Sequence[Silence]) -> None:
@@ -95,7 +95,7 @@ def _tell_silences(screen: Screen, silent: Sequence[Silence]) -> None:
         screen.note(say(line))
 
 
-def _explain(screen: Screen, form: str, month: Period, first: Period | None, *, only: bool) -> None:
+def _explain_closing(screen: Screen, form: str, month: Period, first: Period | None, *, only: bool) -> None:
     if first is None:
         said = t("{form}: there is nothing to close yet", form=form)
     elif first.first > month.first:
@@ -125,7 +125,7 @@ def _write_link_days(engine: sa.Engine, config: Config, month: Period) -> None:
     wait_for_facts(engine, [NAME])
 
 
-def _plan(screen: Screen, engine: sa.Engine, known: Book, form: str, month: Period) -> None:
+def _plan_closing(screen: Screen, engine: sa.Engine, known: Book, form: str, month: Period) -> None:
     """Tell what is unusual in *month*, counted as it would be closed now. Writes nothing."""
     with transactions.read_transaction(engine) as tx:
         if any(each.period.text == month.text for each in closing.read_closings(tx, form)):
@@ -189,7 +189,7 @@ def _list_spikes(found: FoundSpikes) -> dict[str, object]:
     return {"unusual": found.count, "figures": figures}
 
 
-def _close(
+def _close_month(
     screen: Screen, engine: sa.Engine, config: Config, known: Book, form: str, month: Period, reason: str
 ) -> None:
     by, now = getpass.getuser(), datetime.now(UTC)
@@ -209,9 +209,9 @@ def _close(
         steps = closing.close_in_steps(plan, lambda: datetime.now(UTC), by, config.identity)
         done = _take_steps(engine, plan, steps, lambda draft: _tell_spikes(screen, engine, draft))
         said = t("closed")
-        _say(screen, form, done.closing, said, units=done.units, fresh=True, revised=0, found=done.spikes)
+        _say_closing(screen, form, done.closing, said, units=done.units, fresh=True, revised=0, found=done.spikes)
         return
-    _restore(screen, engine, known, form, made, by)
+    _restore_closing(screen, engine, known, form, made, by)
     with transactions.read_transaction(engine) as tx:
         units = list(closing.find_differing_units(tx, form, month.text))
     revised = 0
@@ -242,10 +242,10 @@ def _close(
                 ),
             )
     said = t("was already closed, counted again")
-    _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
+    _say_closing(screen, form, made, said, units=len(units), fresh=False, revised=revised)
 
 
-def _restore(screen: Screen, engine: sa.Engine, known: Book, form: str, made: Closing, by: str) -> None:
+def _restore_closing(screen: Screen, engine: sa.Engine, known: Book, form: str, made: Closing, by: str) -> None:
     """Restore what somebody edited of a closed month in the database, and say so: it is no revision."""
     with transactions.write_transaction(engine) as tx:
         found = attestations.restore_attested(tx, known.trust, form, made.period.text, by, datetime.now(UTC))
@@ -281,7 +281,7 @@ def _take_steps(
         raise
 
 
-def _say(
+def _say_closing(
     screen: Screen,
     form: str,
     made: Closing,
@@ -298,10 +298,10 @@ def _say(
     elif found is not None and found.count:
         text += t("; {unusual} unusual figures", unusual=say_count(found.count))
     unusual = {} if found is None else _list_spikes(found)
-    screen.row({**_fields(form, made), "fresh": fresh, "units": units, "revised": revised, **unusual}, text)
+    screen.row({**_describe_closing(form, made), "fresh": fresh, "units": units, "revised": revised, **unusual}, text)
 
 
-def _fields(form: str, made: Closing) -> dict[str, object]:
+def _describe_closing(form: str, made: Closing) -> dict[str, object]:
     return {
         "form": form,
         "period": made.period.text,
@@ -328,7 +328,7 @@ def list_periods(screen: Screen, form: str | None) -> None:
     config = read_view_config(screen, "reports", "services")
     known = book.read_book(config.reports)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        rows = [row for name in _forms(form, known.forms) for row in _periods(tx, name, known)]
+        rows = [row for name in _choose_forms(form, known.forms) for row in _list_closed_periods(tx, name, known)]
     if not screen.json:
         rows = [{**row, "state": say(_MONTH_STATES[str(row["state"])])} for row in rows]
     if not screen.table(columns, rows) and not screen.json:
@@ -352,12 +352,12 @@ def _note_change(screen: Screen, change: dict[str, Any]) -> None:
     )
 
 
-def _periods(tx: sa.Connection, form: str, book: Book) -> Iterator[dict[str, object]]:
+def _list_closed_periods(tx: sa.Connection, form: str, book: Book) -> Iterator[dict[str, object]]:
     revised = closing.count_revised_rows(tx, form)
     for made in closing.read_closings(tx, form):
         units = revised.get(made.period.text, 0)
         changes = _list_changes(tx, made) if units else []
-        yield {**_fields(form, made), "revised": units, "changes": changes}
+        yield {**_describe_closing(form, made), "revised": units, "changes": changes}
     found = closing.find_next_month_to_close(tx, book, form)
     if found is not None:
         month = found[1]
@@ -381,7 +381,7 @@ def _list_changes(tx: sa.Connection, made: Closing) -> list[dict[str, object]]:
     return [describe_revision(each) for each in closing_marks.read_row_revisions(tx, made.form, revised)]
 
 
-def _forms(form: str | None, forms: Sequence[Form]) -> list[str]:
+def _choose_forms(form: str | None, forms: Sequence[Form]) -> list[str]:
     known = list_counting_forms(forms)
     if form is not None and form not in known:
         raise click.UsageError(t("no form {form}: {known}", form=form, known=", ".join(known)))

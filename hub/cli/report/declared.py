@@ -169,10 +169,10 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
         parents = {unit.parent for unit in unit_registry.list_registry_units(tx, asked.period.last)}
     found = compared.found
     if screen.json:
-        for fields in _objects(found):
+        for fields in _list_declared_objects(found):
             screen.row(fields, "")
         return
-    _print(screen, asked, compared.kept, found, parents)
+    _print_declared(screen, asked, compared.kept, found, parents)
 
 
 def _read_province(tx: Transaction, config: Config) -> Province:
@@ -213,7 +213,7 @@ def read_report_sources(
     return asked
 
 
-def _objects(found: Reconciliation) -> Iterator[Mapping[str, object]]:
+def _list_declared_objects(found: Reconciliation) -> Iterator[Mapping[str, object]]:
     """Yield the cells as JSON objects, then the manual lines."""
     for cell in found.cells:
         behind = cell.behind
@@ -239,7 +239,7 @@ def _objects(found: Reconciliation) -> Iterator[Mapping[str, object]]:
         }
 
 
-def _print(
+def _print_declared(
     screen: Screen,
     asked: ReportSources,
     kept: KeptDeclaration,
@@ -278,10 +278,10 @@ def _print(
             "unit": cell.unit or total,
             "column": cell.column,
             "heading": headings[cell.column],
-            "declared": _figure(cell.declared),
-            "counted": _figure(cell.counted),
+            "declared": _say_declared_figure(cell.declared),
+            "counted": _say_declared_figure(cell.counted),
             "difference": _say_difference(cell.difference),
-            "open": _opens(cell, asked, alone=not cell.unit or cell.unit not in parents),
+            "open": _write_opening_command(cell, asked, alone=not cell.unit or cell.unit not in parents),
             "note": cell.note,
         }
         for cell in found.cells
@@ -292,7 +292,7 @@ def _print(
             "unit": line.unit or total,
             "column": line.column,
             "heading": headings.get(line.column, ""),
-            "declared": _figure(line.figure),
+            "declared": _say_declared_figure(line.figure),
             "note": line.note,
         }
         for line in found.manual
@@ -311,7 +311,7 @@ def _print(
     )
 
 
-def _figure(figure: Figure) -> str:
+def _say_declared_figure(figure: Figure) -> str:
     return t("none") if figure is None else say_figure(figure)
 
 
@@ -321,7 +321,7 @@ def _say_difference(difference: Figure) -> str:
     return f"+{say_figure(difference)}" if difference > 0 else say_figure(difference)
 
 
-def _opens(cell: ReconciledCell, asked: ReportSources, *, alone: bool) -> str:
+def _write_opening_command(cell: ReconciledCell, asked: ReportSources, *, alone: bool) -> str:
     """Return the command that shows the messages behind a cell: `trace` for one message, a list for several.
 
     *alone* says that `--explain` lists this cell only, without the cells of units below.

@@ -44,7 +44,7 @@ def show_glance(
     glance = settings.read_glance(config.reports.glance, known.forms)
     try:
         with open_journal(config, counts=known.services(form)) as engine:
-            view = _read(engine, known, glance, asked)
+            view = _read_glance(engine, known, glance, asked)
     except PeriodUnreadable as error:
         raise click.UsageError(say(error.said)) from None
     except FormMissing as error:
@@ -52,7 +52,7 @@ def show_glance(
     except GlanceUnknown as error:
         raise CommandStop(t("there is no {name} to compare by", name=error.args[0]), NOT_FOUND) from None
     if kind is None and output is None:
-        _print(screen, view)
+        _print_glance(screen, view)
         return
     if kind in ("pdf", "xlsx") and output is None and sys.stdout.isatty():
         raise click.UsageError(t("{kind} is not for a terminal: -o FILE", kind=kind))
@@ -63,7 +63,7 @@ def show_glance(
         sys.stdout.buffer.write(written)
 
 
-def _read(engine: sa.Engine, known: Book, glance: Glance, asked: GlanceAsked) -> GlanceView:
+def _read_glance(engine: sa.Engine, known: Book, glance: Glance, asked: GlanceAsked) -> GlanceView:
     """Return the view; if the numbers of its period are not kept yet, they are counted."""
     now = datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
@@ -74,7 +74,7 @@ def _read(engine: sa.Engine, known: Book, glance: Glance, asked: GlanceAsked) ->
         return read_glance_view(tx, known, glance, attrs.evolve(asked, counted=sheet), now)
 
 
-def _print(screen: Screen, view: GlanceView) -> None:
+def _print_glance(screen: Screen, view: GlanceView) -> None:
     language, ranking = read_language(), view.ranking
     said = describe_glance(view)
     columns = {

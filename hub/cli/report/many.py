@@ -77,7 +77,7 @@ class _Work:
 
 
 @contextmanager
-def _open(screen: Screen, form: str, period: str) -> Iterator[_Work]:
+def _open_report_work(screen: Screen, form: str, period: str) -> Iterator[_Work]:
     config = read_config(screen.config)
     known = book.read_book(config.reports)
     with open_journal(config, counts=known.services(form)) as engine:
@@ -95,18 +95,18 @@ def _read_round(work: _Work, chosen: dict[str, Any]) -> ReportRound:
 def give_out_reports(
     screen: Screen, /, form: str, period: str, output: Path, reason: str, *, planned: bool, **chosen: Any
 ) -> None:
-    with _open(screen, form, period) as work:
+    with _open_report_work(screen, form, period) as work:
         plan = round_plan.plan_giving_out(_read_round(work, chosen), reason=reason.strip())
         if planned:
             _tell_plan(screen, plan)
             return
-        with _writing(output) as write:
+        with _open_report_output(output) as write:
 
             def give(each: PlannedUnit) -> dict[str, object]:
                 why = reason.strip() if each.deed is RoundDeed.REVISE else ""
                 return _give_out(work, each.standing.unit.code, why, write)
 
-            _do(screen, t("Giving out"), plan, give)
+            _write_planned_reports(screen, t("Giving out"), plan, give)
 
 
 def _give_out(work: _Work, unit: str, reason: str, write: Callable[[str, bytes], None]) -> dict[str, object]:
@@ -123,20 +123,20 @@ def _give_out(work: _Work, unit: str, reason: str, write: Callable[[str, bytes],
 
 
 @contextmanager
-def _writing(output: Path) -> Iterator[Callable[[str, bytes], None]]:
+def _open_report_output(output: Path) -> Iterator[Callable[[str, bytes], None]]:
     """Give the function that writes a file into a folder, or into a ZIP, which appears when all is written."""
     if output.suffix.lower() != ".zip":
         output.mkdir(parents=True, exist_ok=True)
-        yield lambda name, content: _replace(output / name, lambda file: file.write(content))
+        yield lambda name, content: _replace_file(output / name, lambda file: file.write(content))
         return
     with tempfile.TemporaryFile(dir=output.absolute().parent) as packed:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             yield archive.writestr
         packed.seek(0)
-        _replace(output, lambda file: [file.write(part) for part in iter(lambda: packed.read(1 << 20), b"")])
+        _replace_file(output, lambda file: [file.write(part) for part in iter(lambda: packed.read(1 << 20), b"")])
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def _replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file that is whole as soon as it is there."""
     with hold_workplace(path.absolute()) as place:
         new = place / path.name
@@ -150,7 +150,7 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, planned: bool, **chosen: Any) -> None:
-    with _open(screen, form, period) as work:
+    with _open_report_work(screen, form, period) as work:
         check_taker(work.config, partner)
         officials = work.config.officials
         required = officials is not None and officials.required
@@ -158,7 +158,9 @@ def hand_in_reports(screen: Screen, /, form: str, period: str, partner: str, *, 
         if planned:
             _tell_plan(screen, plan)
             return
-        _do(screen, t("Handing in"), plan, lambda each: _hand_in(work, each.standing.unit.code, partner))
+        _write_planned_reports(
+            screen, t("Handing in"), plan, lambda each: _hand_in(work, each.standing.unit.code, partner)
+        )
 
 
 def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
@@ -173,7 +175,7 @@ def _hand_in(work: _Work, unit: str, partner: str) -> dict[str, object]:
 
 
 def collect_reports(screen: Screen, form: str, period: str, paths: tuple[Path, ...], *, planned: bool) -> None:
-    with _open(screen, form, period) as work:
+    with _open_report_work(screen, form, period) as work:
         revocation_cache.set_revocation_answers(
             work.config, revocation_cache.load_revocation_answers(work.config, work.now)
         )
@@ -182,7 +184,7 @@ def collect_reports(screen: Screen, form: str, period: str, paths: tuple[Path, .
         outcomes = Counter[str]()
         with progress_bar(t("Taking in")) as progress:
             for number, each in enumerate(names, 1):
-                row = _collect(work, found, each, planned=planned)
+                row = _collect_file(work, found, each, planned=planned)
                 outcomes[str(row["outcome"])] += 1
                 screen.row(row, _say_collected(row))
                 progress(number, len(names))
@@ -210,7 +212,7 @@ def _end_judging(*, planned: bool) -> None:
         raise _Judged
 
 
-def _collect(work: _Work, found: ReportRound, file: BatchFile, *, planned: bool) -> dict[str, object]:
+def _collect_file(work: _Work, found: ReportRound, file: BatchFile, *, planned: bool) -> dict[str, object]:
     row: dict[str, object] = {"file": file.name, "unit": None, "outcome": "refused", "official": None, "problems": []}
     uploaded, unit, taken = b"", "", None
     address = work.form, found.period.text
@@ -248,7 +250,7 @@ def _say_collected(row: dict[str, Any]) -> str:
 
 
 def remind_units(screen: Screen, /, form: str, period: str, *, planned: bool, **chosen: Any) -> None:
-    with _open(screen, form, period) as work:
+    with _open_report_work(screen, form, period) as work:
         settings = work.config.alerts
         if settings is None:
             raise CommandStop(t("hub.toml has no [alerts]: the hub cannot send mail"), CONFIGURATION)
@@ -292,7 +294,7 @@ def _say_counts(deeds: Counter[RoundDeed]) -> str:
     return "; ".join(f"{say(_DEEDS[deed])}: {say_count(many)}" for deed, many in deeds.items())
 
 
-def _do(
+def _write_planned_reports(
     screen: Screen, label: str, plan: Sequence[PlannedUnit], deed: Callable[[PlannedUnit], dict[str, object]]
 ) -> None:
     """Do what is planned, unit by unit, and print each result. One unit's failure stops no other."""

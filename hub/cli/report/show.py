@@ -84,7 +84,7 @@ def print_facts(screen: Screen, unit: str | None, period: str | None, form: str)
             _print_rows(screen, tx, fact_rows.read_facts(tx))
             return
         with read_report_sources(tx, unit, period, form, forms).open_evidence(now) as gathered:
-            _warn(screen, gathered.differences)
+            _warn_of_changed_facts(screen, gathered.differences)
             _print_rows(screen, tx, (line.fact for line in gathered.listing))
 
 
@@ -112,7 +112,7 @@ def print_report(
     """
     check_column(explain, of)
     _check_rows(kind, rows, charted=charted)
-    on_screen = output is None and explain is None and _shows()
+    on_screen = output is None and explain is None and _is_on_terminal()
     kind = choose_format(screen, kind, charted=charted, on_screen=on_screen)
     if revision is not None and (explain is not None or kind in _FILES):
         raise click.UsageError(t("an earlier revision is shown as csv, html or json, without its facts"))
@@ -126,34 +126,34 @@ def print_report(
         asked = _choose_rows(tx, asked, *rows)
         if explain is not None:
             row = None if of[0] is None else unit_registry.resolve_unit_code(tx, of[0], asked.period.last)
-            _explain(screen, tx, asked, explain, (row, of[1]), now)
+            _explain_column(screen, tx, asked, explain, (row, of[1]), now)
             return
         if kind == "paper":
-            _write(screen, _written_on_paper(asked, forms, now), output)
+            _write_report(screen, _written_on_paper(asked, forms, now), output)
             return
         as_given = kind in _PAPER and revision is None and not any(rows)
         given = given_paper.read_given_paper(tx, asked, forms.trust) if as_given else None
         if given is not None:
-            _write(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
+            _write_report(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
             return
         if kind not in _FILES:
             counted = asked.count(now)
             _note_changes(screen, counted, asked)
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
-            _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
+            _write_report(screen, _render_report(kind, counted, asked, (), config.identity, others), output)
             return
         opened = asked.open_evidence(now) if kind == "xml" else facts_behind.open_evidence_to_list(asked, now)
         with opened as gathered:
             listing = gathered.listing if isinstance(gathered, ReportWithEvidence) else gathered.lines
-            _warn(screen, gathered.differences)
+            _warn_of_changed_facts(screen, gathered.differences)
             counted, lines = gathered.report, search.NamedLines(tx, listing)
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             try:
-                content = _written(kind, counted, asked, lines, config.identity, others)
+                content = _render_report(kind, counted, asked, lines, config.identity, others)
             except Unready as unready:
                 why = unready.problem.detail
                 raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
-            _write(screen, content, output)
+            _write_report(screen, content, output)
 
 
 def _check_rows(kind: str | None, rows: tuple[str | None, str | None], *, charted: bool) -> None:
@@ -183,7 +183,7 @@ def _note_changes(screen: Screen, counted: Report, asked: ReportSources) -> None
         screen.note(line)
 
 
-def _write(screen: Screen, content: bytes, output: Path | None) -> None:
+def _write_report(screen: Screen, content: bytes, output: Path | None) -> None:
     if output is not None:
         output.write_bytes(content)
         screen.note(t("Wrote {output}.", output=output))
@@ -197,11 +197,11 @@ def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: 
     given = issue_report(screen, *named, reason)
     if given is None:
         return False
-    _write(screen, given, output)
+    _write_report(screen, given, output)
     return True
 
 
-def _explain(
+def _explain_column(
     screen: Screen,
     tx: Transaction,
     asked: ReportSources,
@@ -234,11 +234,11 @@ def _explain(
     with opened as behind:
         if values is not None and table.find_row(behind.gathered.report, row, values) is None:
             raise CommandStop(t("the report has no row {row}", row=divided), NOT_FOUND)
-        _warn(screen, behind.gathered.differences)
+        _warn_of_changed_facts(screen, behind.gathered.differences)
         _print_rows(screen, tx, behind.facts())
 
 
-def _warn(screen: Screen, wrong: Sequence[Difference] | None) -> None:
+def _warn_of_changed_facts(screen: Screen, wrong: Sequence[Difference] | None) -> None:
     """Warn about each unit whose facts in a closed month differ from those that were closed. None: not compared."""
     if wrong is None:
         screen.note(t("The report counts very many facts; they are not compared with the closing."))
@@ -275,12 +275,12 @@ def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen:
     return kind
 
 
-def _shows() -> bool:
+def _is_on_terminal() -> bool:
     """Tell whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
-def _written(
+def _render_report(
     kind: str,
     counted: Report,
     asked: ReportSources,

@@ -59,7 +59,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     revocation_cache.set_revocation_answers(config, revocation_cache.load_revocation_answers(config, now))
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            code, text = _named(tx, unit, period, form, book.read_book(config.reports))
+            code, text = _normalise_report_name(tx, unit, period, form, book.read_book(config.reports))
         try:
             with transactions.write_transaction(engine) as tx:
                 kept = submission.read_newest_revision(tx, code, form, text)
@@ -67,7 +67,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         except Rejected as rejected:
             with transactions.write_transaction(engine) as tx:
                 record_refusal(tx, code, form, text, rejected, uploaded, now)
-            _refuse(screen, rejected)
+            _refuse_signed_report(screen, rejected)
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(t("no receipt can be written now: {why}", why=why), UNAVAILABLE) from None
@@ -98,7 +98,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
     config = read_view_config(screen, "reports", "services")
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        code, text = _named(tx, unit, period, form, book.read_book(config.reports))
+        code, text = _normalise_report_name(tx, unit, period, form, book.read_book(config.reports))
         found = revisions.list_revisions(tx, code, form, text)
         told = {each.revision: each for each in given_paper.make_minutes(tx, found)} if len(found) > 1 else {}
     asked: Mapping[str, object] = {"form": form, "unit": code, "period": text}
@@ -109,7 +109,7 @@ def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
         minutes = told.get(each.revision)
         changed = [] if minutes is None else [_describe_cell(cell) for cell in minutes.cells]
         fields = {**asked, **attrs.asdict(each), "changed": changed, "more_changed": minutes.more if minutes else 0}
-        lines = [*_lines(f"{form} {code} {text}", each), *_say_changed(changed, fields["more_changed"])]
+        lines = [*_describe_revision(f"{form} {code} {text}", each), *_say_changed(changed, fields["more_changed"])]
         screen.row(fields, "\n".join(lines))
 
 
@@ -131,26 +131,26 @@ def _or_none(value: object) -> object:
     return "–" if value is None else value
 
 
-def _lines(name: str, found: Revision) -> list[str]:
+def _describe_revision(name: str, found: Revision) -> list[str]:
     """Return the lines that describe one revision."""
     lines = [f"{name} {t('revision')} {found.revision}: {say_word('reports', found.state)}"]
     why = f": {found.reason} ({found.by})" if found.reason else ""
-    lines.append(f"  {_at(found.closed_at)}  {t('closed')}{why}")
+    lines.append(f"  {_say_moment(found.closed_at)}  {t('closed')}{why}")
     for one, what in ((found.drafting, t("signed by the drafter")), (found.signing, t("signed"))):
         if one is not None:
             who = f"{one.name} — {one.subject}, {t('serial')} {one.serial}"
-            lines.append(f"  {_at(one.at)}  {what}: {who}")
+            lines.append(f"  {_say_moment(one.at)}  {what}: {who}")
             if one.stamp is not None:
                 lines.append(f"    {_say_stamp(one.stamp.at, one.stamp.by)}")
-    lines += [f"  {_at(each.at)}  {t('submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
+    lines += [f"  {_say_moment(each.at)}  {t('submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
     for each in found.verdicts:
         reasons = f": {'; '.join(each.reasons)}" if each.reasons else ""
-        lines.append(f"  {_at(each.at)}  {say_word('reports', each.result)}: {each.by}{reasons}")
+        lines.append(f"  {_say_moment(each.at)}  {say_word('reports', each.result)}: {each.by}{reasons}")
     return lines
 
 
 def _say_stamp(at: datetime, by: str) -> str:
-    return t("time stamp of {time} by {name}", time=_at(at), name=by)
+    return t("time stamp of {time} by {name}", time=_say_moment(at), name=by)
 
 
 def _describe_stamp(stamp: TimeStamp) -> Mapping[str, object]:
@@ -159,11 +159,11 @@ def _describe_stamp(stamp: TimeStamp) -> Mapping[str, object]:
     return {"at": stamp.at, "by": by, "certificate": certificate, "serial": f"{stamp.serial:x}"}
 
 
-def _at(moment: datetime) -> str:
+def _say_moment(moment: datetime) -> str:
     return f"{moment.astimezone(HANOI):%d/%m/%Y %H:%M}"
 
 
-def _named(tx: Transaction, unit: str, period: str, form: str, book: Book) -> tuple[str, str]:
+def _normalise_report_name(tx: Transaction, unit: str, period: str, form: str, book: Book) -> tuple[str, str]:
     """Return the registry's code of *unit* and the normal form of *period*. Raises `UsageError` and `CommandStop`."""
     try:
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
@@ -181,10 +181,14 @@ def accept_document(
     tx: Transaction, config: Config, kept: KeptRevision | None, uploaded: bytes, now: datetime
 ) -> SignedReturn:
     """Accept a signed XML report or PDF of the revision *kept*. Raises Rejected."""
-    return (_take_pdf if uploaded.startswith(signed_pdf.BEGINS) else _take)(tx, config, kept, uploaded, now)
+    return (_take_pdf if uploaded.startswith(signed_pdf.BEGINS) else _take_signed_report)(
+        tx, config, kept, uploaded, now
+    )
 
 
-def _take(tx: Transaction, config: Config, kept: KeptRevision | None, uploaded: bytes, now: datetime) -> SignedReturn:
+def _take_signed_report(
+    tx: Transaction, config: Config, kept: KeptRevision | None, uploaded: bytes, now: datetime
+) -> SignedReturn:
     if kept is None:
         raise Rejected(Problem("report-not-closed"))
     province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
@@ -219,7 +223,7 @@ def record_refusal(
         submission.record_signature_refusal(tx, kept, rejected, sha256, by=getpass.getuser(), now=now)
 
 
-def _refuse(screen: Screen, rejected: Rejected) -> NoReturn:
+def _refuse_signed_report(screen: Screen, rejected: Rejected) -> NoReturn:
     """Print each reason with its advice, and end the command."""
     for problem in rejected.problems:
         sentence = find_error_sentence(problem.code)

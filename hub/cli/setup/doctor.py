@@ -18,9 +18,9 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": None
 
 def doctor(screen: Screen) -> None:
     counts: Counter[str] = Counter()
-    for found in _examine(screen):
+    for found in _examine_installation(screen):
         counts[found.verdict.value] += 1
-        _print(screen, found)
+        _print_diagnoses(screen, found)
     said = t(
         "{ok} ok, {warning} warnings, {failed} failed, {unknown} unknown",
         **{name: counts[name] for name in _COLOURS},
@@ -30,7 +30,7 @@ def doctor(screen: Screen) -> None:
         exit_command(FAILED)
 
 
-def _examine(screen: Screen) -> Iterator[Diagnosis]:
+def _examine_installation(screen: Screen) -> Iterator[Diagnosis]:
     """Yield every finding. The program itself comes first: with foreign files in it, the rest would say nothing."""
     broken = False
     for found in (*installation.examine_distribution(), *installation.examine_libraries()):
@@ -45,7 +45,7 @@ def _examine(screen: Screen) -> Iterator[Diagnosis]:
     yield from examine_hub(screen.config, lambda: datetime.now(UTC), os.environ)
 
 
-def _print(screen: Screen, found: Diagnosis) -> None:
+def _print_diagnoses(screen: Screen, found: Diagnosis) -> None:
     if screen.json:
         advice = str(found.advice) if found.advice else None
         row = {"check": found.check, "verdict": found.verdict.value, "found": str(found.found), "advice": advice}

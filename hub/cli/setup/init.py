@@ -32,14 +32,14 @@ def init(
         raise click.UsageError(t("the two ports must differ"))
     if production:
         told = {"soap_port": soap_port, "admin_port": admin_port, "database": database, "key_type": key_type}
-        with _stopping(database):
+        with _guard_initial_files(database):
             init_production(screen, directory, answers | told)
         return
     refuse_production_options(answers)
 
     ports = init_province.choose_ports(soap_port, admin_port)
     database = database or init_province.SQLITE
-    with _stopping(database):
+    with _guard_initial_files(database):
         try:
             init_province.write_province(directory, ports, datetime.now(UTC), database, KeyType(key_type))
         except FileExistsError:
@@ -60,7 +60,7 @@ def init(
 
 
 @contextmanager
-def _stopping(database: str | None) -> Generator[None]:
+def _guard_initial_files(database: str | None) -> Generator[None]:
     """End the command with a sentence where the database or the disk is to blame."""
     try:
         yield

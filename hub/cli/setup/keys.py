@@ -52,7 +52,7 @@ _VERDICTS = {"fine": phrase("fine"), "unsure": phrase("not sure"), "breaks": phr
 def rehearse_key(screen: Screen, file: Path, uses: Sequence[str], days: int) -> None:
     config, now = read_journal_config(screen), datetime.now(UTC)
     own, found = _rehearse_now(config, *_read_certificates(file), uses, days, now)
-    _show(screen, own, found)
+    _show_rehearsal(screen, own, found)
     code = _choose_exit_code(own, found)
     if code:
         exit_command(code)
@@ -70,7 +70,7 @@ def _rehearse_now(
     set_revocation_answers(config, load_revocation_answers(config, now))
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         seen = sighting_rows.read_sightings(tx, now - timedelta(days=days))
-    return _rehearse(config, new, chain, uses, seen, now)
+    return _rehearse_new_certificate(config, new, chain, uses, seen, now)
 
 
 def _read_certificates(file: Path) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
@@ -83,7 +83,7 @@ def _read_certificates(file: Path) -> tuple[x509.Certificate, tuple[x509.Certifi
     return first, tuple(above)
 
 
-def _rehearse(
+def _rehearse_new_certificate(
     config: Config,
     new: x509.Certificate,
     chain: tuple[x509.Certificate, ...],
@@ -100,7 +100,7 @@ def _rehearse(
     return own, found
 
 
-def _show(screen: Screen, own: list[RehearsalFinding], found: list[PartnerRehearsal]) -> None:
+def _show_rehearsal(screen: Screen, own: list[RehearsalFinding], found: list[PartnerRehearsal]) -> None:
     """Print the findings."""
     rows: list[dict[str, object]] = [
         {
@@ -195,7 +195,7 @@ def _plan_announcement(
         raise CommandStop(t("the hub uses this certificate already"))
     own, found = _rehearse_now(config, new, identity.chain, [use] if use else [], _LOOKED_BACK, now)
     if _choose_exit_code(own, found) == FAILED and not despite:
-        _show(screen, own, found)
+        _show_rehearsal(screen, own, found)
         screen.note(t("Nothing was written"))
         exit_command(FAILED)
     # else the hub would refuse the switch, when partners have the certificate already
@@ -209,7 +209,7 @@ def _plan_announcement(
             CONFIGURATION,
         )
     if not screen.json:
-        _show(screen, own, found)
+        _show_rehearsal(screen, own, found)
     kind = use if use and len(config.own) > 1 else ""
     sha256 = hash_certificate(new)
     return rotation.plan_announcement(config, certificate.read_bytes(), key.read_bytes(), sha256, kind, today, days)

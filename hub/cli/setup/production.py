@@ -61,7 +61,7 @@ def refuse_production_options(given: Mapping[str, Any]) -> None:
 
 def init_production(screen: Screen, directory: Path, given: Mapping[str, Any]) -> None:
     """Write a hub for production into *directory*, as *given* by options, the answers file and a person."""
-    given = _ask(directory, given)
+    given = _ask_for_settings(directory, given)
     now = datetime.now(UTC)
     password, hashed = choose_password(given["administrator"], given["password_file"], once=not given["password_file"])
     try:
@@ -85,7 +85,7 @@ def init_production(screen: Screen, directory: Path, given: Mapping[str, Any]) -
         screen.note(line)
 
 
-def _ask(directory: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def _ask_for_settings(directory: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is given, completed by what a person types on a terminal and by defaults.
 
     Ends the command if something is needed and nobody can be asked.
@@ -121,13 +121,13 @@ def _ask(directory: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 def _read_answer(name: str, text: str) -> Any:
     """Return what a person typed as the value of the option *name*. Raises click.UsageError: it is asked again."""
     if name == "dns":
-        return _fit(name, tuple(text.replace(",", " ").split()))
+        return _fit_option(name, tuple(text.replace(",", " ").split()))
     if name in {"ca", "units"}:
         return EXISTING_FILE.convert(text, None, click.get_current_context()) if text else None
-    return _fit(name, text)
+    return _fit_option(name, text)
 
 
-def _fit(name: str, value: Any) -> Any:
+def _fit_option(name: str, value: Any) -> Any:
     """Return the value of one option, in the form that is written. Raises click.UsageError if it does not fit."""
     try:
         match name:
@@ -172,7 +172,7 @@ def _say_question(name: str) -> str:
 
 def _make_answers(given: Mapping[str, Any], hashed: str, now: datetime, *, must_change: bool) -> ProductionAnswers:
     """Return the answers as values. Ends the command at the first that does not fit."""
-    fits = {name: _fit(name, given[name]) for name in (*_NEEDED, "country", "soap_host", "admin_host")}
+    fits = {name: _fit_option(name, given[name]) for name in (*_NEEDED, "country", "soap_host", "admin_host")}
     ports = choose_ports(given["soap_port"], given["admin_port"])
     user = desk.make_user(fits["administrator"], Role.ADMINISTRATOR, (), (), now)
     return ProductionAnswers(

@@ -27,7 +27,7 @@ from hub.runtime.http_client import Unreachable
 
 
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
-    content = _asked(screen, read_journal_config(screen), partner, timeout)
+    content = _ask_partner_for_list(screen, read_journal_config(screen), partner, timeout)
     if output is None:
         write_unit_list(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
         return
@@ -38,7 +38,7 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
     )
 
 
-def _asked(screen: Screen, config: Config, code: str, timeout: float) -> bytes:
+def _ask_partner_for_list(screen: Screen, config: Config, code: str, timeout: float) -> bytes:
     """Return the list from the partner *code*. Raises `CommandStop`."""
     partner = require_partner(config, code)
     adapter: object = make_adapters(config).get(code)

@@ -78,9 +78,9 @@ def merge_units(
     config = read_journal_config(screen)
     with open_journal(config) as engine:
         if undo is not None:
-            _undo(screen, config, engine, undo)
+            _undo_succession(screen, config, engine, undo)
         elif day is None:
-            _list(screen, engine)
+            _list_successions(screen, engine)
         else:
             estates = frozenset(map(Estate, what)) or (PART if part else WORK)
             order = DeedOrder(
@@ -92,7 +92,7 @@ def merge_units(
                 shares=tuple(map(_read_share, share)),
                 part=part,
             )
-            _order(screen, config, engine, order, plan=plan, yes=yes)
+            _order_succession(screen, config, engine, order, plan=plan, yes=yes)
 
 
 def _read_share(text: str) -> Share:
@@ -124,7 +124,9 @@ def _list_known(tx: sa.Connection, config: Config) -> dict[ShareKind, set[str]]:
     return known
 
 
-def _order(screen: Screen, config: Config, engine: sa.Engine, order: DeedOrder, *, plan: bool, yes: bool) -> None:
+def _order_succession(
+    screen: Screen, config: Config, engine: sa.Engine, order: DeedOrder, *, plan: bool, yes: bool
+) -> None:
     """Show what *order* touches and, unless it is only planned, record it once the person agrees."""
     with transactions.read_transaction(engine) as tx:
         units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, order.on, outside=True)}
@@ -139,7 +141,7 @@ def _order(screen: Screen, config: Config, engine: sa.Engine, order: DeedOrder, 
         if not order.part:
             touched += _list_people(tx, config, units, order)
     touched.sort(key=lambda each: (order.units.index(each.unit), list(_SORTS).index(each.sort)))
-    _show(screen, order, touched)
+    _show_touched(screen, order, touched)
     for code in () if order.part else _find_unreceived(config, units, order):
         screen.note(t("No system receives for {code} on that day.", code=code))
     if plan:
@@ -156,7 +158,7 @@ def _order(screen: Screen, config: Config, engine: sa.Engine, order: DeedOrder, 
     )
 
 
-def _show(screen: Screen, order: DeedOrder, touched: list[TouchedThings]) -> None:
+def _show_touched(screen: Screen, order: DeedOrder, touched: list[TouchedThings]) -> None:
     rows = [
         {
             "unit": each.unit,
@@ -230,7 +232,7 @@ def _find_unreceived(config: Config, units: dict[str, Unit], order: DeedOrder) -
     return found
 
 
-def _list(screen: Screen, engine: sa.Engine) -> None:
+def _list_successions(screen: Screen, engine: sa.Engine) -> None:
     with transactions.read_transaction(engine) as tx:
         found = successions.list_recorded_deeds(tx)
     titles = {
@@ -244,10 +246,10 @@ def _list(screen: Screen, engine: sa.Engine) -> None:
         "reference": t("decision"),
         "recorded_by": t("recorded by"),
     }
-    screen.table(titles, map(_describe, found))
+    screen.table(titles, map(_describe_succession, found))
 
 
-def _describe(deed: RecordedDeed) -> dict[str, object]:
+def _describe_succession(deed: RecordedDeed) -> dict[str, object]:
     return {
         "deed": deed.id,
         "on": None if deed.order.on == date.max else deed.order.on,
@@ -262,7 +264,7 @@ def _describe(deed: RecordedDeed) -> dict[str, object]:
     }
 
 
-def _undo(screen: Screen, config: Config, engine: sa.Engine, identity: str) -> None:
+def _undo_succession(screen: Screen, config: Config, engine: sa.Engine, identity: str) -> None:
     now = datetime.now(UTC)
     try:
         with transactions.write_transaction(engine) as tx:

@@ -47,7 +47,7 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
         if national:
             named, left, mistakes = national_agencies.read_national_agencies(content, name, known, *provinces)
         else:
-            with _bar(t("Reading"), content, content.count(b"\n")) as progress:
+            with _show_file_progress(t("Reading"), content, content.count(b"\n")) as progress:
                 named, mistakes = units_csv.read_units_csv(
                     content, name, known, progress, provinces=provinces, today=find_local_day(now)
                 )
@@ -63,7 +63,7 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
         if writes and (added or changed):
             with (
                 transactions.write_transaction(engine) as tx,
-                _bar(t("Writing"), content, len(added) + len(changed)) as progress,
+                _show_file_progress(t("Writing"), content, len(added) + len(changed)) as progress,
             ):
                 unit_registry.write_registry_units(tx, [*added, *changed], progress, at=now)
                 told = (each for some in values.values() for each in some)
@@ -110,7 +110,7 @@ def _say_change(change: ChangedValue) -> str:
 
 
 @contextlib.contextmanager
-def _bar(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
+def _show_file_progress(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on a terminal for a large file. Yield a function that adds to the amount done."""
     if len(content) < _BIG or not sys.stderr.isatty():
         yield lambda _done: None

@@ -64,14 +64,14 @@ def list_units(screen: Screen, outside: bool, on: datetime | None, known: dateti
 def export(screen: Screen, outside: bool, output: Path | None) -> None:
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = unit_registry.list_unit_histories(tx, outside=outside)
-    _write(screen, found, output)
+    _write_units(screen, found, output)
 
 
 def write_sample_units(screen: Screen, output: Path | None) -> None:
-    _write(screen, seed.list_sample_units(), output)
+    _write_units(screen, seed.list_sample_units(), output)
 
 
-def _write(screen: Screen, found: Sequence[Unit], output: Path | None) -> None:
+def _write_units(screen: Screen, found: Sequence[Unit], output: Path | None) -> None:
     content = units_csv.write_units_csv(found)
     if output is None:
         sys.stdout.buffer.write(content)

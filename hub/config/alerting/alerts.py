@@ -101,7 +101,7 @@ def _read_addresses(table: ConfigTable, file: Path) -> tuple[AlertAddress, ...]:
                 phrase("line {number} of {file}: {line}", number=number, file=file.name, line=line[:100]),
                 phrase("CODE,ADDRESS or CODE,ADDRESS,2026-01-01,2027-01-01"),
             )
-        elif any(each.unit == one.unit and _meet(each, one) for each in found):
+        elif any(each.unit == one.unit and _overlap_in_time(each, one) for each in found):
             table.wrong(
                 "addresses",
                 phrase(
@@ -130,5 +130,5 @@ def _read_line(line: str) -> AlertAddress | None:
     return AlertAddress(unit=pieces[0], address=pieces[1], since=since, until=until)
 
 
-def _meet(one: AlertAddress, other: AlertAddress) -> bool:
+def _overlap_in_time(one: AlertAddress, other: AlertAddress) -> bool:
     return (one.since or date.min) < (other.until or date.max) and (other.since or date.min) < (one.until or date.max)

@@ -140,9 +140,9 @@ def read_operator_alerts(table: ConfigTable, home: Path, *, through: bool) -> Op
         language=Language(_one_of(table, "language", ("vi", "en"), "vi")),
         least=_read_severity(table, "least", AlertSeverity.WARNING),
         quiet=_read_quiet(table),
-        remind=_duration(table, "remind", timedelta(hours=24), timedelta(minutes=5), timedelta(days=30)),
+        remind=_read_duration(table, "remind", timedelta(hours=24), timedelta(minutes=5), timedelta(days=30)),
         limits=AlertLimits(
-            waiting=_duration(table, "waiting", AlertLimits().waiting, timedelta(minutes=1), timedelta(days=30)),
+            waiting=_read_duration(table, "waiting", AlertLimits().waiting, timedelta(minutes=1), timedelta(days=30)),
             disk=table.size("disk", AlertLimits().disk),
             closing=timedelta(days=table.number("closing-days", AlertLimits().closing.days, least=1, most=31)),
         ),
@@ -170,7 +170,7 @@ def _read_severity(table: ConfigTable, key: str, default: AlertSeverity) -> Aler
     return AlertSeverity(_one_of(table, key, tuple(str(each) for each in AlertSeverity), str(default)))
 
 
-def _duration(table: ConfigTable, key: str, default: timedelta, least: timedelta, most: timedelta) -> timedelta:
+def _read_duration(table: ConfigTable, key: str, default: timedelta, least: timedelta, most: timedelta) -> timedelta:
     text = table.text(key, "", expected=DURATION_EXPECTED)
     if not text:
         return default

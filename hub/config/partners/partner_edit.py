@@ -107,7 +107,7 @@ def describe_partner_change(old: Partner | None, new: Partner | None) -> tuple[s
             signs += [f"+ {each}" for each in becomes if each not in was]
             lines.append(f"{key}: {', '.join(signs) or ', '.join(becomes)}")
         else:
-            lines.append(f"{key}: {_show(was)} → {_show(becomes)}")
+            lines.append(f"{key}: {_show_setting(was)} → {_show_setting(becomes)}")
     return (*lines, *_describe_secrets(old, new))
 
 
@@ -224,7 +224,7 @@ def _list_values(partner: Partner) -> Iterator[tuple[str, str | tuple[str, ...]]
     )
 
 
-def _show(value: str | tuple[str, ...]) -> str:
+def _show_setting(value: str | tuple[str, ...]) -> str:
     return (", ".join(value) if isinstance(value, tuple) else value) or "–"
 
 

@@ -34,7 +34,7 @@ PARTNER_CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _CALLED_EXPECTED = phrase('a URL, because of receive = "push", policy.collect or lookups')
 #: The accepted URL schemes by `transport`. The adapter decides which of them it supports. Any other scheme belongs to a
 #: delivery transport that itself defines how it secures its content. It may be used with every `transport` but mutual
-#: TLS (`_schemes`).
+#: TLS (`_list_accepted_schemes`).
 _SCHEMES = {
     PartnerTransport.MUTUAL_TLS: ("https",),
     PartnerTransport.TLS: ("https", "smtps", "imaps", "smtp", "imap"),
@@ -84,7 +84,7 @@ def read_partners(
         before, text = len(mistakes), candidates.get(code)
         content: Mapping[str, object] = read_toml_file(path, shown, mistakes) if text is None else tomllib.loads(text)
         if len(mistakes) == before:
-            partner = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes, reader)
+            partner = _read_partner(code, ConfigTable(content, shown, mistakes), home, mistakes, reader)
             partners[code] = _place_directory(partner, exchange, mistakes)
     return partners, mistakes
 
@@ -138,7 +138,7 @@ def _check_partner_url(table: ConfigTable, partner: Partner, *, mapped: bool) ->
             phrase('no url, or receive = "push"'),
         )
     elif partner.url:
-        check_url(table, "url", partner.url, _schemes(partner.policy.transport, partner.url))
+        check_url(table, "url", partner.url, _list_accepted_schemes(partner.policy.transport, partner.url))
 
 
 def _check_partner_certificates(
@@ -152,7 +152,9 @@ def _check_partner_certificates(
         )
 
 
-def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake], reader: PartnerFileReader) -> Partner:
+def _read_partner(
+    code: str, table: ConfigTable, home: Path, mistakes: list[Mistake], reader: PartnerFileReader
+) -> Partner:
     receive = (
         table.text(
             "receive", "none", like="|".join(Receive), expected=phrase("one of {words}", words=", ".join(Receive))
@@ -172,7 +174,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
     policy, wrongs = parse_policy(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
     own = table.table("settings")
-    settings, secret_files, secrets = _settings(own, code, reader)
+    settings, secret_files, secrets = _read_adapter_settings(own, code, reader)
     mapping = settings.get(MAPPING)
     partner = Partner(
         code=code,
@@ -202,7 +204,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
     return partner
 
 
-def _settings(
+def _read_adapter_settings(
     table: ConfigTable, code: str, reader: PartnerFileReader
 ) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """Return the adapter's settings: texts by name, and by NAME what `NAME-file` keys name, and the contents of these files."""
@@ -220,7 +222,7 @@ def _settings(
     return texts, named, secrets
 
 
-def _schemes(transport: PartnerTransport, url: str) -> tuple[str, ...]:
+def _list_accepted_schemes(transport: PartnerTransport, url: str) -> tuple[str, ...]:
     """Return the accepted schemes of *url*: those of `transport`, and possibly the URL's own.
 
     A scheme unknown to the hub belongs to the adapter or to its transport. `lienthong check` asks them about it.

@@ -67,7 +67,9 @@ def list_partner_settings(partner: Partner, text: str, own: Sequence[Setting]) -
     for key in dict.fromkeys((*known, *written)):
         found.append((f"{SETTINGS}.{key}", written.get(key, known.get(key)), known.get(key)))
     return [
-        PartnerSetting(key=key, value=_plain(value), default=_plain(before), line=lines.get(key))
+        PartnerSetting(
+            key=key, value=_make_plain_setting(value), default=_make_plain_setting(before), line=lines.get(key)
+        )
         for key, value, before in found
     ]
 
@@ -79,7 +81,7 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def _plain(value: Any) -> str | tuple[str, ...] | None:
+def _make_plain_setting(value: Any) -> str | tuple[str, ...] | None:
     return value if value is None or isinstance(value, tuple) else str(value)
 
 
@@ -131,7 +133,7 @@ def parse_partner_changes(
         if table:
             if how != "=":
                 raise AssignmentUnfit(phrase("{key} is no list: write {key}=VALUE", key=key))
-            _put(
+            _put_change(
                 changes,
                 key,
                 table,
@@ -140,15 +142,15 @@ def parse_partner_changes(
             )
         elif name in LISTS:
             now = changes.get(name, before.get(name, ()))
-            _put(changes, key, "", name, _read_list(how, value, now))
+            _put_change(changes, key, "", name, _read_list(how, value, now))
         elif how != "=":
             raise AssignmentUnfit(phrase("{key} is no list: write {key}=VALUE", key=key))
         else:
-            _put(changes, key, "", name, _read_text(key, value))
+            _put_change(changes, key, "", name, _read_text(key, value))
     for key in unset:
         if key == "calls":
             raise AssignmentUnfit(phrase("calls cannot be removed: name what the partner may call, or nothing"))
-        _put(changes, key, *_place_of(key), None)
+        _put_change(changes, key, *_place_of(key), None)
     return changes
 
 
@@ -167,7 +169,7 @@ def _place_of(key: str) -> tuple[str, str]:
     raise AssignmentUnfit(phrase("there is no key {key}; the keys are {known}", key=key, known=known))
 
 
-def _put(changes: dict[str, Value], key: str, table: str, name: str, value: Value) -> None:
+def _put_change(changes: dict[str, Value], key: str, table: str, name: str, value: Value) -> None:
     place: Any = changes.setdefault(table, {}) if table else changes
     if name in place and (name not in LISTS or value is None):
         raise AssignmentUnfit(phrase("{key} is given twice", key=key))

@@ -54,7 +54,7 @@ def read_backup_settings(table: ConfigTable, home: Path) -> tuple[BackupSettings
 
 def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSettings | None:
     names = table.texts("recipients", ())
-    every, at = _every(table), _at(table)
+    every, at = _read_backup_interval(table), _read_backup_time(table)
     keep = table.number("keep", _KEEP, least=1, most=_MOST_KEPT)
     configuration = table.flag("configuration", default=True)
     keys = table.flag("keys", default=False)
@@ -104,7 +104,7 @@ def _read_settings(table: ConfigTable, home: Path, folder: str) -> BackupSetting
     )
 
 
-def _every(table: ConfigTable) -> timedelta | None:
+def _read_backup_interval(table: ConfigTable) -> timedelta | None:
     text = table.text("every", "1d", like="never|[0-9]{1,6}(m|h|d)", expected=DURATION_EXPECTED)
     if text == "never":
         return None
@@ -114,7 +114,7 @@ def _every(table: ConfigTable) -> timedelta | None:
     return every
 
 
-def _at(table: ConfigTable) -> timedelta:
+def _read_backup_time(table: ConfigTable) -> timedelta:
     text = table.text("at", _AT, like="([01][0-9]|2[0-3]):[0-5][0-9]", expected=_AT_EXPECTED) or _AT
     hours, minutes = map(int, re.split(":", text))
     return timedelta(hours=hours, minutes=minutes)

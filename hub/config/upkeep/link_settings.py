@@ -32,11 +32,11 @@ def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> LinkSett
 
     *partners* are the codes of partners, which no host may have.
     """
-    every = _duration(table, "every")
-    timeout = _duration(table, "timeout") or min(_TIMEOUT, every or _TIMEOUT)
+    every = _read_duration(table, "every")
+    timeout = _read_duration(table, "timeout") or min(_TIMEOUT, every or _TIMEOUT)
     named = table.table("hosts")
     table.close()
-    links = [_host(name, named.table(name), partners) for name in sorted(named.pairs())]
+    links = [_read_link(name, named.table(name), partners) for name in sorted(named.pairs())]
     if every is None:
         return None
     if timeout > every:
@@ -44,7 +44,7 @@ def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> LinkSett
     return LinkSettings(every=every, timeout=timeout, hosts=tuple(link for link in links if link is not None))
 
 
-def _duration(table: ConfigTable, key: str) -> timedelta | None:
+def _read_duration(table: ConfigTable, key: str) -> timedelta | None:
     text = table.text(key, "", expected=DURATION_EXPECTED)
     if not text:
         return None
@@ -58,7 +58,7 @@ def _duration(table: ConfigTable, key: str) -> timedelta | None:
     return length
 
 
-def _host(name: str, table: ConfigTable, partners: frozenset[str]) -> Link | None:
+def _read_link(name: str, table: ConfigTable, partners: frozenset[str]) -> Link | None:
     if not re.fullmatch(_NAME, name, re.ASCII) or name in partners:
         table.wrong(
             "",

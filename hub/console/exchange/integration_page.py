@@ -30,7 +30,7 @@ _seeing = partial(console_page, right=Permission.SEE_PARTNERS, reach=PageReach.E
 @_seeing("GET", "/integration/{code}", template="integration")
 async def show_integration(visit: Visit, code: str, turns: ReadingTurns, live: Live) -> PageAnswer:
     """Show what the developers of a partner need."""
-    facts, steps = await _gather(visit, code, turns, live)
+    facts, steps = await _gather_page_facts(visit, code, turns, live)
     return {**arrange_integration(facts, steps), "at": visit.now}
 
 
@@ -39,7 +39,7 @@ async def send_integration(visit: Visit, code: str, file: str, turns: ReadingTur
     """Return it as a file."""
     if file not in {KIT, INVITATION}:
         raise refuse_as_absent()
-    facts, steps = await _gather(visit, code, turns, live)
+    facts, steps = await _gather_page_facts(visit, code, turns, live)
     invites, query = file == INVITATION, visit.asked.query
     invitation = PartnerInvitation.of(query.get("contact", ""), query.get("window", ""))
     letters = write_letters(facts, invitation) if invites else None
@@ -48,7 +48,7 @@ async def send_integration(visit: Visit, code: str, file: str, turns: ReadingTur
     return ConsoleResponse(content=kit, content_type="application/zip", filename=name)
 
 
-async def _gather(
+async def _gather_page_facts(
     visit: Visit, code: str, turns: ReadingTurns, live: Live
 ) -> tuple[IntegrationFacts, Sequence[StepState]]:
     config = live.config

@@ -85,7 +85,7 @@ def list_setting_fields(
         SettingField(
             key=each.key,
             value=write_field(each) if typed is None else typed.get(each.key, ""),
-            default=_join(each.default),
+            default=_join_values(each.default),
             choices=choices.get(each.key, ()),
             meaning=_MEANINGS.get(each.key),
             secret=_name_secret_field(each.key) if each.key in held else "",
@@ -124,10 +124,10 @@ def write_field(setting: PartnerSetting) -> str:
     """Return a setting as it stands in its field: empty if the file does not set it."""
     if not setting.is_set:
         return ""
-    return _join(setting.value) or (NOTHING if setting.key == "calls" else "")
+    return _join_values(setting.value) or (NOTHING if setting.key == "calls" else "")
 
 
-def _join(value: str | tuple[str, ...] | None) -> str:
+def _join_values(value: str | tuple[str, ...] | None) -> str:
     return ", ".join(value) if isinstance(value, tuple) else value or ""
 
 
@@ -162,12 +162,12 @@ def make_settings_order(
 def _list_assignments(typed: Mapping[str, str], settings: Sequence[PartnerSetting]) -> Iterator[str]:
     for each in settings:
         said = typed[each.key]
-        if not said or _normalise(each.key, said) == _normalise(each.key, write_field(each)):
+        if not said or _normalise_value(each.key, said) == _normalise_value(each.key, write_field(each)):
             continue
         yield f"{each.key}={'' if each.key == 'calls' and said == NOTHING else said}"
 
 
-def _normalise(key: str, text: str) -> str | tuple[str, ...]:
+def _normalise_value(key: str, text: str) -> str | tuple[str, ...]:
     return tuple(each.strip() for each in text.split(",") if each.strip()) if key in LISTS else text
 
 

@@ -86,7 +86,7 @@ class GlancePages:
             shown = reading.list_report_choices(visit.now, book, view.form, view.period)
             ups, downs = view.ranking.list_changes(_CHANGED)
             said = {
-                **_say(view, language),
+                **_say_glance(view, language),
                 "forms": shown.forms,
                 "periods": shown.periods,
                 "ups": ups,
@@ -113,7 +113,7 @@ class GlancePages:
         def make() -> bytes:
             chart = svg.draw_plot(make_unit_plot(found, language), language)
             said = {
-                **_say(view, language),
+                **_say_glance(view, language),
                 "found": found,
                 "row": found.row,
                 "chart": Markup(chart),  # noqa: S704 - it is ours, and escapes
@@ -140,7 +140,7 @@ def _read_wanted(asked: ConsoleRequest, form: str, period: str) -> GlanceAsked:
     )
 
 
-def _say(view: GlanceView, language: Language) -> dict[str, Any]:
+def _say_glance(view: GlanceView, language: Language) -> dict[str, Any]:
     """Return what both pages say, and how they say numbers."""
 
     def draw(values: Any) -> Markup:

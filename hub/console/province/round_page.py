@@ -184,7 +184,7 @@ class RoundPages:
         for each in plan[:MOST]:
             why = reason if each.deed is RoundDeed.REVISE else ""
             given.append(await self._give_one(visit, form, period, each.standing, why))
-        content = await self._turns.alone(_pack, given)
+        content = await self._turns.alone(_pack_files, given)
         return ConsoleResponse(content=content, content_type="application/zip", filename=f"{form}_{period}{GIVEN}")
 
     async def _give_one(
@@ -219,7 +219,7 @@ class RoundPages:
         return submission.name_signing_file(kept, base.sha256), octets
 
 
-def _pack(files: Sequence[tuple[str, bytes]]) -> bytes:
+def _pack_files(files: Sequence[tuple[str, bytes]]) -> bytes:
     """Return a ZIP of *files*, each with its name: 30 ms for each MB."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:

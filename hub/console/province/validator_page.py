@@ -37,7 +37,7 @@ async def judge_file(turns: ReadingTurns, asked: ConsoleRequest) -> JudgedFile:
     """Return what the rules of its form say of the uploaded file. A large report takes 4 s of one worker thread."""
     try:
         book = await turns.read_book()
-        verdict = await turns.alone(_validate, asked.file, book)
+        verdict = await turns.alone(_validate_upload, asked.file, book)
         return JudgedFile(verdict=verdict, rules=schematron.name_rule_files(verdict.form))
     except FormMissing as error:
         return JudgedFile(wrong=[translate(error.said, asked.language)])
@@ -45,7 +45,7 @@ async def judge_file(turns: ReadingTurns, asked: ConsoleRequest) -> JudgedFile:
         return JudgedFile(wrong=[describe_problem(each, asked.language) for each in rejected.problems])
 
 
-def _validate(file: Octets | None, book: Book) -> Verdict:
+def _validate_upload(file: Octets | None, book: Book) -> Verdict:
     return validating.validate_report(file.read() if file else b"", book.forms)
 
 

@@ -40,7 +40,7 @@ class CodeSealer(PeriodicService):
     async def work(self) -> None:
         """Encrypt what is due; log whose secrets no key decrypts, if they are others than before."""
         keys = self._live.config.console.keys
-        kept = await self._journal.read(_judge, keys, self._version, self._now())
+        kept = await self._journal.read(_judge_kept_secrets, keys, self._version, self._now())
         if kept.due and keys.safes:
             count = await self._journal.write(second_factor.seal_secrets, keys, lambda: os.urandom(16))
             log.info("codes-sealed", count=count)
@@ -49,7 +49,7 @@ class CodeSealer(PeriodicService):
             log.error("codes-unreadable", users=list(kept.lost))
 
 
-def _judge(tx: Transaction, keys: Keyring, version: str, now: datetime) -> second_factor.KeptSecrets:
+def _judge_kept_secrets(tx: Transaction, keys: Keyring, version: str, now: datetime) -> second_factor.KeptSecrets:
     """Return what is to be done; nothing is due while another program lives."""
     kept = second_factor.judge_secrets(tx, keys)
     alone = all(each.version == version for each in nodes.list_live_nodes(tx, now)) if kept.due else True

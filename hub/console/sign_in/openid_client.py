@@ -93,7 +93,7 @@ class OpenIdClient:
         return await self._in_turn(lambda: self._redeem(code, flow, redirect))
 
     async def _in_turn(self, step: Callable[[], Awaitable[T]]) -> T:
-        return await queue_turn(self._turns, lambda: Deferred.fromCoroutine(_run(step)))
+        return await queue_turn(self._turns, lambda: Deferred.fromCoroutine(_run_step(step)))
 
     async def _redeem(self, code: str, flow: OpenIdFlow, redirect: str) -> str:
         metadata, provider = await self._read_metadata(), self.provider
@@ -186,7 +186,7 @@ class OpenIdClient:
         return ProviderDown(why)
 
 
-async def _run(step: Callable[[], Awaitable[T]]) -> T:
+async def _run_step(step: Callable[[], Awaitable[T]]) -> T:
     return await step()
 
 

@@ -59,7 +59,7 @@ class OpenIdFlow:
 
     def write_address(self, endpoint: str, redirect: str) -> str:
         """Return the address at the provider's authorization *endpoint* to which the browser goes."""
-        challenge = _encode(hashlib.sha256(self.verifier.encode()).digest())
+        challenge = _encode_octets(hashlib.sha256(self.verifier.encode()).digest())
         said = {
             "response_type": "code",
             "client_id": self.provider.client_id,
@@ -76,7 +76,9 @@ class OpenIdFlow:
 
     def _make(self, *words: str) -> str:
         text = "\n".join(["lienthong openid", *words])
-        return _encode(hmac.new(self.word.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest())
+        return _encode_octets(
+            hmac.new(self.word.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        )
 
 
 def begin_flow(word: str, provider: OpenIdProvider, following: str, now: datetime) -> OpenIdFlow:
@@ -117,5 +119,5 @@ def read_answer(query: Mapping[str, str], issuer: str, *, names_issuer: bool) ->
     return code, ""
 
 
-def _encode(octets: bytes) -> str:
+def _encode_octets(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).decode("ascii").rstrip("=")

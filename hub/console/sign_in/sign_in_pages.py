@@ -119,7 +119,7 @@ class SignInPages:
         here = build_page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
         place = asked.form.get("next", "") if asked.method == "POST" else here
         said = {
-            "wrong": _said(wrong, asked),
+            "wrong": _say_in_language(wrong, asked),
             "code": code,
             "nobody": nobody,
             "next": given.sanitize_redirect(place),
@@ -182,7 +182,7 @@ class SignInPages:
             place = build_page_path("sign-in", "code", next=following)
             answer = ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
         else:
-            answer = _enter(word, following)
+            answer = _answer_entered(word, following)
         if provider or PROVIDER in asked.cookies:
             way = write_set_cookie(PROVIDER, provider, None if provider else 0)
             answer = attrs.evolve(answer, cookies=(*answer.cookies, way))
@@ -289,13 +289,13 @@ class SignInPages:
         if session is None:
             wrong = phrase("The code is wrong, or was used before. Wait for the next one.")
             return self._ask_for_code(asked, begun, wrong, 401)
-        return _enter(word, given.sanitize_redirect(asked.form.get("next", "")))
+        return _answer_entered(word, given.sanitize_redirect(asked.form.get("next", "")))
 
     def _ask_for_code(
         self, asked: ConsoleRequest, word: str, wrong: Phrase | None = None, status: int = 200
     ) -> ConsoleResponse:
         place = asked.form.get("next", "") if asked.method == "POST" else asked.query.get("next", "")
-        said = {"wrong": _said(wrong, asked), "next": given.sanitize_redirect(place)}
+        said = {"wrong": _say_in_language(wrong, asked), "next": given.sanitize_redirect(place)}
         content = self._frame.draw_public_page("code", asked, said, word)
         return ConsoleResponse(status=status, content=content)
 
@@ -330,7 +330,7 @@ class SignInPages:
             "coded": coded,
             "persons": await self._list_persons(name),
             "must_change": visit.session.must_change,
-            "wrong": _said(wrong, visit.asked),
+            "wrong": _say_in_language(wrong, visit.asked),
         }
         return PageValues(said, 400 if wrong else 200)
 
@@ -413,7 +413,7 @@ class SignInPages:
             log.warning("sign-in-still-counted", detail=str(unready.problem.detail))
 
 
-def _enter(word: str, following: str) -> ConsoleResponse:
+def _answer_entered(word: str, following: str) -> ConsoleResponse:
     """Return the answer that begins the session with the secret *word*, and leads to the page *following*."""
     # the word is new, so nobody can have planted it before
     cookies = (write_set_cookie(SESSION, word), write_set_cookie(BEGINNING, "", 0))
@@ -426,5 +426,5 @@ def _back_at_sign_in(asked: ConsoleRequest, following: str) -> ConsoleRequest:
     return attrs.evolve(asked, method="POST", path=("sign-in",), query=query, form={"next": following})
 
 
-def _said(text: Phrase | None, asked: ConsoleRequest) -> str:
+def _say_in_language(text: Phrase | None, asked: ConsoleRequest) -> str:
     return "" if text is None else translate(text, asked.language)

@@ -81,7 +81,7 @@ class SignInQueue:
             count = self._count(key)
             self._failures.pop(key, None)  # re-insert it at the end: the first entry is forgotten first
             self._failures[key] = count + 1, self._now() + REMEMBERED
-        _forget(self._failures)
+        _forget_oldest(self._failures)
 
     def _count(self, key: tuple[str, ...]) -> int:
         count, until = self._failures.get(key, (0, self._now()))
@@ -109,7 +109,7 @@ class SignInQueue:
         self._number += 1
         self._served.pop(one.place, None)
         self._served[one.place] = self._number
-        _forget(self._served)
+        _forget_oldest(self._served)
 
     def _displace(self, demand: tuple[SignInRank, int]) -> None:
         """Refuse the newest waiting attempt of the lowest rank from the place with the most attempts.
@@ -137,7 +137,7 @@ class SignInQueue:
         self._calling = False
 
 
-def _forget(remembered: dict[K, V]) -> None:
+def _forget_oldest(remembered: dict[K, V]) -> None:
     """Delete the oldest entries above `PLACES`."""
     while len(remembered) > PLACES:
         del remembered[next(iter(remembered))]

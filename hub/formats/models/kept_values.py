@@ -29,15 +29,15 @@ def read_kept(kind: str, files: Mapping[str, bytes], derive: Callable[[], Any]) 
     *kind* says what is derived, such as `model` or `wsdl`; if one of *files* is the main one, it is part of *kind*, as in
     `model document.xsd`. Raises what *derive* raises.
     """
-    name = _name(kind, files)
+    name = _name_kept_file(kind, files)
     if _RECORDING.values is not None:
         value = derive()
-        _RECORDING.values[name] = _write(value)
-        return json.loads(_write(value))
+        _RECORDING.values[name] = _write_kept_value(value)
+        return json.loads(_write_kept_value(value))
     try:
         content = (FOLDER / name).read_bytes()
     except FileNotFoundError:
-        return json.loads(_write(derive()))
+        return json.loads(_write_kept_value(derive()))
     return json.loads(content)
 
 
@@ -52,12 +52,12 @@ def record_kept_values() -> Generator[Mapping[str, bytes]]:
         _RECORDING.values = None
 
 
-def _name(kind: str, files: Mapping[str, bytes]) -> str:
+def _name_kept_file(kind: str, files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256(kind.encode())
     for path in sorted(files):
         digest.update(f"\0{path}\0{hashlib.sha256(files[path]).hexdigest()}".encode())
     return f"{kind.partition(' ')[0]}-{digest.hexdigest()}.json"
 
 
-def _write(value: Any) -> bytes:
+def _write_kept_value(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"

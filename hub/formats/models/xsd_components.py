@@ -60,7 +60,7 @@ def derive_model(files: Mapping[str, bytes], main: str) -> SchemaModel:
     try:
         return _Deriving(components.maps).derive()
     except (XMLSchemaException, RecursionError, ValueError) as error:
-        raise _unfit(main, error) from None
+        raise _make_unfit_fault(main, error) from None
 
 
 def build_components(files: Mapping[str, bytes], main: str) -> XMLSchema10:
@@ -71,14 +71,14 @@ def build_components(files: Mapping[str, bytes], main: str) -> XMLSchema10:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", XMLSchemaWarning)  # such as a content that was too deep to be examined
-            return _build(files, main)
+            return _build_schema(files, main)
     except ConfigurationFault:
         raise
     except Exception as error:  # noqa: BLE001 - of a broken schema the library also fails by AttributeError and the like
-        raise _unfit(main, error) from None
+        raise _make_unfit_fault(main, error) from None
 
 
-def _unfit(main: str, error: Exception) -> ConfigurationFault:
+def _make_unfit_fault(main: str, error: Exception) -> ConfigurationFault:
     return ConfigurationFault([Mistake(main, _say_fault(error), phrase("a schema without mistakes"))])
 
 
@@ -100,7 +100,7 @@ def _say_fault(error: Exception) -> Phrase:
 _MISSING = re.compile(r"(?:unknown|missing) (?:type|element|attribute|group|base type|attribute group) '([^']+)'")
 
 
-def _build(files: Mapping[str, bytes], main: str) -> XMLSchema10:
+def _build_schema(files: Mapping[str, bytes], main: str) -> XMLSchema10:
     locations = {path: f"file:///{number}.xsd" for number, path in enumerate(files)}
     contents: dict[str, bytes] = {}
     declared = 0
@@ -198,13 +198,13 @@ class _Deriving:
         if not isinstance(kind, XsdComplexType):
             return ModelType(name=name, value=_read_value(kind), labels=labels)
         content: Any = kind.content
-        group = _simplify(self._group(content, key)) if isinstance(content, XsdGroup) else None
+        group = _simplify_group(self._group(content, key)) if isinstance(content, XsdGroup) else None
         declared: Mapping[Any, Any] = kind.attributes
         wild = declared.get(None)
         return ModelType(
             name=name,
             value=None if isinstance(content, XsdGroup) else _read_value(content),
-            group=group if not isinstance(group, ModelElement | ModelWildcard) else _sequence(group),
+            group=group if not isinstance(group, ModelElement | ModelWildcard) else _make_sequence(group),
             mixed=bool(kind.mixed),
             attributes=tuple(
                 _read_attribute(each) for name, each in declared.items() if name and each.use != "prohibited"
@@ -246,15 +246,15 @@ class _Deriving:
         )
 
 
-def _sequence(item: ModelElement | ModelWildcard) -> ModelGroup:
+def _make_sequence(item: ModelElement | ModelWildcard) -> ModelGroup:
     return ModelGroup(kind=GroupKind.SEQUENCE, items=(item,))
 
 
-def _simplify(group: ModelGroup) -> ModelElement | ModelWildcard | ModelGroup:
+def _simplify_group(group: ModelGroup) -> ModelElement | ModelWildcard | ModelGroup:
     """Return *group* without groups in it that mean nothing."""
     items: list[ModelElement | ModelWildcard | ModelGroup] = []
     for each in group.items:
-        item = _simplify(each) if isinstance(each, ModelGroup) else each
+        item = _simplify_group(each) if isinstance(each, ModelGroup) else each
         if isinstance(item, ModelGroup) and (
             not item.items or ((item.least, item.most) == (1, 1) and item.kind is group.kind)
         ):

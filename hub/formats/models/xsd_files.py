@@ -40,7 +40,7 @@ def gather_schema_files(main: str, read: Callable[[str], bytes]) -> dict[str, by
             try:
                 files[found] = read(found)
             except (OSError, KeyError):
-                raise _outside(path, named) from None
+                raise _make_outside_fault(path, named) from None
             todo.append(found)
             if len(files) > FILES or sum(map(len, files.values())) > OCTETS:
                 wrong = phrase(
@@ -72,7 +72,7 @@ def require_closed_schemas(files: Mapping[str, bytes]) -> None:
     for path, content in files.items():
         for named, found in list_named_files(path, parse_schema(path, content)):
             if found not in files:
-                raise _outside(path, named)
+                raise _make_outside_fault(path, named)
 
 
 def parse_schema(path: str, content: bytes) -> etree._Element:
@@ -82,9 +82,9 @@ def parse_schema(path: str, content: bytes) -> etree._Element:
     except Rejected as rejected:
         detail = rejected.problems[0].detail
         wrong = phrase("{file} cannot be read: {error}", file=path, error=detail)
-        raise _fault(path, wrong, phrase("well-formed XML without a DTD")) from None
+        raise _make_fault(path, wrong, phrase("well-formed XML without a DTD")) from None
     if root.tag != f"{{{XSD}}}schema":
-        raise _fault(path, phrase("{file} is no XML Schema.", file=path), phrase("an xs:schema"))
+        raise _make_fault(path, phrase("{file} is no XML Schema.", file=path), phrase("an xs:schema"))
     return root
 
 
@@ -99,15 +99,15 @@ def list_named_files(path: str, root: etree._Element) -> Iterator[tuple[etree._E
             continue
         found = posixpath.normpath(posixpath.join(posixpath.dirname(path), named.strip()))
         if not _PLAIN.fullmatch(named.strip()) or found.startswith("../") or found == "..":
-            raise _outside(path, each)
+            raise _make_outside_fault(path, each)
         yield each, found
 
 
-def _outside(path: str, element: etree._Element) -> ConfigurationFault:
+def _make_outside_fault(path: str, element: etree._Element) -> ConfigurationFault:
     named = repr((element.get("schemaLocation") or "")[:100])
     wrong = phrase("{file} names {named}, which is not beside it.", file=path, named=named)
-    return _fault(path, wrong, phrase("only files of the same folder"))
+    return _make_fault(path, wrong, phrase("only files of the same folder"))
 
 
-def _fault(path: str, wrong: Phrase, expected: Phrase) -> ConfigurationFault:
+def _make_fault(path: str, wrong: Phrase, expected: Phrase) -> ConfigurationFault:
     return ConfigurationFault([Mistake(path, wrong, expected)])

@@ -226,15 +226,17 @@ def find_binary_elements(model: SchemaModel) -> dict[str, ModelValue]:
             value if value is not None and value.builtin == BASE64 and value.variety == ValueVariety.ATOMIC else None
         )
         if found.setdefault(each.tag, binary) != binary:
-            raise _unfit(each, phrase("is base64 in one place, and something else in another"))
+            raise _make_unfit_fault(each, phrase("is base64 in one place, and something else in another"))
         if binary is not None and binary.is_bounded:
-            raise _unfit(each, phrase("its base64 is bounded by more than its length"))
+            raise _make_unfit_fault(each, phrase("its base64 is bounded by more than its length"))
         if binary is not None and binary.least > _LEAST:
-            raise _unfit(each, phrase("its base64 must have at least {least} octets: too many", least=binary.least))
+            raise _make_unfit_fault(
+                each, phrase("its base64 must have at least {least} octets: too many", least=binary.least)
+            )
     return {tag: value for tag, value in found.items() if value is not None}
 
 
-def _unfit(element: ModelElement, wrong: Phrase) -> ConfigurationFault:
+def _make_unfit_fault(element: ModelElement, wrong: Phrase) -> ConfigurationFault:
     return ConfigurationFault(
         [Mistake(element.name, wrong, phrase("an element of its own name for each binary value"))]
     )
@@ -260,23 +262,23 @@ def count_elements(group: ModelGroup) -> dict[str, ElementTotal]:
         else:
             totals = count_elements(each)
         if group.kind is GroupKind.CHOICE:
-            found = _either(found, totals) if index else dict(totals)
+            found = _choose_totals(found, totals) if index else dict(totals)
         else:
             for tag, total in totals.items():
-                found[tag] = _both(found[tag], total) if tag in found else total
+                found[tag] = _add_totals(found[tag], total) if tag in found else total
     times = {
-        tag: ElementTotal(each.element, each.least * group.least, _multiply(each.most, group.most))
+        tag: ElementTotal(each.element, each.least * group.least, _multiply_bounds(each.most, group.most))
         for tag, each in found.items()
     }
     return {tag: each for tag, each in times.items() if each.most != 0}
 
 
-def _both(one: ElementTotal, other: ElementTotal) -> ElementTotal:
+def _add_totals(one: ElementTotal, other: ElementTotal) -> ElementTotal:
     most = None if one.most is None or other.most is None else one.most + other.most
     return ElementTotal(one.element, one.least + other.least, most)
 
 
-def _either(one: Mapping[str, ElementTotal], other: Mapping[str, ElementTotal]) -> dict[str, ElementTotal]:
+def _choose_totals(one: Mapping[str, ElementTotal], other: Mapping[str, ElementTotal]) -> dict[str, ElementTotal]:
     found = {}
     for tag in (*one, *(tag for tag in other if tag not in one)):
         some = [each[tag] for each in (one, other) if tag in each]
@@ -286,7 +288,7 @@ def _either(one: Mapping[str, ElementTotal], other: Mapping[str, ElementTotal]) 
     return found
 
 
-def _multiply(one: int | None, other: int | None) -> int | None:
+def _multiply_bounds(one: int | None, other: int | None) -> int | None:
     if 0 in {one, other}:
         return 0
     return None if one is None or other is None else one * other
@@ -298,7 +300,7 @@ def rank_elements(group: ModelGroup) -> tuple[dict[str, int], int]:
     Elements that may stand in any order have the same place. Without a wildcard its place is behind all elements.
     """
     found: list[tuple[str, int]] = []
-    last = _rank(group, found, 0, alike=False)
+    last = _rank_elements(group, found, 0, alike=False)
     spans: dict[str, tuple[int, int]] = {}
     for tag, place in found:
         spans[tag] = (spans[tag][0] if tag in spans else place, place)
@@ -309,12 +311,12 @@ def rank_elements(group: ModelGroup) -> tuple[dict[str, int], int]:
     return {tag: first[begin] for tag, (begin, _end) in spans.items()}, wild
 
 
-def _rank(group: ModelGroup, found: list[tuple[str, int]], place: int, *, alike: bool) -> int:
+def _rank_elements(group: ModelGroup, found: list[tuple[str, int]], place: int, *, alike: bool) -> int:
     """Add the elements of *group* with their places from *place*. Return the place behind them."""
     alike = alike or group.kind is GroupKind.ALL or (group.most != 1 and len(group.items) > 1)
     for each in group.items:
         if isinstance(each, ModelGroup):
-            behind = _rank(each, found, place, alike=alike)
+            behind = _rank_elements(each, found, place, alike=alike)
         else:
             found.append((each.tag if isinstance(each, ModelElement) else "", place))
             behind = place + 1
@@ -328,8 +330,8 @@ def _rank(group: ModelGroup, found: list[tuple[str, int]], place: int, *, alike:
 def write_model(model: SchemaModel) -> Any:
     """Return *model* as a JSON value. What has its default value is left out."""
     return {
-        "elements": {tag: _dump(each) for tag, each in model.elements.items()},
-        "types": {key: _dump(each) for key, each in model.types.items()},
+        "elements": {tag: _dump_value(each) for tag, each in model.elements.items()},
+        "types": {key: _dump_value(each) for key, each in model.types.items()},
     }
 
 
@@ -341,15 +343,15 @@ def read_model(value: Any) -> SchemaModel:
     )
 
 
-def _dump(value: Any) -> Any:
+def _dump_value(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_dump(each) for each in value]
+        return [_dump_value(each) for each in value]
     if isinstance(value, frozenset):
         return sorted(value)
     if not attrs.has(type(value)):
         return value
     fields = {field.name: (getattr(value, field.name), field.default) for field in attrs.fields(type(value))}
-    return {name: _dump(own) for name, (own, default) in fields.items() if own not in (default, {})}
+    return {name: _dump_value(own) for name, (own, default) in fields.items() if own not in (default, {})}
 
 
 def _load_type(value: Any) -> ModelType:

@@ -71,7 +71,7 @@ class FactSearch:
         """
         unit = sa.bindparam("of", type_=sa.Text)
         mine = sa.and_(table.c.service == service, table.c.unit == unit)
-        looked_for = [sa.select(table.c.key).where(mine, *_within(window)) for window in windows]
+        looked_for = [sa.select(table.c.key).where(mine, *_list_window_conditions(window)) for window in windows]
         if period is not None:
             keys = sa.select(carried.c.key).where(carried.c.form == form, carried.c.unit == unit)
             looked_for.append(keys.where(build_carried_condition(period)))
@@ -112,7 +112,7 @@ def build_carried_condition(period: str) -> sa.ColumnElement[bool]:
     return sa.and_(carried.c.since <= period, sa.or_(carried.c.until.is_(None), carried.c.until > period))
 
 
-def _within(window: TimeWindow) -> Iterator[sa.ColumnElement[bool]]:
+def _list_window_conditions(window: TimeWindow) -> Iterator[sa.ColumnElement[bool]]:
     if window.since is not None:
         yield table.c.at >= window.since
     if window.until is not None:

@@ -103,7 +103,7 @@ class PartnerQueue:
     next_due: datetime | None  #: earliest due time in the future; None: nothing waits for later
 
 
-def _queues() -> sa.Select[Any]:
+def _make_queue_query() -> sa.Select[Any]:
     """Return the query for all queues: per partner and urgency, the earliest due time up to now and after now.
 
     The recursive part finds one partner after another in the index.
@@ -119,17 +119,17 @@ def _queues() -> sa.Select[Any]:
     return sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))
 
 
-_QUEUES = HotStatement(_queues())
+_QUEUES = HotStatement(_make_queue_query())
 
 
 def read_partner_queues(tx: Transaction, now: datetime) -> list[PartnerQueue]:
     """Return the queue of each partner with waiting deliveries. Reads a few rows per partner, whatever their number."""
     half = 1 + len(URGENCIES)
     rows = _QUEUES.read(tx, {"now": now})
-    return [PartnerQueue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
+    return [PartnerQueue(row[0], _find_earliest(row[1:half]), _find_earliest(row[half:])) for row in rows]
 
 
-def _least(times: Iterable[datetime | None]) -> datetime | None:
+def _find_earliest(times: Iterable[datetime | None]) -> datetime | None:
     return min((at for at in times if at is not None), default=None)
 
 
@@ -165,11 +165,13 @@ def claim_deliveries(
     rows = _next_to_go(tx, partner, now, most) if most > 0 else {}
     if not rows:
         return []
-    taken = [_taken(holder, now, *each) for each in rows.items()]
+    taken = [_make_claim(holder, now, *each) for each in rows.items()]
     claimed = {"which": [each for claim in taken for each in claim.deliveries]}
     _ = _CLAIM.run(tx, {**claimed, "node": holder, "until": now + lease, "now": now})
-    _BEGIN.run_many(tx, [_begun(claim, now) for claim in taken])
-    events.append_events(tx, *(Event("attempt-started", now, claim.message, None, _told(claim)) for claim in taken))
+    _BEGIN.run_many(tx, [_describe_begun(claim, now) for claim in taken])
+    events.append_events(
+        tx, *(Event("attempt-started", now, claim.message, None, _describe_claim(claim)) for claim in taken)
+    )
     next_at = rate.after(before.next_at, now, len(taken)) if rate else before.next_at
     partner_state.write_partner_standing(
         tx,
@@ -196,7 +198,7 @@ _CLAIM = HotStatement(
 _BEGIN = HotStatement(sa.insert(attempt), keys=("id", "message", "partner", "number", "recipients", "started_at"))
 
 
-def _earliest() -> sa.CompoundSelect[Any]:
+def _make_head_query() -> sa.CompoundSelect[Any]:
     """Return the query for the due heads of a partner: for each urgency, the index yields the earliest due."""
     partner, most = sa.bindparam("code", type_=sa.Text), sa.bindparam("most", type_=sa.Integer)
     now = sa.bindparam("now", type_=Instant)
@@ -209,7 +211,7 @@ def _earliest() -> sa.CompoundSelect[Any]:
     return sa.union_all(*ways)
 
 
-_EARLIEST = HotStatement(_earliest())
+_EARLIEST = HotStatement(_make_head_query())
 
 
 #: The same conditions in a form for which SQLite reads the deliveries of these messages, not the whole queue again.
@@ -243,7 +245,7 @@ def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict
     return {name: [row for row in found if row.part == found[0].part] for name, found in rows.items() if found}
 
 
-def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
+def _make_claim(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
     return Claim(
         attempt=make_id(now),
         message=message_id,
@@ -264,12 +266,12 @@ def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
     )
 
 
-def _begun(claim: Claim, now: datetime) -> dict[str, object]:
+def _describe_begun(claim: Claim, now: datetime) -> dict[str, object]:
     named = {"message": claim.message, "partner": claim.partner, "number": claim.number}
     return {"id": claim.attempt, **named, "recipients": json.dumps(claim.recipients), "started_at": now}
 
 
-def _told(claim: Claim) -> dict[str, object]:
+def _describe_claim(claim: Claim) -> dict[str, object]:
     return {"partner": claim.partner, "number": claim.number, "recipients": claim.recipients}
 
 
@@ -334,16 +336,20 @@ def settle_claim(tx: Transaction, ended: EndedAttempt) -> bool:
         columns = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
         _ = _KEEP.run(tx, columns | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
-    values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
+    values = _describe_verdict(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     if state is DeliveryState.WAITING:
         values["lease_until"] = claim.busy
     parts = {name: f"{claim.attempt}.{number}" for number, group in enumerate(verdict.apart) for name in group}
     doubled = _list_doubled(tx, claim, outcome, verdict, rows)
     changes = [
-        {**values, **({"part": parts[row.recipient]} if parts else {}), **_doubt(claim, outcome, verdict, row, doubled)}
+        {
+            **values,
+            **({"part": parts[row.recipient]} if parts else {}),
+            **_describe_doubt(claim, outcome, verdict, row, doubled),
+        }
         for row in rows
     ]
-    moved = _move(tuple(changes[0]), uncounted=not verdict.counts)
+    moved = _make_move_statement(tuple(changes[0]), uncounted=not verdict.counts)
     moved.run_many(tx, [{"which": row.id, **change} for row, change in zip(rows, changes, strict=True)])
     events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
     events.append_events(tx, *(make_doubled_event(row, now) for row in rows if row.id in doubled))
@@ -360,7 +366,7 @@ def settle_claim(tx: Transaction, ended: EndedAttempt) -> bool:
     return True
 
 
-def _doubt(
+def _describe_doubt(
     claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, row: Any, doubled: Collection[str]
 ) -> dict[str, object]:
     """Return what the delivery *row* is to say of what the partner may have; empty if nothing of it can have changed.
@@ -403,7 +409,7 @@ def make_attempt_end(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdi
 
 
 @cache
-def _move(columns: tuple[str, ...], *, uncounted: bool) -> HotStatement:
+def _make_move_statement(columns: tuple[str, ...], *, uncounted: bool) -> HotStatement:
     """Return the statement that ends the sending of the delivery `which`, a locked row, and writes *columns*.
 
     *uncounted*: the attempt does not count.
@@ -415,7 +421,7 @@ def _move(columns: tuple[str, ...], *, uncounted: bool) -> HotStatement:
     return HotStatement(ends.values({**written, "attempts": table.c.attempts - 1}))
 
 
-def _after(verdict: AttemptVerdict) -> dict[str, object]:
+def _describe_verdict(verdict: AttemptVerdict) -> dict[str, object]:
     """Return the column values of a delivery that is no longer held."""
     values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
     if verdict.due is not None:
@@ -533,12 +539,16 @@ def _give_back(
         again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)
         verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
         state = move_delivery(DeliveryState.SENDING, DeliveryEvent.RESCUE, verdict.state)
-        values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now, "state": state}
+        values = _describe_verdict(verdict) | {
+            "reason": verdict.reason or row.reason,
+            "changed_at": now,
+            "state": state,
+        }
         values["lease_until"] = row.lease_until if over is not None and row.holder != over else busy
         if begun:
             # not the time of the last change: a status may have come before the answer
             values["unsure"] = since.get((row.message, row.partner, row.recipient), row.changed_at)
-        moved = _move(tuple(values), uncounted=not verdict.counts)
+        moved = _make_move_statement(tuple(values), uncounted=not verdict.counts)
         _ = moved.run(tx, {"which": row.id, **values})
         if state is DeliveryState.WAITING:
             back.append(row)

@@ -48,7 +48,7 @@ def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: d
     """
     due = _choose_due(tx, round_, due, now)
     values = {"cursor": cursor, "due": due, "failures": 0, "reason": None}
-    if _close(tx, round_.partner, round_.holder, values, now) and round_.failures:
+    if _close_round(tx, round_.partner, round_.holder, values, now) and round_.failures:
         events.append_events(tx, Event("collection-resumed", now, None, None, {"partner": round_.partner}))
     return due
 
@@ -61,7 +61,7 @@ def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: 
     """
     due = _choose_due(tx, round_, due, now)
     values = {"due": due, "failures": round_.failures + 1, "reason": reason}
-    if _close(tx, round_.partner, round_.holder, values, now) and not round_.failures:
+    if _close_round(tx, round_.partner, round_.holder, values, now) and not round_.failures:
         events.append_events(
             tx, Event("collection-failed", now, None, None, {"partner": round_.partner, "reason": reason})
         )
@@ -70,7 +70,7 @@ def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: 
 
 def release_round(tx: Transaction, partner: str, holder: str, now: datetime) -> None:
     """Release the round of *partner*, if *holder* has it, for another node or for this one after a restart."""
-    _close(tx, partner, holder, {"due": now}, now)
+    _close_round(tx, partner, holder, {"due": now}, now)
 
 
 def hurry_round(tx: Transaction, partner: str, now: datetime) -> bool:
@@ -89,7 +89,7 @@ def _choose_due(tx: Transaction, round_: Round, due: datetime, now: datetime) ->
     return due if found == round_.due else now
 
 
-def _close(tx: Transaction, partner: str, holder: str, values: dict[str, object], now: datetime) -> bool:
+def _close_round(tx: Transaction, partner: str, holder: str, values: dict[str, object], now: datetime) -> bool:
     ours = sa.and_(table.c.partner == partner, table.c.holder == holder)
     closed = {"holder": None, "lease_until": None, "ended_at": now}
     return bool(tx.execute(sa.update(table).where(ours).values(**values, **closed)).rowcount)

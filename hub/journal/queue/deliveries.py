@@ -632,7 +632,7 @@ def plan_stops(
             marked[row.id] = {"which": row.id, "stopped": reason, "cause": None}
             ends = becomes != row.state
             if ends:
-                died.append(_dead(row.id, row.state, reason, now))
+                died.append(_describe_dead(row.id, row.state, reason, now))
                 places[row.lane, row.recipient] = None
             body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
             name = "delivery-dead" if ends else "delivery-marked"
@@ -664,12 +664,12 @@ def halt_deliveries(
     """End deliveries that returned from an attempt, to *state*, and were stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
-            tx.execute(_ONE, _dead(row.id, state, row.stopped, now))
+            tx.execute(_ONE, _describe_dead(row.id, state, row.stopped, now))
             body = {"recipient": row.recipient, "partner": row.partner, "reason": row.stopped}
             events.append_events(tx, Event("delivery-dead", now, row.message, row.id, body))
 
 
-def _dead(delivery_id: str, state: DeliveryState, reason: str, now: datetime) -> dict[str, Any]:
+def _describe_dead(delivery_id: str, state: DeliveryState, reason: str, now: datetime) -> dict[str, Any]:
     """Return what `_ONE` is to write of a delivery in *state* that a change stops."""
     dead = {
         "state": move_delivery(state, DeliveryEvent.STOP, DeliveryState.DEAD),

@@ -33,7 +33,7 @@ def lock_lanes(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
 
 def lock_all_lanes(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
     """Lock each lane (pair of lane and recipient) in *places*, as `lock_lanes` does."""
-    transactions.lock_names(tx, {_name(*place) for place in places})
+    transactions.lock_names(tx, {_name_lane(*place) for place in places})
 
 
 def try_lock_lanes(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -41,11 +41,11 @@ def try_lock_lanes(tx: Transaction, places: Collection[tuple[str, str]]) -> set[
 
     For periodic work, which finds the other places in a later run.
     """
-    at_hand = transactions.try_lock_names(tx, {_name(*place) for place in places})
-    return {place for place in places if _name(*place) in at_hand}
+    at_hand = transactions.try_lock_names(tx, {_name_lane(*place) for place in places})
+    return {place for place in places if _name_lane(*place) in at_hand}
 
 
-def _name(lane: str, recipient: str) -> str:
+def _name_lane(lane: str, recipient: str) -> str:
     return f"lane {zlib.crc32(recipient.encode()) % _PARTS} {lane}"
 
 

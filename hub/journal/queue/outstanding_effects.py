@@ -88,7 +88,7 @@ def lock_next_stoppable(tx: Transaction, planned: Iterable[PlannedStop]) -> tupl
     for each in planned:
         rest: PlannedStop | None = each
         while rest is not None and room > 0:
-            some, looked, rest = _look(tx, rest, room)
+            some, looked, rest = _look_at_planned(tx, rest, room)
             room -= looked
             for delivery, *place in some:
                 found[delivery] = (place[0], place[1])
@@ -102,7 +102,7 @@ def lock_next_stoppable(tx: Transaction, planned: Iterable[PlannedStop]) -> tupl
     return tuple((kind, [row for row in rows if effects[row.id] is kind]) for kind in kinds), tuple(left)
 
 
-def _look(tx: Transaction, planned: PlannedStop, room: int) -> tuple[Sequence[Any], int, PlannedStop | None]:
+def _look_at_planned(tx: Transaction, planned: PlannedStop, room: int) -> tuple[Sequence[Any], int, PlannedStop | None]:
     """Return up to *room* of the *planned* deliveries, how many were looked at, and the rest."""
     if planned.units:
         return _look_at_units(tx, planned, room)
@@ -183,10 +183,10 @@ def pack_stops(planned: Iterable[PlannedStop]) -> tuple[DutySlice, ...]:
                 size = 0
             slices[-1].append(part)
             size += len(part.messages) + len(part.units)
-    return tuple(DutySlice(0, _squeezed(each)) for each in slices)
+    return tuple(DutySlice(0, _squeeze_stops(each)) for each in slices)
 
 
-def _squeezed(planned: Iterable[PlannedStop]) -> bytes:
+def _squeeze_stops(planned: Iterable[PlannedStop]) -> bytes:
     return _write_json([[each.effect, each.messages, each.units, each.after] for each in planned])
 
 
@@ -195,7 +195,7 @@ def _write_json(said: object) -> bytes:
 
 
 @lru_cache(256)  # a reader asks for the same slices again until they are done
-def _unpack(octets: bytes) -> tuple[PlannedStop, ...]:
+def _unpack_stops(octets: bytes) -> tuple[PlannedStop, ...]:
     said = json.loads(zlib.decompress(octets))
     return tuple(
         PlannedStop(changes.Effect(effect), tuple(messages), tuple(units), after)
@@ -233,10 +233,10 @@ def write_next_effects(tx: Transaction, now: datetime) -> bool:
 
 def _stop_next(tx: Transaction, of: Duty, octets: bytes, now: datetime) -> tuple[Sequence[Event], bytes]:
     """Stop the next deliveries. Return the events, and what is left of the slice *octets*."""
-    found, left = lock_next_stoppable(tx, _unpack(octets))
+    found, left = lock_next_stoppable(tx, _unpack_stops(octets))
     stops = deliveries.plan_stops(found, of.message, now)
     deliveries.write_stops(tx, stops)
-    return stops.events, _squeezed(left) if left else b""
+    return stops.events, _squeeze_stops(left) if left else b""
 
 
 def _make_next(tx: Transaction, of: Duty, unmade: UnmadeDeliveries) -> Sequence[Event]:
@@ -287,7 +287,7 @@ def read_unmade_routes(tx: Transaction, messages: Collection[str]) -> list[Route
 @lru_cache(256)
 def _by_message(octets: bytes) -> Mapping[str, Sequence[frozenset[str]]]:
     found: dict[str, list[frozenset[str]]] = {}
-    for each in _unpack(octets):
+    for each in _unpack_stops(octets):
         units = frozenset(each.units)
         for message in each.messages:
             found.setdefault(message, []).append(units)

@@ -53,13 +53,13 @@ _UNDER_WAY = HotStatement(
 
 def read_partner_standings(tx: Transaction) -> dict[str, PartnerStanding]:
     """Return the state of each partner that has a row."""
-    return {row.partner: _read(row._asdict()) for row in _ALL.read(tx, {})}
+    return {row.partner: _read_standing(row._asdict()) for row in _ALL.read(tx, {})}
 
 
 def read_partner_standing(tx: Transaction, partner: str) -> PartnerStanding:
     """Return the state of *partner*."""
     row = _ONE.first(tx, {"code": partner})
-    return PartnerStanding() if row is None else _read(row._asdict())
+    return PartnerStanding() if row is None else _read_standing(row._asdict())
 
 
 def count_attempts_under_way(tx: Transaction) -> dict[str, int]:
@@ -75,12 +75,12 @@ def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
     row = _SEIZED.first(tx, {"code": partner})
     if row is None and transactions.insert_missing_rows(tx, table, [{"partner": partner}]):
         row = _ONE.first(tx, {"code": partner})
-    return None if row is None else _read(row._asdict())
+    return None if row is None else _read_standing(row._asdict())
 
 
 def write_partner_standing(tx: Transaction, partner: str, before: PartnerStanding, after: PartnerStanding) -> None:
     """Write the changed columns of a partner that is locked by `seize_partner`."""
-    changed = {name: value for name, value in _written(after).items() if value != _written(before)[name]}
+    changed = {name: value for name, value in _write_standing(after).items() if value != _write_standing(before)[name]}
     if changed:
         tx.execute(sa.update(table).where(table.c.partner == partner).values(changed))
 
@@ -95,7 +95,7 @@ def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breake
         return
     transactions.insert_missing_rows(tx, table, [{"partner": partner}])
     row = _LOCKED.first(tx, {"code": partner})
-    before = _read(row._asdict())
+    before = _read_standing(row._asdict())
     after = attrs.evolve(before, breaker=step(before.breaker))
     write_partner_standing(tx, partner, before, after)
     old, new = before.breaker, after.breaker
@@ -124,7 +124,7 @@ def pause_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: d
 def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
     """End the pause of *partner*, and let an open breaker probe at once. Return False if there was neither."""
     found = _LOCKED.first(tx, {"code": partner})
-    before = PartnerStanding() if found is None else _read(found._asdict())
+    before = PartnerStanding() if found is None else _read_standing(found._asdict())
     after = attrs.evolve(before, pause=None, breaker=hurry_breaker(before.breaker, now))
     if after == before:
         return False
@@ -136,7 +136,7 @@ def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: 
     return True
 
 
-def _read(row: Mapping[str, Any]) -> PartnerStanding:
+def _read_standing(row: Mapping[str, Any]) -> PartnerStanding:
     return PartnerStanding(
         breaker=Breaker(
             position=BreakerPosition(row["breaker"]),
@@ -151,7 +151,7 @@ def _read(row: Mapping[str, Any]) -> PartnerStanding:
     )
 
 
-def _written(standing: PartnerStanding) -> Mapping[str, object]:
+def _write_standing(standing: PartnerStanding) -> Mapping[str, object]:
     breaker, pause = standing.breaker, standing.pause
     return {
         "breaker": breaker.position.value,

@@ -56,7 +56,7 @@ def fetch_message(
         raise refuse_replayed_call(message_id)
     if held := [row for row in rows if row.state == DeliveryState.HELD]:
         state = move_delivery(DeliveryState.HELD, DeliveryEvent.FETCH)
-        _move(tx, held, {"state": state, "changed_at": now})
+        _move_rows(tx, held, {"state": state, "changed_at": now})
         bodies = ({"recipient": row.recipient, "partner": partner} for row in held)
         told = (
             Event("delivery-fetched", now, message_id, row.id, body) for row, body in zip(held, bodies, strict=True)
@@ -101,16 +101,18 @@ def confirm_receipt(
         raise refuse_replayed_call(message_id)
     fetched = [row for row in rows if row.state == DeliveryState.FETCHED]
     if fetched:
-        _move(tx, fetched, {"state": move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), "changed_at": now})
+        _move_rows(
+            tx, fetched, {"state": move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), "changed_at": now}
+        )
         # without an answer to an earlier attempt, with whatever partner, this is perhaps the second time
         if doubled := [row for row in fetched if row.unsure is not None]:
-            _move(tx, doubled, {"unsure": None, "twice": True})
+            _move_rows(tx, doubled, {"unsure": None, "twice": True})
             events.append_events(tx, *(make_doubled_event(row, now) for row in doubled))
         record_delivery_ends(tx, message_id, fetched, partner, DeliveryState.DELIVERED, now, None)
     return [now - row.since for row in fetched]
 
 
-def _move(tx: Transaction, rows: Sequence[Any], values: Mapping[str, object]) -> None:
+def _move_rows(tx: Transaction, rows: Sequence[Any], values: Mapping[str, object]) -> None:
     """Write *values* to all *rows*, which are locked: one statement, because a message may have 2,000 recipients."""
     tx.execute(sa.update(table).where(table.c.id.in_([row.id for row in rows])).values(values))
 

@@ -83,7 +83,7 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
     Raises `Contested` where the set cannot be written. What it wrote must then be undone, and each settled alone.
     """
     results: list[bool | None] = [None] * len(ended)
-    chosen = _choose(tx, ended)
+    chosen = _choose_together(tx, ended)
     held = _read_held(tx, {number: ended[number] for number in chosen})
     if not held:
         return results
@@ -91,15 +91,15 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
     held = {number: found for number, found in held.items() if number in keepings}
     rows = [row for found in held.values() for row in found]
     exchanges.write_exchanges(tx, (each for each in keepings.values() if each is not None))
-    _END_ATTEMPTS.run(tx, [_end(ended[number], keepings[number]) for number in held])
-    _DELIVER.run(tx, [_deliver(ended[row["number"]], row) for row in rows])
+    _END_ATTEMPTS.run(tx, [_describe_end(ended[number], keepings[number]) for number in held])
+    _DELIVER.run(tx, [_describe_delivery_end(ended[row["number"]], row) for row in rows])
     told: list[Event] = []
     counted: list[Fact] = []
     for number, found in held.items():
         one = ended[number]
         told.append(make_attempt_end(one.claim, one.outcome, one.verdict, one.now))
         for row in found:
-            told.append(_tell(one, row))
+            told.append(_tell_settlement(one, row))
             if row["kind"] != PacketKind.STATUS:
                 received = facts.make_received_fact(row, row["recipient"], one.now)
                 counted.append(received)
@@ -113,7 +113,7 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
     return results
 
 
-def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
+def _choose_together(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
     """Return the numbers of those that may be settled together. Their lanes are locked, and no breaker moves."""
     breakers: dict[str, Breaker] = {}
     found, sent = [], 0
@@ -189,7 +189,7 @@ def _choose_keepings(
     return found
 
 
-def _end(one: EndedAttempt, keeping: Keeping | None) -> tuple[object, ...]:
+def _describe_end(one: EndedAttempt, keeping: Keeping | None) -> tuple[object, ...]:
     sent = one.exchange
     return (
         *(one.claim.attempt, write_instant(one.now), str(one.outcome), one.verdict.reason or one.verdict.word),
@@ -198,12 +198,12 @@ def _end(one: EndedAttempt, keeping: Keeping | None) -> tuple[object, ...]:
     )
 
 
-def _deliver(one: EndedAttempt, row: Mapping[str, Any]) -> tuple[object, ...]:
+def _describe_delivery_end(one: EndedAttempt, row: Mapping[str, Any]) -> tuple[object, ...]:
     state = move_delivery(DeliveryState.SENDING, one.outcome, one.verdict.state)
     return (row["delivery"], str(state), one.verdict.crashes, one.verdict.reason, write_instant(one.now))
 
 
-def _tell(one: EndedAttempt, row: Mapping[str, Any]) -> Event:
+def _tell_settlement(one: EndedAttempt, row: Mapping[str, Any]) -> Event:
     body = {"recipient": row["recipient"], "partner": one.claim.partner}
     body |= {"reason": one.verdict.reason} if one.verdict.reason else {}
     return Event("delivery-delivered", one.now, one.claim.message, row["delivery"], body)

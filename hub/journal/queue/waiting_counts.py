@@ -36,7 +36,7 @@ class WaitingCount:
     age: timedelta  #: how long that is; never negative
 
 
-def _counted() -> sa.Select[Any]:
+def _make_count_query() -> sa.Select[Any]:
     first = (
         sa.select(delivery.c.since)
         .where(UNDELIVERED, delivery.c.state == table.c.state, delivery.c.partner == table.c.partner)
@@ -55,7 +55,7 @@ def _counted() -> sa.Select[Any]:
     )
 
 
-_COUNTED = _counted()
+_COUNTED = _make_count_query()
 _FOLD = sa.text(
     "WITH gone AS (DELETE FROM waiting_count RETURNING partner, state, count) "
     "INSERT INTO waiting_count (partner, state, serial, count) "
@@ -117,7 +117,7 @@ def mend_wrong_counts(tx: Transaction) -> dict[tuple[str, str], tuple[int, int]]
     return wrong
 
 
-def _compared() -> sa.Select[Any]:
+def _make_comparison_query() -> sa.Select[Any]:
     """Return the statement that finds wrong counts: one, so that it sees one moment also where others write."""
     zero, one = sa.literal(0, sa.BigInteger), sa.func.sum(table.c.count)
     kept = sa.select(table.c.partner, table.c.state, one.label("kept"), zero.label("there"))
@@ -131,7 +131,7 @@ def _compared() -> sa.Select[Any]:
     return query.group_by(*pair).having(sums[0] != sums[1]).order_by(*pair)
 
 
-_DIFFERENT = _compared()
+_DIFFERENT = _make_comparison_query()
 _ADD = {
     "sqlite": sa.text(
         "INSERT INTO waiting_count (partner, state, serial, count) VALUES (:partner, :state, 0, :more) "

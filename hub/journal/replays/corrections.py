@@ -180,14 +180,14 @@ def plan_correction(
     recipients = choose_recipients(tx, original, entry, routing)
     blobs.keep_blob(tx, entry.sha256, entry.content)
     packet = {"corrects": order.original, "given": order.given, "packet": entry.sha256, "octets": len(entry.content)}
-    counts = _count(recipients)
+    counts = _count_recipients(recipients)
     counts |= {name: json.dumps(counts[name], ensure_ascii=False) for name in ("partners", "left_out")}
     return replay_plans.insert_correction_plan(
         tx, packet | counts, key=order.key, reason=order.reason, by=order.by, now=now, goes=goes
     )
 
 
-def _count(recipients: CorrectedRecipients) -> dict[str, Any]:
+def _count_recipients(recipients: CorrectedRecipients) -> dict[str, Any]:
     """Return the numbers that a plan shows of *recipients*."""
     return {
         "chosen": len(recipients.goes),
@@ -213,14 +213,14 @@ def perform_correction(
         return replay_plans.move_correction(tx, plan, PlanEvent.AWAIT, now)
     try:
         with transactions.savepoint(tx):
-            done = _correct(tx, plan, entry, routing, now)
+            done = _record_corrected(tx, plan, entry, routing, now)
     except Rejected as rejected:
         found = dict(Counter(problem.code for problem in rejected.problems))
         return replay_plans.move_correction(tx, attrs.evolve(plan, left_out=found), PlanEvent.STOP, now)
     return replay_plans.move_correction(tx, done, PlanEvent.FINISH, now)
 
 
-def _correct(
+def _record_corrected(
     tx: Transaction, plan: ReplayPlan, entry: MessageEntry | None, routing: Routes, now: datetime
 ) -> ReplayPlan:
     assert plan.corrects is not None
@@ -245,7 +245,7 @@ def _correct(
         Event("message-corrected", now, original.message.id, None, {**said, "corrected": recorded.id}),
         Event("message-corrects", now, recorded.id, None, {**said, "original": original.message.id}),
     )
-    return attrs.evolve(plan, corrected=recorded.id, queued=len(recipients.goes), **_count(recipients))
+    return attrs.evolve(plan, corrected=recorded.id, queued=len(recipients.goes), **_count_recipients(recipients))
 
 
 def _close_deliveries(

@@ -160,11 +160,11 @@ def make_plan(
         "stop_after": stop_after,
     }
     new = transactions.insert_missing_rows(tx, table, [row])
-    plan = _read(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
+    plan = _read_plan_row(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
     if new:
-        _tell(tx, plan, now, by)
+        _tell_plan_event(tx, plan, now, by)
         transactions.notify_nodes(tx)
-    elif (plan.made_by, plan.reason, _undated(plan.choice)) != (by, reason, _undated(choice)):
+    elif (plan.made_by, plan.reason, _drop_end(plan.choice)) != (by, reason, _drop_end(choice)):
         raise KeyReused(key)
     return plan
 
@@ -182,14 +182,14 @@ def insert_correction_plan(
     row = {"id": make_id(now), "key": key, "made_at": now, "made_by": by, "reason": reason, "chooses": choice.write()}
     row |= {"goes": goes, "state": state, "changed_at": now, "changed_by": by, **packet}
     new = transactions.insert_missing_rows(tx, table, [row])
-    plan = _read(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
+    plan = _read_plan_row(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
     if new:
-        _tell(tx, plan, now, by)
+        _tell_plan_event(tx, plan, now, by)
         transactions.notify_nodes(tx)
     return plan
 
 
-def _undated(choice: ReplayChoice) -> ReplayChoice:
+def _drop_end(choice: ReplayChoice) -> ReplayChoice:
     """Return *choice* without its end, which is the time of the order unless a person said an earlier one."""
     return attrs.evolve(choice, wanted=tuple(attrs.evolve(each, until=None) for each in choice.wanted))
 
@@ -200,17 +200,17 @@ def start_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime, approve
     A plan that was started before stays as it is. Raises `PlanUnmovable` if it was cancelled, and KeyError if there is
     none.
     """
-    plan = _lock(tx, plan_id)
+    plan = _lock_plan(tx, plan_id)
     if plan.goes and plan.state is not PlanState.CANCELLED:
         return plan
-    return _start(tx, attrs.evolve(plan, goes=True), by, now, approve_over)
+    return _start_plan(tx, attrs.evolve(plan, goes=True), by, now, approve_over)
 
 
-def _start(tx: Transaction, plan: ReplayPlan, by: str, now: datetime, approve_over: int | None) -> ReplayPlan:
+def _start_plan(tx: Transaction, plan: ReplayPlan, by: str, now: datetime, approve_over: int | None) -> ReplayPlan:
     if plan.state is PlanState.PLANNING:  # its deliveries are not all chosen: it will start then
-        return _write(tx, plan)
+        return _write_plan(tx, plan)
     over = approve_over is not None and plan.chosen > approve_over
-    return _move(tx, plan, PlanEvent.AWAIT if over else PlanEvent.RUN, by, now)
+    return _move_replay_plan(tx, plan, PlanEvent.AWAIT if over else PlanEvent.RUN, by, now)
 
 
 def approve_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime) -> ReplayPlan:
@@ -218,12 +218,12 @@ def approve_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime) -> Re
 
     Raises `SamePerson`, `PlanUnmovable`, and KeyError if there is none.
     """
-    plan = _lock(tx, plan_id)
+    plan = _lock_plan(tx, plan_id)
     if plan.approved_by is not None:
         return plan
     if plan.state is PlanState.AWAITING and _name_person(plan.made_by) == _name_person(by):
         raise SamePerson(by)
-    return _move(tx, attrs.evolve(plan, approved_by=by, approved_at=now), PlanEvent.APPROVE, by, now)
+    return _move_replay_plan(tx, attrs.evolve(plan, approved_by=by, approved_at=now), PlanEvent.APPROVE, by, now)
 
 
 def _name_person(by: str) -> str:
@@ -236,7 +236,7 @@ def change_plan(tx: Transaction, plan_id: str, what: PlanEvent, *, by: str, now:
 
     Resuming a plan that errors stopped counts its errors anew. Raises `PlanUnmovable`, and KeyError if there is none.
     """
-    plan = _lock(tx, plan_id)
+    plan = _lock_plan(tx, plan_id)
     already = {
         PlanEvent.PAUSE: PlanState.PAUSED,
         PlanEvent.RESUME: PlanState.RUNNING,
@@ -246,7 +246,7 @@ def change_plan(tx: Transaction, plan_id: str, what: PlanEvent, *, by: str, now:
         return plan
     if what is PlanEvent.RESUME and plan.state is PlanState.STOPPED:
         plan = attrs.evolve(plan, settled=plan.reached, errors=0)
-    return _move(tx, plan, what, by, now)
+    return _move_replay_plan(tx, plan, what, by, now)
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -319,11 +319,11 @@ def _record_chosen(
     tx: Transaction, plan: ReplayPlan, found: ChosenDeliveries, now: datetime, approve_over: int | None
 ) -> ReplayPlan:
     _insert_items(tx, plan, found)
-    plan = _count(plan, found, _read_closed_day(tx))
+    plan = _count_found(plan, found, _read_closed_day(tx))
     if found.last is not None:
-        return _write(tx, attrs.evolve(plan, cursor=found.last))
-    plan = _move(tx, plan, PlanEvent.CHOOSE, plan.changed_by, now)
-    return _start(tx, plan, plan.made_by, now, approve_over) if plan.goes else plan
+        return _write_plan(tx, attrs.evolve(plan, cursor=found.last))
+    plan = _move_replay_plan(tx, plan, PlanEvent.CHOOSE, plan.changed_by, now)
+    return _start_plan(tx, plan, plan.made_by, now, approve_over) if plan.goes else plan
 
 
 def _insert_items(tx: Transaction, plan: ReplayPlan, found: ChosenDeliveries) -> None:
@@ -354,7 +354,7 @@ def _read_closed_day(tx: Transaction) -> date | None:
     return found
 
 
-def _count(plan: ReplayPlan, found: ChosenDeliveries, closed: date | None) -> ReplayPlan:
+def _count_found(plan: ReplayPlan, found: ChosenDeliveries, closed: date | None) -> ReplayPlan:
     """Return *plan* with what was *found* counted."""
     in_closed = sum(1 for each, _ in found.moves if closed is not None and find_local_day(each.received_at) <= closed)
     return attrs.evolve(
@@ -374,11 +374,11 @@ def _queue_some(tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime
     if most is not None:
         plan, unknown, died = _see_results(tx, plan)
         if died >= most:
-            return _move(tx, plan, PlanEvent.STOP, plan.changed_by, now)
+            return _move_replay_plan(tx, plan, PlanEvent.STOP, plan.changed_by, now)
         limit = min(limit, AHEAD - unknown)
     room = count_room(plan.rate, plan.next_at, now, limit, TICK)
     if room <= 0 and plan.waits:
-        return plan if plan == before else _write(tx, plan)
+        return plan if plan == before else _write_plan(tx, plan)
     rows = _read_next(tx, plan, max(room, 0))
     made = [(_read_message(row), _read_delivery(row)) for row in rows]
     unmoved = [
@@ -389,7 +389,7 @@ def _queue_some(tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime
         tx, [each for _, each in judged.moves], routes, reason=plan.reason, by=plan.made_by, now=now, plan=plan.id
     )
     why = {each.delivery.id: each.why for each in judged.excluded}
-    _note(tx, plan, rows, {each.id for each in moved}, why, now)
+    _note_items(tx, plan, rows, {each.id for each in moved}, why, now)
     reached = rows[-1]["number"] if len(rows) == room else plan.items
     plan = attrs.evolve(
         plan,
@@ -398,7 +398,7 @@ def _queue_some(tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime
         skipped=plan.skipped + len(rows) - len(moved),
         next_at=choose_next_at(plan.rate, plan.next_at, now, len(moved), TICK),
     )
-    return _write(tx, plan) if plan.waits else _move(tx, plan, PlanEvent.FINISH, plan.changed_by, now)
+    return _write_plan(tx, plan) if plan.waits else _move_replay_plan(tx, plan, PlanEvent.FINISH, plan.changed_by, now)
 
 
 def _mark_of(found: Delivery) -> tuple[str, datetime]:
@@ -457,7 +457,7 @@ def _read_message(row: sa.RowMapping) -> Message:
     return search.read_message_row({field.name: row[f"message_{field.name}"] for field in attrs.fields(Message)})
 
 
-def _note(
+def _note_items(
     tx: Transaction,
     plan: ReplayPlan,
     rows: Sequence[sa.RowMapping],
@@ -487,13 +487,13 @@ def read_plan(tx: Transaction, plan_id: str) -> ReplayPlan:
     row = tx.execute(sa.select(table).where(table.c.id == plan_id)).mappings().first()
     if row is None:
         raise KeyError(plan_id)
-    return _read(row)
+    return _read_plan_row(row)
 
 
 def find_plan(tx: Transaction, *where: sa.ColumnElement[bool]) -> ReplayPlan | None:
     """Return the first plan that meets the conditions *where*, or None."""
     row = tx.execute(sa.select(table).where(*where).order_by(table.c.id).limit(1)).mappings().first()
-    return None if row is None else _read(row)
+    return None if row is None else _read_plan_row(row)
 
 
 def list_plans(tx: Transaction, limit: int, before: str | None = None) -> list[ReplayPlan]:
@@ -501,7 +501,7 @@ def list_plans(tx: Transaction, limit: int, before: str | None = None) -> list[R
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.id < before)
-    return [_read(row) for row in tx.execute(query).mappings()]
+    return [_read_plan_row(row) for row in tx.execute(query).mappings()]
 
 
 def list_plans_within(
@@ -574,7 +574,7 @@ def iterate_items(tx: Transaction, plan_id: str, now: DeliveryState | None = Non
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _lock(tx: Transaction, plan_id: str) -> ReplayPlan:
+def _lock_plan(tx: Transaction, plan_id: str) -> ReplayPlan:
     """Lock a plan and return it. In a transaction with other steps it raises `Occupied` instead of waiting."""
     transactions.lock_names(tx, {_name_lock(plan_id)})
     return read_plan(tx, plan_id)
@@ -589,14 +589,14 @@ def try_lock_plan(tx: Transaction, plan_id: str) -> ReplayPlan | None:
 
 def move_correction(tx: Transaction, plan: ReplayPlan, what: PlanEvent, now: datetime) -> ReplayPlan:
     """Write a correction's locked *plan*, moved by *what*."""
-    return _move(tx, plan, what, plan.changed_by, now)
+    return _move_replay_plan(tx, plan, what, plan.changed_by, now)
 
 
 def _name_lock(plan_id: str) -> str:
     return f"replay-plan {plan_id}"
 
 
-def _read(row: sa.RowMapping) -> ReplayPlan:
+def _read_plan_row(row: sa.RowMapping) -> ReplayPlan:
     names = {field.name for field in attrs.fields(ReplayPlan)}
     fields = {name: value for name, value in row.items() if name in names}
     return ReplayPlan(
@@ -611,7 +611,7 @@ def _read(row: sa.RowMapping) -> ReplayPlan:
     )
 
 
-def _write(tx: Transaction, plan: ReplayPlan) -> ReplayPlan:
+def _write_plan(tx: Transaction, plan: ReplayPlan) -> ReplayPlan:
     """Write everything of *plan* that may change."""
     fixed = {"id", "key", "made_at", "made_by", "reason", "choice", "rate", "stop_after", "corrects", "given", "packet"}
     values = {field.name: getattr(plan, field.name) for field in attrs.fields(ReplayPlan) if field.name not in fixed}
@@ -620,13 +620,13 @@ def _write(tx: Transaction, plan: ReplayPlan) -> ReplayPlan:
     return plan
 
 
-def _move(tx: Transaction, plan: ReplayPlan, what: PlanEvent, by: str, now: datetime) -> ReplayPlan:
+def _move_replay_plan(tx: Transaction, plan: ReplayPlan, what: PlanEvent, by: str, now: datetime) -> ReplayPlan:
     moved = attrs.evolve(plan, state=move_plan(plan.state, what), changed_at=now, changed_by=by)
-    _tell(tx, moved, now, by)
-    return _write(tx, moved)
+    _tell_plan_event(tx, moved, now, by)
+    return _write_plan(tx, moved)
 
 
-def _tell(tx: Transaction, plan: ReplayPlan, now: datetime, by: str) -> None:
+def _tell_plan_event(tx: Transaction, plan: ReplayPlan, now: datetime, by: str) -> None:
     said: dict[str, object] = {"plan": plan.id, "plan_state": str(plan.state), "by": by, "reason": plan.reason}
     if plan.state is not PlanState.PLANNING:
         said |= {"chosen": plan.chosen, "queued": plan.queued}

@@ -139,16 +139,16 @@ def count_room(rate: Rate | None, next_at: datetime | None, now: datetime, limit
     """
     if rate is None:
         return limit
-    start = _start(rate, next_at, now, tick)
+    start = _choose_start(rate, next_at, now, tick)
     return 0 if start > now else min(limit, 1 + (now - start) // rate.step)
 
 
 def choose_next_at(rate: Rate | None, next_at: datetime | None, now: datetime, gone: int, tick: timedelta) -> datetime:
     """Return when the next delivery of a plan may be queued, after *gone* more were queued *now*."""
-    return now if rate is None else _start(rate, next_at, now, tick) + rate.step * gone
+    return now if rate is None else _choose_start(rate, next_at, now, tick) + rate.step * gone
 
 
-def _start(rate: Rate, next_at: datetime | None, now: datetime, tick: timedelta) -> datetime:
+def _choose_start(rate: Rate, next_at: datetime | None, now: datetime, tick: timedelta) -> datetime:
     if next_at is None or next_at > now + rate.step + tick:  # the clock was set back: the rest is not waited for
         return now
     return max(next_at, now - tick)

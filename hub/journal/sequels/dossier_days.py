@@ -52,24 +52,28 @@ def correct_days(tx: Transaction, again: Sequence[tuple[Fact, Fact]]) -> tuple[l
     known = _read_corrections(tx, [told for told, _ in again])
     for told, first in again:
         name = (told.unit, told.key, told.milestone)
-        if not _differs(told, _find_last_told([first, *known.get(name, [])])):
+        if not _states_other_days(told, _find_last_told([first, *known.get(name, [])])):
             continue
         transactions.lock_names(tx, [f"days {told.unit} {told.key} {told.milestone}"])
-        made = [each for each in found if (each.unit, each.key) == name[:2] and each.milestone in _of(told)]
+        made = [
+            each
+            for each in found
+            if (each.unit, each.key) == name[:2] and each.milestone in _list_corrected_names(told)
+        ]
         held = [first, *_read_corrections(tx, [told]).get(name, []), *made]
         last = _find_last_told(held)
         if last is first and told.milestone == TAKEN_OVER:
             last = _find_receipt(tx, first)
-        if not _differs(told, last):
+        if not _states_other_days(told, last):
             continue
-        corrects = not told.counterpart and len(held) <= len(_of(told))
+        corrects = not told.counterpart and len(held) <= len(_list_corrected_names(told))
         if corrects:
-            found.append(_correct(told, held))
-        told_of.append(_tell(told, last, corrects=corrects))
+            found.append(_make_correction(told, held))
+        told_of.append(_tell_correction(told, last, corrects=corrects))
     return found, told_of
 
 
-def _of(told: Fact) -> tuple[str, ...]:
+def _list_corrected_names(told: Fact) -> tuple[str, ...]:
     return CORRECTIONS[told.milestone]
 
 
@@ -109,15 +113,15 @@ def _find_key_before(tx: Transaction, taken: Fact) -> str | None:
     return tx.scalars(gave).first()
 
 
-def _correct(told: Fact, held: Sequence[Fact]) -> Fact:
+def _make_correction(told: Fact, held: Sequence[Fact]) -> Fact:
     """Return the correction of *held*, the recorded fact and its corrections, to the days of *told*."""
     first, last = held[0], held[-1]
     day = first.day if told.milestone == TAKEN_OVER else told.day
     days = attrs.evolve(first, day=day, due=told.due or last.due, counterpart="")
-    return attrs.evolve(days, milestone=_of(told)[len(held) - 1], at=told.at, message=told.message)
+    return attrs.evolve(days, milestone=_list_corrected_names(told)[len(held) - 1], at=told.at, message=told.message)
 
 
-def _differs(told: Fact, held: Fact) -> bool:
+def _states_other_days(told: Fact, held: Fact) -> bool:
     """Return whether *told* states other days. A step knows no due day, so an end that it told has none to differ from."""
     if told.day != held.day and told.milestone != TAKEN_OVER:
         return True
@@ -142,7 +146,7 @@ def _read_corrections(tx: Transaction, told: Sequence[Fact]) -> dict[tuple[str, 
     return found
 
 
-def _tell(told: Fact, held: Fact, *, corrects: bool) -> Event:
+def _tell_correction(told: Fact, held: Fact, *, corrects: bool) -> Event:
     """Return the event that *told* corrects *held*, or that it differs without effect."""
     name = "dossier-corrected" if corrects else "dossier-differs"
     body = {
@@ -150,14 +154,14 @@ def _tell(told: Fact, held: Fact, *, corrects: bool) -> Event:
         "key": told.key,
         "milestone": told.milestone,
         "by_unit": told.counterpart or told.unit,
-        "day": _write(told.day),
-        "due": _write(told.due),
-        "held_day": _write(held.day),
-        "held_due": _write(held.due),
+        "day": _write_day(told.day),
+        "due": _write_day(told.due),
+        "held_day": _write_day(held.day),
+        "held_due": _write_day(held.due),
         "held_message": held.message,
     }
     return Event(name, told.at, told.message, None, body)
 
 
-def _write(day: date | None) -> str | None:
+def _write_day(day: date | None) -> str | None:
     return None if day is None else day.isoformat()

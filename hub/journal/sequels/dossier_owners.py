@@ -98,11 +98,11 @@ def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | N
     if not ours:
         return None
     shared = _share_out(tx, [each for each in ours if each.service == SHARED])
-    ours = [_settle(each, shared) for each in ours]
-    owners = _read_owners(tx, {name for each in ours for name in _names(each)})
+    ours = [_settle_owner(each, shared) for each in ours]
+    owners = _read_owners(tx, {name for each in ours for name in _list_owner_names(each)})
     begun: dict[str, Fact] = {}
     for each in ours:
-        if _begins(each) and each.key not in owners and f"{each.unit} {each.key}" not in owners:
+        if _begins_ownership(each) and each.key not in owners and f"{each.unit} {each.key}" not in owners:
             begun.setdefault(each.key, each)
     new = [_Owner(key, each.unit, each.unit) for key, each in begun.items()]
     known = owners | {each.dossier: each for each in new}
@@ -173,7 +173,7 @@ def _read_passed(tx: Transaction, unit: str, codes: Collection[str]) -> dict[str
     }
 
 
-def _settle(told: Fact, shared: Mapping[tuple[str, str], tuple[str, str]]) -> Fact:
+def _settle_owner(told: Fact, shared: Mapping[tuple[str, str], tuple[str, str]]) -> Fact:
     if told.service != SHARED:
         return told
     unit, key = shared[told.unit, told.key]
@@ -193,7 +193,7 @@ def resolve_owners(
         return facts, (), []
     found = _Resolving(tx, {**known.owners, **_insert_owners(tx, known.new)}, dict(known.claims))
     for each in facts:
-        found.take(_settle(each, known.shared))
+        found.take(_settle_owner(each, known.shared))
     found.write()
     return found.facts, found.restated, found.events
 
@@ -266,9 +266,9 @@ class _Resolving:
         state another due day.
         """
         if told.milestone != "received" or owner.unit == owner.origin:
-            self.facts.append(_place(told, owner))
+            self.facts.append(_place_at_owner(told, owner))
         elif "procedure" in dict(told.attributes):
-            self.restated.append(_place(attrs.evolve(told, milestone=TAKEN_OVER), owner))
+            self.restated.append(_place_at_owner(attrs.evolve(told, milestone=TAKEN_OVER), owner))
         self._take_up(owner.unit, told, owner)
         named = _read_competent(told)
         if named and named != owner.competent:
@@ -278,7 +278,7 @@ class _Resolving:
     def _take_up(self, unit: str, told: Fact, owner: _Owner) -> None:
         """Add the claims of *unit* on the dossier of *told* as facts of its owner that were recorded with *told*."""
         for claim in self._claims.pop((unit, told.key), ()):
-            self.facts.append(_place(join_fact(attrs.evolve(claim, at=told.at), owner.unit), owner))
+            self.facts.append(_place_at_owner(join_fact(attrs.evolve(claim, at=told.at), owner.unit), owner))
 
     def _move(self, owner: _Owner, told: Fact) -> bool:
         """Move the dossier to the unit of *told*. Return False if it has ended, or that unit has handed it over."""
@@ -303,7 +303,7 @@ class _Resolving:
         _update_owners(self._tx, [each for each in self._owners.values() if each.changed])
 
 
-def _begins(told: Fact) -> bool:
+def _begins_ownership(told: Fact) -> bool:
     """Return whether *told* makes its unit the owner of a dossier that nobody reported before."""
     return told.service == NAME and told.milestone != "synced" and read_agency(told.key) is not None
 
@@ -323,7 +323,7 @@ def _read_competent(told: Fact) -> str:
     return "" if told.counterpart or told.service != NAME else dict(told.attributes).get("competent", "")
 
 
-def _names(told: Fact) -> tuple[str, ...]:
+def _list_owner_names(told: Fact) -> tuple[str, ...]:
     """Return the names under which the owner of a dossier may be stored: the code, and the code within its unit."""
     within = f"{told.unit} {told.key}"
     return (within,) if read_agency(told.key) is None else (told.key, within)
@@ -335,7 +335,7 @@ def join_fact(told: Fact, unit: str) -> Fact:
     return attrs.evolve(told, service=NAME, unit=unit, counterpart=by)
 
 
-def _place(told: Fact, owner: _Owner) -> Fact:
+def _place_at_owner(told: Fact, owner: _Owner) -> Fact:
     """Return *told* under the key under which its unit has the dossier."""
     return attrs.evolve(told, key=owner.key) if owner.key else told
 

@@ -34,7 +34,7 @@ def place_waits(tx: Transaction, facts: Sequence[Fact]) -> Sequence[Fact]:
     """
     told: dict[str, dict[str, list[Fact]]] = {}
     for fact in facts:
-        if _tells(fact):
+        if _tells_wait(fact):
             told.setdefault(fact.unit, {}).setdefault(fact.key, [])
     if not told:
         return facts
@@ -46,7 +46,7 @@ def place_waits(tx: Transaction, facts: Sequence[Fact]) -> Sequence[Fact]:
                 by_key[row.key].append(known)
     found = []
     for fact in facts:
-        if not _tells(fact):
+        if not _tells_wait(fact):
             found.append(fact)
         elif placed := place_wait(told[fact.unit][fact.key], fact):
             told[fact.unit][fact.key].append(placed)
@@ -54,5 +54,5 @@ def place_waits(tx: Transaction, facts: Sequence[Fact]) -> Sequence[Fact]:
     return found
 
 
-def _tells(fact: Fact) -> bool:
+def _tells_wait(fact: Fact) -> bool:
     return fact.service == NAME and fact.milestone in (WAITING, RESUMED)

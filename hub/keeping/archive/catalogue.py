@@ -168,11 +168,11 @@ def require_written_file(entry: ArchiveEntry, archive: Archive) -> None:
 
     Reads all of it, once in a process while nothing changes it.
     """
-    if _hash_file(archive.path, _identify(archive.file.fileno())) != entry.sha256:
+    if _hash_file(archive.path, _identify_file(archive.file.fileno())) != entry.sha256:
         raise ArchiveAbsent(entry, "its SHA-256 is not that of the file that was written")
 
 
-def _identify(descriptor: int) -> tuple[int, ...]:
+def _identify_file(descriptor: int) -> tuple[int, ...]:
     """Return what is another number once the file was changed or replaced."""
     found = os.fstat(descriptor)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
@@ -181,7 +181,7 @@ def _identify(descriptor: int) -> tuple[int, ...]:
 @lru_cache(maxsize=64)
 def _hash_file(path: Path, identity: tuple[int, ...]) -> str:
     with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest() if _identify(file.fileno()) == identity else ""
+        return file_digest(file, "sha256").hexdigest() if _identify_file(file.fileno()) == identity else ""
 
 
 def find_archive_of(tx: Transaction, message_id: str, folder: Path) -> ArchiveEntry | None:

@@ -90,7 +90,7 @@ def name_octets(sha256: str) -> str:
 
 def build_archive_element(said: ArchiveManifest) -> etree._Element:
     """Return the element `Archive`, without its seal."""
-    root = etree.Element(_tag("Archive"), nsmap=cast("Any", {None: NAMESPACE}))
+    root = etree.Element(_qualify_tag("Archive"), nsmap=cast("Any", {None: NAMESPACE}))
     root.set("id", said.id)
     root.set("period", said.period)
     root.set("schema", said.version)
@@ -121,11 +121,11 @@ def read_archive_element(root: etree._Element) -> ArchiveManifest:
 
 def read_made_at(root: etree._Element) -> datetime:
     """Return the time at which the archive says that it was made. Raises ValueError."""
-    made_at = datetime.fromisoformat(root.findtext(_tag("MadeAt")) or "")
+    made_at = datetime.fromisoformat(root.findtext(_qualify_tag("MadeAt")) or "")
     if made_at.tzinfo is None:
         raise ValueError("MadeAt has no time zone")
     return made_at
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"

@@ -213,27 +213,27 @@ def _copy_journal(tx: Transaction, copy: Transaction, message_id: str) -> None:
     """Copy the rows that the journal has. They go before those of archive files."""
     for table in (message, tables.delivery, tables.change, attempt, event):
         key = table.c.id if table is message else table.c.message
-        _insert(copy, table, tx.execute(sa.select(table).where(key == message_id)).mappings())
+        _insert_missing(copy, table, tx.execute(sa.select(table).where(key == message_id)).mappings())
     tried = sa.select(attempt.c.exchange).where(attempt.c.message == message_id)
-    _insert(copy, exchange, tx.execute(sa.select(exchange).where(exchange.c.sha256.in_(tried))).mappings())
+    _insert_missing(copy, exchange, tx.execute(sa.select(exchange).where(exchange.c.sha256.in_(tried))).mappings())
     kept = (
         tx.execute(sa.select(tables.kept_receipt).where(tables.kept_receipt.c.message == message_id)).mappings().all()
     )
-    _insert(copy, tables.kept_receipt, kept)
+    _insert_missing(copy, tables.kept_receipt, kept)
     forms = sa.select(tables.receipt_form).where(tables.receipt_form.c.sha256.in_([row["form"] for row in kept]))
-    _insert(copy, tables.receipt_form, tx.execute(forms).mappings())
+    _insert_missing(copy, tables.receipt_form, tx.execute(forms).mappings())
 
 
 def _copy_archive(archive: Archive, copy: Transaction, message_id: str, *, octets: bool) -> None:
     found = archive.read_message(message_id)
     _complete_row(copy, found)
-    _insert(copy, tables.delivery, found.deliveries)
-    _insert(copy, tables.change, found.changes)
-    _insert(copy, attempt, found.attempts)
+    _insert_missing(copy, tables.delivery, found.deliveries)
+    _insert_missing(copy, tables.change, found.changes)
+    _insert_missing(copy, attempt, found.attempts)
     told = archive.read_events(message_id)
-    _insert(copy, event, ({name: getattr(each, name) for name in _EVENT} for each in told))
+    _insert_missing(copy, event, ({name: getattr(each, name) for name in _EVENT} for each in told))
     for key in {each["exchange"] for each in found.attempts if each["exchange"]}:
-        _insert(copy, exchange, filter(None, [archive.read_shared_row(EXCHANGES, key)]))
+        _insert_missing(copy, exchange, filter(None, [archive.read_shared_row(EXCHANGES, key)]))
     _copy_envelope(archive, copy, found)
     if octets and found.has_octets and found.row["size"] <= LARGEST:
         write_octets(copy, found.row["sha256"], archive.read_octets(found.row["sha256"]))
@@ -241,7 +241,7 @@ def _copy_archive(archive: Archive, copy: Transaction, message_id: str, *, octet
 
 def _complete_row(copy: Transaction, found: ArchivedMessage) -> None:
     """Write the row of the message, or fill in what is gone from it."""
-    _insert(copy, message, [found.row])
+    _insert_missing(copy, message, [found.row])
     row = copy.execute(sa.select(message)).mappings().one()
     gone = {name: value for name, value in found.row.items() if value is not None and row[name] is None}
     if gone:
@@ -255,12 +255,12 @@ def _copy_envelope(archive: Archive, copy: Transaction, found: ArchivedMessage) 
     form = None
     if (name := kept_envelopes.read_form_name(packed)) is not None:
         form = archive.read_shared_row(FORMS, name)
-        _insert(copy, tables.envelope_form, filter(None, [form]))
+        _insert_missing(copy, tables.envelope_form, filter(None, [form]))
     try:
         signer = kept_envelopes.unpack_parts(packed, None if form is None else form["packed"]).certificate
     except ValueError:  # as in the journal before: who reads the parts is told
         return
-    _insert(copy, tables.signer, filter(None, [archive.read_shared_row(SIGNERS, signer)]))
+    _insert_missing(copy, tables.signer, filter(None, [archive.read_shared_row(SIGNERS, signer)]))
 
 
 def _copy_octets(tx: Transaction, copy: Transaction, message_id: str) -> None:
@@ -268,7 +268,7 @@ def _copy_octets(tx: Transaction, copy: Transaction, message_id: str) -> None:
     row = copy.execute(sa.select(message.c.sha256, message.c.size).where(message.c.id == message_id)).one()
     if row.size <= LARGEST and blobs.read_blob_size(copy, row.sha256) is None:
         rows = tx.execute(sa.select(content).where(content.c.sha256 == row.sha256)).mappings()
-        _insert(copy, content, rows)
+        _insert_missing(copy, content, rows)
 
 
 def write_octets(tx: Transaction, sha256: str, pieces: Iterator[bytes]) -> None:
@@ -307,7 +307,7 @@ def read_archived_octets(entries: Iterable[ArchiveEntry], message_id: str, folde
     raise KeyError(message_id)
 
 
-def _insert(tx: Transaction, table: sa.Table, rows: Iterable[Row]) -> None:
+def _insert_missing(tx: Transaction, table: sa.Table, rows: Iterable[Row]) -> None:
     """Insert those *rows* whose key is not there."""
     for row in rows:
         transactions.insert_missing_rows(tx, table, [{str(name): value for name, value in row.items()}])

@@ -360,7 +360,7 @@ def _make_event(line: Mapping[str, Any]) -> ArchivedEvent:
     return made
 
 
-def _shorten(digest: str) -> int:
+def _shorten_digest(digest: str) -> int:
     """Return the first 8 octets of a hash as a number: enough to tell neighbours that do not fit."""
     return int(digest[:16], 16)
 
@@ -449,7 +449,10 @@ class _ContentAudit:
             yield from many.no(str(event.number), phrase("two events with the same number"))
         if len(self.links) > _MOST_LINKS:
             raise NoArchive(f"more than {_MOST_LINKS} events")
-        self.links[event.number] = (_shorten(event.hash), None if event.previous is None else _shorten(event.previous))
+        self.links[event.number] = (
+            _shorten_digest(event.hash),
+            None if event.previous is None else _shorten_digest(event.previous),
+        )
         if event.number == 1 and event.previous != _ORIGIN:
             yield from many.no(str(event.number), phrase("the chain does not begin at its origin"))
         if event.previous is None:
@@ -464,7 +467,7 @@ class _ContentAudit:
             yield note_finding("chain", EVENTS, phrase("{loose} events without the hash before them", loose=loose))
         if self.links and max(self.links) > number:
             yield deny_finding("chain", EVENTS, phrase("an event beyond the head {number}", number=number))
-        elif number in self.links and self.links[number][0] != _shorten(hashed):
+        elif number in self.links and self.links[number][0] != _shorten_digest(hashed):
             yield deny_finding("chain", EVENTS, phrase("the head {number} has another hash", number=number))
         if self.links and (min(self.links), max(self.links)) != self.archive.manifest.numbers:
             yield deny_finding("chain", EVENTS, phrase("other numbers than the manifest says"))

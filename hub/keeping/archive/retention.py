@@ -181,11 +181,11 @@ class RetentionRun:
                 write_archive, chosen, self.folder, self.identity, now, most_octets=MOST_OCTETS
             )
         if record is None:
-            return await self._move(_withdraw, part.number, self.now())
+            return await self._move(_withdraw_part, part.number, self.now())
         sizes = {each.id: each.size for each in free}
         octets = sum(sizes[name] for name in record.messages)
         try:
-            return await self._move(_record, part.number, record, octets, self.now())
+            return await self._move(_record_written_archive, part.number, record, octets, self.now())
         except RetentionHeld:
             await self.journal.read(_remove_unrecorded, record)
             raise
@@ -195,13 +195,13 @@ class RetentionRun:
         entry = await self.journal.read(catalogue.read_archive_entry, part.archive)
         with ExitStack() as opened:
             # in a thread: it reads the whole file
-            file = await self.journal.read(_open, opened, entry, self.folder)
+            file = await self.journal.read(_open_archive_file, opened, entry, self.folder)
             stayed = await self._let_messages_go(part, file)
             for some in choosing.cut_values(file.calls):
                 await self._move(_let_calls_go, part.number, entry.id, some, self.now())
                 await self.pause(PAUSE)
             await self._let_shared_go(file)
-        return await self._move(_finish, part.number, stayed, self.now())
+        return await self._move(_finish_part, part.number, stayed, self.now())
 
     async def _move(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Go on with the part by *step*. Of two processes on different machines only one does, and goes on with its file."""
@@ -275,11 +275,11 @@ class _OpenFile:
     exchanges: set[str]  #: keys of what attempts kept
 
 
-def _open(tx: Transaction, opened: ExitStack, entry: ArchiveEntry, folder: Path) -> _OpenFile:
+def _open_archive_file(tx: Transaction, opened: ExitStack, entry: ArchiveEntry, folder: Path) -> _OpenFile:
     """Open the file of *entry*, which is the one that was verified. Raises ArchiveAbsent."""
     del tx  # it is called in the thread of a reading step
     path = entry.find_file(folder)
-    if path is not None and _hash(path) != entry.sha256:
+    if path is not None and _hash_file(path) != entry.sha256:
         raise ArchiveAbsent(entry, f"{path}: SHA-256")
     archive = opened.enter_context(catalogue.open_entry(entry, folder))
     messages, octets, exchanges = [], dict[str, list[str]](), set[str]()
@@ -292,7 +292,7 @@ def _open(tx: Transaction, opened: ExitStack, entry: ArchiveEntry, folder: Path)
     return _OpenFile(archive=archive, messages=messages, calls=calls, octets=octets, exchanges=exchanges)
 
 
-def _hash(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -305,7 +305,9 @@ def _find_unchanged(tx: Transaction, ids: Sequence[str], archive: Archive) -> li
     return confirming.find_unchanged_messages(tx, archive, ids)
 
 
-def _record(tx: Transaction, number: int, record: ArchiveRecord, octets: int, now: datetime) -> RetentionPart:
+def _record_written_archive(
+    tx: Transaction, number: int, record: ArchiveRecord, octets: int, now: datetime
+) -> RetentionPart:
     catalogue.record_archive(tx, record)
     said = {"file": record.path.name, "sha256": record.sha256, "events": record.counts.events}
     return parts.move_part(
@@ -321,7 +323,7 @@ def _remove_unrecorded(tx: Transaction, record: ArchiveRecord) -> None:
         record.path.unlink(missing_ok=True)
 
 
-def _withdraw(tx: Transaction, number: int, now: datetime) -> RetentionPart:
+def _withdraw_part(tx: Transaction, number: int, now: datetime) -> RetentionPart:
     return parts.move_part(tx, number, PartEvent.WITHDRAW, now)
 
 
@@ -346,7 +348,7 @@ def _let_calls_go(tx: Transaction, part: int, archive: str, serials: Sequence[in
     parts.add_gone(tx, part, letting_go.let_calls_go(tx, serials), now)
 
 
-def _finish(tx: Transaction, number: int, stayed: int, now: datetime) -> RetentionPart:
+def _finish_part(tx: Transaction, number: int, stayed: int, now: datetime) -> RetentionPart:
     part = parts.read_part(tx, number)
     said = {"events": part.events, "stayed": stayed}
     return parts.move_part(tx, number, PartEvent.FINISH, now, said=said, messages=part.messages - stayed)

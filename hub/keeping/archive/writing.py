@@ -128,7 +128,7 @@ def write_archive(
     path = folder / f"archive-{chosen.period}-{name}.zip"
     with hold_workplace(path) as place:
         temporary = place / path.name
-        with _create(temporary) as file:
+        with _create_private_file(temporary) as file:
             written = _write_file(tx, chosen, name, identity, now, file, most_octets)
             if written is None:
                 return None
@@ -141,7 +141,7 @@ def write_archive(
     return record
 
 
-def _create(path: Path) -> IO[bytes]:
+def _create_private_file(path: Path) -> IO[bytes]:
     """Return the new empty file at *path*, which only this user can read."""
     return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
 
@@ -221,7 +221,7 @@ class _LineWriter:
 
 def _write_messages(tx: Transaction, packing: Packing, ids: Iterable[str], found: _Gathering, most_octets: int) -> None:
     lines = _LineWriter(packing, MESSAGES)
-    for some in _batch(ids, _TOGETHER):
+    for some in _batch_rows(ids, _TOGETHER):
         for said in read_message_lines(tx, some):
             if len(found.messages) >= MOST_MESSAGES or found.size >= most_octets or found.events >= MOST_EVENTS:
                 lines.end()
@@ -340,7 +340,7 @@ def _batch_events(messages: Mapping[str, int]) -> Iterator[list[str]]:
 
 def _write_other_events(tx: Transaction, packing: Packing, serials: Iterable[int], found: _Gathering) -> None:
     lines = _LineWriter(packing, OTHERS)
-    for some in _batch(serials, 500):
+    for some in _batch_rows(serials, 500):
         if found.events >= MOST_EVENTS:
             break
         where = sa.and_(event.c.serial.in_(some), event.c.number.is_not(None))
@@ -367,14 +367,14 @@ def _make_event_lines(
 def _write_shared(tx: Transaction, packing: Packing, folder: str, table: sa.Table, hashes: Iterable[str]) -> None:
     """Write the rows of *table* with these hashes that exist."""
     lines = _LineWriter(packing, folder)
-    for some in _batch(sorted(hashes), _TOGETHER):
+    for some in _batch_rows(sorted(hashes), _TOGETHER):
         query = sa.select(table).where(table.c.sha256.in_(some)).order_by(table.c.sha256)
         for row in tx.execute(query).mappings():
             _ = lines.add(row["sha256"], write_row_values(row))
     lines.end()
 
 
-def _batch(every: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def _batch_rows(every: Iterable[Any], size: int) -> Iterator[list[Any]]:
     rest = iter(every)
     while some := list(islice(rest, size)):
         yield some

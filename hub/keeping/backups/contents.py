@@ -38,7 +38,7 @@ def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
         return ChosenFiles((), ("hub.toml", *archives))
     home = config.path.parent.resolve()
     apart = (config.data.resolve(), settings.folder.resolve(), config.archive.resolve())
-    every = sorted(_walk(home, apart))
+    every = sorted(_walk_home(home, apart))
     found = [each for each in every if each.stat().st_size <= LARGEST]
     secret = {path.resolve() for _, path in config.secrets}
     for each in found:
@@ -56,7 +56,7 @@ def choose_files(config: Config, settings: BackupSettings) -> ChosenFiles:
     return ChosenFiles(tuple(taken), (*left, *outside))
 
 
-def _walk(home: Path, apart: tuple[Path, ...]) -> Iterator[Path]:
+def _walk_home(home: Path, apart: tuple[Path, ...]) -> Iterator[Path]:
     for here, folders, names in os.walk(home):  # `Path.walk` is new in Python 3.12
         folder = Path(here)
         folders[:] = [each for each in folders if not each.endswith(MARK) and (folder / each).resolve() not in apart]

@@ -84,11 +84,11 @@ def write_package(
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
             for name, content in ((MANIFEST, octets), (SIGNATURE, signature)):
-                tar.addfile(_entry(name, len(content), at), BytesIO(content))
+                tar.addfile(_make_tar_entry(name, len(content), at), BytesIO(content))
             for said, file in zip(manifest.members, files, strict=True):
                 with file.open("rb") as source:
                     reader = _Hashed(source, tell)
-                    tar.addfile(_entry(said.name, said.octets, at), cast("BinaryIO", reader))
+                    tar.addfile(_make_tar_entry(said.name, said.octets, at), cast("BinaryIO", reader))
                     if reader.sha256 != said.sha256:
                         raise BackupUnfit(phrase("{name} changed while it was backed up", name=said.name))
 
@@ -234,7 +234,7 @@ def _write_member(source: BinaryIO, said: MemberEntry, to: Path | None, tell: Ca
         raise BackupUnfit(phrase("the member {name} was changed", name=said.name))
 
 
-def _entry(name: str, octets: int, at: datetime) -> tarfile.TarInfo:
+def _make_tar_entry(name: str, octets: int, at: datetime) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = octets, 0o600, int(at.timestamp())
     return entry

@@ -69,7 +69,7 @@ class PostgresqlPlace:
         """
         to.touch(mode=0o600, exist_ok=False)
         words = ["--format=custom", "--compress=0", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
-        with _watched(to, tell):
+        with _watch_size(to, tell):
             self._run("pg_dump", *words, f"--file={to}")
 
     def restore(self, dump: Path) -> None:
@@ -125,7 +125,7 @@ def find_program(program: str, programs: Path | None) -> Path:
     if programs is not None:
         places = [programs]
     else:
-        places = sorted(_SYSTEM.glob("*/bin"), key=_number, reverse=True)
+        places = sorted(_SYSTEM.glob("*/bin"), key=_read_version_number, reverse=True)
         in_path = shutil.which(program)
         places += [Path(in_path).parent] if in_path else []
     for place in places:
@@ -149,12 +149,12 @@ def run_program(words: Sequence[str], environment: dict[str, str]) -> None:
         raise BackupUnfit(phrase("{program}: {said}", program=Path(words[0]).name, said=said or ended.returncode))
 
 
-def _number(place: Path) -> tuple[int, ...]:
+def _read_version_number(place: Path) -> tuple[int, ...]:
     return tuple(map(int, re.findall("[0-9]+", place.parent.name)))
 
 
 @contextmanager
-def _watched(file: Path, tell: Callable[[int], None]) -> Generator[None]:
+def _watch_size(file: Path, tell: Callable[[int], None]) -> Generator[None]:
     """Call *tell* with the size of *file* from time to time."""
     ended = threading.Event()
 

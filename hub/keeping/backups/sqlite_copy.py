@@ -28,13 +28,13 @@ def copy_journal(
     with hold_workplace(to) as place:
         new = place / to.name
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _copy(journal, new, tell)
+        _copy_pages(journal, new, tell)
         yield new
 
 
-def _copy(journal: Path, new: Path, tell: Callable[[int, int], None]) -> None:
+def _copy_pages(journal: Path, new: Path, tell: Callable[[int, int], None]) -> None:
     with (
-        closing(sqlite3.connect(f"file:{_quoted(journal)}?mode=ro", uri=True, isolation_level=None)) as there,
+        closing(sqlite3.connect(f"file:{_quote_path(journal)}?mode=ro", uri=True, isolation_level=None)) as there,
         closing(sqlite3.connect(new)) as here,
     ):
         there.execute("BEGIN")
@@ -51,5 +51,5 @@ def name_backup(new: Path, to: Path) -> None:
     sync_folder(to.parent)
 
 
-def _quoted(path: Path) -> str:
+def _quote_path(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

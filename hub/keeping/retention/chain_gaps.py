@@ -50,25 +50,25 @@ def remove_chained_events(tx: Transaction, serials: Sequence[int]) -> int:
     """
     head = tx.scalar(sa.select(sa.func.max(event.c.number))) or 0
     rows: list[tuple[int, int, str]] = []
-    for some in _cut(serials):
+    for some in _cut_values(serials):
         query = sa.select(event.c.serial, event.c.number, event.c.hash).where(event.c.serial.in_(some))
         rows += [(row.serial, row.number, row.hash) for row in tx.execute(query.where(event.c.number < head))]
     if not rows:
         return 0
     numbers = [number for _, number, _ in rows]
     near: set[ChainGap] = set()
-    for some in _cut(numbers):
+    for some in _cut_values(numbers):
         beside = sa.or_(table.c.last.in_([each - 1 for each in some]), table.c.first.in_([each + 1 for each in some]))
         near |= {ChainGap(row.first, row.last, row.hash) for row in tx.execute(sa.select(table).where(beside))}
     merged = merge_gaps([(number, hashed) for _, number, hashed in rows], near)
-    for some in _cut([each.first for each in sorted(near)]):
+    for some in _cut_values([each.first for each in sorted(near)]):
         tx.execute(sa.delete(table).where(table.c.first.in_(some)))
-    for some in _cut([serial for serial, _, _ in rows]):
+    for some in _cut_values([serial for serial, _, _ in rows]):
         tx.execute(sa.delete(event_index).where(event_index.c.serial.in_(some)))
         tx.execute(sa.delete(event).where(event.c.serial.in_(some)))
     tx.execute(sa.insert(table), [attrs.asdict(each) for each in merged])
     return len(rows)
 
 
-def _cut(values: Sequence[int]) -> Iterable[Sequence[int]]:
+def _cut_values(values: Sequence[int]) -> Iterable[Sequence[int]]:
     return (values[start : start + _MANY] for start in range(0, len(values), _MANY))

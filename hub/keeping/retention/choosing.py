@@ -313,7 +313,7 @@ def judge_page(
     )
     states = find_going_states(month, around, setting, now) if states is None else states
     query = query.where(message.c.state.in_(states))
-    return _judge(tx, tx.execute(query).all(), around, setting, now)
+    return _judge_messages(tx, tx.execute(query).all(), around, setting, now)
 
 
 _COLUMNS = [message.c[name] for name in ("id", "service", "kind", "state", "received_at", "size")]
@@ -337,10 +337,10 @@ def judge_messages(
         locked = sa.select(delivery.c.id).where(delivery.c.message.in_(ids)).order_by(delivery.c.id)
         tx.execute(locked.with_for_update()).all()
         query = query.with_for_update()
-    return _judge(tx, tx.execute(query).all(), around, setting, now)
+    return _judge_messages(tx, tx.execute(query).all(), around, setting, now)
 
 
-def _judge(
+def _judge_messages(
     tx: Transaction,
     rows: Sequence[sa.Row[tuple[object, ...]]],
     around: MonthSurroundings,

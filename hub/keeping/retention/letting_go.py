@@ -194,7 +194,7 @@ def remove_octets(tx: Transaction, names: Sequence[str], owners: Sequence[str], 
     *owners*: the hub ids of the archived messages that have them: one that was brought back to be sent again needs its
     octets. *passed_until*: the time before the pass began; messages that came later are looked at here.
     """
-    _hold(tx, content)
+    _hold_table(tx, content)
     later = sa.and_(message.c.id >= make_first_id(passed_until), message.c.archive.is_(None))
     used = set(tx.scalars(sa.select(message.c.sha256).where(later, message.c.sha256.in_(names))))
     for some in cut_values(owners):
@@ -226,7 +226,7 @@ def remove_exchanges(tx: Transaction, keys: Sequence[str], passed_until: datetim
 
     *passed_until*: a time before which every attempt had ended when the pass began.
     """
-    _hold(tx, exchange)
+    _hold_table(tx, exchange)
     later = attempt.c.id >= make_first_id(passed_until)
     used = set(tx.scalars(sa.select(attempt.c.exchange).where(later, attempt.c.exchange.in_(keys))))
     gone = [key for key in keys if key not in used]
@@ -234,7 +234,7 @@ def remove_exchanges(tx: Transaction, keys: Sequence[str], passed_until: datetim
     return len(gone)
 
 
-def _hold(tx: Transaction, table: sa.Table) -> None:
+def _hold_table(tx: Transaction, table: sa.Table) -> None:
     """Let no other transaction use *table* until *tx* ends. Raises TableBusy if one does.
 
     Without waiting: everybody else who needs the table would wait behind, and *tx* may have steps of others.

@@ -114,7 +114,7 @@ def write_webhook_body(batch: NoticeBatch, hub: str, language: Language) -> byte
     """Return the body of a webhook: `type`, `timestamp` and `data` with the hub's name and each alert."""
     said = {
         "type": "alerts",
-        "timestamp": _instant(batch.notices[-1].at),
+        "timestamp": _write_instant(batch.notices[-1].at),
         "data": {"hub": hub, "alerts": [_write_json(each, language) for each in batch.notices]},
     }
     return json.dumps(said, ensure_ascii=False).encode()
@@ -128,8 +128,8 @@ def _write_json(notice: AlertNotice, language: Language) -> dict[str, object]:
         "node": notice.key.node,
         "transition": notice.transition,
         "severity": str(notice.severity),
-        "since": _instant(notice.since),
-        "at": _instant(notice.at),
+        "since": _write_instant(notice.since),
+        "at": _write_instant(notice.at),
         "text": texts.write_notice(notice, language),
         "values": dict(notice.values),
     }
@@ -267,5 +267,5 @@ def _make_check(
     return check
 
 
-def _instant(at: datetime) -> str:
+def _write_instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -163,14 +163,14 @@ def find_partners_down(found: SharedReadings, limits: AlertLimits, now: datetime
     }
     down = {name for name in _list_links_down(found, limits, now) if name in found.partners}
     for code in sorted((broken & found.partners) | down):
-        yield _meet(ConditionKind.PARTNER_DOWN, code, AlertSeverity.ERROR, {"partner": code})
+        yield _make_met_condition(ConditionKind.PARTNER_DOWN, code, AlertSeverity.ERROR, {"partner": code})
 
 
 def find_links_down(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield each probed host that is no partner and that no node reaches."""
     for name in sorted(_list_links_down(found, limits, now)):
         if name not in found.partners:
-            yield _meet(ConditionKind.LINK_DOWN, name, AlertSeverity.WARNING, {"link": name})
+            yield _make_met_condition(ConditionKind.LINK_DOWN, name, AlertSeverity.WARNING, {"link": name})
 
 
 def _list_links_down(found: SharedReadings, limits: AlertLimits, now: datetime) -> set[str]:
@@ -189,7 +189,9 @@ def find_dead_letters(found: SharedReadings, limits: AlertLimits, now: datetime)
     for code, last in sorted(found.last_dead.items()):
         count = found.deliveries.get(code, WaitingReading())
         values: ConditionValues = {"partner": code, "count": count.dead}
-        yield _meet(ConditionKind.DEAD_LETTERS, code, AlertSeverity.ERROR, values, mark=_instant(last))
+        yield _make_met_condition(
+            ConditionKind.DEAD_LETTERS, code, AlertSeverity.ERROR, values, mark=_write_instant(last)
+        )
 
 
 def find_suspended_deliveries(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -198,7 +200,9 @@ def find_suspended_deliveries(found: SharedReadings, limits: AlertLimits, now: d
     for code, last in sorted(found.last_suspended.items()):
         count = found.deliveries.get(code, WaitingReading())
         values: ConditionValues = {"partner": code, "count": count.suspended}
-        yield _meet(ConditionKind.SUSPENDED, code, AlertSeverity.WARNING, values, mark=_instant(last))
+        yield _make_met_condition(
+            ConditionKind.SUSPENDED, code, AlertSeverity.WARNING, values, mark=_write_instant(last)
+        )
 
 
 def find_long_waiting(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -211,10 +215,10 @@ def find_long_waiting(found: SharedReadings, limits: AlertLimits, now: datetime)
         values: ConditionValues = {
             "partner": code,
             "count": each.waiting,
-            "oldest": _instant(each.oldest),
+            "oldest": _write_instant(each.oldest),
         }
         values["paused"] = int(code in found.paused)
-        yield _meet(ConditionKind.WAITING, code, severity, values)
+        yield _make_met_condition(ConditionKind.WAITING, code, severity, values)
 
 
 def find_ending_certificates(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -234,8 +238,8 @@ def _find_ending(certificates: Sequence[CertificateReading], node: str, now: dat
         for days, severity in CERTIFICATE_DAYS:
             if each.end - now <= timedelta(days=days):
                 kind, about = ConditionKind.CERTIFICATE, f"{each.owner} {each.name}"
-                values: ConditionValues = {"owner": each.owner, "name": each.name, "end": _instant(each.end)}
-                yield _meet(kind, about, severity, values, node=node)
+                values: ConditionValues = {"owner": each.owner, "name": each.name, "end": _write_instant(each.end)}
+                yield _make_met_condition(kind, about, severity, values, node=node)
                 break
 
 
@@ -247,23 +251,27 @@ def find_returned_reports(found: SharedReadings, limits: AlertLimits, now: datet
                 "form": each.form,
                 "period": each.period,
                 "count": each.count,
-                "closes": _instant(each.closes_at),
+                "closes": _write_instant(each.closes_at),
             }
-            yield _meet(ConditionKind.RETURNED, f"{each.form} {each.period}", AlertSeverity.WARNING, values)
+            yield _make_met_condition(
+                ConditionKind.RETURNED, f"{each.form} {each.period}", AlertSeverity.WARNING, values
+            )
 
 
 def find_chain_lag(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield if the oldest event without a number has waited too long."""
     oldest = found.unchained_since
     if oldest is not None and now - oldest >= limits.chain:
-        yield _meet(ConditionKind.CHAIN, "", AlertSeverity.ERROR, {"oldest": _instant(oldest)})
+        yield _make_met_condition(ConditionKind.CHAIN, "", AlertSeverity.ERROR, {"oldest": _write_instant(oldest)})
 
 
 def find_lost_nodes(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield each node that has written no heartbeat for too long without having been stopped."""
     for node, (host, seen) in sorted(found.lost_nodes.items()):
         if now - seen >= limits.node_lost:
-            yield _meet(ConditionKind.NODE, node, AlertSeverity.ERROR, {"name": host, "seen": _instant(seen)})
+            yield _make_met_condition(
+                ConditionKind.NODE, node, AlertSeverity.ERROR, {"name": host, "seen": _write_instant(seen)}
+            )
 
 
 def find_old_backups(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -275,12 +283,12 @@ def find_old_backups(found: SharedReadings, limits: AlertLimits, now: datetime) 
     backup = found.backup
     if backup is None:
         return
-    values: ConditionValues = {"last": _instant(backup.last_good) if backup.last_good else ""}
+    values: ConditionValues = {"last": _write_instant(backup.last_good) if backup.last_good else ""}
     if backup.last_good is not None and now - backup.last_good > find_longest_age(backup.every):
-        yield _meet(ConditionKind.BACKUP, "", AlertSeverity.ERROR, values)
+        yield _make_met_condition(ConditionKind.BACKUP, "", AlertSeverity.ERROR, values)
     elif backup.failed_at is not None:
         severity = AlertSeverity.WARNING if backup.last_good else AlertSeverity.ERROR
-        yield _meet(ConditionKind.BACKUP, "", severity, values)
+        yield _make_met_condition(ConditionKind.BACKUP, "", severity, values)
 
 
 def find_tight_budgets(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -291,7 +299,7 @@ def find_tight_budgets(found: SharedReadings, limits: AlertLimits, now: datetime
         severity = AlertSeverity.ERROR if budget.used >= budget.budget else AlertSeverity.WARNING
         values: ConditionValues = {"used": budget.used >> 20, "budget": budget.budget >> 20}
         values |= {"days": -1 if budget.days is None else budget.days}
-        yield _meet(ConditionKind.BUDGET, "", severity, values)
+        yield _make_met_condition(ConditionKind.BUDGET, "", severity, values)
 
 
 def find_late_retention(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -299,22 +307,22 @@ def find_late_retention(found: SharedReadings, limits: AlertLimits, now: datetim
     del limits
     announced = found.announced
     if announced is not None and now - announced.due >= RETENTION_LATE:
-        values: ConditionValues = {"month": announced.month, "due": _instant(announced.due)}
-        yield _meet(ConditionKind.RETENTION, "", AlertSeverity.WARNING, values)
+        values: ConditionValues = {"month": announced.month, "due": _write_instant(announced.due)}
+        yield _make_met_condition(ConditionKind.RETENTION, "", AlertSeverity.WARNING, values)
 
 
 def find_lost_receipts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield if a restored journal lacks messages that have a receipt, until their senders have sent them again."""
     del limits, now
     if found.lost_receipts:
-        yield _meet(ConditionKind.RECEIPTS, "", AlertSeverity.ERROR, {"count": found.lost_receipts})
+        yield _make_met_condition(ConditionKind.RECEIPTS, "", AlertSeverity.ERROR, {"count": found.lost_receipts})
 
 
 def find_edited_figures(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield if a closed month or a fact is not as the hub wrote it, until it is again."""
     del limits, now
     if found.edited:
-        yield _meet(ConditionKind.EDITED, "", AlertSeverity.CRITICAL, {"count": found.edited})
+        yield _make_met_condition(ConditionKind.EDITED, "", AlertSeverity.CRITICAL, {"count": found.edited})
 
 
 def find_pending_restarts(found: SharedReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -323,14 +331,16 @@ def find_pending_restarts(found: SharedReadings, limits: AlertLimits, now: datet
     for node, (host, settings) in sorted(found.pending.items()):
         if settings:
             values: ConditionValues = {"name": host, "settings": " ".join(settings)}
-            yield _meet(ConditionKind.RESTART, node, AlertSeverity.WARNING, values, mark=" ".join(settings))
+            yield _make_met_condition(
+                ConditionKind.RESTART, node, AlertSeverity.WARNING, values, mark=" ".join(settings)
+            )
 
 
 def find_stale_crls(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
     """Yield each CA whose revocation data are overdue on this node: nothing of it is trusted until there are newer ones."""
     del limits, now
     for name in sorted(set(found.stale_issuers)):
-        yield _meet(ConditionKind.CRL, name, AlertSeverity.ERROR, {"issuer": name}, node=found.node)
+        yield _make_met_condition(ConditionKind.CRL, name, AlertSeverity.ERROR, {"issuer": name}, node=found.node)
 
 
 def find_low_disks(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -340,7 +350,7 @@ def find_low_disks(found: NodeReadings, limits: AlertLimits, now: datetime) -> I
         if each.free < max(limits.disk, each.needed):
             severity = AlertSeverity.CRITICAL if each.free < each.needed else AlertSeverity.WARNING
             values: ConditionValues = {"place": each.place, "mebibytes": each.free >> 20}
-            yield _meet(ConditionKind.DISK, each.place, severity, values, node=found.node)
+            yield _make_met_condition(ConditionKind.DISK, each.place, severity, values, node=found.node)
 
 
 def find_busy_writer(found: NodeReadings, limits: AlertLimits, now: datetime) -> Iterator[MetCondition]:
@@ -349,9 +359,9 @@ def find_busy_writer(found: NodeReadings, limits: AlertLimits, now: datetime) ->
     if found.writer.is_busy:
         first, part = found.writer.first, write_percent(found.writer.first_part)
         values: ConditionValues = {"busy": write_percent(found.writer.busy), "part": part, "owner": first}
-        yield _meet(ConditionKind.WRITER, "", AlertSeverity.ERROR, values, node=found.node)
+        yield _make_met_condition(ConditionKind.WRITER, "", AlertSeverity.ERROR, values, node=found.node)
     for owner in found.writer.held:
-        yield _meet(ConditionKind.WRITER, owner, AlertSeverity.WARNING, {"owner": owner}, node=found.node)
+        yield _make_met_condition(ConditionKind.WRITER, owner, AlertSeverity.WARNING, {"owner": owner}, node=found.node)
 
 
 SharedFinder = Callable[[SharedReadings, AlertLimits, datetime], Iterator[MetCondition]]
@@ -382,12 +392,12 @@ NODE_CONDITIONS: Mapping[ConditionKind, NodeFinder] = {
 }
 
 
-def _meet(
+def _make_met_condition(
     kind: ConditionKind, about: str, severity: AlertSeverity, values: ConditionValues, *, node: str = "", mark: str = ""
 ) -> MetCondition:
     key = HubAlertKey(str(kind), about, node)
     return MetCondition(key=key, severity=severity, values=values, mark=mark)
 
 
-def _instant(at: datetime) -> str:
+def _write_instant(at: datetime) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -58,12 +58,12 @@ def write_lines(notices: Sequence[AlertNotice], language: Language) -> list[str]
     return [*lines, "", translate(more, language)]
 
 
-def _number(values: Values, key: str = "count") -> SaidText:
+def _say_number(values: Values, key: str = "count") -> SaidText:
     number = int(values.get(key, 0))
     return SaidText(english=write_number(number, Language.EN), vietnamese=write_number(number, Language.VI))
 
 
-def _moment(values: Values, key: str) -> str:
+def _say_moment(values: Values, key: str) -> str:
     return write_moment(datetime.fromisoformat(str(values[key])))
 
 
@@ -81,7 +81,7 @@ def _say_dead_letters(values: Values) -> Phrase:
         "{partner}: {shown} dead letters",
         count=int(values["count"]),
         partner=values["partner"],
-        shown=_number(values),
+        shown=_say_number(values),
     )
 
 
@@ -91,12 +91,12 @@ def _say_suspended(values: Values) -> Phrase:
         "{partner}: {shown} deliveries wait for a person",
         count=int(values["count"]),
         partner=values["partner"],
-        shown=_number(values),
+        shown=_say_number(values),
     )
 
 
 def _say_waiting(values: Values) -> Phrase:
-    said = {"partner": values["partner"], "shown": _number(values), "at": _moment(values, "oldest")}
+    said = {"partner": values["partner"], "shown": _say_number(values), "at": _say_moment(values, "oldest")}
     if values.get("paused"):
         return phrases(
             "{partner}: {shown} delivery waits, since {at}; sending is paused",
@@ -113,7 +113,7 @@ def _say_waiting(values: Values) -> Phrase:
 
 
 def _say_certificate(values: Values) -> Phrase:
-    said = {"name": values["name"], "at": _moment(values, "end")}
+    said = {"name": values["name"], "at": _say_moment(values, "end")}
     if values["owner"] == "hub":
         return phrase("The hub's certificate {name} ends on {at}", **said)
     if values["owner"] == "partner":
@@ -126,7 +126,7 @@ def _say_crl(values: Values) -> Phrase:
 
 
 def _say_disk(values: Values) -> Phrase:
-    return phrase("{place}: {free} MiB are free", place=values["place"], free=_number(values, "mebibytes"))
+    return phrase("{place}: {free} MiB are free", place=values["place"], free=_say_number(values, "mebibytes"))
 
 
 def _say_returned(values: Values) -> Phrase:
@@ -137,34 +137,34 @@ def _say_returned(values: Values) -> Phrase:
         count=int(values["count"]),
         form=values["form"],
         period=SaidText(english=period.name(Language.EN), vietnamese=period.name(Language.VI)),
-        shown=_number(values),
-        at=_moment(values, "closes"),
+        shown=_say_number(values),
+        at=_say_moment(values, "closes"),
     )
 
 
 def _say_chain(values: Values) -> Phrase:
-    return phrase("Events have waited for their number since {at}", at=_moment(values, "oldest"))
+    return phrase("Events have waited for their number since {at}", at=_say_moment(values, "oldest"))
 
 
 def _say_node(values: Values) -> Phrase:
-    return phrase("The node {name} has been silent since {at}", name=values["name"], at=_moment(values, "seen"))
+    return phrase("The node {name} has been silent since {at}", name=values["name"], at=_say_moment(values, "seen"))
 
 
 def _say_backup(values: Values) -> Phrase:
     if not values["last"]:
         return phrase("There is no good backup")
-    return phrase("The last good backup is of {at}", at=_moment(values, "last"))
+    return phrase("The last good backup is of {at}", at=_say_moment(values, "last"))
 
 
 def _say_budget(values: Values) -> Phrase:
-    said = {"used": _number(values, "used"), "budget": _number(values, "budget")}
+    said = {"used": _say_number(values, "used"), "budget": _say_number(values, "budget")}
     if int(values["days"]) < 0:
         return phrase("The database uses {used} of {budget} MiB", **said)
     return phrases(
         "The database uses {used} of {budget} MiB, which last for {days} day",
         "The database uses {used} of {budget} MiB, which last for {days} days",
         count=int(values["days"]),
-        days=_number(values, "days"),
+        days=_say_number(values, "days"),
         **said,
     )
 
@@ -173,7 +173,7 @@ def _say_retention(values: Values) -> Phrase:
     return phrase(
         "Messages of {month} should have gone since {at}",
         month=write_short_period(str(values["month"])),
-        at=_moment(values, "due"),
+        at=_say_moment(values, "due"),
     )
 
 
@@ -182,7 +182,7 @@ def _say_edited(values: Values) -> Phrase:
         "{shown} figure or fact was edited in the database",
         "{shown} figures or facts were edited in the database",
         count=int(values["count"]),
-        shown=_number(values),
+        shown=_say_number(values),
     )
 
 
@@ -191,7 +191,7 @@ def _say_receipts(values: Values) -> Phrase:
         "{shown} message that has a receipt is missing since a restore",
         "{shown} messages that have a receipt are missing since a restore",
         count=int(values["count"]),
-        shown=_number(values),
+        shown=_say_number(values),
     )
 
 
@@ -203,8 +203,8 @@ def _say_writer(values: Values) -> Phrase:
     if "busy" in values:
         return phrase(
             "The writer of the journal is busy {busy} % of the time, {part} % of it for {owner}",
-            busy=_number(values, "busy"),
-            part=_number(values, "part"),
+            busy=_say_number(values, "busy"),
+            part=_say_number(values, "part"),
             owner=values["owner"],
         )
     return phrase(

@@ -111,10 +111,10 @@ def read_first_steps(tx: Transaction, partner: Partner, config: Config) -> list[
         FirstStep.REFUSED: turned_down or told,
         FirstStep.CORRECTED: [] if first_refusal is None else _read_next_accepted(tx, partner.code, first_refusal),
     }
-    return [_judge(step, signs[step]) for step in list_expected_steps(partner, config)]
+    return [_judge_step(step, signs[step]) for step in list_expected_steps(partner, config)]
 
 
-def _judge(step: FirstStep, signs: Sequence[_Sign]) -> StepState:
+def _judge_step(step: FirstStep, signs: Sequence[_Sign]) -> StepState:
     first = min(signs, key=lambda each: each.at, default=None)
     if first is None:
         return StepState(step=step)

@@ -49,8 +49,8 @@ def make_kit(
     made = BytesIO()
     with ZipFile(made, "w", ZIP_DEFLATED) as archive:
         for name, content in chain((letters or {}).items(), _list_files(facts, steps, samples, now, render)):
-            _put(archive, name, content, now)
-        _put(archive, "samples/sandbox.crt", write_pem([key.identity.certificate, key.authority]), now)
+            _put_into_archive(archive, name, content, now)
+        _put_into_archive(archive, "samples/sandbox.crt", write_pem([key.identity.certificate, key.authority]), now)
     return made.getvalue()
 
 
@@ -88,7 +88,7 @@ def _write_errors() -> bytes:
     return json.dumps(rows, ensure_ascii=False, indent=1).encode()
 
 
-def _put(archive: ZipFile, name: str, content: bytes, now: datetime) -> None:
+def _put_into_archive(archive: ZipFile, name: str, content: bytes, now: datetime) -> None:
     local = now.astimezone(HANOI)
     entry = ZipInfo(name, (local.year, local.month, local.day, local.hour, local.minute, local.second))
     entry.compress_type, entry.external_attr = ZIP_DEFLATED, _READABLE

@@ -44,10 +44,10 @@ def name_invitation(code: str) -> str:
 
 def write_letters(facts: IntegrationFacts, invitation: PartnerInvitation) -> Mapping[str, bytes]:
     """Return the letter in each language, by file name."""
-    return {name: _write(facts, invitation, language).encode() for language, name in LETTERS.items()}
+    return {name: _write_letter(facts, invitation, language).encode() for language, name in LETTERS.items()}
 
 
-def _write(facts: IntegrationFacts, invitation: PartnerInvitation, language: Language) -> str:
+def _write_letter(facts: IntegrationFacts, invitation: PartnerInvitation, language: Language) -> str:
     partner = facts.partner
     parts: Sequence[tuple[Phrase, Iterable[Phrase | str]]] = (
         (phrase("Address and contract"), _list_addresses(facts, PAGES[language])),

@@ -77,7 +77,7 @@ def judge_next_certificate(
         )
     if weakness := algorithms.describe_key_weakness(new):
         found.append(RehearsalFinding("weak", phrase("its key is weak: {weakness}", weakness=weakness), sure=True))
-    if KeyUse.TLS in uses and not _allows(new, ExtendedKeyUsageOID.SERVER_AUTH):
+    if KeyUse.TLS in uses and not _allows_usage(new, ExtendedKeyUsageOID.SERVER_AUTH):
         found.append(RehearsalFinding("server-auth", phrase("it may not be used by a server (serverAuth)"), sure=True))
     if KeyUse.SIGN in uses and not _may_sign(new):
         found.append(RehearsalFinding("digital-signature", phrase("its key usage lacks digitalSignature"), sure=True))
@@ -131,13 +131,13 @@ def _judge_server(
     current: x509.Certificate, new: x509.Certificate, chain: Sequence[x509.Certificate], seen: Sequence[Sighting]
 ) -> Iterator[RehearsalFinding]:
     """Yield what the partner's server says of the clients that it accepts (CertificateRequest, RFC 8446, 4.2.4)."""
-    if not _allows(new, ExtendedKeyUsageOID.CLIENT_AUTH):
+    if not _allows_usage(new, ExtendedKeyUsageOID.CLIENT_AUTH):
         yield RehearsalFinding(
             "client-auth", phrase("it may not be shown to the partner's server (clientAuth)"), sure=True
         )
     named = {each.value for each in seen if each.kind is SightingKind.SERVER_AUTHORITY}
     if named and _hash_name(current.issuer) in named and not named & set(map(_hash_name, _list_issuers(new, chain))):
-        said = phrase("its server accepts clients of some CAs, and {issuer} is none of them", issuer=_issuer(new))
+        said = phrase("its server accepts clients of some CAs, and {issuer} is none of them", issuer=_say_issuer(new))
         yield RehearsalFinding("server-authority", said, sure=True)
 
 
@@ -156,7 +156,9 @@ def _judge_issuer(
     only_called = mutual and partner.receive is Receive.PUSH and not _calls_the_hub(seen)
     if only_called and named & set(map(_hash_name, _list_issuers(new, chain))):
         return
-    said = phrase("its CA is another one than before, {issuer}: the partner must know it first", issuer=_issuer(new))
+    said = phrase(
+        "its CA is another one than before, {issuer}: the partner must know it first", issuer=_say_issuer(new)
+    )
     yield RehearsalFinding("issuer", said)
 
 
@@ -167,14 +169,15 @@ def _judge_key(
     uses = [use for use, each in current.items() if algorithms.choose_signature_method(each) != method]
     if KeyUse.SIGN in uses and method not in map(algorithms.choose_signature_method, partner.certificates):
         said = phrase(
-            "the hub's signatures become {method}; it is not known whether it verifies them", method=_short(method)
+            "the hub's signatures become {method}; it is not known whether it verifies them",
+            method=_shorten_method(method),
         )
         yield RehearsalFinding("signature-method", said)
     if KeyUse.TLS in uses:
         kinds = {algorithms.choose_signature_method(each) for each in partner.certificates}
         if method not in kinds:
             said = phrase(
-                "the key of TLS becomes {key}; it is not known whether its TLS library takes it", key=_key(new)
+                "the key of TLS becomes {key}; it is not known whether its TLS library takes it", key=_say_key(new)
             )
             yield RehearsalFinding("tls-key", said)
 
@@ -200,7 +203,7 @@ def _hash_name(name: x509.Name) -> str:
     return hashlib.sha256(name.public_bytes()).hexdigest()
 
 
-def _allows(new: x509.Certificate, usage: x509.ObjectIdentifier) -> bool:
+def _allows_usage(new: x509.Certificate, usage: x509.ObjectIdentifier) -> bool:
     try:
         named = set(new.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
@@ -215,15 +218,15 @@ def _may_sign(new: x509.Certificate) -> bool:
         return True
 
 
-def _issuer(new: x509.Certificate) -> str:
+def _say_issuer(new: x509.Certificate) -> str:
     return new.issuer.rfc4514_string()
 
 
-def _short(method: str) -> str:
+def _shorten_method(method: str) -> str:
     return method.rpartition("#")[2]
 
 
-def _key(new: x509.Certificate) -> str:
+def _say_key(new: x509.Certificate) -> str:
     return algorithms.describe_key(new)
 
 

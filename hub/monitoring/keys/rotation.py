@@ -57,7 +57,7 @@ def plan_announcement(
     names = {"next-certificate": f"{stem}.crt", "next-key": f"{stem}.key"}
     wanted = {home / names["next-key"]: key, home / names["next-certificate"]: certificate}
     # one that is there has been used before, or was announced and taken back
-    edits = [FileEdit(path, None, octets) for path, octets in wanted.items() if not _holds(path, octets)]
+    edits = [FileEdit(path, None, octets) for path, octets in wanted.items() if not _holds_octets(path, octets)]
     said: dict[str, Value] = {**names, "next-from": (today + overlap).isoformat(), "next-use": use or None}
     return PlannedStep(RotationStep.ANNOUNCE, sha256, (*edits, _edit_pki(config, said)))
 
@@ -83,7 +83,7 @@ def plan_retirement(config: Config) -> PlannedStep:
     return PlannedStep(RotationStep.RETIRE, hash_certificate(config.rotation.previous), (_edit_pki(config, said),))
 
 
-def _holds(path: Path, octets: bytes) -> bool:
+def _holds_octets(path: Path, octets: bytes) -> bool:
     return path.exists() and path.read_bytes() == octets
 
 

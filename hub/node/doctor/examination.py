@@ -47,7 +47,7 @@ def examine_hub(path: Path, clock: Callable[[], datetime], environment: Mapping[
     now = clock()
     yield Diagnosis("native", DiagnosisState.OK, verbatim(_list_native_versions()))
     findings = check_config(path, now)
-    config = _read(path)
+    config = _read_sound_config(path)
     yield from judge_configuration(findings)
     yield from judge_overrides(environment)
     yield from examine_machine(config, now)
@@ -67,7 +67,7 @@ def _list_native_versions() -> str:
     return f"{backend.openssl_version_text()}; ssl: {OPENSSL_VERSION}; libxml2 {xml}"
 
 
-def _read(path: Path) -> Config | None:
+def _read_sound_config(path: Path) -> Config | None:
     """Return the configuration without the partners whose files have mistakes; None if the rest has some too."""
     try:
         return read_config(path, set_aside=lambda _mistakes: None)
@@ -122,7 +122,7 @@ def judge_files(files: Iterable[FileState], data: os.stat_result | None, uid: in
             "files", DiagnosisState.FAILED, found, phrase("make it, and give it to the account of the hub")
         )
     owner = _name_account(data.st_uid)
-    unusable = [each.path for each in files if not _may(each, data)]
+    unusable = [each.path for each in files if not _may_write(each, data)]
     if unusable:
         named = ", ".join(map(str, unusable[:_NAMED])) + (" …" if len(unusable) > _NAMED else "")
         found = phrase("{owner}, who owns the data, may not use {named}", owner=owner, named=named)
@@ -139,7 +139,7 @@ def judge_files(files: Iterable[FileState], data: os.stat_result | None, uid: in
     return Diagnosis("files", DiagnosisState.OK, phrase("all files can be used by {owner}", owner=owner))
 
 
-def _may(file: FileState, account: os.stat_result) -> bool:
+def _may_write(file: FileState, account: os.stat_result) -> bool:
     if account.st_uid == 0:
         return True
     wanted = 0o6 if file.written else 0o4

@@ -33,8 +33,10 @@ def examine_distribution(path: Sequence[str] | None = None) -> Iterator[Diagnosi
     *path*: where distributions are looked for, as `sys.path`.
     """
     everyone = list(distributions(path=list(sys.path if path is None else path)))
-    own = [each for each in everyone if _name(each) == OWN]
-    others = sorted({_name(each) for each in everyone if _name(each) != OWN and _claims(each)})
+    own = [each for each in everyone if _normalise_name(each) == OWN]
+    others = sorted(
+        {_normalise_name(each) for each in everyone if _normalise_name(each) != OWN and _claims_own_places(each)}
+    )
     if others:
         found = phrase("{names} have files of the names `hub`, `adapters` or `tap` too", names=", ".join(others))
         yield Diagnosis("distribution", DiagnosisState.FAILED, found, _APART)
@@ -68,11 +70,11 @@ def find_changed_files(root: Path, records: Mapping[str, str]) -> list[str]:
     return sorted([*wrong, *(name for name in there if name not in records)])
 
 
-def _name(found: Distribution) -> str:
+def _normalise_name(found: Distribution) -> str:
     return re.sub(r"[-_.]+", "-", str(found.metadata["Name"] or "")).lower()
 
 
-def _claims(found: Distribution) -> bool:
+def _claims_own_places(found: Distribution) -> bool:
     return any(_OWN_PLACES.match(line) for line in (found.read_text("RECORD") or "").splitlines())
 
 

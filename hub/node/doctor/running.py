@@ -56,8 +56,8 @@ def examine_running(config: Config, nodes: list[SeenNode] | None) -> Iterator[Di
     except OSError as error:
         found = phrase("the limits of the process cannot be read: {error}", error=name_system_error(error))
         yield Diagnosis("open-files", DiagnosisState.UNKNOWN, found)
-    yield from judge_answer("soap", _ask(config.soap, ready=False), config.tls.certificate)
-    yield from judge_answer("admin", _ask(config.admin, ready=True), config.tls.certificate)
+    yield from judge_answer("soap", _ask_running_hub(config.soap, ready=False), config.tls.certificate)
+    yield from judge_answer("admin", _ask_running_hub(config.admin, ready=True), config.tls.certificate)
     own = (config.data / "node").read_text("ascii").strip() if (config.data / "node").exists() else ""
     node = next((each for each in nodes or () if each.node.name == f"{own}@{socket.gethostname()}"), None)
     if node is not None:
@@ -118,7 +118,7 @@ def _read_version() -> str | None:
         return None
 
 
-def _ask(listen: Listen, *, ready: bool) -> HubAnswer:
+def _ask_running_hub(listen: Listen, *, ready: bool) -> HubAnswer:
     """Open a TLS connection to a port of this machine, and ask the admin port for `/readyz`.
 
     Sends nothing secret, and compares the certificate with the configured one, so that no anchor is needed.

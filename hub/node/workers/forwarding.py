@@ -77,14 +77,14 @@ def send_call(requests: Requests, files: Files, clock: Any, call: ArrivedCall) -
     def make(number: int) -> ForwardedCall:
         if file is None:
             return ForwardedCall(number, call.service, packed, call.body.read())
-        with _crossing():
+        with _guard_crossing():
             files.send(number, file)
         return ForwardedCall(number, call.service, packed, None)
 
     def unpack(found: ForwardedAnswer | None) -> SignedResponse | None:
         if found is None:
             return None
-        with _crossing():
+        with _guard_crossing():
             whole = Octets.of(found.body) if found.body is not None else call.drawer.adopt(files.take(found.number))
         return attrs.evolve(found.answer, body=Outgoing(found.answer.body.content_type, [whole]))
 
@@ -99,7 +99,7 @@ async def serve_call(
     Raises `Unready` when the body or the answer cannot cross.
     """
     try:
-        with _crossing():
+        with _guard_crossing():
             body = Octets.of(call.body) if call.body is not None else drawer.adopt(files.take(call.number))
         manner, certificate = unpack_config(call.packed)
         found = await answer(ArrivedCall(call.service, body, manner, certificate, drawer, wanted))
@@ -109,7 +109,7 @@ async def serve_call(
         bare = attrs.evolve(found, body=Outgoing(found.body.content_type, []))
         if kept.file is None:
             return ForwardedAnswer(call.number, bare, kept.read())
-        with _crossing():
+        with _guard_crossing():
             files.send(call.number, kept.file)
         return ForwardedAnswer(call.number, bare, None)
     finally:
@@ -117,7 +117,7 @@ async def serve_call(
 
 
 @contextmanager
-def _crossing() -> Generator[None]:
+def _guard_crossing() -> Generator[None]:
     """Refuse the call if a file cannot cross. What it did stays; the same call gets its answer."""
     try:
         yield

@@ -126,12 +126,12 @@ def find_accounts(
         query = query.where(table.locked_at.is_not(None) if state is AccountState.LOCKED else table.locked_at.is_(None))
     names = list(tx.scalars(query.order_by(table.name).limit(most + 1)))
     shown = names[:most]
-    return FoundAccounts(found=_view(tx, shown), more=shown[-1] if len(names) > most else None)
+    return FoundAccounts(found=_view_accounts(tx, shown), more=shown[-1] if len(names) > most else None)
 
 
 def view_account(tx: Transaction, name: str) -> AccountView:
     """Return the account *name*. Raises `AccountRefused`."""
-    found = _view(tx, [name])
+    found = _view_accounts(tx, [name])
     if not found:
         raise _refuse_absent(name)
     return found[0]
@@ -142,7 +142,7 @@ def read_account(tx: Transaction, name: str, now: datetime) -> tuple[AccountView
     return view_account(tx, name), sessions.list_sessions(tx, now, name)
 
 
-def _view(tx: Transaction, names: Sequence[str]) -> list[AccountView]:
+def _view_accounts(tx: Transaction, names: Sequence[str]) -> list[AccountView]:
     coded = set(tx.scalars(sa.select(console_totp.c.name).where(console_totp.c.name.in_(names))))
     certified: dict[str, list[str]] = {}
     held = sa.select(console_certificate).where(console_certificate.c.name.in_(names))
@@ -184,18 +184,20 @@ def carry_out(
         own = phrase("This is your own account. Another administrator must do that.")
         raise AccountRefused("own-account", own)
     had = signed_in and _has_administrator(tx, code_roles)
-    _do(tx, order, before.user, configured, by, now)
+    _do_account_order(tx, order, before.user, configured, by, now)
     if had and not _has_administrator(tx, code_roles):
         last = phrase("{name} is the last administrator who can sign in. Make another one first.", name=order.name)
         raise AccountRefused("last-administrator", last)
     return before if order.act is AccountAct.REMOVE else view_account(tx, order.name)
 
 
-def _do(tx: Transaction, order: AccountOrder, user: User, configured: Collection[str], by: str, now: datetime) -> None:
+def _do_account_order(
+    tx: Transaction, order: AccountOrder, user: User, configured: Collection[str], by: str, now: datetime
+) -> None:
     name = order.name
     match order.act:
         case AccountAct.CHANGE:
-            _change(tx, order, user, configured, by, now)
+            _change_account(tx, order, user, configured, by, now)
         case AccountAct.LOCK:
             users.lock_user(tx, name, by=by, now=now)
         case AccountAct.UNLOCK:
@@ -219,7 +221,7 @@ def _do(tx: Transaction, order: AccountOrder, user: User, configured: Collection
             users.remove_user(tx, name, by=by, now=now)
 
 
-def _change(
+def _change_account(
     tx: Transaction, order: AccountOrder, user: User, configured: Collection[str], by: str, now: datetime
 ) -> None:
     changed = attrs.evolve(
@@ -237,7 +239,7 @@ def _has_administrator(tx: Transaction, code_roles: Collection[Role]) -> bool:
     """Tell whether somebody can sign in who may change every account."""
     roles = [role for role, permissions in PERMISSIONS.items() if Permission.MANAGE_USERS in permissions]
     wanted = console_user.c.role.in_([str(role) for role in roles]), console_user.c.locked_at.is_(None)
-    found = _view(tx, list(tx.scalars(sa.select(console_user.c.name).where(*wanted))))
+    found = _view_accounts(tx, list(tx.scalars(sa.select(console_user.c.name).where(*wanted))))
     return any(each.user.is_unlimited and (each.coded or each.user.role not in code_roles) for each in found)
 
 

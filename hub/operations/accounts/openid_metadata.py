@@ -52,16 +52,16 @@ def read_metadata(octets: bytes, provider: OpenIdProvider) -> ProviderMetadata:
         if not isinstance(place, str) or not provider.allows(place):
             raise ProviderDown(f"{name} is {str(place)[:200]!r}, not https on the issuer's host or one of `hosts`")
         places[name] = place
-    if "code" not in _texts(said, "response_types_supported", "code"):
+    if "code" not in _read_texts(said, "response_types_supported", "code"):
         raise ProviderDown("it does not offer the response type code")
     if (
-        not set(_texts(said, "id_token_signing_alg_values_supported", *id_token.ALGORITHMS))
+        not set(_read_texts(said, "id_token_signing_alg_values_supported", *id_token.ALGORITHMS))
         & id_token.ALGORITHMS.keys()
     ):
         raise ProviderDown(f"it signs ID tokens by none of {', '.join(id_token.ALGORITHMS)}")
-    if "S256" not in _texts(said, "code_challenge_methods_supported", "S256"):
+    if "S256" not in _read_texts(said, "code_challenge_methods_supported", "S256"):
         raise ProviderDown("it does not offer PKCE with S256")
-    ways = _texts(said, "token_endpoint_auth_methods_supported", "client_secret_basic")
+    ways = _read_texts(said, "token_endpoint_auth_methods_supported", "client_secret_basic")
     if not {"client_secret_basic", "client_secret_post"} & set(ways):
         raise ProviderDown("its token endpoint takes neither client_secret_basic nor client_secret_post")
     return ProviderMetadata(
@@ -74,6 +74,6 @@ def read_metadata(octets: bytes, provider: OpenIdProvider) -> ProviderMetadata:
     )
 
 
-def _texts(said: Mapping[str, Any], name: str, *default: str) -> Sequence[str]:
+def _read_texts(said: Mapping[str, Any], name: str, *default: str) -> Sequence[str]:
     found = said.get(name)
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else default

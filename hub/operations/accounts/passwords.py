@@ -60,7 +60,14 @@ def hash_password(password: str, salt: bytes, cost: HashCost = USUAL) -> str:
 
     *salt* must be random and used for this password only.
     """
-    words = ("scrypt", str(cost.n), str(cost.r), str(cost.p), _text(salt), _text(_scrypt(password, salt, cost)))
+    words = (
+        "scrypt",
+        str(cost.n),
+        str(cost.r),
+        str(cost.p),
+        _encode_text(salt),
+        _encode_text(_derive_key(password, salt, cost)),
+    )
     return "$".join(words)
 
 
@@ -70,18 +77,18 @@ def matches_hash(password: str, kept: str) -> bool:
     if name != "scrypt":
         raise ValueError(f"no hash of a password: {name[:20]}")
     cost = HashCost(int(n), int(r), int(p))
-    return hmac.compare_digest(_scrypt(password, base64.b64decode(salt), cost), base64.b64decode(expected))
+    return hmac.compare_digest(_derive_key(password, base64.b64decode(salt), cost), base64.b64decode(expected))
 
 
 #: A hash that no password matches. A sign-in with an unknown name takes as long as any other.
 NOBODY = "scrypt$15$8$3$" + "A" * 22 + "==$" + "A" * 43 + "="
 
 
-def _scrypt(password: str, salt: bytes, cost: HashCost) -> bytes:
+def _derive_key(password: str, salt: bytes, cost: HashCost) -> bytes:
     # Vietnamese input methods may encode the same letters with different code points.
     octets = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
     return hashlib.scrypt(octets, salt=salt, n=1 << cost.n, r=cost.r, p=cost.p, maxmem=_MEMORY, dklen=32)
 
 
-def _text(octets: bytes) -> str:
+def _encode_text(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")

@@ -33,7 +33,7 @@ class ProviderPerson:
 
 def find_provider_user(tx: Transaction, person: ProviderPerson) -> str | None:
     """Return the name of the user who is *person*, or None."""
-    return tx.scalar(sa.select(table.c.name).where(*_only(person)))
+    return tx.scalar(sa.select(table.c.name).where(*_is_person(person)))
 
 
 def list_persons(tx: Transaction, name: str | None = None) -> Mapping[str, list[ProviderPerson]]:
@@ -66,5 +66,5 @@ def unbind_person(tx: Transaction, name: str, issuer: str, subject: str, *, by: 
     return bool(removed)
 
 
-def _only(person: ProviderPerson) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_person(person: ProviderPerson) -> tuple[sa.ColumnElement[bool], ...]:
     return (table.c.issuer == person.issuer, table.c.claim == person.claim, table.c.subject == person.subject)

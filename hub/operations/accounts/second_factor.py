@@ -99,16 +99,16 @@ def seal_secrets(tx: Transaction, keys: Keyring, draw_salt: Callable[[], bytes])
     On SQLite the pages of the file that held them are overwritten.
     """
     due = judge_secrets(tx, keys).due if keys.safes else ()
-    _overwrite(tx, on=True)
+    _overwrite_deleted(tx, on=True)
     held = tx.execute(sa.select(table.c.name, table.c.secret).where(table.c.name.in_(due)).with_for_update())
     for name, kept in held.all():
         sealed = seal_secret(keys, name, _open_secret(keys, name, kept)[0], draw_salt())
         tx.execute(sa.update(table).where(table.c.name == name).values(secret=sealed))
-    _overwrite(tx, on=False)
+    _overwrite_deleted(tx, on=False)
     return len(due)
 
 
-def _overwrite(tx: Transaction, *, on: bool) -> None:
+def _overwrite_deleted(tx: Transaction, *, on: bool) -> None:
     """On SQLite, let what is deleted or changed be overwritten in the file, or no longer."""
     if tx.dialect.name == "sqlite":
         tx.execute(sa.text(f"PRAGMA secure_delete = {'ON' if on else 'OFF'}"))

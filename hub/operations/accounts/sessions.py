@@ -115,16 +115,16 @@ def list_failure_keys(name: str, address: str) -> tuple[FailureCount, FailureCou
     """Return the counts that apply to an attempt: per name and address, per address, per name."""
     place = find_address_network(address)
     return (
-        FailureCount(_hashed("pair", name, place), 5, timedelta(minutes=15)),
-        FailureCount(_hashed("place", place), 30, timedelta(minutes=1)),
-        FailureCount(_hashed("name", name), 50, timedelta(seconds=30)),
+        FailureCount(_hash_words("pair", name, place), 5, timedelta(minutes=15)),
+        FailureCount(_hash_words("place", place), 30, timedelta(minutes=1)),
+        FailureCount(_hash_words("name", name), 50, timedelta(seconds=30)),
     )
 
 
 def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
     """Tell whether *name* has signed in from *address* within `REMEMBERED`."""
     row = console_failure.c
-    query = sa.select(row.until).where(row.sha256 == _known(name, address), row.until > now)
+    query = sa.select(row.until).where(row.sha256 == _hash_known_pair(name, address), row.until > now)
     return tx.scalar(query) is not None
 
 
@@ -136,7 +136,7 @@ def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> S
     tries = list_failure_keys(name, address)
     transactions.lock_names(tx, [each.name for each in tries])
     tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
-    known = _known(name, address)
+    known = _hash_known_pair(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
     held = {row.sha256: row for row in tx.execute(sa.select(console_failure).where(wanted))}
     holding = tries[:2] if known in held else tries
@@ -145,7 +145,7 @@ def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> S
         return SignInPermit(max(waits))
     for each in holding:
         failures = held[each.name].failures + 1 if each.name in held else 1
-        _count(tx, each, failures, now)
+        _count_failures(tx, each, failures, now)
     return SignInPermit(None, users.read_password_hash(tx, name))
 
 
@@ -226,7 +226,7 @@ def permit_place(tx: Transaction, address: str, now: datetime) -> datetime | Non
     again: datetime | None = None if held is None else held.next_at
     if again is not None and again > now:
         return again
-    _count(tx, place, held.failures + 1 if held is not None else 1, now)
+    _count_failures(tx, place, held.failures + 1 if held is not None else 1, now)
     return None
 
 
@@ -236,7 +236,7 @@ def undo_failed_place(tx: Transaction, address: str, now: datetime) -> None:
     transactions.lock_names(tx, [place.name])
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
     if failures:
-        _count(tx, place, failures - 1, now, at_once=True)
+        _count_failures(tx, place, failures - 1, now, at_once=True)
 
 
 def begin_session_by_provider(
@@ -343,9 +343,9 @@ def _begin_session(
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
     # only this failure of the address is undone: one of our own users may be guessing the passwords of others
     if failures is not None:
-        _count(tx, place, failures - 1, now)
+        _count_failures(tx, place, failures - 1, now)
     forget_ended_sessions(tx, now)
-    _keep(tx, _known(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
+    _keep_failures(tx, _hash_known_pair(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
     user = attrs.evolve(user, signed_in_at=now)
     session = ConsoleSession(sha256, user, address, now, now, now + LONGEST, must_change)
     kept = attrs.asdict(session, recurse=False) | {"name": name}
@@ -363,12 +363,12 @@ def undo_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime,
     """
     tries = list_failure_keys(name, address)
     transactions.lock_names(tx, [each.name for each in tries])
-    known = _known(name, address)
+    known = _hash_known_pair(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
     held = {row.sha256: row.failures for row in tx.execute(sa.select(console_failure).where(wanted))}
     for each in tries[:2] if known in held else tries:
         if held.get(each.name):
-            _count(tx, each, held[each.name] - 1, now, at_once=at_once)
+            _count_failures(tx, each, held[each.name] - 1, now, at_once=at_once)
 
 
 def record_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> None:
@@ -386,7 +386,7 @@ def find_session(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession 
     user = users.find_user(tx, row["name"])
     if user is None or user.locked_at is not None:
         return None
-    return _read(row, attrs.evolve(user, day=find_local_day(now)))
+    return _read_session(row, attrs.evolve(user, day=find_local_day(now)))
 
 
 def is_stale(session: ConsoleSession, now: datetime) -> bool:
@@ -423,7 +423,7 @@ def list_sessions(tx: Transaction, now: datetime, name: str | None = None) -> Se
         query = query.where(console_session.c.name == name)
     people = {user.name: user for user in users.list_users(tx)}
     rows = tx.execute(query.order_by(console_session.c.begun_at.desc())).mappings()
-    return [_read(row, people[row["name"]]) for row in rows]
+    return [_read_session(row, people[row["name"]]) for row in rows]
 
 
 def forget_ended_sessions(tx: Transaction, now: datetime) -> None:
@@ -432,26 +432,28 @@ def forget_ended_sessions(tx: Transaction, now: datetime) -> None:
     tx.execute(sa.delete(console_session).where(over))
 
 
-def _count(tx: Transaction, which: FailureCount, failures: int, now: datetime, *, at_once: bool = False) -> None:
+def _count_failures(
+    tx: Transaction, which: FailureCount, failures: int, now: datetime, *, at_once: bool = False
+) -> None:
     longest = which.delay(failures)
     next_at = now if at_once else now + longest
-    _keep(tx, which.name, {"failures": failures, "next_at": next_at, "until": now + longest + FORGOTTEN})
+    _keep_failures(tx, which.name, {"failures": failures, "next_at": next_at, "until": now + longest + FORGOTTEN})
 
 
-def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
+def _keep_failures(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
     if not transactions.insert_missing_rows(tx, console_failure, [{"sha256": sha256, **values}]):
         tx.execute(sa.update(console_failure).where(console_failure.c.sha256 == sha256).values(**values))
 
 
-def _known(name: str, address: str) -> str:
+def _hash_known_pair(name: str, address: str) -> str:
     """Return the key of the row which says that *name* has signed in from *address*."""
-    return _hashed("known", name, find_address_network(address))
+    return _hash_words("known", name, find_address_network(address))
 
 
-def _hashed(*words: str) -> str:
+def _hash_words(*words: str) -> str:
     return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read(row: sa.RowMapping, user: User) -> ConsoleSession:
+def _read_session(row: sa.RowMapping, user: User) -> ConsoleSession:
     names = [each.name for each in attrs.fields(ConsoleSession) if each.name != "user"]
     return ConsoleSession(user=user, **{name: row[name] for name in names})

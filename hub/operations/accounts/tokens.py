@@ -137,7 +137,7 @@ def add_token(tx: Transaction, token: ApiToken, sha256: str) -> bool:
 
 def list_tokens(tx: Transaction) -> Sequence[ApiToken]:
     """Return all tokens, sorted by name."""
-    return [_read(row) for row in tx.execute(sa.select(api_token).order_by(api_token.c.name)).mappings()]
+    return [_read_token(row) for row in tx.execute(sa.select(api_token).order_by(api_token.c.name)).mappings()]
 
 
 def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> ApiToken | None:
@@ -147,11 +147,11 @@ def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> ApiTo
         return None
     tx.execute(sa.delete(api_key).where(api_key.c.token == row["prefix"]))
     tx.execute(sa.delete(api_token).where(api_token.c.name == name))
-    of_it = api_token.c.made_by == _read(row).by  # from now on bounded by whoever made it
+    of_it = api_token.c.made_by == _read_token(row).by  # from now on bounded by whoever made it
     tx.execute(sa.update(api_token).where(of_it).values(made_by=row["made_by"]))
     said = {"token": name, "prefix": row["prefix"], "by": by}
     events.append_events(tx, Event("token-removed", now, None, None, said))
-    return _read(row)
+    return _read_token(row)
 
 
 def find_token(tx: Transaction, token: str) -> ApiToken | None:
@@ -167,7 +167,7 @@ def find_token(tx: Transaction, token: str) -> ApiToken | None:
     kept = "" if row is None else row["sha256"]
     if row is None or not hmac.compare_digest(kept, hash_token(token)):
         return None
-    found = _read(row)
+    found = _read_token(row)
     maker = find_maker(tx, found.made_by)
     return found if maker is None else bound_token(tx, found, maker)
 
@@ -202,14 +202,14 @@ def bound_token(tx: Transaction, token: ApiToken, maker: User) -> ApiToken:
         token,
         scopes=tuple(each for each in token.scopes if each in allowed),
         units=_meet_units(tx, token, maker),
-        partners=_meet(token.partners, maker.partners),
+        partners=_meet_rights(token.partners, maker.partners),
     )
 
 
 def _meet_units(tx: Transaction, token: ApiToken, maker: User) -> tuple[str, ...]:
     """Return the units, each with those below it, that both see."""
     if ANY in token.units or ANY in maker.units:
-        return _meet(token.units, maker.units)
+        return _meet_rights(token.units, maker.units)
     bounds = users.read_visible_units(tx, maker) or frozenset()
     own = users.read_visible_units(tx, attrs.evolve(maker, units=token.units)) or frozenset()
 
@@ -219,7 +219,7 @@ def _meet_units(tx: Transaction, token: ApiToken, maker: User) -> tuple[str, ...
     return tuple(dict.fromkeys([*keep(token.units, bounds), *keep(maker.units, own)]))
 
 
-def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _meet_rights(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names in both; `*` in one stands for all of the other."""
     return other if ANY in one else one if ANY in other else tuple(each for each in one if each in other)
 
@@ -238,7 +238,7 @@ def record_refused_token(tx: Transaction, prefix: str | None, address: str, why:
     )
 
 
-def _read(row: sa.RowMapping) -> ApiToken:
+def _read_token(row: sa.RowMapping) -> ApiToken:
     names = {field.name for field in attrs.fields(ApiToken)}
     fields = {name: value for name, value in row.items() if name in names}
     return ApiToken(**fields | {name: tuple(json.loads(row[name])) for name in ("scopes", "units", "partners")})

@@ -95,13 +95,13 @@ def normalise_user_name(text: str) -> str:
 
 def list_users(tx: Transaction) -> list[User]:
     """Return all users, sorted by name."""
-    return sorted(map(_read, tx.execute(sa.select(console_user)).mappings()), key=lambda user: user.name)
+    return sorted(map(_read_user, tx.execute(sa.select(console_user)).mappings()), key=lambda user: user.name)
 
 
 def find_users(tx: Transaction, names: Sequence[str]) -> list[User]:
     """Return the users with these *names*, sorted by name."""
     query = sa.select(console_user).where(console_user.c.name.in_(names)).order_by(console_user.c.name)
-    return list(map(_read, tx.execute(query).mappings()))
+    return list(map(_read_user, tx.execute(query).mappings()))
 
 
 def has_users(tx: Transaction) -> bool:
@@ -112,7 +112,7 @@ def has_users(tx: Transaction) -> bool:
 def find_user(tx: Transaction, name: str) -> User | None:
     """Return the user *name*, or None."""
     row = tx.execute(sa.select(console_user).where(console_user.c.name == name)).mappings().first()
-    return None if row is None else _read(row)
+    return None if row is None else _read_user(row)
 
 
 def read_password_hash(tx: Transaction, name: str, *, to_move: bool = False) -> str | None:
@@ -253,7 +253,7 @@ def end_sessions(tx: Transaction, name: str) -> int:
     return tx.execute(sa.delete(console_session).where(console_session.c.name == name)).rowcount
 
 
-def _read(row: sa.RowMapping) -> User:
+def _read_user(row: sa.RowMapping) -> User:
     return User(
         name=row["name"],
         role=Role(row["role"]),

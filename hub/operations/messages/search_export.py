@@ -93,9 +93,11 @@ def write_json_lines(found: Iterable[Message], summaries: Mapping[str, Sequence[
     lines = []
     for each in found:
         made = [attrs.asdict(one) for one in summaries.get(each.id, ())]
-        lines.append(json.dumps(attrs.asdict(each) | {"deliveries": made}, ensure_ascii=False, default=_plain))
+        lines.append(
+            json.dumps(attrs.asdict(each) | {"deliveries": made}, ensure_ascii=False, default=_write_plain_value)
+        )
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _plain(value: Any) -> str:
+def _write_plain_value(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -115,11 +115,11 @@ def plan_search(
     if asked.sent_to not in (None, base.sent_to):  # out of the province, and to another partner
         base = attrs.evolve(base, ids=())
     reading = read_box(asked.text, units, partners)
-    filters = tuple(narrow for each in reading.looks if (narrow := _narrow(base, each)) is not None)
+    filters = tuple(narrow for each in reading.looks if (narrow := _narrow_filter(base, each)) is not None)
     return SearchPlan(filters if reading.looks else (base,), reading, tuple(unknown))
 
 
-def _narrow(base: MessageFilter, look: BoxLook) -> MessageFilter | None:
+def _narrow_filter(base: MessageFilter, look: BoxLook) -> MessageFilter | None:
     """Return *base* with what *look* says, or None if the two exclude each other."""
     said = {name: value for name, value in attrs.asdict(look).items() if value}
     if "id" in said:

@@ -153,7 +153,7 @@ class RuleTrials:
         }
         recorded = Event("rules-tried", now, body={name: each for name, each in said.items() if each})
         await self._journal.admit(CONSOLE, events.append_events, recorded)
-        _ = Deferred.fromCoroutine(self._run(trial)).addErrback(_broke, trial)
+        _ = Deferred.fromCoroutine(self._run(trial)).addErrback(_report_broken_trial, trial)
         return trial
 
     def find(self, user: User, trial: str) -> RuleTrial:
@@ -212,17 +212,17 @@ class RuleTrials:
             except CancelledError:
                 return
             except TrialUnfit as unfit:
-                _fail(trial, unfit.why)
+                _fail_trial(trial, unfit.why)
                 return
             except Unready as unready:
-                _fail(trial, phrase("The judging was ended: {detail}", detail=unready.problem.detail))
+                _fail_trial(trial, phrase("The judging was ended: {detail}", detail=unready.problem.detail))
                 return
             trial.add(part)
             taken, seconds, before = taken + limit, seconds + took, part.last
             if before is None:
                 return
             if seconds >= LONGEST:
-                _fail(trial, phrase("It took longer than {seconds} s.", seconds=f"{LONGEST:g}"))
+                _fail_trial(trial, phrase("It took longer than {seconds} s.", seconds=f"{LONGEST:g}"))
                 return
 
     async def count_form(
@@ -277,13 +277,13 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / path).write_bytes(content)
 
 
-def _fail(trial: RuleTrial, why: Phrase) -> None:
+def _fail_trial(trial: RuleTrial, why: Phrase) -> None:
     trial.state, trial.why = TrialState.FAILED, why
 
 
-def _broke(failure: Failure, trial: RuleTrial) -> None:
+def _report_broken_trial(failure: Failure, trial: RuleTrial) -> None:
     log.error("what-if-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
-    _fail(trial, phrase("Internal error of the hub"))
+    _fail_trial(trial, phrase("Internal error of the hub"))
 
 
 def _say_mistake(fault: ConfigurationFault) -> Phrase:

@@ -141,7 +141,7 @@ def write_row(plan: "ReplayPlan") -> dict[str, Any]:
 # --- the operations ---------------------------------------------------------------------------------------------------
 
 
-def _steering(what: str, name: str, about: Phrase, said: Phrase) -> HubOperation:
+def _make_steering_operation(what: str, name: str, about: Phrase, said: Phrase) -> HubOperation:
     """Return the operation that takes the step *what* of a plan; *said*: the help of its command."""
     return HubOperation(
         name=name,
@@ -196,31 +196,31 @@ TOPIC = Topic(
                 empty=phrase("There is no plan yet: lienthong replay"),
             ),
         ),
-        _steering(
+        _make_steering_operation(
             "start",
             "startPlan",
             phrase("Start a plan whose deliveries are chosen."),
             phrase("Start a plan that was made in the console and not started yet."),
         ),
-        _steering(
+        _make_steering_operation(
             "pause",
             "pausePlan",
             phrase("Pause a plan. What it has queued stays queued."),
             phrase("Pause a plan. What it has queued stays queued."),
         ),
-        _steering(
+        _make_steering_operation(
             "resume",
             "resumePlan",
             phrase("Resume a plan that was paused or that errors stopped."),
             phrase("Resume a plan that was paused, or that errors stopped; its errors count anew."),
         ),
-        _steering(
+        _make_steering_operation(
             "cancel",
             "cancelPlan",
             phrase("Cancel a plan. What it has queued stays queued."),
             phrase("Cancel a plan for good. What it has queued stays queued."),
         ),
-        _steering(
+        _make_steering_operation(
             "approve",
             "approvePlan",
             phrase("Approve a plan that another person has made."),

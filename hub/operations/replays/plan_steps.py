@@ -35,7 +35,7 @@ def list_plans(call: OperationCall) -> Callable[[Transaction], FoundPlans]:
     return step
 
 
-def _steer(call: OperationCall, what: str) -> Callable[[Transaction], ReplayPlan]:
+def _steer_plan(call: OperationCall, what: str) -> Callable[[Transaction], ReplayPlan]:
     """Return the step that takes the step *what* of the plan *subject*. It raises `OperationRefused`."""
     over = call.config.replay.approve_over
 
@@ -71,8 +71,8 @@ def _find_approver(tx: Transaction, call: OperationCall) -> User:
     return attrs.evolve(user, day=find_local_day(call.now))
 
 
-start_plan = partial(_steer, what="start")
-pause_plan = partial(_steer, what="pause")
-resume_plan = partial(_steer, what="resume")
-cancel_plan = partial(_steer, what="cancel")
-approve_plan = partial(_steer, what="approve")
+start_plan = partial(_steer_plan, what="start")
+pause_plan = partial(_steer_plan, what="pause")
+resume_plan = partial(_steer_plan, what="resume")
+cancel_plan = partial(_steer_plan, what="cancel")
+approve_plan = partial(_steer_plan, what="approve")

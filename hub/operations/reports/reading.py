@@ -372,7 +372,7 @@ def _write_file(
     if given is not None:
         return ReportFile(asked.bare, given.write(kind, language))
     if kind not in LISTED:
-        return ReportFile(asked.bare, _written(kind, asked, asked.count(now), (), language))
+        return ReportFile(asked.bare, _render_report(kind, asked, asked.count(now), (), language))
     if kind == "xml":
         report, summary = count_with_summary(asked, now)
         return ReportFile(asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=summary))
@@ -381,7 +381,7 @@ def _write_file(
         private = kind == "xlsx" and report.form.service in visible_messages.PRIVATE
         hidden = private and not user.may(Permission.SEE_PRIVATE)
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
-        return ReportFile(asked.bare, _written(kind, asked, report, lines, language))
+        return ReportFile(asked.bare, _render_report(kind, asked, report, lines, language))
 
 
 def list_file_kinds(book: Book, form: Form, period: Period) -> tuple[str, ...]:
@@ -395,7 +395,7 @@ def name_report_file(asked: ReportSources, kind: str) -> str:
     return f"{asked.form.id}_{asked.members[0]}_{asked.period.text}.{ending}"
 
 
-def _written(
+def _render_report(
     kind: str,
     asked: ReportSources,
     report: Report,

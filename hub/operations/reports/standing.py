@@ -104,7 +104,7 @@ def compare_report_standing(
     if kept is None:
         return standing
     try:
-        made = _counted(tx, asked, now)
+        made = _count_with_evidence(tx, asked, now)
     except Rejected as rejected:
         return attrs.evolve(standing, problem=rejected.problems[0])
     return attrs.evolve(standing, behind=not kept.said.says(made.report, evidence.hash_evidence(made.lines)))
@@ -117,7 +117,7 @@ def count_report_for_release(
 
     Raises `RequestRefused`, and `Rejected` with `evidence-differs` if closed months cannot be reproduced.
     """
-    return _counted(tx, reading.read_visible_sources(tx, user, book, form, unit, period, now), now)
+    return _count_with_evidence(tx, reading.read_visible_sources(tx, user, book, form, unit, period, now), now)
 
 
 @attrs.frozen(kw_only=True)
@@ -154,7 +154,7 @@ def write_signable_papers(
     return None if kept is None or given is None else (kept, given_paper.write_signable_pdfs(given))
 
 
-def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:
+def _count_with_evidence(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:
     with asked.open_evidence(now) as gathered:
         report, summary, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:

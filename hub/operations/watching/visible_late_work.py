@@ -108,9 +108,11 @@ def read_late_page(
     if user.visible_partners is None:
         return view
     named = visible_messages.name_visible_messages(tx, user, {each.work.message for each in view.items})
-    return attrs.evolve(view, items=[_hide(each) if each.work.message not in named else each for each in view.items])
+    return attrs.evolve(
+        view, items=[_hide_messages(each) if each.work.message not in named else each for each in view.items]
+    )
 
 
-def _hide(each: ListedWork) -> ListedWork:
+def _hide_messages(each: ListedWork) -> ListedWork:
     """Return *each* without what only its messages say."""
     return attrs.evolve(each, number="", work=attrs.evolve(each.work, counterpart="", officer=""))

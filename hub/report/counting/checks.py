@@ -45,7 +45,7 @@ def check_within_rows(
         if check.before:
             continue
         for unit, numbers in places:
-            left, right = _sum(numbers, check.left), _sum(numbers, check.right)
+            left, right = _sum_numbers(numbers, check.left), _sum_numbers(numbers, check.right)
             if not check.holds(left, right):
                 found.append(CheckFinding(unit=unit, check=check, left=left, right=right))
     return tuple(found)
@@ -64,11 +64,11 @@ def check_between_periods(
         if not check.before:
             continue
         for unit in sorted(rows.keys() | before.keys()):
-            left, right = _sum(rows.get(unit, {}), check.left), _sum(before.get(unit, {}), check.right)
+            left, right = _sum_numbers(rows.get(unit, {}), check.left), _sum_numbers(before.get(unit, {}), check.right)
             if not check.holds(left, right):
                 found.append(CheckFinding(unit=unit, check=check, left=left, right=right))
     return tuple(found)
 
 
-def _sum(numbers: Mapping[str, Number], keys: Sequence[str]) -> int:
+def _sum_numbers(numbers: Mapping[str, Number], keys: Sequence[str]) -> int:
     return sum(int(numbers.get(key) or 0) for key in keys)

@@ -130,10 +130,10 @@ def find_changed_cells(before: ClosedRow, after: ClosedRow) -> dict[str, list[ob
 
 def have_same_rules(one: Form, other: Form) -> bool:
     """Return whether two forms count by the same rules; their wording may differ."""
-    return _rules(one) == _rules(other)
+    return _strip_rules(one) == _strip_rules(other)
 
 
-def _rules(form: Form) -> object:
+def _strip_rules(form: Form) -> object:
     columns = [attrs.evolve(rule, heading=_NO_WORDS, group=None) for rule in form.rules]
     progress = form.steps, form.final, form.begins, form.ends
     waiting = form.waits, form.resumes, form.clock
@@ -156,11 +156,13 @@ def compose_report(
     Flows and happenings are added up. A stock is that of the last piece (an opening stock: of the first). A peak is the
     greatest of each unit, and 0 if the unit has handed over what is counted (`has_handed_over`). A time is the latest.
     """
-    merged = {unit: _merged(form, [piece.cells.get(unit) or Cells.none(form) for piece in pieces]) for unit in units}
+    merged = {
+        unit: _merge_cells(form, [piece.cells.get(unit) or Cells.none(form) for piece in pieces]) for unit in units
+    }
     return assemble_report(form, period, made_at, units, merged)
 
 
-def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
+def _merge_cells(form: Form, cells: Sequence[Cells]) -> Cells:
     by = form.divides_by
     if len(cells) == 1 and (not by or (cells[0].division is not None and cells[0].division.by == by)):
         return cells[0]
@@ -171,7 +173,7 @@ def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
             if times:
                 found.times[column.key] = max(times)
     if by:
-        divisions = [_divided(by, each) for each in cells]
+        divisions = [_divide_cells(by, each) for each in cells]
         merged = {values: _merge_numbers(form, parts) for values, parts in merge_sums(divisions).items()}
         sums = {values: numbers for values, numbers in merged.items() if any(numbers.values())}
         found.division = Division(by, sums, merge_names(divisions))
@@ -208,7 +210,7 @@ def is_divided(cells: Cells, by: tuple[str, ...]) -> bool:
     return cells.division is not None and cells.division.by[: len(by)] == by
 
 
-def _divided(by: tuple[str, ...], cells: Cells) -> Division:
+def _divide_cells(by: tuple[str, ...], cells: Cells) -> Division:
     """Return *cells* divided by *by*. What was closed by a form that divided otherwise, or not, is one row."""
     division = cells.division
     if division is None or not is_divided(cells, by):

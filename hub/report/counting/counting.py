@@ -192,8 +192,8 @@ def assemble_report(
     for found in times.values():
         for key, at in found.items():
             latest[key] = max(at, latest.get(key, at))
-    whole = _row(form, units[0], total | told.get("", {}), latest)
-    rows = tuple(_row(form, unit, sums[unit] | told.get(unit, {}), times[unit]) for unit in sums)
+    whole = _make_row(form, units[0], total | told.get("", {}), latest)
+    rows = tuple(_make_row(form, unit, sums[unit] | told.get(unit, {}), times[unit]) for unit in sums)
     findings = checks.check_within_rows(form, whole.numbers, [(row.unit, row.numbers) for row in rows])
     divisions = {unit: division for unit in units if (division := cells[unit].division) is not None}
     return Report(
@@ -327,7 +327,7 @@ class Placing:
             return frozenset[str]().union(*(getattr(column, word) for column in columns for word in words))
 
         def tested(kind: ColumnKind) -> Sequence[tuple[Column, _Test]]:
-            return [(column, _test(column.conditions)) for column in form.rules if column.kind is kind]
+            return [(column, _make_test(column.conditions)) for column in form.rules if column.kind is kind]
 
         return cls(
             form=form,
@@ -486,8 +486,8 @@ class Placing:
             if self._passed[place] > 0:
                 continue
             # Of two days with equal totals take the first: the result must not depend on the order of the facts.
-            most = max(sorted(days.items()), key=lambda told: _amount(told[1]))[1]
-            if _amount(most) >= 0:  # a total below 0 consists of corrections only: then no day is known
+            most = max(sorted(days.items()), key=lambda told: _sum_amounts(told[1]))[1]
+            if _sum_amounts(most) >= 0:  # a total below 0 consists of corrections only: then no day is known
                 yield from ((column, fact) for fact in most)
         for column, applies in self._happenings:
             yield from (
@@ -512,12 +512,12 @@ class Placing:
         form, period, carried = self.form, self.period, self.carried
         stays = carried is None
         for column, applies in self._stocks:
-            candidates = _candidates(form, column, history, applies)
-            stays = stays or any(_stays(form, column, fact, history, self._after) for fact in candidates)
+            candidates = _list_candidates(form, column, history, applies)
+            stays = stays or any(_stays_counted(form, column, fact, history, self._after) for fact in candidates)
             then, day = history, self._today
             if column.opening:
                 then, day = [fact for fact in history if self._post(fact) < self._start], period.first
-                candidates = _candidates(form, column, then, applies)
+                candidates = _list_candidates(form, column, then, applies)
             if column.waiting is not None and column.waiting is not is_waiting(form, then):
                 continue
             if not column.having.issubset(fact.milestone for fact in then):
@@ -526,7 +526,7 @@ class Placing:
                 if column.due_passed is None and not column.dated:
                     yield column, fact
                     continue
-                due = _due(form, column, fact, then)
+                due = _find_due_date(form, column, fact, then)
                 if column.dated and due is None:
                     continue
                 if column.due_passed is None:
@@ -604,7 +604,7 @@ def _make_known(books: ClosedMonths, period: Period, now: datetime) -> Callable[
     return lambda fact: fact.at < closing.closed_at
 
 
-def _amount(facts: Iterable[Fact]) -> int:
+def _sum_amounts(facts: Iterable[Fact]) -> int:
     return sum(fact.amount for fact in facts)
 
 
@@ -612,7 +612,7 @@ def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
     """Return the fact that moved a key to its current step: the first final one, whatever came before it, else that of the
     furthest step. None if no fact moved it.
     """
-    rank = _ranks(form.steps)
+    rank = _rank_milestones(form.steps)
     moving = [fact for fact in history if fact.milestone in rank]
     if len(moving) > 1:
         moving.sort(key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)))
@@ -626,11 +626,13 @@ def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
 
 
 @lru_cache(64)
-def _ranks(steps: tuple[frozenset[str], ...]) -> Mapping[str, int]:
+def _rank_milestones(steps: tuple[frozenset[str], ...]) -> Mapping[str, int]:
     return {milestone: number for number, step in enumerate(steps) for milestone in step}
 
 
-def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Callable[[Fact], bool]) -> Sequence[Fact]:
+def _list_candidates(
+    form: Form, column: Column, history: Sequence[Fact], applies: Callable[[Fact], bool]
+) -> Sequence[Fact]:
     """Return the facts of one key's *history* that a stock column counts, before its condition on due dates."""
     without, milestones = column.without, column.milestones
     if without:
@@ -688,24 +690,24 @@ def is_waiting(form: Form, history: Iterable[Fact]) -> bool:
     return sum(name in form.waits for name in told) > sum(name in form.resumes for name in told)
 
 
-def _due(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> date | None:
+def _find_due_date(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> date | None:
     if not column.extended_by:
         return fact.due
     return dates.find_latest_due_date(form, [fact, *(each for each in history if each.milestone in column.extended_by)])
 
 
-def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], after: date) -> bool:
+def _stays_counted(form: Form, column: Column, fact: Fact, history: Sequence[Fact], after: date) -> bool:
     """Return whether a stock column may count the candidate *fact* on the day *after* or later although nothing is
     added to its *history*.
 
     A fact that only its due date excludes now may be counted later. A fact without a due date is never overdue. An
     overdue fact stays overdue. A key that is counted while it waits, or while it does not, may be counted later.
     """
-    if column.dated and _due(form, column, fact, history) is None:
+    if column.dated and _find_due_date(form, column, fact, history) is None:
         return False
     if column.due_passed is None or column.waiting is not None or column.clock:
         return True
-    due = _due(form, column, fact, history)
+    due = _find_due_date(form, column, fact, history)
     return due is not None if column.due_passed else due is None or due >= after
 
 
@@ -758,7 +760,7 @@ def _flows(form: Form) -> Mapping[str, Sequence[tuple[Column, Callable[[Fact], b
     found: dict[str, list[tuple[Column, Callable[[Fact], bool]]]] = {}
     for column in form.rules:
         if column.kind in (ColumnKind.FLOW, ColumnKind.PEAK):
-            test = _test(column.conditions)
+            test = _make_test(column.conditions)
             for milestone in column.milestones:
                 found.setdefault(milestone, []).append((column, test))
     return found
@@ -773,25 +775,25 @@ def list_flow_columns(form: Form, fact: Fact) -> list[Column]:
     return [form.column(key) for key in dict.fromkeys(column.key for column in found)]
 
 
-def _test(conditions: Sequence[Condition]) -> Callable[[Fact], bool]:
+def _make_test(conditions: Sequence[Condition]) -> Callable[[Fact], bool]:
     if not conditions:
-        return _always
+        return _is_always_counted
     if len(conditions) == 1 and conditions[0].attribute in ATTRIBUTES:
         (one,) = conditions
         value, values, holds = attrgetter(one.attribute), one.values, one.holds
         return lambda fact: (value(fact) in values) is holds
-    return lambda fact: all((_attribute(fact, one.attribute) in one.values) is one.holds for one in conditions)
+    return lambda fact: all((_read_attribute(fact, one.attribute) in one.values) is one.holds for one in conditions)
 
 
-def _always(_fact: Fact) -> bool:
+def _is_always_counted(_fact: Fact) -> bool:
     return True
 
 
-def _attribute(fact: Fact, name: str) -> object:
+def _read_attribute(fact: Fact, name: str) -> object:
     return getattr(fact, name) if name in ATTRIBUTES else dict(fact.attributes).get(name)
 
 
-def _row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, datetime]) -> Row:
+def _make_row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, datetime]) -> Row:
     """Return the row of *unit*: the counted numbers and those derived from them, columns in the order of the form."""
     return Row(
         unit,

@@ -94,18 +94,18 @@ def read_declaration(
     cell that occurs twice). Each detail begins with the cell: unit, column.
     """
     del message
-    root = _root(content)
+    root = _parse_declaration(content)
     said = _DeclarationReading(root)
     found = said.declaration()
     book, form = known(), None
-    period = _span(said, found.period, at, book)
+    period = _read_span(said, found.period, at, book)
     if period is not None:
         try:
             form = choose_form(book.forms, found.form, period)
         except FormMissing as missing:
             said.refuse("form-unknown", "", missing.detail)
     if form is not None:
-        _check(said, found, form)
+        _check_cells(said, found, form)
     if said.problems:
         raise Rejected(*said.problems[:MOST_PROBLEMS])
     assert form is not None
@@ -121,7 +121,7 @@ def read_declaration(
 
 def parse_declaration(content: bytes) -> Declaration:
     """Return the content of an accepted declaration. Raises Rejected if *content* is not a declaration."""
-    said = _DeclarationReading(_root(content))
+    said = _DeclarationReading(_parse_declaration(content))
     found = said.declaration()
     if said.problems:
         raise Rejected(*said.problems)
@@ -176,14 +176,14 @@ def make_reports_service(known: Callable[[], Book] = read_shipped_book) -> Servi
     )
 
 
-def _root(content: bytes) -> etree._Element:
+def _parse_declaration(content: bytes) -> etree._Element:
     root = safe_xml.parse_safe_xml(content)
     if root.tag != f"{{{NAMESPACE}}}{SUBMIT}":
         raise Rejected(Problem("contract-broken", str(root.tag)[:200]))
     return root
 
 
-def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> Period | None:
+def _read_span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> Period | None:
     try:
         period = parse_period(text, book.cuts)
     except PeriodUnreadable:
@@ -198,7 +198,7 @@ def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> P
     return period
 
 
-def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
+def _check_cells(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
     """Record the problems of the cells that do not fit *form*."""
     columns = {column.key: column for column in form.columns if is_declarable(column)}
     lines = {line.key for line in form.manual}
@@ -207,17 +207,17 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
         column = columns.get(cell.column)
         if column is None and cell.column not in lines:
             known = " ".join([*columns, *sorted(lines)])
-            said.refuse("column-unknown", _named(cell), phrase("{name} has: {known}", name=form.id, known=known))
+            said.refuse("column-unknown", _name_cell(cell), phrase("{name} has: {known}", name=form.id, known=known))
             continue
         if (cell.unit, cell.column) in seen:
-            said.refuse(f"M.{place}", _named(cell), phrase("it occurs twice"))
+            said.refuse(f"M.{place}", _name_cell(cell), phrase("it occurs twice"))
         seen.add((cell.unit, cell.column))
         if column is None or holds_whole_numbers(column):
             if cell.figure is None:
-                said.refuse(f"N.{place}.Number", _named(cell), phrase("it is empty"))
+                said.refuse(f"N.{place}.Number", _name_cell(cell), phrase("it is empty"))
             elif cell.figure != int(cell.figure):
                 said.refuse(
-                    f"T.{place}.Number", _named(cell), phrase("{figure} is not a whole number", figure=cell.figure)
+                    f"T.{place}.Number", _name_cell(cell), phrase("{figure} is not a whole number", figure=cell.figure)
                 )
         if column is not None and column.kind is ColumnKind.DECLARED and not _is_in_range(cell.figure, column):
             why = phrase(
@@ -226,14 +226,14 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
                 most=column.most,
                 places=column.places,
             )
-            said.refuse(f"R.{place}.Number", _named(cell), why)
+            said.refuse(f"R.{place}.Number", _name_cell(cell), why)
 
 
 def _is_in_range(figure: Figure, column: Column) -> bool:
     return figure is None or (figure <= column.most and figure == round(figure, column.places))
 
 
-def _named(cell: DeclaredCell) -> str:
+def _name_cell(cell: DeclaredCell) -> str:
     """Return the name of the cell for people: its unit and its column."""
     return f"{cell.unit}, {cell.column}" if cell.unit else cell.column
 
@@ -286,13 +286,13 @@ class _DeclarationReading:
         if not text:
             return None
         if not _NUMBER.fullmatch(text):
-            self.refuse(f"T.{place}.Number", _named(cell), phrase("{text} is not a number", text=text[:50]))
+            self.refuse(f"T.{place}.Number", _name_cell(cell), phrase("{text} is not a number", text=text[:50]))
             return None
         number = Decimal(text)
         if not 0 <= number <= _MOST or number != round(number, 2):
             self.refuse(
                 f"R.{place}.Number",
-                _named(cell),
+                _name_cell(cell),
                 phrase("{text}; 0 to {most}, at most two decimals", text=text[:50], most=_MOST),
             )
             return None

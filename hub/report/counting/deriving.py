@@ -101,16 +101,16 @@ def round_number(value: Fraction | None, column: Column) -> Number:
     if value is None:
         return None
     if not column.places:
-        return int(_round(value, 0))
-    return _round(value, column.places)
+        return int(_round_fraction(value, 0))
+    return _round_fraction(value, column.places)
 
 
 def round_ratio(value: Fraction) -> Decimal:
     """Return *value* rounded to two decimals from its exact quotient, halves away from zero."""
-    return _round(value, 2)
+    return _round_fraction(value, 2)
 
 
-def _round(value: Fraction, places: int) -> Decimal:
+def _round_fraction(value: Fraction, places: int) -> Decimal:
     units, rest = divmod(abs(value.numerator) * 10**places, value.denominator)
     units += 2 * rest >= value.denominator
     return Decimal(f"{'-' if value < 0 and units else ''}{units}e-{places}")  # exact, however many digits

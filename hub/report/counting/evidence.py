@@ -142,7 +142,7 @@ def write_hashed_line(fact: Fact) -> str:
     return (
         f"[{_often(fact.unit)},{_often(fact.service)},{_text(fact.key)},{_often(fact.milestone)},"
         f'"{at.isoformat()}",{_text(fact.message)},{_often(fact.counterpart)},{_TRUTH[fact.outside]},'
-        f"{_often(fact.document_type)},{_TRUTH[fact.paper]},{_often(fact.signature)},{_day(fact.due)},{_day(fact.day)},"
+        f"{_often(fact.document_type)},{_TRUTH[fact.paper]},{_often(fact.signature)},{_write_day(fact.due)},{_write_day(fact.day)},"
         f"{fact.amount},[{_write_pairs(fact.attributes)}]]\n"
     )
 
@@ -197,7 +197,7 @@ _often = lru_cache(4096)(_text)
 _TRUTH = {False: "false", True: "true"}
 
 
-def _day(day: date | None) -> str:
+def _write_day(day: date | None) -> str:
     return "null" if day is None else f'"{day.isoformat()}"'
 
 

@@ -27,12 +27,12 @@ def list_happened_facts(column: Column, facts: Iterable[Fact], period: Period, n
     told = [fact for fact in facts if fact.milestone in column.milestones | column.without and fact.at <= now]
     newest: dict[tuple[_Thing, str], str] = {}
     for fact in told:
-        thing, part, revision = _revised(column, fact)
+        thing, part, revision = _identify_revised(column, fact)
         newest[thing, part] = max(revision, newest.get((thing, part), ""))
     today = day_of(min(period.end, now))
     for fact in told:
         day = dates.find_fact_day(fact)
-        thing, part, revision = _revised(column, fact)
+        thing, part, revision = _identify_revised(column, fact)
         if (
             fact.milestone in column.milestones
             and period.first <= day <= period.last
@@ -42,7 +42,7 @@ def list_happened_facts(column: Column, facts: Iterable[Fact], period: Period, n
             yield fact
 
 
-def _revised(column: Column, fact: Fact) -> tuple[_Thing, str, str]:
+def _identify_revised(column: Column, fact: Fact) -> tuple[_Thing, str, str]:
     """Return the thing that a fact is about, the part of it, and the revision. Without `revised`, each business key is
     a thing of its own.
     """

@@ -90,7 +90,7 @@ def read_fact_line(line: bytes) -> Fact:
         raise ValueError("a member has the wrong type")
     if abs(said[13]) >= _NO_AMOUNT:
         raise ValueError("an amount out of range")
-    named["attributes"] = tuple(_pairs(said[14]))
+    named["attributes"] = tuple(_read_pairs(said[14]))
     fact = Fact(**named)
     if write_fact_line(fact) != line:
         raise ValueError("not in canonical form")
@@ -129,7 +129,7 @@ def read_offset_time(text: str) -> datetime:
         raise ValueError(str(error)) from None
 
 
-def _pairs(said: object) -> Iterator[tuple[str, str]]:
+def _read_pairs(said: object) -> Iterator[tuple[str, str]]:
     if not isinstance(said, list):
         raise ValueError("attributes are not a list")  # noqa: TRY004 - it is read, not passed
     for each in said:

@@ -136,9 +136,12 @@ class FactListing(EvidenceLines):
 
         A fact is yielded once for each rule of these columns that counts it; with *each* false, only once.
         """
-        where, said = _condition(columns, unit)
+        where, said = _make_condition(columns, unit)
         if after is not None:
-            where, said = f"{where} AND {_after(after)}", [*said, *(part for part in after if part is not None)]
+            where, said = (
+                f"{where} AND {_make_after_condition(after)}",
+                [*said, *(part for part in after if part is not None)],
+            )
         for line, takers in self._lines(where, said):
             fact = lines.read_trusted_line(line)
             for _ in range(sum(taker in columns for taker in takers) if each else 1):
@@ -146,7 +149,7 @@ class FactListing(EvidenceLines):
 
     def count(self, columns: Collection[str], unit: str | None = None, *, each: bool = True) -> int:
         """Return the number of facts that `behind` yields."""
-        found = self._lines(*_condition(columns, unit))
+        found = self._lines(*_make_condition(columns, unit))
         return sum(sum(taker in columns for taker in takers) if each else 1 for _, takers in found)
 
     def list_takers(self, order: str = "message") -> Iterator[tuple[str, str, frozenset[str]]]:
@@ -177,13 +180,13 @@ def write_sortable_time(at: datetime) -> str:
     return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
-def _condition(columns: Collection[str], unit: str | None) -> tuple[str, list[object]]:
+def _make_condition(columns: Collection[str], unit: str | None) -> tuple[str, list[object]]:
     """Return the SQL condition that one of *columns* counts a line, of *unit* (None: all), and its values."""
     any_of = " OR ".join("instr(columns, ?)" for _ in columns) or "FALSE"
     said: list[object] = [f" {column} " for column in columns]
     return (f"({any_of})", said) if unit is None else (f"unit = ? AND ({any_of})", [unit, *said])
 
 
-def _after(place: Place) -> str:
+def _make_after_condition(place: Place) -> str:
     names = ("at", "message", "unit", "milestone", "key")[: 4 if place[4] is None else 5]
     return f"({', '.join(names)}) > ({', '.join('?' for _ in names)})"

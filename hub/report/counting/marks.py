@@ -178,7 +178,7 @@ def find_changed_values(form: Form, before: Values, after: Values) -> tuple[Chan
     """Return each cell that differs, those of formulas included, in the order of the form."""
     was, now = (_read_values(form, each) for each in (before, after))
     return tuple(
-        ChangedCell(column=column.key, heading=_name(form, column.key), was=was[column.key], now=now[column.key])
+        ChangedCell(column=column.key, heading=_name_column(form, column.key), was=was[column.key], now=now[column.key])
         for column in form.columns
         if was[column.key] != now[column.key]
     )
@@ -190,11 +190,11 @@ def take_changed_cells(form: Form, base: str, cells: Sequence[ChangedCell]) -> I
     for column in form.columns:
         if column.taken is not None and column.least is None and column.taken[0] == base and column.taken[1] in changed:
             cell = changed[column.taken[1]]
-            was, now = (_scale(column, each) for each in (cell.was, cell.now))
-            yield attrs.evolve(cell, column=column.key, heading=_name(form, column.key), was=was, now=now)
+            was, now = (_scale_value(column, each) for each in (cell.was, cell.now))
+            yield attrs.evolve(cell, column=column.key, heading=_name_column(form, column.key), was=was, now=now)
 
 
-def _scale(column: Column, value: Number | datetime) -> Number | datetime:
+def _scale_value(column: Column, value: Number | datetime) -> Number | datetime:
     """Return *value* of another form as *column* writes it."""
     return round_number(Fraction(value, 10**column.places), column) if isinstance(value, int) else value
 
@@ -214,7 +214,7 @@ def _read_values(form: Form, values: Values) -> dict[str, Number | datetime]:
     }
 
 
-def _name(form: Form, key: str) -> Wording:
+def _name_column(form: Form, key: str) -> Wording:
     column = form.column(key)
     if column.group is None:
         return column.heading

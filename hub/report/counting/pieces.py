@@ -28,8 +28,8 @@ class Pieces:
 
 def write_pieces(pieces: Pieces) -> bytes:
     """Return *pieces* as JSON in one line."""
-    parts = [[*_days(period), is_closed] for period, is_closed in pieces.parts]
-    months = [[*_days(month.period), month.closed_at.isoformat()] for month in pieces.books.months]
+    parts = [[*_write_days(period), is_closed] for period, is_closed in pieces.parts]
+    months = [[*_write_days(month.period), month.closed_at.isoformat()] for month in pieces.books.months]
     return lines.write_compact_json({"parts": parts, "closed": months})
 
 
@@ -41,20 +41,22 @@ def read_pieces(content: bytes) -> Pieces:
         raise ValueError("nested too deep") from None
     if not isinstance(said, dict) or list(said) != ["parts", "closed"] or lines.write_compact_json(said) != content:
         raise ValueError("not in canonical form")
-    parts, months = (_rows(said[name]) for name in ("parts", "closed"))
+    parts, months = (_read_rows(said[name]) for name in ("parts", "closed"))
     if not parts or not all(type(is_closed) is bool for *_, is_closed in parts):
         raise ValueError("no parts")
     return Pieces(
-        tuple((_period(part), bool(part[3])) for part in parts),
-        ClosedMonths(tuple(ClosedMonth(_period(month), lines.read_offset_time(str(month[3]))) for month in months)),
+        tuple((_read_period(part), bool(part[3])) for part in parts),
+        ClosedMonths(
+            tuple(ClosedMonth(_read_period(month), lines.read_offset_time(str(month[3]))) for month in months)
+        ),
     )
 
 
-def _days(period: Period) -> list[str]:
+def _write_days(period: Period) -> list[str]:
     return [period.text, period.first.isoformat(), period.last.isoformat()]
 
 
-def _rows(said: object) -> Sequence[list[object]]:
+def _read_rows(said: object) -> Sequence[list[object]]:
     if not isinstance(said, list) or len(said) > MOST:
         raise ValueError("not a list of parts")
     for each in said:
@@ -63,7 +65,7 @@ def _rows(said: object) -> Sequence[list[object]]:
     return said
 
 
-def _period(said: Sequence[object]) -> Period:
+def _read_period(said: Sequence[object]) -> Period:
     first, last = (date.fromisoformat(str(day)) for day in said[1:3])
     if not (date(2000, 1, 1) <= first <= last < date(3000, 1, 1)):
         raise ValueError("days out of range")

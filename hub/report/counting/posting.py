@@ -64,7 +64,7 @@ def make_poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], date
     lies in a month that was open when the fact was recorded.
     """
     if not form.by_day:
-        return _at  # a month is closed after its end, so what is recorded after the closing lies in a later month
+        return _read_fact_time  # a month is closed after its end, so what is recorded after the closing lies in a later month
     if form.late is LatePolicy.REVISION or not books.months:
         return partial(find_fact_time, form)
     closings = [month.closed_at for month in books.months]
@@ -77,7 +77,7 @@ def make_poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], date
     return posted
 
 
-def _at(fact: Fact) -> datetime:
+def _read_fact_time(fact: Fact) -> datetime:
     return fact.at
 
 

@@ -87,7 +87,9 @@ def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Re
     places = {unit: place for place, unit in enumerate(rows)}
     told = list(pair_cells(said, report))
     facts = behind({(cell.unit, cell.column) for cell, counted in told if cell.figure != counted})
-    cells = [_compared(cell, counted, facts.get((cell.unit, cell.column), CellEvidence())) for cell, counted in told]
+    cells = [
+        _reconcile_cell(cell, counted, facts.get((cell.unit, cell.column), CellEvidence())) for cell, counted in told
+    ]
 
     def place(cell: ReconciledCell) -> tuple[bool, int, str, int]:
         return cell.verdict is CellVerdict.EQUAL, places.get(cell.unit, len(places)), cell.unit, order[cell.column]
@@ -96,7 +98,7 @@ def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Re
         report=report,
         cells=tuple(sorted(cells, key=place)),
         manual=tuple(cell for cell in said.cells if cell.column not in order),
-        undeclared=_undeclared(said, report.form, rows),
+        undeclared=_count_undeclared(said, report.form, rows),
     )
 
 
@@ -162,7 +164,7 @@ def find_cell_evidence(
     return {cell: CellEvidence(facts[cell], messages[cell], tuple(first[cell])) for cell in facts}
 
 
-def _compared(told: DeclaredCell, counted: Figure, behind: CellEvidence) -> ReconciledCell:
+def _reconcile_cell(told: DeclaredCell, counted: Figure, behind: CellEvidence) -> ReconciledCell:
     verdict = judge_declared_number(told.figure, counted, evidence=behind.facts > 0)
     return ReconciledCell(
         unit=told.unit,
@@ -175,7 +177,7 @@ def _compared(told: DeclaredCell, counted: Figure, behind: CellEvidence) -> Reco
     )
 
 
-def _undeclared(said: Declaration, form: Form, rows: Mapping[str, Mapping[str, Figure]]) -> int:
+def _count_undeclared(said: Declaration, form: Form, rows: Mapping[str, Mapping[str, Figure]]) -> int:
     told = {(cell.unit, cell.column) for cell in said.cells}
     keys = [column.key for column in form.columns if is_declarable(column)]
     units = {cell.unit for cell in said.cells}

@@ -52,7 +52,7 @@ def place_unit(sections: Sequence[Sorting], unit: Unit) -> int | None:
     """Return the place of the section that takes *unit*, by the rule of `sort_sections`; None if none does."""
     rest = next((place for place, section in enumerate(sections) if section.takes_rest), None)
     if (unit.level or unit.kind) and any(section.levels or section.kinds for section in sections):
-        return next((place for place, section in enumerate(sections) if _takes(section, unit)), rest)
+        return next((place for place, section in enumerate(sections) if _takes_unit(section, unit)), rest)
     said, best, longest = unit.name.casefold(), rest, 0
     for place, section in enumerate(sections):
         for start in section.starts:
@@ -62,6 +62,6 @@ def place_unit(sections: Sequence[Sorting], unit: Unit) -> int | None:
     return best
 
 
-def _takes(section: Sorting, unit: Unit) -> bool:
+def _takes_unit(section: Sorting, unit: Unit) -> bool:
     level, kind = section.levels, section.kinds
     return bool(level or kind) and (not level or unit.level in level) and (not kind or unit.kind in kind)

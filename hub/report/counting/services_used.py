@@ -65,7 +65,9 @@ def count_used_services(
         findings=tuple(found for each in counted.values() for found in each.find_unlisted()),
         by=(LEVEL, "field"),
         divided=tuple(
-            DividedRow(path=path, unit="", values=path, name=_name(path, names), row=_write_row(form, "", table[path]))
+            DividedRow(
+                path=path, unit="", values=path, name=_name_service(path, names), row=_write_row(form, "", table[path])
+            )
             for path in sorted(
                 table, key=lambda path: (order.index(ServiceLevel(path[0])), *map(make_code_sort_key, path[1:]))
             )
@@ -86,7 +88,7 @@ def _write_row(form: Form, unit: str, sums: Mapping[str, int]) -> Row:
     return Row(unit, numbers=deriving.derive_row_numbers(form, taken), times={})
 
 
-def _name(path: Values, fields: Mapping[str, str]) -> Wording | None:
+def _name_service(path: Values, fields: Mapping[str, str]) -> Wording | None:
     if len(path) == 1:
         return ServiceLevel(path[0]).name_said
     return Wording(fields[path[1]], fields[path[1]]) if path[1] in fields else None

@@ -34,17 +34,17 @@ def divide_table(report: Report, by: Sequence[str], names: Mapping[str, Mapping[
     report = attrs.evolve(report, findings=(*report.findings, *check_divisions(report)))
     shown = tuple(by)
     while shown and shown != (UNIT,):
-        found = _gather(report, shown)
+        found = _gather_sums(report, shown)
         if len(found) <= division.MOST:
             rows = tuple(_write_rows(report, shown, found, _merge_names(report, names)))
             return attrs.evolve(report, by=shown, divided=rows)
-        check = Check(says=_say(_TOO_MANY), left=(), right=(), at_most=True)
+        check = Check(says=_say_both(_TOO_MANY), left=(), right=(), at_most=True)
         many = CheckFinding(unit=None, check=check, left=len(found), right=division.MOST)
         report, shown = attrs.evolve(report, findings=(*report.findings, many)), shown[:-1]
     return report
 
 
-def _gather(report: Report, by: Sequence[str]) -> dict[Values, dict[str, int]]:
+def _gather_sums(report: Report, by: Sequence[str]) -> dict[Values, dict[str, int]]:
     """Return the numbers of each row and of each heading above it, by path."""
     found: dict[Values, dict[str, int]] = {}
     for row in report.rows:
@@ -91,22 +91,22 @@ def _write_rows(
             path=path,
             unit=unit,
             values=values,
-            name=None if by[len(path) - 1] == UNIT else _name(report.form, by[len(path) - 1], path[-1], names),
+            name=None if by[len(path) - 1] == UNIT else _name_value(report.form, by[len(path) - 1], path[-1], names),
             row=write_row(report.form, unit, found[path]),
         )
 
 
-def _name(form: Form, attribute: str, value: str, names: Mapping[str, Mapping[str, str]]) -> Wording | None:
+def _name_value(form: Form, attribute: str, value: str, names: Mapping[str, Mapping[str, str]]) -> Wording | None:
     """Return the name of a value; None if no list and no message has one."""
     if value == UNSTATED:
         return form.rows.unstated if form.rows is not None else None
     if value in (BEYOND, UNDIVIDED):
-        return _say(_BEYOND if value == BEYOND else _UNDIVIDED)
+        return _say_both(_BEYOND if value == BEYOND else _UNDIVIDED)
     known = names.get(attribute, {}).get(value)
     return Wording(known, known) if known else None
 
 
-def _say(said: Phrase) -> Wording:
+def _say_both(said: Phrase) -> Wording:
     return Wording(translate(said, Language.VI), translate(said, Language.EN))
 
 
@@ -134,7 +134,7 @@ def name_values(report: Report, values: Values, names: Mapping[str, Mapping[str,
     """Return the names of *values*, or the values themselves. *names*: as for `divide_table`."""
     known = _merge_names(report, names)
     said = [
-        _name(report.form, name, value, known) or Wording(value, value)
+        _name_value(report.form, name, value, known) or Wording(value, value)
         for name, value in zip(report.form.divides_by, values, strict=False)
     ]
     return Wording(" – ".join(each.vi for each in said), " – ".join(each.en for each in said))
@@ -159,5 +159,5 @@ def check_divisions(report: Report) -> Iterator[CheckFinding]:
         for column in report.form.columns:
             counted = row.numbers.get(column.key)
             if column.kind in COUNTING and isinstance(counted, int) and sums.get(column.key, 0) != counted:
-                check = Check(says=_say(_ADDS_UP), left=(column.key,), right=(column.key,))
+                check = Check(says=_say_both(_ADDS_UP), left=(column.key,), right=(column.key,))
                 yield CheckFinding(unit=row.unit, check=check, left=sums.get(column.key, 0), right=counted)

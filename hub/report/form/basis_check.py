@@ -50,14 +50,14 @@ def _list_running(forms: Iterable[Form], month: Period) -> Iterable[tuple[Form, 
 
 
 def _tell_end(form: Form, text: LegalText, replaced_by: str | None) -> Mistake:
-    wrong = phrase("{text} is in force until the day before {day}", text=_name(text), day=text.until)
+    wrong = phrase("{text} is in force until the day before {day}", text=_say_name(text), day=text.until)
     expected = phrase("a text that is in force in the period")
     if replaced_by is not None:
         after = LEGAL_TEXTS[replaced_by]
         cited = f"{{{text.id}}}"
-        expected = phrase("{text} from {day} on, cited as {id_}", text=_name(after), day=after.since, id_=cited)
+        expected = phrase("{text} from {day} on, cited as {id_}", text=_say_name(after), day=after.since, id_=cited)
     return Mistake(f"form {form.id}: basis", wrong, expected)
 
 
-def _name(text: LegalText) -> SaidText:
+def _say_name(text: LegalText) -> SaidText:
     return SaidText(text.en, text.vi)

@@ -107,7 +107,7 @@ def _keep_latest(made: Book) -> Book:
 
 
 @contextmanager
-def _gathering(mistakes: list[Mistake], key: str, expected: Phrase) -> Generator[None]:
+def _gather_mistakes(mistakes: list[Mistake], key: str, expected: Phrase) -> Generator[None]:
     """Add to *mistakes* what is wrong with the files that *key* of hub.toml names, instead of raising it."""
     try:
         yield
@@ -128,12 +128,12 @@ def read_book(reports: ReportSettings) -> Book:
     layouts: tuple[Layout, ...] = ()
     listed: tuple[PublicService, ...] = ()
     mistakes: list[Mistake] = []
-    with _gathering(mistakes, "reports.forms", phrase("a folder of forms")):
+    with _gather_mistakes(mistakes, "reports.forms", phrase("a folder of forms")):
         found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets, countable=reports.countable)
         layouts = read_layout_folder(found, own=reports.forms / LAYOUTS if reports.forms else None)
-    with _gathering(mistakes, "reports.workdays", phrase("a calendar")):
+    with _gather_mistakes(mistakes, "reports.workdays", phrase("a calendar")):
         calendar = load_workdays(reports.workdays)
-    with _gathering(mistakes, "reports.services", phrase("a list of public services")):
+    with _gather_mistakes(mistakes, "reports.services", phrase("a list of public services")):
         listed = load_service_list(reports.services)
     if mistakes or calendar is None:
         raise ConfigurationFault(mistakes)

@@ -25,7 +25,7 @@ _DEEPEST = 50  #: the maximum depth of columns computed from other columns
 
 def write_definition(form: Form) -> bytes:
     """Return *form* as indented JSON in UTF-8. The same form always gives the same octets."""
-    return (json.dumps(_plain(form), ensure_ascii=False, indent=1) + "\n").encode()
+    return (json.dumps(_make_plain_value(form), ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def read_definition(content: bytes) -> Form:
@@ -33,7 +33,7 @@ def read_definition(content: bytes) -> Form:
     if len(content) > LARGEST:
         raise ValueError(f"more than {LARGEST} octets")
     try:
-        form: Form = _made(Form, json.loads(content.decode()), "form")
+        form: Form = _make_value(Form, json.loads(content.decode()), "form")
     except (RecursionError, OverflowError) as error:
         raise ValueError(type(error).__name__) from None
     check_form(form)
@@ -54,7 +54,7 @@ def check_form(form: Form) -> None:
             raise ValueError(f"{rule.key}: revised names {len(rule.revised)}")
     sound: set[str] = set()
     for column in form.columns:
-        _walk(columns, column, sound, ())
+        _walk_columns(columns, column, sound, ())
         _check_computed(form, column)
 
 
@@ -75,7 +75,7 @@ def _check_computed(form: Form, column: Column) -> None:
             raise ValueError(f"{column.key}: grades {limits!r:.80}")
 
 
-def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above: tuple[str, ...]) -> None:
+def _walk_columns(columns: Mapping[str, Column], column: Column, sound: set[str], above: tuple[str, ...]) -> None:
     """Raise ValueError unless all columns from which *column* is computed exist, are numbers, and do not include
     *column* itself.
     """
@@ -85,53 +85,55 @@ def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above:
         part = columns.get(key)
         if part is None or part.kind in (ColumnKind.TIME, ColumnKind.GRADE):
             raise ValueError(f"{column.key}: it is computed from {key[:80]!r}")
-        _walk(columns, part, sound, (*above, column.key))
+        _walk_columns(columns, part, sound, (*above, column.key))
     sound.add(column.key)
 
 
-def _plain(value: object) -> Any:
+def _make_plain_value(value: object) -> Any:
     match value:
         case Enum():
             return value.value
         case date():
             return value.isoformat()
         case frozenset():
-            return sorted((_plain(each) for each in value), key=lambda each: (str(type(each)), str(each)))
+            return sorted((_make_plain_value(each) for each in value), key=lambda each: (str(type(each)), str(each)))
         case tuple():
-            return [_plain(each) for each in value]
+            return [_make_plain_value(each) for each in value]
         case Mapping():
-            return {str(key): _plain(each) for key, each in value.items()}
+            return {str(key): _make_plain_value(each) for key, each in value.items()}
         case None | bool() | int() | str():
             return value
     kind: Any = type(value)
-    return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(kind) if field.eq}
+    return {field.name: _make_plain_value(getattr(value, field.name)) for field in attrs.fields(kind) if field.eq}
 
 
-def _made(kind: Any, value: Any, path: str) -> Any:
+def _make_value(kind: Any, value: Any, path: str) -> Any:
     """Return *value*, as read from JSON, as a value of the type *kind*. Raises ValueError."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and types.NoneType in args:
             return None
         (kind,) = (each for each in args if each is not types.NoneType)
-        return _made(kind, value, path)
+        return _make_value(kind, value, path)
     if origin in (tuple, frozenset):
         if not isinstance(value, list):
             raise ValueError(f"{path}: not a list")
         if origin is tuple and args[-1] is not Ellipsis and len(value) != len(args):
             raise ValueError(f"{path}: {len(value)} items")
-        return origin(_made(args[0], each, path) for each in value)
+        return origin(_make_value(args[0], each, path) for each in value)
     if origin is not None and issubclass(origin, Mapping):
-        return {str(key): _made(args[1], each, f"{path}.{key}") for key, each in _table(value, path).items()}
+        return {
+            str(key): _make_value(args[1], each, f"{path}.{key}") for key, each in _expect_table(value, path).items()
+        }
     if isinstance(kind, type) and attrs.has(kind):
-        hints, table = _types_of(kind), _table(value, path)
+        hints, table = _types_of(kind), _expect_table(value, path)
         if unknown := set(table) - {field.name for field in attrs.fields(kind)}:
             raise ValueError(f"{path}: {min(unknown)[:80]!r} is not a field of it")
         try:
-            return kind(**{name: _made(hints[name], each, f"{path}.{name}") for name, each in table.items()})
+            return kind(**{name: _make_value(hints[name], each, f"{path}.{name}") for name, each in table.items()})
         except TypeError as error:
             raise ValueError(f"{path}: {error}") from None
-    return _leaf(kind, value, path)
+    return _make_leaf(kind, value, path)
 
 
 @cache
@@ -140,7 +142,7 @@ def _types_of(kind: type) -> Mapping[str, Any]:
     return get_type_hints(kind)
 
 
-def _leaf(kind: Any, value: Any, path: str) -> Any:
+def _make_leaf(kind: Any, value: Any, path: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
     if kind is date and isinstance(value, str):
@@ -151,7 +153,7 @@ def _leaf(kind: Any, value: Any, path: str) -> Any:
     return value
 
 
-def _table(value: Any, path: str) -> Mapping[str, Any]:
+def _expect_table(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path}: not an object")  # noqa: TRY004 - it is read, not passed
     return value

@@ -294,20 +294,20 @@ XPATH = Notation(
 
 def write_formula(formula: Formula, names: Callable[[str], str], notation: Notation) -> str:
     """Return *formula* in *notation*, with only the brackets that it needs. *names* returns the text of a name."""
-    return _write(formula, names, notation, 0)
+    return _write_formula(formula, names, notation, 0)
 
 
-def _write(formula: Formula, names: Callable[[str], str], notation: Notation, around: int) -> str:
+def _write_formula(formula: Formula, names: Callable[[str], str], notation: Notation, around: int) -> str:
     match formula:
         case Literal(_, written):
             return notation.number(written)
         case Name(name):
             return names(name)
         case Choice(which, parts):
-            return notation.choose(which, tuple(_write(part, names, notation, 0) for part in parts))
+            return notation.choose(which, tuple(_write_formula(part, names, notation, 0) for part in parts))
         case FormulaOperation(sign, left, right):
             level = _LEVEL[sign]
-            one = _write(left, names, notation, level - 1)
-            other = _write(right, names, notation, level if sign in "-/" else level - 1)
+            one = _write_formula(left, names, notation, level - 1)
+            other = _write_formula(right, names, notation, level if sign in "-/" else level - 1)
             said = f"{one}{notation.signs[sign]}{other}"
             return f"({said})" if level <= around else said

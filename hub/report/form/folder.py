@@ -68,13 +68,13 @@ def read_form_folder(
         mistakes += _list_unknown_rule_sets(rule_sets, found)
     if mistakes:
         raise ConfigurationFault(mistakes)
-    mistakes = [mistake for form in found for mistake in _takings(form, found)]
+    mistakes = [mistake for form in found for mistake in _check_takings(form, found)]
     if mistakes:
         raise ConfigurationFault(mistakes)
     return tuple(found)
 
 
-def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
+def _check_takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
     """Yield a mistake for each column that *form* takes from another form and that some version of it, in force at the
     same time, does not have.
     """

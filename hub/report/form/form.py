@@ -600,12 +600,13 @@ def state_basis(form: Form, on: date) -> Form:
     chosen = {cited: choose_legal_text(cited, on) for cited in form.cites}
     said = {cited: Wording(text.vi, text.en) for cited, text in chosen.items()}
     entries = ", ".join(
-        f"{cited} = {{ vi = {_quote(each.vi)}, en = {_quote(each.en)} }}" for cited, each in said.items()
+        f"{cited} = {{ vi = {_quote_toml_text(each.vi)}, en = {_quote_toml_text(each.en)} }}"
+        for cited, each in said.items()
     )
     written = f"texts = {{ {entries} }}\n{form.written}"
     return attrs.evolve(form, basis=form.citing.fill(said), citing=None, written=written)
 
 
-def _quote(text: str) -> str:
+def _quote_toml_text(text: str) -> str:
     """Return *text* as a string of TOML."""
     return json.dumps(text, ensure_ascii=False)

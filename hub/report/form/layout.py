@@ -46,9 +46,9 @@ class LaidOutColumn:
         """Return how well the plain words of the *headings* above a column of a file match: 0, they do not; a greater
         number, they say more of it.
         """
-        if any(_contains(headings, each) for each in self.without):
+        if any(_contains_words(headings, each) for each in self.without):
             return 0
-        fitting = (sum(map(len, each)) for each in self.words if all(_contains(headings, part) for part in each))
+        fitting = (sum(map(len, each)) for each in self.words if all(_contains_words(headings, part) for part in each))
         return max(fitting, default=0)
 
 
@@ -99,7 +99,7 @@ class Layout:
         return tuple(each for match, each in matched if match == best) if best else ()
 
 
-def _contains(words: str, part: str) -> bool:
+def _contains_words(words: str, part: str) -> bool:
     return f" {part} " in f" {words} "
 
 
@@ -158,10 +158,10 @@ def _parse_layout(content: bytes, name: str) -> tuple[Layout | None, tuple[Mista
         form=form,
         since=table.day("since"),
         until=table.day("until"),
-        **{word: _plain(texts) for word, texts in lists.items() if word != "empty"},
+        **{word: _write_all_plain(texts) for word, texts in lists.items() if word != "empty"},
         empty=lists["empty"],
-        columns=tuple(_columns(table)),
-        paper=_paper(table.table("paper")),
+        columns=tuple(_list_laid_out_columns(table)),
+        paper=_read_paper(table.table("paper")),
     )
     return found, tuple(table.mistakes)
 
@@ -182,11 +182,11 @@ def _check_layout(layout: Layout, name: str, forms: Sequence[Form]) -> Iterator[
             )
 
 
-def _plain(texts: Sequence[str]) -> tuple[str, ...]:
+def _write_all_plain(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(write_plain_words(each) for each in texts)
 
 
-def _columns(table: FormTable) -> Iterator[LaidOutColumn]:
+def _list_laid_out_columns(table: FormTable) -> Iterator[LaidOutColumn]:
     seen: set[str] = set()
     for each in table.tables("column"):
         each.only(_COLUMN)
@@ -204,14 +204,14 @@ def _columns(table: FormTable) -> Iterator[LaidOutColumn]:
             column=key,
             number=each.text("number"),
             heading=heading,
-            words=tuple(_plain(said) for said in words if said),
-            without=_plain(each.texts("without")),
+            words=tuple(_write_all_plain(said) for said in words if said),
+            without=_write_all_plain(each.texts("without")),
         )
     if not seen:
         table.wrong("column", phrase("is missing"), phrase("tables, each opened by [[{word}]]", word="column"))
 
 
-def _paper(table: FormTable) -> Paper:
+def _read_paper(table: FormTable) -> Paper:
     table.only(_PAPER)
     empty = table.number("empty_columns") if "empty_columns" in table else 0
     if empty > _MOST_EMPTY:

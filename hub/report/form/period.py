@@ -101,18 +101,18 @@ class Period:
     @property
     def start(self) -> datetime:
         """The first instant of the period, in UTC."""
-        return _midnight(self.first)
+        return _find_midnight(self.first)
 
     @property
     def end(self) -> datetime:
         """The first instant after the period, in UTC."""
-        return _midnight(self.last + _DAY)
+        return _find_midnight(self.last + _DAY)
 
     @property
     def months(self) -> tuple[str, ...]:
         """The months of which it consists, as text, in order."""
         last, many = _LAST[self.span](self.number)
-        return tuple(_text(self.year, month) for month in range(last - many + 1, last + 1))
+        return tuple(_write_month(self.year, month) for month in range(last - many + 1, last + 1))
 
     def name(self, language: Language = Language.VI) -> str:
         """Return the name of the period for readers: `Quý IV năm 2026`, or in English `Quarter 4 of 2026`."""
@@ -156,7 +156,7 @@ class Cuts:
         and the month before ends where it begins.
         """
         months = list(closed)
-        begins = {_text(month.year, month.number - 1): month.first for month in months}
+        begins = {_write_month(month.year, month.number - 1): month.first for month in months}
         ends = {month.text: month.last + _DAY for month in months}
         return attrs.evolve(self, kept={**self.kept, **begins, **ends})
 
@@ -165,7 +165,7 @@ class Cuts:
         cut-off day is in force.
         """
         year, month = (year, month) if month else (year - 1, 12)
-        known = self.kept.get(_text(year, month))
+        known = self.kept.get(_write_month(year, month))
         if known is not None:
             return known
         in_force = [
@@ -193,14 +193,14 @@ def parse_period(text: str, cuts: Cuts = CUTS) -> Period:
         raise PeriodUnreadable(text)
     year = int(found["year"])
     if found["month"]:
-        return _period(Span.MONTH, year, int(found["month"]), cuts)
+        return _make_period(Span.MONTH, year, int(found["month"]), cuts)
     if found["quarter"]:
-        return _period(Span.QUARTER, year, int(found["quarter"]), cuts)
+        return _make_period(Span.QUARTER, year, int(found["quarter"]), cuts)
     if found["half"]:
-        return _period(Span.HALF, year, int(found["half"]), cuts)
+        return _make_period(Span.HALF, year, int(found["half"]), cuts)
     if found["nine"]:
-        return _period(Span.NINE_MONTHS, year, 9, cuts)
-    return _period(Span.YEAR, year, 0, cuts)
+        return _make_period(Span.NINE_MONTHS, year, 9, cuts)
+    return _make_period(Span.YEAR, year, 0, cuts)
 
 
 def find_month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
@@ -209,16 +209,16 @@ def find_month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
     year, month = day.year, day.month
     if day >= cuts.end(year, month):
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return _period(Span.MONTH, year, month, cuts)
+    return _make_period(Span.MONTH, year, month, cuts)
 
 
 def find_following_month(month: Period, cuts: Cuts = CUTS) -> Period:
     """Return the month after *month*. It begins where *month* ends according to *cuts*."""
     last = month.number == 12
-    return _period(Span.MONTH, month.year + last, 1 if last else month.number + 1, cuts)
+    return _make_period(Span.MONTH, month.year + last, 1 if last else month.number + 1, cuts)
 
 
-def _period(span: Span, year: int, number: int, cuts: Cuts) -> Period:
+def _make_period(span: Span, year: int, number: int, cuts: Cuts) -> Period:
     suffix = {
         Span.MONTH: f"-{number:02d}",
         Span.QUARTER: f"-Q{number}",
@@ -236,10 +236,10 @@ def _period(span: Span, year: int, number: int, cuts: Cuts) -> Period:
     )
 
 
-def _text(year: int, month: int) -> str:
+def _write_month(year: int, month: int) -> str:
     """Return the text of a month; month 0 is the December before."""
     return f"{year}-{month:02d}" if month else f"{year - 1}-12"
 
 
-def _midnight(day: date) -> datetime:
+def _find_midnight(day: date) -> datetime:
     return datetime.combine(day, time(), HANOI).astimezone(UTC)

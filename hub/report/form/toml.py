@@ -96,8 +96,8 @@ def read_form_toml(content: bytes, name: str, countable: tuple[CountableFacts, .
         raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     sets = _rule_sets(table)
-    chosen = _chosen(table, sets)
-    form = _form(_changed(table, chosen), countable)
+    chosen = _choose_rule_set(table, sets)
+    form = _read_form(_apply_rule_set(table, chosen), countable)
     basis = form.basis
     if chosen is not None:  # the rule set is named wherever the legal basis is
         basis = Wording(f"{basis.vi}; {chosen.says.vi}", f"{basis.en}; {chosen.says.en}")
@@ -112,7 +112,7 @@ def read_form_toml(content: bytes, name: str, countable: tuple[CountableFacts, .
     )
     if not table.mistakes:
         for each in sets.values():
-            _ = _form(_changed(table, each), countable)
+            _ = _read_form(_apply_rule_set(table, each), countable)
     if table.mistakes:
         raise ConfigurationFault(table.mistakes)
     return form
@@ -155,7 +155,7 @@ def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
     return found
 
 
-def _chosen(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
+def _choose_rule_set(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
     """Return the rule set that the form's word `rules` names; of several, which must change different columns, all of
     them as one.
     """
@@ -181,7 +181,7 @@ def _chosen(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
     return _RuleSet(Wording(vi, en), columns)
 
 
-def _changed(table: FormTable, chosen: _RuleSet | None) -> FormTable:
+def _apply_rule_set(table: FormTable, chosen: _RuleSet | None) -> FormTable:
     """Return the form's table with the columns of the rule set *chosen* applied."""
     if chosen is None:
         return table
@@ -270,7 +270,7 @@ def _check_work(table: FormTable, progress: FormTable, columns: Sequence[Column]
                 )
 
 
-def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> Form:
+def _read_form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> Form:
     table.only(_FORM)
     counted = _find_service(table, countable)
     milestones = counted.milestones
@@ -308,20 +308,22 @@ def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> For
         ends=ends,
         waits=waits,
         resumes=resumes,
-        clock=_clock(table.table("clock"), milestones) if "clock" in table else None,
-        spikes=_spikes(table.table("spikes")),
+        clock=_read_clock(table.table("clock"), milestones) if "clock" in table else None,
+        spikes=_read_spikes(table.table("spikes")),
         columns=columns,
-        sections=_sections(table, parameters),
-        rows=_rows(table, counted, columns, parameters) if "rows" in table else None,
-        checks=tuple(_check(entry, columns, parameters) for entry in table.tables("check")),
+        sections=_read_sections(table, parameters),
+        rows=_read_row_plan(table, counted, columns, parameters) if "rows" in table else None,
+        checks=tuple(_read_check(entry, columns, parameters) for entry in table.tables("check")),
         notes=tuple(read_wording(entry, parameters) for entry in table.tables("note")),
-        manual=(manual := _manual(table, columns, parameters)),
-        indicators=tuple(_indicator(entry, columns, manual, parameters) for entry in table.tables("indicator")),
-        charts=tuple(_chart(entry, columns, parameters) for entry in table.tables("chart")),
+        manual=(manual := _read_manual_lines(table, columns, parameters)),
+        indicators=tuple(_read_indicator(entry, columns, manual, parameters) for entry in table.tables("indicator")),
+        charts=tuple(_read_chart(entry, columns, parameters) for entry in table.tables("chart")),
     )
 
 
-def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> tuple[ManualLine, ...]:
+def _read_manual_lines(
+    table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]
+) -> tuple[ManualLine, ...]:
     """Return the manual lines. Their keys must differ from those of the columns."""
     found: list[ManualLine] = []
     taken = {*RESERVED, *(column.key for column in columns)}
@@ -337,7 +339,7 @@ def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str
     return tuple(found)
 
 
-def _clock(table: FormTable, milestones: Collection[str] | None) -> Clock:
+def _read_clock(table: FormTable, milestones: Collection[str] | None) -> Clock:
     """Return `[clock]`: how waits are taken off the time of a unit."""
     table.only(("stops", "too_often", "pauses"))
     stops = frozenset(table.texts("stops"))
@@ -357,7 +359,7 @@ def _clock(table: FormTable, milestones: Collection[str] | None) -> Clock:
     return Clock(stops=stops, too_often=too_often, pauses=tuple(pauses))
 
 
-def _spikes(table: FormTable) -> SpikeRule:
+def _read_spikes(table: FormTable) -> SpikeRule:
     """Return `[spikes]`: which figures are told before a month is closed. What is absent is as usual."""
     usual = attrs.asdict(SpikeRule())
     table.only(tuple(usual))
@@ -371,7 +373,7 @@ def _spikes(table: FormTable) -> SpikeRule:
     return rule
 
 
-def _indicator(
+def _read_indicator(
     table: FormTable, columns: Sequence[Column], manual: Sequence[ManualLine], parameters: Mapping[str, int]
 ) -> Indicator:
     """Return an `[[indicator]]`."""
@@ -385,7 +387,7 @@ def _indicator(
     )
 
 
-def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
+def _read_sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
     """Return the `[[section]]`s. Only the last one may be without `starts`, `level` and `kind`."""
     found: list[Sorting] = []
     entries = list(table.tables("section"))
@@ -413,7 +415,7 @@ _DIVIDED = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END, *WORKED
 _DEEPEST = 2  #: the most dimensions of rows: a heading, and the rows below it
 
 
-def _rows(
+def _read_row_plan(
     table: FormTable, counted: CountedService, columns: Sequence[Column], parameters: Mapping[str, int]
 ) -> RowPlan:
     """Return `[rows]`: which dimensions make the rows of a table. A closing divides each unit's row once, so all tables
@@ -454,7 +456,7 @@ def _rows(
     return plan
 
 
-def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
+def _read_check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
     """Return a `[[check]]`: two sums that are equal, or one at most the other. Only whole numbers are allowed, because
     others are rounded.
     """
@@ -473,7 +475,7 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     return check
 
 
-def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
+def _read_chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
     """Return a `[[chart]]`. Its columns must be numbers of the form. A share is of whole numbers only and has the
     column of the denominator.
     """

@@ -117,13 +117,13 @@ def read_column(
     if kind:
         table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
     column = attrs.evolve(
-        _rule(table, kind or ColumnKind.FLOW, counted, moving, parameters),
+        _read_rule(table, kind or ColumnKind.FLOW, counted, moving, parameters),
         key=table.key("key"),
         heading=read_wording(table, parameters, alone=False),
         group=read_wording(table.table("group"), parameters) if "group" in table else None,
         sum=table.texts("sum"),
         taken=(table.text("form"), table.text("column")) if kind is ColumnKind.TAKEN else None,
-        least=_least(table) if kind is ColumnKind.TAKEN else None,
+        least=_read_least(table) if kind is ColumnKind.TAKEN else None,
         part=table.texts("part"),
         whole=table.texts("whole"),
         empty=table.choice("empty", EmptyRatio) or EmptyRatio.NONE,
@@ -132,13 +132,13 @@ def read_column(
         full_at=table.number("full_at") if kind is ColumnKind.SCORE else 100,
         points=table.number("points") if kind is ColumnKind.SCORE else 0,
         expression=table.text("expression") if kind is ColumnKind.EXPRESSION else "",
-        decimals=_decimals(table, 2 if kind is ColumnKind.EXPRESSION else 0),
-        grades=_grades(table, parameters) if kind is ColumnKind.GRADE else (),
+        decimals=_read_decimals(table, 2 if kind is ColumnKind.EXPRESSION else 0),
+        grades=_read_grades(table, parameters) if kind is ColumnKind.GRADE else (),
         most=table.number("most") if kind is ColumnKind.DECLARED else 0,
         declarer=table.choice("by", Declarer) or Declarer.ANY,
     )
     if kind and several:
-        rules = [_rule(entry, kind, counted, moving, parameters, alone=True) for entry in table.tables("also")]
+        rules = [_read_rule(entry, kind, counted, moving, parameters, alone=True) for entry in table.tables("also")]
         also = (attrs.evolve(each, key=column.key, heading=column.heading, group=column.group) for each in rules)
         column = attrs.evolve(column, also=tuple(also))
     if column.key in RESERVED:
@@ -153,7 +153,7 @@ def read_column(
     return column
 
 
-def _decimals(table: FormTable, usual: int) -> int:
+def _read_decimals(table: FormTable, usual: int) -> int:
     """Return the word `decimals`, else *usual*."""
     value = table.words.get("decimals", usual)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DECIMALS:
@@ -162,7 +162,7 @@ def _decimals(table: FormTable, usual: int) -> int:
     return usual
 
 
-def _grades(table: FormTable, parameters: Mapping[str, int]) -> tuple[Grade, ...]:
+def _read_grades(table: FormTable, parameters: Mapping[str, int]) -> tuple[Grade, ...]:
     """Return the `[[column.grade]]`s, the best first: each from its `at` on, the last for all below."""
     found: list[Grade] = []
     entries = list(table.tables("grade"))
@@ -208,7 +208,7 @@ def _check_rule(table: FormTable, kind: ColumnKind, rule: Column, parameters: Ma
         table.wrong("", phrase("has neither or both of milestones and furthest"), phrase("one of the two"))
 
 
-def _rule(
+def _read_rule(
     table: FormTable,
     kind: ColumnKind,
     counted: CountedService,
@@ -228,8 +228,8 @@ def _rule(
         kind=kind,
         heading=Wording("", ""),
         milestones=frozenset(table.texts("milestones", milestones)),
-        conditions=_conditions(table.table("where"), counted, True)
-        + _conditions(table.table("unless"), counted, False),
+        conditions=_read_conditions(table.table("where"), counted, True)
+        + _read_conditions(table.table("unless"), counted, False),
         within_hours=table.text("within_hours") if "within_hours" in table else None,
         by_due=table.flag("by_due") if "by_due" in table else None,
         dated=table.flag("dated"),
@@ -253,7 +253,7 @@ def _rule(
     return rule
 
 
-def _least(table: FormTable) -> int | None:
+def _read_least(table: FormTable) -> int | None:
     value = table.words.get("least")
     if value not in (None, 0, 1) or isinstance(value, bool):
         table.wrong("least", describe_found(value), phrase("0 or 1"))
@@ -261,7 +261,7 @@ def _least(table: FormTable) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _conditions(table: FormTable, counted: CountedService, holds: bool) -> tuple[Condition, ...]:
+def _read_conditions(table: FormTable, counted: CountedService, holds: bool) -> tuple[Condition, ...]:
     """Return the conditions of a `where` or `unless` table: each an attribute with its value, or with a list of its
     values.
     """
@@ -303,7 +303,7 @@ def check_keys(table: FormTable, columns: Sequence[Column]) -> None:
                     entry.wrong(
                         word, phrase("has {summand}", summand=repr(summand)), phrase("columns that are whole numbers")
                     )
-            if _twice(column.key, getattr(column, word), by_key):
+            if _contains_twice(column.key, getattr(column, word), by_key):
                 entry.wrong(word, phrase("contains a column twice, or itself"), phrase("a sum of different columns"))
         if column.until and column.until not in flows:
             entry.wrong("until", phrase("is {named}", named=repr(column.until)), phrase("a column that is a flow"))
@@ -347,13 +347,13 @@ def read_expressions(
                 entry.wrong(
                     "expression",
                     phrase("at character {at} has {name}", at=name.at, name=repr(name.name)),
-                    _suggest(name.name, [*numbers, *parameters, *CHOICES]),
+                    _suggest_name(name.name, [*numbers, *parameters, *CHOICES]),
                 )
         found.append(attrs.evolve(column, inputs=tuple(inputs)))
     return (*found, *columns[len(found) :])
 
 
-def _suggest(name: str, known: Sequence[str]) -> Phrase:
+def _suggest_name(name: str, known: Sequence[str]) -> Phrase:
     """Return what is expected instead of *name*: the nearest of the names *known*, else all of them."""
     near = get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
@@ -380,7 +380,7 @@ def _find_ring(column: Column, by_key: Mapping[str, Column]) -> tuple[str, ...]:
     return ()
 
 
-def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:
+def _contains_twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:
     """Return whether the sum of *summands* contains a column twice, or *key* itself."""
     walked: list[str] = []
     waiting = list(summands)

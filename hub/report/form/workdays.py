@@ -133,11 +133,15 @@ def load_workdays(own: Path | None = None) -> Workdays:
 
     Raises ConfigurationFault with every mistake of the file; OSError if it is unreadable.
     """
-    return _shipped() if own is None else read_workdays(own.read_bytes(), own.name, _shipped()).over(_shipped())
+    return (
+        _read_shipped()
+        if own is None
+        else read_workdays(own.read_bytes(), own.name, _read_shipped()).over(_read_shipped())
+    )
 
 
 @cache
-def _shipped() -> Workdays:
+def _read_shipped() -> Workdays:
     return read_workdays(FILE.read_bytes(), FILE.name)
 
 
@@ -153,12 +157,12 @@ def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> W
         raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     table.only(("known", "week", "off", "worked"))
-    since, until = _known(table, below)
-    weeks = tuple(_weeks(table))
+    since, until = _read_known_range(table, below)
+    weeks = tuple(_read_weeks(table))
     if not weeks and below is None:
         table.wrong("week", phrase("is missing"), phrase("at least one [[week]]"))
     days: dict[date, SpecialDay] = {}
-    for entry, at, day in (*_off(table), *_worked(table)):
+    for entry, at, day in (*_off(table), *_read_days_worked(table)):
         if at in days:
             entry.wrong("", phrase("has {at}, which another entry has", at=at), phrase("each day once"))
         days[at] = day
@@ -167,7 +171,7 @@ def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> W
     return Workdays(weeks=weeks, days=days, since=since, until=until)
 
 
-def _known(table: FormTable, below: Workdays | None) -> tuple[date, date]:
+def _read_known_range(table: FormTable, below: Workdays | None) -> tuple[date, date]:
     known = table.table("known")
     known.only(("since", "until"))
     since = known.day("since") or (below and below.since)
@@ -180,11 +184,11 @@ def _known(table: FormTable, below: Workdays | None) -> tuple[date, date]:
     return since or date.min, until or date.max
 
 
-def _weeks(table: FormTable) -> Iterator[Week]:
+def _read_weeks(table: FormTable) -> Iterator[Week]:
     starts: set[date] = set()
     for entry in table.tables("week"):
         entry.only(("since", "off"))
-        since, off = _must(entry, "since"), entry.texts("off", _WEEK)
+        since, off = _read_needed_day(entry, "since"), entry.texts("off", _WEEK)
         if len(set(off)) == len(_WEEK):
             entry.wrong("off", phrase("has every day"), phrase("at least one working day"))
         if since in starts:
@@ -197,8 +201,8 @@ def _weeks(table: FormTable) -> Iterator[Week]:
 def _off(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
     for entry in table.tables("off"):
         entry.only(("first", "last", "vi", "en", "sure"))
-        first, last = _must(entry, "first"), entry.day("last")
-        day = SpecialDay(False, _says(entry), _sure(entry))
+        first, last = _read_needed_day(entry, "first"), entry.day("last")
+        day = SpecialDay(False, _read_wording(entry), _is_sure(entry))
         if first is None:
             continue
         length = ((last or first) - first).days + 1
@@ -212,23 +216,23 @@ def _off(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
         yield from ((entry, first + _ONE * number, day) for number in range(length))
 
 
-def _worked(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
+def _read_days_worked(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
     for entry in table.tables("worked"):
         entry.only(("day", "vi", "en", "sure"))
-        at, day = _must(entry, "day"), SpecialDay(True, _says(entry), _sure(entry))
+        at, day = _read_needed_day(entry, "day"), SpecialDay(True, _read_wording(entry), _is_sure(entry))
         if at is not None:
             yield entry, at, day
 
 
-def _must(entry: FormTable, word: str) -> date | None:
+def _read_needed_day(entry: FormTable, word: str) -> date | None:
     if word not in entry:
         entry.wrong(word, phrase("is missing"), phrase("a date such as 2026-01-01"))
     return entry.day(word)
 
 
-def _says(entry: FormTable) -> Wording:
+def _read_wording(entry: FormTable) -> Wording:
     return Wording(entry.text("vi"), entry.text("en"))
 
 
-def _sure(entry: FormTable) -> bool:
+def _is_sure(entry: FormTable) -> bool:
     return entry.flag("sure") if "sure" in entry else True

@@ -122,13 +122,13 @@ def _describe_row(view: GlanceView, row: RankedUnit) -> Mapping[str, Any]:
                 "unit": each.unit,
                 "column": each.column,
                 "figure": each.figure,
-                "vi": translate(describe_spike(each, view.form, _name(view, each.unit), Language.VI), Language.VI),
-                "en": translate(describe_spike(each, view.form, _name(view, each.unit), Language.EN), Language.EN),
+                "vi": translate(describe_spike(each, view.form, _name_unit(view, each.unit), Language.VI), Language.VI),
+                "en": translate(describe_spike(each, view.form, _name_unit(view, each.unit), Language.EN), Language.EN),
             }
             for each in view.list_spikes(row.unit.code)
         ],
     }
 
 
-def _name(view: GlanceView, code: str) -> str:
+def _name_unit(view: GlanceView, code: str) -> str:
     return view.names.get(code, code)

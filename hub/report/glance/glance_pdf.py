@@ -25,10 +25,10 @@ def write_pdf_glance(view: GlanceView, language: Language) -> bytes:
     """Return the PDF, A4 across. A character that the fonts lack is shown as □. Texts are never interpreted as markup. A
     RuntimeError of typst would be an error of the hub.
     """
-    return compile_pages(_HERE / "glance.typ", {"glance": json.dumps(_give(view, language), ensure_ascii=False)})
+    return compile_pages(_HERE / "glance.typ", {"glance": json.dumps(_give_glance(view, language), ensure_ascii=False)})
 
 
-def _give(view: GlanceView, language: Language) -> dict[str, Any]:
+def _give_glance(view: GlanceView, language: Language) -> dict[str, Any]:
     """Return the input of `glance.typ`."""
 
     def t(id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it

@@ -40,25 +40,27 @@ def write_xlsx_glance(view: GlanceView, language: Language) -> bytes:
 
 def _write_ranking_row(book: SheetWriter, sheet: Any, view: GlanceView, line: int, row: RankedUnit) -> None:
     first, yes, no = len(HEADINGS), book.t("yes"), book.t("no")
-    _number(book, sheet, line, 0, row.place)
+    _write_number_cell(book, sheet, line, 0, row.place)
     book.write(sheet, line, 1, row.unit.code, **_LINE)
     book.write(sheet, line, 2, row.unit.name, text_wrap=True, **_LINE)
-    _number(book, sheet, line, 3, row.value)
-    _number(book, sheet, line, 4, row.part if row.whole is not None else None)
-    _number(book, sheet, line, 5, row.whole)
+    _write_number_cell(book, sheet, line, 3, row.value)
+    _write_number_cell(book, sheet, line, 4, row.part if row.whole is not None else None)
+    _write_number_cell(book, sheet, line, 5, row.whole)
     last = first + 1 + len(view.ranking.periods)
     if row.change is None:
         book.write(sheet, line, 6, "", **_LINE)
     else:
         now, before = (xl_rowcol_to_cell(line, column) for column in (last, last - 1))
-        places = max(_places(row.value), _places(row.before))
-        sheet.write_formula(line, 6, f"=ROUND({now}-{before},{places})", _format(book, row.change), float(row.change))
-    _number(book, sheet, line, 7, row.place_before)
+        places = max(_count_places(row.value), _count_places(row.before))
+        sheet.write_formula(
+            line, 6, f"=ROUND({now}-{before},{places})", _make_format(book, row.change), float(row.change)
+        )
+    _write_number_cell(book, sheet, line, 7, row.place_before)
     for column, flag in ((8, row.met), (9, row.far)):
         book.write(sheet, line, column, "" if flag is None else yes if flag else no, align="center", **_LINE)
     book.write(sheet, line, first, write_notices(view, row, book.language), text_wrap=True, **_LINE)
     for column, value in enumerate(row.trend, first + 2):
-        _number(book, sheet, line, column, value)
+        _write_number_cell(book, sheet, line, column, value)
     book.write(sheet, line, first + 1, "", **_LINE)
     place = f"'{sheet.get_name()}'!{xl_range(line, first + 2, line, last)}"
     sheet.add_sparkline(line, first + 1, {"range": place, "markers": True, "last_point": True})
@@ -94,17 +96,17 @@ def _write_ranking(book: SheetWriter, view: GlanceView) -> None:
         book.write(sheet, below + number, 0, note)
 
 
-def _places(value: Number) -> int:
+def _count_places(value: Number) -> int:
     return max(0, -int(value.as_tuple().exponent)) if isinstance(value, Decimal) else 0
 
 
-def _format(book: SheetWriter, value: Number) -> Any:
-    places = _places(value)
+def _make_format(book: SheetWriter, value: Number) -> Any:
+    places = _count_places(value)
     return book.format(num_format=f"#,##0{'.' + '0' * places if places else ''}", **_LINE)
 
 
-def _number(book: SheetWriter, sheet: Any, line: int, column: int, value: Number) -> None:
+def _write_number_cell(book: SheetWriter, sheet: Any, line: int, column: int, value: Number) -> None:
     if value is None:
         book.write(sheet, line, column, "", **_LINE)
     else:
-        sheet.write_number(line, column, float(value), _format(book, value))
+        sheet.write_number(line, column, float(value), _make_format(book, value))

@@ -116,7 +116,7 @@ def _read_numbers(
         found: dict[str, Number] = {}
         for unit in members:
             cells = numbers.get(unit.code, nothing)
-            both = _add(cells, part), _add(cells, whole)
+            both = _add_cells(cells, part), _add_cells(cells, whole)
             value = compute_share(*both) if whole else both[0]
             found[unit.code] = value if unit.code in numbers else None
             if text == periods[-1]:
@@ -163,7 +163,7 @@ def rank_units(
             before=before.get(unit.code),
             place_before=places_before.get(unit.code),
             trend=tuple(each[unit.code] for each in values),
-            met=_meets(indicator.better, now[unit.code], target),
+            met=_meets_target(indicator.better, now[unit.code], target),
             far=unit.code in compared and _is_far(glance, spread, now[unit.code]),
             ended=unit.code in ended,
             inherited=read.inherited.get(unit.code),
@@ -189,7 +189,9 @@ def find_total(form: Form) -> str:
 
 def compute_indicator(indicator: RankIndicator, cells: Mapping[str, Number]) -> tuple[Number, Number, Number]:
     """Return the part, the whole (None: the indicator has none) and the value of *indicator* from the numbers of columns."""
-    part, whole = (_add([cells[key] for key in keys], range(len(keys))) for keys in (indicator.part, indicator.whole))
+    part, whole = (
+        _add_cells([cells[key] for key in keys], range(len(keys))) for keys in (indicator.part, indicator.whole)
+    )
     return part, whole, compute_share(part, whole) if indicator.whole else part
 
 
@@ -202,7 +204,7 @@ def compute_share(part: Number, whole: Number) -> Number:
     return round_ratio(100 * Fraction(part) / Fraction(whole))
 
 
-def _add(cells: Sequence[Number], places: Sequence[int]) -> Number:
+def _add_cells(cells: Sequence[Number], places: Sequence[int]) -> Number:
     """Return the sum of the *cells* at *places*; None if one is missing, or there are no places."""
     if len(places) == 1:
         return cells[places[0]]
@@ -256,7 +258,7 @@ def _is_far(glance: Glance, spread: Spread | None, value: Number) -> bool:
     return not spread.low - width <= value <= spread.high + width
 
 
-def _meets(better: Better, value: Number, target: Decimal | None) -> bool | None:
+def _meets_target(better: Better, value: Number, target: Decimal | None) -> bool | None:
     if target is None or value is None:
         return None
     return value <= target if better is Better.LESS else value >= target

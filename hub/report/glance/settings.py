@@ -139,16 +139,16 @@ def read_glance(own: Path | None = None, forms: Iterable[Form] = ()) -> Glance:
         raise ConfigurationFault(
             [Mistake("hub.toml: reports.glance", wrong, phrase("a file such as glance.toml"))]
         ) from error
-    return _parse(content, str(own), _read_shipped(), tuple(forms))
+    return _parse_glance(content, str(own), _read_shipped(), tuple(forms))
 
 
 @cache
 def _read_shipped() -> Glance:
     nothing = Glance(classes=(), indicators=())
-    return _parse(FILE.read_bytes(), FILE.name, nothing, ())
+    return _parse_glance(FILE.read_bytes(), FILE.name, nothing, ())
 
 
-def _parse(content: bytes, name: str, below: Glance, forms: tuple[Form, ...]) -> Glance:
+def _parse_glance(content: bytes, name: str, below: Glance, forms: tuple[Form, ...]) -> Glance:
     if len(content) > _LARGEST:
         large = phrase("has more than {count} octets", count=_LARGEST)
         raise ConfigurationFault([Mistake(name, large, phrase("a smaller file"))])

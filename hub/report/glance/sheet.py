@@ -58,11 +58,12 @@ class GlanceSheet:
         places = [self.columns.index(key) if key in self.columns else -1 for key in keys]
         rows: Mapping[str, Sequence[Any]] = json.loads(self.figures)
         return {
-            unit: tuple(None if place < 0 else _read(cells[place]) for place in places) for unit, cells in rows.items()
+            unit: tuple(None if place < 0 else _read_number(cells[place]) for place in places)
+            for unit, cells in rows.items()
         }
 
 
-def _read(cell: Any) -> Number:
+def _read_number(cell: Any) -> Number:
     return Decimal(cell) if type(cell) is str else cell
 
 

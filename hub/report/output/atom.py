@@ -31,31 +31,31 @@ def write_atom_feed(identity: str, title: str, author: str, here: str, entries: 
     publisher.
     """
     entries = tuple(entries)
-    feed = etree.Element(_tag("feed"), nsmap={None: ATOM})  # type: ignore[dict-item]
+    feed = etree.Element(_qualify_tag("feed"), nsmap={None: ATOM})  # type: ignore[dict-item]
     feed.set("{http://www.w3.org/XML/1998/namespace}lang", "vi")
-    _say(feed, "id", identity)
-    _say(feed, "title", title)
-    _say(feed, "updated", _written(max((entry.at for entry in entries), default=_NEVER)))
-    _say(etree.SubElement(feed, _tag("author")), "name", author)
-    etree.SubElement(feed, _tag("link"), {"rel": "self", "type": "application/atom+xml", "href": here})
+    _add_text(feed, "id", identity)
+    _add_text(feed, "title", title)
+    _add_text(feed, "updated", _write_atom_time(max((entry.at for entry in entries), default=_NEVER)))
+    _add_text(etree.SubElement(feed, _qualify_tag("author")), "name", author)
+    etree.SubElement(feed, _qualify_tag("link"), {"rel": "self", "type": "application/atom+xml", "href": here})
     for entry in entries:
-        said = etree.SubElement(feed, _tag("entry"))
-        _say(said, "id", entry.id)
-        _say(said, "title", entry.title)
-        _say(said, "updated", _written(entry.at))
-        _say(said, "summary", entry.summary)
+        said = etree.SubElement(feed, _qualify_tag("entry"))
+        _add_text(said, "id", entry.id)
+        _add_text(said, "title", entry.title)
+        _add_text(said, "updated", _write_atom_time(entry.at))
+        _add_text(said, "summary", entry.summary)
         for kind, where in (("text/html", entry.html), ("application/json", entry.json)):
-            etree.SubElement(said, _tag("link"), {"rel": "alternate", "type": kind, "href": where})
+            etree.SubElement(said, _qualify_tag("link"), {"rel": "alternate", "type": kind, "href": where})
     return etree.tostring(feed, encoding="UTF-8", xml_declaration=True)
 
 
-def _say(parent: etree._Element, tag: str, text: str) -> None:
-    etree.SubElement(parent, _tag(tag)).text = text
+def _add_text(parent: etree._Element, tag: str, text: str) -> None:
+    etree.SubElement(parent, _qualify_tag(tag)).text = text
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{ATOM}}}{local}"
 
 
-def _written(at: datetime) -> str:
+def _write_atom_time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

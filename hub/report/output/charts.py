@@ -66,11 +66,11 @@ def make_plots(
     def plot(chart: Chart) -> Plot | None:
         match chart.kind:
             case ChartKind.TREND:
-                return _trend(chart, report, monthly, language)
+                return _plot_trend(chart, report, monthly, language)
             case ChartKind.COMPARISON:
-                return _comparison(chart, report, before, language)
+                return _plot_comparison(chart, report, before, language)
             case ChartKind.SHARE:
-                return _share(chart, report, names, language)
+                return _plot_share(chart, report, names, language)
 
     return tuple(found for chart in report.form.charts if (found := plot(chart)) is not None)
 
@@ -96,7 +96,7 @@ def find_year_before(period: Period) -> str:
     return period.text.replace(str(period.year), str(period.year - 1), 1)
 
 
-def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: Language) -> Plot | None:
+def _plot_trend(chart: Chart, report: Report, reports: Sequence[Report], language: Language) -> Plot | None:
     begun = dropwhile(_is_empty, reports)  # a trend starts with the first counts
     shown = [each for each in begun if set(chart.columns) <= set(each.total.numbers)]
     if len(shown) < 2:
@@ -106,22 +106,22 @@ def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: La
         for key in chart.columns
     )
     labels = tuple(f"{each.period.number:02d}/{each.period.year}" for each in shown)
-    return _plot(chart, labels, series, language)
+    return _make_plot(chart, labels, series, language)
 
 
-def _comparison(chart: Chart, report: Report, before: Report | None, language: Language) -> Plot | None:
+def _plot_comparison(chart: Chart, report: Report, before: Report | None, language: Language) -> Plot | None:
     if before is None or _is_empty(before) or not set(chart.columns) <= set(before.total.numbers):
         return None
     series = tuple(
         Series(each.period.name(language), tuple(each.total.numbers[key] for key in chart.columns))
         for each in (before, report)
     )
-    return _plot(
+    return _make_plot(
         chart, tuple(name_column(report.form.column(key), language) for key in chart.columns), series, language
     )
 
 
-def _share(chart: Chart, report: Report, names: Mapping[str, str], language: Language) -> Plot | None:
+def _plot_share(chart: Chart, report: Report, names: Mapping[str, str], language: Language) -> Plot | None:
     """Plot the percentage of *columns* in *of* for each unit whose denominator is not 0, the largest first."""
     shares: list[tuple[Decimal, str]] = []
     for row in report.rows:
@@ -141,7 +141,7 @@ def _share(chart: Chart, report: Report, names: Mapping[str, str], language: Lan
         title = translate(said, language)
         shares = shares[-MOST_BARS:]
     series = Series("%", tuple(share for share, _ in shares))
-    return _plot(chart, tuple(unit for _, unit in shares), (series,), language, title)
+    return _make_plot(chart, tuple(unit for _, unit in shares), (series,), language, title)
 
 
 def _is_empty(report: Report) -> bool:
@@ -149,7 +149,7 @@ def _is_empty(report: Report) -> bool:
     return not any(report.total.numbers.values()) and not any(report.total.times.values())
 
 
-def _plot(
+def _make_plot(
     chart: Chart, labels: tuple[str, ...], series: tuple[Series, ...], language: Language, title: str = ""
 ) -> Plot:
     sentences = []

@@ -20,11 +20,12 @@ def write_minutes(
 ) -> tuple[str, ...]:
     """Return one line for each of *minutes*, the newest first. *names*: the names of units, by code."""
     return tuple(
-        ". ".join(translate(part, language) for part in _write(form, each, names, language)) for each in minutes[::-1]
+        ". ".join(translate(part, language) for part in _write_minutes(form, each, names, language))
+        for each in minutes[::-1]
     )
 
 
-def _write(
+def _write_minutes(
     form: Form, minutes: CorrectionMinutes, names: Mapping[str, str], language: Language
 ) -> Iterator[Phrase | str]:
     yield phrase(

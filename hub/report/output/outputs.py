@@ -109,13 +109,19 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
         "due": None if report.due is None else {"day": report.due.day.isoformat(), "sure": report.due.sure},
         "made_at": report.made_at.isoformat(),
         "columns": [_describe_column(column) for column in form.columns],
-        "total": _plain(report.total, form),
+        "total": _make_plain_row(report.total, form),
         "sections": [
-            {**attrs.asdict(section.heading), "units": list(section.units), "total": _plain(section.total, form)}
+            {
+                **attrs.asdict(section.heading),
+                "units": list(section.units),
+                "total": _make_plain_row(section.total, form),
+            }
             for section in report.sections
         ],
         "findings": [_describe_finding(finding) for finding in report.findings],
-        "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
+        "rows": [
+            {"unit": row.unit, "name": name_row_unit(row, names), **_make_plain_row(row, form)} for row in report.rows
+        ],
     }
     content["closing"] = closing_lines.describe_marks(report.marks)
     if report.remarks.told:
@@ -129,7 +135,7 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
                 {
                     "path": list(each.path),
                     "name": None if each.name is None else attrs.asdict(each.name),
-                    **_plain(each.row, form),
+                    **_make_plain_row(each.row, form),
                 }
                 for each in report.divided
             ],
@@ -173,7 +179,7 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
             [
                 line.name if total else line.number,
                 *texts,
-                *(_cell(row, column, language) for column in report.form.columns),
+                *(_write_row_cell(row, column, language) for column in report.form.columns),
             ]
         )
     return b"\xef\xbb\xbf" + written.getvalue().encode()
@@ -231,7 +237,7 @@ def write_html_report(
     )
 
 
-def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
+def _make_plain_row(row: Row, form: Form) -> dict[str, int | float | str | None]:
     plain: dict[str, int | float | str | None] = {}
     for column in form.columns:
         if column.kind is ColumnKind.TIME:
@@ -242,7 +248,7 @@ def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
     return plain
 
 
-def _cell(row: Row, column: Column, language: Language) -> int | Decimal | str:
+def _write_row_cell(row: Row, column: Column, language: Language) -> int | Decimal | str:
     if column.kind is not ColumnKind.TIME:
         value: int | Decimal | None = row.numbers[column.key]
         if column.kind is ColumnKind.GRADE:

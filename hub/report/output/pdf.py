@@ -76,21 +76,21 @@ def write_pdf_report(
     RuntimeError of typst would be an error of the hub.
     """
     given = _Pages(report, names, language, revision).given(lines, receiver, charts)
-    compiler = Compiler(_HERE / "report.typ", root=_HERE, font_paths=_fonts(), sys_inputs=_write_inputs(given))
+    compiler = Compiler(_HERE / "report.typ", root=_HERE, font_paths=_load_own_fonts(), sys_inputs=_write_inputs(given))
     pages = json.loads(compiler.query("<pages>", field="value", one=True))
     alone = pages["signing"] > pages["before"]
-    return _compile(compiler, _write_inputs(given | {"keep": alone}))
+    return _compile_pdf(compiler, _write_inputs(given | {"keep": alone}))
 
 
 def compile_pages(template: Path, inputs: Mapping[str, str]) -> bytes:
     """Return the PDF that the typst *template* makes of *inputs*, with the project's own fonts alone."""
-    return _compile(Compiler(template, root=template.parent, font_paths=_fonts()), inputs)
+    return _compile_pdf(Compiler(template, root=template.parent, font_paths=_load_own_fonts()), inputs)
 
 
-def _compile(compiler: Compiler, inputs: Mapping[str, str]) -> bytes:
+def _compile_pdf(compiler: Compiler, inputs: Mapping[str, str]) -> bytes:
     written = compiler.compile(format="pdf", sys_inputs=dict(inputs), pdf_standards=["a-2a", "ua-1"])
     assert isinstance(written, bytes)
-    _forget()
+    _forget_cached()
     return written
 
 
@@ -102,10 +102,10 @@ def make_printable(text: str) -> str:
     """Return *text* in NFC and on one line, with only characters that the fonts have. A word too wide for a line gets
     break opportunities.
     """
-    known = _glyphs()
+    known = _list_common_glyphs()
     plain = unicodedata.normalize("NFC", text)
     plain = "".join(each if ord(each) in known else " " if each.isspace() else _NO_GLYPH for each in plain)
-    return " ".join(_breakable(word) for word in plain.split(" "))
+    return " ".join(_make_breakable(word) for word in plain.split(" "))
 
 
 @attrs.frozen
@@ -140,7 +140,7 @@ class _Pages:
     def _table(self) -> dict[str, Any]:
         """Return the table of the report, with the paper that it fits on."""
         form, rows = self.report.form, self._rows()
-        sheet, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
+        sheet, size, widths = _fit_paper(form.columns, [row["cells"] for row in rows], self.language)
         return {
             "paper": sheet,
             "size": size,
@@ -243,13 +243,13 @@ class _Pages:
         the row of column numbers.
         """
         columns = self.report.form.columns
-        upper = [_cell(self.t("No."), rows=3), _cell(write_dimensions(self.report.by, self.language), rows=3)]
+        upper = [_make_cell(self.t("No."), rows=3), _make_cell(write_dimensions(self.report.by, self.language), rows=3)]
         for column, length in group_columns(columns):
             if column.group is None:
-                upper.append(_cell(column.heading.say(self.language), rows=2))
+                upper.append(_make_cell(column.heading.say(self.language), rows=2))
             else:
-                upper.append(_cell(column.group.say(self.language), columns=length))
-        lower = [_cell(column.heading.say(self.language)) for column in columns if column.group is not None]
+                upper.append(_make_cell(column.group.say(self.language), columns=length))
+        lower = [_make_cell(column.heading.say(self.language)) for column in columns if column.group is not None]
         return [upper, lower] if lower else [[{**cell, "rows": min(cell["rows"], 2)} for cell in upper]]
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -267,11 +267,11 @@ class _Pages:
         ]
 
 
-def _cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:
+def _make_cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:
     return {"text": make_printable(text), "columns": columns, "rows": rows}
 
 
-def _fit(
+def _fit_paper(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], language: Language
 ) -> tuple[tuple[int, int], float, list[float]]:
     """Return the smallest paper on which the table is legible, the font size, and the width of each column in points.
@@ -279,7 +279,11 @@ def _fit(
     A table that is too wide for the largest paper gets a smaller font.
     """
     ems = [
-        max(_ems("0000"), *(_ems(row[place].split(" ")[0]) for row in rows), _longest_word(column, language))
+        max(
+            _measure_ems("0000"),
+            *(_measure_ems(row[place].split(" ")[0]) for row in rows),
+            _longest_word(column, language),
+        )
         for place, column in enumerate(columns)
     ]
     paper, size, room = _PAPERS[0], 0.0, 0.0
@@ -299,10 +303,10 @@ def _fit(
 def _longest_word(column: Column, language: Language) -> float:
     """Return the width of the longest word of the heading, in units of the cells' font size."""
     words = column.heading.say(language).split()
-    return 1.05 * max((_ems(word[:_LONGEST]) for word in words), default=0.0)
+    return 1.05 * max((_measure_ems(word[:_LONGEST]) for word in words), default=0.0)
 
 
-def _ems(text: str) -> float:
+def _measure_ems(text: str) -> float:
     """Return the approximate width of *text* in bold, in units of the font size."""
     return sum(
         _THIN if each in ".,:()'/|ijltfr " else _WIDE if each in "mwMW" or each.isupper() else _LETTER for each in text
@@ -314,20 +318,20 @@ def _after_signs(place: str) -> str:
     return place.replace("=", f"={_BREAK}").replace("+", f"+{_BREAK}")
 
 
-def _breakable(word: str) -> str:
+def _make_breakable(word: str) -> str:
     return _BREAK.join(word[start : start + _LONGEST] for start in range(0, len(word), _LONGEST)) or word
 
 
-def _forget() -> None:
+def _forget_cached() -> None:
     """Make typst drop what it caches of a document for later compilations, which is hundreds of megabytes for a large
     one.
     """
     for _ in range(_KEPT + 1):
-        typst.compile(b"", font_paths=_fonts(), format="svg")
+        typst.compile(b"", font_paths=_load_own_fonts(), format="svg")
 
 
 @cache
-def _fonts() -> Fonts:
+def _load_own_fonts() -> Fonts:
     """Return only the project's own fonts: neither the machine's nor those embedded in typst."""
     fonts = Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(_FONTS)])
     if len(fonts.fonts()) != len(_FACES):  # typst would omit the text without an error
@@ -336,15 +340,15 @@ def _fonts() -> Fonts:
 
 
 @cache
-def _glyphs() -> frozenset[int]:
+def _list_common_glyphs() -> frozenset[int]:
     """Return the characters that every font has. A PDF/A may contain no other."""
-    held = [_mapped(face.read_bytes()) for face in _FACES]
+    held = [_list_mapped_characters(face.read_bytes()) for face in _FACES]
     return frozenset(
         code for code in frozenset.intersection(*held) if unicodedata.category(chr(code))[0] not in "CZ"
     ) | {0x20}
 
 
-def _mapped(font: bytes) -> frozenset[int]:
+def _list_mapped_characters(font: bytes) -> frozenset[int]:
     """Return the characters that a TrueType font maps to glyphs, by its Windows Unicode table (`cmap`, format 4)."""
     tables = struct.unpack_from(">H", font, 4)[0]
     records = [struct.unpack_from(">4sLLL", font, 12 + 16 * place) for place in range(tables)]

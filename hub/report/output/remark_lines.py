@@ -20,14 +20,14 @@ HEADING = phrase("Explanations of the units")
 
 def write_remark_lines(report: Report, names: Mapping[str, str], language: Language) -> tuple[str, ...]:
     """Return one line for each remark in *report*. *names*: the names of units, by code."""
-    lines = [_write(report, each, names, language) for each in report.remarks.told]
+    lines = [_write_remark(report, each, names, language) for each in report.remarks.told]
     if report.remarks.left_out:
         many = phrases("And {count} more remark", "And {count} more remarks", count=report.remarks.left_out)
         lines.append(translate(many, language))
     return tuple(lines)
 
 
-def _write(report: Report, remark: Remark, names: Mapping[str, str], language: Language) -> str:
+def _write_remark(report: Report, remark: Remark, names: Mapping[str, str], language: Language) -> str:
     who = f"{names.get(remark.unit, remark.unit)} ({remark.unit})"
     if remark.column:
         who += f", {_name_cell(report, remark, names, language)}"

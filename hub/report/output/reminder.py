@@ -63,22 +63,29 @@ def write_reminder_subject(reminder: ReportReminder) -> str:
         count=reminder.count,
         **words,
     )
-    return _say(said)
+    return _say_in_vietnamese(said)
 
 
 def write_reminder_lines(reminder: ReportReminder, now: datetime) -> list[str]:
     """Return the lines of the text."""
     form, period = reminder.form.title.say(Language.VI), reminder.period.name(Language.VI)
     head = phrase("Not handed in as of {at} (Hà Nội):", at=write_moment(now))
-    lines = [f"{reminder.name} ({reminder.unit})", "", f"{form}, {period}.", *_list_due(reminder), _say(head), ""]
+    lines = [
+        f"{reminder.name} ({reminder.unit})",
+        "",
+        f"{form}, {period}.",
+        *_list_due(reminder),
+        _say_in_vietnamese(head),
+        "",
+    ]
     for number, each in enumerate(reminder.units, 1):
-        lines.append(f"{number}. {each.name} ({each.code}): {_say(name_word('reports', each.step))}")
+        lines.append(f"{number}. {each.name} ({each.code}): {_say_in_vietnamese(name_word('reports', each.step))}")
     if reminder.count > len(reminder.units):
-        lines += ["", _say(phrase("And {count} more.", count=reminder.count - len(reminder.units)))]
+        lines += ["", _say_in_vietnamese(phrase("And {count} more.", count=reminder.count - len(reminder.units)))]
     hint = phrase(
         "What comes next stands on the page “All units” of the hub. This mail was sent by the hub itself; nobody reads answers."
     )
-    return [*lines, "", _say(hint)]
+    return [*lines, "", _say_in_vietnamese(hint)]
 
 
 def _list_due(reminder: ReportReminder) -> list[str]:
@@ -87,9 +94,9 @@ def _list_due(reminder: ReportReminder) -> list[str]:
         return []
     day = write_day(reminder.due.day)
     if left < 0:
-        return [_say(phrase("Was due on {day}; days late: {days}.", day=day, days=-left))]
-    return [_say(phrase("Due on {day}; days left: {days}.", day=day, days=left))]
+        return [_say_in_vietnamese(phrase("Was due on {day}; days late: {days}.", day=day, days=-left))]
+    return [_say_in_vietnamese(phrase("Due on {day}; days left: {days}.", day=day, days=left))]
 
 
-def _say(text: Phrase | str) -> str:
+def _say_in_vietnamese(text: Phrase | str) -> str:
     return translate(text, Language.VI)

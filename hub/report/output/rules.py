@@ -96,9 +96,9 @@ def _rule_report(form: Form) -> Iterator[CellRule]:
     dates = {"since": form.since, "until": form.until}
     stated = [f"r:Form/@{name} = '{day}'" if day else f"not(r:Form/@{name})" for name, day in dates.items()]
     test = " and ".join([f"r:Form/@id = '{form.id}'", *stated])
-    yield CellRule(id="form", place=Place.REPORT, test=test, says=_say(_FORM, form=form.id))
+    yield CellRule(id="form", place=Place.REPORT, test=test, says=_say_both(_FORM, form=form.id))
     test = f"count(r:Columns/r:Column) = {len(form.columns)}"
-    yield CellRule(id="columns", place=Place.REPORT, test=test, says=_say(_COLUMNS, count=len(form.columns)))
+    yield CellRule(id="columns", place=Place.REPORT, test=test, says=_say_both(_COLUMNS, count=len(form.columns)))
     for place, column in enumerate(form.columns, 1):
         yield CellRule(
             id=f"column-{column.key}",
@@ -107,18 +107,20 @@ def _rule_report(form: Form) -> Iterator[CellRule]:
             says=_say_named(form, _COLUMN, column, place=place),
             column=column.key,
         )
-    yield CellRule(id="own-row", place=Place.REPORT, test="r:Rows/r:Row/@unit = r:Total/@unit", says=_say(_OWN_ROW))
+    yield CellRule(
+        id="own-row", place=Place.REPORT, test="r:Rows/r:Row/@unit = r:Total/@unit", says=_say_both(_OWN_ROW)
+    )
 
 
 def _rule_cells(form: Form, place: Place) -> Iterator[CellRule]:
     """Yield what each row must satisfy by itself."""
     at = place.name.lower()
     test = f"count(r:Number | r:Time) = {len(form.columns)}"
-    yield CellRule(id=f"{at}-cells", place=place, test=test, says=_say(_CELLS, count=len(form.columns)))
+    yield CellRule(id=f"{at}-cells", place=place, test=test, says=_say_both(_CELLS, count=len(form.columns)))
     for column in form.columns:
         tag = "Time" if column.kind is ColumnKind.TIME else "Number"
         own = f"{at}-{{}}-{column.key}"
-        cell = _cell(column)
+        cell = _write_cell_path(column)
         one = f"count(r:{tag}[@column = '{column.key}']) = 1"
         yield CellRule(
             id=own.format("cell"), place=place, test=one, says=_say_named(form, _CELL, column), column=column.key
@@ -152,12 +154,12 @@ def _rule_cells(form: Form, place: Place) -> Iterator[CellRule]:
 
 def _rule_score(form: Form, place: Place, column: Column, own: str) -> CellRule:
     """Return how points follow from a ratio."""
-    cell = _cell(column)
+    cell = _write_cell_path(column)
     ratio = form.column(column.of)
-    part, whole = f"{column.points} * {_sum(ratio.part)}", f"{column.full_at} * {_sum(ratio.whole)}"
-    full = f"100 * {_sum(ratio.part)} >= {whole}"
-    exact = _quotient(cell, part, whole, ratio.empty)
-    some = f"{_sum(ratio.whole)} > 0"
+    part, whole = f"{column.points} * {_write_sum(ratio.part)}", f"{column.full_at} * {_write_sum(ratio.whole)}"
+    full = f"100 * {_write_sum(ratio.part)} >= {whole}"
+    exact = _test_quotient(cell, part, whole, ratio.empty)
+    some = f"{_write_sum(ratio.whole)} > 0"
     return CellRule(
         id=own.format("score"),
         place=place,
@@ -169,8 +171,8 @@ def _rule_score(form: Form, place: Place, column: Column, own: str) -> CellRule:
 
 def _rule_grade(form: Form, place: Place, column: Column, own: str) -> CellRule:
     """Return how a grade follows from the column that it grades."""
-    cell = _cell(column)
-    of = _cell(form.column(column.of))
+    cell = _write_cell_path(column)
+    of = _write_cell_path(form.column(column.of))
     below = " + ".join(f"({of} < {grade.at})" for grade in column.grades[:-1])
     grades = "; ".join(
         f"{number}" + (f" ≥ {grade.at}" if grade.at is not None else "")
@@ -188,22 +190,22 @@ def _rule_grade(form: Form, place: Place, column: Column, own: str) -> CellRule:
 
 def _rule_derived(form: Form, place: Place, column: Column, own: str) -> Iterator[CellRule]:
     """Yield how a cell follows from other cells of its row. Whole numbers only: a quotient is compared multiplied."""
-    cell = _cell(column)
+    cell = _write_cell_path(column)
     match column.kind:
         case ColumnKind.FORMULA:
             yield CellRule(
                 id=own.format("formula"),
                 place=place,
-                test=f"{cell} = {_sum(column.sum)}",
+                test=f"{cell} = {_write_sum(column.sum)}",
                 says=_say_named(form, _FORMULA, column, parts=column.sum),
                 column=column.key,
-                expected=_sum(column.sum),
+                expected=_write_sum(column.sum),
             )
         case ColumnKind.RATIO:
             yield CellRule(
                 id=own.format("ratio"),
                 place=place,
-                test=_quotient(cell, _sum(column.part), _sum(column.whole), column.empty),
+                test=_test_quotient(cell, _write_sum(column.part), _write_sum(column.whole), column.empty),
                 says=_say_named(form, _RATIO, column, part=column.part, whole=column.whole),
                 column=column.key,
             )
@@ -223,15 +225,15 @@ _ROUNDED = frozenset({ColumnKind.EXPRESSION})
 
 def _rule_expression(form: Form, place: Place, column: Column, own: str) -> CellRule:
     """Return the rule that a cell is what its formula gives for other cells of its row."""
-    formula, cell = parse_formula(column.expression), _cell(column)
+    formula, cell = parse_formula(column.expression), _write_cell_path(column)
 
     def named(name: str) -> str:
         if name in column.inputs:
-            return f"number({_cell(form.column(name))})"
+            return f"number({_write_cell_path(form.column(name))})"
         return str(form.parameters[name])
 
     value = write_formula(formula, named, XPATH)
-    absent = [f"{_cell(form.column(key))} = ''" for key in column.inputs]
+    absent = [f"{_write_cell_path(form.column(key))} = ''" for key in column.inputs]
     absent += [f"({write_formula(divisor, named, XPATH)}) = 0" for divisor in list_divisors(formula)]
     zero = "0" if not column.places else f"0.{'0' * column.places}"
     nothing = "''" if column.empty is EmptyRatio.NONE else f"'{zero}'"
@@ -266,7 +268,7 @@ def _has_places(cell: str, places: int) -> str:
     )
 
 
-def _quotient(cell: str, part: str, whole: str, empty: EmptyRatio) -> str:
+def _test_quotient(cell: str, part: str, whole: str, empty: EmptyRatio) -> str:
     """Return the test that *cell* is 100 × *part* / *whole* to two decimals, halves up. Numbers below 0 are not tested."""
     cents = f"translate({cell}, '.', '')"
     nothing = "''" if empty is EmptyRatio.NONE else "'0.00'"
@@ -282,25 +284,25 @@ def _rule_checks(form: Form, place: Place) -> Iterator[CellRule]:
     for number, check in enumerate(form.checks, 1):
         if check.before:
             continue
-        left, right = _sum(check.left), _sum(check.right)
-        told = _told(check.left, check.right, "@unit" if place is Place.ROW else None)
+        left, right = _write_sum(check.left), _write_sum(check.right)
+        told = _write_told_path(check.left, check.right, "@unit" if place is Place.ROW else None)
         holds = f"{left} {'<=' if check.at_most else '='} {right}"
         yield CellRule(
             id=f"{place.name.lower()}-check-{number}",
             place=place,
-            test=f"{holds} or {told}[r:Left = {_outer(place, left)} and r:Right = {_outer(place, right)}]",
+            test=f"{holds} or {told}[r:Left = {_write_outer_path(place, left)} and r:Right = {_write_outer_path(place, right)}]",
             says=_say_check(form, check),
             column=(*check.left, *check.right)[0],
             expected=right if check.left else left,
         )
 
 
-def _outer(place: Place, numbers: str) -> str:
+def _write_outer_path(place: Place, numbers: str) -> str:
     """Return *numbers* of the element that is tested, as written inside a condition on another element."""
     return numbers.replace("sum(r:Number", "sum(current()/r:Number")
 
 
-def _told(left: Sequence[str], right: Sequence[str], unit: str | None) -> str:
+def _write_told_path(left: Sequence[str], right: Sequence[str], unit: str | None) -> str:
     """Return the path to what the report itself says of the columns *left* and *right*, of a unit or of the total."""
     of = "not(@unit)" if unit is None else f"@unit = current()/{unit}"
     keys = " ".join((*left, *right))
@@ -310,7 +312,7 @@ def _told(left: Sequence[str], right: Sequence[str], unit: str | None) -> str:
 
 def _rule_totals(form: Form) -> Iterator[CellRule]:
     for column in form.columns:
-        cell = _cell(column)
+        cell = _write_cell_path(column)
         if column.kind in _ADDED:
             added = f"sum(../r:Rows/r:Row/r:Number[@column = '{column.key}'])"
             says, test = _say_named(form, _TOTAL, column), f"{cell} = {added}"
@@ -327,24 +329,24 @@ def _rule_totals(form: Form) -> Iterator[CellRule]:
             )
         elif column.kind is ColumnKind.TIME:
             rows = f"../r:Rows/r:Row/r:Time[@column = '{column.key}']"
-            later = f"{_seconds('.')} > {_seconds(f'current()/{cell}')}"
+            later = f"{_write_seconds('.')} > {_write_seconds(f'current()/{cell}')}"
             test = f"{cell} = {rows} and (not({cell} = '') or not({rows}[. != ''])) and not({rows}[{later}])"
             says = _say_named(form, _LATEST, column)
             yield CellRule(id=f"total-latest-{column.key}", place=Place.TOTAL, test=test, says=says, column=column.key)
 
 
-def _seconds(moment: str) -> str:
+def _write_seconds(moment: str) -> str:
     """Return the digits of a time in UTC, which are in the order of time."""
     return f"number(translate(substring({moment}, 1, 19), '-:T', ''))"
 
 
 def _rule_rows() -> Iterator[CellRule]:
     test = "not(@unit = preceding-sibling::r:Row/@unit)"
-    yield CellRule(id="row-once", place=Place.ROW, test=test, says=_say(_ONE_ROW))
+    yield CellRule(id="row-once", place=Place.ROW, test=test, says=_say_both(_ONE_ROW))
     test = "@unit = /r:Report/r:Rows/r:Row/@unit"
-    yield CellRule(id="member-row", place=Place.MEMBER, test=test, says=_say(_MEMBER))
+    yield CellRule(id="member-row", place=Place.MEMBER, test=test, says=_say_both(_MEMBER))
     test = "count(/r:Report/r:Sections/r:Section/r:Member[@unit = current()/@unit]) = 1"
-    yield CellRule(id="member-once", place=Place.MEMBER, test=test, says=_say(_ONE_SECTION))
+    yield CellRule(id="member-once", place=Place.MEMBER, test=test, says=_say_both(_ONE_SECTION))
 
 
 def _rule_divided(form: Form) -> Iterator[CellRule]:
@@ -353,8 +355,8 @@ def _rule_divided(form: Form) -> Iterator[CellRule]:
     for column in form.columns:
         if column.kind not in COUNTING:
             continue
-        cell, key = _cell(column), column.key
-        told = _told((key,), (key,), None).replace("not(@unit) and ", "")
+        cell, key = _write_cell_path(column), column.key
+        told = _write_told_path((key,), (key,), None).replace("not(@unit) and ", "")
         added = f"sum(../r:Divided/r:DividedRow[count(r:Value) = 1]/r:Number[@column = '{key}'])"
         yield CellRule(
             id=f"total-divided-{key}",
@@ -376,7 +378,7 @@ def _rule_divided(form: Form) -> Iterator[CellRule]:
         )
         first = f"{table}/r:DividedRow[count(r:Value) = 1 and r:Value = current()/@unit]/r:Number[@column = '{key}']"
         by_unit = f"starts-with(concat(normalize-space({table}/@by), ' '), '{UNIT} ')"
-        told = _told((key,), (key,), "@unit")
+        told = _write_told_path((key,), (key,), "@unit")
         yield CellRule(
             id=f"row-divided-{key}",
             place=Place.ROW,
@@ -393,16 +395,16 @@ def _is_never_negative(form: Form, column: Column) -> bool:
     return all(HANDED_OVER not in part.milestones for part in form.parts(column.key))
 
 
-def _cell(column: Column) -> str:
+def _write_cell_path(column: Column) -> str:
     return f"r:{'Time' if column.kind is ColumnKind.TIME else 'Number'}[@column = '{column.key}']"
 
 
-def _sum(keys: Sequence[str]) -> str:
+def _write_sum(keys: Sequence[str]) -> str:
     named = " or ".join(f"@column = '{key}'" for key in keys)
     return f"sum(r:Number[{named}])" if keys else "0"
 
 
-def _say(said: Phrase, **arguments: object) -> Wording:
+def _say_both(said: Phrase, **arguments: object) -> Wording:
     whole = Phrase(said.id, {**said.arguments, **arguments})
     return Wording(translate(whole, Language.VI), translate(whole, Language.EN))
 

@@ -38,23 +38,23 @@ def write_schematron(form: Form) -> bytes:
     """Return the rules of *form* as Schematron. Each assertion says its sentence in Vietnamese and names the row; its
     diagnostic says the same in English.
     """
-    root = etree.Element(_tag("schema"), nsmap=cast("Any", {None: SCHEMATRON}))
+    root = etree.Element(_qualify_tag("schema"), nsmap=cast("Any", {None: SCHEMATRON}))
     root.set("queryBinding", "xslt")
     root.set(_LANGUAGE, "vi")
-    _add(root, "title").text = f"{form.called}: {form.title.vi} / {form.title.en}"
-    _add(root, "ns", prefix="r", uri=REPORT)
+    _add_element(root, "title").text = f"{form.called}: {form.title.vi} / {form.title.en}"
+    _add_element(root, "ns", prefix="r", uri=REPORT)
     rules = list_rules(form)
     for place in Place:
         mine = [rule for rule in rules if rule.place is place]
         if not mine:
             continue
-        context = _add(_add(root, "pattern", id=place.name.lower()), "rule", context=place.value)
+        context = _add_element(_add_element(root, "pattern", id=place.name.lower()), "rule", context=place.value)
         for rule in mine:
-            stated = _add(context, "assert", id=rule.id, test=rule.test, diagnostics=f"{rule.id}-en")
+            stated = _add_element(context, "assert", id=rule.id, test=rule.test, diagnostics=f"{rule.id}-en")
             _write_sentence(stated, rule, Language.VI)
-    diagnostics = _add(root, "diagnostics")
+    diagnostics = _add_element(root, "diagnostics")
     for rule in rules:
-        told = _add(diagnostics, "diagnostic", id=f"{rule.id}-en")
+        told = _add_element(diagnostics, "diagnostic", id=f"{rule.id}-en")
         told.set(_LANGUAGE, "en")
         _write_sentence(told, rule, Language.EN)
     etree.indent(root)
@@ -68,18 +68,18 @@ def _write_sentence(element: etree._Element, rule: CellRule, language: Language)
     if rule.place in (Place.REPORT, Place.TOTAL):
         row = "/r:Report/r:Total/@unit"
         element.text = f"{translate(_TOTAL, language)} "
-    _add(element, "value-of", select=row).tail = f": {sentence}"
+    _add_element(element, "value-of", select=row).tail = f": {sentence}"
     if rule.column is None or rule.place is Place.REPORT:
         return
     element[-1].tail = f": {sentence} ["
-    _add(element, "value-of", select=f"r:*[@column = '{rule.column}']")
+    _add_element(element, "value-of", select=f"r:*[@column = '{rule.column}']")
     if rule.expected is not None:
         element[-1].tail = "; "
-        _add(element, "value-of", select=rule.expected)
+        _add_element(element, "value-of", select=rule.expected)
     element[-1].tail = "]"
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def _make_object_schema(properties: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an object that has exactly *properties*."""
     return {
         "type": "object",
@@ -92,8 +92,8 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 _TEXT, _DAY = {"type": "string"}, {"type": "string", "format": "date"}
 _MOMENT = {"type": "string", "format": "date-time"}
 _UNIT = {"type": "string", "minLength": 1}
-_WORDING = _object({"vi": _TEXT, "en": _TEXT})
-_PERIOD = _object(
+_WORDING = _make_object_schema({"vi": _TEXT, "en": _TEXT})
+_PERIOD = _make_object_schema(
     {
         "text": {"type": "string", "pattern": "^2[0-9]{3}(-(0[1-9]|1[0-2]|Q[1-4]|H[12]|9M))?$"},
         "from": _DAY,
@@ -113,7 +113,7 @@ _FINDING = {
 
 
 def _describe_column(column: Column) -> dict[str, Any]:
-    return _object(
+    return _make_object_schema(
         {
             "key": {"const": column.key},
             "vi": _TEXT,
@@ -127,24 +127,24 @@ def _describe_column(column: Column) -> dict[str, Any]:
 
 
 def _describe_section(cells: dict[str, Any]) -> dict[str, Any]:
-    return _object(
+    return _make_object_schema(
         {
             "vi": _TEXT,
             "en": _TEXT,
             "units": {"type": "array", "items": _UNIT, "minItems": 1},
-            "total": _object(cells),
+            "total": _make_object_schema(cells),
         }
     )
 
 
 def _describe_division(form: Form, cells: dict[str, Any]) -> dict[str, Any]:
     """Describe the rows by values of attributes, where a report is divided."""
-    return _object(
+    return _make_object_schema(
         {
             "by": {"type": "array", "items": {"enum": [UNIT, *form.divides_by]}, "minItems": 1, "maxItems": 2},
             "rows": {
                 "type": "array",
-                "items": _object(
+                "items": _make_object_schema(
                     {
                         "path": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 2},
                         "name": {"anyOf": [_WORDING, {"type": "null"}]},
@@ -170,22 +170,22 @@ def write_json_schema(form: Form) -> bytes:
         "counted": _WORDING,
         "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},
         "period": _PERIOD,
-        "due": {"anyOf": [_object({"day": _DAY, "sure": {"type": "boolean"}}), {"type": "null"}]},
+        "due": {"anyOf": [_make_object_schema({"day": _DAY, "sure": {"type": "boolean"}}), {"type": "null"}]},
         "made_at": _MOMENT,
         "columns": {"type": "array", "prefixItems": columns, "items": False, "minItems": len(columns)},
-        "total": _object(cells),
+        "total": _make_object_schema(cells),
         "sections": {"type": "array", "items": _describe_section(cells)},
-        "findings": {"type": "array", "items": _object(_FINDING)},
-        "rows": {"type": "array", "minItems": 1, "items": _object({"unit": _UNIT, "name": _TEXT, **cells})},
+        "findings": {"type": "array", "items": _make_object_schema(_FINDING)},
+        "rows": {"type": "array", "minItems": 1, "items": _make_object_schema({"unit": _UNIT, "name": _TEXT, **cells})},
         "closing": {"type": ["object", "null"]},
     }
     if any(column.kind is ColumnKind.DECLARED for column in form.columns):
         said = {"column": _TEXT, "sender": _UNIT, "by": _TEXT, "at": _MOMENT, "message": _UNIT}
         properties["declared"] = {
             "type": "array",
-            "items": _object({"unit": {"anyOf": [_UNIT, {"type": "null"}]}, **said}),
+            "items": _make_object_schema({"unit": {"anyOf": [_UNIT, {"type": "null"}]}, **said}),
         }
-    described = _object(properties)
+    described = _make_object_schema(properties)
     described["properties"]["remarks"] = {"type": "object"}
     described["properties"]["divided"] = _describe_division(form, cells)
     head = {
@@ -217,9 +217,9 @@ def _describe_cell(column: Column) -> dict[str, Any]:
             return {"description": said, "type": "integer"}
 
 
-def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
-    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+def _add_element(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    return etree.SubElement(parent, _qualify_tag(tag), cast("Any", attributes))
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{SCHEMATRON}}}{local}"

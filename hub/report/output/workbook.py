@@ -145,7 +145,7 @@ class _Book(SheetWriter):
         page = f"{self.t('Page')} &P/&N"
         face = f'&9&"{FACE},Regular"'
         room = _MARGIN - len(face) * 2 - len(period.name(self.language)) - 8
-        sheet.set_header(f"&L{face}{_shortened(self.unit, room)}&R{face}{period.name(self.language)}")
+        sheet.set_header(f"&L{face}{_shorten_header(self.unit, room)}&R{face}{period.name(self.language)}")
         sheet.set_footer(f"&L{face}{made}&R{face}{page}")
         for column, width in enumerate(widths):
             sheet.set_column(column, column, width)
@@ -186,7 +186,7 @@ def _write_report(book: _Book) -> None:
     lines = arrange_body(report, book.names, book.language)
     final = _TOTAL + len(lines) - 1
     for line, printed in enumerate(lines, _TOTAL):
-        look = _look(printed.mark)
+        look = _choose_look(printed.mark)
         wrapped = {**look, "text_wrap": printed.mark is LineMark.UNIT}
         if printed.mark is LineMark.UNIT:
             sheet.write_number(line, 0, int(printed.number), book.format(**look, align="center"))
@@ -195,7 +195,7 @@ def _write_report(book: _Book) -> None:
         book.write(sheet, line, 1, printed.name, **wrapped)
         code = printed.row.unit if printed.mark is LineMark.TOTAL else printed.code
         book.write(sheet, line, 2, code, **wrapped)
-        below = () if printed.mark is LineMark.UNIT else _summed(lines, printed)
+        below = () if printed.mark is LineMark.UNIT else _find_summed_runs(lines, printed)
         if len(below) > _MOST_PARTS:
             below = ()  # the number is written instead of a formula
         for column in columns:
@@ -205,7 +205,7 @@ def _write_report(book: _Book) -> None:
     sheet.freeze_panes(_TOTAL, _LEAD)
 
 
-def _summed(lines: Sequence[Printed], line: Printed) -> tuple[tuple[int, int], ...]:
+def _find_summed_runs(lines: Sequence[Printed], line: Printed) -> tuple[tuple[int, int], ...]:
     """Return the runs of rows that *line* sums up, each as (first, last). The total sums up the sections and the units
     without a section.
     """
@@ -235,7 +235,7 @@ def _write_cell(
     below: Sequence[tuple[int, int]],
 ) -> None:
     """Write the number or time of *column*. *below*: the runs of rows that this row sums up."""
-    look, row, spot = _look(printed.mark), printed.row, spots[column.key]
+    look, row, spot = _choose_look(printed.mark), printed.row, spots[column.key]
     spans = ",".join(
         xl_rowcol_to_cell(first, spot) + (f":{xl_rowcol_to_cell(last, spot)}" if last > first else "")
         for first, last in below
@@ -245,11 +245,11 @@ def _write_cell(
         at = row.times[column.key]
         shown = None if at is None else at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
         if spans and shown is not None:
-            sheet.write_formula(line, spot, f"=MAX({spans})", form, _serial(shown))
+            sheet.write_formula(line, spot, f"=MAX({spans})", form, _make_serial_day(shown))
         elif shown is None:
             sheet.write_blank(line, spot, None, form)
         else:
-            sheet.write_number(line, spot, _serial(shown), form)
+            sheet.write_number(line, spot, _make_serial_day(shown), form)
         return
     value: int | Decimal | None = row.numbers[column.key]
     form = book.format(**look, num_format=book.number_format_of(value), align="right", indent=1)
@@ -257,7 +257,7 @@ def _write_cell(
         form = book.format(**look, align="center", text_wrap=True)
         name = replace_unwritable(write_value(value, column, book.language))
         sheet.write_formula(line, spot, f"={_grade_formula(column, line, spots, book.language)}", form, name)
-    elif formula := _formula(book.report.form, column, line, spots):
+    elif formula := _write_formula(book.report.form, column, line, spots):
         sheet.write_formula(line, spot, f"={formula}", form, NONE if value is None else value)
     elif value is None:
         sheet.write_string(line, spot, NONE, form)
@@ -267,7 +267,7 @@ def _write_cell(
         sheet.write_number(line, spot, value, form)
 
 
-def _formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) -> str:
+def _write_formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) -> str:
     """Return the formula of a column that is computed from others in the same row; "" for a column that counts.
 
     A ratio is rounded as `deriving` rounds it. Points are computed from the ratio before it is rounded.
@@ -278,13 +278,13 @@ def _formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) ->
     if column.expression:
         return _write_expression(form, column, cells)
     if column.sum:
-        return _added(column.sum, cells)
+        return _write_sum(column.sum, cells)
     if column.part:
-        return f"IF({_none(column, cells)},{_empty(column)},ROUND({_percent(column, cells)},2))"
+        return f"IF({_test_nothing(column, cells)},{_write_empty(column)},ROUND({_write_percentage(column, cells)},2))"
     if column.of:
         ratio = form.column(column.of)
-        points = f"ROUND(MIN(({_percent(ratio, cells)})/{column.full_at},1)*{column.points},2)"
-        return f"IF({_none(ratio, cells)},{_empty(ratio)},{points})"
+        points = f"ROUND(MIN(({_write_percentage(ratio, cells)})/{column.full_at},1)*{column.points},2)"
+        return f"IF({_test_nothing(ratio, cells)},{_write_empty(ratio)},{points})"
     return ""
 
 
@@ -300,7 +300,7 @@ def _write_expression(form: Form, column: Column, cells: Mapping[str, str]) -> s
     if column.inputs:
         tests.insert(0, f"COUNT({','.join(cells[key] for key in column.inputs)})<{len(column.inputs)}")
     for test in reversed(tests):  # one within another: OR works all of them out, and of a missing number makes an error
-        value = f"IF({test},{_empty(column)},{value})"
+        value = f"IF({test},{_write_empty(column)},{value})"
     return value
 
 
@@ -314,23 +314,23 @@ def _grade_formula(column: Column, line: int, spots: Mapping[str, int], language
     return f'IF(ISNUMBER({cell}),{found},"{NONE}")'
 
 
-def _added(keys: Sequence[str], cells: Mapping[str, str]) -> str:
+def _write_sum(keys: Sequence[str], cells: Mapping[str, str]) -> str:
     return "+".join(cells[key] for key in keys)
 
 
-def _none(ratio: Column, cells: Mapping[str, str]) -> str:
-    return f"({_added(ratio.whole, cells)})=0"
+def _test_nothing(ratio: Column, cells: Mapping[str, str]) -> str:
+    return f"({_write_sum(ratio.whole, cells)})=0"
 
 
-def _empty(ratio: Column) -> str:
+def _write_empty(ratio: Column) -> str:
     return f'"{NONE}"' if ratio.empty is EmptyRatio.NONE else "0"
 
 
-def _percent(ratio: Column, cells: Mapping[str, str]) -> str:
-    return f"100*({_added(ratio.part, cells)})/({_added(ratio.whole, cells)})"
+def _write_percentage(ratio: Column, cells: Mapping[str, str]) -> str:
+    return f"100*({_write_sum(ratio.part, cells)})/({_write_sum(ratio.whole, cells)})"
 
 
-def _look(mark: LineMark) -> dict[str, Any]:
+def _choose_look(mark: LineMark) -> dict[str, Any]:
     bands = {
         LineMark.TOTAL: {"bold": True, "bg_color": _BAND},
         LineMark.SECTION: {"bold": True, "bg_color": _STRIP},
@@ -458,7 +458,7 @@ def _write_checks(book: _Book) -> None:
     )  # fmt: skip
     for spot, heading in enumerate(headings):
         book.write(sheet, 1, spot, heading, **look)
-    places = dict(zip((column.key for column in report.form.columns), _places(report.form), strict=True))
+    places = dict(zip((column.key for column in report.form.columns), _number_columns(report.form), strict=True))
     for place, check in enumerate(report.form.checks, 1):
         line = place + 1
         left, right = ("+".join(places[key] for key in keys) or "0" for keys in (check.left, check.right))
@@ -552,7 +552,7 @@ def _added_up(line: Printed, keys: Sequence[str]) -> int:
     return sum(int(line.row.numbers[key] or 0) for key in keys)
 
 
-def _places(form: Form) -> list[str]:
+def _number_columns(form: Form) -> list[str]:
     """Return the number of each column, as printed under the headings."""
     return [f"({place})" for place, _ in enumerate(form.columns, form.first_number)]
 
@@ -606,7 +606,7 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     def rows() -> Iterator[Sequence[float | str]]:
         for place, line in enumerate(islice(lines, most), 1):
             fact = line.fact
-            at = _serial(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0))
+            at = _make_serial_day(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0))
             named = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted(line.columns))
             yield place, fact.unit, milestone(fact.service, fact.milestone), at, *named
 
@@ -677,12 +677,12 @@ def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
     sheet.insert_chart(line, MOST_SERIES + 1, drawn, options)
 
 
-def _serial(wall: datetime) -> float:
+def _make_serial_day(wall: datetime) -> float:
     """Return the serial day number of a date and time without a time zone, as spreadsheets use it."""
     return (wall - _EPOCH) / timedelta(days=1)
 
 
-def _shortened(text: str, room: int) -> str:
+def _shorten_header(text: str, room: int) -> str:
     """Return *text* shortened to *room* and escaped for a header, in which & begins a code."""
     escaped = text.replace("&", "&&")
     if len(escaped) <= room:

@@ -55,7 +55,7 @@ def write_workings(report: Report, names: Mapping[str, str], language: Language 
             continue
         for column in shown:
             figure = told.get((row.unit, column.key))
-            says = before + _write(report.form, column, row, figure, names, language)
+            says = before + _write_workings(report.form, column, row, figure, names, language)
             found.append(Working(unit=row.unit, column=column.key, says=says))
     return tuple(found)
 
@@ -79,7 +79,7 @@ def _write_general(form: Form, column: Column, language: Language) -> str:
             return ""
 
 
-def _write(
+def _write_workings(
     form: Form, column: Column, row: Row, told: DeclaredFigure | None, names: Mapping[str, str], language: Language
 ) -> str:
     places = {each.key: f"({place})" for place, each in enumerate(form.columns, form.first_number)}
@@ -114,7 +114,7 @@ def _write_formula(form: Form, column: Column, row: Row, places: Mapping[str, st
         return f"({written})" if written.startswith("-") else written
 
     over = _write_over(form, column, places, language)
-    return f"{over} = {write_formula(formula, put_in, _notation(language))}"
+    return f"{over} = {write_formula(formula, put_in, _choose_notation(language))}"
 
 
 def _write_over(form: Form, column: Column, places: Mapping[str, str], language: Language) -> str:
@@ -123,10 +123,10 @@ def _write_over(form: Form, column: Column, places: Mapping[str, str], language:
     def named(name: str) -> str:
         return places.get(name) or write_number(form.parameters[name], language)
 
-    return write_formula(parse_formula(column.expression), named, _notation(language))
+    return write_formula(parse_formula(column.expression), named, _choose_notation(language))
 
 
-def _notation(language: Language) -> Notation:
+def _choose_notation(language: Language) -> Notation:
     """Return the notation for readers, with the decimal sign of *language*."""
     return attrs.evolve(READERS, number=lambda text: text.replace(".", "," if language == Language.VI else "."))
 

@@ -38,23 +38,25 @@ def choose_declared_figures(
     found: list[DeclaredFigure] = []
     for column in form.columns:
         for unit in members if column.kind is ColumnKind.DECLARED else ():
-            figure = _choose(column, unit, above.get(unit, ()), told)
+            figure = _choose_figure(column, unit, above.get(unit, ()), told)
             found += [] if figure is None else [figure]
-            whole = () if column.declarer is Declarer.ABOVE else _read(column, unit, "", told)
+            whole = () if column.declarer is Declarer.ABOVE else _read_figures(column, unit, "", told)
             found += [attrs.evolve(each, unit=unit, whole=True) for each in whole]
     return tuple(found)
 
 
-def _choose(
+def _choose_figure(
     column: Column, unit: str, above: Sequence[str], told: Mapping[str, NewestDeclaration]
 ) -> DeclaredFigure | None:
     senders = [] if column.declarer is Declarer.ABOVE else [unit]
     senders += [] if column.declarer is Declarer.OWN else list(above)
-    found = [figure for sender in senders for figure in _read(column, sender, unit, told)]
+    found = [figure for sender in senders for figure in _read_figures(column, sender, unit, told)]
     return max(found, key=lambda figure: (figure.at, figure.message), default=None)
 
 
-def _read(column: Column, sender: str, unit: str, told: Mapping[str, NewestDeclaration]) -> Iterator[DeclaredFigure]:
+def _read_figures(
+    column: Column, sender: str, unit: str, told: Mapping[str, NewestDeclaration]
+) -> Iterator[DeclaredFigure]:
     newest = told.get(sender)
     for cell in newest.said.cells if newest is not None else ():
         if newest is None or cell.column != column.key or cell.unit != unit or cell.figure is None:

@@ -31,21 +31,21 @@ class SchemaBroken(Exception):
 def _add_declared(root: etree._Element, report: Report) -> None:
     for figure in report.declared:
         of_unit = {"unit": figure.unit} if figure.unit else {}
-        told = {"sender": figure.sender, "receivedAt": _written(figure.at), "message": figure.message}
+        told = {"sender": figure.sender, "receivedAt": _write_utc(figure.at), "message": figure.message}
         by = {"by": replace_unwritable(figure.by)} if figure.by else {}
-        _add(root, "Declared", column=figure.column, **of_unit, **told, **by)
+        _add_element(root, "Declared", column=figure.column, **of_unit, **told, **by)
 
 
 def _add_findings(root: etree._Element, report: Report) -> None:
-    findings = _add(root, "Findings") if report.findings else root
+    findings = _add_element(root, "Findings") if report.findings else root
     for each in report.findings:
         where = {} if each.unit is None else {"unit": each.unit}
         when = {"before": "true"} if each.check.before else {}
         most = {"atMost": "true"} if each.check.at_most else {}
-        finding = _add(findings, "Finding", **where, **when, **most)
-        _say(finding, "Check", each.check.says)
-        _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
-        _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
+        finding = _add_element(findings, "Finding", **where, **when, **most)
+        _add_wording(finding, "Check", each.check.says)
+        _add_element(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
+        _add_element(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
 
 
 def build_report_element(
@@ -55,29 +55,29 @@ def build_report_element(
     report that leaves the hub, else None.
     """
     form, period = report.form, report.period
-    root = etree.Element(_tag("Report"), nsmap=cast("Any", {None: REPORT}))
+    root = etree.Element(_qualify_tag("Report"), nsmap=cast("Any", {None: REPORT}))
     if revision is not None:
         root.set("revision", str(revision))
-    _describe(root, form)
+    _describe_form(root, form)
     days = {"from": period.first.isoformat(), "to": period.last.isoformat()}
     if report.due is not None:
         days |= {"due": report.due.day.isoformat(), "dueSure": "true" if report.due.sure else "false"}
-    _add(root, "Period", text=period.text, **days, ended="true" if report.ended else "false")
-    _add(root, "MadeAt").text = _written(report.made_at)
-    columns = _add(root, "Columns")
+    _add_element(root, "Period", text=period.text, **days, ended="true" if report.ended else "false")
+    _add_element(root, "MadeAt").text = _write_utc(report.made_at)
+    columns = _add_element(root, "Columns")
     for column in form.columns:
         _add_column(columns, column)
-    _fill(_add(root, "Total", unit=report.total.unit), report.total, form, names)
-    rows = _add(root, "Rows")
+    _fill_row(_add_element(root, "Total", unit=report.total.unit), report.total, form, names)
+    rows = _add_element(root, "Rows")
     for row in report.rows:
-        _fill(_add(rows, "Row", unit=row.unit), row, form, names)
+        _fill_row(_add_element(rows, "Row", unit=row.unit), row, form, names)
     if report.sections:
-        sections = _add(root, "Sections")
+        sections = _add_element(root, "Sections")
         for section in report.sections:
-            said = _add(sections, "Section")
-            _say(said, "Heading", section.heading)
+            said = _add_element(sections, "Section")
+            _add_wording(said, "Heading", section.heading)
             for unit in section.units:
-                _add(said, "Member", unit=unit)
+                _add_element(said, "Member", unit=unit)
     if report.divided:
         _add_divided(root, report)
     _add_declared(root, report)
@@ -86,20 +86,20 @@ def build_report_element(
     if report.marks.closed_at is not None or counted_here:
         _add_closing(root, attrs.evolve(report.marks, late=tuple(counted_here)))
     _add_remarks(root, report.remarks)
-    _add(root, "Evidence", facts=str(len(lines))).text = evidence.hash_evidence(lines)
+    _add_element(root, "Evidence", facts=str(len(lines))).text = evidence.hash_evidence(lines)
     etree.indent(root)
     return root
 
 
 def _add_divided(root: etree._Element, report: Report) -> None:
-    divided = _add(root, "Divided", by=" ".join(report.by))
+    divided = _add_element(root, "Divided", by=" ".join(report.by))
     for each in report.divided:
-        element = _add(divided, "DividedRow")
+        element = _add_element(divided, "DividedRow")
         for value in each.path:
-            _add(element, "Value").text = replace_unwritable(value)
+            _add_element(element, "Value").text = replace_unwritable(value)
         if each.name is not None:
             name = Wording(replace_unwritable(each.name.vi), replace_unwritable(each.name.en))
-            _say(element, "Name", name)
+            _add_wording(element, "Name", name)
         _fill_cells(element, each.row, report.form)
 
 
@@ -107,11 +107,11 @@ def _add_remarks(root: etree._Element, remarks: Remarks) -> None:
     if not remarks.told:
         return
     more = {"leftOut": str(remarks.left_out)} if remarks.left_out else {}
-    element = _add(root, "Remarks", **more)
+    element = _add_element(root, "Remarks", **more)
     for each in remarks.told:
         said = {"unit": each.unit, "column": each.column, "of": each.of, "by": replace_unwritable(each.by)}
         said = {name: value for name, value in said.items() if value}
-        remark = _add(element, "Remark", **said, receivedAt=_written(each.at), message=each.message)
+        remark = _add_element(element, "Remark", **said, receivedAt=_write_utc(each.at), message=each.message)
         remark.text = replace_unwritable(each.text)
 
 
@@ -119,35 +119,35 @@ def _add_closing(root: etree._Element, marks: ClosingMarks) -> None:
     """Add what the report says of the closings behind it. What comes later and counts in a later month is not among it,
     so that a closed report is sealed as the same octets whatever comes.
     """
-    at = {} if marks.closed_at is None else {"closedAt": _written(marks.closed_at)}
-    closing = _add(root, "Closing", **at, revision=str(marks.revision))
+    at = {} if marks.closed_at is None else {"closedAt": _write_utc(marks.closed_at)}
+    closing = _add_element(root, "Closing", **at, revision=str(marks.revision))
     for row in marks.revised:
-        made = {"revision": str(row.revision), "madeAt": _written(row.made_at), "by": replace_unwritable(row.by)}
-        revised = _add(closing, "RevisedRow", form=row.form, period=row.period, unit=row.unit, **made)
-        _add(revised, "Reason").text = replace_unwritable(row.reason)
+        made = {"revision": str(row.revision), "madeAt": _write_utc(row.made_at), "by": replace_unwritable(row.by)}
+        revised = _add_element(closing, "RevisedRow", form=row.form, period=row.period, unit=row.unit, **made)
+        _add_element(revised, "Reason").text = replace_unwritable(row.reason)
         for cell in row.cells:
-            changed = _add(revised, "Changed", column=cell.column)
-            _say(changed, "Heading", cell.heading)
+            changed = _add_element(revised, "Changed", column=cell.column)
+            _add_wording(changed, "Heading", cell.heading)
             for tag, value in (("Was", cell.was), ("Now", cell.now)):
-                text = _written(value) if isinstance(value, datetime) else None if value is None else str(value)
-                _add(changed, tag).text = text
-        late = _add(revised, "Late", more=str(row.late.more)) if row.late.named else revised
+                text = _write_utc(value) if isinstance(value, datetime) else None if value is None else str(value)
+                _add_element(changed, tag).text = text
+        late = _add_element(revised, "Late", more=str(row.late.more)) if row.late.named else revised
         for each in row.late.named:
-            said = {"partner": each.partner, "receivedAt": _written(each.at), "facts": str(each.facts)}
-            _add(late, "LateMessage", id=each.id, **said)
+            said = {"partner": each.partner, "receivedAt": _write_utc(each.at), "facts": str(each.facts)}
+            _add_element(late, "LateMessage", id=each.id, **said)
     for found in marks.late:
         counted = {"countedIn": found.counted_in, "facts": str(found.facts)}
-        _add(closing, "LateFacts", form=found.form, period=found.period, **counted)
+        _add_element(closing, "LateFacts", form=found.form, period=found.period, **counted)
     for silence in marks.silences:
-        since = {} if silence.since is None else {"since": _written(silence.since)}
+        since = {} if silence.since is None else {"since": _write_utc(silence.since)}
         units = {} if silence.units is None else {"units": " ".join(silence.units)}
         services = {} if silence.services is None else {"services": " ".join(silence.services)}
         named = {"period": silence.period, "partner": silence.partner, "kind": silence.kind.value}
-        _add(closing, "Silence", **named, **since, **units, **services)
+        _add_element(closing, "Silence", **named, **since, **units, **services)
 
 
 def _add_column(columns: etree._Element, column: Column) -> None:
-    found = _add(columns, "Column", key=column.key, kind=column.kind.value)
+    found = _add_element(columns, "Column", key=column.key, kind=column.kind.value)
     if column.kind is ColumnKind.RATIO:
         found.set("empty", column.empty.value)
     if column.kind is ColumnKind.SCORE:
@@ -162,18 +162,18 @@ def _add_column(columns: etree._Element, column: Column) -> None:
         found.set("most", str(column.most))
         found.set("by", column.declarer.value)
     if column.group is not None:
-        _say(found, "Group", column.group)
-    _say(found, "Heading", column.heading)
+        _add_wording(found, "Group", column.group)
+    _add_wording(found, "Heading", column.heading)
     for tag, keys in (("Summand", column.sum), ("Part", column.part), ("Whole", column.whole)):
         for key in keys:
-            _add(found, tag, column=key)
+            _add_element(found, tag, column=key)
     if column.of:
-        _add(found, "Of", column=column.of)
+        _add_element(found, "Of", column=column.of)
     for key in column.inputs:
-        _add(found, "Input", column=key)
+        _add_element(found, "Input", column=key)
     for grade in column.grades:
         at = {} if grade.at is None else {"at": str(grade.at)}
-        _say(_add(found, "Grade", **at), "Heading", grade.heading)
+        _add_wording(_add_element(found, "Grade", **at), "Heading", grade.heading)
 
 
 def check_report_element(content: bytes) -> None:
@@ -185,7 +185,7 @@ def check_report_element(content: bytes) -> None:
         raise SchemaBroken("; ".join(found))
 
 
-def _describe(root: etree._Element, form: Form) -> None:
+def _describe_form(root: etree._Element, form: Form) -> None:
     """Add the form and its version."""
     dates = {"since": form.since, "until": form.until}
     known = {key: day.isoformat() for key, day in dates.items() if day is not None}
@@ -193,16 +193,16 @@ def _describe(root: etree._Element, form: Form) -> None:
     named = {key: text for key, text in named.items() if text}
     if form.first_number != 1:
         named["firstNumber"] = str(form.first_number)
-    described = _add(root, "Form", id=form.id, **named, **known)
-    _say(described, "Title", form.title)
-    _say(described, "Basis", form.basis)
-    _say(described, "Counted", form.counted)
+    described = _add_element(root, "Form", id=form.id, **named, **known)
+    _add_wording(described, "Title", form.title)
+    _add_wording(described, "Basis", form.basis)
+    _add_wording(described, "Counted", form.counted)
     for parameter, value in form.parameters.items():
-        _add(described, "Parameter", name=parameter).text = str(value)
+        _add_element(described, "Parameter", name=parameter).text = str(value)
 
 
-def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
-    _add(element, "Name").text = replace_unwritable(name_row_unit(row, names))
+def _fill_row(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
+    _add_element(element, "Name").text = replace_unwritable(name_row_unit(row, names))
     _fill_cells(element, row, form)
 
 
@@ -210,24 +210,24 @@ def _fill_cells(element: etree._Element, row: Row, form: Form) -> None:
     for column in form.columns:
         if column.kind is ColumnKind.TIME:
             at = row.times[column.key]
-            _add(element, "Time", column=column.key).text = None if at is None else _written(at)
+            _add_element(element, "Time", column=column.key).text = None if at is None else _write_utc(at)
         else:
             value = row.numbers[column.key]
-            _add(element, "Number", column=column.key).text = None if value is None else str(value)
+            _add_element(element, "Number", column=column.key).text = None if value is None else str(value)
 
 
-def _say(parent: etree._Element, tag: str, wording: Wording) -> None:
-    _add(parent, tag, language="vi").text = wording.vi
-    _add(parent, tag, language="en").text = wording.en
+def _add_wording(parent: etree._Element, tag: str, wording: Wording) -> None:
+    _add_element(parent, tag, language="vi").text = wording.vi
+    _add_element(parent, tag, language="en").text = wording.en
 
 
-def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
-    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+def _add_element(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    return etree.SubElement(parent, _qualify_tag(tag), cast("Any", attributes))
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{REPORT}}}{local}"
 
 
-def _written(at: datetime) -> str:
+def _write_utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

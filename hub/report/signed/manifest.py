@@ -100,7 +100,7 @@ def name_declared_member(message: str) -> str:
 
 def build_manifest_element(said: Manifest) -> etree._Element:
     """Return the element `Evidence`, without its seal."""
-    root = etree.Element(_tag("Evidence"), nsmap=cast("Any", {None: EVIDENCE}))
+    root = etree.Element(_qualify_tag("Evidence"), nsmap=cast("Any", {None: EVIDENCE}))
     add_element(root, "Report", unit=said.unit, form=said.form, period=said.period)
     add_time_and_counts(root, said.made_at, said.counts)
     add_members(root, said.head, said.members)
@@ -167,5 +167,5 @@ def read_members(members: etree._Element) -> dict[str, tuple[int, str]]:
     return {each.get("name", ""): (int(each.get("size", "")), each.get("sha256", "")) for each in members}
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{EVIDENCE}}}{local}"

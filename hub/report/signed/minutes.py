@@ -50,11 +50,11 @@ def compare_revisions(before: Sealed, after: Sealed) -> tuple[tuple[CorrectedCel
     """Return the cells of *after* that differ from *before*, in the order of rows and columns, at most `MOST_CELLS`, and
     the number of the others. A row that one of them does not have is one of zeros. Times are not compared.
     """
-    found = list(_compare(before.report, after.report))
+    found = list(_compare_rows(before.report, after.report))
     return tuple(found[:MOST_CELLS]), max(0, len(found) - MOST_CELLS)
 
 
-def _compare(before: Report, after: Report) -> Iterator[CorrectedCell]:
+def _compare_rows(before: Report, after: Report) -> Iterator[CorrectedCell]:
     was, now = _list_rows(before), _list_rows(after)
     for unit in dict.fromkeys((*now, *was)):
         mine, theirs = (rows.get(unit, {}) for rows in (was, now))

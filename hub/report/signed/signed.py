@@ -50,9 +50,9 @@ def verify_official_signature(given: bytes, uploaded: bytes) -> Signed:
         raise Rejected(Problem("report-changed", phrase("a comment or CDATA section")))
     without = xmldsig.canonicalize_element(root, _WHOLE, without=element)
     if without != xmldsig.canonicalize_element(ours, _WHOLE):
-        raise Rejected(_difference(ours, safe_xml.parse_safe_xml(without)))
+        raise Rejected(_make_difference(ours, safe_xml.parse_safe_xml(without)))
     if known == _SEAL:  # else it was unsealed with the first signature
-        wss_verify.unseal_document(without, [_sealer(ours)], _NO_TIME)
+        wss_verify.unseal_document(without, [_find_own_sealer(ours)], _NO_TIME)
     return xades.verify_xades(root, element)
 
 
@@ -64,7 +64,7 @@ def list_signing_steps(uploaded: bytes) -> list[bytes]:
     """
     root = safe_xml.parse_safe_xml(uploaded)
     _check_signatures(root)
-    return _peel(root)
+    return _peel_signatures(root)
 
 
 def judge_official(
@@ -148,9 +148,9 @@ def _last_signature(root: etree._Element, ours: etree._Element, known: int) -> e
             raise Rejected(Problem("report-unsigned"))
         if known > _SEAL:
             _check_signatures(root)
-            if _peel(root)[0] == _peel(ours)[0]:
+            if _peel_signatures(root)[0] == _peel_signatures(ours)[0]:
                 raise Rejected(Problem("signature-order", phrase("it was signed without the drafter's signature")))
-        raise Rejected(_difference(ours, root))
+        raise Rejected(_make_difference(ours, root))
     _check_signatures(root, known + 1)
     return found[-1]
 
@@ -168,7 +168,7 @@ def _check_signatures(root: etree._Element, most: int = _SEAL + len(SignaturePla
         )
 
 
-def _peel(root: etree._Element) -> list[bytes]:
+def _peel_signatures(root: etree._Element) -> list[bytes]:
     """Return the canonical forms of a checked report: sealed, then after each signature of an official."""
     steps = [xmldsig.canonicalize_element(root, _WHOLE)]
     for _ in range(len(xmldsig.find_claimed_signatures(root)) - _SEAL):
@@ -177,7 +177,7 @@ def _peel(root: etree._Element) -> list[bytes]:
     return steps
 
 
-def _sealer(ours: etree._Element) -> x509.Certificate:
+def _find_own_sealer(ours: etree._Element) -> x509.Certificate:
     """Return the certificate of the seal in a document that the hub itself wrote."""
     (seal,) = ours.iterchildren(SIGNATURE)
     try:
@@ -186,47 +186,47 @@ def _sealer(ours: etree._Element) -> x509.Certificate:
         raise Unverified("signature-invalid", phrase("the seal's certificate: {error}", error=str(error))) from None
 
 
-def _difference(ours: etree._Element, theirs: etree._Element) -> Problem:
+def _make_difference(ours: etree._Element, theirs: etree._Element) -> Problem:
     """Return the problem of two reports that differ: they are different reports or revisions, or the first place that
     differs.
     """
-    one, other = _key(ours), _key(theirs)
+    one, other = _identify_report(ours), _identify_report(theirs)
     if one != other:
         told = phrase("{found}; expected {expected}", found=" ".join(other), expected=" ".join(one))
         return Problem("report-other-revision", shorten_detail(told, 300))
-    return Problem("report-changed", shorten_detail(next(_differences(ours, theirs, ()), _NOWHERE), 300))
+    return Problem("report-changed", shorten_detail(next(_list_differences(ours, theirs, ()), _NOWHERE), 300))
 
 
-def _key(root: etree._Element) -> tuple[str, ...]:
+def _identify_report(root: etree._Element) -> tuple[str, ...]:
     space = "{urn:lienthong:report:1}"
     said = (("Form", "id"), ("Total", "unit"), ("Period", "text"))
     parts = [(root.find(f"{space}{tag}"), name) for tag, name in said]
     return (*("" if part is None else part.get(name, "") for part, name in parts), root.get("revision", ""))
 
 
-def _differences(one: etree._Element, other: etree._Element, path: Collection[str]) -> Iterator[Phrase]:
+def _list_differences(one: etree._Element, other: etree._Element, path: Collection[str]) -> Iterator[Phrase]:
     """Yield the places at which *other* differs from *one*."""
-    here = (*path, _named(one))
+    here = (*path, _name_element(one))
     shown = "/".join(here[1:]) or _NOWHERE
     if one.tag != other.tag or sorted(one.items()) != sorted(other.items()):
-        yield phrase("{place}: it is {name}", place=shown, name=_named(other))
+        yield phrase("{place}: it is {name}", place=shown, name=_name_element(other))
         return
     if (one.text or "") != (other.text or ""):
         yield phrase("{place}: {detail}", place=shown, detail=f"{one.text!r} -> {other.text!r}")
     for mine, theirs in zip_longest(one, other):
         if mine is None or theirs is None:
-            name = _named(theirs if mine is None else mine)
+            name = _name_element(theirs if mine is None else mine)
             if mine is None:
                 yield phrase("{place}: {name} added", place=shown, name=name)
             else:
                 yield phrase("{place}: {name} missing", place=shown, name=name)
             return
-        yield from _differences(mine, theirs, here)
+        yield from _list_differences(mine, theirs, here)
         if (mine.tail or "") != (theirs.tail or ""):
-            yield phrase("{place}: the text after {name}", place=shown, name=_named(mine))
+            yield phrase("{place}: the text after {name}", place=shown, name=_name_element(mine))
 
 
-def _named(element: etree._Element) -> str:
+def _name_element(element: etree._Element) -> str:
     name = etree.QName(element).localname
     said = next((f"[{key}={element.get(key)}]" for key in ("unit", "column", "key") if element.get(key)), "")
     return f"{name}{said}"

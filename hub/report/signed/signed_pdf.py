@@ -62,7 +62,7 @@ def verify_signed_pdf(candidates: Sequence[bytes], uploaded: bytes, certificates
     """
     given = next((each for each in candidates if uploaded.startswith(each)), None)
     if given is None:
-        raise _changed(phrase("it is not the PDF that the hub gives out for this revision now"))
+        raise _make_changed_refusal(phrase("it is not the PDF that the hub gives out for this revision now"))
     update = uploaded[len(given) :]
     if not update.strip():
         raise Rejected(Problem("report-unsigned"))
@@ -80,10 +80,10 @@ def verify_signed_pdf(candidates: Sequence[bytes], uploaded: bytes, certificates
 def _check_bounds(update: bytes) -> None:
     """Refuse an update that is large, or that grows when it is unpacked."""
     if len(update) > _UPDATE:
-        raise _changed(phrase("the signature adds {count} octets", count=len(update)))
+        raise _make_changed_refusal(phrase("the signature adds {count} octets", count=len(update)))
     filters = {found[1] for found in _FILTER.finditer(update)}
     if not filters <= _FILTERS or _ESCAPED.search(update):
-        raise _changed(phrase("a stream with an unusual filter"))
+        raise _make_changed_refusal(phrase("a stream with an unusual filter"))
     left = _UNPACKED
     for found in _STREAM.finditer(update):
         reader = zlib.decompressobj()
@@ -92,7 +92,7 @@ def _check_bounds(update: bytes) -> None:
         except zlib.error:
             continue  # not packed, or packed otherwise
         if left < 0:
-            raise _changed(phrase("its streams are too large"))
+            raise _make_changed_refusal(phrase("its streams are too large"))
 
 
 def _read_signature(uploaded: bytes, certificates: Sequence[x509.Certificate]) -> Signed:
@@ -110,7 +110,7 @@ def _read_signature(uploaded: bytes, certificates: Sequence[x509.Certificate]) -
     if str(signature.sig_object_type) != "/Sig" or kind not in _KINDS:
         raise Unverified("signature-incomplete", phrase("SubFilter {kind}", kind=kind[:100]))
     if signature.evaluate_signature_coverage() is not SignatureCoverageLevel.ENTIRE_FILE:
-        raise _changed(phrase("the signature does not cover the whole file"))
+        raise _make_changed_refusal(phrase("the signature does not cover the whole file"))
     _check_changes(reader, signature)
     _check_appearance(signature)
     begin, middle, rest, end = (int(each) for each in signature.byte_range)
@@ -126,10 +126,10 @@ def _read_signature(uploaded: bytes, certificates: Sequence[x509.Certificate]) -
     at = signature.self_reported_timestamp
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise Unverified("signature-incomplete", phrase("no signing time with a zone"))
-    return Signed(certificate=certificate, chain=(), at=at.astimezone(UTC), stamps=_stamps(signer))
+    return Signed(certificate=certificate, chain=(), at=at.astimezone(UTC), stamps=_read_stamps(signer))
 
 
-def _stamps(signer: CmsSigner) -> tuple[TimeStamp, ...]:
+def _read_stamps(signer: CmsSigner) -> tuple[TimeStamp, ...]:
     """Return the time stamps on the value of a signature (EN 319 142-1, 5.3, PAdES-B-T). Raises Unverified."""
     tokens = signer.list_unsigned_values(time_stamps.SIGNATURE_TIME_STAMP)
     if len(tokens) > time_stamps.MOST:
@@ -146,39 +146,39 @@ def _check_changes(reader: Any, signature: Any) -> None:
     nothing unless one of these leads to them.
     """
     if reader.xrefs.total_revisions != 2:
-        raise _changed(phrase("{count} updates of the file", count=reader.xrefs.total_revisions - 1))
+        raise _make_changed_refusal(phrase("{count} updates of the file", count=reader.xrefs.total_revisions - 1))
     before, known = reader.get_historical_resolver(0), reader.xrefs.explicit_refs_in_revision(0)
     if reader.xrefs.refs_freed_in_revision(1):
-        raise _changed(phrase("objects are removed"))
+        raise _make_changed_refusal(phrase("objects are removed"))
     field = signature.sig_field
     widgets = [each.reference for each in field.get("/Kids", ())] or [field.container_ref]
     trailer = before.trailer_view
     root, information = (trailer.raw_get(name).reference for name in ("/Root", "/Info"))
     free = {information, before.root.raw_get("/Metadata").reference}
     if reader.trailer.raw_get("/Root").reference != root:
-        raise _changed(phrase("object {number} is replaced", number=root.idnum))
+        raise _make_changed_refusal(phrase("object {number} is replaced", number=root.idnum))
     last = reader.find_page_for_modification(int(reader.root["/Pages"]["/Count"]) - 1)[0].reference
     annotations = reader.get_object(last).raw_get("/Annots") if "/Annots" in reader.get_object(last) else None
     for reference in reader.xrefs.explicit_refs_in_revision(1):
         if reference not in known or reference in free:
             continue
         if reference not in {root, last}:
-            raise _changed(phrase("object {number} is replaced", number=reference.idnum))
+            raise _make_changed_refusal(phrase("object {number} is replaced", number=reference.idnum))
         was, now = before.get_object(reference), reader.get_object(reference)
         added = {"/AcroForm", "/Extensions", "/Version"} if reference == root else {"/Annots"}
-        if added & set(was) or _write(was) != _write(now, added):
-            raise _changed(phrase("object {number} is changed", number=reference.idnum))
+        if added & set(was) or _write_entries(was) != _write_entries(now, added):
+            raise _make_changed_refusal(phrase("object {number} is changed", number=reference.idnum))
     form = reader.root["/AcroForm"]
     if set(form) - {"/Fields", "/SigFlags", "/DA", "/DR", "/Type"} or [each.reference for each in form["/Fields"]] != [
         field.container_ref
     ]:
-        raise _changed(phrase("the form has more than the signature"))
+        raise _make_changed_refusal(phrase("the form has more than the signature"))
     shown = [] if annotations is None else [each.reference for each in annotations.get_object()]
     if not set(shown) <= set(widgets):
-        raise _changed(phrase("the last page has more than the signature"))
+        raise _make_changed_refusal(phrase("the last page has more than the signature"))
 
 
-def _write(value: Any, without: Collection[str] = ()) -> list[tuple[str, bytes]]:
+def _write_entries(value: Any, without: Collection[str] = ()) -> list[tuple[str, bytes]]:
     """Return the entries of a dictionary of a PDF as they are written."""
     found = []
     for name in sorted(set(value) - set(without)):
@@ -195,12 +195,12 @@ def _check_appearance(signature: Any) -> None:
     field = signature.sig_field
     widgets = [each.get_object() for each in field.get("/Kids", ())] or [field]
     if len(widgets) > 1 or any({"/A", "/AA"} & set(each) for each in (field, *widgets)):
-        raise _changed(phrase("the form has more than the signature"))
+        raise _make_changed_refusal(phrase("the form has more than the signature"))
     for widget in widgets:
         left, lower, right, upper = (float(each) for each in widget.get("/Rect", (0, 0, 0, 0)))
         if abs(right - left) > _WIDTH or abs(upper - lower) > _HEIGHT:
-            raise _changed(phrase("its appearance is larger than 92 × 46 mm"))
+            raise _make_changed_refusal(phrase("its appearance is larger than 92 × 46 mm"))
 
 
-def _changed(why: Phrase) -> Rejected:
+def _make_changed_refusal(why: Phrase) -> Rejected:
     return Rejected(Problem("report-changed", why))

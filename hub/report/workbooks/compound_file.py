@@ -67,15 +67,15 @@ class CompoundFile:
         directory, cutoff, first_small = struct.unpack_from("<I4xII", content, 48)
         following: array[int] = array("I")
         for sector in _list_table_sectors(content, shift):
-            following.extend(_numbers(_sector(content, shift, sector)))
-        entries = tuple(_read_entries(_join(content, shift, following, directory)))
+            following.extend(_unpack_numbers(_read_sector(content, shift, sector)))
+        entries = tuple(_read_entries(_join_chain(content, shift, following, directory)))
         if not entries or entries[0].kind != _ROOT:
             raise CompoundFileDamaged
         small_following: Sequence[int] = ()
         small = b""
         if entries[0].start <= _LAST and first_small <= _LAST:
-            small = _join(content, shift, following, entries[0].start)
-            small_following = _numbers(_join(content, shift, following, first_small))
+            small = _join_chain(content, shift, following, entries[0].start)
+            small_following = _unpack_numbers(_join_chain(content, shift, following, first_small))
         return cls(content, shift, following, small_following, small, cutoff, entries)
 
     @property
@@ -89,9 +89,9 @@ class CompoundFile:
         if found is None:
             return None
         if found.size < self._cutoff:
-            joined = _follow(self._small, _SMALL_SHIFT, 0, self._small_following, found.start)
+            joined = _follow_chain(self._small, _SMALL_SHIFT, 0, self._small_following, found.start)
         else:
-            joined = _join(self._content, self._shift, self._following, found.start)
+            joined = _join_chain(self._content, self._shift, self._following, found.start)
         if len(joined) < found.size:
             raise CompoundFileDamaged
         return joined[: found.size]
@@ -107,7 +107,7 @@ def _list_table_sectors(content: bytes, shift: int) -> Iterator[int]:
     for _ in range(left):
         if following > _LAST:
             break
-        numbers = _numbers(_sector(content, shift, following))
+        numbers = _unpack_numbers(_read_sector(content, shift, following))
         listed += numbers[:-1]
         following = numbers[-1]
     found = [each for each in listed if each <= _LAST]
@@ -127,12 +127,12 @@ def _read_entries(directory: bytes) -> Iterator[_Entry]:
             yield _Entry(name, kind, first, size)
 
 
-def _join(content: bytes, shift: int, following: Sequence[int], start: int) -> bytes:
+def _join_chain(content: bytes, shift: int, following: Sequence[int], start: int) -> bytes:
     """Return the sectors of the chain that begins with *start*, joined."""
-    return _follow(content, shift, 1, following, start)  # the header takes the place of one sector
+    return _follow_chain(content, shift, 1, following, start)  # the header takes the place of one sector
 
 
-def _follow(content: bytes, shift: int, skipped: int, following: Sequence[int], start: int) -> bytes:
+def _follow_chain(content: bytes, shift: int, skipped: int, following: Sequence[int], start: int) -> bytes:
     found: list[bytes] = []
     sector = start
     for _ in range((len(content) >> shift) + 1):
@@ -146,10 +146,10 @@ def _follow(content: bytes, shift: int, skipped: int, following: Sequence[int], 
     raise CompoundFileDamaged
 
 
-def _sector(content: bytes, shift: int, sector: int) -> bytes:
+def _read_sector(content: bytes, shift: int, sector: int) -> bytes:
     at = (sector + 1) << shift
     return content[at : at + (1 << shift)]
 
 
-def _numbers(octets: bytes) -> Sequence[int]:
+def _unpack_numbers(octets: bytes) -> Sequence[int]:
     return struct.unpack(f"<{len(octets) // 4}I", octets[: len(octets) // 4 * 4])

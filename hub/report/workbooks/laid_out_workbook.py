@@ -163,7 +163,7 @@ class _FoundTable:
                 for row in sorted(rows)
                 if row <= _TOP
                 for column, cell in sorted(rows[row].items())
-                if column <= _NUMBER_WITHIN and _plain(cell) in layout.number
+                if column <= _NUMBER_WITHIN and _read_plain_words(cell) in layout.number
             ),
             None,
         )
@@ -199,7 +199,7 @@ def _gather_rows(sheet: Sheet) -> Rows:
     return found
 
 
-def _plain(cell: SheetCell | None) -> str:
+def _read_plain_words(cell: SheetCell | None) -> str:
     return "" if cell is None else write_plain_words(cell.text[:_LONGEST])
 
 
@@ -210,7 +210,7 @@ def _find_end_of_headings(rows: Rows, start: tuple[int, int]) -> int:
     top, column = start
     for row in range(top + 1, top + _HEADING_ROWS):
         cells = rows.get(row, {})
-        if column in cells and _plain(cells[column]) != _plain(rows[top][column]):
+        if column in cells and _read_plain_words(cells[column]) != _read_plain_words(rows[top][column]):
             return row
         if any(_is_figure(cell) for cell in cells.values()):
             return row
@@ -221,10 +221,12 @@ def _is_figure(cell: SheetCell | None) -> bool:
     """Return whether a cell has a number, or a text that stands for one."""
     if cell is None:
         return False
-    return cell.kind is CellKind.NUMBER or (cell.kind is CellKind.TEXT and _WHOLE.fullmatch(_trim(cell)) is not None)
+    return cell.kind is CellKind.NUMBER or (
+        cell.kind is CellKind.TEXT and _WHOLE.fullmatch(_trim_text(cell)) is not None
+    )
 
 
-def _trim(cell: SheetCell) -> str:
+def _trim_text(cell: SheetCell) -> str:
     return cell.text[:_LONGEST].replace("\xa0", " ").strip()
 
 
@@ -353,7 +355,7 @@ class _TableReading:
             if row >= self.table.first:
                 return
             for column, cell in self.table.rows[row].items():
-                if found := _DATES.search(_plain(cell)):
+                if found := _DATES.search(_read_plain_words(cell)):
                     days = _read_days(found)
                     wanted = self.period.first, self.period.last
                     if days is not None and days != wanted:
@@ -383,7 +385,7 @@ class _TableReading:
     def ends(self, cells: Mapping[int, SheetCell]) -> bool:
         """Return whether a row stands below the table."""
         texts = (cell for _, cell in sorted(cells.items()) if cell.kind is CellKind.TEXT)
-        return any(begins_with_words(_plain(cell), self.table.layout.ends) for cell in islice(texts, _ENDS))
+        return any(begins_with_words(_read_plain_words(cell), self.table.layout.ends) for cell in islice(texts, _ENDS))
 
     def check_below(self, rows: Sequence[int]) -> None:
         """Refuse figures of units below the end of the table, so that no second table is passed over."""
@@ -436,7 +438,7 @@ class _TableReading:
     def name_of(self, cells: Mapping[int, SheetCell]) -> str:
         """Return the name of a row: in its own column, else before it, where a total is merged over both."""
         for column in (self.table.name, self.table.number):
-            text = " ".join(_trim(cells[column]).split()) if column in cells else ""
+            text = " ".join(_trim_text(cells[column]).split()) if column in cells else ""
             if text and (column == self.table.name or self.is_total(write_plain_words(text))):
                 return text
         return ""
@@ -459,7 +461,7 @@ class _TableReading:
         return found
 
     def number(self, cell: SheetCell, row: int, place: int, *, fraction: bool) -> int | Decimal | None:
-        text = _trim(cell)
+        text = _trim_text(cell)
         if cell.kind is CellKind.TEXT and text in self.table.layout.empty:
             return None
         if cell.kind is CellKind.NOTHING:

@@ -170,10 +170,12 @@ class _Writing(SheetWriter):
         for spot, column in enumerate(columns, _LEAD):
             below = f"{xl_rowcol_to_cell(first, spot)}:{xl_rowcol_to_cell(final, spot)}"
             if column is not None and column.kind is ColumnKind.DECLARED:  # it is not added up
-                sheet.write_blank(_SUM, spot, None, self.format(**{**white, **_decimals(column)}))
+                sheet.write_blank(_SUM, spot, None, self.format(**{**white, **_format_decimals(column)}))
                 sheet.data_validation(_SUM, spot, final, spot, self.allowed(column))
             elif column is None or is_typed_column(column):
-                sheet.write_formula(_SUM, spot, f"=SUM({below})", self.format(**{**grey, **_decimals(column)}), 0)
+                sheet.write_formula(
+                    _SUM, spot, f"=SUM({below})", self.format(**{**grey, **_format_decimals(column)}), 0
+                )
                 sheet.data_validation(first, spot, final, spot, self.allowed(column))
             else:
                 self.computed(sheet, _SUM, spot, column, spots, grey)
@@ -185,7 +187,7 @@ class _Writing(SheetWriter):
             self.write(sheet, row, 3, unit, border=1)
             for spot, column in enumerate(columns, _LEAD):
                 if column is None or is_typed_column(column):
-                    sheet.write_blank(row, spot, None, self.format(**{**white, **_decimals(column)}))
+                    sheet.write_blank(row, spot, None, self.format(**{**white, **_format_decimals(column)}))
                 else:
                     self.computed(sheet, row, spot, column, spots, grey)
 
@@ -222,7 +224,7 @@ class _Writing(SheetWriter):
         }
 
 
-def _decimals(column: Column | None) -> dict[str, object]:
+def _format_decimals(column: Column | None) -> dict[str, object]:
     """Return the number format of a column with decimals."""
     return {} if column is None or not column.places else {"num_format": f"#,##0.{'0' * column.places}"}
 

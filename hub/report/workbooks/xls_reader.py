@@ -142,7 +142,7 @@ class _RecordReading:
         if kind in (_MACRO_SHEET, _MODULE):
             raise WorkbookUnreadable(_MACROS)
         if kind == _WORKSHEET:
-            yield _decode(self.stream[start + 8 : end], length, flags), at
+            yield _decode_text(self.stream[start + 8 : end], length, flags), at
 
     def _fragments(self, start: int, end: int) -> list[bytes]:
         """Return the data of a record and of those that continue it."""
@@ -206,7 +206,7 @@ class _SheetReading:
 
     def text(self, data: bytes) -> None:
         row, column, length, flags = struct.unpack_from("<HH2xHB", data)
-        self.put(row, column, CellKind.TEXT, _decode(data[9:], length, flags))
+        self.put(row, column, CellKind.TEXT, _decode_text(data[9:], length, flags))
 
     def truth_or_error(self, data: bytes) -> None:
         row, column, value, is_error = struct.unpack_from("<HH2xBB", data)
@@ -274,7 +274,7 @@ def _read_truth(value: int, *, is_error: bool) -> tuple[CellKind, str]:
     return (CellKind.ERROR, _ERRORS.get(value, "#ERROR")) if is_error else (CellKind.TRUTH, str(value))
 
 
-def _decode(octets: bytes, length: int, flags: int) -> str:
+def _decode_text(octets: bytes, length: int, flags: int) -> str:
     """Return the *length* characters at the beginning of *octets*."""
     if flags & _WIDE:
         return octets[: 2 * length].decode("utf-16-le", "replace")
@@ -324,7 +324,7 @@ class _Texts:
         while True:
             wide = 1 + (flags & _WIDE)
             octets = self._piece(wide * (length - len(found)))
-            found += _decode(octets, len(octets) // wide, flags)
+            found += _decode_text(octets, len(octets) // wide, flags)
             if len(found) >= length:
                 return found
             self._next()

@@ -72,7 +72,7 @@ def read_sheets(content: bytes) -> Iterator[Sheet]:
         raise _no_workbook() from None
     with packed:
         unpacked, elements = _FREE + _RATIO * len(content), _FREE_ELEMENTS + _EACH * len(content)
-        yield from _sheets(_Parts(packed, _listed(packed), min(UNPACKED, unpacked), min(ELEMENTS, elements)))
+        yield from _list_sheets(_Parts(packed, _list_parts(packed), min(UNPACKED, unpacked), min(ELEMENTS, elements)))
 
 
 def _no_workbook() -> WorkbookUnreadable:
@@ -81,7 +81,7 @@ def _no_workbook() -> WorkbookUnreadable:
     )
 
 
-def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
+def _list_parts(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """Return the parts by name, after checking that no name is forbidden or occurs twice."""
     listed = packed.infolist()
     if len(listed) > PARTS:
@@ -143,7 +143,7 @@ class _Parts:
         return name in self.listed
 
 
-def _sheets(parts: _Parts) -> Iterator[Sheet]:
+def _list_sheets(parts: _Parts) -> Iterator[Sheet]:
     for each in parts.root(_TYPES):
         if "macroenabled" in (each.get("ContentType") or "").lower():
             raise WorkbookUnreadable(
@@ -160,35 +160,35 @@ def _sheets(parts: _Parts) -> Iterator[Sheet]:
         targets[relation.get("Id") or ""] = name
         if (relation.get("Type") or "").endswith("/sharedStrings"):
             texts_at = name
-    texts = _texts(parts.root(texts_at)) if texts_at and parts.has(texts_at) else ()
-    named = [each for each in book.iter() if _local(each) == "sheet"]
+    texts = _read_shared_texts(parts.root(texts_at)) if texts_at and parts.has(texts_at) else ()
+    named = [each for each in book.iter() if _read_local_name(each) == "sheet"]
     for sheet in named[:SHEETS]:
         where = targets.get(
             next((str(value) for key, value in sheet.attrib.items() if str(key).endswith("}id")), ""), ""
         )
         if "/worksheets/" in where and parts.has(where):
             root = parts.root(where)
-            yield Sheet(sheet.get("name") or "", _cells(root, texts), _merged(root))
+            yield Sheet(sheet.get("name") or "", _read_cells(root, texts), _read_merged_ranges(root))
 
 
-def _texts(root: etree._Element) -> Sequence[str]:
-    return [_text(entry) for entry in root if _local(entry) == "si"]
+def _read_shared_texts(root: etree._Element) -> Sequence[str]:
+    return [_read_text_runs(entry) for entry in root if _read_local_name(entry) == "si"]
 
 
-def _text(element: etree._Element) -> str:
+def _read_text_runs(element: etree._Element) -> str:
     """Return the text of a shared or inline string, with its runs joined and without phonetic text."""
     found = []
     for child in element:
-        if _local(child) == "t":
+        if _read_local_name(child) == "t":
             found.append(child.text or "")
-        elif _local(child) == "r":
-            found += [part.text or "" for part in child if _local(part) == "t"]
+        elif _read_local_name(child) == "r":
+            found += [part.text or "" for part in child if _read_local_name(part) == "t"]
     return "".join(found)
 
 
-def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int], SheetCell]:
+def _read_cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int], SheetCell]:
     found: dict[tuple[int, int], SheetCell] = {}
-    data = next((each for each in root if _local(each) == "sheetData"), None)
+    data = next((each for each in root if _read_local_name(each) == "sheetData"), None)
     row = 0
     for line in data if data is not None else ():
         number = line.get("r") or ""
@@ -196,34 +196,36 @@ def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int
         column = 0
         for each in line:
             place = _ADDRESS.fullmatch(each.get("r") or "")
-            column = _index(place[1]) if place else column + 1
-            cell = _cell(each, texts)
+            column = _read_column_index(place[1]) if place else column + 1
+            cell = _read_cell(each, texts)
             if cell is not None:
                 found[int(place[2]) if place else row, column] = cell
     return found
 
 
-def _merged(root: etree._Element) -> Sequence[MergedRange]:
-    listed = next((each for each in root if _local(each) == "mergeCells"), ())
+def _read_merged_ranges(root: etree._Element) -> Sequence[MergedRange]:
+    listed = next((each for each in root if _read_local_name(each) == "mergeCells"), ())
     found = []
     for each in listed:
         first, _, last = (each.get("ref") or "").partition(":")
         start, end = _ADDRESS.fullmatch(first), _ADDRESS.fullmatch(last or first)
         if start and end:
-            found.append(MergedRange(int(start[2]), _index(start[1]), int(end[2]), _index(end[1])))
+            found.append(
+                MergedRange(int(start[2]), _read_column_index(start[1]), int(end[2]), _read_column_index(end[1]))
+            )
     return found
 
 
-def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
+def _read_cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
     formula, value, inline = False, None, None
     for child in element:
-        match _local(child):
+        match _read_local_name(child):
             case "f":
                 formula = True
             case "v":
                 value = child.text or ""
             case "is":
-                inline = _text(child)
+                inline = _read_text_runs(child)
     match element.get("t") or "n":
         case "inlineStr":
             kind, text = CellKind.TEXT, inline or ""
@@ -243,14 +245,14 @@ def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
     return make_sheet_cell(kind, text, formula=formula)
 
 
-def _index(name: str) -> int:
+def _read_column_index(name: str) -> int:
     index = 0
     for letter in name:
         index = index * 26 + ord(letter) - ord("A") + 1
     return index
 
 
-def _local(element: etree._Element) -> str:
+def _read_local_name(element: etree._Element) -> str:
     return _local_name(element.tag)
 
 

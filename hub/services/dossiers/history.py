@@ -39,9 +39,9 @@ def answer_get_dossier(unit: str, dossier: str, messages: Iterable[AcceptedMessa
         call = safe_xml.parse_safe_xml(told.content)
         for part in call.iterchildren(*(f"{{{NAMESPACE}}}{name}" for name in _CODES)):
             name = safe_xml.read_local_name(part)
-            if _text(part, "MaHoSo") != dossier:
+            if _read_part_text(part, "MaHoSo") != dossier:
                 continue
-            status = _text(part, _CODES[name])
+            status = _read_part_text(part, _CODES[name])
             fields = {"DocumentId": told.message, "Time": xsd_types.write_xs_datetime(told.at), "TrangThai": status}
             update = build_element(NAMESPACE, "LanCapNhat", fields)
             if name == "HoSo":
@@ -58,6 +58,6 @@ def answer_get_dossier(unit: str, dossier: str, messages: Iterable[AcceptedMessa
     return found
 
 
-def _text(part: etree._Element, name: str) -> str:
+def _read_part_text(part: etree._Element, name: str) -> str:
     leaf = part.find(f"{{{NAMESPACE}}}{name}")
     return "" if leaf is None else xsd_types.read_xs_token(leaf)

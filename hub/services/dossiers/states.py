@@ -43,7 +43,7 @@ def read_dossier_states(
         if code and code in seen:
             item.refuse("M", "MaHoSo", phrase("another HoSo of this call has it"))
         seen.add(code)
-        found += _facts(item, source, codes)
+        found += _list_facts(item, source, codes)
     return keep_earliest_milestones(found)
 
 
@@ -67,11 +67,11 @@ class _Days:
         return cls(registered, received, due, ended or returned, returned or ended, take_on)
 
 
-def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
+def _list_facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
     milestones = read_reached_milestones(codes, item, "TrangThaiHoSo")
     days = _Days.of(item)
-    _judge(item, days, milestones, local_time.find_local_day(source.at))
-    key, known = item.text("MaHoSo"), _known(item, codes)
+    _judge_days(item, days, milestones, local_time.find_local_day(source.at))
+    key, known = item.text("MaHoSo"), _read_known_attributes(item, codes)
     if REGISTERED in milestones or (milestones and days.registered):  # told once it was received, too: it was handed in
         yield source.fact(
             key,
@@ -93,15 +93,15 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
         said = {**known, "outcome": outcome} if milestone == "finished" else known
         yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=list_known_attributes(**said))
     if milestones:
-        yield from _supplements(item, source, days, known)
-        yield from _wait(item, source, codes)
+        yield from _list_supplements(item, source, days, known)
+        yield from _list_waits(item, source, codes)
         yield from tell_apology(item, source)
     if "received" in milestones:
         ended = days.ended if outcome == "done" else None
         yield from tell_online_facts(item, source, codes, received=days.received, ended=ended)
 
 
-def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
+def _list_supplements(item: CallItem, source: FactSource, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
     """Yield facts from the list of supplement requests: the first and second request and their answers.
 
     Later ones bring no fact.
@@ -118,7 +118,7 @@ def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[st
             yield source.fact(item.text("MaHoSo"), f"supplemented{again}", answered, **said)
 
 
-def _wait(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
+def _list_waits(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
     """Yield the fact that the dossier waits, from the day of a request for papers that is not answered, or that it does
     not wait.
     """
@@ -129,7 +129,7 @@ def _wait(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[F
         yield told
 
 
-def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
+def _read_known_attributes(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     """Return the attributes of the dossier. A code that is not in its list is tolerated and left empty."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
     unit = item.text("DonViXuLy")
@@ -150,7 +150,7 @@ def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     return found
 
 
-def _judge(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -> None:
+def _judge_days(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -> None:
     """Report impossible days.
 
     Refuses a dossier that would count in no period, or whose work ended before it was received.

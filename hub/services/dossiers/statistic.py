@@ -43,7 +43,7 @@ def read_dossier_statistic(call: etree._Element, source: FactSource, notes: Call
                 "OrganizationInchargeIdlevel1",
                 phrase("{whose}, but OrganId is {unit}", whose=whose[:100], unit=source.unit[:100]),
             )
-        numbers = {name: _number(item, name) for name in (*DECLARED, *_SUMS)}
+        numbers = {name: _read_number(item, name) for name in (*DECLARED, *_SUMS)}
         for name, parts in _SUMS.items():
             if numbers[name] != sum(numbers[part] for part in parts):
                 said = " + ".join(f"{numbers[part]}" for part in parts)
@@ -59,14 +59,14 @@ def read_dossier_statistic(call: etree._Element, source: FactSource, notes: Call
             item.tolerate("R", "IsMonthStatistic", phrase("only the numbers of a month are counted"))
             continue
         # Whatever the cut-off day is, the period of a month contains the first day of that month.
-        day = _month(item)
+        day = _read_month(item)
         if day is not None:
             key = f"{day:%Y-%m}"
             found += [source.fact(key, milestone, day, amount=numbers[name]) for name, milestone in DECLARED.items()]
     return tuple(found)
 
 
-def _number(item: CallItem, name: str) -> int:
+def _read_number(item: CallItem, name: str) -> int:
     text = item.text(name)
     if not (text.removeprefix("+").isdigit() and text.isascii() and len(text) <= 11):
         item.refuse("T", name, phrase("{text} is no number", text=text[:50] or phrase("nothing")))
@@ -74,8 +74,8 @@ def _number(item: CallItem, name: str) -> int:
     return int(text)
 
 
-def _month(item: CallItem) -> date | None:
-    year, month = _number(item, "Year"), _number(item, "Month")
+def _read_month(item: CallItem) -> date | None:
+    year, month = _read_number(item, "Year"), _read_number(item, "Month")
     try:
         day = date(year, month, 1)
     except (ValueError, OverflowError):

@@ -43,10 +43,10 @@ def place_wait(recorded: Collection[Fact], told: Fact) -> Fact | None:
     if waiting is (told.milestone == WAITING):
         return None
     number = len(waits) + (not waiting)
-    if number > ROUNDS or any(_day(told) < _day(fact) for fact in recorded):
+    if number > ROUNDS or any(_find_fact_day(told) < _find_fact_day(fact) for fact in recorded):
         return None
     return attrs.evolve(told, milestone=f"{told.milestone}-{number}")
 
 
-def _day(fact: Fact) -> date:
+def _find_fact_day(fact: Fact) -> date:
     return fact.day or find_local_day(fact.at)

@@ -111,9 +111,9 @@ def parse_incident_line(
     """
     found = rules.judge(line)
     if found is None:
-        raise _unreadable(phrase("no class of [incidents] matches it"))
+        raise _make_unreadable_refusal(phrase("no class of [incidents] matches it"))
     said = line.data[rules.element]
-    return _checked(
+    return _check_incident(
         Incident(
             id=said["id"],
             unit=who_is(said.get("unit", ""), line.host),
@@ -131,13 +131,13 @@ def parse_incident_report(content: bytes) -> Incident:
     """Parse an incident report (`xsd/lienthong/1/incident.xsd`). Raises Rejected."""
     root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
     if root.tag != REPORT:
-        raise _unreadable(phrase("{tag} is no incident report", tag=str(root.tag)[:100]))
+        raise _make_unreadable_refusal(phrase("{tag} is no incident report", tag=str(root.tag)[:100]))
     texts = {etree.QName(child).localname: (child.text or "").strip() for child in root}
     kind = {"open": OPENED, "closed": CLOSED}.get(texts.get("State", ""))
-    time = _time(texts.get("ClosedAt" if kind == CLOSED else "OpenedAt", ""))
+    time = _read_time(texts.get("ClosedAt" if kind == CLOSED else "OpenedAt", ""))
     if kind is None or time is None or texts.get("Severity") not in SEVERITIES or not texts.get("Class"):
-        raise _unreadable(phrase("State, its time, Class or Severity does not conform to the schema"))
-    return _checked(
+        raise _make_unreadable_refusal(phrase("State, its time, Class or Severity does not conform to the schema"))
+    return _check_incident(
         Incident(
             id=texts.get("Id", ""),
             unit=texts.get("Unit", ""),
@@ -161,7 +161,7 @@ def read_incident(
                 parse_incident_line(syslog.read_syslog_message(content), at, rules, who_is), at, message
             )
         except ValueError as error:
-            raise _unreadable(str(error)) from None
+            raise _make_unreadable_refusal(str(error)) from None
     return make_incident_record(parse_incident_report(content), at, message)
 
 
@@ -203,19 +203,19 @@ def write_instant(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _checked(incident: Incident) -> Incident:
+def _check_incident(incident: Incident) -> Incident:
     if not 0 < len(incident.id) <= _LONGEST or not incident.id.isprintable():
-        raise _unreadable(
+        raise _make_unreadable_refusal(
             phrase("the id is {name}…; up to {most} printable characters", name=repr(incident.id[:20]), most=_LONGEST)
         )
     if incident.time.year not in _YEARS:
-        raise _unreadable(phrase("the time is in the year {year}", year=str(incident.time.year)))
+        raise _make_unreadable_refusal(phrase("the time is in the year {year}", year=str(incident.time.year)))
     if not incident.unit:
         raise Rejected(Problem("unit-unknown", incident.host))
     return incident
 
 
-def _time(written: str) -> datetime | None:
+def _read_time(written: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(written)
         return found.astimezone(UTC) if found.tzinfo else None
@@ -223,7 +223,7 @@ def _time(written: str) -> datetime | None:
         return None
 
 
-def _unreadable(why: Detail) -> Rejected:
+def _make_unreadable_refusal(why: Detail) -> Rejected:
     return Rejected(Problem("incident-unreadable", shorten_detail(why, 200)))
 
 

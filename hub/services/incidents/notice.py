@@ -50,27 +50,27 @@ def write_incident_report(incident: Incident) -> bytes:
         "Host": incident.host,
         "Text": incident.text,
     }
-    root = etree.Element(f"{{{NAMESPACE}}}IncidentReport", nsmap=_default(NAMESPACE))
+    root = etree.Element(f"{{{NAMESPACE}}}IncidentReport", nsmap=_make_default_namespace(NAMESPACE))
     for name, value in fields.items():
         if value:
-            etree.SubElement(root, f"{{{NAMESPACE}}}{name}").text = _written(value)
-    return _octets(root)
+            etree.SubElement(root, f"{{{NAMESPACE}}}{name}").text = _write_allowed_text(value)
+    return _write_octets(root)
 
 
 def write_incident_text(incident: Incident, names: Mapping[str, str]) -> str:
     """Return the report as text for a person, in Vietnamese. *names* maps unit codes to names."""
-    unit, at = _named(incident.unit, names), f"{incident.time.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
+    unit, at = _name_organization(incident.unit, names), f"{incident.time.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
     told = [
-        phrase("Incident: {incident}", incident=_written(incident.id)),
-        phrase("Unit: {unit}", unit=_written(unit)),
-        phrase("Class: {name}", name=_written(incident.name)),
+        phrase("Incident: {incident}", incident=_write_allowed_text(incident.id)),
+        phrase("Unit: {unit}", unit=_write_allowed_text(unit)),
+        phrase("Class: {name}", name=_write_allowed_text(incident.name)),
         _SEVERITIES[incident.severity],
         phrase("Time: {at}", at=at),
     ]
-    told += [phrase("Host: {host}", host=_written(incident.host))] if incident.host else []
-    told += [phrase("Text: {text}", text=_written(incident.text))] if incident.text else []
-    title = _say(phrase("INFORMATION SECURITY INCIDENT REPORT"))
-    return "\r\n".join([title, "", *map(_say, told), ""])
+    told += [phrase("Host: {host}", host=_write_allowed_text(incident.host))] if incident.host else []
+    told += [phrase("Text: {text}", text=_write_allowed_text(incident.text))] if incident.text else []
+    title = _say_to_agencies(phrase("INFORMATION SECURITY INCIDENT REPORT"))
+    return "\r\n".join([title, "", *map(_say_to_agencies, told), ""])
 
 
 def write_incident_packet(
@@ -88,14 +88,17 @@ def write_incident_packet(
         (f"su-co-{number}.txt", "text/plain", write_incident_text(incident, names).encode()),
     ]
     header: list[Node] = [
-        ("From", _organization(sender, names)),
-        *(("To", _organization(each, names)) for each in recipients),
+        ("From", _list_organization_nodes(sender, names)),
+        *(("To", _list_organization_nodes(each, names)) for each in recipients),
         ("DocumentId", f"{sender},{day},{number}/{_NOTATION}"),
         ("Code", [("CodeNumber", number), ("CodeNotation", _NOTATION)]),
-        ("PromulgationInfo", [("Place", _say(phrase("The interconnection hub"))), ("PromulgationDate", day)]),
+        (
+            "PromulgationInfo",
+            [("Place", _say_to_agencies(phrase("The interconnection hub"))), ("PromulgationDate", day)],
+        ),
         ("DocumentType", _TYPE),
-        ("Subject", _say(subject)),
-        ("SignerInfo", [("FullName", _named(sender, names)[:50])]),
+        ("Subject", _say_to_agencies(subject)),
+        ("SignerInfo", [("FullName", _name_organization(sender, names)[:50])]),
         ("OtherInfo", [("Priority", "1")]),
         ("SteeringType", "1"),
     ]
@@ -107,24 +110,24 @@ def write_incident_packet(
         ("Reference", [("ContentId", f"cid:{name}"), ("ContentType", kind), ("AttachmentName", name)])
         for name, kind, _ in files
     ]
-    attached: list[Node] = [("Attachment", _attachment(*file)) for file in files]
+    attached: list[Node] = [("Attachment", _list_attachment_nodes(*file)) for file in files]
     envelope: list[Node] = [
         ("edXMLHeader", [("MessageHeader", header), ("TraceHeaderList", trace)]),
         ("edXMLBody", [("edXMLManifest", manifest)]),
     ]
-    root = etree.Element(f"{{{QCVN}}}edXML", nsmap=_default(QCVN))
-    _grow(root, [("edXMLEnvelope", envelope), ("AttachmentEncoded", attached)])
+    root = etree.Element(f"{{{QCVN}}}edXML", nsmap=_make_default_namespace(QCVN))
+    _grow_element(root, [("edXMLEnvelope", envelope), ("AttachmentEncoded", attached)])
     for found in root.iter(f"{{{QCVN}}}edXMLManifest"):
         found.set("version", "1.0")
-    return _octets(root)
+    return _write_octets(root)
 
 
-def _say(text: Phrase) -> str:
+def _say_to_agencies(text: Phrase) -> str:
     """Return *text* in the language of the agencies."""
     return translate(text, Language.VI)
 
 
-def _attachment(name: str, kind: str, content: bytes) -> list[Node]:
+def _list_attachment_nodes(name: str, kind: str, content: bytes) -> list[Node]:
     encoded = base64.b64encode(content).decode("ascii")
     return [
         ("ContentId", f"cid:{name}"),
@@ -134,24 +137,24 @@ def _attachment(name: str, kind: str, content: bytes) -> list[Node]:
     ]
 
 
-def _organization(code: str, names: Mapping[str, str]) -> list[Node]:
-    return [("OrganId", code), ("OrganName", _named(code, names)[:200])]
+def _list_organization_nodes(code: str, names: Mapping[str, str]) -> list[Node]:
+    return [("OrganId", code), ("OrganName", _name_organization(code, names)[:200])]
 
 
-def _named(code: str, names: Mapping[str, str]) -> str:
+def _name_organization(code: str, names: Mapping[str, str]) -> str:
     return names.get(code) or code
 
 
-def _grow(parent: etree._Element, nodes: Iterable[Node]) -> None:
+def _grow_element(parent: etree._Element, nodes: Iterable[Node]) -> None:
     for name, inner in nodes:
         child = etree.SubElement(parent, f"{{{QCVN}}}{name}")
         if isinstance(inner, str):
-            child.text = _written(inner)
+            child.text = _write_allowed_text(inner)
         else:
-            _grow(child, inner)
+            _grow_element(child, inner)
 
 
-def _written(value: str) -> str:
+def _write_allowed_text(value: str) -> str:
     """Return *value* without the characters that XML 1.0 does not allow. A syslog message may contain any."""
     return "".join(
         each
@@ -160,10 +163,10 @@ def _written(value: str) -> str:
     )
 
 
-def _default(namespace: str) -> Any:
+def _make_default_namespace(namespace: str) -> Any:
     """Return the declaration of a default namespace. The type stubs of lxml do not allow the key None."""
     return {None: namespace}
 
 
-def _octets(root: etree._Element) -> bytes:
+def _write_octets(root: etree._Element) -> bytes:
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")

@@ -38,39 +38,41 @@ class LinkDay:
 
 def write_link_message(province: str, on: date, links: Iterable[LinkDay]) -> bytes:
     """Return the message of the day *on* in canonical XML. The same figures give the same octets."""
-    root = etree.Element(_tag("Links"), {"day": on.isoformat(), "province": province}, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
+    root = etree.Element(_qualify_tag("Links"), {"day": on.isoformat(), "province": province}, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for link in sorted(links, key=lambda each: each.name):
-        said = etree.SubElement(root, _tag("Link"), {"name": link.name, "place": link.place})
+        said = etree.SubElement(root, _qualify_tag("Link"), {"name": link.name, "place": link.place})
         for unit in link.units:
-            etree.SubElement(said, _tag("Unit")).text = unit
+            etree.SubElement(said, _qualify_tag("Unit")).text = unit
         for node, minutes in sorted(link.nodes.items()):
             bits = {"name": node, "probed": f"{minutes.probed:x}", "up": f"{minutes.up:x}"}
-            etree.SubElement(said, _tag("Node"), bits)
+            etree.SubElement(said, _qualify_tag("Node"), bits)
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
 def read_link_message(octets: bytes, at: datetime, message: str) -> Record:
     """Read the message of a day into two facts for each link and unit. Raises Rejected."""
     root = safe_xml.parse_safe_xml(octets)
-    if root.tag != _tag("Links"):
+    if root.tag != _qualify_tag("Links"):
         raise Rejected(
-            Problem("contract-broken", phrase("{tag} is no {expected}", tag=root.tag, expected=_tag("Links")))
+            Problem("contract-broken", phrase("{tag} is no {expected}", tag=root.tag, expected=_qualify_tag("Links")))
         )
     province = root.get("province", "")
     try:
         on = date.fromisoformat(root.get("day", ""))
     except ValueError as error:
         raise Rejected(Problem("contract-broken", f"Links/@day: {error}")) from None
-    facts = [fact for link in root.iterfind(_tag("Link")) for fact in _facts(link, on, province, at, message)]
+    facts = [
+        fact for link in root.iterfind(_qualify_tag("Link")) for fact in _list_facts(link, on, province, at, message)
+    ]
     return Record(
         kind="availability", sender=province, keys=(on.isoformat(),), subject=on.isoformat(), facts=tuple(facts)
     )
 
 
-def _facts(link: etree._Element, on: date, province: str, at: datetime, message: str) -> Iterable[Fact]:
+def _list_facts(link: etree._Element, on: date, province: str, at: datetime, message: str) -> Iterable[Fact]:
     name = link.get("name", "")
-    minutes = merge_minutes(_minutes(node) for node in link.iterfind(_tag("Node")))
-    owners = [unit.text or "" for unit in link.iterfind(_tag("Unit"))] or [province]
+    minutes = merge_minutes(_read_minutes(node) for node in link.iterfind(_qualify_tag("Node")))
+    owners = [unit.text or "" for unit in link.iterfind(_qualify_tag("Unit"))] or [province]
     for unit in owners:
         one = Fact(
             unit=unit,
@@ -88,7 +90,7 @@ def _facts(link: etree._Element, on: date, province: str, at: datetime, message:
         yield attrs.evolve(one, milestone=UP, amount=minutes.up.bit_count())
 
 
-def _minutes(node: etree._Element) -> Minutes:
+def _read_minutes(node: etree._Element) -> Minutes:
     said = [node.get(name, "") for name in ("probed", "up")]
     if not all(_HEX.fullmatch(each) for each in said):
         raise Rejected(
@@ -108,7 +110,7 @@ def _minutes(node: etree._Element) -> Minutes:
     return found
 
 
-def _tag(local: str) -> str:
+def _qualify_tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 

@@ -165,26 +165,26 @@ def read_kept_answer(octets: bytes) -> Answer:
 
 def build_lookup_response(operation: str, lookup: str, answer: Answer, at: datetime) -> etree._Element:
     """Return the response: the answer's fields in the order of the contract, and the time of the answer."""
-    response = _reported(operation, ())
-    _leaf(response, "LookupId", lookup)
+    response = _report_problems(operation, ())
+    _add_leaf(response, "LookupId", lookup)
     for name in OPERATIONS[operation].answers:
         for text in (text for field, text in answer.fields if field == name):
             if name == "Row":
-                _row(response, json.loads(text))
+                _fill_row(response, json.loads(text))
             else:
-                _leaf(response, name, text)
-    _leaf(response, "At", xsd_types.write_xs_datetime(at))
+                _add_leaf(response, name, text)
+    _add_leaf(response, "At", xsd_types.write_xs_datetime(at))
     return response
 
 
 def build_lookup_refusal(operation: str, lookup: str, problems: Sequence[Problem]) -> etree._Element:
     """Return the response of a lookup that has no answer, with each of *problems*."""
-    response = _reported(operation, problems)
-    _leaf(response, "LookupId", lookup)
+    response = _report_problems(operation, problems)
+    _add_leaf(response, "LookupId", lookup)
     return response
 
 
-def _reported(operation: str, problems: Sequence[Problem]) -> etree._Element:
+def _report_problems(operation: str, problems: Sequence[Problem]) -> etree._Element:
     response = build_element(NAMESPACE, f"{operation}Response", {})
     report = build_element(NAMESPACE, "Report", {"IsSuccess": "false" if problems else "true"})
     report.append(build_error_list(NAMESPACE, problems))
@@ -192,12 +192,12 @@ def _reported(operation: str, problems: Sequence[Problem]) -> etree._Element:
     return response
 
 
-def _row(response: etree._Element, columns: Mapping[str, str]) -> None:
+def _fill_row(response: etree._Element, columns: Mapping[str, str]) -> None:
     row = etree.SubElement(response, f"{{{NAMESPACE}}}Row")
     row.extend(build_element(NAMESPACE, "Column", {"Name": name, "Value": text}) for name, text in columns.items())
 
 
-def _leaf(parent: etree._Element, name: str, text: str) -> None:
+def _add_leaf(parent: etree._Element, name: str, text: str) -> None:
     etree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = text
 
 

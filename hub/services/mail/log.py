@@ -138,20 +138,20 @@ def count_mail_log(
     not say it. Raises ValueError if *quotas* are something else.
     """
     log = _Log()
-    for at, said in _timed(lines, day, zone):
-        _hear(log, at, said, today=(since or day) <= at.astimezone(HANOI).date() <= day)
+    for at, said in _read_timed_lines(lines, day, zone):
+        _hear_line(log, at, said, today=(since or day) <= at.astimezone(HANOI).date() <= day)
     tally: Tally = defaultdict(lambda: defaultdict(int))
     for account in log.active:
         tally[directory.unit(account)]["accounts-active"] += 1
     if since is not None:
         return {unit: dict(figures) for unit, figures in sorted(tally.items())}
-    for mail in _whole(log):
+    for mail in _list_whole_mails(log):
         _count_mail(tally, mail, directory, day)
     cut = [(at, log.mails.get(name, _Mail()).login) for name, at in log.cut.items()]
     for at, who in (*log.refused, *cut):
         if at.astimezone(HANOI).date() == day:
             tally[directory.unit(who)]["refused-size"] += 1
-    for account, full in _quotas(quotas):
+    for account, full in _read_quotas(quotas):
         figures = tally[directory.unit(account)]
         figures["accounts-issued"] += 1
         figures["over-quota"] += full
@@ -166,27 +166,27 @@ def write_usage_message(
     With *since*, they are of all days from then to *day*. With *correction*, a text, the figures are differences.
     """
     root = etree.Element(f"{{{NAMESPACE}}}SubmitMailUsage", nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # the stubs know no default namespace
-    _add(root, "OrganId", organ)
-    _add(root, "Day", day.isoformat())
+    _add_leaf(root, "OrganId", organ)
+    _add_leaf(root, "Day", day.isoformat())
     if since is not None:
-        _add(root, "Since", since.isoformat())
+        _add_leaf(root, "Since", since.isoformat())
     if correction:
-        _add(root, "Correction", correction)
+        _add_leaf(root, "Correction", correction)
     for unit, figures in sorted(tally.items()):
         if unit != NOBODY:
             usage = etree.SubElement(root, f"{{{NAMESPACE}}}Usage")
-            _add(usage, "OrganId", unit)
+            _add_leaf(usage, "OrganId", unit)
             for name, milestone in FIGURES.items():
                 if milestone in figures:
-                    _add(usage, name, str(figures[milestone]))
+                    _add_leaf(usage, name, str(figures[milestone]))
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
-def _add(parent: etree._Element, name: str, text: str) -> None:
+def _add_leaf(parent: etree._Element, name: str, text: str) -> None:
     etree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = text
 
 
-def _timed(lines: Iterable[str], day: date, zone: tzinfo) -> Iterator[tuple[datetime, str]]:
+def _read_timed_lines(lines: Iterable[str], day: date, zone: tzinfo) -> Iterator[tuple[datetime, str]]:
     """Yield the time and the rest of each line.
 
     Lines that do not begin with a time are skipped: no mail program wrote them.
@@ -199,19 +199,19 @@ def _timed(lines: Iterable[str], day: date, zone: tzinfo) -> Iterator[tuple[date
             if found["iso"]:
                 yield datetime.fromisoformat(found["iso"]), found["rest"]
             else:
-                yield _dated(found["old"], day, zone), found["rest"]
+                yield _date_stamp(found["old"], day, zone), found["rest"]
         except ValueError:
             continue  # no such calendar day: no program wrote it
 
 
-def _dated(stamp: str, day: date, zone: tzinfo) -> datetime:
+def _date_stamp(stamp: str, day: date, zone: tzinfo) -> datetime:
     """Return the time of a stamp without a year, in the year that brings it closest to *day*."""
     month, number, time = _MONTHS.index(stamp[:3]) + 1, int(stamp[4:6]), stamp[7:]
     year = day.year - (month - day.month > 6) + (day.month - month > 6)
     return datetime.fromisoformat(f"{year}-{month:02}-{number:02}T{time}").replace(tzinfo=zone)
 
 
-def _hear(log: _Log, at: datetime, said: str, *, today: bool) -> None:
+def _hear_line(log: _Log, at: datetime, said: str, *, today: bool) -> None:
     """Process one line."""
     if signed_in := _SIGNED_IN.match(said):
         if today:
@@ -222,7 +222,7 @@ def _hear(log: _Log, at: datetime, said: str, *, today: bool) -> None:
         return
     part, said = line["part"], line["said"]
     if _TOO_LARGE.match(said):
-        log.refused.append((at, _first(_LOGIN, said) or _first(_TO, said)))
+        log.refused.append((at, _find_first(_LOGIN, said) or _find_first(_TO, said)))
     elif cut := _CUT_SHORT.match(said):
         log.cut.setdefault(cut[1], at)  # several parts of Postfix log it
     elif queued := _QUEUED.match(said):
@@ -238,14 +238,14 @@ def _hear_queued(log: _Log, at: datetime, part: str, name: str, said: str, *, to
         if today:
             log.active.add(mail.login)
     elif said.startswith("from=<"):
-        mail.sender = _first(_FROM, said).lower()
+        mail.sender = _find_first(_FROM, said).lower()
     elif part == "pickup":
         mail.login = mail.login or "local"  # submitted on the server itself
     elif _SENT.match(said):
-        mail.went.setdefault(_first(_TO, said).lower(), at)
+        mail.went.setdefault(_find_first(_TO, said).lower(), at)
 
 
-def _whole(log: _Log) -> Iterator[_Mail]:
+def _list_whole_mails(log: _Log) -> Iterator[_Mail]:
     """Yield each mail once. A mail that a filter queued again is found by its Message-ID."""
     found: dict[str, _Mail] = {}
     for name, mail in log.mails.items():
@@ -273,7 +273,7 @@ def _count_mail(tally: Tally, mail: _Mail, directory: MailDirectory, day: date) 
             tally[directory.unit(recipient)]["received-internal" if inside else "received-external"] += 1
 
 
-def _quotas(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+def _read_quotas(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield each account and whether it is over quota. Raises ValueError."""
     rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
     if not rows:
@@ -290,6 +290,6 @@ def _quotas(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
     yield from accounts.items()
 
 
-def _first(pattern: re.Pattern[str], said: str) -> str:
+def _find_first(pattern: re.Pattern[str], said: str) -> str:
     found = pattern.search(said)
     return found[1] if found else ""

@@ -89,7 +89,7 @@ def begin_lookup(
     """
 
     def step(fresh: bool) -> LookupStart:
-        twin = _twin(tx, entry)
+        twin = _find_twin(tx, entry)
         if twin is not None and twin["sha256"] != entry.sha256:
             return LookupStart(id=entry.id, reused=True)
         kept = find_kept_answer(tx, question, entry.received_at)
@@ -97,7 +97,7 @@ def begin_lookup(
             return LookupStart(id=twin["id"], repeated=True, kept=kept)
         if not fresh:
             raise replay_guard.refuse_replayed_call(entry.record.kind if entry.record else entry.service)
-        if not _count(tx, spent, quota):
+        if not _count_spent(tx, spent, quota):
             return LookupStart(id=entry.id, over=True)
         return LookupStart(id=entry.id, spent=spent, kept=kept)
 
@@ -135,7 +135,7 @@ def settle_lookup(
 def refund_quota(tx: Transaction, begun: LookupStart) -> None:
     """Decrement the count of a question for which no partner could be asked."""
     if begun.spent is not None:
-        _uncount(tx, begun.spent)
+        _uncount_spent(tx, begun.spent)
 
 
 def permit_partner_query(
@@ -158,7 +158,7 @@ def permit_partner_query(
             return LookupPermit(given=False, reason="another node is probing it")
         open_until = seized.breaker.until
         if shut and not circuit_breaker.count_breaker_room(
-            attrs.evolve(seized.breaker, position=BreakerPosition.OPEN), now, _going(tx, partner), 1
+            attrs.evolve(seized.breaker, position=BreakerPosition.OPEN), now, _count_going(tx, partner), 1
         ):
             return LookupPermit(given=False, reason=seized.breaker.reason or "it does not answer", again=open_until)
         after = seized
@@ -206,34 +206,40 @@ def read_next_expiry(tx: Transaction) -> datetime | None:
 
 def count_unit_lookups(tx: Transaction, spent: QuotaUse) -> int:
     """Return how many questions a unit has asked on a day."""
-    return tx.scalar(sa.select(lookup_count.c.used).where(_where(spent))) or 0
+    return tx.scalar(sa.select(lookup_count.c.used).where(_is_spent_quota(spent))) or 0
 
 
-def _where(spent: QuotaUse) -> sa.ColumnElement[bool]:
+def _is_spent_quota(spent: QuotaUse) -> sa.ColumnElement[bool]:
     table = lookup_count.c
     return sa.and_(table.unit == spent.unit, table.operation == spent.operation, table.day == spent.day)
 
 
-def _count(tx: Transaction, spent: QuotaUse, quota: int) -> bool:
+def _count_spent(tx: Transaction, spent: QuotaUse, quota: int) -> bool:
     """Increment the count unless it has reached *quota*. Return whether it was incremented."""
     transactions.insert_missing_rows(tx, lookup_count, [{**attrs.asdict(spent), "used": 0}])
     more = (
-        sa.update(lookup_count).where(_where(spent), lookup_count.c.used < quota).values(used=lookup_count.c.used + 1)
+        sa.update(lookup_count)
+        .where(_is_spent_quota(spent), lookup_count.c.used < quota)
+        .values(used=lookup_count.c.used + 1)
     )
     return bool(tx.execute(more).rowcount)
 
 
-def _uncount(tx: Transaction, spent: QuotaUse) -> None:
-    less = sa.update(lookup_count).where(_where(spent), lookup_count.c.used > 0).values(used=lookup_count.c.used - 1)
+def _uncount_spent(tx: Transaction, spent: QuotaUse) -> None:
+    less = (
+        sa.update(lookup_count)
+        .where(_is_spent_quota(spent), lookup_count.c.used > 0)
+        .values(used=lookup_count.c.used - 1)
+    )
     tx.execute(less)
 
 
-def _twin(tx: Transaction, entry: MessageEntry) -> sa.RowMapping | None:
+def _find_twin(tx: Transaction, entry: MessageEntry) -> sa.RowMapping | None:
     table = message.c
     same = sa.and_(table.partner == entry.partner, table.message_id == entry.message_id)
     query = sa.select(table.id, table.sha256).where(same, table.state == MessageState.ACCEPTED)
     return tx.execute(query).mappings().first()
 
 
-def _going(tx: Transaction, partner: str) -> int:
+def _count_going(tx: Transaction, partner: str) -> int:
     return partner_state.count_attempts_under_way(tx).get(partner, 0)

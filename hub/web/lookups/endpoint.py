@@ -117,7 +117,7 @@ class LookupsEndpoint:
             if isinstance(heard.outcome, Answer) and age is not None:
                 await self._keep(case.partner.code, named, heard, age, config)
         said |= {"from": "kept" if heard.kept else partner.code}
-        return await self._settle(case, entry, begun, heard, said, _problems(heard, partner))
+        return await self._settle(case, entry, begun, heard, said, _list_problems(heard, partner))
 
     async def _judge(self, case: Case, question: LookupQuestion, content: bytes) -> MessageEntry:
         """Judge the record of *question* and return its journal entry.
@@ -143,7 +143,9 @@ class LookupsEndpoint:
         if begun.kept is None:
             return None
         try:
-            octets = config.safe.unseal(begun.kept.sealed, _place(named, begun.kept.heard_at, begun.kept.until))
+            octets = config.safe.unseal(
+                begun.kept.sealed, _make_sealed_place(named, begun.kept.heard_at, begun.kept.until)
+            )
         except Unsealable:
             log.warning("kept-answer-unsealable")  # encrypted with another key: ask again and replace it
             return None
@@ -153,7 +155,7 @@ class LookupsEndpoint:
         until = heard.at + age
         sealed = config.safe.seal(
             operations.write_kept_answer(cast("Answer", heard.outcome)),
-            _place(named, heard.at, until),
+            _make_sealed_place(named, heard.at, until),
             os.urandom(NONCE),
         )
         kept = KeptAnswer(sealed=sealed, heard_at=heard.at, until=until)
@@ -177,7 +179,7 @@ class LookupsEndpoint:
             entry,
             case.province.routes,
             begun,
-            {**said, "outcome": ended, **_told(heard)},
+            {**said, "outcome": ended, **_describe_answer(heard)},
             back=away is not None,
             mark=case.opened.mark,
         )
@@ -194,7 +196,7 @@ class LookupsEndpoint:
         )
 
 
-def _problems(heard: QueryResult, partner: Partner) -> tuple[Problem, ...]:
+def _list_problems(heard: QueryResult, partner: Partner) -> tuple[Problem, ...]:
     match heard.outcome:
         case Refused(detail):
             return (Problem("lookup-refused", f"{partner.code}: {detail}"),)
@@ -210,14 +212,14 @@ def _without_words(problem: Problem) -> Problem:
     return Problem(problem.code) if problem.code == "lookup-refused" else problem
 
 
-def _place(named: str, heard_at: datetime, until: datetime) -> str:
+def _make_sealed_place(named: str, heard_at: datetime, until: datetime) -> str:
     """Return the associated data of a sealed answer. It binds the answer to its question and times, so that it can be
     neither moved to another question nor given a longer life.
     """
     return f"{named} {heard_at.isoformat()} {until.isoformat()}"
 
 
-def _told(heard: QueryResult | None) -> Mapping[str, str]:
+def _describe_answer(heard: QueryResult | None) -> Mapping[str, str]:
     """Return what the event says of an answer: when it was received and its number of fields.
 
     It contains no hash of the answer: a short answer such as "true" can be guessed from its hash.

@@ -113,10 +113,10 @@ class PartnerQueryRunner:
         try:
             conversation, owner = adapter.ask(query, self._now()), Owner(partner.code)
             least = adapters.estimate_step_cost(adapter)
-            step = await self._work(owner, least, _advance, conversation, None)
+            step = await self._work(owner, least, _advance_query, conversation, None)
             while isinstance(step, Request):
                 reply = await self._send(step, partner)
-                step = await self._work(owner, max(least, len(reply.body)), _advance, conversation, reply)
+                step = await self._work(owner, max(least, len(reply.body)), _advance_query, conversation, reply)
             return step
         except (CancelledError, Unready):
             raise
@@ -128,7 +128,7 @@ class PartnerQueryRunner:
 
     async def _tell(self, outcome: Answer | Refused | Unavailable, partner: Partner, *, probe: bool) -> None:
         """Record the outcome in the partner's breaker; log a change of its position, and refused credentials."""
-        step = _step(outcome, partner.policy, self._now(), self._random(), probe=probe)
+        step = _choose_breaker_step(outcome, partner.policy, self._now(), self._random(), probe=probe)
         moved: list[tuple[Breaker, Breaker]] = []
 
         def hear(before: Breaker) -> Breaker:
@@ -145,7 +145,7 @@ class PartnerQueryRunner:
             log.error("credentials-refused", partner=partner.code, reason=outcome.detail)
 
 
-def _advance(conversation: Any, reply: Reply | None) -> Request | Answer | Refused | Unavailable:
+def _advance_query(conversation: Any, reply: Reply | None) -> Request | Answer | Refused | Unavailable:
     """Send *reply* to the adapter's conversation. Return its next request, or its outcome."""
     try:
         step: Request = next(conversation) if reply is None else conversation.send(reply)
@@ -154,7 +154,7 @@ def _advance(conversation: Any, reply: Reply | None) -> Request | Answer | Refus
     return step
 
 
-def _step(
+def _choose_breaker_step(
     outcome: Answer | Refused | Unavailable, policy: Policy, now: datetime, random: float, *, probe: bool
 ) -> Callable[[Breaker], Breaker] | None:
     """Return the change that *outcome* makes to a breaker, or None; a failed *probe* makes the next wait longer."""

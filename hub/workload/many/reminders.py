@@ -87,10 +87,12 @@ def list_reminders(live: Live, tx: Transaction, now: datetime) -> list[tuple[Ale
         except (PeriodUnreadable, FormMissing):
             continue
         rounds[about] = found, {each.unit: each for each in plan_reminders(found, settings, now)[0]}
-    return [(key, address, _make(key.unit, *rounds[key.about])) for key, address in asked if key.about in rounds]
+    return [
+        (key, address, _make_reminder(key.unit, *rounds[key.about])) for key, address in asked if key.about in rounds
+    ]
 
 
-def _make(unit: str, found: ReportRound, mails: Mapping[str, PlannedReminder]) -> ReportReminder:
+def _make_reminder(unit: str, found: ReportRound, mails: Mapping[str, PlannedReminder]) -> ReportReminder:
     about = mails[unit].about if unit in mails else ()
     known = found.registry.get(unit)
     return ReportReminder(

@@ -137,7 +137,7 @@ def read_report_round(
     said = declarations.find_newest_declarations(tx, asked.form.id, asked.period, codes)
     ended, month = asked.period.end <= now, submission.find_open_month(tx, asked.form, asked.period)
     early = EarlyStep.RUNNING if not ended else EarlyStep.MONTH_OPEN if month else EarlyStep.READY
-    compared = _compare(tx, asked, said, now) if asked.complete and ended and not month else {}
+    compared = _count_differing_cells(tx, asked, said, now) if asked.complete and ended and not month else {}
     units = []
     for code in codes:
         found = newest.get(code)
@@ -171,7 +171,7 @@ def _sort_units(asked: ReportSources) -> Iterator[str]:
             seen.update(family)
 
 
-def _compare(
+def _count_differing_cells(
     tx: Transaction, asked: ReportSources, said: Mapping[str, StoredDeclaration], now: datetime
 ) -> Mapping[str, int]:
     """Return how many cells of each declaration are not as counted, by unit."""

@@ -48,9 +48,9 @@ def list_files(paths: Sequence[Path]) -> list[BatchFile]:
     dot is left out. At most `MOST`; of more, the last one says so when it is read.
     """
     found: list[BatchFile] = []
-    for file in _walk(paths):
+    for file in _walk_paths(paths):
         if len(found) == MOST:
-            found[-1] = BatchFile("…", _refuse(phrase("there are more than {count} files", count=MOST)))
+            found[-1] = BatchFile("…", _make_refusing_reader(phrase("there are more than {count} files", count=MOST)))
             break
         found.append(file)
     return found
@@ -84,7 +84,7 @@ class _Unpacking:
         return file.read()
 
 
-def _walk(paths: Sequence[Path]) -> Iterator[BatchFile]:
+def _walk_paths(paths: Sequence[Path]) -> Iterator[BatchFile]:
     for path in paths:
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         for file in files:
@@ -105,15 +105,15 @@ def _open_zip(name: str, read: Callable[[], bytes]) -> Iterator[BatchFile]:
     """Yield the files of an archive; one that says what is wrong, if it cannot be read."""
     content = read()
     if len(content) > LARGEST_ZIP:
-        yield BatchFile(name, _refuse(phrase("it is larger than {count} octets", count=LARGEST_ZIP)))
+        yield BatchFile(name, _make_refusing_reader(phrase("it is larger than {count} octets", count=LARGEST_ZIP)))
         return
     if content.count(_ENTRY) > _ENTRIES:
-        yield BatchFile(name, _refuse(phrase("there are more than {count} files", count=_ENTRIES)))
+        yield BatchFile(name, _make_refusing_reader(phrase("there are more than {count} files", count=_ENTRIES)))
         return
     try:
         packed = zip_reader.open_archive(content)
     except zip_reader.Damaged as damaged:
-        yield BatchFile(name, _refuse(phrase("it is no ZIP: {error}", error=str(damaged)[:200])))
+        yield BatchFile(name, _make_refusing_reader(phrase("it is no ZIP: {error}", error=str(damaged)[:200])))
         return
     for entry in packed.infolist():
         plain = Path(entry.filename).name
@@ -130,7 +130,7 @@ def _read_entry(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         ) from None
 
 
-def _refuse(why: object) -> Callable[[], bytes]:
+def _make_refusing_reader(why: object) -> Callable[[], bytes]:
     def refuse() -> bytes:
         raise Rejected(Problem("batch-file", why))  # type: ignore[arg-type]
 

@@ -77,7 +77,7 @@ def begin_alert(tx: Transaction, key: AlertKey, address: str, by: str, now: date
     if transactions.insert_missing_rows(tx, table, [row]):
         return True
     waits = table.c.state.in_((AlertState.FAILED, AlertState.REQUESTED))
-    again = sa.and_(_is(key), waits, table.c.next_at <= now)
+    again = sa.and_(_is_alert(key), waits, table.c.next_at <= now)
     more = {"state": str(AlertState.SENDING), "attempts": table.c.attempts + 1, "node": by, "changed_at": now}
     return bool(tx.execute(sa.update(table).where(again).values(address=address, **more)).rowcount)
 
@@ -102,8 +102,8 @@ def list_requested(tx: Transaction, today: date, now: datetime) -> list[tuple[Al
 def end_alert(tx: Transaction, key: AlertKey, end: AlertEnd, now: datetime) -> None:
     """Write how *key* ended, with its event."""
     values = {"items": end.items, "upto": end.upto, "reason": end.reason, "next_at": end.next_at, "changed_at": now}
-    tx.execute(sa.update(table).where(_is(key)).values(state=str(end.state), **values))
-    events.append_events(tx, _tell(key, end.state, end.items, end.reason, now))
+    tx.execute(sa.update(table).where(_is_alert(key)).values(state=str(end.state), **values))
+    events.append_events(tx, _tell_alert(key, end.state, end.items, end.reason, now))
 
 
 def end_lost_alerts(tx: Transaction, by: str, now: datetime) -> int:
@@ -116,8 +116,8 @@ def end_lost_alerts(tx: Transaction, by: str, now: datetime) -> int:
     for row in rows:
         key, why = _read_key(row), "interrupted"
         values = {"state": str(AlertState.UNSURE), "upto": row["changed_at"], "changed_at": now}
-        tx.execute(sa.update(table).where(_is(key)).values(reason=why, **values))
-        events.append_events(tx, _tell(key, AlertState.UNSURE, row["items"], why, now))
+        tx.execute(sa.update(table).where(_is_alert(key)).values(reason=why, **values))
+        events.append_events(tx, _tell_alert(key, AlertState.UNSURE, row["items"], why, now))
     return len(rows)
 
 
@@ -142,7 +142,7 @@ def list_untouched(tx: Transaction, keys: Collection[AlertKey], now: datetime) -
 
 def read_attempts(tx: Transaction, key: AlertKey) -> int:
     """Return how often *key* was tried."""
-    return tx.scalar(sa.select(table.c.attempts).where(_is(key))) or 0
+    return tx.scalar(sa.select(table.c.attempts).where(_is_alert(key))) or 0
 
 
 def read_told_until(tx: Transaction, units: Sequence[str]) -> Mapping[str, datetime]:
@@ -162,11 +162,11 @@ def _is_lost(by: str, now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.state == AlertState.SENDING, sa.or_(~lives, table.c.node == by))
 
 
-def _is(key: AlertKey) -> sa.ColumnElement[bool]:
+def _is_alert(key: AlertKey) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.unit == key.unit, table.c.kind == key.stored_kind, table.c.day == key.day)
 
 
-def _tell(key: AlertKey, state: AlertState, items: int, reason: str, now: datetime) -> Event:
+def _tell_alert(key: AlertKey, state: AlertState, items: int, reason: str, now: datetime) -> Event:
     body = {"unit": key.unit, "alert": str(key.kind), "day": key.day.isoformat(), "sending": str(state), "items": items}
     form, _, period = key.about.partition(" ")
     body |= {"form": form, "period": period} if form else {}

@@ -61,9 +61,9 @@ def read_step(tx: Transaction, seen: int = 0, known: Mapping[str, OpenWorkRule] 
     """
     known = rules.read_rules() if known is None else known
     kept = _read_kept(tx)
-    if any(name > _name() for name in kept):
+    if any(name > _name_rules() for name in kept):
         return None  # a later version keeps the list
-    after = kept.get(_name())
+    after = kept.get(_name_rules())
     if after is None:
         return OpenWorkStep(None, 0)
     start, last = max(after, seen), _read_last(tx)
@@ -77,11 +77,11 @@ def read_step(tx: Transaction, seen: int = 0, known: Mapping[str, OpenWorkRule] 
 def write_step(tx: Transaction, step: OpenWorkStep) -> bool:
     """Write *step*, unless another node has. Return whether it was written, wholly or in part."""
     if step.after is None:
-        return _begin(tx)
-    mine = sa.and_(progress.c.name == _name(), progress.c.number == step.after)
+        return _begin_again(tx)
+    mine = sa.and_(progress.c.name == _name_rules(), progress.c.number == step.after)
     if not tx.execute(sa.update(progress).where(mine).values(number=step.upto)).rowcount:
         return False
-    for some in _split(step.keys):
+    for some in _split_keys(step.keys):
         tx.execute(sa.delete(table).where(sa.tuple_(*table.primary_key).in_(some)))
     _ = _INSERT.run(tx, [{name: getattr(row, name) for name in _FIELDS} for row in step.rows])
     return True
@@ -94,10 +94,10 @@ def read_progress(tx: Transaction) -> int:
 
 def count_unread(tx: Transaction) -> int:
     """Return the number of events that are not in the list yet."""
-    return max(0, _read_last(tx) - (_read_kept(tx).get(_name()) or 0))
+    return max(0, _read_last(tx) - (_read_kept(tx).get(_name_rules()) or 0))
 
 
-def _name() -> str:
+def _name_rules() -> str:
     return f"{_NAME}{rules.read_revision():04d}"
 
 
@@ -110,7 +110,7 @@ def _read_last(tx: Transaction) -> int:
     return tx.scalar(sa.select(sa.func.max(event.c.number))) or 0
 
 
-def _begin(tx: Transaction) -> bool:
+def _begin_again(tx: Transaction) -> bool:
     """Delete some rows that other rules have made; when none is left, begin the list with the first event."""
     some = sa.select(*table.primary_key).limit(_CLEARED).subquery()
     if tx.execute(sa.delete(table).where(sa.tuple_(*table.primary_key).in_(sa.select(some)))).rowcount:
@@ -121,8 +121,8 @@ def _begin(tx: Transaction) -> bool:
 
 def begin_list(tx: Transaction) -> None:
     """Write that the list begins with the first event. Its rows must be those of no other rules."""
-    tx.execute(sa.delete(progress).where(progress.c.name >= _NAME, progress.c.name < _name()))
-    transactions.insert_missing_rows(tx, progress, [{"name": _name(), "number": 0}])
+    tx.execute(sa.delete(progress).where(progress.c.name >= _NAME, progress.c.name < _name_rules()))
+    transactions.insert_missing_rows(tx, progress, [{"name": _name_rules(), "number": 0}])
 
 
 def _list_keys(tx: Transaction, start: int, upto: int, known: Mapping[str, OpenWorkRule]) -> Iterable[Key]:
@@ -146,7 +146,7 @@ def _read_open(tx: Transaction, keys: Sequence[Key], known: Mapping[str, OpenWor
 
 
 def _read_histories(tx: Transaction, keys: Sequence[Key]) -> Iterator[list[Fact]]:
-    for some in _split(keys):
+    for some in _split_keys(keys):
         histories: dict[Key, list[Fact]] = {}
         for row in tx.execute(RAW_FACT.where(sa.tuple_(fact.c.unit, fact.c.service, fact.c.key).in_(some))):
             one = read_raw_fact(row)
@@ -154,6 +154,6 @@ def _read_histories(tx: Transaction, keys: Sequence[Key]) -> Iterator[list[Fact]
         yield from histories.values()
 
 
-def _split(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+def _split_keys(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     for start in range(0, len(keys), _KEYS):
         yield keys[start : start + _KEYS]
