@@ -12,7 +12,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event, MessageState
-from hub.journal import events, search_index
+from hub.journal import events
+from hub.journal.searching import search_index
 from hub.journal.sequels.open_work import following
 from hub.keeping.retention import choosing, letting_go, parts
 from hub.keeping.retention.choosing import CalendarMonth, JudgedMessage, RetentionSetting

@@ -16,9 +16,10 @@ from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Rejected
 from hub.domain.fair_queue import CONSOLE
 from hub.edxml import editable, readable
-from hub.journal import blobs, search
+from hub.journal import blobs
 from hub.journal.replays import corrections
 from hub.journal.replays.corrections import CorrectionOrder
+from hub.journal.searching import search
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG

@@ -26,7 +26,7 @@ from hub.api.values import (
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable
-from hub.journal import search
+from hub.journal.searching import search
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages import message_list

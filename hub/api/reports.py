@@ -30,7 +30,7 @@ from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
 from hub.web.answers import ConsoleResponse
-from hub.workload.glance_view import GlanceAsked
+from hub.workload.glance.glance_view import GlanceAsked
 from hub.workload.unit_report import RowChoice
 
 T = TypeVar("T")

@@ -13,7 +13,8 @@ from hub.domain.model import Problem
 from hub.formats import xsd_types
 from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.records_endpoint import QueryCall
-from hub.journal import blobs, search
+from hub.journal import blobs
+from hub.journal.searching import search
 from hub.services.dossiers import history
 from hub.services.dossiers.history import AcceptedMessage
 from hub.services.dossiers.item import NAMESPACE

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from hub.domain.model import Message
-from hub.journal import blobs, search
+from hub.journal import blobs
+from hub.journal.searching import search
 from hub.report.counting.division import write_value
 from hub.services.categories import ATTRIBUTES, CategoryList, parse_category_list
 from hub.store.tables import LISTED

@@ -7,8 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from hub.domain.model import Consignment, Message
-from hub.journal import blobs, search
+from hub.journal import blobs
 from hub.journal.queue.claims import Claim
+from hub.journal.searching import search
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import attempt, content, delivery, message
 from hub.store.transactions import Transaction

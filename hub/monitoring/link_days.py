@@ -9,7 +9,8 @@ from hub.domain import local_time
 from hub.domain.ids import make_id
 from hub.domain.model import HUB
 from hub.intake import admission
-from hub.journal import messages, search
+from hub.journal import messages
+from hub.journal.searching import search
 from hub.monitoring import link_rows
 from hub.services import list_services
 from hub.services.links import NAME, write_link_message

@@ -60,12 +60,12 @@ from hub.monitoring.mail_sending import SendRequest
 from hub.node.clock_steps import ClockStepDetector
 from hub.node.count_folder import CountFolder
 from hub.node.day_change import DayChangeDetector
-from hub.node.event_chain import EventChainer
+from hub.node.followers.event_chain import EventChainer
+from hub.node.followers.open_work_follower import OpenWorkFollower
+from hub.node.followers.search_indexer import SearchIndexer
 from hub.node.heartbeat import Heartbeat
-from hub.node.open_work_follower import OpenWorkFollower
 from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
-from hub.node.search_indexer import SearchIndexer
 from hub.node.soap_port import IntakeParts, build_intake, watch_disks
 from hub.report.form import book
 from hub.report.output.reminder import ReturnedReports
@@ -83,7 +83,7 @@ from hub.web.lookups.expiry import AnswerExpiry
 from hub.web.lookups.partner_query import PartnerQueryRunner
 from hub.workload import closing
 from hub.workload.attestation_watch import AttestationWatch
-from hub.workload.glance_refresh import GlanceRefresh
+from hub.workload.glance.glance_refresh import GlanceRefresh
 from hub.workload.many import reminders, returned_reports
 from hub.workload.month_end import MonthEnd
 

@@ -254,7 +254,7 @@ ACCEPTED = message.c.state == sa.literal_column(f"'{MessageState.ACCEPTED}'", sa
 REFUSED = message.c.state == sa.literal_column(f"'{MessageState.REFUSED}'", sa.Text)
 UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
 #: Conditions of the indexes that exist for searches only. They hold for every row, and only a search repeats them
-#: (hub/journal/search.py). Without statistics SQLite would use such an index in a statement that has a better one: all
+#: (hub/journal/searching/search.py). Without statistics SQLite would use such an index in a statement that has a better one: all
 #: messages of a unit in the order of their ids, instead of those of one document.
 SEARCHED = message.c.state > sa.literal_column("''", sa.Text)
 TO_UNIT = delivery.c.recipient > sa.literal_column("''", sa.Text)
@@ -1056,7 +1056,7 @@ api_key = sa.Table(
     sa.Column("until", Instant, nullable=False),  # then the row is deleted
 )
 
-#: Where each term of a search stands (hub/journal/search_index.py): the times of the messages that have it.
+#: Where each term of a search stands (hub/journal/searching/search_index.py): the times of the messages that have it.
 search_posting = sa.Table(
     "search_posting",
     metadata,

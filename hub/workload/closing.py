@@ -25,8 +25,9 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event, Fact
-from hub.journal import code_lists, duties, events, search
+from hub.journal import code_lists, duties, events
 from hub.journal.fact_reading import fact_rows, fact_search
+from hub.journal.searching import search
 from hub.keeping import fact_audit
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules

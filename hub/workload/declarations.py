@@ -19,8 +19,9 @@ from hub.domain import local_time
 from hub.domain.ids import make_first_id, make_id
 from hub.domain.model import HUB, Event, Message, MessageState
 from hub.intake import admission
-from hub.journal import blobs, events, messages, search, unit_registry
+from hub.journal import blobs, events, messages, unit_registry
 from hub.journal.decisions import RecordedMessage
+from hub.journal.searching import search
 from hub.report.counting import declaring, reconciling
 from hub.report.counting.declared import MOST_REMARKS, NO_REMARKS, DeclaredFigure, Remark, Remarks
 from hub.report.counting.declaring import Declaration

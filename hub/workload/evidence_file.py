@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
-from hub.journal import blobs, events, search
+from hub.journal import blobs, events
+from hub.journal.searching import search
 from hub.keeping.archive.opening import ArchiveShelf, list_archives_of
 from hub.language.phrases import phrase
 from hub.report.counting import evidence, lines, pieces, posting

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from hub.domain import lifecycle
 from hub.domain.lifecycle import ReportEvent
 from hub.domain.model import HUB, Message, MessageState, ReportState
-from hub.journal import blobs, events, search
+from hub.journal import blobs, events
+from hub.journal.searching import search
 from hub.report.signed.sealed import Sealed
 from hub.services import publications, reports, verdicts
 from hub.store.tables import SEARCHED, fact, message

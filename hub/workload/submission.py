@@ -19,8 +19,9 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receive, ReportState
 from hub.intake import admission
-from hub.journal import blobs, events, messages, search, unit_registry
+from hub.journal import blobs, events, messages, unit_registry
 from hub.journal.queue import deliveries
+from hub.journal.searching import search
 from hub.language.phrases import phrase
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report

@@ -9,7 +9,8 @@ import pytest
 from hub.api.operation import FILE_TYPE
 from hub.api.service import BODY, FILE
 from hub.domain.errors import SENTENCES
-from hub.journal import blobs, search
+from hub.journal import blobs
+from hub.journal.searching import search
 from hub.operations.accounts.permissions import Permission
 from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions

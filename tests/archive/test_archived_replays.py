@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from hub.domain.model import DeliveryState
-from hub.journal import blobs, events, messages, search
+from hub.journal import blobs, events, messages
 from hub.journal.queue import claims
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_rules import PlanEvent, PlanState
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.keeping import integrity
 from hub.keeping.archive import opening, restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent

@@ -12,8 +12,9 @@ from hub.audit.sealed_file import audit_file
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import Event
-from hub.journal import blobs, events, messages, search, unit_registry
+from hub.journal import blobs, events, messages, unit_registry
 from hub.journal.queue import deliveries, exchanges
+from hub.journal.searching import search
 from hub.keeping import integrity
 from hub.keeping.archive import opening, restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent

@@ -14,11 +14,12 @@ from twisted.internet.defer import Deferred, succeed
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, MessageState, PacketKind, Problem, ResponseFor
-from hub.journal import blobs, events, messages, search
+from hub.journal import blobs, events, messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.fact_reading import fact_rows
 from hub.journal.nodes import Node, record_heartbeat
 from hub.journal.queue import deliveries
+from hub.journal.searching import search
 from hub.keeping import integrity
 from hub.keeping.archive import catalogue, restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent

@@ -26,7 +26,8 @@ from hub.store import transactions
 from hub.store.tables import closed_row, glance_sheet, unit
 from hub.store.tables import closing as table
 from hub.workload import closing as hub_closing
-from hub.workload import glance_counting, glance_rows
+from hub.workload import glance_rows
+from hub.workload.glance import glance_counting
 from tests.bench import closing
 from tests.bench.run import Run
 from tests.console_town import Browser, Town

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from hub.config import read_config
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
-from hub.journal import search, search_index, unit_registry
+from hub.journal import unit_registry
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search, search_index
+from hub.journal.searching.search import MessageFilter
 from hub.operations.messages import message_list
 from hub.store import transactions
 from tests.bench import calls, intake, journals, processes

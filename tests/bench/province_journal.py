@@ -30,7 +30,7 @@ from hub.journal import blobs, event_index, unit_registry
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_rules import ItemState, PlanState
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.partner.kept_exchange import keep_exchange
 from hub.store import transactions
 from hub.store.tables import event, exchange, replay_item, replay_plan, search_posting, search_progress, write_instant

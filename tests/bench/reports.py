@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from hub.domain.model import Unit
-from hub.journal import search, unit_registry
+from hub.journal import unit_registry
+from hub.journal.searching import search
 from hub.language.languages import Language
 from hub.report.counting.dates import find_day_begin
 from hub.report.form.period import parse_period

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub.journal import search
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.store import transactions
 from lienthong_demo.run import postgres
 from tests.bench import province_journal

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hub.journal import search_index
+from hub.journal.searching import search_index
 from hub.security.sample_pki import KeyType, create_sample_ca
 from hub.store import transactions
 from hub.store.tables import attempt, message, search_posting

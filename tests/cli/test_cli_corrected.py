@@ -10,8 +10,9 @@ import pytest
 
 from hub.config import read_config
 from hub.domain.model import DeliveryState, Problem
-from hub.journal import blobs, messages, search
+from hub.journal import blobs, messages
 from hub.journal.fact_reading import fact_rows
+from hub.journal.searching import search
 from hub.operations.accounts.permissions import Role
 from hub.security import signing
 from hub.store import transactions

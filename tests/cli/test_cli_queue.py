@@ -10,8 +10,9 @@ import pytest
 
 from hub.domain.ids import make_id
 from hub.domain.model import AfterGiveUp, DeliveryState, Event, Unavailable
-from hub.journal import events, messages, search
+from hub.journal import events, messages
 from hub.journal.queue import claims, deliveries, partner_state
+from hub.journal.searching import search
 from hub.partner import circuit_breaker
 from hub.partner.policy import Policy
 from hub.store import transactions

@@ -15,8 +15,9 @@ from hub.domain import errors
 from hub.domain.local_time import write_local_time
 from hub.domain.model import DeliveryState, Event, MessageState, Receive
 from hub.intake import grants
-from hub.journal import events, messages, search
+from hub.journal import events, messages
 from hub.journal.replays import replay
+from hub.journal.searching import search
 from hub.language.catalogues import say_both
 from hub.language.fields import read_field_names
 from hub.language.terms import read_terms

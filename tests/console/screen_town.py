@@ -34,7 +34,7 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_rules import PlanState
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.keeping import backup_runs, eras, hub_alerts
 from hub.keeping.backups.claims import EraClaim
 from hub.keeping.backups.witness import WitnessSize

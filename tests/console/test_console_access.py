@@ -21,7 +21,7 @@ from hub.formats.spool import Octets
 from hub.journal import events, messages
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.monitoring.integration import kit, samples
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions

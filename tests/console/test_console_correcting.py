@@ -12,9 +12,10 @@ from hub.delivery.replay_service import ReplayService
 from hub.domain.model import DeliveryState
 from hub.edxml import editable
 from hub.formats.spool import Octets
-from hub.journal import blobs, search
+from hub.journal import blobs
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay_rules import PlanState
+from hub.journal.searching import search
 from hub.operations.accounts.permissions import Role
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import run_at_once

@@ -18,8 +18,8 @@ from hub.domain.spans import SpanWork, Tracer, WorkSpan, name_span
 from hub.intake.admission import judge_message
 from hub.intake.endpoint import JournalAccess
 from hub.journal import messages as journal_messages
-from hub.journal import search
 from hub.journal.queue import collection_rounds
+from hub.journal.searching import search
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, run_at_once

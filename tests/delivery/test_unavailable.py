@@ -11,7 +11,7 @@ from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailabl
 from hub.journal.queue import claims, partner_state
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.partner.circuit_breaker import FAILURES, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions

@@ -32,7 +32,7 @@ from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_plans import ReplayPlan
 from hub.journal.replays.replay_rules import PlanEvent, PlanUnmovable
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.store import transactions
 from hub.store.group_commit import StepCall, commit_steps
 from tests.histories.office import Letter, judge, province

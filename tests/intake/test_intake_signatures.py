@@ -10,8 +10,9 @@ from hub import config
 from hub.domain.errors import Rejected
 from hub.domain.model import Receive, Unit
 from hub.intake import admission, verification
-from hub.journal import events, messages, search
+from hub.journal import events, messages
 from hub.journal.fact_reading import fact_rows
+from hub.journal.searching import search
 from hub.node import dry_run
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing, wss_tokens, wss_verify

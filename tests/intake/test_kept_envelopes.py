@@ -17,8 +17,9 @@ from hub.domain.model import Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import verification
 from hub.intake.known_calls import KnownCalls
-from hub.journal import blobs, search, unit_registry
-from hub.journal.search import MessageFilter
+from hub.journal import blobs, unit_registry
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.security import kept_envelopes
 from hub.security.kept_envelopes import MOST, MOST_TEXTS, KeptForm, LeftOut, SignedPart, SignedParts
 from hub.soap import documents_requests

@@ -14,7 +14,7 @@ from hub import config
 from hub.domain.errors import Unready
 from hub.domain.model import Unit
 from hub.intake.intake import Intake
-from hub.journal import search
+from hub.journal.searching import search
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors
 from hub.soap import documents_requests

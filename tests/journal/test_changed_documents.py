@@ -10,10 +10,11 @@ from hub.domain.errors import Rejected
 from hub.domain.lifecycle import STEP, AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import changes
-from hub.journal import blobs, documents, events, messages, search, statuses
+from hub.journal import blobs, documents, events, messages, statuses
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.searching import search
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 

@@ -17,7 +17,7 @@ from hub.journal.queue import claims, deliveries, pickup, queue_view
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.store import transactions
 from hub.units.routing import Route
 from tests.bench.backlog import fill, settle_down

@@ -9,14 +9,15 @@ import pytest
 from hub.config.values import ReplaySettings
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, PacketKind, Problem
-from hub.journal import events, lineage, messages, search, statuses
+from hub.journal import events, lineage, messages, statuses
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries
 from hub.journal.replays import corrections, replay_plans
 from hub.journal.replays.corrections import CorrectionOrder
 from hub.journal.replays.replay_plans import KeyReused
 from hub.journal.replays.replay_rules import PlanEvent, PlanState
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.store import transactions
 from tests.journal.test_changed_documents import recall
 from tests.journal.test_replay_plans import LATER, order, push, read, run, told, write

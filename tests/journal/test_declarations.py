@@ -19,9 +19,10 @@ from hub.formats import xsd_types
 from hub.intake.admission import judge_record
 from hub.intake.endpoint import Case, Counted, JournalAccess
 from hub.intake.records_endpoint import QueryCall
-from hub.journal import blobs, events, facts, messages, search, unit_registry
+from hub.journal import blobs, events, facts, messages, unit_registry
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries
+from hub.journal.searching import search
 from hub.partner.policy import Policy
 from hub.report.counting import declaring
 from hub.report.counting.reconciling import CellEvidence

@@ -15,7 +15,7 @@ from hub.journal.queue import claims, deliveries, lanes, pickup
 from hub.journal.queue.claims import AttemptExchange, PartnerQueue
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
 

@@ -9,9 +9,10 @@ from hub.domain.errors import Rejected
 from hub.domain.model import PacketProfile
 from hub.intake import dossiers_query
 from hub.intake.admission import require_strict_profile, resolve_record_units
-from hub.journal import events, messages, search
+from hub.journal import events, messages
 from hub.journal.decisions import MessageEntry
 from hub.journal.fact_reading import fact_rows
+from hub.journal.searching import search
 from hub.partner.policy import Policy
 from hub.services.dossiers import read_dossier_call
 from tests.dossiers import hoso, statistic, sync

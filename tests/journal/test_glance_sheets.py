@@ -15,7 +15,8 @@ from hub.report.glance.sheet import GlanceSheet
 from hub.security.attesting import AttestationTrust
 from hub.store import transactions
 from hub.store.tables import closed_row, event
-from hub.workload import closing, glance_counting, glance_rows, unit_report
+from hub.workload import closing, glance_rows, unit_report
+from hub.workload.glance import glance_counting
 from tests import glance_town
 from tests.databases import few_on_postgresql
 from tests.declaring import declaration

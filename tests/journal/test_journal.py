@@ -11,11 +11,12 @@ from alembic.runtime.migration import MigrationContext
 
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Problem, Record
-from hub.journal import blobs, events, messages, search, statuses
+from hub.journal import blobs, events, messages, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, pickup
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.store import transactions
 from hub.store.tables import message, metadata
 from tests.province import NOW, ROUTES, document, entry, status

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from hub.domain.errors import Unready
 from hub.domain.model import Fact, Unit
-from hub.journal import search, unit_registry
+from hub.journal import unit_registry
 from hub.journal.fact_reading import fact_pages, fact_search
+from hub.journal.searching import search
 from hub.report.counting import counting, evidence, listing
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period

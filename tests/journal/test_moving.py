@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event
-from hub.journal import blobs, events, messages, replay_guard, search, unit_registry
+from hub.journal import blobs, events, messages, replay_guard, unit_registry
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims
 from hub.journal.queue.waiting_counts import find_wrong_counts
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.keeping import move as journal_move
 from hub.keeping.move import JournalMove, Unmovable, list_moved_tables
 from hub.store import move_marks, transactions

@@ -6,10 +6,11 @@ import attrs
 import pytest
 
 from hub.domain.model import PacketKind
-from hub.journal import events, facts, lineage, messages, search, statuses
+from hub.journal import events, facts, lineage, messages, statuses
 from hub.journal.fact_reading import fact_rows
 from hub.journal.lineage import Relation
 from hub.journal.queue import deliveries
+from hub.journal.searching import search
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 

@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from hub.domain.ids import make_id
 from hub.domain.model import Event
-from hub.journal import events, search
+from hub.journal import events
+from hub.journal.searching import search
 from hub.store.tables import event
 from tests.province import NOW
 

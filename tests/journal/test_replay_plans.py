@@ -21,7 +21,7 @@ from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_plans import KeyReused, ReplayPlan, SamePerson
 from hub.journal.replays.replay_rules import PLAN, PlanEvent, PlanState, PlanUnmovable, count_room, move_plan
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.tables import event

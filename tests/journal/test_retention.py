@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hub.domain.errors import Rejected
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Fact, Problem
-from hub.journal import blobs, events, messages, search, statuses
+from hub.journal import blobs, events, messages, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.fact_reading import fact_rows
 from hub.journal.packed_receipts import MOST, ReceiptToPack, pack_receipt
 from hub.journal.queue import deliveries, pickup
+from hub.journal.searching import search
 from hub.keeping import integrity
 from hub.keeping.retention import chain_gaps, choosing
 from hub.keeping.retention.chain_gaps import ChainGap

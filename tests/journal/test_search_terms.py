@@ -10,8 +10,9 @@ from hub.domain import search_terms
 from hub.domain.ids import make_first_id, make_first_id_of, make_id, make_moment, read_moment
 from hub.domain.model import DeliveryState, Event, MessageState
 from hub.domain.search_terms import split_words
-from hub.journal import events, search, search_index
-from hub.journal.search import MessageFilter
+from hub.journal import events
+from hub.journal.searching import search, search_index
+from hub.journal.searching.search import MessageFilter
 from hub.store.tables import attempt, message, search_posting
 from tests.journal.test_searches import put
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, MessageState, PacketKind
-from hub.journal import messages, search, statuses
-from hub.journal.search import MessageFilter
-from hub.journal.search_index import TermIndex
+from hub.journal import messages, statuses
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.search_index import TermIndex
 from hub.store import transactions
 from hub.store.tables import UNDELIVERED, delivery, message
 from hub.workload import publications, revisions

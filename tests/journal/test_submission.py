@@ -14,9 +14,10 @@ from hub.config.reports import ReportSettings
 from hub.domain.errors import Rejected
 from hub.domain.model import HUB, Fact, Receive
 from hub.intake.admission import judge_record
-from hub.journal import blobs, events, messages, search
+from hub.journal import blobs, events, messages
 from hub.journal.queue import deliveries
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.report.counting import counting, evidence
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period

@@ -13,11 +13,12 @@ from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
 from hub.intake.admission import authorise_call
-from hub.journal import events, messages, search, statuses, unit_registry
+from hub.journal import events, messages, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.searching import search
 from hub.journal.sequels import handovers
 from hub.journal.sequels.open_work import following, listing
 from hub.keeping import document_moves

@@ -7,11 +7,12 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Delivery, DeliveryState, PacketKind, Problem
-from hub.journal import events, lineage, messages, search
+from hub.journal import events, lineage, messages
 from hub.journal.lineage import Relation
 from hub.journal.queue import exchanges
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.timeline import list_delivery_stages
+from hub.journal.searching import search
 from hub.store import transactions
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status

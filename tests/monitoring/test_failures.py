@@ -11,13 +11,14 @@ from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.edxml.changes import Effect
-from hub.journal import events, messages, search
+from hub.journal import events, messages
 from hub.journal.event_index import EventFilter, find_events
 from hub.journal.queue import claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.monitoring import failures
 from hub.monitoring.failures import FailureFilter, FailureKind, list_failures
 from hub.operations.messages.search_request import SearchRequest, plan_search

@@ -14,9 +14,9 @@ from hub.config import Partner
 from hub.config.upkeep.link_settings import LinkSettings
 from hub.domain.errors import Unready
 from hub.domain.model import HUB, Receive
-from hub.journal import search
 from hub.journal.fact_reading import fact_rows
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.monitoring import link_rows
 from hub.monitoring.link_prober import AT_ONCE, LinkProber, list_probed_links
 from hub.services.links.probes import Link, Minutes, Probe

@@ -13,8 +13,8 @@ from hub.config.incidents import IncidentSettings
 from hub.domain.errors import Unready
 from hub.domain.model import Receive
 from hub.intake.endpoint import JournalAccess
-from hub.journal import search
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.monitoring import syslog_listener
 from hub.monitoring.syslog_listener import AGAIN, GREETING, SyslogConnection, SyslogListener
 from hub.partner.policy import Policy

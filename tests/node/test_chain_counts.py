@@ -10,7 +10,7 @@ from hub.domain.measures import EVENTS, FACTS
 from hub.domain.model import Event
 from hub.journal import events
 from hub.journal.messages import record_message
-from hub.node.event_chain import EventChainer
+from hub.node.followers.event_chain import EventChainer
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from tests import databases

@@ -3,8 +3,9 @@
 from twisted.internet.task import Clock
 
 from hub.domain.model import Event
-from hub.journal import events, search_index
-from hub.node.search_indexer import SearchIndexer
+from hub.journal import events
+from hub.journal.searching import search_index
+from hub.node.followers.search_indexer import SearchIndexer
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from tests.province import NOW

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from hub.journal import search
+from hub.journal.searching import search
 from hub.keeping import integrity
 from hub.store import transactions
 from lienthong_demo.plan.packets import write_document_packet

@@ -28,8 +28,9 @@ from hub.intake import grants
 from hub.intake.admission import judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
-from hub.journal import blobs, search
-from hub.journal.search import MessageFilter
+from hub.journal import blobs
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.node.check import check_config
 from hub.node.consistency import find_adapter_mistakes
 from hub.node.soap_port import DefinedIntakes

@@ -14,10 +14,11 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE, DUTIES, PUBLIC, Owner
 from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS
 from hub.domain.writer_budget import CREDIT, SHARE, TURN
-from hub.journal import messages, search
+from hub.journal import messages
 from hub.journal.decisions import RecordedMessage
 from hub.journal.fact_reading import fact_rows
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions
 from hub.store.group_commit import ChargedStep, Database, SetStep, commit_steps

@@ -19,13 +19,14 @@ from twisted.python.failure import Failure
 from hub.domain.errors import Rejected, Unready
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, PacketKind
-from hub.journal import events, messages, nodes, search
+from hub.journal import events, messages, nodes
 from hub.journal.decisions import RecordedMessage
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, deliveries, partner_state, pickup
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay as queue_replay
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions

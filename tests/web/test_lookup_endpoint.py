@@ -20,11 +20,12 @@ from hub.formats.spool import Drawer
 from hub.formats.streamed_xml import Loads
 from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.verification import VerifiedCall
-from hub.journal import blobs, events, search
+from hub.journal import blobs, events
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate

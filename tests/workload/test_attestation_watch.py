@@ -23,8 +23,9 @@ from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import attestation, closed_row, fact
 from hub.store.tables import node as node_table
-from hub.workload import attestations, closing, glance_counting, unit_report
+from hub.workload import attestations, closing, unit_report
 from hub.workload.attestation_watch import AttestationWatch
+from hub.workload.glance import glance_counting
 from tests import databases
 from tests.journal.test_attestations import AFTER, DECEMBER, HUB, NOVEMBER, der, edit, recorded
 from tests.journal.test_closing import dossier, put, told

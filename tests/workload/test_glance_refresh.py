@@ -21,7 +21,7 @@ from hub.security.attesting import AttestationTrust
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.workload import closing, glance_rows
-from hub.workload.glance_refresh import GlanceRefresh
+from hub.workload.glance.glance_refresh import GlanceRefresh
 from tests import databases, glance_town
 from tests.journal.test_attestations import HUB, der
 

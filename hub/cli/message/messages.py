@@ -17,8 +17,8 @@ from hub.cli.words import say_filter_word, say_word
 from hub.config import Config
 from hub.domain.local_time import find_local_day, write_local_time
 from hub.domain.model import Message
-from hub.journal import search, search_index
-from hub.journal.search import MessageFilter, RefusedCall
+from hub.journal.searching import search, search_index
+from hub.journal.searching.search import MessageFilter, RefusedCall
 from hub.language.terms import describe_reason
 from hub.operations.messages import search_export
 from hub.operations.messages.search_request import Direction, SearchPlan, SearchRequest, plan_search

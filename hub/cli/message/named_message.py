@@ -5,7 +5,7 @@ from hub.cli.message.messages import plan_message_search
 from hub.cli.screen import NOT_FOUND, CommandStop, t
 from hub.config import Config
 from hub.domain.model import Message, MessageState
-from hub.journal import search
+from hub.journal.searching import search
 from hub.keeping.archive import opening
 from hub.operations.messages.search_request import SearchRequest
 from hub.store.transactions import Transaction

@@ -22,8 +22,9 @@ from hub.domain.errors import find_error_sentence
 from hub.domain.local_time import localise_instant, write_local_time
 from hub.domain.model import Delivery, Message, Problem
 from hub.domain.sanitize import replace_controls
-from hub.journal import blobs, events, search
+from hub.journal import blobs, events
 from hub.journal.queue import deliveries, exchanges
+from hub.journal.searching import search
 from hub.keeping.archive import opening
 from hub.language.fields import choose_detail
 from hub.operations.messages.visible_messages import OpenedContent

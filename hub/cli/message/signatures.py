@@ -18,7 +18,8 @@ from hub.config import Config
 from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS, Message
 from hub.formats.spool import Octets
-from hub.journal import blobs, events, search
+from hub.journal import blobs, events
+from hub.journal.searching import search
 from hub.language.phrases import phrase
 from hub.security import kept_envelopes
 from hub.security.certificates import Purpose, load_der

@@ -15,7 +15,7 @@ from hub.config import editing
 from hub.domain.local_time import HANOI
 from hub.domain.model import DOCUMENTS, Receive
 from hub.intake import grants
-from hub.journal import search
+from hub.journal.searching import search
 from hub.store import transactions
 
 

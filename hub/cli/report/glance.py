@@ -1,6 +1,6 @@
 """`lienthong report glance`: the units of a class beside one another.
 
-Contains the dialogue only. `hub.workload.glance_view` reads what is kept, `hub.workload.glance_counting` counts the rest.
+Contains the dialogue only. `hub.workload.glance.glance_view` reads what is kept, `hub.workload.glance.glance_counting` counts the rest.
 """
 
 import sys
@@ -24,8 +24,8 @@ from hub.report.glance.settings import Glance
 from hub.report.glance.view import GlanceView
 from hub.report.words import write_moment
 from hub.store import transactions
-from hub.workload import glance_counting
-from hub.workload.glance_view import GlanceAsked, GlanceUnknown, SheetMissing, read_glance_view
+from hub.workload.glance import glance_counting
+from hub.workload.glance.glance_view import GlanceAsked, GlanceUnknown, SheetMissing, read_glance_view
 
 
 def show_glance(

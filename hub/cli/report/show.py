@@ -16,8 +16,9 @@ from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, read_lan
 from hub.cli.words import say_word
 from hub.domain.errors import Unready
 from hub.domain.model import Fact
-from hub.journal import search, unit_registry
+from hub.journal import unit_registry
 from hub.journal.fact_reading import fact_rows
+from hub.journal.searching import search
 from hub.report.counting import table
 from hub.report.counting.counting import Report
 from hub.report.counting.division import read_address

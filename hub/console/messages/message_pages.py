@@ -21,7 +21,7 @@ from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
-from hub.journal import search
+from hub.journal.searching import search
 from hub.operations.accounts import saved_searches
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.saved_searches import SavedSearch

@@ -31,7 +31,7 @@ from hub.report.output.spike_lines import describe_spike
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
-from hub.workload.glance_view import GlanceAsked
+from hub.workload.glance.glance_view import GlanceAsked
 
 #: Units that are named among those that changed most, up and down.
 _CHANGED = 5

@@ -10,7 +10,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import HUB, ReportState
-from hub.journal import search, unit_registry
+from hub.journal import unit_registry
+from hub.journal.searching import search
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.report.counting.family import list_unit_family

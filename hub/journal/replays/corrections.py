@@ -18,13 +18,14 @@ from hub.config.values import ReplaySettings
 from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState, PacketKind, Problem
 from hub.edxml.changes import Effect
-from hub.journal import blobs, documents, events, search
+from hub.journal import blobs, documents, events
 from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry
 from hub.journal.queue import deliveries
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay_plans import KeyReused, ReplayPlan
 from hub.journal.replays.replay_rules import Exclusion, PlanEvent, PlanState, name_exclusion
+from hub.journal.searching import search
 from hub.language.phrases import Phrase, phrase
 from hub.store import transactions
 from hub.store.tables import message as table

@@ -16,10 +16,11 @@ from hub.domain.failure_causes import write_cause_name
 from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, Message, PacketKind
 from hub.edxml import changes
 from hub.edxml.changes import Effect
-from hub.journal import documents, events, search
+from hub.journal import documents, events
 from hub.journal.queue import deliveries
 from hub.journal.replays.replay_rules import ENDED, Exclusion, judge_replay
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.store.tables import change, content
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Delivery, DeliveryState, Event, Message
-from hub.journal import events, search
+from hub.journal import events
 from hub.journal.queue.deliveries import read_delivery_row
 from hub.journal.replays import replay
 from hub.journal.replays.replay import PAGE, ChosenDeliveries, ReplayChoice
@@ -37,7 +37,8 @@ from hub.journal.replays.replay_rules import (
     move_plan,
     name_exclusion,
 )
-from hub.journal.search import MessageFilter
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement, SetInsert

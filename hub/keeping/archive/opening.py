@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from hub.domain.model import Message
-from hub.journal import blobs, search
+from hub.journal import blobs
+from hub.journal.searching import search
 from hub.keeping.archive import catalogue
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.keeping.archive.manifest import EXCHANGES, FORMS, SIGNERS

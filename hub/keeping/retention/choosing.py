@@ -17,10 +17,10 @@ from hub.config.upkeep.retention import FOR_GOOD, REFUSED
 from hub.domain.ids import make_first_id
 from hub.domain.local_time import find_local_day, find_local_midnight
 from hub.domain.model import DeliveryState, MessageState
-from hub.journal import search_index
 from hub.journal.event_index import REFUSED_CALL
 from hub.journal.queue import deliveries
 from hub.journal.replays.replay_rules import PlanState
+from hub.journal.searching import search_index
 from hub.journal.sequels.open_work import following
 from hub.keeping.retention.rules import (
     ClosedYear,

@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 import attrs
 
 from hub.domain.model import Message, MessageState
-from hub.journal import search, search_index, unit_registry
-from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
+from hub.journal import unit_registry
+from hub.journal.searching import search, search_index
+from hub.journal.searching.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.operations.accounts import saved_searches, users

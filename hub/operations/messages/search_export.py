@@ -15,7 +15,7 @@ import attrs
 from hub.domain.errors import explain_refusal
 from hub.domain.local_time import write_local_time
 from hub.domain.model import Message, MessageState
-from hub.journal.search import DeliverySummary
+from hub.journal.searching.search import DeliverySummary
 from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.languages import Language

@@ -20,12 +20,13 @@ import sqlalchemy as sa
 from hub.domain.errors import read_problem_json
 from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState, Problem
 from hub.edxml.readable import PacketFinding
-from hub.journal import blobs, events, lineage, search
+from hub.journal import blobs, events, lineage
 from hub.journal.lineage import MessageLink
 from hub.journal.queue import deliveries, exchanges
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.timeline import DeliveryStage, list_delivery_stages
-from hub.journal.search import RefusedCall
+from hub.journal.searching import search
+from hub.journal.searching.search import RefusedCall
 from hub.keeping.archive import opening
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.operations.accounts import users

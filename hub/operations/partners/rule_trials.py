@@ -30,8 +30,9 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Event
 from hub.intake.rejudging import RejudgedPart, limit_to_packets, rejudge_part
 from hub.intake.what_if import JUDGING, RejudgedMessage, RulesEffect, TriedRules, parse_tried_policy
-from hub.journal import events, search, unit_registry
-from hub.journal.search import MessageFilter
+from hub.journal import events, unit_registry
+from hub.journal.searching import search
+from hub.journal.searching.search import MessageFilter
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User, read_visible_units

@@ -16,7 +16,7 @@ from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
 from hub.journal.replays.replay_rules import PlanEvent
-from hub.journal.search import MessageFilter
+from hub.journal.searching.search import MessageFilter
 from hub.language.phrases import phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission

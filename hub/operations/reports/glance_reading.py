@@ -29,8 +29,9 @@ from hub.runtime.thread_pool import THRESHOLD
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-from hub.workload import closing, glance_counting, glance_rows, glance_view
-from hub.workload.glance_view import GlanceAsked, GlanceUnknown, SheetMissing
+from hub.workload import closing, glance_rows
+from hub.workload.glance import glance_counting, glance_view
+from hub.workload.glance.glance_view import GlanceAsked, GlanceUnknown, SheetMissing
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -19,7 +19,8 @@ import attrs
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Unit
 from hub.domain.search_box import find_agencies
-from hub.journal import search, unit_registry
+from hub.journal import unit_registry
+from hub.journal.searching import search
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.language.sorting import fold_text, make_code_sort_key

@@ -25,7 +25,8 @@ from hub.report.glance.settings import Glance, RankIndicator
 from hub.report.glance.sheet import GlanceSheet, list_province_family
 from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
 from hub.store.transactions import Transaction
-from hub.workload import closing, glance_counting, glance_rows, month_world, spikes, unit_report
+from hub.workload import closing, glance_rows, month_world, spikes, unit_report
+from hub.workload.glance import glance_counting
 from hub.workload.spikes import FoundSpikes
 
 #: Fields that are named of a unit.

@@ -4,7 +4,7 @@ A search reads ranges of indexes, each in the order of the hub's ids or against 
 journal of any size, and a count reads only what it counts. The id of a message contains its time of receipt to the
 microsecond (hub/domain/ids.py), so the order of ids is the order of receipt, and a period is a range of ids. Of several
 conditions, one chooses the ranges. The others are tested on each message of these. Words, codes and hashes are found by
-an index of terms (hub.journal.search_index).
+an index of terms (hub.journal.searching.search_index).
 """
 
 import json
@@ -21,9 +21,10 @@ from hub.domain import search_terms
 from hub.domain.failure_causes import read_cause_name
 from hub.domain.ids import make_first_id, make_moment, read_moment
 from hub.domain.model import Delivery, DeliveryState, Message, MessageState
-from hub.journal import events, packed_receipts, search_index
+from hub.journal import events, packed_receipts
 from hub.journal.queue import deliveries
-from hub.journal.search_index import TermIndex
+from hub.journal.searching import search_index
+from hub.journal.searching.search_index import TermIndex
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery
 from hub.store.tables import message as table

@@ -1,4 +1,4 @@
-"""Indexes the messages for searches, in short steps beside the exchange. `hub.journal.search_index` contains the SQL.
+"""Indexes the messages for searches, in short steps beside the exchange. `hub.journal.searching.search_index` contains the SQL.
 
 A step reads in a reader's turn and writes only what it found, so the writer is busy for some milliseconds. After an
 upgrade the same steps index the messages of the whole journal.
@@ -7,7 +7,7 @@ upgrade the same steps index the messages of the whole journal.
 import attrs
 from twisted.internet.interfaces import IReactorTime
 
-from hub.journal import search_index
+from hub.journal.searching import search_index
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 

@@ -1,6 +1,6 @@
 """Keeps the sheets of the page at a glance up to date: what was closed or revised, and each night the running periods.
 
-Knows when to look. `hub.workload.glance_counting` knows what is due and how it is counted. Counting runs in a separate
+Knows when to look. `hub.workload.glance.glance_counting` knows what is due and how it is counted. Counting runs in a separate
 process of the lowest priority, one sheet after the other, in steps of about a second; a stop ends it.
 """
 
@@ -22,8 +22,9 @@ from hub.security.certificates import Signer
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
-from hub.workload import glance_counting, glance_rows
-from hub.workload.glance_counting import ClosedMeanwhile
+from hub.workload import glance_rows
+from hub.workload.glance import glance_counting
+from hub.workload.glance.glance_counting import ClosedMeanwhile
 
 P = ParamSpec("P")
 T = TypeVar("T")

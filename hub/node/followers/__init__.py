@@ -1,0 +1,1 @@
+"""Deeds that follow the journal in short steps beside the exchange: chaining, indexing, listing open work."""
